@@ -1,0 +1,190 @@
+"""The only writer of the log: one thread, group commit, patient with the database.
+
+While a batch commits, the next gathers; there is no timer, so an idle system
+commits at once and a busy one batches by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import connection
+
+from agents.batch import Batch, Write, WriteRefused, find_duplicate, is_passing
+from agents.entries import Logged
+
+logger = structlog.get_logger(__name__)
+
+MAX_BATCH = 256
+"""Writes in one transaction."""
+
+MAX_BACKLOG = 5_000
+"""Writes under way above which no new messages are accepted."""
+
+FIRST_RETRY_S = 0.05
+LAST_RETRY_S = 2.0
+
+Outcome = list[Logged] | Exception
+Done = Callable[[Outcome], None]
+
+
+class JournalStopped(Exception):
+    """The process is leaving; whether the write was committed, the log will tell."""
+
+
+class RowRefused(Exception):
+    """The database can't store this write, ever. It was logged with its cause."""
+
+
+class Journal:
+    """Writes to the log in the order in which `append` was called.
+
+    Each `done` is called once on the event loop, in that same order, with the
+    entries as logged, or with the reason why nothing was written:
+    `WriteRefused`, `RowRefused` or `JournalStopped`. A database that is away
+    only delays it.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Write, Done] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._backlog = 0
+        self._is_out = False
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Writes what was appended, unless the database is away; may be called twice."""
+        if self._loop is None:
+            return
+        self._queue.put(None)
+        if self._is_out:
+            self._stopping.set()
+        await asyncio.to_thread(self._thread.join, 10)
+        self._stopping.set()
+
+    @property
+    def is_available(self) -> bool:
+        """Whether new messages may be accepted: the database answers and keeps up."""
+        return not self._is_out and self._backlog < MAX_BACKLOG
+
+    def append(self, write: Write, done: Done) -> None:
+        """Queues a write. Call it on the event loop."""
+        self._backlog += 1
+        self._queue.put((write, done))
+
+    async def write(self, write: Write) -> list[Logged]:
+        """Appends and waits. Cancelling is safe: the write goes on. Raises as `append` tells."""
+        future: asyncio.Future[list[Logged]] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome) -> None:
+            if future.cancelled():
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.append(write, done)
+        return await future
+
+    def _work(self) -> None:
+        try:
+            while (batch := self._gather()) is not None:
+                outcomes = self._commit([write for write, _ in batch])
+                self._report([done for _, done in batch], outcomes)
+        finally:
+            connection.close()
+
+    def _gather(self) -> list[tuple[Write, Done]] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                self._queue.put(None)
+                break
+            batch.append(item)
+        return batch
+
+    def _report(self, dones: list[Done], outcomes: list[Outcome]) -> None:
+        assert self._loop is not None
+
+        def deliver() -> None:
+            self._backlog -= len(dones)
+            for done, outcome in zip(dones, outcomes, strict=True):
+                try:
+                    done(outcome)
+                except Exception:
+                    logger.exception("journal_callback_failed")
+
+        try:
+            self._loop.call_soon_threadsafe(deliver)
+        except RuntimeError:
+            logger.warning("journal_outlived_its_loop", writes=len(dones))
+
+    def _commit(self, writes: list[Write]) -> list[Any]:
+        """The outcome of each write."""
+        batch = Batch(writes)
+        try:
+            return list(self._try_until_answered(batch))
+        except JournalStopped as error:
+            return [error] * len(writes)
+        except DatabaseFailure as error:
+            if len(writes) == 1:
+                return [self._refusal(writes[0], error)]
+        except Exception:
+            if len(writes) == 1:
+                logger.exception("write_failed", session_id=writes[0].session_id)
+                return [RowRefused()]
+        # One bad row must not sink its batch.
+        return [outcome for write in writes for outcome in self._commit([write])]
+
+    def _try_until_answered(self, batch: Batch) -> list[Any]:
+        delay_s = FIRST_RETRY_S
+        is_unknown = False
+        while True:
+            try:
+                results = (batch.find_committed() if is_unknown else None) or batch.commit()
+                if self._is_out:
+                    logger.info("storage_back")
+                self._is_out = False
+                return results
+            except DatabaseFailure as error:
+                connection.close()
+                if not is_passing(error):
+                    raise
+                is_unknown = is_unknown or bool(batch.planned)
+                logger.warning("storage_away", error=str(error), writes=len(batch.writes))
+            self._is_out = True
+            if self._stopping.wait(delay_s):
+                raise JournalStopped
+            delay_s = min(delay_s * 2, LAST_RETRY_S)
+
+    def _refusal(self, write: Write, error: DatabaseFailure) -> Exception:
+        try:
+            duplicate = find_duplicate(write)
+        except DatabaseFailure:
+            duplicate = None
+        if duplicate is not None:
+            return duplicate
+        logger.error("row_refused", session_id=write.session_id, error=str(error))
+        return RowRefused()
+
+
+__all__ = ["Journal", "JournalStopped", "RowRefused", "WriteRefused"]

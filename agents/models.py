@@ -1,0 +1,149 @@
+"""The log of sessions: the one truth that everything else reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Runner(models.Model):
+    """A live runner process: its lease, and what it says of itself.
+
+    `process` identifies the operating-system process (see `agents.process`);
+    the lease is by the database's clock.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    service = models.CharField(max_length=100, db_index=True)
+    host = models.CharField(max_length=191)
+    port = models.PositiveIntegerField(default=0)
+    process = models.CharField(max_length=191)
+    version = models.CharField(max_length=64, default="")
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    report = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.service} at {self.host}:{self.port}"
+
+    @staticmethod
+    def alive() -> Q:
+        """The condition for a runner whose lease holds, by the database's clock."""
+        return Q(ended_at__isnull=True, lease_until__gt=Now())
+
+
+class Session(models.Model):
+    """A conversation. `runner` and `epoch` say who may write to its log.
+
+    `epoch` grows with every change of ownership; a writer with an older one
+    is refused. `last_seq` is the log's end.
+    """
+
+    class CloseReason(models.TextChoices):
+        CLOSED = "closed"
+        EXPIRED = "expired"
+        ADMIN = "admin"
+
+    id = models.CharField(max_length=36, primary_key=True)
+    service = models.CharField(max_length=100)
+    lang = models.CharField(max_length=16, default="en")
+    tags = models.JSONField(default=list)
+    client = models.JSONField(default=dict)
+    runner = models.ForeignKey(
+        Runner, on_delete=models.SET_NULL, null=True, related_name="sessions"
+    )
+    epoch = models.PositiveIntegerField(default=1)
+    last_seq = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField(db_index=True)
+    closed_at = models.DateTimeField(null=True)
+    close_reason = models.CharField(max_length=16, choices=CloseReason.choices, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["service", "updated_at"], name="session_by_service")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Run(models.Model):
+    """What became of one accepted message.
+
+    `position` orders the queue: the log's `seq` of the message, negative for
+    one that goes ahead of the queue. `ordinal` numbers the runs of a session
+    in the order in which they started; it is null until then.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        ANSWERED = "answered"
+        FAILED = "failed"
+        INTERRUPTED = "interrupted"
+        TIMED_OUT = "timed_out"
+
+    UNFINISHED = (Status.QUEUED, Status.RUNNING)
+
+    id = models.CharField(max_length=36, primary_key=True)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="runs")
+    message_id = models.CharField(max_length=64)
+    accepted_seq = models.PositiveBigIntegerField()
+    position = models.BigIntegerField()
+    ordinal = models.PositiveBigIntegerField(null=True)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    accepted_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    adoptions = models.PositiveIntegerField(default=0)
+    adopted_seq = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["session", "message_id"], name="run_message_once"),
+        ]
+        indexes = [
+            models.Index(fields=["status"], name="run_by_status"),
+            models.Index(fields=["session", "ordinal"], name="run_by_ordinal"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status})"
+
+
+class Event(models.Model):
+    """An entry of a session's log. Entries are only ever added.
+
+    `payload` is the JSON object `{"content": …, "metadata": …}` as clients see
+    it; `message`, the JSON of the chat message that the entry adds to the
+    model's context, which no client sees. `epoch` tells which owner wrote it.
+    """
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField()
+    epoch = models.PositiveIntegerField()
+    run = models.ForeignKey(
+        Run, models.CASCADE, null=True, related_name="events", db_constraint=False, db_index=False
+    )
+    event = models.CharField(max_length=64)
+    step_id = models.CharField(max_length=64, default="")
+    created_at = models.DateTimeField()
+    payload = models.TextField()
+    message = models.TextField(null=True)  # noqa: DJ001 - null means 'adds nothing to the context'
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["session", "seq"], name="event_seq_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id}:{self.seq} {self.event}"
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = orjson.loads(self.payload)["metadata"]
+        return metadata

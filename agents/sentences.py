@@ -1,0 +1,83 @@
+"""What the server says to people, in their language."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext_noop
+from django.utils.translation.trans_real import parse_accept_lang_header
+
+SENTENCES = {
+    "connected": gettext_noop("Connected to {server}."),
+    "session_created": gettext_noop("Conversation with {agent} started."),
+    "session_resumed": gettext_noop("Conversation resumed."),
+    "session_end": gettext_noop("The conversation has ended."),
+    "thinking": gettext_noop("Analysing your question…"),
+    "tool_call": gettext_noop("Using {tool}…"),
+    "user_confirm": gettext_noop("May {tool} be run?"),
+    "interrupted": gettext_noop("The answer was stopped."),
+    "timeout": gettext_noop("The answer took longer than {timeout_s} seconds and was stopped."),
+    # Notices.
+    "not_running": gettext_noop("There is nothing to cancel: that answer has already ended."),
+    "draining": gettext_noop("The server is about to restart. Reconnect in a moment."),
+    # Errors, by the protocol's codes.
+    "invalid_json": gettext_noop("The frame is not valid JSON."),
+    "invalid_event": gettext_noop("The event is not valid: check '{detail}'."),
+    "invalid_event_frame": gettext_noop("A frame must be text holding one JSON object."),
+    "unknown_event": gettext_noop("There is no client event named '{detail}'."),
+    "unknown_session": gettext_noop("There is no such conversation here."),
+    "session_closed": gettext_noop("This conversation has ended. Start a new one."),
+    "forbidden": gettext_noop("This address or page may not connect to the service."),
+    "rate_limited": gettext_noop("Too many messages. Wait a moment, then send it again."),
+    "too_large": gettext_noop("The {detail} is too large."),
+    "too_many_sessions": gettext_noop(
+        "This connection holds too many conversations. Detach from one first."
+    ),
+    "too_many_connections": gettext_noop("Too many connections from your address."),
+    "busy": gettext_noop("The agent is still working on another message."),
+    "not_waiting": gettext_noop("Nothing is waiting for this response."),
+    "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
+    "no_service": gettext_noop("There is no such service here."),
+    "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
+    "storage_unavailable": gettext_noop(
+        "The message could not be saved just now and was not accepted. Try again soon."
+    ),
+    "agent_error": gettext_noop("The agent failed on this message. Its log has the details."),
+    "agent_gone": gettext_noop("The agent was cut off while it worked and can't continue. Ask again."),
+    "agent_kills": gettext_noop("The agent's process ended three times at this message."),
+    "internal_error": gettext_noop("Something went wrong on the server. Its log has the details."),
+    "slow_client": gettext_noop("This connection reads too slowly. Reconnect to resume."),
+    "protocol_abuse": gettext_noop("Too many unusable frames."),
+}
+
+
+@lru_cache(maxsize=1024)
+def _template(lang: str, name: str) -> str:
+    with translation.override(lang):
+        return translation.gettext(SENTENCES[name])
+
+
+def say(lang: str, name: str, **values: object) -> str:
+    """The sentence `name` of `SENTENCES` in a language of the site."""
+    return _template(lang, name).format(**values)
+
+
+def supported(lang: str | None) -> str | None:
+    """The site's language for a language tag such as `zh-CN`, if it has one."""
+    if not lang:
+        return None
+    try:
+        return translation.get_supported_language_variant(lang.lower())
+    except LookupError:
+        return None
+
+
+def choose(*tags: str | None, accept_language: str = "") -> str:
+    """The first of the tags that the site speaks, else what the browser accepts, else the site's."""
+    accepted = (tag for tag, _ in parse_accept_lang_header(accept_language))
+    for tag in (*tags, *accepted):
+        if lang := supported(tag):
+            return lang
+    return str(settings.LANGUAGE_CODE)

@@ -1,0 +1,57 @@
+"""Which database: an explicit URL, else MySQL's own variables, else an SQLite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+EMBEDDED_FILE = "agent_manager.db"
+
+SQLITE_OPTIONS = {
+    # Writers queue at BEGIN instead of failing when a read turns into a write.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    # FULL: what was accepted survives a power cut.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+}
+
+MYSQL_OPTIONS = {
+    "charset": "utf8mb4",
+    "isolation_level": "read committed",
+    "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES'",
+    "connect_timeout": 5,
+    "read_timeout": 30,
+    "write_timeout": 30,
+}
+
+
+def configuration(options: dict[str, Any], base_dir: Path) -> dict[str, Any]:
+    """Django's settings of the default database."""
+    if options["DATABASE_URL"]:
+        settings = environ.Env.db_url_config(options["DATABASE_URL"])
+    elif options["MYSQL_HOST"] or options["MYSQL_DATABASE"]:
+        settings = _mysql(options)
+    else:
+        settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(base_dir / EMBEDDED_FILE)}
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings["OPTIONS"] = SQLITE_OPTIONS | settings.get("OPTIONS", {})
+    if settings["ENGINE"] == "django.db.backends.mysql":
+        settings["OPTIONS"] = MYSQL_OPTIONS | settings.get("OPTIONS", {})
+        settings["OPTIONS"].setdefault("charset", options["MYSQL_CHARSET"])
+    settings["CONN_MAX_AGE"] = 60
+    settings["CONN_HEALTH_CHECKS"] = True
+    return settings
+
+
+def _mysql(options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "HOST": options["MYSQL_HOST"] or "127.0.0.1",
+        "PORT": options["MYSQL_PORT"],
+        "USER": options["MYSQL_USER"],
+        "PASSWORD": options["MYSQL_PASSWORD"],
+        "NAME": options["MYSQL_DATABASE"] or "myagent",
+        "OPTIONS": {"charset": options["MYSQL_CHARSET"]},
+    }

@@ -1,0 +1,149 @@
+"""Every setting that the environment or `.env` can change: one table, read by `settings.py`.
+
+`docs/settings.md` is this table as a page; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`default` has the type that `kind` names; `help` gives the unit."""
+
+    name: str
+    kind: Literal["str", "bool", "int", "float", "list"]
+    default: Any
+    help: str
+
+
+OPTIONS = (
+    Option(
+        "MYAGENT_VAR_DIR",
+        "str",
+        "",
+        "Folder for what the site keeps on disk: the generated secret key and locks. "
+        "Empty: `var/` beside `manage.py`.",
+    ),
+    Option(
+        "SECRET_KEY",
+        "str",
+        "",
+        "Signs and encrypts. Empty: on SQLite one is generated and kept in the var folder; "
+        "with another database it is required.",
+    ),
+    Option("DEBUG", "bool", False, "Django's debug mode. Never on a network."),
+    Option(
+        "DATABASE_URL",
+        "str",
+        "",
+        "The database, as `mysql://USER:PASSWORD@HOST:PORT/NAME` or `sqlite:///PATH`. "
+        "Empty: `MYSQL_*` if MYSQL_HOST or MYSQL_DATABASE is set, else SQLite.",
+    ),
+    Option("MYSQL_HOST", "str", "", "MySQL or MariaDB server."),
+    Option("MYSQL_PORT", "int", 3306, "Its port."),
+    Option("MYSQL_USER", "str", "root", "Its user."),
+    Option("MYSQL_PASSWORD", "str", "", "Its password."),
+    Option("MYSQL_DATABASE", "str", "", "Its database; `myagent` if only MYSQL_HOST is set."),
+    Option("MYSQL_CHARSET", "str", "utf8mb4", "The connection's character set."),
+    Option(
+        "ALLOWED_HOSTS",
+        "list",
+        [],
+        "Host names under which the site may be addressed. IP addresses and localhost always pass.",
+    ),
+    Option(
+        "MYAGENT_ALLOWED_ORIGINS",
+        "list",
+        [],
+        "Origins of pages on other hosts that may open sockets, as `https://app.example.com`; "
+        "`null` for pages opened from a file.",
+    ),
+    Option(
+        "MYAGENT_TRUSTED_PROXIES",
+        "list",
+        [],
+        "Addresses or networks of proxies whose X-Forwarded-For is believed.",
+    ),
+    Option(
+        "MYAGENT_AGENT",
+        "str",
+        "",
+        "Agent file that an ASGI server hosts when it is started without `runagent`, as in "
+        "`daphne myagent_site.asgi:application`.",
+    ),
+    Option(
+        "MYAGENT_LOG_LEVEL", "str", "INFO", "Lowest level that is logged: DEBUG, INFO, WARNING …"
+    ),
+    Option(
+        "MYAGENT_MESSAGES_PER_SECOND",
+        "float",
+        10.0,
+        "Frames a second that a socket may send over time; more get `rate_limited`. 0: no limit.",
+    ),
+    Option("MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once."),
+    Option(
+        "MYAGENT_CONNECTIONS_PER_ADDRESS",
+        "int",
+        200,
+        "Sockets that one client address may have open. 0: no limit.",
+    ),
+    Option(
+        "MYAGENT_SESSIONS_PER_CONNECTION",
+        "int",
+        100,
+        "Sessions that one socket may be attached to. 0: no limit.",
+    ),
+    Option("MYAGENT_QUEUE_LENGTH", "int", 100, "Messages that may wait in a session's queue."),
+    Option("MYAGENT_RUN_TIMEOUT_S", "float", 600.0, "Seconds after which a run ends as timed out."),
+    Option(
+        "MYAGENT_CONFIRM_TIMEOUT_S",
+        "float",
+        300.0,
+        "Seconds after which an unanswered confirmation counts as declined.",
+    ),
+    Option(
+        "MYAGENT_CANCEL_GRACE_S",
+        "float",
+        4.0,
+        "Seconds that a cancelled run may take to stop before it is ended without its consent.",
+    ),
+    Option(
+        "MYAGENT_SESSION_TIMEOUT_S",
+        "float",
+        1800.0,
+        "Seconds after which an idle session without a socket leaves the runner's memory.",
+    ),
+    Option(
+        "MYAGENT_CONTEXT_TOKENS",
+        "int",
+        96_000,
+        "Estimated tokens of history that a model is given; whole oldest turns go first.",
+    ),
+    Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a runner's lease holds."),
+    Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
+    Option(
+        "MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose runner is gone."
+    ),
+    Option(
+        "MYAGENT_SHUTDOWN_GRACE_S",
+        "float",
+        30.0,
+        "Seconds that runs may take to finish after SIGTERM; then they are left to be continued.",
+    ),
+    Option("MYAGENT_HEARTBEAT_S", "float", 25.0, "Seconds of silence before a heartbeat is sent."),
+    Option(
+        "MYAGENT_OUTBOX_BYTES",
+        "int",
+        2 * 1024 * 1024,
+        "Bytes that may wait for one slow socket; beyond that it reads from the log.",
+    ),
+    Option(
+        "MYAGENT_SLOW_CLIENT_S",
+        "float",
+        20.0,
+        "Seconds without progress after which a slow socket is closed with 4008.",
+    ),
+)

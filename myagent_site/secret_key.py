@@ -1,0 +1,36 @@
+"""The installation's secret key: generated once, kept readable for its owner alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def of_installation(var_dir: Path, *, may_generate: bool) -> str:
+    """The kept key, or a new one that is kept from now on.
+
+    Raises `ImproperlyConfigured` if there is none and none may be generated.
+    """
+    path = var_dir / "secret_key"
+    if path.is_file():
+        return path.read_text().strip()
+    if not may_generate:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. With a database server it is required, because every "
+            "process must have the same one: put a long random value into the environment."
+        )
+    var_dir.mkdir(parents=True, exist_ok=True)
+    draft = var_dir / f"secret_key.{os.getpid()}"
+    draft.touch(mode=0o600)
+    draft.write_text(secrets.token_urlsafe(50))
+    try:
+        # A link fails where the name exists: of two first starts, one key wins.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,69 @@
+"""Settings. The environment is read here and nowhere else; `options.py` is the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy
+
+from myagent_site import database, secret_key
+from myagent_site.options import OPTIONS
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+
+def _read() -> dict[str, Any]:
+    readers = {
+        "str": env.str,
+        "bool": env.bool,
+        "int": env.int,
+        "float": env.float,
+        "list": env.list,
+    }
+    values = {}
+    for option in OPTIONS:
+        try:
+            values[option.name] = readers[option.kind](option.name, default=option.default)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{option.name} must be of type {option.kind}: {error}"
+            ) from error
+    return values
+
+
+OPTION_VALUES = _read()
+globals().update(
+    {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
+)
+
+VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or BASE_DIR / "var").resolve()
+DEBUG = OPTION_VALUES["DEBUG"]
+ALLOWED_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
+
+DATABASES = {"default": database.configuration(OPTION_VALUES, BASE_DIR)}
+IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
+    VAR_DIR, may_generate=IS_EMBEDDED
+)
+
+INSTALLED_APPS = ["agents.apps.AgentsConfig"]
+MIDDLEWARE: list[str] = []
+ROOT_URLCONF = "myagent_site.urls"
+ASGI_APPLICATION = "myagent_site.asgi.application"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+LOGGING_CONFIG = None
+"""Commands that serve set logging up; see `myagent_site.logs`."""
