@@ -1,0 +1,133 @@
+"""What holds for every test: which database, no way out of this machine, and the order."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import hypothesis
+import pytest
+
+from tests import second_database
+from tests.servers import MariaDB, PrivateServer, Redis, execute_sql
+
+IS_CI = bool(os.environ.get("CI"))
+WITH_PROCESSES = ("acceptance", "browser", "crash")
+PRIVATE = ("OPENAI_", "LLM_", "ANTHROPIC_", "AZURE_")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+# A busy machine is slow now and then: no promise is about the time of one example.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=200,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("ci" if IS_CI else "dev")
+
+
+class OutsideCall(RuntimeError):
+    """A test tried to reach another machine."""
+
+
+def _is_here(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(str(host))
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _stay_here(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    if not _is_here(host):
+        raise OutsideCall(f"Tests must not leave this machine, and this one calls {host!r}.")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "both"),
+        default="sqlite",
+        help="both: run tests marked both_databases again on a private MariaDB",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Processes that tests start must read the site's own settings.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "myagent_site.settings"
+    for name in list(os.environ):
+        if name.startswith(PRIVATE) or name.lower() in PROXIES:
+            del os.environ[name]
+    sys.addaudithook(_stay_here)
+    if fd := os.environ.pop(second_database.REPORTS_FD, None):
+        config.pluginmanager.register(second_database.ReportSender(config, int(fd)))
+    elif config.getoption("--database") == "both":
+        if IS_CI and not second_database.is_available():
+            raise pytest.UsageError("MariaDB and mysqlclient must be installed under CI.")
+        config.pluginmanager.register(second_database.SecondRun(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first: no database, then a database, then real processes."""
+    items.sort(key=_cost)
+
+
+def _cost(item: pytest.Item) -> int:
+    if item.get_closest_marker("processes") or set(item.path.parts) & set(WITH_PROCESSES):
+        return 2
+    fixtures = getattr(item, "fixturenames", ())
+    return int(item.get_closest_marker("django_db") is not None or "db" in fixtures)
+
+
+def _serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
+    if not server.is_installed():
+        if IS_CI:
+            pytest.fail(f"{server.program} must be installed under CI.")
+        pytest.skip(f"{server.program} is not installed")
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[PrivateServer]:
+    """A private MariaDB for the whole session. Tests that crash one start their own."""
+    yield from _serve(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[PrivateServer]:
+    """A private Redis for the whole session. Tests that crash one start their own."""
+    yield from _serve(Redis)
+
+
+@pytest.fixture
+def fresh_database_url(tmp_path: Path) -> Iterator[str]:
+    """DATABASE_URL of a new, empty database for real processes, of the kind under test."""
+    url = os.environ.get(second_database.DATABASE_URL)
+    if url is None:
+        yield f"sqlite:///{tmp_path / 'site.db'}"
+        return
+    port = urlsplit(url).port
+    assert port is not None
+    name = f"site_{uuid4().hex}"
+    execute_sql(port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    yield f"mysql://root@127.0.0.1:{port}/{name}"
+    execute_sql(port, f"DROP DATABASE {name}")
