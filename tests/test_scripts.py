@@ -1,0 +1,262 @@
+"""The scripts a person runs first, on machines that are not like ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SYSTEM_TOOLS = ("bash", "basename", "cat", "cp", "dirname", "grep", "ls", "readlink", "rm")
+
+pytestmark = pytest.mark.processes
+
+# Answers for pip, so that no test installs anything; every other call is Python's own.
+RECORDING_PIP = """\
+import os, pathlib, sys
+with open(os.environ["PIP_CALLS"], "a") as calls:
+    print(*sys.argv[1:], file=calls)
+sys.exit(int(os.environ.get("PIP_STATUS", "0")))
+"""
+
+
+class Checkout:
+    """A checkout with the scripts and locks only, and a PATH with nothing but what is put there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "a check out"
+        self.tools = folder / "tools"
+        self.pip_calls = folder / "pip calls"
+        shutil.copytree(ROOT / "scripts", self.root / "scripts")
+        for lock in ROOT.glob("requirements*.txt"):
+            shutil.copy(lock, self.root)
+        self.tools.mkdir()
+        for tool in SYSTEM_TOOLS:
+            found = shutil.which(tool)
+            assert found, tool
+            (self.tools / tool).symlink_to(found)
+        self.put("apt-get", "echo apt-get is not for tests >&2; exit 100")
+
+    def put(self, name: str, script: str) -> None:
+        path = self.tools / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def put_python(self) -> None:
+        """A python3 whose environments have a pip that only records how it was called."""
+        pip = self.tools / "pip.py"
+        pip.write_text(RECORDING_PIP)
+        self.put(
+            "python3",
+            'case "$*" in "-m venv "*)\n'
+            f'    "{sys.executable}" -m venv --without-pip --clear "$4" && '
+            f'for packages in "$4"/lib/python3*/site-packages; do cp "{pip}" "$packages"; done ;;\n'
+            f'*) exec "{sys.executable}" "$@" ;;\nesac',
+        )
+
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd or self.root.parent,
+            env={"PATH": str(self.tools), "PIP_CALLS": str(self.pip_calls), **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @property
+    def bootstrap(self) -> Path:
+        return self.root / "scripts" / "bootstrap"
+
+    def installations(self) -> int:
+        return len(self.pip_calls.read_text().splitlines()) if self.pip_calls.exists() else 0
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+@pytest.fixture
+def with_python(checkout: Checkout) -> Checkout:
+    checkout.put_python()
+    return checkout
+
+
+def test_the_environment_is_made_once_and_then_left_alone(with_python: Checkout) -> None:
+    first = with_python.run(with_python.bootstrap)
+    assert first.returncode == 0, first.stderr
+    second = with_python.run(with_python.bootstrap)
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert with_python.installations() == 1
+
+
+def test_a_finished_environment_needs_no_interpreter_to_be_recognised(
+    with_python: Checkout,
+) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    (with_python.tools / "python3").unlink()
+    again = with_python.run(with_python.bootstrap)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_a_changed_lock_is_installed_into_the_same_environment(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    kept = with_python.root / ".venv" / "kept"
+    kept.touch()
+    with (with_python.root / "requirements-embedded.txt").open("a") as lock:
+        lock.write("another==1.0\n")
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    assert with_python.installations() == 2
+    assert kept.exists()
+
+
+def test_an_installation_that_failed_is_done_anew(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap, PIP_STATUS="1").returncode != 0
+    left_over = with_python.root / ".venv" / "left over"
+    left_over.touch()
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    assert not left_over.exists()
+
+
+def test_a_checkout_that_moved_gets_a_new_environment(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    moved = with_python.root.rename(with_python.root.parent / "moved")
+    assert with_python.run(moved / "scripts" / "bootstrap").returncode == 0
+    assert with_python.installations() == 2
+
+
+def test_two_at_once_install_once(with_python: Checkout) -> None:
+    command = f'"{with_python.bootstrap}" & first=$!; "{with_python.bootstrap}" && wait $first'
+    both = with_python.run("bash", "-c", command)
+    assert both.returncode == 0, both.stderr
+    assert with_python.installations() == 1
+
+
+def test_a_symlink_from_elsewhere_finds_its_checkout(with_python: Checkout) -> None:
+    folder = with_python.root.parent / "bin"
+    folder.mkdir()
+    (folder / "absolute").symlink_to(with_python.bootstrap)
+    (folder / "relative").symlink_to("absolute")
+    result = with_python.run("./relative", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert (with_python.root / ".venv" / "bin" / "python").exists()
+
+
+def test_an_old_python_is_refused_in_a_sentence(checkout: Checkout) -> None:
+    checkout.put("python3", 'case "$*" in *version_info*) exit 1 ;; *) echo 3.9.2 ;; esac')
+    result = checkout.run(checkout.bootstrap)
+    assert result.returncode == 1
+    assert "needs Python 3.11 or later; python3 is 3.9.2." in result.stderr
+    assert not (checkout.root / ".venv").exists()
+
+
+def test_without_any_python_a_sentence_says_so(checkout: Checkout) -> None:
+    result = checkout.run(checkout.bootstrap)
+    assert result.returncode == 1
+    assert "there is no python3 on the PATH" in result.stderr
+
+
+def test_a_python_without_venv_is_told_which_package_it_lacks(checkout: Checkout) -> None:
+    checkout.put(
+        "python3",
+        f'case "$*" in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac',
+    )
+    result = checkout.run(checkout.bootstrap)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert result.returncode == 1
+    assert f"sudo apt-get install python{version}-venv" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+def test_root_has_the_missing_package_installed(with_python: Checkout) -> None:
+    complete = (with_python.tools / "python3").rename(with_python.tools / "complete-python")
+    installed = with_python.tools / "installed"
+    with_python.put("apt-get", f'echo "$@" >>"{installed}"')
+    with_python.put(
+        "python3",
+        'case "$*" in *ensurepip*)\n'
+        f'    grep -qs -e "install.*-venv" "{installed}"; exit ;;\nesac\n'
+        f'exec "{complete}" "$@"',
+    )
+    result = with_python.run(with_python.bootstrap)
+    assert result.returncode == 0, result.stderr
+    update, install = installed.read_text().splitlines()
+    assert "update" in update
+    assert install.endswith(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
+
+
+@pytest.mark.parametrize("script", ["server", "bootstrap"])
+def test_help_needs_no_setting_up(checkout: Checkout, script: str) -> None:
+    result = checkout.run(checkout.root / "scripts" / script, "--help")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"Usage: scripts/{script}")
+
+
+MANAGE = "import sys; print(*sys.argv[1:], sep='|')"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], "runagent|{root}/examples/ws_weather_agent.py|--port|8000"),
+        (["--debug"], "runagent|{root}/examples/ws_weather_agent.py|--port|8000|--debug"),
+        (
+            ["--port", "9000"],
+            "runagent|{root}/examples/ws_weather_agent.py|--port|8000|--port|9000",
+        ),
+        (["my agent.py"], "runagent|my agent.py"),
+        (["--port", "9000", "my.py", "--debug"], "runagent|--port|9000|my.py|--debug"),
+        (["--service", "weather"], "runagent|--service|weather"),
+    ],
+)
+def test_server_is_runagent_with_the_weather_agent_for_want_of_a_file(
+    with_python: Checkout, given: list[str], expected: str
+) -> None:
+    (with_python.root / "manage.py").write_text(MANAGE)
+    result = with_python.run(with_python.root / "scripts" / "server", *given)
+    assert result.stdout.strip() == expected.format(root=with_python.root), result.stderr
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "myagent.cli.server", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"SECRET_KEY": "for tests"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_myagent_ws_alone_says_what_it_is_for() -> None:
+    result = cli()
+    assert result.returncode == 2
+    assert "serves an agent file over WebSocket" in result.stderr
+
+
+def test_myagent_ws_names_a_command_it_does_not_know() -> None:
+    result = cli("frobnicate")
+    assert result.returncode == 2
+    assert "There is no command 'frobnicate'." in result.stderr
+
+
+def test_myagent_ws_server_has_the_options_of_runagent() -> None:
+    result = cli("server", "--help")
+    assert result.returncode == 0, result.stderr
+    assert {"--host", "--port", "--debug", "--reload"} <= set(result.stdout.split())
+
+
+def test_the_word_server_may_be_left_out() -> None:
+    with_word, without = cli("server", "no_such_agent.py"), cli("no_such_agent.py")
+    assert with_word.returncode == without.returncode != 0
+    assert "no_such_agent.py" in without.stderr
+    assert with_word.stderr == without.stderr
