@@ -33,7 +33,6 @@ WORKDIR /srv/myagent
 VOLUME ["/srv/myagent/data"]
 EXPOSE 8080
 
-# Loopback's own name, as the service answers only to hosts that it is addressed by.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=4)"]
 # An exec form: SIGTERM reaches the service, which finishes its runs first.
