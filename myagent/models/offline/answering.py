@@ -16,8 +16,9 @@ Language = Literal["en", "zh"]
 
 MAX_LISTED = 20
 _ERROR = re.compile(
-    r"\s*(?:tool\s+)?(?:error\b|failed\b|failure\b|exception\b|错误|失败|出错)[\s:：-]*", re.I
+    r"(?:The user [^\n]*\n)*(?:error|failed|错误|失败|出错了?)[:：]\s*", re.IGNORECASE
 )
+"""How a tool message starts when the tool failed; what a person said of the call may precede."""
 
 _DEMO = {
     "en": "(Offline demo model – set OPENAI_API_KEY for a real one.)",

@@ -174,9 +174,8 @@ def _list(
         raw = text[begin:end]
     items: list[Any] = []
     used = begin
-    item_schema = parameter.schema.get("items")
-    item_schema = item_schema if isinstance(item_schema, dict) else {}
-    kind = item_type(item_schema)
+    item_schema = _item_schema(parameter)
+    kind = list_kind(parameter)
     for part in _list_parts(raw, kind):
         value = coerce(part.strip("\"'“”‘’ "), kind)
         if value is None or not fits(value, item_schema):
@@ -208,6 +207,12 @@ def _leading_words(part: str) -> str:
     return " ".join(words[: max(capitals, 1)])
 
 
-def item_type(schema: dict[str, Any]) -> str:
-    kind = schema.get("type")
+def list_kind(parameter: Parameter) -> str:
+    """The JSON type of an array's items."""
+    kind = _item_schema(parameter).get("type")
     return kind if isinstance(kind, str) else "string"
+
+
+def _item_schema(parameter: Parameter) -> dict[str, Any]:
+    items = parameter.schema.get("items")
+    return items if isinstance(items, dict) else {}

@@ -25,6 +25,7 @@ STOP_WORDS = frozenset(
     d ll m re s t ve don doesn didn isn aren wasn weren couldn wouldn shouldn hasn haven
     nice cool bye goodbye morning evening afternoon
     get gets getting fetch obtain retrieve return returns given specified
+    asking looking telling showing giving wanted needed liked asked thinking wondering
     named called saying says as equal equals run execute invoke
     """.split()
 )

@@ -12,8 +12,8 @@ from myagent.models.offline.values import QUOTED
 from myagent.models.offline.words import (
     CJK,
     CJK_RUN,
-    STOP_STEMS,
     STOP_ZH,
+    is_stop_word,
     meaning_of,
     meaning_spans_zh,
     name_words,
@@ -85,7 +85,7 @@ class Reading:
 
     def is_filler(self, word: str) -> bool:
         word = _CLITIC.sub("", word)
-        return word.casefold() in STOP_STEMS or stem(word) in STOP_STEMS or self.is_own(word)
+        return is_stop_word(word) or self.is_own(word)
 
     def tokens(self) -> list[Token]:
         found: list[Token] = []

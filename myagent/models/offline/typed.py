@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from myagent.models.offline.blanks import Blanks, mentions
-from myagent.models.offline.labels import item_type, labelled
-from myagent.models.offline.reading import TIME
+from myagent.models.offline.labels import labelled, list_kind
+from myagent.models.offline.reading import TIME, Reading
 from myagent.models.offline.strings import best_group
 from myagent.models.offline.study import Parameter
 from myagent.models.offline.values import (
@@ -127,15 +127,43 @@ def _stands_alone(match: re.Match[str]) -> bool:
 def from_numbers(blanks: Blanks) -> None:
     """Numbers without a name, in the order of the parameters; a decimal is no integer."""
     wanted = blanks.open("integer", "number")
-    free = _free_numbers(blanks, len(wanted)) if wanted else []
+    if any(parameter.required for parameter in _number_lists(blanks)):
+        wanted = [parameter for parameter in wanted if parameter.required]
+    if not wanted:
+        return
+    free = _free_numbers(blanks, len(wanted))
+    if _number_lists(blanks):
+        free = _without_enumeration(blanks.reading, free, len(wanted))
     decimals = [p for p in wanted if p.type == "number"]
     if len(decimals) < len(wanted):
         for number in [n for n in free if isinstance(n.value, float)]:
             if decimals and blanks.give(decimals[0], number.value, number.start, number.end):
                 free.remove(number)
                 decimals.pop(0)
-    for parameter in blanks.open("integer", "number"):
-        _next_number(blanks, parameter, free)
+    for parameter in wanted:
+        if parameter.name not in blanks.values:
+            _next_number(blanks, parameter, free)
+
+
+def _number_lists(blanks: Blanks) -> list[Parameter]:
+    return [p for p in blanks.open("array") if list_kind(p) in ("integer", "number")]
+
+
+def _without_enumeration(reading: Reading, free: list[Number], wanted: int) -> list[Number]:
+    """The numbers that stand apart, when those in a row (`1, 2, 3`) are for a list."""
+    free = sorted(free, key=lambda number: number.start)
+    alone = [
+        number
+        for at, number in enumerate(free)
+        if not (at and _in_a_row(reading, free[at - 1], number))
+        and not (at + 1 < len(free) and _in_a_row(reading, number, free[at + 1]))
+    ]
+    return alone if len(alone) >= wanted else free
+
+
+def _in_a_row(reading: Reading, one: Number, other: Number) -> bool:
+    gap = reading.text[one.end : other.start]
+    return gap.strip(" ,，、和") in ("", "and")
 
 
 def _free_numbers(blanks: Blanks, wanted: int) -> list[Number]:
@@ -166,8 +194,7 @@ def from_lists(blanks: Blanks) -> None:
     """An array takes all the values of its kind that are left."""
     reading = blanks.reading
     for parameter in blanks.open("array"):
-        items = parameter.schema.get("items")
-        kind = item_type(items if isinstance(items, dict) else {})
+        kind = list_kind(parameter)
         if kind in ("integer", "number"):
             free = [n for n in numbers(reading.text) if reading.is_free(n.start, n.end)]
             free = sorted((n for n in free if n.is_digits), key=lambda n: n.start)

@@ -48,7 +48,12 @@ def _singular(word: str) -> str:
     return word
 
 
-STOP_STEMS = STOP_WORDS | frozenset(stem(word) for word in STOP_WORDS)
+def is_stop_word(word: str) -> bool:
+    """Of the forms of a stop word only its plural counts: `running` may be a topic."""
+    word = word.casefold()
+    return word in STOP_WORDS or _singular(word) in STOP_WORDS
+
+
 _MEANING = {
     (stem(word) if word.isascii() else word): f"#{number}"
     for number, group in enumerate(SAME_MEANING)
@@ -74,9 +79,8 @@ def latin_stems(text: str) -> list[str]:
     for word in LATIN_WORD.findall(text):
         parts = CAMEL_PART.findall(word)
         for part in (word, *parts) if len(parts) > 1 else (word,):
-            folded = stem(part)
-            if part.casefold() not in STOP_STEMS and folded not in STOP_STEMS:
-                found.append(folded)
+            if not is_stop_word(part):
+                found.append(stem(part))
     return found
 
 
