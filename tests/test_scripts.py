@@ -193,6 +193,32 @@ def test_root_has_the_missing_package_installed(with_python: Checkout) -> None:
     assert install.endswith(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
 
 
+def test_without_a_compiler_the_rest_is_installed_and_the_gap_is_said(
+    with_python: Checkout,
+) -> None:
+    result = with_python.run(with_python.bootstrap, "--test")
+    assert result.returncode == 0, result.stderr
+    assert "SKIPPED: mysqlclient cannot be built here." in result.stderr
+    assert "sudo apt-get install default-libmysqlclient-dev" in result.stderr
+    installed = (with_python.root / ".venv" / ".partial.txt").read_text()
+    assert "pytest==" in installed
+    assert "mysqlclient" not in installed
+    assert "SKIPPED" in with_python.run(with_python.bootstrap, "--test").stderr
+
+
+def test_under_ci_nothing_is_skipped(with_python: Checkout) -> None:
+    result = with_python.run(with_python.bootstrap, "--test", CI="true")
+    assert result.returncode == 1
+    assert "mysqlclient cannot be built here." in result.stderr
+    assert "SKIPPED" not in result.stderr
+
+
+def test_production_is_not_production_without_its_database_client(with_python: Checkout) -> None:
+    result = with_python.run(with_python.bootstrap, "--production")
+    assert result.returncode == 1
+    assert "mysqlclient cannot be built here." in result.stderr
+
+
 @pytest.mark.parametrize("script", ["server", "bootstrap"])
 def test_help_needs_no_setting_up(checkout: Checkout, script: str) -> None:
     result = checkout.run(checkout.root / "scripts" / script, "--help")
