@@ -1,0 +1,56 @@
+"""Chat models, and how an agent gets one."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from myagent.models.base import ChatModel, Completion, ModelError, ToolSpec, Usage
+from myagent.models.openai import OpenAIModel
+
+__all__ = [
+    "ChatModel",
+    "Completion",
+    "ModelError",
+    "OpenAIModel",
+    "ToolSpec",
+    "Usage",
+    "resolve_model",
+]
+
+DEFAULT_MODEL = "gpt-4o-mini"
+
+
+def resolve_model(model: str | ChatModel | None = None) -> ChatModel:
+    """The model that an agent asks.
+
+    An object is taken as it is. A name, else `OPENAI_MODEL` or `LLM_MODEL`, is
+    a model of the server at `OPENAI_BASE_URL` (`OPENAI_API_BASE`), asked with
+    `OPENAI_API_KEY`; agents with the same settings share its connections.
+    With neither a key nor an address it is the offline demo model. Raises
+    `TypeError` for an object that is no chat model.
+    """
+    if model is not None and not isinstance(model, str):
+        if isinstance(model, type) or not isinstance(model, ChatModel):
+            raise TypeError(
+                "model must be a model's name or an object with a "
+                f"stream(messages, tools) method, not {model!r}"
+            )
+        return model
+    api_key, base_url = _setting("OPENAI_API_KEY"), _setting("OPENAI_BASE_URL", "OPENAI_API_BASE")
+    if not (api_key or base_url):
+        from myagent.models.offline import OfflineModel
+
+        return OfflineModel()
+    name = model or _setting("OPENAI_MODEL", "LLM_MODEL") or DEFAULT_MODEL
+    # A server of one's own asks for no key, but the client insists on one.
+    return _shared_model(name, api_key or "none", base_url)
+
+
+def _setting(*names: str) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+
+
+@lru_cache(maxsize=64)
+def _shared_model(name: str, api_key: str, base_url: str | None) -> OpenAIModel:
+    return OpenAIModel(name, api_key=api_key, base_url=base_url)

@@ -1,0 +1,151 @@
+"""Models behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from myagent.messages import ChatMessage
+from myagent.models.base import Completion, ModelError, ToolSpec
+from myagent.models.chunks import Reply, parse_chunk
+from myagent.models.clients import LoopClients
+from myagent.models.requests import RequestEncoder
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import AsyncOpenAI
+
+_CONNECT_S = 10.0
+
+
+class OpenAIModel:
+    """A chat model reached through the openai package.
+
+    The package does authentication, retries (429 and 5xx, honouring
+    Retry-After), addresses and connections; the request is written and the
+    reply read here, which costs a fraction of what its typed interface does.
+    One object may serve any number of sessions and event loops.
+
+    Settings left out are the package's own (`OPENAI_API_KEY`,
+    `OPENAI_BASE_URL`). `timeout_s` is how long a reply may take to begin,
+    `stall_timeout_s` how long it may then be silent.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout_s: float = 120,
+        stall_timeout_s: float = 60,
+        max_retries: int = 3,
+    ) -> None:
+        self.model = model
+        self._api_key = api_key
+        self._base_url = base_url
+        self._timeout_s = timeout_s
+        self._stall_timeout_s = stall_timeout_s
+        self._max_retries = max_retries
+        self._takes_stream_options = True
+        self._encoder = RequestEncoder(model)
+        self._clients = LoopClients(self._open_client)
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self.model!r})"
+
+    def prepare(self) -> None:
+        """Imports what the first call needs, which takes a second."""
+        import myagent.models.body
+        import myagent.models.failures  # noqa: F401
+
+    async def aclose(self) -> None:
+        """Closes the running loop's connections; the next call opens new ones."""
+        await self._clients.aclose()
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+    ) -> AsyncGenerator[str | Completion, None]:
+        """Asks the model, see `ChatModel.stream`.
+
+        Cancelling is safe, and so is closing the generator: both end the
+        HTTP request at once.
+        """
+        reply = Reply()
+        response = await self._ask(messages, tools)
+        try:
+            async with contextlib.aclosing(self._chunks(response, reply)) as chunks:
+                async for chunk in chunks:
+                    if text := reply.add(chunk):
+                        yield text
+        finally:
+            await response.aclose()
+        yield reply.completion(with_calls=bool(tools))
+
+    async def _chunks(
+        self, response: httpx2.Response, reply: Reply
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yields the reply's chunks; what follows the model's last word may get lost."""
+        from myagent.models.body import ReplyBody
+
+        body = ReplyBody(response, stall_timeout_s=self._stall_timeout_s)
+        try:
+            async with contextlib.aclosing(body.events()) as events:
+                async for data in events:
+                    yield parse_chunk(data)
+        except ModelError:
+            if not reply.is_finished:
+                raise
+        if not (reply.is_finished or body.is_done):
+            raise _cut_off(reply)
+
+    async def _ask(
+        self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+    ) -> httpx2.Response:
+        """The response, its head read. Raises `ModelError`."""
+        import httpx2
+        import openai
+
+        from myagent.models.failures import is_about_stream_options, model_error
+
+        with_usage = self._takes_stream_options
+        body = self._encoder.encode(messages, tools, with_usage=with_usage)
+        try:
+            client = await self._clients.get()
+            response = await client.post(
+                "/chat/completions",
+                content=body,
+                cast_to=httpx2.Response,
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
+        except (openai.OpenAIError, httpx2.InvalidURL, ValueError) as error:
+            if not (with_usage and is_about_stream_options(error)):
+                raise model_error(error, self.model) from error
+        else:
+            # The type of a stream is declared; asked for as a response, it is that.
+            return cast("httpx2.Response", response)
+        self._takes_stream_options = False
+        return await self._ask(messages, tools)
+
+    def _open_client(self) -> AsyncOpenAI:
+        import httpx2
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
+        timeout = httpx2.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S))
+        return AsyncOpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            timeout=timeout,
+            max_retries=self._max_retries,
+            http_client=DefaultAioHttpClient(timeout=timeout),
+        )
+
+
+def _cut_off(reply: Reply) -> ModelError:
+    if reply.has_begun:
+        sentence = "The connection to the model was lost in the middle of its answer."
+    else:
+        sentence = "The model's server gave no reply that can be read."
+    return ModelError(sentence, is_retryable=True)
