@@ -1,0 +1,172 @@
+"""Agents that are not ours to step through: a text in, text out."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, get_args
+
+from myagent.messages import ChatMessage
+from myagent.models.base import Usage
+from myagent.runnable import NOTHING_DONE, AgentError
+from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
+from myagent.tool.base_tool import ToolResult
+from myagent.tool.running import EscapedError, contained, described, in_thread
+from myagent.tool.text import clean, text_of
+
+STEP_TYPES = get_args(Step)
+TEXT_KEYS = ("content", "text", "delta")
+
+
+class ForeignAgent:
+    """Adapts an object with `astream(text)` or `arun(text)`, or an async function of a text.
+
+    `astream` is preferred. It yields texts, dicts with a text under `content`,
+    `text` or `delta`, or steps of ours. A plain `arun` runs in a thread. What
+    has a parameter `history` gets the earlier messages, as dicts.
+    """
+
+    is_continuable = False
+
+    def __init__(self, agent: Any) -> None:
+        if not is_foreign_agent(agent):
+            raise TypeError(f"{agent!r} is not an agent: it has neither arun() nor astream()")
+        self.agent = agent
+        self.name = _name_of(agent)
+        self.is_idempotent = bool(getattr(agent, "idempotent", False))
+        steps = getattr(agent, "max_steps", None)
+        self.max_steps: int | None = steps if isinstance(steps, int) else None
+
+    async def run(
+        self,
+        history: Sequence[ChatMessage],
+        *,
+        confirm: Confirm,
+        resume: Resume = NOTHING_DONE,
+    ) -> AsyncGenerator[Step, None]:
+        """Answers the last user message, as step 1.
+
+        `confirm` and `resume` are of no use here. Raises `AgentError`, and
+        what the agent raises. Cancelling is safe.
+        """
+        yield StepStarted(1)
+        told: list[str] = []
+        async with aclosing(_guarded(_pieces(self.agent, history))) as pieces:
+            async for piece in pieces:
+                step = piece if isinstance(piece, STEP_TYPES) else TextDelta(1, _text(piece))
+                yield step
+                if isinstance(step, Answer):
+                    return
+                if isinstance(step, StepStarted):
+                    told.clear()
+                if isinstance(step, TextDelta):
+                    told.append(step.text)
+        yield Answer("".join(told), steps=1, usage=Usage())
+
+
+def is_foreign_agent(agent: Any) -> bool:
+    """Whether `ForeignAgent` can adapt this."""
+    if isinstance(agent, type):
+        return False
+    if inspect.isasyncgenfunction(agent) or inspect.iscoroutinefunction(agent):
+        return True
+    return any(callable(getattr(agent, verb, None)) for verb in ("astream", "arun"))
+
+
+def _name_of(agent: Any) -> str:
+    for name in (getattr(agent, "name", None), getattr(agent, "__name__", None)):
+        if isinstance(name, str) and name:
+            return name
+    return type(agent).__name__
+
+
+async def _pieces(agent: Any, history: Sequence[ChatMessage]) -> AsyncGenerator[Any, None]:
+    """Whatever the agent gives out, a whole text as its only piece."""
+    verb = _verb_of(agent)
+    args, options = _question(verb, history)
+    if not _is_stream(agent, verb):
+        yield _whole(await contained(_called(verb, args, options)))
+        return
+    given = verb(*args, **options)
+    stream = await given if inspect.isawaitable(given) else given
+    if not isinstance(stream, AsyncIterator):
+        raise AgentError("The agent's astream() must be an async generator.")
+    try:
+        async for piece in stream:
+            yield piece
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+def _verb_of(agent: Any) -> Callable[..., Any]:
+    for name in ("astream", "arun"):
+        verb = getattr(agent, name, None)
+        if callable(verb):
+            return verb  # type: ignore[no-any-return]
+    return agent  # type: ignore[no-any-return]
+
+
+def _is_stream(agent: Any, verb: Callable[..., Any]) -> bool:
+    return inspect.isasyncgenfunction(verb) or callable(getattr(agent, "astream", None))
+
+
+def _question(
+    verb: Callable[..., Any], history: Sequence[ChatMessage]
+) -> tuple[tuple[str], dict[str, Any]]:
+    said = [message for message in history if not message.is_instruction]
+    place = max(
+        (index for index, message in enumerate(said) if message.role == "user"), default=None
+    )
+    text = said[place].content if place is not None else ""
+    if "history" not in inspect.signature(verb).parameters:
+        return (text,), {}
+    return (text,), {"history": [message.to_dict() for message in said[: place or 0]]}
+
+
+async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(verb):
+        return await verb(*args, **options)
+    value = await in_thread(verb, *args, **options)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, ToolResult):
+        return "\n".join(filter(None, map(text_of, value.parts)))
+    return text_of(value)
+
+
+def _text(piece: Any) -> str:
+    if isinstance(piece, str):
+        return clean(piece)
+    if isinstance(piece, Mapping):
+        for key in TEXT_KEYS:
+            if isinstance(piece.get(key), str):
+                return clean(piece[key])
+    raise AgentError(
+        f"The agent yielded {_kind(piece)}; it may yield text, "
+        "or a dict with the text under 'content'."
+    )
+
+
+def _kind(piece: Any) -> str:
+    kind = type(piece).__name__
+    return f"a {kind} without a text" if isinstance(piece, Mapping) else f"an object of type {kind}"
+
+
+async def _guarded(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """The pieces; what is meant to end a program or to look like a cancellation is an error."""
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                yield piece
+        except (SystemExit, KeyboardInterrupt, EscapedError) as error:
+            raise AgentError(f"The agent tried to exit ({described(error)}).") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise AgentError("The agent cancelled itself.") from error

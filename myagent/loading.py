@@ -1,0 +1,223 @@
+"""An agent file, and the agents that are made from it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import decode_source
+from itertools import count
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from myagent.agent import Agent
+from myagent.foreign import ForeignAgent, is_foreign_agent
+from myagent.runnable import Runnable
+from myagent.tool.running import described
+
+_numbers = count(1)
+
+
+class AgentFileError(Exception):
+    """The agent file could not be loaded, or gave no agent.
+
+    The message is one sentence that names the file; the cause, if there is
+    one, is the exception with its traceback.
+    """
+
+
+@dataclass(frozen=True)
+class AgentFile:
+    """A loaded agent file: a source of agents.
+
+    `source` is its module-level `agent`, or its factory `create_agent`.
+    """
+
+    path: Path
+    source: Any
+    is_factory: bool
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    async def create(self) -> Runnable:
+        """An agent of its own for one session. Raises `AgentFileError`.
+
+        The factory is called, or the definition copied: the copy shares its
+        tools and its model.
+        """
+        if not self.is_factory:
+            return as_runnable(self._copied(), self.path)
+        try:
+            agent = self.source()
+            if inspect.isawaitable(agent):
+                agent = await agent
+        except (Exception, SystemExit) as error:
+            raise AgentFileError(
+                f"{self.path}: create_agent() raised {described(error)}{_line(error, self.path)}."
+            ) from error
+        return as_runnable(agent, self.path, origin="create_agent() returned")
+
+    def _copied(self) -> Any:
+        if inspect.isroutine(self.source):
+            return self.source
+        try:
+            return copy.copy(self.source)
+        except Exception as error:
+            raise AgentFileError(
+                f"{self.path}: the agent can't be copied for a session ({described(error)}); "
+                "write a create_agent() that makes one."
+            ) from error
+
+
+def load_agent_file(path: Path | str) -> AgentFile:
+    """Runs an agent file and finds its agent. Raises `AgentFileError`.
+
+    The file is run as a module, so its `if __name__ == "__main__"` block is
+    not; its folder is put on `sys.path`, so that it can import its
+    neighbours. A module-level `agent` that is an agent is taken first, then
+    the factory `create_agent`.
+    """
+    file = Path(path).expanduser()
+    code = _compiled(file, _source(file))
+    return _agent_in(_run(code, file.resolve()), file)
+
+
+def _source(file: Path) -> bytes:
+    if file.is_dir():
+        raise AgentFileError(f"{file} is a directory; name the agent file in it.")
+    if not file.exists():
+        raise AgentFileError(f"{file}: there is no such file.")
+    if file.suffix != ".py":
+        raise AgentFileError(f"{file} is not a Python file: its name must end in .py.")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise AgentFileError(f"{file} can't be read: {error.strerror}.") from error
+
+
+def _compiled(file: Path, source: bytes) -> CodeType:
+    if b"\0" in source:
+        raise AgentFileError(f"{file} is not a Python file: it holds binary data.")
+    try:
+        text = decode_source(source)
+        return compile(text, str(file.resolve()), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        place = f", line {error.lineno}" if error.lineno else ""
+        raise AgentFileError(f"{file}{place}: syntax error: {error.msg}.") from error
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        raise AgentFileError(f"{file} can't be read as Python: {described(error)}.") from error
+
+
+def _run(code: CodeType, file: Path) -> ModuleType:
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = ModuleType(f"_agent_file_{next(_numbers)}_{file.stem}")
+    module.__file__ = str(file)
+    # Dataclasses and pickle look a class's module up here.
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise AgentFileError(f"{file}{_line(error, file)}: {_failure(error)}.") from error
+    return module
+
+
+def _failure(error: BaseException) -> str:
+    match error:
+        case ModuleNotFoundError(name=str() as name):
+            return f"it imports {name!r}, which is not installed and not next to the file"
+        case ImportError():
+            return f"an import failed: {error}"
+        case SystemExit():
+            return "it ended the program (SystemExit) while it was loaded"
+    return f"it raised {described(error)} while it was loaded".rstrip(".")
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """The last line of the file that had a part in the error, as `, line N`."""
+    numbers = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == str(file.resolve()):
+            numbers.append(traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return f", line {numbers[-1]}" if numbers else ""
+
+
+def _agent_in(module: ModuleType, file: Path) -> AgentFile:
+    agent = getattr(module, "agent", None)
+    factory = getattr(module, "create_agent", None)
+    if agent is not None and (factory is None or _is_agent(agent)):
+        as_runnable(agent, file)
+        return AgentFile(file, agent, is_factory=False)
+    if factory is not None:
+        _check_factory(factory, file)
+        return AgentFile(file, factory, is_factory=True)
+    raise AgentFileError(
+        f"{file} has no agent: give it a module-level 'agent', or a function create_agent()."
+    )
+
+
+def _check_factory(factory: Callable[[], Any], file: Path) -> None:
+    if not callable(factory):
+        raise AgentFileError(
+            f"{file}: 'create_agent' is {_what(factory)}; it must be a function without arguments."
+        )
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise AgentFileError(
+            f"{file}: create_agent() is called without arguments, but it has a "
+            f"{str(error).removeprefix('missing a ')}; give it a default."
+        ) from error
+    except ValueError:
+        return  # A callable without a signature, written in C: calling it will show.
+
+
+def _is_agent(agent: Any) -> bool:
+    return _is_runnable(agent) or is_foreign_agent(agent)
+
+
+def _is_runnable(agent: Any) -> bool:
+    return not isinstance(agent, type) and isinstance(agent, Runnable)
+
+
+def as_runnable(agent: Any, file: Path, *, origin: str = "'agent' is") -> Runnable:
+    """The agent as a service takes it. Raises `AgentFileError` if it is none."""
+    if isinstance(agent, Agent) or _is_runnable(agent):
+        return agent  # type: ignore[no-any-return]
+    if is_foreign_agent(agent):
+        return ForeignAgent(agent)
+    sentence = f"{file}: {origin} {_what(agent)}, which is not an agent: {_advice(agent)}."
+    if inspect.iscoroutine(agent):
+        agent.close()
+    raise AgentFileError(sentence)
+
+
+def _what(agent: Any) -> str:
+    if agent is None:
+        return "None"
+    if isinstance(agent, type):
+        return f"the class {agent.__name__}"
+    if isinstance(agent, ModuleType):
+        return f"the module {agent.__name__}"
+    if inspect.isroutine(agent):
+        return f"the function {agent.__name__}()"
+    return f"an object of type {type(agent).__name__}"
+
+
+def _advice(agent: Any) -> str:
+    if isinstance(agent, type):
+        return f"make one of it, as in agent = {agent.__name__}()"
+    if inspect.iscoroutine(agent):
+        return "write an 'async def create_agent()', which is awaited"
+    if inspect.isroutine(agent):
+        return "write it as 'async def' with the text as its argument"
+    return "use create_react_agent(), or an object with arun(text) or astream(text)"

@@ -1,0 +1,114 @@
+"""The tools of one agent: checked when the agent is made, found by name in a run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from myagent.models.base import ToolSpec
+from myagent.tool.base_tool import BaseTool, ToolDefinitionError
+from myagent.tool.function import FunctionTool
+from myagent.tool.schema import Arguments
+
+# What the OpenAI chat API takes as the name of a function.
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+ToolLike = BaseTool | type[BaseTool] | Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTool:
+    """A tool that was found to be usable, with what it needs to be called."""
+
+    tool: BaseTool
+    spec: ToolSpec
+    arguments: Arguments
+
+
+class Toolbox:
+    """An agent's tools by name. Raises `ToolDefinitionError` for tools that can't work."""
+
+    def __init__(self, tools: Iterable[ToolLike]) -> None:
+        self._tools: dict[str, PreparedTool] = {}
+        for tool in map(as_tool, tools):
+            self._add(prepared(tool))
+        self.specs = tuple(entry.spec for entry in self._tools.values())
+
+    def _add(self, entry: PreparedTool) -> None:
+        name = entry.spec.name
+        if name in self._tools:
+            raise ToolDefinitionError(
+                f"Two tools have the name {name!r}; give one of them another name."
+            )
+        self._tools[name] = entry
+
+    def __iter__(self) -> Iterator[BaseTool]:
+        return (entry.tool for entry in self._tools.values())
+
+    def find(self, name: str) -> PreparedTool | None:
+        return self._tools.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._tools)
+
+
+def as_tool(tool: Any) -> BaseTool:
+    """A tool from an instance, a class or a function. Raises `ToolDefinitionError`."""
+    if isinstance(tool, BaseTool):
+        return tool
+    if isinstance(tool, type) and issubclass(tool, BaseTool):
+        try:
+            return tool()
+        except Exception as error:
+            raise ToolDefinitionError(
+                f"{tool.__name__} can't be made without arguments ({error}); "
+                "put an instance into 'tools'."
+            ) from error
+    if inspect.isroutine(tool):
+        return FunctionTool(tool)
+    raise ToolDefinitionError(
+        f"{tool!r} in 'tools' is not a tool: use an instance of a BaseTool subclass, or a function."
+    )
+
+
+def prepared(tool: BaseTool) -> PreparedTool:
+    """A tool with its compiled schema. Raises `ToolDefinitionError`."""
+    kind = tool.name if isinstance(tool, FunctionTool) else type(tool).__name__
+    _check_name(tool, kind)
+    _check_limits(tool, kind)
+    if getattr(type(tool), "execute", None) is BaseTool.execute and "execute" not in vars(tool):
+        raise ToolDefinitionError(f"{kind} has no execute(): write one, plain or async.")
+    try:
+        arguments = Arguments(tool.execute, tool.parameters)
+    except ToolDefinitionError as error:
+        raise ToolDefinitionError(f"The tool {tool.name!r}: {error}.") from error
+    description = tool.description or inspect.cleandoc(type(tool).__doc__ or "")
+    return PreparedTool(tool, ToolSpec(tool.name, description, arguments.schema), arguments)
+
+
+def _check_name(tool: BaseTool, kind: str) -> None:
+    name = tool.name
+    if not isinstance(name, str) or not name:
+        raise ToolDefinitionError(f"{kind} has no name: set name = '…' in the class.")
+    if not NAME.fullmatch(name):
+        raise ToolDefinitionError(
+            f"The name {name!r} can't be a tool's: "
+            "use letters, digits, '_' and '-', 64 at most (name=… sets another one)."
+        )
+    if not isinstance(tool.description, str):
+        raise ToolDefinitionError(f"The tool {name!r}: 'description' must be a text.")
+
+
+def _check_limits(tool: BaseTool, kind: str) -> None:
+    for attribute in ("timeout_s", "confirm_timeout_s"):
+        value = getattr(tool, attribute)
+        is_unlimited = value is None and attribute == "timeout_s"
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_unlimited and not (is_number and value > 0):
+            raise ToolDefinitionError(
+                f"{kind}: {attribute!r} is {value!r}; it must be a number of seconds above 0."
+            )
