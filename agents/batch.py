@@ -118,7 +118,9 @@ class Batch:
         """What became of each write. Raises `django.db.Error`; then nothing is known."""
         self.planned = []
         with transaction.atomic(), connection.cursor() as cursor:
-            now = datetime.now(UTC).replace(microsecond=datetime.now(UTC).microsecond // 1000 * 1000)
+            now = datetime.now(UTC).replace(
+                microsecond=datetime.now(UTC).microsecond // 1000 * 1000
+            )
             sessions = _lock_sessions(cursor, self.writes)
             ended = _ended_runs(cursor, self.writes)
             rows = _Rows()
@@ -174,7 +176,9 @@ def _plan(
     if write.new_run is not None:
         rows.runs.append(_run_row(write.session_id, write.new_run, first_seq, now))
     if write.starts is not None:
-        rows.starts.append((Run.Status.RUNNING, write.starts.ordinal, _moment(now), write.starts.run_id))
+        rows.starts.append(
+            (Run.Status.RUNNING, write.starts.ordinal, _moment(now), write.starts.run_id)
+        )
     for run_id, status in write.ends.items():
         rows.ends.append((status, _moment(now), run_id))
         ended.add(run_id)
@@ -298,7 +302,9 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 _INSERT_SESSION = _insert(_SESSION, SESSION_COLUMNS)
 _INSERT_RUN = _insert(_RUN, RUN_COLUMNS)
 _INSERT_EVENT = _insert(_EVENT, EVENT_COLUMNS)
-_START_RUN = f"UPDATE {_RUN} SET status=%s, ordinal=%s, started_at=%s WHERE id=%s AND ended_at IS NULL"
+_START_RUN = (
+    f"UPDATE {_RUN} SET status=%s, ordinal=%s, started_at=%s WHERE id=%s AND ended_at IS NULL"
+)
 _END_RUN = f"UPDATE {_RUN} SET status=%s, ended_at=%s WHERE id=%s AND ended_at IS NULL"
 _CLOSE_SESSION = f"UPDATE {_SESSION} SET closed_at=%s, close_reason=%s WHERE id=%s"
 _ADVANCE_SESSION = f"UPDATE {_SESSION} SET last_seq=%s, updated_at=%s WHERE id=%s"

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
+from agents.fold import Fact
 from agents.sentences import say
 from myagent import protocol
 from myagent.messages import ChatMessage
-from myagent.models.base import Usage
 from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted
 
 
@@ -40,6 +40,9 @@ class Entry:
     @cached_property
     def payload(self) -> bytes:
         return encode({"content": self.content, "metadata": self.metadata})
+
+    def fact(self, at: datetime) -> Fact:
+        return Fact(self.event, self.step_id, at, self.content, self.metadata, self.message)
 
     @property
     def message_json(self) -> str | None:
@@ -193,8 +196,3 @@ def timed_out(run: RunRef, lang: str, timeout_s: float, effects: list[str]) -> E
 
 def session_end(lang: str, reason: str) -> Entry:
     return Entry("agent.session_end", say(lang, "session_end"), {"reason": reason})
-
-
-def usage_of(metadata: Mapping[str, Any]) -> Usage:
-    usage = metadata.get("usage") or {}
-    return Usage(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))

@@ -16,6 +16,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from agents import barriers
 from agents.batch import Batch, Write, WriteRefused, find_duplicate, is_passing
 from agents.entries import Logged
 
@@ -160,7 +161,9 @@ class Journal:
         is_unknown = False
         while True:
             try:
+                barriers.reach("before", batch.writes)
                 results = (batch.find_committed() if is_unknown else None) or batch.commit()
+                barriers.reach("after", batch.writes)
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False

@@ -45,7 +45,9 @@ SENTENCES = {
         "The message could not be saved just now and was not accepted. Try again soon."
     ),
     "agent_error": gettext_noop("The agent failed on this message. Its log has the details."),
-    "agent_gone": gettext_noop("The agent was cut off while it worked and can't continue. Ask again."),
+    "agent_gone": gettext_noop(
+        "The agent was cut off while it worked and can't continue. Ask again."
+    ),
     "agent_kills": gettext_noop("The agent's process ended three times at this message."),
     "internal_error": gettext_noop("Something went wrong on the server. Its log has the details."),
     "slow_client": gettext_noop("This connection reads too slowly. Reconnect to resume."),

@@ -124,9 +124,7 @@ OPTIONS = (
     ),
     Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a runner's lease holds."),
     Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
-    Option(
-        "MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose runner is gone."
-    ),
+    Option("MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose runner is gone."),
     Option(
         "MYAGENT_SHUTDOWN_GRACE_S",
         "float",
@@ -145,5 +143,12 @@ OPTIONS = (
         "float",
         20.0,
         "Seconds without progress after which a slow socket is closed with 4008.",
+    ),
+    Option(
+        "MYAGENT_BARRIER",
+        "str",
+        "",
+        "For crash tests: a point such as `before agent.final_answer` or `after user.message` at "
+        "which the writer of the log stops for good, and a file to create then: `POINT=FILE`.",
     ),
 )

@@ -1,0 +1,75 @@
+"""The open sockets of this process: counted, kept warm, and told when it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from agents import frames
+from agents.limits import AddressLimit
+from myagent.protocol import CloseCode
+
+if TYPE_CHECKING:
+    from agents.consumers import EventsConsumer
+
+PULSE_S = 1.0
+
+
+class Connections:
+    """`name` is what the server calls itself. One pulse serves all sockets."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._open: dict[str, EventsConsumer] = {}
+        self._addresses = AddressLimit()
+        self._pulse: asyncio.Task[None] | None = None
+        self._all_gone = asyncio.Event()
+        self._all_gone.set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def has_room(self, address: str) -> bool:
+        return self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS)
+
+    def add(self, consumer: EventsConsumer) -> None:
+        self._addresses.enter(consumer.address)
+        self._open[consumer.connection_id] = consumer
+        self._all_gone.clear()
+        if self._pulse is None:
+            self._pulse = asyncio.get_running_loop().create_task(self._beat())
+
+    def remove(self, consumer: EventsConsumer) -> None:
+        self._addresses.leave(consumer.address)
+        del self._open[consumer.connection_id]
+        if not self._open:
+            self._all_gone.set()
+
+    def announce_drain(self) -> None:
+        for consumer in list(self._open.values()):
+            consumer.push_frame(frames.notice(consumer.lang, "draining"))
+
+    async def close(self, grace_s: float = 3.0) -> None:
+        """Sends everybody away to reconnect, and waits until they are gone."""
+        for consumer in list(self._open.values()):
+            frame = frames.error(consumer.lang, "service_unavailable", sentence="draining")
+            consumer.close(CloseCode.GOING_AWAY, frame)
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._all_gone.wait()
+        except TimeoutError:
+            pass  # They are cut off with the process.
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
+            self._pulse = None
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PULSE_S)
+            now = loop.time()
+            for consumer in list(self._open.values()):
+                consumer.beat(now)

@@ -1,0 +1,90 @@
+"""Who may come in at all: the Host a request names, the Origin of the page that sent it. No I/O.
+
+The Host check stops DNS rebinding: a page's own domain name pointed at
+127.0.0.1. The Origin check stops any other page from driving an agent on
+somebody's localhost.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.http.request import split_domain_port, validate_host
+
+Headers = Mapping[bytes, bytes]
+
+
+def headers_of(scope: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """The headers of an ASGI scope, names in lower case; of repeated ones the first."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.lower(), value)
+    return headers
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def host_is_allowed(host_header: str, allowed: Sequence[str]) -> bool:
+    """IP addresses and localhost pass; names must be allowed."""
+    domain, _ = split_domain_port(host_header)
+    if not domain:
+        return False
+    return is_loopback(domain) or _address(domain) is not None or validate_host(domain, allowed)
+
+
+def origin_is_allowed(
+    origin: str | None, host_header: str, allowed: Iterable[str], *, is_open_on_loopback: bool
+) -> bool:
+    """A program sends no Origin. A page's must be the site's own or on the allow list.
+
+    `is_open_on_loopback`: the site asks for no authentication and is reached
+    over loopback; then pages from any loopback origin pass, whatever the port.
+    """
+    if origin is None:
+        return True
+    if origin in allowed:
+        return True
+    try:
+        parts = urlsplit(origin)
+        origin_host = parts.hostname
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or not origin_host:
+        return False
+    if parts.netloc.lower() == host_header.lower():
+        return True
+    return is_open_on_loopback and is_loopback(origin_host)
+
+
+def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
+    """Who is at the other end; behind trusted proxies, whom the last of them saw."""
+    client = scope.get("client")
+    address = str(client[0]) if client else "unknown"
+    forwarded = headers_of(scope).get(b"x-forwarded-for", b"").decode("latin-1")
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    while hops and _is_within(address, trusted_proxies):
+        address = hops.pop()
+    return address
+
+
+def _is_within(address: str, networks: Sequence[str]) -> bool:
+    parsed = _address(address)
+    return parsed is not None and any(
+        parsed in ipaddress.ip_network(network, strict=False) for network in networks
+    )
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return None

@@ -1,0 +1,181 @@
+"""The log, read back: a model's memory, and where an interrupted run stands. No I/O.
+
+Both are folds over entries in the order of the log, so a run that goes on
+after a crash sees what it would have seen without one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import Usage
+from myagent.steps import Decision, OpenCall, Resume
+
+
+@dataclass(slots=True)
+class Turn:
+    """The messages of one run."""
+
+    run_id: str
+    messages: list[ChatMessage] = field(default_factory=list)
+    tokens: int = 0
+
+    def add(self, message: ChatMessage) -> None:
+        self.messages.append(message)
+        self.tokens += message.tokens
+
+
+class History:
+    """The model's memory: turns in the order in which their runs started.
+
+    Above `max_tokens` (estimated) whole oldest turns go, so that a tool call
+    never loses its result; the newest turn always stays.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self._turns: deque[Turn] = deque()
+        self._tokens = 0
+
+    def start_turn(self, run_id: str) -> None:
+        self._turns.append(Turn(run_id))
+        self._trim()
+
+    def add(self, run_id: str, message: ChatMessage) -> None:
+        """Adds to the newest turn. A message of any other run is not part of the memory."""
+        turn = self._turns[-1] if self._turns else None
+        if turn is None or turn.run_id != run_id:
+            return
+        before = turn.tokens
+        turn.add(message)
+        self._tokens += turn.tokens - before
+        self._trim()
+
+    def drop_turn(self, run_id: str) -> None:
+        """Takes the newest turn back, if it is that run's."""
+        if self._turns and self._turns[-1].run_id == run_id:
+            self._tokens -= self._turns.pop().tokens
+
+    def messages(self) -> list[ChatMessage]:
+        return [message for turn in self._turns for message in turn.messages]
+
+    def _trim(self) -> None:
+        while self._tokens > self.max_tokens and len(self._turns) > 1:
+            self._tokens -= self._turns.popleft().tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a fold reads of an entry, fresh or from the database."""
+
+    event: str
+    step_id: str
+    at: datetime
+    content: Any
+    metadata: Mapping[str, Any]
+    message: ChatMessage | None
+
+
+@dataclass(slots=True)
+class CallState:
+    """How far one tool call came."""
+
+    call: ToolCall
+    asked_at: datetime | None = None
+    timeout_s: float = 0.0
+    decision: Decision | None = None
+    started_args: dict[str, Any] | None = None
+    is_finished: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        is_past_it = self.decision or self.started_args is not None or self.is_finished
+        return self.asked_at is not None and not is_past_it
+
+    @property
+    def deadline(self) -> datetime:
+        assert self.asked_at is not None
+        return self.asked_at + timedelta(seconds=self.timeout_s)
+
+    @property
+    def has_started(self) -> bool:
+        return self.started_args is not None
+
+    def as_open(self) -> OpenCall:
+        return OpenCall(
+            call=self.call,
+            has_asked=self.asked_at is not None,
+            decision=self.decision,
+            has_started=self.has_started,
+            started_args=self.started_args,
+        )
+
+
+@dataclass(slots=True)
+class RunState:
+    """Where a run stands after its entries so far."""
+
+    step: int = 0
+    usage: Usage = Usage()
+    calls: dict[str, CallState] = field(default_factory=dict)
+
+    def apply(self, fact: Fact) -> None:
+        """Takes the run's next entry."""
+        match fact.event:
+            case "agent.thinking":
+                self.step = fact.metadata["step"]
+                self.usage += usage_of(fact.metadata)
+                wanted = fact.message.tool_calls if fact.message else ()
+                self.calls = {call.id: CallState(call) for call in wanted}
+            case "agent.user_confirm":
+                call = self.calls[fact.step_id]
+                call.asked_at = fact.at
+                call.timeout_s = fact.metadata["timeout_s"]
+            case "user.response":
+                self.calls[fact.step_id].decision = decision_of(fact.content)
+            case "agent.tool_call":
+                self.calls[fact.step_id].started_args = fact.metadata["args"]
+            case "agent.tool_result":
+                self.calls[fact.step_id].is_finished = True
+
+    @property
+    def open_calls(self) -> list[CallState]:
+        return [call for call in self.calls.values() if not call.is_finished]
+
+    @property
+    def waiting(self) -> list[CallState]:
+        return [call for call in self.calls.values() if call.is_waiting]
+
+    def resume(self) -> Resume:
+        return Resume(self.step, tuple(call.as_open() for call in self.open_calls), self.usage)
+
+
+def usage_of(metadata: Mapping[str, Any]) -> Usage:
+    """The usage in the metadata of an `agent.thinking`."""
+    usage = metadata.get("usage") or {}
+    return Usage(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+
+
+def decision_of(content: Mapping[str, Any]) -> Decision:
+    """The decision in the content of a `user.response`."""
+    return Decision(content["approved"], content.get("args"), content.get("feedback") or "")
+
+
+def fold_history(
+    entries: Iterable[tuple[str, ChatMessage]], order: Iterable[str], max_tokens: int
+) -> History:
+    """The memory from `(run_id, message)` in log order, and the runs in order of their start."""
+    by_run: dict[str, list[ChatMessage]] = {}
+    for run_id, message in entries:
+        by_run.setdefault(run_id, []).append(message)
+    history = History(max_tokens)
+    for run_id in order:
+        history.start_turn(run_id)
+        for message in by_run.get(run_id, ()):
+            history.add(run_id, message)
+    return history

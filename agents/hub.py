@@ -1,0 +1,399 @@
+"""The sessions alive in this process, and the runner that keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket as sockets
+import uuid
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents import entries, frames, ownership, reading
+from agents.agent_loop import AgentLoop
+from agents.batch import NewSession
+from agents.database import DatabaseThreads
+from agents.entries import Entry
+from agents.journal import Journal
+from agents.live import LiveSession
+from agents.models import Runner
+from agents.ownership import OwnedElsewhere, Taken, UnknownSession
+from agents.ports import Refused, SessionEvent, Socket
+from agents.process import own_identity
+from agents.sentences import supported
+from myagent.agent import Runnable
+from myagent.loading import AgentFile
+from myagent.protocol import (
+    Cancel,
+    CloseCode,
+    CloseSession,
+    CreateSession,
+    Response,
+    UserMessage,
+)
+
+logger = structlog.get_logger(__name__)
+
+FORGET_RUNNERS_AFTER = timedelta(days=1)
+
+
+class Hub:
+    """Keeps live sessions of one service; a `SessionPort`.
+
+    `start` registers the runner and adopts what a dead one left; `drain` lets
+    runs finish; `stop` gives everything up. Both may be called twice.
+    """
+
+    def __init__(self, agent_file: AgentFile, service: str, agents: AgentLoop) -> None:
+        self.service = service
+        self.agents = agents
+        self.journal = Journal()
+        self.database = DatabaseThreads()
+        self.is_draining = False
+        self.runner_id = ""
+        self.port = 0
+        self._agent_file = agent_file
+        self._live: dict[str, LiveSession] = {}
+        self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewed_at = 0.0
+        self._may_expire_at = 0.0
+        self._is_stopped = False
+
+    # Life.
+
+    async def start(self) -> None:
+        """Raises `django.db.Error` if the database is away."""
+        self.journal.start()
+        await self._register()
+        await self._adopt()
+        self.background(self._renew_forever())
+        self.background(self._adopt_forever())
+        self.background(self._sweep_forever())
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new work and waits for the current runs, except those that wait for people."""
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(grace_s):
+                while any(session.status == "running" for session in self._live.values()):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            logger.warning("runs_left_to_be_continued")
+
+    async def stop(self) -> None:
+        """Gives the sessions up; unfinished runs are continued from the log by whoever is next."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        self.is_draining = True
+        for task in [*self._tasks, *self._opening.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._opening.values(), return_exceptions=True)
+        for session in self._live.values():
+            session.leave()
+        await self.journal.stop()
+        try:
+            await self.database.run(ownership.retire, self.runner_id)
+        except DatabaseFailure as error:
+            logger.warning("lease_left_to_expire", error=str(error))
+        await self.database.stop()
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a task that nobody waits for; its failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("background_task_failed", exc_info=task.exception())
+
+    @property
+    def session_count(self) -> int:
+        return len(self._live)
+
+    @property
+    def running_count(self) -> int:
+        return sum(session.current is not None for session in self._live.values())
+
+    # The port.
+
+    async def create(self, socket: Socket, event: CreateSession) -> None:
+        if self.is_draining:
+            raise Refused("service_unavailable")
+        if event.metadata.service not in (None, self.service):
+            raise Refused("no_service")
+        if not self.journal.is_available:
+            raise Refused("storage_unavailable")
+        self._check_room(socket)
+        lang = supported(event.metadata.lang) or socket.lang
+        taken = Taken(str(uuid.uuid4()), 1, lang, 0, is_closed=False, was_orphaned=False)
+        empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
+        session = self._keep(taken, empty)
+        self._attach(socket, session)
+        session.begin(socket, *self._beginning(socket, session, event))
+
+    def _beginning(
+        self, socket: Socket, session: LiveSession, event: CreateSession
+    ) -> tuple[NewSession, Entry]:
+        new = NewSession(
+            service=self.service,
+            lang=session.lang,
+            runner_id=self.runner_id,
+            tags=orjson.dumps(event.metadata.tags).decode(),
+            client=orjson.dumps(event.metadata.client).decode(),
+        )
+        entry = entries.session_created(
+            session.lang, self._agent_file.name, self.service, socket.connection_id
+        )
+        return new, entry
+
+    async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
+        session = await self._find(session_id)
+        if session_id not in socket.attached:
+            self._check_room(socket)
+        oldest = 0
+        if last_seq < session.last_seq:
+            oldest = await self._read(reading.oldest_seq, session_id)
+        is_resync = last_seq > session.last_seq or last_seq + 1 < oldest
+        seq = max(0, oldest - 1) if is_resync else last_seq
+        socket.push_frame(
+            frames.resumed(
+                session_id,
+                session.lang,
+                last_seq=session.last_seq,
+                status=session.status,
+                replaying=session.last_seq - seq,
+                is_resync=is_resync,
+            )
+        )
+        subscription = self._attach(socket, session, seq)
+
+        def announce() -> None:
+            socket.push_frame(frames.replay_complete(session_id, subscription.seq))
+
+        subscription.replay(announce=announce)
+
+    async def send(self, socket: Socket, event: SessionEvent) -> None:
+        session = await self._find(event.session_id)
+        if event.session_id not in socket.attached:
+            self._check_room(socket)
+            self._attach(socket, session)
+        match event:
+            case UserMessage():
+                await session.accept(socket, event)
+            case Cancel():
+                session.cancel(socket, event)
+            case Response():
+                await session.respond(socket, event)
+            case CloseSession():
+                session.close("closed")
+
+    def detach(self, socket: Socket, session_id: str | None = None) -> None:
+        leaving = list(socket.attached) if session_id is None else [session_id]
+        for id_ in leaving:
+            session = socket.attached.pop(id_, None)
+            if session is not None:
+                session.unsubscribe(socket)
+
+    # What live sessions need: see `live.Keeper`.
+
+    async def create_agent(self) -> Runnable:
+        return await self._agent_file.create()
+
+    def forget(self, session: LiveSession) -> None:
+        self._live.pop(session.session_id, None)
+        for socket in session.sockets:
+            self.detach(socket, session.session_id)
+
+    def lost(self, session: LiveSession) -> None:
+        if self._live.get(session.session_id) is not session:
+            return
+        logger.warning("session_lost", session_id=session.session_id)
+        del self._live[session.session_id]
+        attached = session.sockets
+        session.leave()
+        for socket in attached:
+            socket.attached.pop(session.session_id, None)
+            frame = frames.error(socket.lang, "moved", session_id=session.session_id)
+            socket.close(CloseCode.GOING_AWAY, frame)
+
+    # Inside.
+
+    def _keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
+        session = LiveSession(self, taken, opened)
+        self._live[taken.session_id] = session
+        return session
+
+    def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Any:
+        socket.attached[session.session_id] = session
+        return session.subscribe(socket, seq)
+
+    def _check_room(self, socket: Socket) -> None:
+        limit = settings.MYAGENT_SESSIONS_PER_CONNECTION
+        if limit and len(socket.attached) >= limit:
+            raise Refused("too_many_sessions")
+
+    async def _read(self, work: Any, *args: Any) -> Any:
+        try:
+            return await self.database.run(work, *args)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            raise Refused("storage_unavailable") from error
+
+    async def _find(self, session_id: str) -> LiveSession:
+        """The session, alive; raises `Refused`."""
+        if (session := self._live.get(session_id)) is not None:
+            return session
+        try:
+            return await self._open(session_id)
+        except UnknownSession as error:
+            raise Refused("unknown_session") from error
+        except OwnedElsewhere as error:
+            raise Refused("moved") from error
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            raise Refused("storage_unavailable") from error
+
+    async def _open(self, session_id: str) -> LiveSession:
+        """Takes a session over; several callers share one attempt."""
+        task = self._opening.get(session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._take(session_id))
+            self._opening[session_id] = task
+            task.add_done_callback(lambda _: self._opening.pop(session_id, None))
+        return await asyncio.shield(task)
+
+    async def _take(self, session_id: str) -> LiveSession:
+        if (live := self._live.get(session_id)) is not None:
+            return live
+        taken = await self.database.run(
+            ownership.take, session_id, self.service, self.runner_id, self._may_expire
+        )
+        opened, killers = await self.database.run(self._fold, taken)
+        session = self._keep(taken, opened)
+        if opened.unfinished and not taken.is_closed:
+            session.resume(opened.unfinished, killers)
+        return session
+
+    def _fold(self, taken: Taken) -> tuple[reading.Opened, list[str]]:
+        opened = reading.open_session(taken.session_id, settings.MYAGENT_CONTEXT_TOKENS)
+        killers = []
+        for run in opened.unfinished if taken.was_orphaned else ():
+            is_working = run.ordinal is not None and not run.state.waiting
+            if (
+                is_working
+                and ownership.count_adoption(run.run_id, taken.last_seq) >= MOST_ADOPTIONS
+            ):
+                killers.append(run.run_id)
+        return opened, killers
+
+    @property
+    def _may_expire(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._may_expire_at
+
+    async def _register(self) -> None:
+        self.runner_id = str(uuid.uuid4())
+        runner = Runner(
+            id=self.runner_id,
+            service=self.service,
+            host=sockets.gethostname(),
+            port=self.port,
+            process=own_identity(),
+        )
+        await self.database.run(ownership.register, runner, settings.MYAGENT_LEASE_S)
+        self._note_renewal()
+
+    def _note_renewal(self) -> None:
+        """After a gap nobody's lease can be trusted to have had its chance: wait one period."""
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at > settings.MYAGENT_LEASE_S:
+            self._may_expire_at = now + settings.MYAGENT_LEASE_S
+        self._renewed_at = now
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(settings.MYAGENT_RENEW_S)
+            try:
+                holds = await self.database.run(
+                    ownership.renew, self.runner_id, settings.MYAGENT_LEASE_S, self.report()
+                )
+                if not holds:
+                    await self._start_over()
+                self._note_renewal()
+            except DatabaseFailure as error:
+                logger.warning("lease_not_renewed", error=str(error))
+
+    async def _start_over(self) -> None:
+        """Somebody declared this runner dead: its sessions are not ours any more."""
+        logger.warning("lease_lost", runner_id=self.runner_id)
+        for session in list(self._live.values()):
+            self.lost(session)
+        await self._register()
+
+    async def _adopt_forever(self) -> None:
+        while True:
+            await asyncio.sleep(settings.MYAGENT_ADOPT_S)
+            try:
+                await self._adopt()
+            except DatabaseFailure as error:
+                logger.warning("adoption_waits_for_storage", error=str(error))
+
+    async def _adopt(self) -> None:
+        """Continues the unfinished runs of runners that are gone."""
+        if self.is_draining:
+            return
+        await self.database.run(ownership.end_gone_runners, self.runner_id, self.service)
+        orphans = await self.database.run(
+            ownership.adoptable, self.service, self.runner_id, self._may_expire
+        )
+        for session_id in orphans:
+            try:
+                await self._open(session_id)
+                logger.info("session_adopted", session_id=session_id)
+            except (UnknownSession, OwnedElsewhere):
+                logger.debug("somebody_else_adopted", session_id=session_id)
+
+    async def _sweep_forever(self) -> None:
+        """Lets idle sessions leave memory, and dead runners the table."""
+        while True:
+            await asyncio.sleep(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2))
+            try:
+                for session in list(self._live.values()):
+                    await self._give_up_if_idle(session)
+                await self.database.run(
+                    ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER
+                )
+            except DatabaseFailure as error:
+                logger.warning("sweep_waits_for_storage", error=str(error))
+
+    async def _give_up_if_idle(self, session: LiveSession) -> None:
+        idle_s = asyncio.get_running_loop().time() - session.idle_since
+        if not session.is_idle or idle_s < settings.MYAGENT_SESSION_TIMEOUT_S:
+            return
+        del self._live[session.session_id]
+        session.leave()
+        await self.database.run(
+            ownership.give_up, session.session_id, self.runner_id, session.epoch
+        )
+
+    def report(self) -> dict[str, Any]:
+        """What the runner says of itself, beside its lease."""
+        return {
+            "active_sessions": self.session_count,
+            "running": self.running_count,
+            "stuck_for_s": round(self.agents.stuck_for_s, 1),
+            "pid": os.getpid(),
+        }
+
+
+MOST_ADOPTIONS = 3
+"""A run adopted this often without a new entry kills its process, and is ended."""

@@ -1,0 +1,47 @@
+"""How much one client may ask for."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+
+class TokenBucket:
+    """`rate` tokens a second, at most `burst` saved up. A rate of 0 sets no limit."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._tokens = float(burst)
+        self._filled_at = time.monotonic()
+
+    def take(self) -> bool:
+        """Takes a token; False if there is none."""
+        if not self._rate:
+            return True
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class AddressLimit:
+    """Counts the open connections of each address."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def has_room(self, address: str, limit: int) -> bool:
+        """Whether the address has fewer than `limit` connections open (0: no limit)."""
+        return not limit or self._open[address] < limit
+
+    def enter(self, address: str) -> None:
+        self._open[address] += 1
+
+    def leave(self, address: str) -> None:
+        self._open[address] -= 1
+        if self._open[address] <= 0:
+            del self._open[address]

@@ -1,0 +1,456 @@
+"""A session alive in this process: its queue, its current run, its sockets.
+
+Its state moves when a write is handed to the journal, not when the write is
+done: the journal keeps the order, so what was handed over first is true first.
+Only what people see waits for the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from agents import entries, frames, reading
+from agents.agent_loop import AgentLoop
+from agents.batch import DuplicateMessage, NewRun, NewSession, OwnershipLost, RunStart, Write
+from agents.database import DatabaseThreads
+from agents.entries import Entry, Logged, RunRef
+from agents.execution import Ending, Execution
+from agents.journal import Journal, Outcome, RowRefused
+from agents.models import Run
+from agents.ownership import Taken
+from agents.ports import Refused, Socket
+from agents.sentences import say
+from agents.subscription import Subscription
+from myagent.agent import Runnable
+from myagent.messages import ChatMessage
+from myagent.protocol import Cancel, Response, UserMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that waits for its turn."""
+
+    ref: RunRef
+    message: ChatMessage
+    position: int
+
+
+class Keeper(Protocol):
+    """What a live session needs of the hub that keeps it."""
+
+    journal: Journal
+    database: DatabaseThreads
+    agents: AgentLoop
+    is_draining: bool
+
+    async def create_agent(self) -> Runnable:
+        """A new agent. Awaited on the agent loop."""
+
+    def lost(self, session: LiveSession) -> None:
+        """Another process owns the session now."""
+
+    def forget(self, session: LiveSession) -> None:
+        """The session could not be created."""
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a task that nobody waits for; its failure is logged."""
+
+
+class LiveSession:
+    """Its methods belong to the main loop; those that answer a client raise `Refused`."""
+
+    def __init__(self, keeper: Keeper, taken: Taken, opened: reading.Opened) -> None:
+        self.session_id = taken.session_id
+        self.lang = taken.lang
+        self.last_seq = taken.last_seq
+        self.history = opened.history
+        self.current: Execution | None = None
+        self.is_closed = taken.is_closed
+        self.idle_since = asyncio.get_running_loop().time()
+        self.epoch = taken.epoch
+        self._keeper = keeper
+        self._queue: list[Queued] = []
+        self._ordinal = opened.last_ordinal
+        self._message_ids = OrderedDict(reversed(opened.message_ids.items()))
+        self._pending_ids: dict[str, list[Socket]] = {}
+        self._knows_all_messages = opened.knows_all_messages
+        self._closing: str | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._agent: Runnable | None = None
+        self._is_lost = False
+
+    # Sockets.
+
+    def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
+        """Attaches at `seq`, or at the log's end; replaces what the socket had."""
+        self.unsubscribe(socket)
+        read: Callable[[str, int], Awaitable[list[Logged]]] = lambda session_id, after: (
+            self._keeper.database.run(reading.entries_after, session_id, after)
+        )
+        subscription = Subscription(self, socket, self.last_seq if seq is None else seq, read)
+        self._subscriptions[socket.connection_id] = subscription
+        return subscription
+
+    def unsubscribe(self, socket: Socket) -> None:
+        if subscription := self._subscriptions.pop(socket.connection_id, None):
+            subscription.close()
+        self.idle_since = asyncio.get_running_loop().time()
+
+    @property
+    def sockets(self) -> list[Socket]:
+        return [subscription.socket for subscription in self._subscriptions.values()]
+
+    @property
+    def status(self) -> str:
+        """`idle`, `running`, or `waiting` for somebody's confirmation."""
+        if self.current is None:
+            return "idle"
+        return "waiting" if self.current.is_waiting else "running"
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs, waits or is being written, and no socket is attached."""
+        return not (self.current or self._queue or self._pending_ids or self._subscriptions)
+
+    # What clients ask for.
+
+    def begin(self, socket: Socket, new: NewSession, entry: Entry) -> None:
+        """Writes the session's first entry."""
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self._keeper.forget(self)
+                socket.push_frame(frames.error(socket.lang, "internal_error"))
+
+        self._write([entry], done, new_session=new)
+
+    async def accept(self, socket: Socket, event: UserMessage) -> None:
+        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        message_id = event.metadata.message_id
+        if message_id is not None and await self._is_repeated(socket, event, message_id):
+            return
+        self._check_open(message_id)
+        busy = self.current is not None
+        if busy and event.metadata.on_busy == "reject":
+            raise Refused("busy", message_id=message_id)
+        if len(self._queue) >= settings.MYAGENT_QUEUE_LENGTH:
+            raise Refused("busy", message_id=message_id)
+        run_id = str(uuid.uuid4())
+        ref = RunRef(run_id, message_id or run_id)
+        self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
+
+    def cancel(self, socket: Socket, event: Cancel) -> None:
+        """Stops the run that the event names; a queued one leaves the queue."""
+        target = event.metadata
+        is_named = target.run_id is not None or target.message_id is not None
+
+        def is_meant(ref: RunRef) -> bool:
+            return target.run_id == ref.run_id or (
+                target.run_id is None and target.message_id == ref.message_id
+            )
+
+        current = self.current
+        is_current = current is not None and (not is_named or is_meant(current.ref))
+        queued = [run for run in self._queue if target.all or (is_named and is_meant(run.ref))]
+        if not is_current and not queued:
+            fields = {"session_id": self.session_id}
+            fields |= {"run_id": target.run_id} if target.run_id else {}
+            socket.push_frame(frames.notice(self.lang, "not_running", **fields))
+            return
+        self._check_storage()
+        meant = current.ref.run_id if is_current and current else queued[0].ref.run_id
+        self._write([entries.user_cancel(meant)], lambda outcome: None)
+        for run in queued:
+            self._end_queued(run)
+        if current is not None and (is_current or target.all):
+            current.cancel()
+
+    async def respond(self, socket: Socket, event: Response) -> None:
+        """Answers a question of the current run."""
+        self._check_storage()
+        current = self.current
+        call = current.state.calls.get(event.step_id) if current else None
+        if current is None or call is None or not call.is_waiting or current.is_stopping:
+            await self._repeat_response(socket, event)
+            return
+        content = event.content.model_dump(exclude_none=True)
+        entry = entries.user_response(content, event.step_id, current.ref)
+        current.on_response(entry)
+        decision = call.decision
+        assert decision is not None
+
+        def decided(outcome: Outcome) -> None:
+            if not isinstance(outcome, Exception):
+                current.decide(event.step_id, decision)
+
+        self.log([entry], decided)
+
+    def close(self, reason: str) -> None:
+        """Ends every run as interrupted, then the session."""
+        if self.is_closed or self._closing:
+            return
+        self._check_storage()
+        self._closing = reason
+        for run in list(self._queue):
+            self._end_queued(run)
+        if self.current is None:
+            self._finish_closing()
+        else:
+            self.current.cancel()
+
+    # What runs ask for: see `execution.Owner`.
+
+    async def agent(self) -> Runnable:
+        # On the agent loop, where runs of one session never overlap.
+        if self._agent is None:
+            self._agent = await self._keeper.create_agent()
+        return self._agent
+
+    def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
+        for entry in written:
+            if entry.message is not None and entry.run_id is not None:
+                self.history.add(entry.run_id, entry.message)
+        self._write(written, done)
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        following = self._queue[0] if self._queue and not self._keeper.is_draining else None
+        starts = RunStart(following.ref.run_id, self._ordinal + 1) if following else None
+        self.current = None
+        written = [*before, ending.entry]
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self._end_bare(execution.ref, starts)
+            if started is not None and self.current is started:
+                started.start()
+
+        for entry in written:
+            if entry.message is not None:
+                self.history.add(execution.ref.run_id, entry.message)
+        started = self._dequeue(following) if following else None
+        self._write(written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)})
+        self.idle_since = asyncio.get_running_loop().time()
+        if self._closing:
+            self._finish_closing()
+
+    def show_thinking(self, step: int) -> None:
+        if self._subscriptions:
+            self._show(frames.thinking(self.session_id, self.lang, step))
+
+    def show_text(self, execution: Execution, offset: int, text: str) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.offer_text(execution.ref.run_id, execution.step, offset, text)
+
+    # Life with the hub.
+
+    def resume(self, unfinished: Sequence[reading.UnfinishedRun], killers: Sequence[str]) -> None:
+        """Goes on with what the log left unfinished. `killers` are runs that must not go on."""
+        for run in unfinished:
+            ref = RunRef(run.run_id, run.message_id)
+            if run.ordinal is None:
+                self._queue.append(Queued(ref, run.message, run.position))
+                continue
+            self.current = Execution(
+                self, self._keeper.agents, ref, state=run.state, started_at=run.started_at
+            )
+        self._queue.sort(key=lambda run: run.position)
+        if self.current is not None and self.current.ref.run_id in killers:
+            self.current.kill()
+        elif self.current is not None:
+            self.current.start(is_continued=True)
+        elif self._queue:
+            self._start_next()
+
+    def leave(self) -> None:
+        """Stops working on the session; the log keeps what another owner needs."""
+        self._is_lost = True
+        if self.current is not None:
+            self.current.leave()
+        for subscription in self._subscriptions.values():
+            subscription.close()
+        self._subscriptions.clear()
+
+    # Inside.
+
+    def _check_open(self, message_id: str | None = None) -> None:
+        if self.is_closed or self._closing:
+            raise Refused("session_closed", message_id=message_id)
+        if self._keeper.is_draining:
+            raise Refused("service_unavailable", message_id=message_id)
+        self._check_storage(message_id)
+
+    def _check_storage(self, message_id: str | None = None) -> None:
+        if self._is_lost:
+            raise Refused("moved", message_id=message_id)
+        if not self._keeper.journal.is_available:
+            raise Refused("storage_unavailable", message_id=message_id)
+
+    async def _is_repeated(self, socket: Socket, event: UserMessage, message_id: str) -> bool:
+        """Answers a message that was accepted before, or joins one on its way to the disk."""
+        if message_id in self._pending_ids:
+            self._pending_ids[message_id].append(socket)
+            return True
+        seq = self._message_ids.get(message_id)
+        # Only where a repeated message would do harm before the journal recognises it.
+        does_harm = self.current is not None and event.metadata.on_busy != "enqueue"
+        if seq is None and (self.is_closed or (does_harm and not self._knows_all_messages)):
+            seq = await self._keeper.database.run(reading.accepted_seq, self.session_id, message_id)
+        if seq is None:
+            return False
+        await self._echo_again(socket, seq)
+        return True
+
+    async def _echo_again(self, socket: Socket, seq: int) -> None:
+        logged = await self._keeper.database.run(reading.entry_at, self.session_id, seq)
+        if logged is not None:
+            socket.push_frame(logged.as_duplicate())
+
+    def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
+        is_first = self.current is None
+        position = 0 if is_first else (1 if is_ahead else len(self._queue) + 1)
+        entry = entries.user_message(text, ref, position)
+        run = NewRun(
+            ref.run_id,
+            ref.message_id,
+            self._ordinal + 1 if is_first else None,
+            is_ahead=is_ahead and not is_first,
+        )
+        assert entry.message is not None
+        queued = Queued(ref, entry.message, position)
+        if is_first:
+            self._dequeue(queued)
+        else:
+            self._queue.insert(0 if is_ahead else len(self._queue), queued)
+        self._pending_ids[ref.message_id] = []
+        self._write(
+            [entry], lambda outcome: self._on_accepted(outcome, socket, queued), new_run=run
+        )
+        if is_ahead and self.current is not None and not is_first:
+            self.current.cancel()
+
+    def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
+        ref = queued.ref
+        waiting = self._pending_ids.pop(ref.message_id, [])
+        if isinstance(outcome, Exception):
+            self._withdraw(outcome, [socket, *waiting], queued)
+            return
+        logged = outcome[0]
+        self._remember(ref.message_id, logged.seq)
+        for other in waiting:
+            other.push_frame(logged.as_duplicate())
+        if self.current is not None and self.current.ref == ref:
+            self.current.start()
+
+    def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
+        """A message could not be accepted after all."""
+        ref = queued.ref
+        if queued in self._queue:
+            self._queue.remove(queued)
+        elif self.current is not None and self.current.ref == ref:
+            self.current.leave()
+            self.current = None
+            self.history.drop_turn(ref.run_id)
+            if self._queue:
+                self._start_next()
+        for socket in sockets:
+            if isinstance(error, DuplicateMessage):
+                self._remember(ref.message_id, error.seq)
+                self._keeper.background(self._echo_again(socket, error.seq))
+            elif isinstance(error, RowRefused):
+                frame = frames.error(
+                    socket.lang,
+                    "internal_error",
+                    session_id=self.session_id,
+                    message_id=ref.message_id,
+                )
+                socket.push_frame(frame)
+
+    def _remember(self, message_id: str, seq: int) -> None:
+        self._message_ids[message_id] = seq
+        if len(self._message_ids) > reading.REMEMBERED_MESSAGES:
+            self._message_ids.popitem(last=False)
+            self._knows_all_messages = False
+
+    async def _repeat_response(self, socket: Socket, event: Response) -> None:
+        logged = await self._keeper.database.run(
+            reading.response_to, self.session_id, event.step_id
+        )
+        if logged is None:
+            raise Refused("not_waiting")
+        socket.push_frame(logged.as_duplicate())
+
+    def _dequeue(self, run: Queued) -> Execution:
+        """Makes a run the current one; `start` it once that is in the log."""
+        if run in self._queue:
+            self._queue.remove(run)
+        self._ordinal += 1
+        self.history.start_turn(run.ref.run_id)
+        self.history.add(run.ref.run_id, run.message)
+        self.current = Execution(self, self._keeper.agents, run.ref)
+        return self.current
+
+    def _end_bare(self, ref: RunRef, starts: RunStart | None) -> None:
+        """Ends a run whose own ending the database can't store."""
+        sentence = say(self.lang, "internal_error")
+        entry = entries.error(ref, "internal_error", sentence, is_retryable=False)
+        ends = {ref.run_id: str(Run.Status.FAILED)}
+        self._write([entry], lambda outcome: None, starts=starts, ends=ends)
+
+    def _start_next(self) -> None:
+        """Starts the queue's head, where no run's end does it."""
+        run = self._queue[0]
+        started = self._dequeue(run)
+
+        def done(outcome: Outcome) -> None:
+            if self.current is started and not isinstance(outcome, Exception):
+                started.start()
+
+        self._write([], done, starts=RunStart(run.ref.run_id, self._ordinal))
+
+    def _end_queued(self, run: Queued) -> None:
+        self._queue.remove(run)
+        entry = entries.interrupted(run.ref, self.lang, [])
+        self._write(
+            [entry], lambda outcome: None, ends={run.ref.run_id: str(Run.Status.INTERRUPTED)}
+        )
+
+    def _finish_closing(self) -> None:
+        assert self._closing is not None
+        self.is_closed = True
+        self._write(
+            [entries.session_end(self.lang, self._closing)],
+            lambda outcome: None,
+            close_reason=self._closing,
+        )
+
+    def _write(
+        self, written: Sequence[Entry], done: Callable[[Outcome], None], **changes: Any
+    ) -> None:
+        write = Write(self.session_id, self.epoch, written, **changes)
+
+        def finished(outcome: Outcome) -> None:
+            if isinstance(outcome, OwnershipLost):
+                self._keeper.lost(self)
+            elif isinstance(outcome, list):
+                self.publish(outcome)
+            done(outcome)
+
+        self._keeper.journal.append(write, finished)
+
+    def publish(self, logged: Sequence[Logged]) -> None:
+        """Shows entries that are in the log to every attached socket."""
+        for entry in logged:
+            self.last_seq = entry.seq
+            for subscription in list(self._subscriptions.values()):
+                subscription.offer(entry)
+
+    def _show(self, frame: str) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.offer_frame(frame)

@@ -1,0 +1,148 @@
+"""`manage.py runagent FILE`: one agent file as a WebSocket service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
+from django.utils.module_loading import import_string
+
+from agents import logs, schema
+from agents.edge import is_loopback
+from agents.reloading import run_with_reload
+from agents.runner import RunnerProcess, open_runner, use_runner
+from agents.server import Server, configuration
+from myagent.loading import AgentFileError
+
+CONFIGURATION_ERROR = 78
+"""The exit status for an agent file that can't be loaded (EX_CONFIG of sysexits.h)."""
+
+LEAVE_GRACE_S = 10.0
+
+
+class Command(BaseCommand):
+    help = "Runs one agent file as a WebSocket service."
+    requires_system_checks = ()
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="the agent file, such as my_agent.py")
+        parser.add_argument("--host", default="localhost", help="address to listen on")
+        parser.add_argument("--port", type=port_number, default=8080, help="0 picks a free one")
+        parser.add_argument("--name", help="the service's name; the file's stem by default")
+        parser.add_argument("--debug", action="store_true", help="log everything, with tracebacks")
+        parser.add_argument(
+            "--reload", action="store_true", help="restart when the agent file changes"
+        )
+        parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        listener = listen(options["host"], options["port"], options["fd"])
+        with contextlib.closing(listener):
+            if options["reload"]:
+                sys.exit(run_with_reload(options, listener))
+            self.serve(listener, options)
+
+    def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
+        self.prepare_database()
+        runner = self.load(options)
+        runner.hub.port = listener.getsockname()[1]
+        use_runner(runner)
+        self.warn_about(listener)
+        url = address_of(options["host"], listener)
+
+        def ready() -> None:
+            self.stdout.write(f"{runner.service} is ready at {url}")
+            self.stdout.flush()
+
+        code = asyncio.run(_serve(runner, listener, ready, is_debug=options["debug"]))
+        # A thread that an agent left behind must not keep the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def prepare_database(self) -> None:
+        try:
+            schema.apply_pending(settings.VAR_DIR)
+        except DatabaseFailure as error:
+            raise CommandError(f"The database can't be used: {error}") from error
+
+    def load(self, options: dict[str, Any]) -> RunnerProcess:
+        try:
+            return open_runner(options["file"], name=options["name"])
+        except AgentFileError as error:
+            if options["debug"] and error.__cause__ is not None:
+                raise
+            raise CommandError(str(error), returncode=CONFIGURATION_ERROR) from error
+
+    def warn_about(self, listener: socket.socket) -> None:
+        address = listener.getsockname()[0]
+        if not ipaddress.ip_address(address).is_loopback:
+            self.stderr.write(
+                self.style.WARNING(
+                    f"WARNING: {address} can be reached from other machines, and there is no "
+                    "authentication: whoever can connect can use this agent."
+                )
+            )
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number up to 65535.")
+    return int(text)
+
+
+def listen(host: str, port: int, fd: int | None) -> socket.socket:
+    """A listening socket. Raises `CommandError`."""
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
+        family, _, _, _, address = min(found, key=lambda info: info[0])
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        # Accepted sockets inherit it: small frames must not wait for each other.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+    except socket.gaierror as error:
+        raise CommandError(f"There is no address '{host}' on this machine.") from error
+    except PermissionError as error:
+        raise CommandError(f"Port {port} needs more rights; choose one above 1023.") from error
+    except OSError as error:
+        raise CommandError(
+            f"Port {port} on {host} is in use or can't be used: stop what listens there, or "
+            "choose another with --port."
+        ) from error
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    shown = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
+    return f"ws://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+
+
+async def _serve(
+    runner: RunnerProcess, listener: socket.socket, ready: Any, *, is_debug: bool
+) -> int:
+    await runner.start()
+
+    async def leave() -> None:
+        await runner.leave(settings.MYAGENT_SHUTDOWN_GRACE_S)
+
+    application = import_string(settings.ASGI_APPLICATION)
+    server = Server(configuration(application, is_debug=is_debug), ready=ready, leave=leave)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await runner.leave(0)
+    return 0 if server.started else 1

@@ -1,0 +1,162 @@
+"""Who may write to a session's log: runners' leases, and sessions taken and given up.
+
+All of it by conditional updates and the database's clock. Synchronous: call it
+through `DatabaseThreads`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import BooleanField, Case, F, Q, Value, When
+from django.db.models.functions import Now
+
+from agents.models import Run, Runner, Session
+from agents.process import is_provably_gone
+
+
+class UnknownSession(Exception):
+    """There is no such session in this service."""
+
+
+class OwnedElsewhere(Exception):
+    """Another live runner owns the session. `runner_id` names it."""
+
+    def __init__(self, runner_id: str) -> None:
+        super().__init__(runner_id)
+        self.runner_id = runner_id
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A session that this runner owns from now on; a closed one is only read.
+
+    `was_orphaned`: its former owner did not give it up but died.
+    """
+
+    session_id: str
+    epoch: int
+    lang: str
+    last_seq: int
+    is_closed: bool
+    was_orphaned: bool
+
+
+def register(runner: Runner, lease_s: float) -> None:
+    """Writes the runner's row, with its lease."""
+    Runner.objects.filter(pk=runner.pk).delete()
+    runner.started_at = runner.lease_until = Now()
+    runner.save(force_insert=True)
+    renew(runner.pk, lease_s, {})
+
+
+def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> bool:
+    """Prolongs the lease. False: somebody declared this runner dead."""
+    changed = Runner.objects.filter(pk=runner_id, ended_at__isnull=True).update(
+        lease_until=Now() + timedelta(seconds=lease_s), report=report
+    )
+    return changed == 1
+
+
+def end(runner_id: str) -> None:
+    """Ends a runner's lease: its sessions are free from now on."""
+    Runner.objects.filter(pk=runner_id, ended_at__isnull=True).update(ended_at=Now())
+
+
+def retire(runner_id: str) -> None:
+    """Gives up everything that the runner owns, and its lease: it leaves by its own will."""
+    Session.objects.filter(runner_id=runner_id).update(runner=None)
+    end(runner_id)
+
+
+def end_gone_runners(own_id: str, service: str) -> None:
+    """Ends the leases of the service's runners whose process is provably gone."""
+    others = Runner.objects.filter(service=service, ended_at__isnull=True).exclude(pk=own_id)
+    for runner_id, process in others.values_list("pk", "process"):
+        if is_provably_gone(process):
+            end(runner_id)
+
+
+def forget_ended_runners(service: str, older_than: timedelta) -> None:
+    """Deletes the rows of runners that ended long ago and own nothing."""
+    Runner.objects.filter(
+        service=service, ended_at__lt=Now() - older_than, sessions__isnull=True
+    ).delete()
+
+
+def _is_owned_by_the_living(*, may_expire: bool) -> Q:
+    """`may_expire`: whether an expired lease counts as a death."""
+    lease_holds = Q(runner__lease_until__gt=Now()) if may_expire else Q()
+    return Q(runner__isnull=False, runner__ended_at__isnull=True) & lease_holds
+
+
+def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Taken:
+    """Makes the runner the session's owner, with a new epoch.
+
+    Raises `UnknownSession`, or `OwnedElsewhere` if another runner is alive.
+    """
+    while True:
+        session = (
+            Session.objects.filter(pk=session_id, service=service)
+            .annotate(
+                is_owned=Case(
+                    When(_is_owned_by_the_living(may_expire=may_expire), then=Value(True)),
+                    default=Value(False),
+                    output_field=BooleanField(),
+                )
+            )
+            .first()
+        )
+        if session is None:
+            raise UnknownSession(session_id)
+        if session.closed_at is not None:
+            return _taken(session, session.epoch, runner_id)
+        if session.is_owned and session.runner_id != runner_id:
+            raise OwnedElsewhere(session.runner_id)
+        changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
+            runner_id=runner_id, epoch=F("epoch") + 1
+        )
+        if changed:
+            # The former owner may have written between the look and the update.
+            session.refresh_from_db(fields=["last_seq", "closed_at"])
+            return _taken(session, session.epoch + 1, runner_id)
+
+
+def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
+    return Taken(
+        session_id=session.pk,
+        epoch=epoch,
+        lang=session.lang,
+        last_seq=session.last_seq,
+        is_closed=session.closed_at is not None,
+        was_orphaned=session.runner_id not in (None, runner_id),
+    )
+
+
+def give_up(session_id: str, runner_id: str, epoch: int) -> None:
+    """Frees the session, unless somebody took it since."""
+    Session.objects.filter(pk=session_id, runner_id=runner_id, epoch=epoch).update(runner=None)
+
+
+def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
+    """Sessions of the service with unfinished runs and no living owner, oldest first."""
+    unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
+    orphaned = unfinished.exclude(session__runner_id=own_id).exclude(
+        session__in=Session.objects.filter(
+            _is_owned_by_the_living(may_expire=may_expire), service=service
+        )
+    )
+    return list(
+        dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))
+    )
+
+
+def count_adoption(run_id: str, last_seq: int) -> int:
+    """Notes that a run was adopted; how often it was since it last wrote an entry."""
+    run = Run.objects.get(pk=run_id)
+    run.adoptions = run.adoptions + 1 if run.adopted_seq == last_seq else 1
+    run.adopted_seq = last_seq
+    run.save(update_fields=["adoptions", "adopted_seq"])
+    return run.adoptions

@@ -1,0 +1,74 @@
+"""What a socket's consumer knows of sessions, and sessions of sockets: nothing more.
+
+A hub holds sessions in this process; anything else that can hold them speaks
+the same two interfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+
+from agents.entries import Logged
+from myagent.protocol import (
+    Cancel,
+    CloseSession,
+    CreateSession,
+    ErrorCode,
+    Response,
+    UserMessage,
+)
+
+SessionEvent = UserMessage | Cancel | Response | CloseSession
+
+
+class Refused(Exception):
+    """What a client asked for was not done. `code` is the protocol's; nothing changed."""
+
+    def __init__(self, code: ErrorCode, *, message_id: str | None = None) -> None:
+        super().__init__(code)
+        self.code: ErrorCode = code
+        self.message_id = message_id
+
+
+class Socket(Protocol):
+    """A client's connection, as a session sees it. Every method returns at once.
+
+    `attached` belongs to the port: what it keeps for each session that the
+    socket is attached to.
+    """
+
+    connection_id: str
+    lang: str
+    attached: MutableMapping[str, Any]
+
+    def push(self, logged: Logged) -> bool:
+        """Queues a durable entry. False: there is no room, it was not taken."""
+
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
+        """Queues partial text, joined to what still waits of the same step."""
+
+    def push_frame(self, frame: str) -> None:
+        """Queues a transient frame."""
+
+    async def room(self) -> None:
+        """Waits until there is room. Cancelling is safe."""
+
+    def close(self, code: int, frame: str) -> None:
+        """Closes the socket after what waits and a last frame with the reason."""
+
+
+class SessionPort(Protocol):
+    """Where sessions live. Methods raise `Refused`."""
+
+    async def create(self, socket: Socket, event: CreateSession) -> None:
+        """Starts a session and attaches the socket to it."""
+
+    async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
+        """Replays what came after `last_seq`, then goes on live."""
+
+    async def send(self, socket: Socket, event: SessionEvent) -> None:
+        """Does what the client's event asks for; attaches the socket first if need be."""
+
+    def detach(self, socket: Socket, session_id: str | None = None) -> None:
+        """The socket leaves a session, or (None) all of them; sessions and runs go on."""

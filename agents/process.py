@@ -1,0 +1,50 @@
+"""Operating-system processes, told apart for certain: a number alone may be used again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+
+def _boot_and_namespace() -> str:
+    """What pid numbers are relative to: this boot of this kernel, this pid namespace."""
+    if sys.platform == "linux":
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+    return f"boot-{psutil.boot_time():.0f}/-"
+
+
+def _started(pid: int) -> str | None:
+    """When the process started, in a form that never changes; None if it is gone."""
+    try:
+        if sys.platform == "linux":
+            # Clock ticks since boot: unlike a wall-clock time, no clock change moves it.
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            state, start = fields[0], fields[19]
+            return None if state in b"ZX" else start.decode()
+        return f"{psutil.Process(pid).create_time():.2f}"
+    except (OSError, psutil.NoSuchProcess):
+        return None
+
+
+@cache
+def own_identity() -> str:
+    """A text that names this process and no other, ever."""
+    return f"{_boot_and_namespace()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def is_provably_gone(identity: str) -> bool:
+    """Whether the process that `own_identity` named can be seen, from here, to be no more.
+
+    False where it can't be known: another machine, container or boot.
+    """
+    place, _, rest = identity.partition("/")
+    namespace, _, rest = rest.partition("/")
+    pid, _, start = rest.partition("/")
+    if f"{place}/{namespace}" != _boot_and_namespace() or not pid.isdigit():
+        return False
+    return _started(int(pid)) != start

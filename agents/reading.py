@@ -1,0 +1,165 @@
+"""Reads of the log. Synchronous: call them through `DatabaseThreads`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from agents.entries import Logged
+from agents.fold import Fact, History, RunState, fold_history
+from agents.models import Event, Run
+from myagent.messages import ChatMessage
+
+PAGE = 200
+"""Entries read at once."""
+
+REMEMBERED_MESSAGES = 1_000
+"""Message ids that a live session knows without asking the database."""
+
+MOST_TURNS = 2_000
+"""Runs that a model's memory can reach back."""
+
+_TURNS_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedRun:
+    run_id: str
+    message_id: str
+    position: int
+    ordinal: int | None
+    started_at: datetime | None
+    message: ChatMessage
+    state: RunState
+
+
+@dataclass(slots=True)
+class Opened:
+    """What a session needs to go on living: see `LiveSession`."""
+
+    history: History
+    last_ordinal: int
+    unfinished: list[UnfinishedRun] = field(default_factory=list)
+    message_ids: dict[str, int] = field(default_factory=dict)
+    knows_all_messages: bool = True
+
+    @classmethod
+    def empty(cls, max_tokens: int) -> Opened:
+        """A session that has just begun."""
+        return cls(History(max_tokens), 0)
+
+
+def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
+    """The next entries of the log."""
+    rows = (
+        Event.objects.filter(session_id=session_id, seq__gt=seq)
+        .order_by("seq")
+        .values_list("seq", "event", "step_id", "created_at", "payload")[:limit]
+    )
+    return [
+        Logged(session_id, seq, event, step_id, created_at, payload.encode())
+        for seq, event, step_id, created_at, payload in rows
+    ]
+
+
+def entry_at(session_id: str, seq: int) -> Logged | None:
+    found = entries_after(session_id, seq - 1, 1)
+    return found[0] if found and found[0].seq == seq else None
+
+
+def oldest_seq(session_id: str) -> int:
+    """Where the log begins now; 0 if it is empty."""
+    seqs = Event.objects.filter(session_id=session_id).order_by("seq").values_list("seq", flat=True)
+    return seqs.first() or 0
+
+
+def response_to(session_id: str, step_id: str) -> Logged | None:
+    """The response that a question got."""
+    found = Event.objects.filter(session_id=session_id, event="user.response", step_id=step_id)
+    seq = found.values_list("seq", flat=True).first()
+    return None if seq is None else entry_at(session_id, seq)
+
+
+def accepted_seq(session_id: str, message_id: str) -> int | None:
+    """Where the log holds a message, if it was accepted."""
+    found = Run.objects.filter(session_id=session_id, message_id=message_id)
+    return found.values_list("accepted_seq", flat=True).first()
+
+
+def open_session(session_id: str, max_tokens: int) -> Opened:
+    """The session's memory and its unfinished runs, from the log."""
+    runs = Run.objects.filter(session_id=session_id)
+    known = list(
+        runs.order_by("-accepted_seq").values_list("message_id", "accepted_seq")[
+            : REMEMBERED_MESSAGES + 1
+        ]
+    )
+    started = list(
+        runs.filter(ordinal__isnull=False)
+        .order_by("-ordinal")
+        .values_list("pk", "ordinal", "accepted_seq")[:MOST_TURNS]
+    )
+    opened = Opened(
+        history=_history(session_id, started, max_tokens),
+        last_ordinal=started[0][1] if started else 0,
+        message_ids=dict(known[:REMEMBERED_MESSAGES]),
+        knows_all_messages=len(known) <= REMEMBERED_MESSAGES,
+    )
+    for run in runs.filter(status__in=Run.UNFINISHED).order_by("ordinal", "position"):
+        opened.unfinished.append(_unfinished(session_id, run))
+    return opened
+
+
+def _history(session_id: str, started: Sequence[tuple[str, int, int]], max_tokens: int) -> History:
+    """Reads runs from the newest back until their messages fill the budget."""
+    entries: list[tuple[str, ChatMessage]] = []
+    order: list[str] = []
+    tokens = 0
+    for at in range(0, len(started), _TURNS_AT_ONCE):
+        if tokens > max_tokens:
+            break
+        page = started[at : at + _TURNS_AT_ONCE]
+        found = _messages(session_id, page)
+        tokens += sum(message.tokens for _, message in found)
+        entries = found + entries
+        order = [run_id for run_id, _, _ in reversed(page)] + order
+    return fold_history(entries, order, max_tokens)
+
+
+def _messages(
+    session_id: str, runs: Sequence[tuple[str, int, int]]
+) -> list[tuple[str, ChatMessage]]:
+    # By place in the log, which is indexed; a run writes nothing before its message.
+    rows = Event.objects.filter(
+        session_id=session_id,
+        seq__gte=min(seq for _, _, seq in runs),
+        run_id__in=[run_id for run_id, _, _ in runs],
+        message__isnull=False,
+    ).order_by("seq")
+    return [
+        (run_id, ChatMessage.from_dict(orjson.loads(message)))
+        for run_id, message in rows.values_list("run_id", "message")
+    ]
+
+
+def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
+    state = RunState()
+    first: ChatMessage | None = None
+    rows = Event.objects.filter(
+        session_id=session_id, seq__gte=run.accepted_seq, run_id=run.pk
+    ).order_by("seq")
+    for event, step_id, created_at, payload, encoded in rows.values_list(
+        "event", "step_id", "created_at", "payload", "message"
+    ):
+        message = ChatMessage.from_dict(orjson.loads(encoded)) if encoded else None
+        first = first or message
+        data = orjson.loads(payload)
+        fact = Fact(event, step_id, created_at, data["content"], data["metadata"], message)
+        state.apply(fact)
+    assert first is not None, "a run begins with its message"
+    return UnfinishedRun(
+        run.pk, run.message_id, run.position, run.ordinal, run.started_at, first, state
+    )

@@ -1,0 +1,107 @@
+"""The runner of this process: one agent file, its hub, its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from agents.agent_loop import AgentLoop
+from agents.connections import Connections
+from agents.consumers import EventsConsumer, Receive, Scope, Send
+from agents.hub import Hub
+from myagent.loading import AgentFile, load_agent_file
+from myagent.tool.running import abandoned_tasks, abandoned_threads
+
+logger = structlog.get_logger(__name__)
+
+
+class RunnerProcess:
+    """Put together by `open_runner`; `start` before the first socket, `leave` at the end."""
+
+    def __init__(self, agent_file: AgentFile, service: str, agents: AgentLoop) -> None:
+        self.agent_file = agent_file
+        self.service = service
+        self.agents = agents
+        self.hub = Hub(agent_file, service, agents)
+        self.connections = Connections(service)
+        self.started_at = time.time()
+        self._start: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Starts once, however often it is called. Raises `django.db.Error`."""
+        if self._start is None:
+            self._start = asyncio.get_running_loop().create_task(self.hub.start())
+        await asyncio.shield(self._start)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One socket of the events dialect."""
+        await self.start()
+        await EventsConsumer(scope, receive, send, self.hub, self.connections).run()
+
+    async def leave(self, grace_s: float) -> None:
+        """Lets runs finish within the grace, sends clients away and gives the sessions up.
+
+        Cancelling shortens the grace to nothing; the rest is done all the same.
+        """
+        self.hub.is_draining = True
+        self.connections.announce_drain()
+        try:
+            await self.hub.drain(grace_s)
+        finally:
+            await self.connections.close()
+            await self.hub.stop()
+            if not self.agents.stop():
+                logger.warning("agent_code_left_running")
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` says of the runner."""
+        stuck_for_s = self.agents.stuck_for_s
+        is_well = not stuck_for_s and self.hub.journal.is_available
+        return {
+            "status": "healthy" if is_well else "degraded",
+            "service": self.service,
+            "active_connections": len(self.connections),
+            "active_sessions": self.hub.session_count,
+            "running": self.hub.running_count,
+            "storage_available": self.hub.journal.is_available,
+            "agent_stuck_for_s": round(stuck_for_s, 1),
+            "abandoned_tools": abandoned_threads() + abandoned_tasks(),
+            "draining": self.hub.is_draining,
+        }
+
+
+def open_runner(path: Path | str, *, name: str | None = None) -> RunnerProcess:
+    """Loads an agent file on a loop of its own. Raises `myagent.loading.AgentFileError`."""
+    agents = AgentLoop()
+    agents.start()
+    try:
+        agent_file = agents.spawn(_load(path)).result()
+    except BaseException:
+        agents.stop()
+        raise
+    return RunnerProcess(agent_file, name or agent_file.name, agents)
+
+
+async def _load(path: Path | str) -> AgentFile:
+    return load_agent_file(path)
+
+
+_current: RunnerProcess | None = None
+
+
+def use_runner(runner: RunnerProcess | None) -> None:
+    """Makes a runner the one of this process."""
+    global _current
+    _current = runner
+
+
+def current_runner() -> RunnerProcess | None:
+    """The runner of this process. Under a plain ASGI server MYAGENT_AGENT names its file."""
+    if _current is None and settings.MYAGENT_AGENT:
+        use_runner(open_runner(settings.MYAGENT_AGENT))
+    return _current

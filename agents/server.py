@@ -1,0 +1,98 @@
+"""The ASGI server inside `runagent`: uvicorn, with sockets that can't be held open by a peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+HARD_FRAME_LIMIT = 1024 * 1024
+"""Bytes of an incoming frame above which the server itself closes the socket."""
+
+LINGER_S = 10.0
+"""Seconds that a peer has to read the last frames before it is cut off."""
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """Sends last words without waiting for a reader, and never lingers for one."""
+
+    async def send(self, message: Any) -> None:
+        if message.get("is_last") or message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+
+    async def run_asgi(self) -> None:
+        try:
+            await super().run_asgi()
+        finally:
+            # A closing transport waits for its buffer to empty: for a dead peer, forever.
+            self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+class Server(uvicorn.Server):
+    """Calls `ready` once it listens, and `leave` at the first signal, before it shuts down.
+
+    A second signal makes `leave` hurry: it is cancelled.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        ready: Callable[[], None],
+        leave: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(config)
+        self._say_ready = ready
+        self._leave = leave
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._say_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.begin_to_leave)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def begin_to_leave(self) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave_and_exit())
+        else:
+            self._leaving.cancel()
+
+    async def _leave_and_exit(self) -> None:
+        try:
+            await self._leave()
+        finally:
+            self.should_exit = True
+
+
+def configuration(app: Any, *, is_debug: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws=BoundedWebSocket,
+        ws_max_size=HARD_FRAME_LIMIT,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=is_debug,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
+    )

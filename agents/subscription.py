@@ -1,0 +1,99 @@
+"""One socket's view of one session: every durable event once, in order, at the socket's pace.
+
+A subscription is a cursor into the log. While the socket keeps up it is fed
+live; when it lags (a replay, a slow reader) it reads from the log until it has
+caught up. So nothing piles up for a slow socket, and nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db import Error as DatabaseFailure
+
+
+from agents.entries import Logged
+from agents.ports import Socket
+
+if TYPE_CHECKING:
+    from agents.live import LiveSession
+
+logger = structlog.get_logger(__name__)
+
+RETRY_S = 0.5
+
+ReadAfter = Callable[[str, int], Awaitable[list[Logged]]]
+
+
+class Subscription:
+    """Created live at `seq`; `replay` sends what came after it first."""
+
+    def __init__(self, session: LiveSession, socket: Socket, seq: int, read: ReadAfter) -> None:
+        self.socket = socket
+        self.seq = seq
+        self._session = session
+        self._read = read
+        self._is_live = True
+        self._pump: asyncio.Task[None] | None = None
+
+    def offer(self, logged: Logged) -> None:
+        """The next entry of the log."""
+        if not self._is_live or logged.seq <= self.seq:
+            return
+        if self.socket.push(logged):
+            self.seq = logged.seq
+        else:
+            self._lag()
+
+    def offer_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        if self._is_live:
+            self.socket.push_text(self._session.session_id, run_id, step, offset, text)
+
+    def offer_frame(self, frame: str) -> None:
+        if self._is_live:
+            self.socket.push_frame(frame)
+
+    def replay(self, *, announce: Callable[[], None]) -> None:
+        """Catches up with the log from `seq`, then calls `announce` and goes live."""
+        self._lag(announce)
+
+    def close(self) -> None:
+        self._is_live = False
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+
+    def _lag(self, announce: Callable[[], None] | None = None) -> None:
+        self._is_live = False
+        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce))
+
+    async def _catch_up(self, announce: Callable[[], None] | None) -> None:
+        # Between the last comparison and going live nothing is awaited: no entry can slip by.
+        while self.seq < self._session.last_seq:
+            await self.socket.room()
+            for logged in await self._read_patiently():
+                while not self.socket.push(logged):
+                    await self.socket.room()
+                self.seq = logged.seq
+        if announce is not None:
+            announce()
+        self._is_live = True
+        self._pump = None
+        self._show_text_so_far()
+
+    async def _read_patiently(self) -> list[Logged]:
+        while True:
+            try:
+                return await self._read(self._session.session_id, self.seq)
+            except DatabaseFailure as error:
+                logger.warning("replay_waits_for_storage", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _show_text_so_far(self) -> None:
+        current = self._session.current
+        if current is not None and current.text:
+            ref = current.ref
+            self.offer_text(ref.run_id, current.step, 0, current.text)

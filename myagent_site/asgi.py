@@ -1,0 +1,17 @@
+"""The site as an ASGI application, for `runagent`, daphne or any other ASGI server."""
+
+from __future__ import annotations
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
+
+django_application = get_asgi_application()
+
+from myagent_site.guard import Guard  # noqa: E402 - needs the settings and the apps
+from myagent_site.routing import sockets  # noqa: E402
+
+application = Guard(ProtocolTypeRouter({"http": django_application, "websocket": sockets}))

@@ -1,0 +1,57 @@
+"""Looks at who comes in, before anything else does: HTTP and sockets alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from agents.consumers import Receive, Scope, Send, refuse
+from agents.edge import headers_of, host_is_allowed, is_loopback, origin_is_allowed
+from myagent.protocol import CloseCode
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware: refuses a Host that is not allowed, and pages of other sites.
+
+    A safe HTTP request needs no Origin check: browsers keep its answer from
+    pages of other sites by themselves.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not self._may_enter(scope):
+            if scope["type"] == "http":
+                await _forbid(send)
+            else:
+                code = CloseCode.ORIGIN_NOT_ALLOWED
+                await refuse(scope, receive, send, code, "forbidden")
+            return
+        await self._application(scope, receive, send)
+
+    def _may_enter(self, scope: Scope) -> bool:
+        headers = headers_of(scope)
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not host_is_allowed(host, settings.ALLOWED_HOSTS):
+            return False
+        if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
+            return True
+        origin = headers.get(b"origin")
+        server = scope.get("server") or ("", 0)
+        return origin_is_allowed(
+            None if origin is None else origin.decode("latin-1"),
+            host,
+            settings.MYAGENT_ALLOWED_ORIGINS,
+            is_open_on_loopback=is_loopback(str(server[0])),
+        )
+
+
+async def _forbid(send: Send) -> None:
+    body = b'{"detail": "This address or page may not use the site.", "code": "forbidden"}'
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
