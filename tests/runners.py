@@ -1,0 +1,133 @@
+"""Real runners for tests: a process that serves an agent file, started and killed by its pid."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Literal, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 60.0
+STOP_S = 30.0
+
+FAST = {
+    "MYAGENT_LEASE_S": "3",
+    "MYAGENT_RENEW_S": "0.5",
+    "MYAGENT_ADOPT_S": "0.3",
+    "MYAGENT_SHUTDOWN_GRACE_S": "5",
+    "MYAGENT_MESSAGES_PER_SECOND": "0",
+}
+"""Leases and intervals short enough to wait for."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class RunnerDied(AssertionError):
+    """The runner ended before it was ready; the text is its log."""
+
+
+class Runner:
+    """`runagent FILE`, or the same file under daphne, in a process group of its own.
+
+    Created already ready, on `url`. Log lines are kept in `log`.
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        database_url: str,
+        var_dir: Path | str,
+        *options: str,
+        server: Literal["uvicorn", "daphne"] = "uvicorn",
+        port: int = 0,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.log: list[str] = []
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        environment = os.environ | FAST | {
+            "DATABASE_URL": database_url,
+            "MYAGENT_VAR_DIR": str(var_dir),
+            "SECRET_KEY": "for tests only",
+            "MYAGENT_AGENT": str(file) if server == "daphne" else "",
+            "PYTHONUNBUFFERED": "1",
+        } | dict(env or {})  # fmt: skip
+        if server == "daphne":
+            command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
+            command.append("myagent_site.asgi:application")
+            mark = "Listening on TCP address"
+        else:
+            command = ["manage.py", "runagent", str(file), "--host", "127.0.0.1"]
+            command += ["--port", str(self.port), *options]
+            mark = "is ready at"
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
+        self.wait_for_log(mark)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_for_log(self, text: str) -> str:
+        """The next line of the log that contains the text. Raises `RunnerDied`."""
+        while (line := self._lines.get(timeout=START_S)) is not None:
+            if text in line:
+                return line
+        raise RunnerDied("".join(self.log))
+
+    def kill(self) -> None:
+        """SIGKILL, and waits until the process is gone."""
+        self.signal(signal.SIGKILL)
+        self.process.wait(STOP_S)
+
+    def stop(self) -> int:
+        """SIGTERM, and waits; the exit status."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.kill()
+        self._reader.join(STOP_S)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.log.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
