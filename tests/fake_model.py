@@ -147,7 +147,7 @@ def _read_directive(source: str, at: int) -> tuple[Directive, int]:
     end = source.index("]]", at)
     body = source[at:end].strip()
     options = dict(_OPTION.findall(body))
-    words = _OPTION.sub("", body).split(maxsplit=1)
+    words = _OPTION.sub("", body).strip().split(maxsplit=1)
     return Directive(*[*words, "", ""][:2], options), end + 2
 
 

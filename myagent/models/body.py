@@ -65,7 +65,7 @@ class ReplyBody:
 
 
 def _lost(error: Exception) -> ModelError:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
         return ModelError("The model stopped in the middle of its answer.", is_retryable=True)
     return ModelError(
         "The connection to the model was lost in the middle of its answer.", is_retryable=True

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import re
 
+import aiohttp
+import httpx2
 import openai
 
 from myagent.models.base import ModelError
+
+CALL_FAILURES = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    aiohttp.ClientError,
+    OSError,
+    ValueError,
+)
+"""What a call may raise: the package lets some errors of its transport through."""
 
 _TOO_LONG = re.compile(
     r"context.{0,10}(length|size|window)|maximum context|too many (input )?tokens"
@@ -20,14 +32,21 @@ def model_error(error: Exception, model: str) -> ModelError:
     match error:
         case openai.APIStatusError():
             return _status_error(error, model)
-        case openai.APITimeoutError():
+        case openai.APITimeoutError() if not isinstance(error.__cause__, httpx2.ConnectTimeout):
             return ModelError("The model did not answer in time.", is_retryable=True)
         case openai.APIConnectionError():
+            # The aiohttp transport calls every failure to connect a ConnectTimeout.
             return ModelError("The model's server can't be reached.", is_retryable=True)
         case openai.OpenAIError():
             return ModelError(
                 "The model can't be asked: its API key is missing or its settings are wrong.",
                 is_retryable=False,
+            )
+        case aiohttp.InvalidURL():
+            pass
+        case httpx2.HTTPError() | aiohttp.ClientError() | OSError():
+            return ModelError(
+                "The model's server gave no reply that can be read.", is_retryable=True
             )
     return ModelError(
         "The model can't be asked: its address or API key is not a valid one.",

@@ -29,7 +29,7 @@ class OpenAIModel:
 
     Settings left out are the package's own (`OPENAI_API_KEY`,
     `OPENAI_BASE_URL`). `timeout_s` is how long a reply may take to begin,
-    `stall_timeout_s` how long it may then be silent.
+    `stall_timeout_s`, no longer than that, how long it may then be silent.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class OpenAIModel:
         import httpx2
         import openai
 
-        from myagent.models.failures import is_about_stream_options, model_error
+        from myagent.models.failures import CALL_FAILURES, is_about_stream_options, model_error
 
         with_usage = self._takes_stream_options
         body = self._encoder.encode(messages, tools, with_usage=with_usage)
@@ -120,7 +120,7 @@ class OpenAIModel:
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
             )
-        except (openai.OpenAIError, httpx2.InvalidURL, ValueError) as error:
+        except CALL_FAILURES as error:
             if not (with_usage and is_about_stream_options(error)):
                 raise model_error(error, self.model) from error
         else:

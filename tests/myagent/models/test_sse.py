@@ -1,0 +1,61 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myagent.models import sse
+from myagent.models.sse import EventSplitter, EventTooLongError
+
+
+def split(*pieces: bytes) -> list[bytes]:
+    splitter = EventSplitter()
+    events = [data for piece in pieces for data in splitter.feed(piece)]
+    return events + list(splitter.close())
+
+
+STREAM = (
+    'data: {"a": 1}\n\n: a comment\n\ndata:{"é": "字"}\r\n\r\nevent: x\ndata: [DONE]\n\n'.encode()
+)
+EVENTS = [b'{"a": 1}', '{"é": "字"}'.encode(), b"[DONE]"]
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_events_are_the_same_wherever_the_stream_is_cut(cuts):
+    edges = [0, *sorted(cuts), len(STREAM)]
+    assert split(*(STREAM[a:b] for a, b in pairwise(edges))) == EVENTS
+
+
+def test_an_event_is_given_as_soon_as_it_is_whole():
+    splitter = EventSplitter()
+    assert list(splitter.feed(b"data: 1\n")) == []
+    assert list(splitter.feed(b"\ndata: 2")) == [b"1"]
+
+
+def test_data_on_several_lines_is_one_event():
+    assert split(b"data: {\ndata: }\n\n") == [b"{\n}"]
+
+
+def test_a_last_event_without_its_empty_line_counts():
+    assert split(b"data: 1\n\ndata: 2") == [b"1", b"2"]
+
+
+def test_plain_json_is_one_event():
+    assert split(b"\n", b'{\n\n"a":', b" 1}\n") == [b'{\n\n"a": 1}\n']
+
+
+def test_an_endless_line_is_refused(monkeypatch):
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    with pytest.raises(EventTooLongError):
+        split(b"data: " + b"x" * 60, b"x" * 60)
+
+
+def test_an_endless_event_is_refused(monkeypatch):
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    with pytest.raises(EventTooLongError):
+        split(*[b"data: xxxxxxxxxx\n"] * 20)
+
+
+def test_a_long_stream_of_short_events_is_taken(monkeypatch):
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    assert len(split(*[b"data: xxxxxxxxxx\n\n"] * 100)) == 100
