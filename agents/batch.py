@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from agents.entries import Entry, Logged
 from agents.models import Event, Run, Session
@@ -336,10 +336,8 @@ def _insert_and_update(
 _MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
 
 
-def is_passing(error: DatabaseError) -> bool:
+def is_passing(error: Exception) -> bool:
     """Whether the database may take the same batch later, as opposed to a row it never will."""
-    from django.db import IntegrityError, InterfaceError, OperationalError
-
     if isinstance(error, IntegrityError):
         return False
     if isinstance(error, InterfaceError):

@@ -26,6 +26,7 @@ from agents.sentences import say
 from myagent.agent import Runnable
 from myagent.messages import ChatMessage
 from myagent.models.base import ModelError
+from myagent.protocol import ErrorCode
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -279,9 +280,7 @@ class Execution:
         assert self._stopping is not None
         self._end(Ending(self._stopping, entry))
 
-    def _failure(
-        self, code: entries.protocol.ErrorCode, sentence: str, *, is_retryable: bool = False
-    ) -> Ending:
+    def _failure(self, code: ErrorCode, sentence: str, *, is_retryable: bool = False) -> Ending:
         entry = entries.error(self.ref, code, sentence, is_retryable=is_retryable)
         return Ending(Run.Status.FAILED, entry)
 

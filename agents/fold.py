@@ -121,7 +121,7 @@ class RunState:
     """Where a run stands after its entries so far."""
 
     step: int = 0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     calls: dict[str, CallState] = field(default_factory=dict)
 
     def apply(self, fact: Fact) -> None:

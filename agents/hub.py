@@ -56,6 +56,7 @@ class Hub:
         self.journal = Journal()
         self.database = DatabaseThreads()
         self.is_draining = False
+        self.progress = asyncio.Event()
         self.runner_id = ""
         self.port = 0
         self._agent_file = agent_file
@@ -83,7 +84,8 @@ class Hub:
         try:
             async with asyncio.timeout(grace_s):
                 while any(session.status == "running" for session in self._live.values()):
-                    await asyncio.sleep(0.05)
+                    self.progress.clear()
+                    await self.progress.wait()
         except TimeoutError:
             logger.warning("runs_left_to_be_continued")
 

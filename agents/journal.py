@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.db import Error as DatabaseFailure
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from agents import barriers
 from agents.batch import Batch, Write, WriteRefused, find_duplicate, is_passing
 from agents.entries import Logged
+
+DatabaseFailure = (DatabaseError, InterfaceError)
 
 logger = structlog.get_logger(__name__)
 
@@ -27,6 +29,9 @@ MAX_BATCH = 256
 
 MAX_BACKLOG = 5_000
 """Writes under way above which no new messages are accepted."""
+
+HANGS_AFTER_S = 5.0
+"""Seconds that a commit may take before the database counts as away."""
 
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 2.0
@@ -59,6 +64,7 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backlog = 0
         self._is_out = False
+        self._commit_began_at: float | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -77,7 +83,9 @@ class Journal:
     @property
     def is_available(self) -> bool:
         """Whether new messages may be accepted: the database answers and keeps up."""
-        return not self._is_out and self._backlog < MAX_BACKLOG
+        began = self._commit_began_at
+        hangs = began is not None and time.monotonic() - began > HANGS_AFTER_S
+        return not self._is_out and not hangs and self._backlog < MAX_BACKLOG
 
     def append(self, write: Write, done: Done) -> None:
         """Queues a write. Call it on the event loop."""
@@ -102,7 +110,9 @@ class Journal:
     def _work(self) -> None:
         try:
             while (batch := self._gather()) is not None:
+                self._commit_began_at = time.monotonic()
                 outcomes = self._commit([write for write, _ in batch])
+                self._commit_began_at = None
                 self._report([done for _, done in batch], outcomes)
         finally:
             connection.close()
@@ -169,17 +179,18 @@ class Journal:
                 self._is_out = False
                 return results
             except DatabaseFailure as error:
-                connection.close()
+                _drop_connection()
                 if not is_passing(error):
                     raise
                 is_unknown = is_unknown or bool(batch.planned)
                 logger.warning("storage_away", error=str(error), writes=len(batch.writes))
-            self._is_out = True
+            # A connection that had been idle too long is no outage: the next try tells.
+            self._is_out = delay_s > FIRST_RETRY_S
             if self._stopping.wait(delay_s):
                 raise JournalStopped
             delay_s = min(delay_s * 2, LAST_RETRY_S)
 
-    def _refusal(self, write: Write, error: DatabaseFailure) -> Exception:
+    def _refusal(self, write: Write, error: Exception) -> Exception:
         try:
             duplicate = find_duplicate(write)
         except DatabaseFailure:
@@ -188,6 +199,13 @@ class Journal:
             return duplicate
         logger.error("row_refused", session_id=write.session_id, error=str(error))
         return RowRefused()
+
+
+def _drop_connection() -> None:
+    try:
+        connection.close()
+    except DatabaseFailure as error:
+        logger.debug("connection_was_gone", error=str(error))
 
 
 __all__ = ["Journal", "JournalStopped", "RowRefused", "WriteRefused"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,6 +49,8 @@ class Keeper(Protocol):
     database: DatabaseThreads
     agents: AgentLoop
     is_draining: bool
+    progress: asyncio.Event
+    """Set whenever a session has moved on."""
 
     async def create_agent(self) -> Runnable:
         """A new agent. Awaited on the agent loop."""
@@ -91,10 +93,8 @@ class LiveSession:
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
         """Attaches at `seq`, or at the log's end; replaces what the socket had."""
         self.unsubscribe(socket)
-        read: Callable[[str, int], Awaitable[list[Logged]]] = lambda session_id, after: (
-            self._keeper.database.run(reading.entries_after, session_id, after)
-        )
-        subscription = Subscription(self, socket, self.last_seq if seq is None else seq, read)
+        start = self.last_seq if seq is None else seq
+        subscription = Subscription(self, socket, start, self._keeper.database)
         self._subscriptions[socket.connection_id] = subscription
         return subscription
 
@@ -441,6 +441,7 @@ class LiveSession:
             elif isinstance(outcome, list):
                 self.publish(outcome)
             done(outcome)
+            self._keeper.progress.set()
 
         self._keeper.journal.append(write, finished)
 

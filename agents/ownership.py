@@ -113,8 +113,9 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
             raise UnknownSession(session_id)
         if session.closed_at is not None:
             return _taken(session, session.epoch, runner_id)
-        if session.is_owned and session.runner_id != runner_id:
-            raise OwnedElsewhere(session.runner_id)
+        owner = session.runner_id
+        if session.is_owned and owner is not None and owner != runner_id:
+            raise OwnedElsewhere(owner)
         changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
             runner_id=runner_id, epoch=F("epoch") + 1
         )

@@ -6,7 +6,6 @@ the same two interfaces.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from typing import Any, Protocol
 
 from agents.entries import Logged
@@ -40,7 +39,7 @@ class Socket(Protocol):
 
     connection_id: str
     lang: str
-    attached: MutableMapping[str, Any]
+    attached: dict[str, Any]
 
     def push(self, logged: Logged) -> bool:
         """Queues a durable entry. False: there is no room, it was not taken."""

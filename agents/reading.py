@@ -97,11 +97,12 @@ def open_session(session_id: str, max_tokens: int) -> Opened:
             : REMEMBERED_MESSAGES + 1
         ]
     )
-    started = list(
-        runs.filter(ordinal__isnull=False)
+    started = [
+        (run_id, ordinal or 0, seq)
+        for run_id, ordinal, seq in runs.filter(ordinal__isnull=False)
         .order_by("-ordinal")
         .values_list("pk", "ordinal", "accepted_seq")[:MOST_TURNS]
-    )
+    ]
     opened = Opened(
         history=_history(session_id, started, max_tokens),
         last_ordinal=started[0][1] if started else 0,
@@ -142,6 +143,7 @@ def _messages(
     return [
         (run_id, ChatMessage.from_dict(orjson.loads(message)))
         for run_id, message in rows.values_list("run_id", "message")
+        if run_id is not None and message is not None
     ]
 
 

@@ -77,7 +77,7 @@ def supported(lang: str | None) -> str | None:
 
 
 def choose(*tags: str | None, accept_language: str = "") -> str:
-    """The first of the tags that the site speaks, else what the browser accepts, else the site's."""
+    """The first of the tags that the site speaks, else what the browser accepts, else its own."""
     accepted = (tag for tag, _ in parse_accept_lang_header(accept_language))
     for tag in (*tags, *accepted):
         if lang := supported(tag):

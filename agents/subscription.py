@@ -8,15 +8,16 @@ caught up. So nothing piles up for a slow socket, and nothing is dropped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 from django.db import Error as DatabaseFailure
 
-
+from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.ports import Socket
+from agents.reading import entries_after
 
 if TYPE_CHECKING:
     from agents.live import LiveSession
@@ -25,17 +26,17 @@ logger = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 
-ReadAfter = Callable[[str, int], Awaitable[list[Logged]]]
-
 
 class Subscription:
     """Created live at `seq`; `replay` sends what came after it first."""
 
-    def __init__(self, session: LiveSession, socket: Socket, seq: int, read: ReadAfter) -> None:
+    def __init__(
+        self, session: LiveSession, socket: Socket, seq: int, database: DatabaseThreads
+    ) -> None:
         self.socket = socket
         self.seq = seq
         self._session = session
-        self._read = read
+        self._database = database
         self._is_live = True
         self._pump: asyncio.Task[None] | None = None
 
@@ -87,7 +88,8 @@ class Subscription:
     async def _read_patiently(self) -> list[Logged]:
         while True:
             try:
-                return await self._read(self._session.session_id, self.seq)
+                session_id = self._session.session_id
+                return await self._database.run(entries_after, session_id, self.seq)
             except DatabaseFailure as error:
                 logger.warning("replay_waits_for_storage", error=str(error))
                 await asyncio.sleep(RETRY_S)

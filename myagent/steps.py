@@ -143,5 +143,5 @@ class Resume:
     """
 
     step: int = 0
-    open_calls: tuple[OpenCall, ...] = field(default=())
-    usage: Usage = Usage()
+    open_calls: tuple[OpenCall, ...] = ()
+    usage: Usage = field(default_factory=Usage)
