@@ -158,6 +158,14 @@ class Execution:
         self._owner.show_text(self, offset, text)
 
     def on_steps(self, steps: Sequence[Step], bridge: Bridge) -> None:
+        try:
+            self._take_steps(steps, bridge)
+        except Exception as error:
+            # Steps that fit no run: an agent of somebody else's made them.
+            bridge.refuse()
+            self.on_stopped(Stopped(error))
+
+    def _take_steps(self, steps: Sequence[Step], bridge: Bridge) -> None:
         last = steps[-1]
         is_late = self._stopping and not isinstance(last, ToolFinished)
         if self.is_ended or is_late:

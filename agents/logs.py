@@ -38,7 +38,7 @@ def set_up(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Chatty below warnings, and about connections rather than agents.
-    for name in ("asyncio", "httpx", "httpcore", "websockets", "uvicorn", "django.db"):
+    for name in ("asyncio", "httpx2", "httpcore2", "openai", "websockets", "uvicorn", "django.db"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
 

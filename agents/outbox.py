@@ -13,6 +13,10 @@ from agents.entries import Logged
 Send = Callable[[dict[str, object]], Awaitable[None]]
 
 
+MOST_FRAMES = 5_000
+"""Frames that may wait, however small."""
+
+
 class SocketGone(Exception):
     """The other end is not there any more."""
 
@@ -44,9 +48,9 @@ class _Partial:
 class Outbox:
     """Frames on their way out. `limit` is in characters.
 
-    Above the limit durable entries are turned away (the log keeps them), text
-    is dropped (it is a preview), and control frames are still taken up to
-    twice the limit; `is_overfull` says that even that is used up.
+    Above the limit durable entries are turned away (the log keeps them), and
+    text is dropped (it is a preview). Control frames are taken up to
+    `MOST_FRAMES`; `is_overfull` says that even that is used up.
     """
 
     def __init__(self, send: Send, limit: int) -> None:
@@ -63,7 +67,7 @@ class Outbox:
 
     @property
     def is_overfull(self) -> bool:
-        return self._size > 2 * self._limit
+        return len(self._items) >= MOST_FRAMES
 
     def stalled_for_s(self) -> float:
         """Seconds for which the socket has not taken the frame that is being sent."""

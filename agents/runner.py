@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from agents import schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
 from agents.consumers import EventsConsumer, Receive, Scope, Send
@@ -35,8 +36,12 @@ class RunnerProcess:
     async def start(self) -> None:
         """Starts once, however often it is called. Raises `django.db.Error`."""
         if self._start is None:
-            self._start = asyncio.get_running_loop().create_task(self.hub.start())
+            self._start = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._start)
+
+    async def _open(self) -> None:
+        await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+        await self.hub.start()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One socket of the events dialect."""
@@ -101,7 +106,5 @@ def use_runner(runner: RunnerProcess | None) -> None:
 
 
 def current_runner() -> RunnerProcess | None:
-    """The runner of this process. Under a plain ASGI server MYAGENT_AGENT names its file."""
-    if _current is None and settings.MYAGENT_AGENT:
-        use_runner(open_runner(settings.MYAGENT_AGENT))
+    """The runner of this process."""
     return _current

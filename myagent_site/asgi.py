@@ -11,7 +11,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
 
 django_application = get_asgi_application()
 
-from myagent_site.guard import Guard  # noqa: E402 - needs the settings and the apps
+from django.conf import settings  # noqa: E402 - needs the settings and the apps
+
+from agents.runner import current_runner, open_runner, use_runner  # noqa: E402
+from myagent_site.guard import Guard  # noqa: E402
 from myagent_site.routing import sockets  # noqa: E402
+
+# Under a plain ASGI server nobody else says which agent file to host.
+if settings.MYAGENT_AGENT and current_runner() is None:
+    use_runner(open_runner(settings.MYAGENT_AGENT))
 
 application = Guard(ProtocolTypeRouter({"http": django_application, "websocket": sockets}))

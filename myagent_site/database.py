@@ -27,14 +27,14 @@ MYSQL_OPTIONS = {
 }
 
 
-def configuration(options: dict[str, Any], base_dir: Path) -> dict[str, Any]:
+def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """Django's settings of the default database."""
     if options["DATABASE_URL"]:
         settings = environ.Env.db_url_config(options["DATABASE_URL"])
     elif options["MYSQL_HOST"] or options["MYSQL_DATABASE"]:
         settings = _mysql(options)
     else:
-        settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(base_dir / EMBEDDED_FILE)}
+        settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(data_dir / EMBEDDED_FILE)}
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings["OPTIONS"] = SQLITE_OPTIONS | settings.get("OPTIONS", {})
     if settings["ENGINE"] == "django.db.backends.mysql":

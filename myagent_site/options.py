@@ -21,6 +21,12 @@ class Option:
 
 OPTIONS = (
     Option(
+        "MYAGENT_ENV_FILE",
+        "str",
+        "",
+        "File from which further settings are read. Empty: `.env` beside `manage.py`.",
+    ),
+    Option(
         "MYAGENT_VAR_DIR",
         "str",
         "",

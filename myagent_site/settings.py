@@ -14,9 +14,13 @@ from myagent_site.options import OPTIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+# In a checkout the database and `var/` live beside manage.py, else where the command is typed.
+DATA_DIR = BASE_DIR if (BASE_DIR / "pyproject.toml").is_file() else Path.cwd()
+
 env = environ.Env()
-if (BASE_DIR / ".env").is_file():
-    env.read_env(BASE_DIR / ".env")
+ENV_FILE = Path(env.str("MYAGENT_ENV_FILE", default="") or DATA_DIR / ".env")
+if ENV_FILE.is_file():
+    env.read_env(ENV_FILE)
 
 
 def _read() -> dict[str, Any]:
@@ -43,11 +47,11 @@ globals().update(
     {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
 )
 
-VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or BASE_DIR / "var").resolve()
+VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or DATA_DIR / "var").resolve()
 DEBUG = OPTION_VALUES["DEBUG"]
 ALLOWED_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
 
-DATABASES = {"default": database.configuration(OPTION_VALUES, BASE_DIR)}
+DATABASES = {"default": database.configuration(OPTION_VALUES, DATA_DIR)}
 IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
@@ -66,4 +70,4 @@ LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplifi
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 LOGGING_CONFIG = None
-"""Commands that serve set logging up; see `myagent_site.logs`."""
+"""Commands that serve set logging up; see `agents.logs`."""

@@ -59,6 +59,7 @@ class Runner:
         environment = os.environ | FAST | {
             "DATABASE_URL": database_url,
             "MYAGENT_VAR_DIR": str(var_dir),
+            "MYAGENT_ENV_FILE": os.devnull,
             "SECRET_KEY": "for tests only",
             "MYAGENT_AGENT": str(file) if server == "daphne" else "",
             "PYTHONUNBUFFERED": "1",

@@ -16,11 +16,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
 
-from agents import logs, schema
+from agents import logs
 from agents.edge import is_loopback
 from agents.reloading import run_with_reload
 from agents.runner import RunnerProcess, open_runner, use_runner
-from agents.server import Server, configuration
+from agents.server import Server, configuration, new_event_loop
 from myagent.loading import AgentFileError
 
 CONFIGURATION_ERROR = 78
@@ -54,7 +54,6 @@ class Command(BaseCommand):
             self.serve(listener, options)
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        self.prepare_database()
         runner = self.load(options)
         runner.hub.port = listener.getsockname()[1]
         use_runner(runner)
@@ -65,17 +64,15 @@ class Command(BaseCommand):
             self.stdout.write(f"{runner.service} is ready at {url}")
             self.stdout.flush()
 
-        code = asyncio.run(_serve(runner, listener, ready, is_debug=options["debug"]))
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as loop:
+                code = loop.run(_serve(runner, listener, ready, is_debug=options["debug"]))
+        except DatabaseFailure as error:
+            raise CommandError(f"The database can't be used: {error}") from error
         # A thread that an agent left behind must not keep the process.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-    def prepare_database(self) -> None:
-        try:
-            schema.apply_pending(settings.VAR_DIR)
-        except DatabaseFailure as error:
-            raise CommandError(f"The database can't be used: {error}") from error
 
     def load(self, options: dict[str, Any]) -> RunnerProcess:
         try:
