@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from myagent.models.offline.reading import Reading
@@ -17,6 +18,12 @@ from myagent.models.offline.values import (
     numbers,
 )
 from myagent.models.offline.words import CJK
+
+MAX_MENTIONS = 12
+"""How many mentions of a parameter are looked at for a value."""
+
+NEAR = 60
+"""Characters before a parameter's name in which 'set' or 'not' may stand."""
 
 _STRONG = re.compile(
     r"\s*(?:=>|->|==?|[:：＝]|should be|must be|set to|equal to|equals?\b|is\b|are\b|being\b"
@@ -40,7 +47,7 @@ _LIST_SPLIT = re.compile(r"\s*(?:[,，、;；]\s*(?:and\s+|和)?|\s+and\s+|和|�
 
 def labelled(reading: Reading, parameter: Parameter, all_of: Sequence[Parameter]) -> Any:
     """The value that stands beside the parameter's name, or None; takes it from the reading."""
-    for label in parameter.label.finditer(reading.text):
+    for label in islice(parameter.label.finditer(reading.text), MAX_MENTIONS):
         if not reading.is_free(*label.span()):
             continue
         start, is_strong = _value_start(reading.text, *label.span())
@@ -70,7 +77,9 @@ Found = tuple[Any, int, int]
 def _value_start(text: str, label_start: int, label_end: int) -> tuple[int, bool]:
     if match := _STRONG.match(text, label_end):
         return match.end(), True
-    if (match := _SET_TO.match(text, label_end)) and _SETTING.search(text[:label_start]):
+    if (match := _SET_TO.match(text, label_end)) and _SETTING.search(
+        text[max(label_start - NEAR, 0) : label_start]
+    ):
         return match.end(), True
     weak = _WEAK.match(text, label_end)
     return (weak.end() if weak else label_end), False
@@ -103,7 +112,7 @@ def _yes_or_no(reading: Reading, label: re.Match[str], start: int) -> Found | No
     text = reading.text
     if match := YES_OR_NO.match(text, start):
         return match["yes"] is not None, match.start(), match.end()
-    if match := _NOT.search(text[: label.start()]):
+    if match := _NOT.search(text[max(label.start() - NEAR, 0) : label.start()]):
         return False, match.start(), label.end()
     return None
 

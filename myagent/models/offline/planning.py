@@ -11,9 +11,10 @@ from myagent.models.offline.blanks import MAX_VARIANTS
 from myagent.models.offline.filling import Filled, fill
 from myagent.models.offline.matching import Match, rank
 from myagent.models.offline.study import Parameter, Tool
-from myagent.models.offline.words import LATIN_WORD
+from myagent.models.offline.words import LATIN_WORD, meanings, terms
 
 MAX_CALLS = 5
+MAX_CLAUSES = 12
 MAX_QUESTION = 2000
 """Characters of a question that are read; what comes after is beyond a demo."""
 
@@ -92,7 +93,7 @@ def plan_alone(question: str, tools: Sequence[Tool]) -> Plan:
     matches = rank(question, tools)
     if not matches:
         return NothingFits()
-    together = _asked_together(question, matches, tools)
+    together = _asked_together(question, matches[0].tool, tools)
     if len(together) > 1:
         return Calls(tuple(together[:MAX_CALLS]))
     match, filled = _likeliest(question, matches)
@@ -103,36 +104,31 @@ def plan_alone(question: str, tools: Sequence[Tool]) -> Plan:
 
 
 def _likeliest(question: str, matches: Sequence[Match]) -> tuple[Match, Filled]:
-    """The best match; among near equals the first that the question has all values for."""
-    first = matches[0]
-    filled = fill(question, first.tool)
-    if filled.missing:
-        for other in matches[1:]:
-            if other.score < 0.95 * first.score:
-                break
-            attempt = fill(question, other.tool)
-            if not attempt.missing:
-                return other, attempt
-    return first, filled
+    """The best match; among near equals the one that the question has most values for."""
+    near = [match for match in matches[:MAX_CALLS] if match.score >= 0.9 * matches[0].score]
+    attempts = [(match, fill(question, match.tool)) for match in near]
+    return max(attempts, key=lambda one: (not one[1].missing, len(one[1].variants[0])))
 
 
-def _asked_together(question: str, matches: Sequence[Match], tools: Sequence[Tool]) -> list[Call]:
-    """Calls of different tools, when each is named in a clause of its own."""
-    named = [match.tool for match in matches if match.is_named]
-    if len(named) < 2:
+def _asked_together(question: str, best: Tool, tools: Sequence[Tool]) -> list[Call]:
+    """Calls of different tools, when each has a clause that names what only it is for."""
+    clauses = [clause for clause in _CLAUSE.split(question)[:MAX_CLAUSES] if clause.strip()]
+    if len(tools) < 2 or len(clauses) < 2:
         return []
-    clauses = [clause for clause in _CLAUSE.split(question) if clause.strip()]
     chosen: dict[str, tuple[Tool, str]] = {}
-    for clause in clauses[:12]:
-        best = next((match for match in rank(clause, tools) if match.is_named), None)
-        if best is not None and best.tool in named:
-            chosen.setdefault(best.tool.name, (best.tool, clause))
-    if len(chosen) < 2:
+    for clause in clauses:
+        for match in rank(clause, tools)[:1]:
+            said = {*terms(clause), *meanings(clause)} & match.tool.topics
+            if match.tool is best or said - best.weights.keys() - best.meanings.keys():
+                chosen.setdefault(match.tool.name, (match.tool, clause))
+    if best.name not in chosen or len(chosen) < 2:
         return []
     calls: list[Call] = []
     for tool, clause in chosen.values():
         others = [other for other, _ in chosen.values() if other is not tool]
         filled = fill(clause, tool, others)
+        if any(parameter.type == "array" for parameter in filled.missing):
+            return []  # what looked like two clauses was one list
         if filled.missing or not filled.variants[0]:
             filled = fill(question, tool, others)
         if filled.missing:

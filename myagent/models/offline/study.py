@@ -63,8 +63,8 @@ class Tool:
     """A tool as the demo model knows it.
 
     `weights`: term -> how much it says about the tool. `own`: the terms that
-    are the tool's own, so no values. `meanings`: of its name and description,
-    weighted as terms are.
+    are the tool's own, so no values. `topics`: what its name and description
+    say, terms and meanings. `meanings`: weighted as terms are.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Tool:
     name_terms: frozenset[str]
     weights: dict[str, float]
     own: frozenset[str]
+    topics: frozenset[str]
     meanings: dict[str, float]
     parameters: tuple[Parameter, ...]
 
@@ -102,7 +103,8 @@ def _study(name: str, description: str, schema_json: bytes) -> Tool:
 
     def learn(text: str, weight: float, *, is_value: bool = False) -> None:
         for term in terms(text):
-            much = weight * (0.1 if term in WEAK_TOOL_WORDS else 1.0)
+            is_weak = term in WEAK_TOOL_WORDS and weight < NAME_WEIGHT
+            much = weight * (0.1 if is_weak else 1.0)
             weights[term] = max(weights.get(term, 0.0), much)
             if not is_value:
                 own.add(term)
@@ -122,6 +124,10 @@ def _study(name: str, description: str, schema_json: bytes) -> Tool:
         phrase=tuple(name_words(name)),
         name_terms=frozenset(terms(" ".join(name_words(name)))),
         weights=weights,
+        topics=frozenset(
+            {term for term in own if weights[term] >= DESCRIPTION_WEIGHT}
+            | {sense for sense, weight in senses.items() if weight >= DESCRIPTION_WEIGHT}
+        ),
         own=frozenset(own | {word for part in name_words(name) for word in (part, stem(part))}),
         meanings=senses,
         parameters=parameters,

@@ -162,8 +162,10 @@ def _without_enumeration(reading: Reading, free: list[Number], wanted: int) -> l
 
 
 def _in_a_row(reading: Reading, one: Number, other: Number) -> bool:
+    """Chinese has a comma for lists alone (、); where it is used, others divide."""
     gap = reading.text[one.end : other.start]
-    return gap.strip(" ,，、和") in ("", "and")
+    commas = "、" if "、" in reading.text else ",，"
+    return gap.strip(f" {commas}和") in ("", "and")
 
 
 def _free_numbers(blanks: Blanks, wanted: int) -> list[Number]:
@@ -183,7 +185,7 @@ def _free_numbers(blanks: Blanks, wanted: int) -> list[Number]:
 def _next_number(blanks: Blanks, parameter: Parameter, free: list[Number]) -> None:
     for number in free:
         value = as_number(number.value, parameter.type)
-        if value is None or not (number.is_digits or parameter.required):
+        if value is None or not (number.is_digits or parameter.required or value > 1):
             continue
         if blanks.give(parameter, value, number.start, number.end):
             free.remove(number)

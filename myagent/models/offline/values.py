@@ -48,7 +48,11 @@ YES_OR_NO = re.compile(
 
 _DIGITS_ZH = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _UNITS_ZH = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000}
-NUMERAL_ZH = re.compile(r"负?[零〇一二两三四五六七八九十百千万亿]+(?:点[零〇一二三四五六七八九]+)?")
+# Part of a name as often as not (三亚), unless something countable follows.
+NUMERAL_ZH = re.compile(
+    r"负?[零〇一二两三四五六七八九十百千万亿]+(?:点[零〇一二三四五六七八九]+)?"
+    r"(?=[个天次本张件页杯瓶斤公岁年月日号位名条只台分秒小度元块人米周星份项种]|[^\u4e00-\u9fff]|$)"
+)
 NUMBER_WORD = re.compile(
     rf"(?<![A-Za-z])(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})(?![A-Za-z])",
     re.IGNORECASE,

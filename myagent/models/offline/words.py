@@ -16,6 +16,7 @@ CJK_RUN = re.compile(f"[{CJK}]+")
 LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f0-9]+")
 CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\u00c0-\u024f]+|\d+")
 STOP_ZH = re.compile("|".join(sorted(map(re.escape, STOP_PHRASES_ZH), key=len, reverse=True)))
+_GLUE_ZH = re.compile("[的了吗呢吧和与或及]")
 
 
 def has_chinese(text: str) -> bool:
@@ -93,7 +94,7 @@ def cjk_pairs(text: str) -> list[str]:
     return [
         pair
         for run in CJK_RUN.findall(text)
-        for part in STOP_ZH.sub(" ", run).split()
+        for part in _GLUE_ZH.sub(" ", STOP_ZH.sub(" ", run)).split()
         for pair in pairs(part)
     ]
 

@@ -1,0 +1,173 @@
+"""The example agents, with the offline demo model and no network."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from myagent.foreign import ForeignAgent
+from myagent.messages import ChatMessage
+from myagent.runnable import Runnable
+from myagent.steps import (
+    Answer,
+    ConfirmationAsked,
+    Decision,
+    Step,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+
+
+def load(name: str) -> ModuleType:
+    """A fresh copy of an example: its memory is a module's."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def nobody(asked: ConfirmationAsked) -> Decision:
+    raise AssertionError(f"{asked.tool} asked for a confirmation")
+
+
+async def ask(agent: Runnable, question: str) -> list[Step]:
+    history = [ChatMessage("user", question)]
+    return [step async for step in agent.run(history, confirm=nobody)]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_says_how_to_run_it(path: Path) -> None:
+    module = load(path.stem)
+    assert f"scripts/server examples/{path.name}" in (module.__doc__ or "")
+
+
+async def test_the_echo_agent_says_what_it_was_told_in_one_piece() -> None:
+    agent = ForeignAgent(load("echo_agent").agent)
+    steps = await ask(agent, "hello")
+    assert [step.text for step in steps if isinstance(step, TextDelta)] == ["You said: hello"]
+    assert isinstance(steps[-1], Answer) and steps[-1].text == "You said: hello"
+
+
+def test_the_echo_agent_may_start_again() -> None:
+    assert ForeignAgent(load("echo_agent").agent).is_idempotent
+
+
+@pytest.mark.parametrize(
+    ("question", "tools", "told"),
+    [
+        ("北京今天天气怎么样？", ["get_weather"], ["北京", "22°C"]),
+        ("Tell me about Shanghai", ["get_city_info"], ["Shanghai", "24.9 million"]),
+        ("介绍一下纽约", ["get_city_info"], ["纽约", "830"]),
+        ("How hot is it in Chengdu?", ["get_weather"], ["Chengdu", "24°C"]),
+        ("成都市的天气", ["get_weather"], ["成都", "24°C"]),
+        (
+            "What is the weather in Beijing and Tokyo?",
+            ["get_weather", "get_weather"],
+            ["Beijing", "22°C", "Tokyo", "25°C"],
+        ),
+        (
+            "伦敦天气怎么样？人口多少？",
+            ["get_weather", "get_city_info"],
+            ["14°C", "890"],
+        ),
+        ("Which is the warmest of Paris, London and Tokyo?", ["find_warmest"], ["Tokyo"]),
+        ("compare beijing and new york weather", ["find_warmest"], ["beijing"]),
+        ("北京和上海哪个最暖和", ["find_warmest"], ["上海"]),
+    ],
+)
+async def test_the_weather_agent_answers(question: str, tools: list[str], told: list[str]) -> None:
+    steps = await ask(load("ws_weather_agent").agent, question)
+    finished = [step for step in steps if isinstance(step, ToolFinished)]
+    assert [step.tool for step in finished] == tools
+    assert {step.status for step in finished} == {"success"}
+    last = steps[-1]
+    assert isinstance(last, Answer)
+    assert all(text in last.text for text in told), last.text
+    streamed = "".join(step.text for step in steps if isinstance(step, TextDelta))
+    assert streamed == last.text
+
+
+async def test_tools_of_one_question_start_together() -> None:
+    steps = await ask(load("ws_weather_agent").agent, "weather in Paris and London")
+    kinds = [type(step) for step in steps if isinstance(step, ToolStarted | ToolFinished)]
+    assert kinds == [ToolStarted, ToolStarted, ToolFinished, ToolFinished]
+
+
+@pytest.mark.parametrize(
+    "question", ["Weather in Atlantis?", "亚特兰蒂斯的天气", "Tell me about Atlantis"]
+)
+async def test_a_city_without_data_is_a_plain_answer(question: str) -> None:
+    steps = await ask(load("ws_weather_agent").agent, question)
+    assert [step.status for step in steps if isinstance(step, ToolFinished)] == ["error"]
+    assert isinstance(steps[-1], Answer)
+    assert "Known cities" in steps[-1].text
+
+
+async def test_the_weather_agent_can_be_asked_in_one_call() -> None:
+    assert "Tokyo is sunny" in await load("ws_weather_agent").agent.arun("Weather in Tokyo?")
+
+
+def test_the_weather_tools_may_run_again() -> None:
+    assert all(tool.idempotent for tool in load("ws_weather_agent").agent.tools)
+
+
+def deciding(asked: list[ConfirmationAsked], decision: Decision) -> Any:
+    async def confirm(question: ConfirmationAsked) -> Decision:
+        asked.append(question)
+        return decision
+
+    return confirm
+
+
+@pytest.mark.parametrize(
+    ("question", "args"),
+    [
+        ("Order 3 notebooks", {"product": "notebook", "quantity": 3}),
+        ("下单 3 本 notebook", {"product": "notebook", "quantity": 3}),
+        ("order a lamp please", {"product": "lamp"}),
+        ("buy two pencils", {"product": "pencil", "quantity": 2}),
+    ],
+)
+async def test_an_order_is_placed_after_a_yes(question: str, args: dict[str, Any]) -> None:
+    shop = load("approval_agent")
+    asked: list[ConfirmationAsked] = []
+    text = await shop.agent.arun(question, confirm=deciding(asked, Decision(True)))
+    assert [one.args for one in asked] == [args]
+    assert "is placed" in text
+    assert len(shop.orders) == 1
+
+
+async def test_nothing_is_ordered_after_a_no() -> None:
+    shop = load("approval_agent")
+    asked: list[ConfirmationAsked] = []
+    text = await shop.agent.arun("Order a lamp", confirm=deciding(asked, Decision(False)))
+    assert len(asked) == 1
+    assert "declined" in text
+    assert shop.orders == []
+
+
+@pytest.mark.parametrize("question", ["Show the menu", "查看菜单"])
+async def test_the_menu_needs_no_confirmation(question: str) -> None:
+    assert "lamp" in await load("approval_agent").agent.arun(question, confirm=nobody)
+
+
+async def test_the_orders_can_be_listed() -> None:
+    shop = load("approval_agent")
+    shop.orders.append("1 × lamp for 29.00")
+    assert "1 × lamp" in await shop.agent.arun("List my orders", confirm=nobody)
