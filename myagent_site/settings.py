@@ -67,7 +67,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplified Chinese"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LOCALE_PATHS = [BASE_DIR / "myagent_site" / "locale"]
 
 LOGGING_CONFIG = None
 """Commands that serve set logging up; see `agents.logs`."""

@@ -1,0 +1,85 @@
+"""The Chinese catalogue: complete, true to its placeholders, and compiled."""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.sentences import SENTENCES, choose, say
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("agents", "traces", "services", "myagent_site")
+CATALOGUE = ROOT / "myagent_site" / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
+MARKERS = {"gettext", "gettext_lazy", "gettext_noop"}
+
+
+def marked_for_translation() -> Iterator[str]:
+    """Every text in the source that is marked with one of Django's functions."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKERS:
+                    assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}"
+                    yield node.args[0].value
+
+
+def read_catalogue() -> dict[str, str]:
+    """The entries of the `.po` file, its header under ''."""
+    texts: dict[str, list[str]] = {"msgid": [], "msgstr": []}
+    entries: dict[str, str] = {}
+    field = ""
+    for line in [*CATALOGUE.read_text(encoding="utf-8").splitlines(), 'msgid ""']:
+        if line.startswith("#") or not line.strip():
+            continue
+        keyword, _, rest = line.partition(" ")
+        if keyword in texts:
+            if keyword == "msgid" and field:
+                entries["".join(texts["msgid"])] = "".join(texts["msgstr"])
+                texts = {"msgid": [], "msgstr": []}
+            field, line = keyword, rest
+        texts[field].append(ast.literal_eval(line))
+    return entries
+
+
+def placeholders(text: str) -> list[str]:
+    return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name)
+
+
+def test_every_text_that_people_read_is_translated() -> None:
+    catalogue = read_catalogue()
+    assert [text for text in marked_for_translation() if not catalogue.get(text)] == []
+
+
+def test_the_catalogue_holds_nothing_that_is_not_used() -> None:
+    assert set(read_catalogue()) - {""} == set(marked_for_translation())
+
+
+def test_a_translation_fills_the_same_placeholders() -> None:
+    for english, chinese in read_catalogue().items():
+        assert placeholders(chinese) == placeholders(english), english
+
+
+def test_the_compiled_catalogue_is_up_to_date() -> None:
+    with CATALOGUE.with_suffix(".mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    for english, chinese in read_catalogue().items():
+        assert compiled.gettext(english) == chinese, f"run msgfmt again: {english}"
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_the_server_speaks_chinese(name: str) -> None:
+    values = dict.fromkeys(placeholders(SENTENCES[name]), "X")
+    said = say("zh-hans", name, **values)
+    assert said != say("en", name, **values)
+    assert any("\u4e00" <= char <= "\u9fff" for char in said)
+
+
+@pytest.mark.parametrize("tag", ["zh-hans", "zh-CN", "zh-Hans-CN", "zh", "ZH-CN"])
+def test_the_usual_tags_for_simplified_chinese_are_understood(tag: str) -> None:
+    assert choose(tag) == "zh-hans"
+    assert choose(accept_language=f"{tag},en;q=0.5") == "zh-hans"
