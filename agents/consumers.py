@@ -28,6 +28,7 @@ from myagent.protocol import (
     ErrorCode,
     ProtocolError,
     Reconnect,
+    UserMessage,
 )
 
 logger = structlog.get_logger(__name__)
@@ -194,7 +195,7 @@ class EventsConsumer:
 
     async def _take(self, text: str | None) -> None:
         if not self._rate.take():
-            self._refuse_for_rate()
+            self._refuse_for_rate(text or "")
             return
         self._refused_frames = 0
         try:
@@ -245,18 +246,34 @@ class EventsConsumer:
         last = frames.error(self.lang, error.code, sentence="protocol_abuse")
         self.close(CloseCode.PROTOCOL_ABUSE, last)
 
-    def _refuse_for_rate(self) -> None:
+    def _refuse_for_rate(self, text: str) -> None:
         self._refused_frames += 1
         if self._refused_frames > MOST_REFUSED_FRAMES:
             self.close(CloseCode.TOO_MANY, frames.error(self.lang, "rate_limited"))
-        else:
-            self._error("rate_limited")
+            return
+        session_id, message_id = _names_in(text)
+        self._say_refused("rate_limited", session_id, message_id)
 
     def _error(self, code: ErrorCode, *, session_id: str | None = None) -> None:
         self.push_frame(frames.error(self.lang, code, session_id=session_id))
 
 
 GOODBYE_S = 2.0
+
+MOST_NAMED = 8 * 1024
+"""Characters of a refused frame up to which it is worth reading what it was about."""
+
+
+def _names_in(text: str) -> tuple[str | None, str | None]:
+    """The session and the message that a refused frame names, if it is short and valid."""
+    if len(text) > MOST_NAMED:
+        return None, None
+    try:
+        event = protocol.parse(text)
+    except ProtocolError:
+        return None, None
+    session_id = None if isinstance(event, CreateSession) else event.session_id
+    return session_id, event.metadata.message_id if isinstance(event, UserMessage) else None
 
 
 def _text(value: bytes | None) -> str | None:

@@ -277,14 +277,20 @@ class Hub:
     async def _take(self, session_id: str) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
-        taken = await self.database.run(
-            ownership.take, session_id, self.service, self.runner_id, self._may_expire
-        )
+        taken = await self.database.run(self._take_over, session_id, self._may_expire)
         opened, killers = await self.database.run(self._fold, taken)
         session = self._keep(taken, opened)
         if opened.unfinished and not taken.is_closed:
             session.resume(opened.unfinished, killers)
         return session
+
+    def _take_over(self, session_id: str, may_expire: bool) -> Taken:
+        try:
+            return ownership.take(session_id, self.service, self.runner_id, may_expire)
+        except OwnedElsewhere as error:
+            if not ownership.end_if_gone(error.runner_id):
+                raise
+            return ownership.take(session_id, self.service, self.runner_id, may_expire)
 
     def _fold(self, taken: Taken) -> tuple[reading.Opened, list[str]]:
         opened = reading.open_session(taken.session_id, settings.MYAGENT_CONTEXT_TOKENS)

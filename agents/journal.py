@@ -67,8 +67,10 @@ class Journal:
         self._commit_began_at: float | None = None
 
     def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        """Starts the thread; does nothing if it runs already."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
 
     async def stop(self) -> None:
         """Writes what was appended, unless the database is away; may be called twice."""

@@ -74,9 +74,17 @@ def retire(runner_id: str) -> None:
 def end_gone_runners(own_id: str, service: str) -> None:
     """Ends the leases of the service's runners whose process is provably gone."""
     others = Runner.objects.filter(service=service, ended_at__isnull=True).exclude(pk=own_id)
-    for runner_id, process in others.values_list("pk", "process"):
-        if is_provably_gone(process):
-            end(runner_id)
+    for runner_id in others.values_list("pk", flat=True):
+        end_if_gone(runner_id)
+
+
+def end_if_gone(runner_id: str) -> bool:
+    """Ends a runner's lease if its process is provably gone; whether it is."""
+    runner = Runner.objects.filter(pk=runner_id).first()
+    if runner is None or not is_provably_gone(runner.process):
+        return False
+    end(runner_id)
+    return True
 
 
 def forget_ended_runners(service: str, older_than: timedelta) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 
 from agents import schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
-from agents.consumers import EventsConsumer, Receive, Scope, Send
+from agents.consumers import EventsConsumer, Receive, Scope, Send, refuse
 from agents.hub import Hub
 from myagent.loading import AgentFile, load_agent_file
+from myagent.protocol import CloseCode
 from myagent.tool.running import abandoned_tasks, abandoned_threads
 
 logger = structlog.get_logger(__name__)
@@ -32,10 +34,11 @@ class RunnerProcess:
         self.connections = Connections(service)
         self.started_at = time.time()
         self._start: asyncio.Task[None] | None = None
+        self._has_left = False
 
     async def start(self) -> None:
         """Starts once, however often it is called. Raises `django.db.Error`."""
-        if self._start is None:
+        if self._start is None or (self._start.done() and self._start.exception()):
             self._start = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._start)
 
@@ -45,7 +48,16 @@ class RunnerProcess:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One socket of the events dialect."""
-        await self.start()
+        if self._has_left:
+            await refuse(scope, receive, send, CloseCode.GOING_AWAY, "service_unavailable")
+            return
+        try:
+            await self.start()
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            code = CloseCode.NO_SERVICE_AVAILABLE
+            await refuse(scope, receive, send, code, "storage_unavailable")
+            return
         await EventsConsumer(scope, receive, send, self.hub, self.connections).run()
 
     async def leave(self, grace_s: float) -> None:
@@ -58,6 +70,7 @@ class RunnerProcess:
         try:
             await self.hub.drain(grace_s)
         finally:
+            self._has_left = True
             await self.connections.close()
             await self.hub.stop()
             if not self.agents.stop():

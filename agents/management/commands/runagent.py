@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
 
-from agents import logs
+from agents import checks, logs
 from agents.edge import is_loopback
 from agents.reloading import run_with_reload
 from agents.runner import RunnerProcess, open_runner, use_runner
@@ -31,7 +31,7 @@ LEAVE_GRACE_S = 10.0
 
 class Command(BaseCommand):
     help = "Runs one agent file as a WebSocket service."
-    requires_system_checks = ()
+    requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

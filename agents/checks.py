@@ -1,0 +1,73 @@
+"""Settings that can be wrong, said before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Error, register
+
+TAG = "myagent"
+
+POSITIVE = (
+    "MYAGENT_MESSAGE_BURST",
+    "MYAGENT_QUEUE_LENGTH",
+    "MYAGENT_RUN_TIMEOUT_S",
+    "MYAGENT_CONFIRM_TIMEOUT_S",
+    "MYAGENT_CANCEL_GRACE_S",
+    "MYAGENT_SESSION_TIMEOUT_S",
+    "MYAGENT_CONTEXT_TOKENS",
+    "MYAGENT_LEASE_S",
+    "MYAGENT_RENEW_S",
+    "MYAGENT_ADOPT_S",
+    "MYAGENT_HEARTBEAT_S",
+    "MYAGENT_OUTBOX_BYTES",
+    "MYAGENT_SLOW_CLIENT_S",
+)
+NOT_NEGATIVE = (
+    "MYAGENT_MESSAGES_PER_SECOND",
+    "MYAGENT_CONNECTIONS_PER_ADDRESS",
+    "MYAGENT_SESSIONS_PER_CONNECTION",
+    "MYAGENT_SHUTDOWN_GRACE_S",
+)
+
+
+@register(TAG)
+def check_numbers(**_: Any) -> list[Error]:
+    errors = [
+        Error(f"{name} must be greater than 0.", id="myagent.E001")
+        for name in POSITIVE
+        if not getattr(settings, name) > 0
+    ]
+    errors += [
+        Error(f"{name} must not be negative.", id="myagent.E001")
+        for name in NOT_NEGATIVE
+        if not getattr(settings, name) >= 0
+    ]
+    if settings.MYAGENT_RENEW_S * 2 > settings.MYAGENT_LEASE_S:
+        hint = "A runner must have two chances to renew its lease."
+        errors.append(
+            Error(
+                "MYAGENT_RENEW_S must be at most half of MYAGENT_LEASE_S.",
+                hint=hint,
+                id="myagent.E002",
+            )
+        )
+    return errors
+
+
+@register(TAG)
+def check_names(**_: Any) -> list[Error]:
+    errors = []
+    for network in settings.MYAGENT_TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            message = f"MYAGENT_TRUSTED_PROXIES: '{network}' is no address or network."
+            errors.append(Error(message, id="myagent.E003"))
+    if settings.MYAGENT_LOG_LEVEL.upper() not in logging.getLevelNamesMapping():
+        message = f"MYAGENT_LOG_LEVEL: there is no level '{settings.MYAGENT_LOG_LEVEL}'."
+        errors.append(Error(message, id="myagent.E004"))
+    return errors
