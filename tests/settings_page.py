@@ -1,0 +1,64 @@
+"""`docs/settings.md`, made from the table of options: python -m tests.settings_page"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from myagent_site.options import OPTIONS, Option
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+
+HEAD = """\
+# Settings
+
+Every setting has a default that works; none is needed to start. Settings come from the
+environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
+folder where it is started). The environment wins. In `.env` each setting has a line of its own,
+and so has each comment; `.env.example` is a start. Lists are separated by commas, without
+spaces. A value of the wrong type stops the start with a sentence that names it.
+
+## The model
+
+These are read by the SDK when an agent asks its model for the first time. An agent file run
+without a server (`python my_agent.py`) reads them from the environment only.
+
+| name | meaning |
+|---|---|
+| `OPENAI_API_KEY` | The key. With neither a key nor an address the offline demo model answers. |
+| `OPENAI_BASE_URL` | Address of an OpenAI-compatible server, with its `/v1`; also `OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
+| `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. A name in the agent file (`create_react_agent(model="…")`) goes first. |
+
+## The site
+
+| name | type | default | meaning |
+|---|---|---|---|
+"""
+
+FOOT = """
+This page is made from `myagent_site/options.py`: after a change there run
+`python -m tests.settings_page`.
+"""
+
+
+def render() -> str:
+    return HEAD + "".join(map(_row, OPTIONS)) + FOOT
+
+
+def _row(option: Option) -> str:
+    meaning = option.help.replace("|", r"\|")
+    return f"| `{option.name}` | {option.kind} | {_default(option)} | {meaning} |\n"
+
+
+def _default(option: Option) -> str:
+    match option.default:
+        case bool():
+            return f"`{str(option.default).lower()}`"
+        case int() | float():
+            return f"`{option.default:.15g}`"
+        case str() if option.default:
+            return f"`{option.default}`"
+    return "empty"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
