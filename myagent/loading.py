@@ -18,6 +18,9 @@ from myagent.foreign import ForeignAgent, is_foreign_agent
 from myagent.runnable import Runnable
 from myagent.tool.running import described
 
+SAID_LIMIT = 500
+"""Characters of an exception's own words in a sentence."""
+
 _numbers = count(1)
 
 
@@ -58,7 +61,7 @@ class AgentFile:
                 agent = await agent
         except (Exception, SystemExit) as error:
             raise AgentFileError(
-                f"{self.path}: create_agent() raised {described(error)}{_line(error, self.path)}."
+                f"{self.path}: create_agent() raised {_said(error)}{_line(error, self.path)}."
             ) from error
         return as_runnable(agent, self.path, origin="create_agent() returned")
 
@@ -69,7 +72,7 @@ class AgentFile:
             return copy.copy(self.source)
         except Exception as error:
             raise AgentFileError(
-                f"{self.path}: the agent can't be copied for a session ({described(error)}); "
+                f"{self.path}: the agent can't be copied for a session ({_said(error)}); "
                 "write a create_agent() that makes one."
             ) from error
 
@@ -110,7 +113,7 @@ def _compiled(file: Path, source: bytes) -> CodeType:
         place = f", line {error.lineno}" if error.lineno else ""
         raise AgentFileError(f"{file}{place}: syntax error: {error.msg}.") from error
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise AgentFileError(f"{file} can't be read as Python: {described(error)}.") from error
+        raise AgentFileError(f"{file} can't be read as Python: {_said(error)}.") from error
 
 
 def _run(code: CodeType, file: Path) -> ModuleType:
@@ -129,15 +132,20 @@ def _run(code: CodeType, file: Path) -> ModuleType:
     return module
 
 
+def _said(error: BaseException) -> str:
+    """What an error says, on one line and without a full stop."""
+    return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
+
+
 def _failure(error: BaseException) -> str:
     match error:
         case ModuleNotFoundError(name=str() as name):
             return f"it imports {name!r}, which is not installed and not next to the file"
         case ImportError():
-            return f"an import failed: {error}"
+            return f"an import failed: {_said(error)}"
         case SystemExit():
             return "it ended the program (SystemExit) while it was loaded"
-    return f"it raised {described(error)} while it was loaded".rstrip(".")
+    return f"it raised {_said(error)} while it was loaded"
 
 
 def _line(error: BaseException, file: Path) -> str:
