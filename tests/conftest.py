@@ -7,14 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import hypothesis
 import pytest
 
 from tests import second_database
-from tests.servers import MariaDB, PrivateServer, Redis, execute_sql
+from tests.databases import fresh_database
+from tests.servers import MariaDB, PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
 WITH_PROCESSES = ("acceptance", "browser", "crash")
@@ -121,13 +120,5 @@ def redis_server() -> Iterator[PrivateServer]:
 @pytest.fixture
 def fresh_database_url(tmp_path: Path) -> Iterator[str]:
     """DATABASE_URL of a new, empty database for real processes, of the kind under test."""
-    url = os.environ.get(second_database.DATABASE_URL)
-    if url is None:
-        yield f"sqlite:///{tmp_path / 'site.db'}"
-        return
-    port = urlsplit(url).port
-    assert port is not None
-    name = f"site_{uuid4().hex}"
-    execute_sql(port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    yield f"mysql://root@127.0.0.1:{port}/{name}"
-    execute_sql(port, f"DROP DATABASE {name}")
+    with fresh_database(tmp_path) as url:
+        yield url

@@ -24,8 +24,14 @@ class Recorder:
         self.frames: list[Frame] = []
 
     @classmethod
+    async def dial(cls, url: str, **options: Any) -> Self:
+        """Connects, and reads nothing: the server may refuse the client."""
+        options = {"compression": None, "max_size": None} | options
+        return cls(await connect(url, **options))
+
+    @classmethod
     async def open(cls, url: str, **options: Any) -> Self:
-        recorder = cls(await connect(url, compression=None, max_size=None, **options))
+        recorder = await cls.dial(url, **options)
         await recorder.until("system.connected")
         return recorder
 
@@ -44,6 +50,14 @@ class Recorder:
     async def say(self, session_id: str, text: str, **metadata: Any) -> None:
         await self.send("user.message", session_id, content=text, metadata=metadata)
 
+    async def send_raw(self, frame: str | bytes) -> None:
+        """Sends a frame as it is: text, or (bytes) a binary one."""
+        await self.socket.send(frame)
+
+    def drop(self) -> None:
+        """Cuts the connection, as a network that fails does."""
+        self.socket.transport.abort()
+
     async def receive(self) -> Frame:
         async with asyncio.timeout(PATIENCE_S):
             frame: Frame = json.loads(await self.socket.recv())
@@ -56,6 +70,19 @@ class Recorder:
             frame = await self.receive()
             if frame["event"] in events and (where is None or where(frame)):
                 return frame
+
+    async def error(self, code: str) -> Frame:
+        """The next `system.error`, which must have this code."""
+        frame = await self.until("system.error")
+        assert frame["metadata"]["code"] == code, frame
+        return frame
+
+    async def fence(self, session_id: str) -> None:
+        """Returns when all that the server had to say before this has been received."""
+        await self.send("user.cancel", session_id, metadata={"run_id": "fence"})
+        await self.until(
+            "system.notice", where=lambda frame: frame["metadata"].get("run_id") == "fence"
+        )
 
     async def create_session(self, **metadata: Any) -> str:
         await self.send("user.create_session", metadata=metadata)
@@ -88,6 +115,16 @@ class Recorder:
         except ConnectionClosed:
             assert self.socket.close_code is not None
             return self.socket.close_code
+
+
+async def log_of(url: str, session_id: str) -> list[Frame]:
+    """The session's log, as a client that comes late sees it."""
+    async with await Recorder.open(url) as late:
+        return durable(await late.reconnect(session_id))
+
+
+def kinds(frames: Iterable[Frame]) -> list[str]:
+    return [frame["event"] for frame in frames]
 
 
 def durable(frames: Iterable[Frame], session_id: str | None = None) -> list[Frame]:
