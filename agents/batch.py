@@ -27,7 +27,7 @@ class OwnershipLost(WriteRefused):
 
 
 class RunEnded(WriteRefused):
-    """The run has its one terminal entry already."""
+    """The run has its one terminal entry already, or was never accepted."""
 
 
 class DuplicateMessage(WriteRefused):
@@ -68,7 +68,7 @@ class RunStart:
 class Write:
     """What one caller wants in the log, all or nothing.
 
-    The entries get consecutive numbers. Those of a run that has ended are
+    The entries get consecutive numbers. Those of a run that is not alive are
     refused; `ends` maps the runs that end here to their status.
     """
 
@@ -82,7 +82,7 @@ class Write:
     close_reason: str = ""
 
     def needs_live(self) -> set[str]:
-        """The runs that must not have ended."""
+        """The runs that must have been accepted and not have ended."""
         runs = {entry.run_id for entry in self.entries if entry.run_id} | set(self.ends)
         return runs - {self.new_run.run_id} if self.new_run else runs
 
@@ -118,14 +118,12 @@ class Batch:
         """What became of each write. Raises `django.db.Error`; then nothing is known."""
         self.planned = []
         with transaction.atomic(), connection.cursor() as cursor:
-            now = datetime.now(UTC).replace(
-                microsecond=datetime.now(UTC).microsecond // 1000 * 1000
-            )
+            now = _now()
             sessions = _lock_sessions(cursor, self.writes)
-            ended = _ended_runs(cursor, self.writes)
+            live = _live_runs(cursor, self.writes)
             rows = _Rows()
             for write in self.writes:
-                self.planned.append(_plan(write, sessions, ended, rows, now))
+                self.planned.append(_plan(write, sessions, live, rows, now))
             _insert_and_update(cursor, rows, sessions, now)
         return self.planned
 
@@ -133,13 +131,16 @@ class Batch:
         """After a commit of unknown outcome: its results if it took effect, else None.
 
         Under one epoch a single process writes a session's log, so an entry at
-        the planned place with our epoch can only be ours.
+        the planned place with our epoch can only be ours. The rows are locked
+        first: the server may still be at work on the lost connection's commit.
         """
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:
-                is_there = Event.objects.filter(
-                    session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
-                ).exists()
+                with transaction.atomic(), connection.cursor() as cursor:
+                    _lock_sessions(cursor, [write])
+                    is_there = Event.objects.filter(
+                        session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
+                    ).exists()
                 return self.planned if is_there else None
         return None
 
@@ -159,7 +160,7 @@ def find_duplicate(write: Write) -> DuplicateMessage | None:
 def _plan(
     write: Write,
     sessions: dict[str, _SessionState],
-    ended: set[str],
+    live: set[str],
     rows: _Rows,
     now: datetime,
 ) -> Result:
@@ -169,19 +170,21 @@ def _plan(
     session = sessions.get(write.session_id)
     if session is None or session.epoch != write.epoch:
         return OwnershipLost(write.session_id)
-    if write.needs_live() & ended:
+    if not write.needs_live() <= live:
         return RunEnded(write.session_id)
     first_seq = session.last_seq + 1
     logged = _log(write, session, rows, now)
     if write.new_run is not None:
+        live.add(write.new_run.run_id)
         rows.runs.append(_run_row(write.session_id, write.new_run, first_seq, now))
+        live.add(write.new_run.run_id)
     if write.starts is not None:
         rows.starts.append(
             (Run.Status.RUNNING, write.starts.ordinal, _moment(now), write.starts.run_id)
         )
     for run_id, status in write.ends.items():
         rows.ends.append((status, _moment(now), run_id))
-        ended.add(run_id)
+        live.discard(run_id)
     if write.close_reason:
         rows.closes.append((_moment(now), write.close_reason, write.session_id))
     return logged
@@ -248,6 +251,12 @@ def _run_row(session_id: str, run: NewRun, seq: int, now: datetime) -> tuple[Any
     )
 
 
+def _now() -> datetime:
+    """The moment in whole milliseconds, as clients are told it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def _moment(value: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(value)
 
@@ -268,13 +277,11 @@ def _lock_sessions(cursor: Any, writes: Sequence[Write]) -> dict[str, _SessionSt
     return {id_: _SessionState(epoch, last_seq) for id_, epoch, last_seq in cursor.fetchall()}
 
 
-def _ended_runs(cursor: Any, writes: Sequence[Write]) -> set[str]:
+def _live_runs(cursor: Any, writes: Sequence[Write]) -> set[str]:
     ids = sorted(set().union(*(write.needs_live() for write in writes)))
     if not ids:
         return set()
-    cursor.execute(
-        f"SELECT id FROM {_RUN} WHERE id IN ({_marks(ids)}) AND ended_at IS NOT NULL", ids
-    )
+    cursor.execute(f"SELECT id FROM {_RUN} WHERE id IN ({_marks(ids)}) AND ended_at IS NULL", ids)
     return {id_ for (id_,) in cursor.fetchall()}
 
 

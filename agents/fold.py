@@ -123,6 +123,7 @@ class RunState:
     step: int = 0
     usage: Usage = field(default_factory=Usage)
     calls: dict[str, CallState] = field(default_factory=dict)
+    is_cancelled: bool = False
 
     def apply(self, fact: Fact) -> None:
         """Takes the run's next entry."""
@@ -142,6 +143,8 @@ class RunState:
                 self.calls[fact.step_id].started_args = fact.metadata["args"]
             case "agent.tool_result":
                 self.calls[fact.step_id].is_finished = True
+            case "user.cancel":
+                self.is_cancelled = True
 
     @property
     def open_calls(self) -> list[CallState]:

@@ -364,6 +364,8 @@ class Hub:
             ownership.adoptable, self.service, self.runner_id, self._may_expire
         )
         for session_id in orphans:
+            if session_id in self._live:
+                continue
             try:
                 await self._open(session_id)
                 logger.info("session_adopted", session_id=session_id)

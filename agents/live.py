@@ -39,7 +39,6 @@ class Queued:
 
     ref: RunRef
     message: ChatMessage
-    position: int
 
 
 class Keeper(Protocol):
@@ -82,6 +81,7 @@ class LiveSession:
         self._ordinal = opened.last_ordinal
         self._message_ids = OrderedDict(reversed(opened.message_ids.items()))
         self._pending_ids: dict[str, list[Socket]] = {}
+        self._pending_responses: set[str] = set()
         self._knows_all_messages = opened.knows_all_messages
         self._closing: str | None = None
         self._subscriptions: dict[str, Subscription] = {}
@@ -177,6 +177,8 @@ class LiveSession:
         self._check_storage()
         current = self.current
         call = current.state.calls.get(event.step_id) if current else None
+        if event.step_id in self._pending_responses:
+            return  # Every socket will see it in a moment.
         if current is None or call is None or not call.is_waiting or current.is_stopping:
             await self._repeat_response(socket, event)
             return
@@ -186,7 +188,10 @@ class LiveSession:
         decision = call.decision
         assert decision is not None
 
+        self._pending_responses.add(event.step_id)
+
         def decided(outcome: Outcome) -> None:
+            self._pending_responses.discard(event.step_id)
             if not isinstance(outcome, Exception):
                 current.decide(event.step_id, decision)
 
@@ -227,8 +232,8 @@ class LiveSession:
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RowRefused):
-                self._end_bare(execution.ref, starts)
-            if started is not None and self.current is started:
+                self._end_bare(execution.ref, starts, done)
+            elif isinstance(outcome, list) and started is not None and self.current is started:
                 started.start()
 
         for entry in written:
@@ -255,12 +260,11 @@ class LiveSession:
         for run in unfinished:
             ref = RunRef(run.run_id, run.message_id)
             if run.ordinal is None:
-                self._queue.append(Queued(ref, run.message, run.position))
+                self._queue.append(Queued(ref, run.message))
                 continue
             self.current = Execution(
                 self, self._keeper.agents, ref, state=run.state, started_at=run.started_at
             )
-        self._queue.sort(key=lambda run: run.position)
         if self.current is not None and self.current.ref.run_id in killers:
             self.current.kill()
         elif self.current is not None:
@@ -294,14 +298,15 @@ class LiveSession:
 
     async def _is_repeated(self, socket: Socket, event: UserMessage, message_id: str) -> bool:
         """Answers a message that was accepted before, or joins one on its way to the disk."""
-        if message_id in self._pending_ids:
-            self._pending_ids[message_id].append(socket)
-            return True
         seq = self._message_ids.get(message_id)
         # Only where a repeated message would do harm before the journal recognises it.
         does_harm = self.current is not None and event.metadata.on_busy != "enqueue"
         if seq is None and (self.is_closed or (does_harm and not self._knows_all_messages)):
             seq = await self._keeper.database.run(reading.accepted_seq, self.session_id, message_id)
+        # After the wait: it may have come in by another socket meanwhile.
+        if message_id in self._pending_ids:
+            self._pending_ids[message_id].append(socket)
+            return True
         if seq is None:
             return False
         await self._echo_again(socket, seq)
@@ -323,7 +328,7 @@ class LiveSession:
             is_ahead=is_ahead and not is_first,
         )
         assert entry.message is not None
-        queued = Queued(ref, entry.message, position)
+        queued = Queued(ref, entry.message)
         if is_first:
             self._dequeue(queued)
         else:
@@ -396,12 +401,14 @@ class LiveSession:
         self.current = Execution(self, self._keeper.agents, run.ref)
         return self.current
 
-    def _end_bare(self, ref: RunRef, starts: RunStart | None) -> None:
+    def _end_bare(
+        self, ref: RunRef, starts: RunStart | None, done: Callable[[Outcome], None]
+    ) -> None:
         """Ends a run whose own ending the database can't store."""
         sentence = say(self.lang, "internal_error")
         entry = entries.error(ref, "internal_error", sentence, is_retryable=False)
         ends = {ref.run_id: str(Run.Status.FAILED)}
-        self._write([entry], lambda outcome: None, starts=starts, ends=ends)
+        self._write([entry], done, starts=starts, ends=ends)
 
     def _start_next(self) -> None:
         """Starts the queue's head, where no run's end does it."""

@@ -150,13 +150,19 @@ def give_up(session_id: str, runner_id: str, epoch: int) -> None:
 
 
 def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
-    """Sessions of the service with unfinished runs and no living owner, oldest first."""
+    """Sessions of the service with unfinished runs that no other living runner owns.
+
+    Oldest first; those that this runner owns are among them.
+    """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
-    orphaned = unfinished.exclude(session__runner_id=own_id).exclude(
-        session__in=Session.objects.filter(
-            _is_owned_by_the_living(may_expire=may_expire), service=service
-        )
+    is_free = (
+        Q(session__runner__isnull=True)
+        | Q(session__runner_id=own_id)
+        | Q(session__runner__ended_at__isnull=False)
     )
+    if may_expire:
+        is_free |= Q(session__runner__lease_until__lte=Now())
+    orphaned = unfinished.filter(is_free)
     return list(
         dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))
     )
