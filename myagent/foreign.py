@@ -25,16 +25,17 @@ class ForeignAgent:
 
     `astream` is preferred. It yields texts, dicts with a text under `content`,
     `text` or `delta`, or steps of ours. A plain `arun` runs in a thread. What
-    has a parameter `history` gets the earlier messages, as dicts.
+    has a parameter `history` gets the earlier messages, as dicts. An agent
+    without a name has the `default_name`, else that of its function or class.
     """
 
     is_continuable = False
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: Any, *, default_name: str | None = None) -> None:
         if not is_foreign_agent(agent):
             raise TypeError(f"{agent!r} is not an agent: it has neither arun() nor astream()")
         self.agent = agent
-        self.name = _name_of(agent)
+        self.name = _name_of(agent, default_name)
         self.is_idempotent = bool(getattr(agent, "idempotent", False))
         steps = getattr(agent, "max_steps", None)
         self.max_steps: int | None = steps if isinstance(steps, int) else None
@@ -75,8 +76,8 @@ def is_foreign_agent(agent: Any) -> bool:
     return any(callable(getattr(agent, verb, None)) for verb in ("astream", "arun"))
 
 
-def _name_of(agent: Any) -> str:
-    for name in (getattr(agent, "name", None), getattr(agent, "__name__", None)):
+def _name_of(agent: Any, default: str | None) -> str:
+    for name in (getattr(agent, "name", None), default, getattr(agent, "__name__", None)):
         if isinstance(name, str) and name:
             return name
     return type(agent).__name__

@@ -202,7 +202,7 @@ def as_runnable(agent: Any, file: Path, *, origin: str = "'agent' is") -> Runnab
     if isinstance(agent, Agent) or _is_runnable(agent):
         return agent  # type: ignore[no-any-return]
     if is_foreign_agent(agent):
-        return ForeignAgent(agent)
+        return ForeignAgent(agent, default_name=file.stem)
     sentence = f"{file}: {origin} {_what(agent)}, which is not an agent: {_advice(agent)}."
     if inspect.iscoroutine(agent):
         agent.close()

@@ -233,6 +233,7 @@ async def test_a_foreign_object_is_copied_for_each_session(write: Write) -> None
     agent_file = load_agent_file(write(source))
     first, second = await agent_file.create(), await agent_file.create()
     assert isinstance(first, ForeignAgent)
+    assert first.name == "my_agent"
     assert [await answer_of(a) for a in (first, first, second)] == ["1", "2", "1"]
 
 
