@@ -87,7 +87,8 @@ def test_the_echo_agent_may_start_again() -> None:
             ["14°C", "890"],
         ),
         ("Which is the warmest of Paris, London and Tokyo?", ["find_warmest"], ["Tokyo"]),
-        ("compare beijing and new york weather", ["find_warmest"], ["beijing"]),
+        ("compare beijing and new york weather", ["get_weather"] * 2, ["22°C", "20°C"]),
+        ("Compare Paris and London", ["find_warmest"], ["Paris"]),
         ("北京和上海哪个最暖和", ["find_warmest"], ["上海"]),
     ],
 )

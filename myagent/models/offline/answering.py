@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
-from myagent.models.offline.study import Parameter, Tool
+from myagent.models.offline.parameters import Parameter
+from myagent.models.offline.study import Tool
 from myagent.models.offline.words import has_chinese
 
 Language = Literal["en", "zh"]

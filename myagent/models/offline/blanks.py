@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from myagent.models.offline.parameters import Parameter
 from myagent.models.offline.reading import Reading
-from myagent.models.offline.study import Parameter
 from myagent.models.offline.values import fits
 from myagent.models.offline.words import stem
 

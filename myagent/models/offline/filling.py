@@ -8,8 +8,9 @@ from typing import Any
 
 from myagent.models.offline import strings, typed
 from myagent.models.offline.blanks import Blanks
+from myagent.models.offline.parameters import Parameter, read_parameters
 from myagent.models.offline.reading import Reading
-from myagent.models.offline.study import Parameter, Tool, read_parameters
+from myagent.models.offline.study import Tool
 
 
 @dataclass(slots=True)

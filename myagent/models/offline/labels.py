@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from myagent.models.offline.parameters import Parameter
 from myagent.models.offline.reading import Reading
-from myagent.models.offline.study import Parameter
 from myagent.models.offline.values import (
     QUOTED,
     YES_OR_NO,
@@ -30,7 +30,7 @@ _STRONG = re.compile(
     r"|应该是|应为|设置为|设置成|设定为|设为|设成|改为|改成|等于|是|为|叫)\s*",
     re.IGNORECASE,
 )
-_WEAK = re.compile(r"\s*(?:(?:of|as)\b\s*)?(?:(?:the|a|an)\b\s*)?", re.IGNORECASE)
+_WEAK = re.compile(r"\s*(?:(?:of|as)\b\s*)?(?:(?:the|a|an)\s+)?", re.IGNORECASE)
 _SET_TO = re.compile(r"\s+to\s+", re.IGNORECASE)
 _SETTING = re.compile(
     r"(?:\b(?:set|change|make|put|turn|switch|update)\b|把|将)[^,.;，。；]*$", re.I

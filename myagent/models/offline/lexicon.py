@@ -26,7 +26,7 @@ STOP_WORDS = frozenset(
     nice cool bye goodbye morning evening afternoon
     get gets getting fetch obtain retrieve return returns given specified
     asking looking telling showing giving wanted needed liked asked thinking wondering
-    named called saying says as equal equals run execute invoke
+    compare named called saying says as equal equals run execute invoke
     """.split()
 )
 

@@ -10,7 +10,8 @@ from typing import Any
 from myagent.models.offline.blanks import MAX_VARIANTS
 from myagent.models.offline.filling import Filled, fill
 from myagent.models.offline.matching import Match, rank
-from myagent.models.offline.study import Parameter, Tool
+from myagent.models.offline.parameters import Parameter
+from myagent.models.offline.study import Tool
 from myagent.models.offline.words import LATIN_WORD, meanings, terms
 
 MAX_CALLS = 5

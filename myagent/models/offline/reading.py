@@ -30,7 +30,9 @@ _JOINT = re.compile(
 )
 # A lone 和 or 到 can be part of a name; between longer words it joins them.
 _SPLIT_ZH = re.compile(rf"的|以及|还有|(?<=[{CJK}]{{2}})[和与跟及或](?=[{CJK}]{{2}})")
-_ROLE_SPLIT_ZH = re.compile(rf"{_SPLIT_ZH.pattern}|(?<=[{CJK}]{{2}})[从由到至给向](?=[{CJK}]{{2}})")
+_ROLE_SPLIT_ZH = re.compile(
+    rf"{_SPLIT_ZH.pattern}|(?<=[{CJK}]{{2}})[从由到至给向](?=[{CJK}]{{2}})|(?<=[换算译转改变])成"
+)
 _SENTENCE_START = re.compile(r"(?:^|[.!?\n])\s*$")
 _CAPITAL_GLUE = frozenset(("of", "de", "del", "la", "le", "da", "do", "du", "van", "von", "the"))
 _CLITIC = re.compile(r"['’](?:s|re|m|ll|d|ve|t)$", re.IGNORECASE)

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from myagent.models.offline.blanks import MAX_VARIANTS, Blanks, mentions
 from myagent.models.offline.lexicon import LEADING_FILLER, PREPOSITIONS, ROLES
+from myagent.models.offline.parameters import Parameter
 from myagent.models.offline.reading import Reading, Run
-from myagent.models.offline.study import Parameter
 from myagent.models.offline.values import fits
 
 _SAYING = re.compile(

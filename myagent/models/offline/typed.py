@@ -9,9 +9,9 @@ import orjson
 
 from myagent.models.offline.blanks import Blanks, mentions
 from myagent.models.offline.labels import labelled, list_kind
+from myagent.models.offline.parameters import Parameter
 from myagent.models.offline.reading import TIME, Reading
 from myagent.models.offline.strings import best_group
-from myagent.models.offline.study import Parameter
 from myagent.models.offline.values import (
     SHAPES,
     YES_OR_NO,

@@ -169,7 +169,7 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
     low, high = (schema.get(word) for word in size)
     if (isinstance(low, int) and len(value) < low) or (isinstance(high, int) and len(value) > high):
         return False
-    return not isinstance(value, str) or _pattern_fits(value, schema.get("pattern"))
+    return not isinstance(value, str) or _text_fits(value, schema)
 
 
 def _number_fits(value: int | float, schema: dict[str, Any]) -> bool:
@@ -186,7 +186,10 @@ def _number_fits(value: int | float, schema: dict[str, Any]) -> bool:
     )
 
 
-def _pattern_fits(value: str, pattern: Any) -> bool:
+def _text_fits(value: str, schema: dict[str, Any]) -> bool:
+    form, pattern = schema.get("format"), schema.get("pattern")
+    if form in ("email", "date", "date-time") and not SHAPES[form].fullmatch(value):
+        return False
     if not isinstance(pattern, str):
         return True
     try:

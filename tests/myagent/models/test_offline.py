@@ -153,6 +153,13 @@ TOOLS = {
     "short": spec("发送短信", "给联系人发送短信", 收件人=STRING, 内容=STRING),
     "lamp": spec("lampSwitch", "Switches a lamp", room=STRING, on=BOOLEAN),
     "mix": spec("mix_paint", "Mix paint", tags={"type": "array", "items": STRING}, ratio=NUMBER),
+    "user": spec(
+        "create_account", "Create an account", login=STRING, email={**STRING, "format": "email"}
+    ),
+    "stock": spec("query_stock", "查询股票价格", symbol={**STRING, "description": "如 ACME"}),
+    "convert": spec(
+        "convertMoney", "Convert money", money=NUMBER, from_unit=STRING, to_unit=STRING
+    ),
     "zorble": spec(
         "flume_zorble",
         "Counts wobbles",
@@ -191,6 +198,17 @@ TOOLS = {
         ("echo", "echo hello world", {"text": "hello world"}),
         ("sum", "sum of the list 1, 2, 3.5", {"numbers": [1, 2, 3.5]}),
         ("short", "发送短信 收件人是小明，内容是晚上见", {"收件人": "小明", "内容": "晚上见"}),
+        (
+            "user",
+            "create an account for alice with email a@b.co",
+            {"login": "alice", "email": "a@b.co"},
+        ),
+        ("stock", "ACME股票价格", {"symbol": "ACME"}),
+        (
+            "convert",
+            "convert money: 12.5 from GBP to JPY",
+            {"money": 12.5, "from_unit": "GBP", "to_unit": "JPY"},
+        ),
         ("lamp", "switch the kitchen lamp off", {"room": "kitchen", "on": False}),
         ("lamp", "lamp switch, room: attic, on: true", {"room": "attic", "on": True}),
         (
