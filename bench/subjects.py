@@ -1,0 +1,94 @@
+"""The servers that are measured, each a process of its own on loopback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from os import environ
+from pathlib import Path
+
+from bench.clients import EchoClient, PlainClient, SessionClient
+from bench.load import Subject
+from tests.fake_model import fake_model_process
+from tests.runners import Runner
+from tests.servers import MariaDB, execute_sql
+
+ROOT = Path(__file__).resolve().parent.parent
+ECHO_AGENT = ROOT / "examples" / "echo_agent.py"
+MODEL_AGENT = ROOT / "bench" / "agents" / "model_agent.py"
+STOP_S = 10.0
+
+UNLIMITED = {
+    "MYAGENT_MESSAGES_PER_SECOND": "0",
+    "MYAGENT_CONNECTIONS_PER_ADDRESS": "0",
+    "MYAGENT_LOG_LEVEL": "WARNING",
+}
+AS_SHIPPED = {"MYAGENT_LEASE_S": "15", "MYAGENT_RENEW_S": "5", "MYAGENT_ADOPT_S": "2"}
+
+
+class Site:
+    """Starts subjects over one database and one stand-in for a model; stops them at the end."""
+
+    def __init__(self, stack: ExitStack, database_url: str, folder: Path) -> None:
+        self._stack = stack
+        self._database_url = database_url
+        self._folder = folder
+        self._model_env = {
+            "OPENAI_BASE_URL": stack.enter_context(fake_model_process()),
+            "OPENAI_API_KEY": "none",
+            "OPENAI_MODEL": "fake",
+        }
+
+    def runner(self, name: str, agent_file: Path) -> Subject:
+        runner = self._stack.enter_context(self._start(agent_file))
+        return Subject(name, runner.url, runner.pid, SessionClient)
+
+    def baseline(self, module: str) -> Subject:
+        client = EchoClient if module == "echo" else PlainClient
+        url, pid = self._stack.enter_context(_baseline(module, self._model_env))
+        return Subject(module, url, pid, client)
+
+    def start_s(self, agent_file: Path) -> float:
+        """Wall seconds from starting a runner to its being ready."""
+        began = time.perf_counter()
+        with self._start(agent_file):
+            return time.perf_counter() - began
+
+    def _start(self, agent_file: Path) -> Runner:
+        env = self._model_env | UNLIMITED | AS_SHIPPED
+        return Runner(agent_file, self._database_url, self._folder, env=env)
+
+
+@contextmanager
+def open_site(database: str) -> Iterator[Site]:
+    """`database` is `sqlite` or `mariadb`: a new one, on the disk, thrown away at the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        url = f"sqlite:///{folder / 'site.db'}"
+        if database == "mariadb":
+            server = stack.enter_context(MariaDB())
+            execute_sql(server.port, "CREATE DATABASE bench CHARACTER SET utf8mb4")
+            url = server.url("bench")
+        yield Site(stack, url, folder)
+
+
+@contextmanager
+def _baseline(module: str, env: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, "-m", "bench.baselines.serve", f"bench.baselines.{module}"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ | env, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            yield f"ws://127.0.0.1:{int(process.stdout.readline())}/", process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import turns
+
+pytestmark = pytest.mark.processes
+
+
+def test_every_turn_of_the_bench_arrives_and_every_figure_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    turns.main(["--quick", "--json", str(file)])
+    found = json.loads(file.read_bytes())
+    told = {figure["what"].partition(",")[0] for figure in found["figures"]}
+    assert told >= {
+        "echo turn / bare echo",
+        "model turn / plain SDK app",
+        "model turn / raw HTTP app",
+        "runagent to ready",
+    }
+    assert all(figure["value"] > 0 for figure in found["figures"])
+    assert found["machine"]["Python"] in capsys.readouterr().out
