@@ -25,8 +25,10 @@ without a server (`python my_agent.py`) reads them from the environment only.
 | name | meaning |
 |---|---|
 | `OPENAI_API_KEY` | The key. With neither a key nor an address the offline demo model answers. |
-| `OPENAI_BASE_URL` | Address of an OpenAI-compatible server, with its `/v1`; also `OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
-| `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. A name in the agent file (`create_react_agent(model="…")`) goes first. |
+| `OPENAI_BASE_URL` | Address of an OpenAI-compatible server, with its `/v1`; also \
+`OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
+| `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. \
+A name in the agent file (`create_react_agent(model="…")`) goes first. |
 
 ## The site
 
