@@ -177,7 +177,6 @@ def _plan(
     if write.new_run is not None:
         live.add(write.new_run.run_id)
         rows.runs.append(_run_row(write.session_id, write.new_run, first_seq, now))
-        live.add(write.new_run.run_id)
     if write.starts is not None:
         rows.starts.append(
             (Run.Status.RUNNING, write.starts.ordinal, _moment(now), write.starts.run_id)

@@ -265,7 +265,12 @@ class LiveSession:
             self.current = Execution(
                 self, self._keeper.agents, ref, state=run.state, started_at=run.started_at
             )
-        if self.current is not None and self.current.ref.run_id in killers:
+        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
+        for queued in [run for run in self._queue if run.ref.run_id in cancelled]:
+            self._end_queued(queued)
+        if self.current is not None and self.current.ref.run_id in cancelled:
+            self.current.cancel()
+        elif self.current is not None and self.current.ref.run_id in killers:
             self.current.kill()
         elif self.current is not None:
             self.current.start(is_continued=True)
