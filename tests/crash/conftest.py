@@ -1,0 +1,66 @@
+"""Real runners, killed for real, over a model that is scripted by the conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.fake_model import FakeModel
+from tests.runners import Runner
+
+AGENT_FILES = Path(__file__).resolve().parent.parent / "agent_files"
+
+
+class Site:
+    """A database, a folder for what tools do, and the runners that a test starts on them."""
+
+    def __init__(self, database_url: str, folder: Path, fake: FakeModel, runners: ExitStack):
+        self.database_url = database_url
+        self.folder = folder
+        self.fake = fake
+        self._runners = runners
+
+    async def start(self, file: str = "counting_agent.py", **environment: str) -> Runner:
+        """A runner of the service; ends with the test at the latest."""
+        env = {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": self.fake.base_url,
+            "COUNT_DIR": str(self.folder),
+            **environment,
+        }
+        return self._runners.enter_context(
+            await asyncio.to_thread(
+                Runner, AGENT_FILES / file, self.database_url, self.folder, env=env
+            )
+        )
+
+    async def start_with_barrier(
+        self, side: Literal["before", "after"], event: str
+    ) -> tuple[Runner, Path]:
+        """A runner whose log stops at a point, and the file that tells when it has."""
+        reached = self.folder / "reached"
+        return await self.start(MYAGENT_BARRIER=f"{side} {event}={reached}"), reached
+
+
+@pytest.fixture
+async def fake_model() -> AsyncIterator[FakeModel]:
+    async with FakeModel() as fake:
+        yield fake
+
+
+@pytest.fixture
+def runners() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def site(
+    fresh_database_url: str, tmp_path: Path, fake_model: FakeModel, runners: ExitStack
+) -> Site:
+    return Site(fresh_database_url, tmp_path, fake_model, runners)
