@@ -10,15 +10,12 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
 logger = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread keeps the interpreter: an agent that computes delays the sockets by this."""
@@ -28,7 +25,7 @@ STUCK_AFTER_S = 1.0
 
 
 class AgentLoop:
-    """Starts with `start`, ends with `stop`; `spawn` and `call` may come from any thread."""
+    """Starts with `start`, ends with `stop`; `call` may come from any thread."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,11 +46,6 @@ class AgentLoop:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             logger.debug("agent_loop_has_ended")
-
-    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Runs the coroutine on the loop."""
-        assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     @property
     def stuck_for_s(self) -> float:

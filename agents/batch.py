@@ -90,6 +90,12 @@ class Write:
 Result = list[Logged] | WriteRefused
 
 
+def _now() -> datetime:
+    """The moment in whole milliseconds, as clients are told it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 @dataclass(slots=True)
 class _SessionState:
     epoch: int
@@ -99,12 +105,20 @@ class _SessionState:
 
 @dataclass(slots=True)
 class _Rows:
+    """What a batch writes. `moment` is `now` as the database takes it: a column's value."""
+
+    now: datetime = field(default_factory=_now)
+    moment: Any = field(init=False)
     sessions: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     runs: list[tuple[Any, ...]] = field(default_factory=list)
     starts: list[tuple[Any, ...]] = field(default_factory=list)
     ends: list[tuple[Any, ...]] = field(default_factory=list)
     closes: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Once for all rows: it costs as much as the rest of a row.
+        self.moment = connection.ops.adapt_datetimefield_value(self.now)
 
 
 class Batch:
@@ -118,13 +132,12 @@ class Batch:
         """What became of each write. Raises `django.db.Error`; then nothing is known."""
         self.planned = []
         with transaction.atomic(), connection.cursor() as cursor:
-            now = _now()
             sessions = _lock_sessions(cursor, self.writes)
             live = _live_runs(cursor, self.writes)
             rows = _Rows()
             for write in self.writes:
-                self.planned.append(_plan(write, sessions, live, rows, now))
-            _insert_and_update(cursor, rows, sessions, now)
+                self.planned.append(_plan(write, sessions, live, rows))
+            _insert_and_update(cursor, rows, sessions)
         return self.planned
 
     def find_committed(self) -> list[Result] | None:
@@ -162,36 +175,33 @@ def _plan(
     sessions: dict[str, _SessionState],
     live: set[str],
     rows: _Rows,
-    now: datetime,
 ) -> Result:
     if write.new_session is not None:
         sessions[write.session_id] = _SessionState(write.epoch, 0)
-        rows.sessions.append(_session_row(write, write.new_session, now))
+        rows.sessions.append(_session_row(write, write.new_session, rows.moment))
     session = sessions.get(write.session_id)
     if session is None or session.epoch != write.epoch:
         return OwnershipLost(write.session_id)
     if not write.needs_live() <= live:
         return RunEnded(write.session_id)
     first_seq = session.last_seq + 1
-    logged = _log(write, session, rows, now)
+    logged = _log(write, session, rows)
     if write.new_run is not None:
         live.add(write.new_run.run_id)
-        rows.runs.append(_run_row(write.session_id, write.new_run, first_seq, now))
+        rows.runs.append(_run_row(write.session_id, write.new_run, first_seq, rows.moment))
     if write.starts is not None:
-        rows.starts.append(
-            (Run.Status.RUNNING, write.starts.ordinal, _moment(now), write.starts.run_id)
-        )
+        start = write.starts
+        rows.starts.append((Run.Status.RUNNING, start.ordinal, rows.moment, start.run_id))
     for run_id, status in write.ends.items():
-        rows.ends.append((status, _moment(now), run_id))
+        rows.ends.append((status, rows.moment, run_id))
         live.discard(run_id)
     if write.close_reason:
-        rows.closes.append((_moment(now), write.close_reason, write.session_id))
+        rows.closes.append((rows.moment, write.close_reason, write.session_id))
     return logged
 
 
-def _log(write: Write, session: _SessionState, rows: _Rows, now: datetime) -> list[Logged]:
+def _log(write: Write, session: _SessionState, rows: _Rows) -> list[Logged]:
     logged = []
-    moment = _moment(now)
     for entry in write.entries:
         session.last_seq += 1
         session.is_changed = True
@@ -203,21 +213,25 @@ def _log(write: Write, session: _SessionState, rows: _Rows, now: datetime) -> li
                 entry.run_id,
                 entry.event,
                 entry.step_id,
-                moment,
+                rows.moment,
                 entry.payload.decode(),
                 entry.message_json,
             )
         )
         logged.append(
             Logged(
-                write.session_id, session.last_seq, entry.event, entry.step_id, now, entry.payload
+                write.session_id,
+                session.last_seq,
+                entry.event,
+                entry.step_id,
+                rows.now,
+                entry.payload,
             )
         )
     return logged
 
 
-def _session_row(write: Write, new: NewSession, now: datetime) -> tuple[Any, ...]:
-    moment = _moment(now)
+def _session_row(write: Write, new: NewSession, moment: Any) -> tuple[Any, ...]:
     return (
         write.session_id,
         new.service,
@@ -233,7 +247,7 @@ def _session_row(write: Write, new: NewSession, now: datetime) -> tuple[Any, ...
     )
 
 
-def _run_row(session_id: str, run: NewRun, seq: int, now: datetime) -> tuple[Any, ...]:
+def _run_row(session_id: str, run: NewRun, seq: int, moment: Any) -> tuple[Any, ...]:
     is_started = run.ordinal is not None
     return (
         run.run_id,
@@ -243,21 +257,11 @@ def _run_row(session_id: str, run: NewRun, seq: int, now: datetime) -> tuple[Any
         -seq if run.is_ahead else seq,
         run.ordinal,
         Run.Status.RUNNING if is_started else Run.Status.QUEUED,
-        _moment(now),
-        _moment(now) if is_started else None,
+        moment,
+        moment if is_started else None,
         0,
         0,
     )
-
-
-def _now() -> datetime:
-    """The moment in whole milliseconds, as clients are told it."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-def _moment(value: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)
 
 
 def _marks(values: Iterable[Any]) -> str:
@@ -316,11 +320,9 @@ _CLOSE_SESSION = f"UPDATE {_SESSION} SET closed_at=%s, close_reason=%s WHERE id=
 _ADVANCE_SESSION = f"UPDATE {_SESSION} SET last_seq=%s, updated_at=%s WHERE id=%s"
 
 
-def _insert_and_update(
-    cursor: Any, rows: _Rows, sessions: dict[str, _SessionState], now: datetime
-) -> None:
+def _insert_and_update(cursor: Any, rows: _Rows, sessions: dict[str, _SessionState]) -> None:
     advances = [
-        (session.last_seq, _moment(now), id_)
+        (session.last_seq, rows.moment, id_)
         for id_, session in sessions.items()
         if session.is_changed
     ]

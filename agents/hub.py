@@ -154,7 +154,7 @@ class Hub:
             client=orjson.dumps(event.metadata.client).decode(),
         )
         entry = entries.session_created(
-            session.lang, self._agent_file.name, self.service, socket.connection_id
+            session.lang, self._agent_file.agent_name, self.service, socket.connection_id
         )
         return new, entry
 

@@ -94,19 +94,12 @@ class RunnerProcess:
 
 
 def open_runner(path: Path | str, *, name: str | None = None) -> RunnerProcess:
-    """Loads an agent file on a loop of its own. Raises `myagent.loading.AgentFileError`."""
+    """Loads an agent file. Raises `myagent.loading.AgentFileError`."""
+    agent_file = load_agent_file(path)
+    agent_file.prepare()
     agents = AgentLoop()
     agents.start()
-    try:
-        agent_file = agents.spawn(_load(path)).result()
-    except BaseException:
-        agents.stop()
-        raise
     return RunnerProcess(agent_file, name or agent_file.name, agents)
-
-
-async def _load(path: Path | str) -> AgentFile:
-    return load_agent_file(path)
 
 
 _current: RunnerProcess | None = None

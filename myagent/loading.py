@@ -15,6 +15,7 @@ from typing import Any
 
 from myagent.agent import Agent
 from myagent.foreign import ForeignAgent, is_foreign_agent
+from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.tool.running import described
 
@@ -46,6 +47,19 @@ class AgentFile:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def agent_name(self) -> str:
+        """The name that the agent gives itself; of a factory's agents the file's."""
+        name = None if self.is_factory else getattr(self.source, "name", None)
+        return name if isinstance(name, str) and name else self.name
+
+    def prepare(self) -> None:
+        """Does ahead of the first question what would slow it down: slow imports."""
+        if isinstance(self.source, Agent):
+            model = self.source.chat_model
+            if isinstance(model, OpenAIModel):
+                model.prepare()
 
     async def create(self) -> Runnable:
         """An agent of its own for one session. Raises `AgentFileError`.

@@ -37,7 +37,7 @@ def _read() -> dict[str, Any]:
             values[option.name] = readers[option.kind](option.name, default=option.default)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{option.name} must be of type {option.kind}: {error}"
+                f"{option.name} must be of type {option.kind}, not {env.str(option.name)!r}."
             ) from error
     return values
 
