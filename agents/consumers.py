@@ -83,8 +83,8 @@ class EventsConsumer:
     def push(self, logged: Logged) -> bool:
         return self._outbox.push(logged)
 
-    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
-        self._outbox.push_text(session_id, run_id, step, offset, text)
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        return self._outbox.push_text(session_id, run_id, step, offset, text)
 
     def push_frame(self, frame: str) -> None:
         self._outbox.push_frame(frame)

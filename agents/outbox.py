@@ -84,9 +84,9 @@ class Outbox:
         if not self.is_overfull:
             self._add(frame)
 
-    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         if self._size >= self._limit:
-            return
+            return False
         partial = _Partial(session_id, run_id, step, offset, [text])
         last = self._items[-1] if self._items else None
         if isinstance(last, _Partial) and partial.continues(last):
@@ -94,6 +94,7 @@ class Outbox:
             self._size += len(text)
         else:
             self._add(partial)
+        return True
 
     async def room(self) -> None:
         await self._room.wait()

@@ -44,8 +44,8 @@ class Socket(Protocol):
     def push(self, logged: Logged) -> bool:
         """Queues a durable entry. False: there is no room, it was not taken."""
 
-    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
-        """Queues partial text, joined to what still waits of the same step."""
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        """Queues partial text, joined to what still waits of the same step. False: no room."""
 
     def push_frame(self, frame: str) -> None:
         """Queues a transient frame."""

@@ -38,6 +38,7 @@ class Subscription:
         self._session = session
         self._database = database
         self._is_live = True
+        self._misses_text = False
         self._pump: asyncio.Task[None] | None = None
 
     def offer(self, logged: Logged) -> None:
@@ -50,8 +51,13 @@ class Subscription:
             self._lag()
 
     def offer_text(self, run_id: str, step: int, offset: int, text: str) -> None:
-        if self._is_live:
-            self.socket.push_text(self._session.session_id, run_id, step, offset, text)
+        if not self._is_live:
+            return
+        current = self._session.current
+        if self._misses_text and current is not None:
+            offset, text = 0, current.text
+        took = self.socket.push_text(self._session.session_id, run_id, step, offset, text)
+        self._misses_text = not took
 
     def offer_frame(self, frame: str) -> None:
         if self._is_live:
