@@ -124,6 +124,8 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
         owner = session.runner_id
         if session.is_owned and owner is not None and owner != runner_id:
             raise OwnedElsewhere(owner)
+        if owner not in (None, runner_id) and not _is_declared_dead(owner):
+            continue
         changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
             runner_id=runner_id, epoch=F("epoch") + 1
         )
@@ -131,6 +133,17 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
             # The former owner may have written between the look and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
             return _taken(session, session.epoch + 1, runner_id)
+
+
+def _is_declared_dead(runner_id: str) -> bool:
+    """Ends an expired lease; False if it was renewed meanwhile.
+
+    A runner that slept past its lease learns so, at its next renewal, that its
+    sessions are gone, also those for which it has nothing to write.
+    """
+    runner = Runner.objects.filter(pk=runner_id)
+    runner.filter(ended_at__isnull=True, lease_until__lte=Now()).update(ended_at=Now())
+    return runner.filter(ended_at__isnull=False).exists()
 
 
 def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
