@@ -85,7 +85,11 @@ class Runner:
         assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
-        self.wait_for_log(mark)
+        try:
+            self.wait_for_log(mark)
+        except BaseException:
+            self.__exit__()
+            raise
 
     @property
     def url(self) -> str:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
+from tests.crash.witness import query
 from tests.fake_model import FakeModel
 from tests.runners import Runner
 
@@ -38,6 +39,9 @@ class Site:
                 Runner, AGENT_FILES / file, self.database_url, self.folder, env=env
             )
         )
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return query(self.database_url, sql)
 
     async def start_with_barrier(
         self, side: Literal["before", "after"], event: str

@@ -1,0 +1,191 @@
+"""A session has one owner: zombies are fenced, the dead are replaced, killers are stopped."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.crash.conftest import Site
+from tests.crash.witness import (
+    Witness,
+    assert_promises,
+    count,
+    read_log,
+    read_out,
+    until,
+    until_logged_ends,
+)
+from tests.recording import TERMINAL, Recorder
+from tests.runners import Runner, RunnerDied
+
+pytestmark = pytest.mark.both_databases
+
+GOING_AWAY = 4012
+SHORT = {"MYAGENT_LEASE_S": "1.5", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
+
+
+async def asleep_while_another_takes_over(site: Site, text: str) -> tuple[Runner, Runner, Witness]:
+    """A runner stopped in its sleep, the one that adopted its session, and its first client."""
+    zombie = await site.start(**SHORT)
+    witness = await Witness.arrive(zombie.url)
+    await witness.say(text)
+    return zombie, await site.start(**SHORT), witness
+
+
+async def test_a_zombie_writes_nothing_and_sends_its_clients_away(site: Site) -> None:
+    zombie, heir, witness = await asleep_while_another_takes_over(site, "hi [[hold model after=2]]")
+    await site.fake.wait_held("model")
+    zombie.signal(signal.SIGSTOP)
+    await site.fake.wait_held("model", 2)
+    site.fake.release("model")
+    await until_logged_ends(site.database_url, witness.session_id, 1)
+    log = read_log(site.database_url, witness.session_id)
+    zombie.signal(signal.SIGCONT)
+    assert await witness.lose() == GOING_AWAY
+    await witness.reattach(heir.url)
+    assert read_log(site.database_url, witness.session_id) == log
+    assert_promises(site.database_url, witness.session_id, witness)
+    await witness.leave()
+
+
+async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: Site) -> None:
+    zombie, heir, witness = await asleep_while_another_takes_over(
+        site, 'hi [[tool transfer {"text": "a"}]]'
+    )
+    question = await witness.recorder.until("agent.user_confirm")
+    zombie.signal(signal.SIGSTOP)
+    await until(lambda: owner_is(heir, site, witness.session_id))
+    other = Witness(await Recorder.open(heir.url), witness.session_id)
+    await other.recorder.reconnect(witness.session_id)
+    await other.recorder.send(
+        "user.response",
+        witness.session_id,
+        step_id=question["step_id"],
+        content={"approved": True},
+    )
+    await other.until_ended(1)
+    zombie.signal(signal.SIGCONT)
+    assert await witness.lose() == GOING_AWAY
+    await witness.reattach(heir.url)
+    assert count(site.folder, "transfer") == 1
+    assert_promises(site.database_url, witness.session_id, witness, other)
+    await witness.leave()
+    await other.leave()
+
+
+async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
+    zombie, _, witness = await asleep_while_another_takes_over(site, "hi [[hold model]]")
+    await site.fake.wait_held("model")
+    zombie.signal(signal.SIGSTOP)
+    await site.fake.wait_held("model", 2)
+    site.fake.release("model")
+    await until_logged_ends(site.database_url, witness.session_id, 1)
+    zombie.signal(signal.SIGCONT)
+    assert await witness.lose() == GOING_AWAY
+    newcomer = await Witness.arrive(zombie.url)
+    await newcomer.say("hello")
+    await newcomer.until_ended(1)
+    assert_promises(site.database_url, newcomer.session_id, newcomer)
+    await newcomer.leave()
+
+
+async def test_a_session_of_a_living_runner_stays_there(site: Site) -> None:
+    owner, other = await site.start(), await site.start()
+    witness = await Witness.arrive(owner.url)
+    stranger = await Recorder.open(other.url)
+    await stranger.send("user.reconnect", witness.session_id, metadata={"last_seq": 0})
+    assert await stranger.read_to_close() == GOING_AWAY
+    assert stranger.frames[-1]["event"] == "system.error"
+    assert stranger.frames[-1]["metadata"]["code"] == "moved"
+    await witness.say("hello")
+    await witness.until_ended(1)
+    assert_promises(site.database_url, witness.session_id, witness)
+    await witness.leave()
+
+
+async def test_a_running_replica_adopts_what_a_killed_one_left(site: Site) -> None:
+    killed, heir = await site.start(), await site.start()
+    witness = await Witness.arrive(killed.url)
+    await witness.say("hello [[hold model]]")
+    await site.fake.wait_held("model")
+    site.fake.release("later")
+    killed.kill()
+    await read_out(witness)
+    site.fake.release("model")
+    await until_logged_ends(site.database_url, witness.session_id, 1)
+    await witness.reattach(heir.url)
+    assert_promises(site.database_url, witness.session_id, witness)
+    assert witness.durable[-1]["content"] == "Answer to: hello"
+    await witness.leave()
+
+
+@pytest.mark.parametrize(("mode", "runs"), [("", 1), ("idempotent", 2)])
+async def test_a_bare_agent_starts_again_only_if_it_may(site: Site, mode: str, runs: int) -> None:
+    runner = await site.start("bare_agent.py", BARE=mode)
+    witness = await Witness.arrive(runner.url)
+    await witness.say("hello")
+    await until(lambda: count(site.folder, "bare") == 1)
+    runner.kill()
+    await read_out(witness)
+    (site.folder / "gate").touch()
+    runner = await site.start("bare_agent.py", BARE=mode)
+    await until_logged_ends(site.database_url, witness.session_id, 1)
+    await witness.reattach(runner.url)
+    end = witness.durable[-1]
+    assert count(site.folder, "bare") == runs
+    if mode:
+        assert (end["event"], end["content"]) == ("agent.final_answer", "Done: hello")
+    else:
+        assert end["event"] == "agent.error"
+        assert (end["metadata"]["code"], end["metadata"]["retryable"]) == ("agent_error", True)
+    assert_promises(site.database_url, witness.session_id, witness)
+    await witness.leave()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "mark"),
+    [
+        ("counting_agent.py", 'go [[tool die {"text": "a"}]]', "die"),
+        ("bare_agent.py", "go", "bare"),
+    ],
+)
+async def test_a_run_that_kills_its_process_is_ended_at_the_third_adoption(
+    site: Site, file: str, text: str, mark: str
+) -> None:
+    runner = await site.start(file, BARE="idempotent, dies")
+    witness = await Witness.arrive(runner.url)
+    await witness.say(text)
+    await witness.say("and then?")
+    await read_out(witness)
+    for deaths in (2, 3):
+        await start_and_die(site, file)
+        assert count(site.folder, mark) == deaths
+    runner = await site.start(file)
+    await until_logged_ends(site.database_url, witness.session_id, 1)
+    await witness.reattach(runner.url)
+    end = next(frame for frame in witness.durable if frame["event"] in TERMINAL)
+    assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
+    assert count(site.folder, mark) >= 3
+    (site.folder / "gate").touch()
+    messages = sum(frame["event"] == "user.message" for frame in witness.durable)
+    await witness.until_ended(messages)
+    assert_promises(site.database_url, witness.session_id, witness)
+    await witness.leave()
+
+
+async def start_and_die(site: Site, file: str) -> None:
+    """Starts a runner that ends by itself, before or after it was ready."""
+    try:
+        runner = await site.start(file, BARE="idempotent, dies")
+    except RunnerDied:
+        return
+    await until(lambda: runner.process.poll() is not None)
+
+
+def owner_is(runner: Runner, site: Site, session_id: str) -> bool:
+    rows = site.query(
+        "SELECT r.port FROM agents_session s JOIN agents_runner r ON s.runner_id = r.id"
+        f" WHERE s.id = '{session_id}'"
+    )
+    return rows == [(runner.port,)]
