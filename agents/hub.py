@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket as sockets
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -21,11 +20,10 @@ from agents.batch import NewSession
 from agents.database import DatabaseThreads
 from agents.entries import Entry
 from agents.journal import Journal
+from agents.lease import Lease
 from agents.live import LiveSession
-from agents.models import Runner
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused, SessionEvent, Socket
-from agents.process import own_identity
 from agents.sentences import supported
 from myagent.agent import Runnable
 from myagent.loading import AgentFile
@@ -42,6 +40,9 @@ logger = structlog.get_logger(__name__)
 
 FORGET_RUNNERS_AFTER = timedelta(days=1)
 
+MOST_ADOPTIONS = 3
+"""A run adopted this often without a new entry kills its process, and is ended."""
+
 
 class Hub:
     """Keeps live sessions of one service; a `SessionPort`.
@@ -57,14 +58,11 @@ class Hub:
         self.database = DatabaseThreads()
         self.is_draining = False
         self.progress = asyncio.Event()
-        self.runner_id = ""
-        self.port = 0
+        self.lease = Lease(self.database, service)
         self._agent_file = agent_file
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._renewed_at = 0.0
-        self._may_expire_at = 0.0
         self._is_stopped = False
 
     # Life.
@@ -72,11 +70,12 @@ class Hub:
     async def start(self) -> None:
         """Raises `django.db.Error` if the database is away."""
         self.journal.start()
-        await self._register()
+        await self.lease.register()
         await self._adopt()
-        self.background(self._renew_forever())
-        self.background(self._adopt_forever())
-        self.background(self._sweep_forever())
+        sweep_s = min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2)
+        self.background(_repeat(settings.MYAGENT_RENEW_S, self._renew))
+        self.background(_repeat(settings.MYAGENT_ADOPT_S, self._adopt))
+        self.background(_repeat(sweep_s, self._sweep))
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new work and waits for the current runs, except those that wait for people."""
@@ -101,10 +100,7 @@ class Hub:
         for session in self._live.values():
             session.leave()
         await self.journal.stop()
-        try:
-            await self.database.run(ownership.retire, self.runner_id)
-        except DatabaseFailure as error:
-            logger.warning("lease_left_to_expire", error=str(error))
+        await self.lease.end()
         await self.database.stop()
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -149,7 +145,7 @@ class Hub:
         new = NewSession(
             service=self.service,
             lang=session.lang,
-            runner_id=self.runner_id,
+            runner_id=self.lease.runner_id,
             tags=orjson.dumps(event.metadata.tags).decode(),
             client=orjson.dumps(event.metadata.client).decode(),
         )
@@ -277,7 +273,8 @@ class Hub:
     async def _take(self, session_id: str) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
-        taken = await self.database.run(self._take_over, session_id, self._may_expire)
+        may_expire = self.lease.others_may_expire
+        taken = await self.database.run(self._take_over, session_id, may_expire)
         opened, killers = await self.database.run(self._fold, taken)
         session = self._keep(taken, opened)
         if opened.unfinished and not taken.is_closed:
@@ -285,84 +282,39 @@ class Hub:
         return session
 
     def _take_over(self, session_id: str, may_expire: bool) -> Taken:
+        own_id = self.lease.runner_id
         try:
-            return ownership.take(session_id, self.service, self.runner_id, may_expire)
+            return ownership.take(session_id, self.service, own_id, may_expire)
         except OwnedElsewhere as error:
             if not ownership.end_if_gone(error.runner_id):
                 raise
-            return ownership.take(session_id, self.service, self.runner_id, may_expire)
+            return ownership.take(session_id, self.service, own_id, may_expire)
 
     def _fold(self, taken: Taken) -> tuple[reading.Opened, list[str]]:
         opened = reading.open_session(taken.session_id, settings.MYAGENT_CONTEXT_TOKENS)
         killers = []
         for run in opened.unfinished if taken.was_orphaned else ():
             is_working = run.ordinal is not None and not run.state.waiting
-            if (
-                is_working
-                and ownership.count_adoption(run.run_id, taken.last_seq) >= MOST_ADOPTIONS
-            ):
+            if is_working and ownership.count_adoption(run.run_id, run.last_seq) >= MOST_ADOPTIONS:
                 killers.append(run.run_id)
         return opened, killers
 
-    @property
-    def _may_expire(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._may_expire_at
-
-    async def _register(self) -> None:
-        self.runner_id = str(uuid.uuid4())
-        runner = Runner(
-            id=self.runner_id,
-            service=self.service,
-            host=sockets.gethostname(),
-            port=self.port,
-            process=own_identity(),
-        )
-        await self.database.run(ownership.register, runner, settings.MYAGENT_LEASE_S)
-        self._note_renewal()
-
-    def _note_renewal(self) -> None:
-        """After a gap nobody's lease can be trusted to have had its chance: wait one period."""
-        now = asyncio.get_running_loop().time()
-        if now - self._renewed_at > settings.MYAGENT_LEASE_S:
-            self._may_expire_at = now + settings.MYAGENT_LEASE_S
-        self._renewed_at = now
-
-    async def _renew_forever(self) -> None:
-        while True:
-            await asyncio.sleep(settings.MYAGENT_RENEW_S)
-            try:
-                holds = await self.database.run(
-                    ownership.renew, self.runner_id, settings.MYAGENT_LEASE_S, self.report()
-                )
-                if not holds:
-                    await self._start_over()
-                self._note_renewal()
-            except DatabaseFailure as error:
-                logger.warning("lease_not_renewed", error=str(error))
-
-    async def _start_over(self) -> None:
-        """Somebody declared this runner dead: its sessions are not ours any more."""
-        logger.warning("lease_lost", runner_id=self.runner_id)
+    async def _renew(self) -> None:
+        if await self.lease.renew(self.report()):
+            return
+        # Somebody declared this runner dead: its sessions are not ours any more.
+        logger.warning("lease_lost", runner_id=self.lease.runner_id)
         for session in list(self._live.values()):
             self.lost(session)
-        await self._register()
-
-    async def _adopt_forever(self) -> None:
-        while True:
-            await asyncio.sleep(settings.MYAGENT_ADOPT_S)
-            try:
-                await self._adopt()
-            except DatabaseFailure as error:
-                logger.warning("adoption_waits_for_storage", error=str(error))
+        await self.lease.register()
 
     async def _adopt(self) -> None:
         """Continues the unfinished runs of runners that are gone."""
         if self.is_draining:
             return
-        await self.database.run(ownership.end_gone_runners, self.runner_id, self.service)
-        orphans = await self.database.run(
-            ownership.adoptable, self.service, self.runner_id, self._may_expire
-        )
+        own_id, may_expire = self.lease.runner_id, self.lease.others_may_expire
+        await self.database.run(ownership.end_gone_runners, own_id, self.service)
+        orphans = await self.database.run(ownership.adoptable, self.service, own_id, may_expire)
         for session_id in orphans:
             if session_id in self._live:
                 continue
@@ -372,18 +324,11 @@ class Hub:
             except (UnknownSession, OwnedElsewhere):
                 logger.debug("somebody_else_adopted", session_id=session_id)
 
-    async def _sweep_forever(self) -> None:
+    async def _sweep(self) -> None:
         """Lets idle sessions leave memory, and dead runners the table."""
-        while True:
-            await asyncio.sleep(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2))
-            try:
-                for session in list(self._live.values()):
-                    await self._give_up_if_idle(session)
-                await self.database.run(
-                    ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER
-                )
-            except DatabaseFailure as error:
-                logger.warning("sweep_waits_for_storage", error=str(error))
+        for session in list(self._live.values()):
+            await self._give_up_if_idle(session)
+        await self.database.run(ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER)
 
     async def _give_up_if_idle(self, session: LiveSession) -> None:
         idle_s = asyncio.get_running_loop().time() - session.idle_since
@@ -391,9 +336,8 @@ class Hub:
             return
         del self._live[session.session_id]
         session.leave()
-        await self.database.run(
-            ownership.give_up, session.session_id, self.runner_id, session.epoch
-        )
+        own_id = self.lease.runner_id
+        await self.database.run(ownership.give_up, session.session_id, own_id, session.epoch)
 
     def report(self) -> dict[str, Any]:
         """What the runner says of itself, beside its lease."""
@@ -405,5 +349,13 @@ class Hub:
         }
 
 
-MOST_ADOPTIONS = 3
-"""A run adopted this often without a new entry kills its process, and is ended."""
+async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Does the work again and again; a failure is logged and does not end it."""
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await work()
+        except DatabaseFailure as error:
+            logger.warning("storage_away", work=work.__qualname__, error=str(error))
+        except Exception:
+            logger.exception("work_failed", work=work.__qualname__)

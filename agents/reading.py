@@ -34,6 +34,8 @@ class UnfinishedRun:
     started_at: datetime | None
     message: ChatMessage
     state: RunState
+    last_seq: int
+    """Where the run's newest entry is."""
 
 
 @dataclass(slots=True)
@@ -150,11 +152,12 @@ def _messages(
 def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
     state = RunState()
     first: ChatMessage | None = None
+    last_seq = run.accepted_seq
     rows = Event.objects.filter(
         session_id=session_id, seq__gte=run.accepted_seq, run_id=run.pk
     ).order_by("seq")
-    for event, step_id, created_at, payload, encoded in rows.values_list(
-        "event", "step_id", "created_at", "payload", "message"
+    for last_seq, event, step_id, created_at, payload, encoded in rows.values_list(
+        "seq", "event", "step_id", "created_at", "payload", "message"
     ):
         message = ChatMessage.from_dict(orjson.loads(encoded)) if encoded else None
         first = first or message
@@ -163,5 +166,12 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
         state.apply(fact)
     assert first is not None, "a run begins with its message"
     return UnfinishedRun(
-        run.pk, run.message_id, run.position, run.ordinal, run.started_at, first, state
+        run_id=run.pk,
+        message_id=run.message_id,
+        position=run.position,
+        ordinal=run.ordinal,
+        started_at=run.started_at,
+        message=first,
+        state=state,
+        last_seq=last_seq,
     )
