@@ -19,15 +19,11 @@ from myagent.steps import Decision, OpenCall, Resume
 
 @dataclass(slots=True)
 class Turn:
-    """The messages of one run."""
+    """How much of the memory one run takes up."""
 
     run_id: str
-    messages: list[ChatMessage] = field(default_factory=list)
+    messages: int = 0
     tokens: int = 0
-
-    def add(self, message: ChatMessage) -> None:
-        self.messages.append(message)
-        self.tokens += message.tokens
 
 
 class History:
@@ -40,6 +36,8 @@ class History:
     def __init__(self, max_tokens: int) -> None:
         self.max_tokens = max_tokens
         self._turns: deque[Turn] = deque()
+        # In one list: it is copied whole for every run.
+        self._messages: list[ChatMessage] = []
         self._tokens = 0
 
     def start_turn(self, run_id: str) -> None:
@@ -51,22 +49,27 @@ class History:
         turn = self._turns[-1] if self._turns else None
         if turn is None or turn.run_id != run_id:
             return
-        before = turn.tokens
-        turn.add(message)
-        self._tokens += turn.tokens - before
+        self._messages.append(message)
+        turn.messages += 1
+        turn.tokens += message.tokens
+        self._tokens += message.tokens
         self._trim()
 
     def drop_turn(self, run_id: str) -> None:
         """Takes the newest turn back, if it is that run's."""
         if self._turns and self._turns[-1].run_id == run_id:
-            self._tokens -= self._turns.pop().tokens
+            turn = self._turns.pop()
+            del self._messages[len(self._messages) - turn.messages :]
+            self._tokens -= turn.tokens
 
     def messages(self) -> list[ChatMessage]:
-        return [message for turn in self._turns for message in turn.messages]
+        return self._messages.copy()
 
     def _trim(self) -> None:
         while self._tokens > self.max_tokens and len(self._turns) > 1:
-            self._tokens -= self._turns.popleft().tokens
+            turn = self._turns.popleft()
+            del self._messages[: turn.messages]
+            self._tokens -= turn.tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any, get_args
 
 from myagent.messages import ChatMessage
@@ -40,6 +41,10 @@ class ForeignAgent:
         steps = getattr(agent, "max_steps", None)
         self.max_steps: int | None = steps if isinstance(steps, int) else None
 
+    @cached_property
+    def _takes_history(self) -> bool:
+        return "history" in inspect.signature(_verb_of(self.agent)).parameters
+
     async def run(
         self,
         history: Sequence[ChatMessage],
@@ -54,7 +59,8 @@ class ForeignAgent:
         """
         yield StepStarted(1)
         told: list[str] = []
-        async with aclosing(_guarded(_pieces(self.agent, history))) as pieces:
+        question = _question(history, with_history=self._takes_history)
+        async with aclosing(_guarded(_pieces(self.agent, question))) as pieces:
             async for piece in pieces:
                 step = piece if isinstance(piece, STEP_TYPES) else TextDelta(1, _text(piece))
                 yield step
@@ -83,10 +89,12 @@ def _name_of(agent: Any, default: str | None) -> str:
     return type(agent).__name__
 
 
-async def _pieces(agent: Any, history: Sequence[ChatMessage]) -> AsyncGenerator[Any, None]:
+async def _pieces(
+    agent: Any, question: tuple[tuple[str], dict[str, Any]]
+) -> AsyncGenerator[Any, None]:
     """Whatever the agent gives out, a whole text as its only piece."""
     verb = _verb_of(agent)
-    args, options = _question(verb, history)
+    args, options = question
     if not _is_stream(agent, verb):
         yield _whole(await contained(_called(verb, args, options)))
         return
@@ -115,16 +123,20 @@ def _is_stream(agent: Any, verb: Callable[..., Any]) -> bool:
 
 
 def _question(
-    verb: Callable[..., Any], history: Sequence[ChatMessage]
+    history: Sequence[ChatMessage], *, with_history: bool
 ) -> tuple[tuple[str], dict[str, Any]]:
-    said = [message for message in history if not message.is_instruction]
-    place = max(
-        (index for index, message in enumerate(said) if message.role == "user"), default=None
-    )
-    text = said[place].content if place is not None else ""
-    if "history" not in inspect.signature(verb).parameters:
+    # From the end: a long conversation must not make its next turn cost more.
+    places = range(len(history) - 1, -1, -1)
+    place = next((index for index in places if _is_question(history[index])), None)
+    text = history[place].content if place is not None else ""
+    if not with_history:
         return (text,), {}
-    return (text,), {"history": [message.to_dict() for message in said[: place or 0]]}
+    said = [message for message in history[: place or 0] if not message.is_instruction]
+    return (text,), {"history": [message.to_dict() for message in said]}
+
+
+def _is_question(message: ChatMessage) -> bool:
+    return message.role == "user" and not message.is_instruction
 
 
 async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str, Any]) -> Any:
