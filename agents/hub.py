@@ -209,7 +209,7 @@ class Hub:
 
     def forget(self, session: LiveSession) -> None:
         self._live.pop(session.session_id, None)
-        for socket in session.sockets:
+        for socket in session.audience.sockets:
             self.detach(socket, session.session_id)
 
     def lost(self, session: LiveSession) -> None:
@@ -217,7 +217,7 @@ class Hub:
             return
         logger.warning("session_lost", session_id=session.session_id)
         del self._live[session.session_id]
-        attached = session.sockets
+        attached = session.audience.sockets
         session.leave()
         for socket in attached:
             socket.attached.pop(session.session_id, None)

@@ -156,7 +156,7 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
     rows = Event.objects.filter(
         session_id=session_id, seq__gte=run.accepted_seq, run_id=run.pk
     ).order_by("seq")
-    for last_seq, event, step_id, created_at, payload, encoded in rows.values_list(
+    for seq, event, step_id, created_at, payload, encoded in rows.values_list(
         "seq", "event", "step_id", "created_at", "payload", "message"
     ):
         message = ChatMessage.from_dict(orjson.loads(encoded)) if encoded else None
@@ -164,6 +164,7 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
         data = orjson.loads(payload)
         fact = Fact(event, step_id, created_at, data["content"], data["metadata"], message)
         state.apply(fact)
+        last_seq = seq
     assert first is not None, "a run begins with its message"
     return UnfinishedRun(
         run_id=run.pk,

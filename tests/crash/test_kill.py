@@ -286,8 +286,7 @@ async def test_a_cancel_that_was_seen_holds(site: Site, side: Side) -> None:
     await until(reached.exists)
     await kill(runner, witness)
     was_logged = any(
-        entry["event"] == "user.cancel"
-        for entry in read_log(site.database_url, witness.session_id)
+        entry["event"] == "user.cancel" for entry in read_log(site.database_url, witness.session_id)
     )
     site.fake.release("model")
     await finish(site, witness)

@@ -1,4 +1,4 @@
-"""What the crash tests judge by: the clients' own records, the log, and what tools and model saw."""
+"""What the crash tests judge by: the clients' own records, the log, what tools and model saw."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def read_log(database_url: str, session_id: str) -> list[Frame]:
 async def until(is_true: Callable[[], Any]) -> Any:
     """Looks until it is so: for what has no socket to tell it."""
     async with asyncio.timeout(PATIENCE_S):
-        while not (found := is_true()):
+        while not (found := is_true()):  # noqa: ASYNC110 - files and other processes send no event
             await asyncio.sleep(POLL_S)
         return found
 
