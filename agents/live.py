@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,10 +17,12 @@ from django.conf import settings
 
 from agents import entries, frames, reading
 from agents.agent_loop import AgentLoop
+from agents.audience import Audience
 from agents.batch import DuplicateMessage, NewRun, NewSession, OwnershipLost, RunStart, Write
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
 from agents.execution import Ending, Execution
+from agents.inbox import Inbox
 from agents.journal import Journal, Outcome, RowRefused
 from agents.models import Run
 from agents.ownership import Taken
@@ -79,12 +80,15 @@ class LiveSession:
         self._keeper = keeper
         self._queue: list[Queued] = []
         self._ordinal = opened.last_ordinal
-        self._message_ids = OrderedDict(reversed(opened.message_ids.items()))
-        self._pending_ids: dict[str, list[Socket]] = {}
+        self._inbox = Inbox(
+            taken.session_id,
+            keeper.database,
+            opened.message_ids,
+            knows_all=opened.knows_all_messages,
+        )
         self._pending_responses: set[str] = set()
-        self._knows_all_messages = opened.knows_all_messages
         self._closing: str | None = None
-        self._subscriptions: dict[str, Subscription] = {}
+        self.audience = Audience(self, keeper.database)
         self._agent: Runnable | None = None
         self._is_lost = False
 
@@ -92,20 +96,11 @@ class LiveSession:
 
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
         """Attaches at `seq`, or at the log's end; replaces what the socket had."""
-        self.unsubscribe(socket)
-        start = self.last_seq if seq is None else seq
-        subscription = Subscription(self, socket, start, self._keeper.database)
-        self._subscriptions[socket.connection_id] = subscription
-        return subscription
+        return self.audience.add(socket, self.last_seq if seq is None else seq)
 
     def unsubscribe(self, socket: Socket) -> None:
-        if subscription := self._subscriptions.pop(socket.connection_id, None):
-            subscription.close()
+        self.audience.remove(socket)
         self.idle_since = asyncio.get_running_loop().time()
-
-    @property
-    def sockets(self) -> list[Socket]:
-        return [subscription.socket for subscription in self._subscriptions.values()]
 
     @property
     def status(self) -> str:
@@ -117,7 +112,8 @@ class LiveSession:
     @property
     def is_idle(self) -> bool:
         """Nothing runs, waits or is being written, and no socket is attached."""
-        return not (self.current or self._queue or self._pending_ids or self._subscriptions)
+        is_busy = self.current or self._queue or not self._inbox.is_empty
+        return not (is_busy or self.audience)
 
     # What clients ask for.
 
@@ -134,7 +130,7 @@ class LiveSession:
     async def accept(self, socket: Socket, event: UserMessage) -> None:
         """Takes a message in: the echo, once it is durable, is the acknowledgement."""
         message_id = event.metadata.message_id
-        if message_id is not None and await self._is_repeated(socket, event, message_id):
+        if message_id is not None and await self._is_repeated(socket, message_id, event):
             return
         self._check_open(message_id)
         busy = self.current is not None
@@ -166,9 +162,7 @@ class LiveSession:
             return
         self._check_storage()
         meant = current.ref.run_id if is_current and current else queued[0].ref.run_id
-        self._write([entries.user_cancel(meant)], lambda outcome: None)
-        for run in queued:
-            self._end_queued(run)
+        self._end_queued(queued, [entries.user_cancel(meant)])
         if current is not None and (is_current or target.all):
             current.cancel()
 
@@ -203,8 +197,8 @@ class LiveSession:
             return
         self._check_storage()
         self._closing = reason
-        for run in list(self._queue):
-            self._end_queued(run)
+        if self._queue:
+            self._end_queued(self._queue)
         if self.current is None:
             self._finish_closing()
         else:
@@ -246,12 +240,10 @@ class LiveSession:
             self._finish_closing()
 
     def show_thinking(self, step: int) -> None:
-        if self._subscriptions:
-            self._show(frames.thinking(self.session_id, self.lang, step))
+        self.audience.show_thinking(step)
 
     def show_text(self, execution: Execution, offset: int, text: str) -> None:
-        for subscription in list(self._subscriptions.values()):
-            subscription.offer_text(execution.ref.run_id, execution.step, offset, text)
+        self.audience.show_text(execution.ref.run_id, execution.step, offset, text)
 
     # Life with the hub.
 
@@ -265,26 +257,34 @@ class LiveSession:
             self.current = Execution(
                 self, self._keeper.agents, ref, state=run.state, started_at=run.started_at
             )
-        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
-        for queued in [run for run in self._queue if run.ref.run_id in cancelled]:
-            self._end_queued(queued)
-        if self.current is not None and self.current.ref.run_id in cancelled:
-            self.current.cancel()
-        elif self.current is not None and self.current.ref.run_id in killers:
-            self.current.kill()
-        elif self.current is not None:
-            self.current.start(is_continued=True)
-        elif self._queue:
+        interrupted = self.current
+        self._let_cancels_hold(unfinished)
+        if self.current is None and self._queue:
             self._start_next()
+        elif self.current is None or self.current is not interrupted:
+            return
+        elif self.current.ref.run_id in killers:
+            self.current.kill()
+        else:
+            self.current.start(is_continued=True)
+
+    def _let_cancels_hold(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
+        """What was cancelled or interrupted before the crash is not taken up again."""
+        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
+        queued = [run for run in self._queue if run.ref.run_id in cancelled]
+        if queued:
+            self._end_queued(queued)
+        is_interrupted = any(run.position < 0 and run.ordinal is None for run in unfinished)
+        current = self.current
+        if current is not None and (is_interrupted or current.ref.run_id in cancelled):
+            current.cancel()
 
     def leave(self) -> None:
         """Stops working on the session; the log keeps what another owner needs."""
         self._is_lost = True
         if self.current is not None:
             self.current.leave()
-        for subscription in self._subscriptions.values():
-            subscription.close()
-        self._subscriptions.clear()
+        self.audience.clear()
 
     # Inside.
 
@@ -301,16 +301,13 @@ class LiveSession:
         if not self._keeper.journal.is_available:
             raise Refused("storage_unavailable", message_id=message_id)
 
-    async def _is_repeated(self, socket: Socket, event: UserMessage, message_id: str) -> bool:
+    async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
         """Answers a message that was accepted before, or joins one on its way to the disk."""
-        seq = self._message_ids.get(message_id)
-        # Only where a repeated message would do harm before the journal recognises it.
+        # The journal recognises it in any case; here, before it could do harm.
         does_harm = self.current is not None and event.metadata.on_busy != "enqueue"
-        if seq is None and (self.is_closed or (does_harm and not self._knows_all_messages)):
-            seq = await self._keeper.database.run(reading.accepted_seq, self.session_id, message_id)
+        seq = await self._inbox.find(message_id, thoroughly=does_harm or self.is_closed)
         # After the wait: it may have come in by another socket meanwhile.
-        if message_id in self._pending_ids:
-            self._pending_ids[message_id].append(socket)
+        if self._inbox.join(message_id, socket):
             return True
         if seq is None:
             return False
@@ -338,7 +335,7 @@ class LiveSession:
             self._dequeue(queued)
         else:
             self._queue.insert(0 if is_ahead else len(self._queue), queued)
-        self._pending_ids[ref.message_id] = []
+        self._inbox.expect(ref.message_id)
         self._write(
             [entry], lambda outcome: self._on_accepted(outcome, socket, queued), new_run=run
         )
@@ -347,13 +344,12 @@ class LiveSession:
 
     def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
         ref = queued.ref
-        waiting = self._pending_ids.pop(ref.message_id, [])
         if isinstance(outcome, Exception):
+            waiting = self._inbox.settle(ref.message_id, None)
             self._withdraw(outcome, [socket, *waiting], queued)
             return
         logged = outcome[0]
-        self._remember(ref.message_id, logged.seq)
-        for other in waiting:
+        for other in self._inbox.settle(ref.message_id, logged.seq):
             other.push_frame(logged.as_duplicate())
         if self.current is not None and self.current.ref == ref:
             self.current.start()
@@ -371,7 +367,7 @@ class LiveSession:
                 self._start_next()
         for socket in sockets:
             if isinstance(error, DuplicateMessage):
-                self._remember(ref.message_id, error.seq)
+                self._inbox.remember(ref.message_id, error.seq)
                 self._keeper.background(self._echo_again(socket, error.seq))
             elif isinstance(error, RowRefused):
                 frame = frames.error(
@@ -381,12 +377,6 @@ class LiveSession:
                     message_id=ref.message_id,
                 )
                 socket.push_frame(frame)
-
-    def _remember(self, message_id: str, seq: int) -> None:
-        self._message_ids[message_id] = seq
-        if len(self._message_ids) > reading.REMEMBERED_MESSAGES:
-            self._message_ids.popitem(last=False)
-            self._knows_all_messages = False
 
     async def _repeat_response(self, socket: Socket, event: Response) -> None:
         logged = await self._keeper.database.run(
@@ -426,11 +416,14 @@ class LiveSession:
 
         self._write([], done, starts=RunStart(run.ref.run_id, self._ordinal))
 
-    def _end_queued(self, run: Queued) -> None:
-        self._queue.remove(run)
-        entry = entries.interrupted(run.ref, self.lang, [])
+    def _end_queued(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
+        """Ends runs that have not started, after the entry that says why."""
+        ends = [entries.interrupted(run.ref, self.lang, []) for run in runs]
+        self._queue = [run for run in self._queue if run not in runs]
         self._write(
-            [entry], lambda outcome: None, ends={run.ref.run_id: str(Run.Status.INTERRUPTED)}
+            [*before, *ends],
+            lambda outcome: None,
+            ends={run.ref.run_id: str(Run.Status.INTERRUPTED) for run in runs},
         )
 
     def _finish_closing(self) -> None:
@@ -451,19 +444,13 @@ class LiveSession:
             if isinstance(outcome, OwnershipLost):
                 self._keeper.lost(self)
             elif isinstance(outcome, list):
-                self.publish(outcome)
+                self._publish(outcome)
             done(outcome)
             self._keeper.progress.set()
 
         self._keeper.journal.append(write, finished)
 
-    def publish(self, logged: Sequence[Logged]) -> None:
-        """Shows entries that are in the log to every attached socket."""
-        for entry in logged:
-            self.last_seq = entry.seq
-            for subscription in list(self._subscriptions.values()):
-                subscription.offer(entry)
-
-    def _show(self, frame: str) -> None:
-        for subscription in list(self._subscriptions.values()):
-            subscription.offer_frame(frame)
+    def _publish(self, logged: Sequence[Logged]) -> None:
+        if logged:
+            self.last_seq = logged[-1].seq
+            self.audience.show(logged)

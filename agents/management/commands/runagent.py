@@ -55,7 +55,7 @@ class Command(BaseCommand):
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         runner = self.load(options)
-        runner.hub.port = listener.getsockname()[1]
+        runner.hub.lease.port = listener.getsockname()[1]
         use_runner(runner)
         self.warn_about(listener)
         url = address_of(options["host"], listener)
