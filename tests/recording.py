@@ -26,7 +26,7 @@ class Recorder:
     @classmethod
     async def dial(cls, url: str, **options: Any) -> Self:
         """Connects, and reads nothing: the server may refuse the client."""
-        options = {"compression": None, "max_size": None} | options
+        options = {"compression": None, "max_size": None, "close_timeout": 2} | options
         return cls(await connect(url, **options))
 
     @classmethod
@@ -66,10 +66,11 @@ class Recorder:
 
     async def until(self, *events: str, where: Callable[[Frame], bool] | None = None) -> Frame:
         """The next frame of one of these kinds (for which `where` holds)."""
-        while True:
-            frame = await self.receive()
-            if frame["event"] in events and (where is None or where(frame)):
-                return frame
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                frame = await self.receive()
+                if frame["event"] in events and (where is None or where(frame)):
+                    return frame
 
     async def error(self, code: str) -> Frame:
         """The next `system.error`, which must have this code."""
