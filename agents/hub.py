@@ -185,6 +185,14 @@ class Hub:
         if event.session_id not in socket.attached:
             self._check_room(socket)
             self._attach(socket, session)
+        try:
+            await self._hand_over(session, socket, event)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
+            raise Refused("storage_unavailable", message_id=message_id) from error
+
+    async def _hand_over(self, session: LiveSession, socket: Socket, event: SessionEvent) -> None:
         match event:
             case UserMessage():
                 await session.accept(socket, event)

@@ -126,8 +126,11 @@ async def assert_refused(recorder: Recorder, known_session: str) -> None:
     unknown = "00000000-0000-4000-8000-000000000000"
     await recorder.send("user.reconnect", unknown, metadata={"last_seq": 0})
     assert is_refusal(await recorder.until("system.error"))
-    await recorder.say(known_session, "hello again", message_id="late")
-    assert is_refusal(await recorder.until("system.error"))
+    for message_id in ("a new one", "t0-1"):
+        await recorder.say(known_session, "hello", message_id=message_id)
+        refusal = await recorder.until("system.error")
+        assert is_refusal(refusal)
+        assert refusal["metadata"]["message_id"] == message_id
 
 
 @pytest.fixture
