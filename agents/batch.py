@@ -163,7 +163,9 @@ def find_duplicate(write: Write) -> DuplicateMessage | None:
     if write.new_run is None:
         return None
     seq = (
-        Run.objects.filter(session_id=write.session_id, message_id=write.new_run.message_id)
+        Run.objects.filter(
+            session_id=write.session_id, message_key=Run.key_of(write.new_run.message_id)
+        )
         .values_list("accepted_seq", flat=True)
         .first()
     )
@@ -253,6 +255,7 @@ def _run_row(session_id: str, run: NewRun, seq: int, moment: Any) -> tuple[Any, 
         run.run_id,
         session_id,
         run.message_id,
+        Run.key_of(run.message_id),
         seq,
         -seq if run.is_ahead else seq,
         run.ordinal,
@@ -297,8 +300,8 @@ SESSION_COLUMNS = (
     "created_at", "updated_at", "close_reason",
 )  # fmt: skip
 RUN_COLUMNS = (
-    "id", "session_id", "message_id", "accepted_seq", "position", "ordinal", "status",
-    "accepted_at", "started_at", "adoptions", "adopted_seq",
+    "id", "session_id", "message_id", "message_key", "accepted_seq", "position", "ordinal",
+    "status", "accepted_at", "started_at", "adoptions", "adopted_seq",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "session_id", "seq", "epoch", "run_id", "event", "step_id", "created_at", "payload", "message",

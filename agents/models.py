@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -75,7 +76,8 @@ class Run(models.Model):
     """What became of one accepted message.
 
     `position` orders the queue: the log's `seq` of the message, negative for
-    one that goes ahead of the queue. `ordinal` numbers the runs of a session
+    one that goes ahead of the queue. `message_key` stands for `message_id` in
+    comparisons (see `key_of`). `ordinal` numbers the runs of a session
     in the order in which they started; it is null until then.
     """
 
@@ -92,6 +94,7 @@ class Run(models.Model):
     id = models.CharField(max_length=36, primary_key=True)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="runs")
     message_id = models.CharField(max_length=64)
+    message_key = models.CharField(max_length=32)
     accepted_seq = models.PositiveBigIntegerField()
     position = models.BigIntegerField()
     ordinal = models.PositiveBigIntegerField(null=True)
@@ -104,7 +107,7 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["session", "message_id"], name="run_message_once"),
+            models.UniqueConstraint(fields=["session", "message_key"], name="run_message_once"),
         ]
         indexes = [
             models.Index(fields=["status"], name="run_by_status"),
@@ -113,6 +116,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+    @staticmethod
+    def key_of(message_id: str) -> str:
+        """A digest: MySQL compares texts without regard to case and trailing blanks."""
+        return blake2b(message_id.encode(), digest_size=16).hexdigest()
 
 
 class Event(models.Model):

@@ -117,7 +117,8 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
             )
             .first()
         )
-        if session is None:
+        # MySQL finds ids in any case; the log knows one spelling.
+        if session is None or session.pk != session_id:
             raise UnknownSession(session_id)
         if session.closed_at is not None:
             return _taken(session, session.epoch, runner_id)

@@ -87,7 +87,7 @@ def response_to(session_id: str, step_id: str) -> Logged | None:
 
 def accepted_seq(session_id: str, message_id: str) -> int | None:
     """Where the log holds a message, if it was accepted."""
-    found = Run.objects.filter(session_id=session_id, message_id=message_id)
+    found = Run.objects.filter(session_id=session_id, message_key=Run.key_of(message_id))
     return found.values_list("accepted_seq", flat=True).first()
 
 

@@ -66,9 +66,13 @@ def say(lang: str, name: str, **values: object) -> str:
     return _template(lang, name).format(**values)
 
 
+MAX_TAG = 35
+"""Characters of a language tag that is worth looking at."""
+
+
 def supported(lang: str | None) -> str | None:
     """The site's language for a language tag such as `zh-CN`, if it has one."""
-    if not lang:
+    if not lang or len(lang) > MAX_TAG:
         return None
     try:
         return translation.get_supported_language_variant(lang.lower())

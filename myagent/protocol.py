@@ -82,6 +82,10 @@ class ProtocolError(Exception):
         self.is_frame_error = is_frame_error
 
 
+_CERTAINLY_SHALLOW = 200
+"""Brackets below which no frame can be nested too deep."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -175,6 +179,7 @@ def parse(text: str) -> ClientEvent:
         raise ProtocolError("invalid_json", is_frame_error=True) from error
     if not isinstance(data, dict):
         raise ProtocolError("invalid_event", is_frame_error=True)
+    _check_depth(text, data)
     try:
         event = _client_event.validate_python(data)
     except ValidationError as error:
@@ -184,16 +189,25 @@ def parse(text: str) -> ClientEvent:
 
 
 def _explain(error: ValidationError, data: dict[str, Any]) -> ProtocolError:
+    kind = data.get("event")
+    if not isinstance(kind, str):
+        return ProtocolError("invalid_event", "event")
     problem = error.errors(include_url=False, include_input=False)[0]
     if problem["type"] == "union_tag_invalid":
-        return ProtocolError("unknown_event", str(data.get("event"))[:64])
-    if problem["type"] == "union_tag_not_found":
-        return ProtocolError("invalid_event", "event")
-    if not isinstance(data.get("event"), str):
-        return ProtocolError("invalid_event", "event")
+        return ProtocolError("unknown_event", kind[:64])
     # The first element of the location is the union's tag.
     field = ".".join(str(part) for part in problem["loc"][1:])
     return ProtocolError("invalid_event", field[:64])
+
+
+def _check_depth(text: str, data: dict[str, Any]) -> None:
+    """Refuses what can be read but not be written again: the encoder's nesting limit is lower."""
+    if text.count("[") + text.count("{") < _CERTAINLY_SHALLOW:
+        return
+    try:
+        orjson.dumps(data)
+    except TypeError as error:
+        raise ProtocolError("invalid_event") from error
 
 
 def _check_sizes(event: ClientEvent) -> None:

@@ -92,15 +92,7 @@ class Answer:
         return ChatMessage("assistant", self.text)
 
 
-Step = (
-    StepStarted
-    | TextDelta
-    | Thought
-    | ConfirmationAsked
-    | ToolStarted
-    | ToolFinished
-    | Answer
-)
+Step = StepStarted | TextDelta | Thought | ConfirmationAsked | ToolStarted | ToolFinished | Answer
 
 
 @dataclass(frozen=True, slots=True)
