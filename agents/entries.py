@@ -112,19 +112,18 @@ def user_message(text: str, run: RunRef, position: int) -> Entry:
 
 
 def thinking(step: Thought, run: RunRef) -> Entry:
-    # The last thought's text is the answer: that entry carries the message.
-    return Entry(
-        "agent.thinking",
-        step.reasoning,
-        {
-            "step": step.step,
-            "status": "completed",
-            "duration_ms": step.duration_ms,
-            "usage": step.usage.to_dict(),
-        },
-        message=step.message if step.message.tool_calls else None,
-        run_id=run.run_id,
-    )
+    metadata = {
+        "step": step.step,
+        "status": "completed",
+        "duration_ms": step.duration_ms,
+        "usage": step.usage.to_dict(),
+    }
+    # The last thought's text is the answer: that entry carries it, and the message.
+    is_last = not step.message.tool_calls
+    if step.message.content and not is_last:
+        metadata["text"] = step.message.content
+    message = None if is_last else step.message
+    return Entry("agent.thinking", step.reasoning, metadata, message=message, run_id=run.run_id)
 
 
 def user_confirm(step: ConfirmationAsked, run: RunRef, lang: str, timeout_s: float) -> Entry:
