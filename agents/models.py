@@ -92,7 +92,8 @@ class Run(models.Model):
     UNFINISHED = (Status.QUEUED, Status.RUNNING)
 
     id = models.CharField(max_length=36, primary_key=True)
-    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="runs")
+    # Its constraint is its index.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="runs", db_index=False)
     message_id = models.CharField(max_length=64)
     message_key = models.CharField(max_length=32)
     accepted_seq = models.PositiveBigIntegerField()
@@ -131,7 +132,8 @@ class Event(models.Model):
     model's context, which no client sees. `epoch` tells which owner wrote it.
     """
 
-    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="events")
+    # Its constraint is its index.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveBigIntegerField()
     epoch = models.PositiveIntegerField()
     run = models.ForeignKey(
