@@ -62,11 +62,11 @@ class Witness:
         return await self.recorder.read_to_close()
 
     async def reattach(self, url: str) -> None:
-        """A new socket, resumed where this client's record ends."""
-        last_seq, self._before = self.last_seq, self.seen
+        """A new socket, resumed where this client's record ends. May be tried again."""
         await self.recorder.socket.close()
-        self.recorder = await Recorder.open(url)
-        await self.recorder.reconnect(self.session_id, last_seq)
+        recorder = await Recorder.open(url)
+        last_seq, self._before, self.recorder = self.last_seq, self.seen, recorder
+        await recorder.reconnect(self.session_id, last_seq)
 
     async def until_ended(self, count: int) -> None:
         """Until as many messages of the session have ended as `count` says."""
