@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,14 @@ class RunnerProcess:
             return
         await EventsConsumer(scope, receive, send, self.hub, self.connections).run()
 
-    async def leave(self, grace_s: float) -> None:
+    async def leave(
+        self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None
+    ) -> None:
         """Lets runs finish within the grace, sends clients away and gives the sessions up.
 
-        Cancelling shortens the grace to nothing; the rest is done all the same.
+        `stop_listening` is called before they are sent away, so that they come
+        back to the next process and not to this one. Cancelling shortens the
+        grace to nothing; the rest is done all the same.
         """
         self.hub.is_draining = True
         self.connections.announce_drain()
@@ -71,6 +76,7 @@ class RunnerProcess:
             await self.hub.drain(grace_s)
         finally:
             self._has_left = True
+            stop_listening()
             await self.connections.close()
             await self.hub.stop()
             if not self.agents.stop():

@@ -75,6 +75,11 @@ class Server(uvicorn.Server):
         else:
             self._leaving.cancel()
 
+    def stop_listening(self) -> None:
+        """Takes no new connection; those that are open stay. May be called twice."""
+        for server in self.servers:
+            server.close()
+
     async def _leave_and_exit(self) -> None:
         try:
             await self._leave()

@@ -134,7 +134,7 @@ async def _serve(
     await runner.start()
 
     async def leave() -> None:
-        await runner.leave(settings.MYAGENT_SHUTDOWN_GRACE_S)
+        await runner.leave(settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=server.stop_listening)
 
     application = import_string(settings.ASGI_APPLICATION)
     server = Server(configuration(application, is_debug=is_debug), ready=ready, leave=leave)
