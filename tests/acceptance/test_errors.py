@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import re
 import sqlite3
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -29,6 +26,7 @@ from tests.runners import Runner
 from tests.servers import MariaDB, execute_sql
 
 from .conftest import Serve
+from .plain_http import health, http_get
 
 MANY = 1_200_000
 UNSPEAKABLE = re.compile(r"Traceback|File \"|\.py\b|/\w+/\w+|sk-|Error\b|<class|0x[0-9a-f]{6}")
@@ -327,19 +325,6 @@ async def test_a_page_from_a_file_may_come_in_where_that_is_listed(serve: Serve)
         await client.until("system.connected")
 
 
-async def http_get(runner: Runner, path: str = "/health", **headers: str) -> tuple[int, bytes]:
-    def get() -> tuple[int, bytes]:
-        request = urllib.request.Request(f"http://127.0.0.1:{runner.port}{path}", headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    return await asyncio.to_thread(get)
-
-
 async def shake_hands(runner: Runner, host: str) -> tuple[Frame, int | None]:
     """The first frame and the close code, for a handshake that names this host."""
     async with await Recorder.dial(f"ws://{host}/", host="127.0.0.1", port=runner.port) as client:
@@ -578,9 +563,9 @@ async def lose_storage(runner: Runner, client: Recorder, session: str) -> None:
         "storage_unavailable",
         "unknown_session",
     )
-    status, body = await http_get(runner)
-    assert status == 503
-    assert json.loads(body)["storage_available"] is False
+    report = await health(runner)
+    assert report["http_status"] == 503
+    assert report["storage_available"] is False
     assert "late" not in {
         frame["metadata"].get("message_id")
         for frame in client.frames
@@ -596,4 +581,4 @@ async def find_storage(runner: Runner, client: Recorder, session: str) -> None:
     assert_gapless(client.frames)
     assert_one_end_each(client.frames)
     assert await log_of(runner.url, session) == durable(client.frames)
-    assert (await http_get(runner))[0] == 200
+    assert (await health(runner))["http_status"] == 200

@@ -61,6 +61,7 @@ async def wait() -> str:
 @tool(timeout_s=None)
 def never_returns() -> str:
     """Keeps its thread for good."""
+    print("never_returns has begun")
     threading.Event().wait()
     return "never"
 
@@ -68,6 +69,7 @@ def never_returns() -> str:
 @tool(timeout_s=None)
 async def stubborn() -> str:
     """Takes no notice of being cancelled."""
+    print("stubborn has begun")
     while True:
         try:
             await asyncio.get_running_loop().create_future()
