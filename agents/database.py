@@ -39,7 +39,11 @@ class DatabaseThreads:
 
     async def stop(self) -> None:
         """Waits for what is under way and closes the connections."""
-        await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        # In a thread: Django closes no connection where an event loop runs.
+        self._executor.shutdown()
         for connection in self._opened.values():
             connection.inc_thread_sharing()
             connection.close()
