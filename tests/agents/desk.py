@@ -1,0 +1,123 @@
+"""A socket without a network, and an agent that takes each step only when it is allowed to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+
+from agents.entries import Logged
+from myagent import Agent, create_react_agent, tool
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import Completion, ToolSpec
+
+
+class Desk:
+    """An `agents.ports.Socket` that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.connection_id = f"desk-{id(self)}"
+        self.lang = "en"
+        self.attached: dict[str, Any] = {}
+        self.told: list[dict[str, Any]] = []
+        self.close_code: int | None = None
+        self.heard = asyncio.Event()
+
+    def push(self, logged: Logged) -> bool:
+        self.push_frame(logged.frame)
+        return True
+
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
+        pass
+
+    def push_frame(self, frame: str) -> None:
+        self.told.append(orjson.loads(frame))
+        self.heard.set()
+
+    async def room(self) -> None:
+        pass
+
+    def close(self, code: int, frame: str) -> None:
+        self.close_code = code
+
+    async def hear(self, event: str) -> dict[str, Any]:
+        """The first frame of this kind, as soon as it is there."""
+        while True:
+            for frame in self.told:
+                if frame["event"] == event:
+                    return frame
+            self.heard.clear()
+            await self.heard.wait()
+
+
+class Permits:
+    """Steps that agents may take, given out by the test on another thread."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(0)
+        self._is_open = False
+
+    def give(self) -> None:
+        self._free.release()
+
+    def open(self) -> None:
+        """From now on every step is allowed."""
+        self._is_open = True
+
+    async def take(self) -> None:
+        while not (self._is_open or self._free.acquire(blocking=False)):
+            await asyncio.sleep(0.0005)  # noqa: ASYNC110 - the permits come from another loop
+
+
+class PermittedModel:
+    """A model that wants its tool twice, then answers; a permit for each reply.
+
+    `effects` counts what the tool did, by the run's text. A context that no
+    model server would take is an error.
+    """
+
+    def __init__(self, permits: Permits) -> None:
+        self.permits = permits
+        self.effects: Counter[str] = Counter()
+        self.faults: list[str] = []
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+    ) -> AsyncIterator[str | Completion]:
+        self._check(messages)
+        asked = max(i for i, message in enumerate(messages) if message.role == "user")
+        text = messages[asked].content
+        results = sum(message.role == "tool" for message in messages[asked:])
+        await self.permits.take()
+        if results < 2:
+            arguments = orjson.dumps({"text": f"{text} {results}"}).decode()
+            yield Completion(tool_calls=(ToolCall("", "work", arguments),))
+        else:
+            yield Completion(f"Answer to {text}")
+
+    def agent(self) -> Agent:
+        """An agent with this model, and a tool that must not run twice."""
+
+        async def work(text: str) -> str:
+            """Has an effect."""
+            await self.permits.take()
+            self.effects[text] += 1
+            return text
+
+        return create_react_agent(name="permitted", model=self, tools=[tool(work)], max_steps=5)
+
+    def _check(self, messages: Sequence[ChatMessage]) -> None:
+        open_calls: set[str] = set()
+        for message in messages:
+            if message.role == "tool":
+                if message.tool_call_id not in open_calls:
+                    self.faults.append(f"a result without its call: {message}")
+                open_calls.discard(message.tool_call_id or "")
+                continue
+            if open_calls:
+                self.faults.append(f"calls without results before {message}")
+            open_calls = {call.id for call in message.tool_calls}

@@ -1,0 +1,220 @@
+"""For any interleaving of messages, steps, crashes, cancels and zombies a session keeps its word.
+
+Whole hubs are driven here, with real agents on a loop of their own; the log and what a client was
+told are the judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from django.db import connection
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from agents import ownership
+from agents.agent_loop import AgentLoop
+from agents.hub import Hub
+from agents.journal import JournalStopped
+from agents.models import Event, Run
+from agents.ports import Refused
+from myagent import protocol
+from myagent.loading import AgentFile
+from tests.agents.desk import Desk, PermittedModel, Permits
+from tests.agents.logs import SERVICE
+
+TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
+PATIENCE_S = 30
+
+OPERATIONS = st.one_of(
+    st.tuples(
+        st.just("say"),
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from(["enqueue", "enqueue", "reject", "interrupt"]),
+    ),
+    st.tuples(st.just("permit"), st.integers(1, 3)),
+    st.tuples(st.just("rest")),
+    st.tuples(st.just("cancel"), st.sampled_from(["", "a", "b", "all"])),
+    st.tuples(st.just("crash")),
+    st.tuples(st.just("replace")),
+)
+
+
+class Story:
+    """One session, the hub that owns it, and those before it."""
+
+    def __init__(self, agents: AgentLoop, service: str) -> None:
+        self.permits = Permits()
+        self.model = PermittedModel(self.permits)
+        self.service = service
+        self.hubs: list[Hub] = []
+        self.desks: list[Desk] = []
+        self.session_id = ""
+        self._agents = agents
+
+    async def begin(self) -> None:
+        await self._start_hub()
+        await self.hub.create(self.desk, parsed("user.create_session"))
+        created = await self.desk.hear("agent.session_created")
+        self.session_id = created["session_id"]
+
+    @property
+    def hub(self) -> Hub:
+        return self.hubs[-1]
+
+    @property
+    def desk(self) -> Desk:
+        return self.desks[-1]
+
+    async def _start_hub(self) -> None:
+        file = AgentFile(Path("permitted.py"), self.model.agent, is_factory=True)
+        hub = Hub(file, self.service, self._agents)
+        self.hubs.append(hub)
+        self.desks.append(Desk())
+        await hub.start()
+
+    async def do(self, operation: tuple[Any, ...]) -> None:
+        match operation:
+            case ("say", message_id, on_busy):
+                metadata = {"message_id": message_id, "on_busy": on_busy}
+                await self._send("user.message", content=f"text {message_id}", metadata=metadata)
+            case ("cancel", target):
+                metadata = {"all": True} if target == "all" else {"message_id": target or None}
+                await self._send("user.cancel", metadata=metadata)
+            case ("permit", count):
+                for _ in range(count):
+                    self.permits.give()
+            case ("rest",):
+                await asyncio.sleep(0.003)
+            case ("crash",):
+                await self._replace(is_dead=True)
+            case ("replace",):
+                await self._replace(is_dead=False)
+
+    async def _send(self, event: str, **fields: Any) -> None:
+        try:
+            await self.hub.send(self.desk, parsed(event, session_id=self.session_id, **fields))
+        except Refused as refused:
+            assert refused.code == "busy"
+
+    async def _replace(self, *, is_dead: bool) -> None:
+        """Another hub takes over; the old one is dead, or does not know and writes on."""
+        old = self.hub
+        if is_dead:
+            loop = asyncio.get_running_loop()
+            old.journal.append = lambda write, done: loop.call_soon(done, JournalStopped())  # type: ignore[assignment, method-assign, misc]
+        await old.database.run(ownership.end, old.lease.runner_id)
+        await self._start_hub()
+        await self._reattach()
+
+    async def _reattach(self) -> None:
+        seen = max((frame.get("seq", 0) for desk in self.desks for frame in desk.told), default=0)
+        await self.hub.attach(self.desk, self.session_id, seen)
+
+    async def end(self) -> None:
+        """Everything is permitted from now on; all runs end; all hubs leave."""
+        self.permits.open()
+        async with asyncio.timeout(PATIENCE_S):
+            while self.hub.running_count or await self.hub.database.run(self._unfinished):
+                await asyncio.sleep(0.005)  # noqa: ASYNC110 - the database sends no event
+        for hub in self.hubs:
+            await hub.stop()
+
+    def _unfinished(self) -> bool:
+        runs = Run.objects.filter(session_id=self.session_id)
+        return runs.filter(status__in=Run.UNFINISHED).exists()
+
+
+def parsed(event: str, **fields: Any) -> Any:
+    return protocol.parse(orjson.dumps({"event": event, **fields}).decode())
+
+
+@contextmanager
+def agent_loop() -> Iterator[AgentLoop]:
+    agents = AgentLoop()
+    agents.start()
+    try:
+        yield agents
+    finally:
+        assert agents.stop()
+
+
+async def tell(story: Story, operations: list[tuple[Any, ...]]) -> None:
+    await story.begin()
+    try:
+        for operation in operations:
+            await story.do(operation)
+    finally:
+        await story.end()
+
+
+def judge(story: Story) -> None:
+    log = list(Event.objects.filter(session_id=story.session_id).order_by("seq"))
+    assert [entry.seq for entry in log] == list(range(1, len(log) + 1))
+    epochs = [entry.epoch for entry in log]
+    assert epochs == sorted(epochs), "a former owner wrote after its successor"
+    judge_runs(log)
+    judge_client(story, log)
+    assert not story.model.faults
+    assert all(count == 1 for count in story.model.effects.values())
+
+
+def judge_runs(log: list[Event]) -> None:
+    accepted = [entry for entry in log if entry.event == "user.message"]
+    messages = Counter(entry.metadata["message_id"] for entry in accepted)
+    assert set(messages.values()) <= {1}, "a message ran twice"
+    ends = Counter(entry.run_id for entry in log if entry.event in TERMINAL)
+    assert ends == Counter(entry.run_id for entry in accepted)
+    ended = set()
+    for entry in log:
+        assert entry.run_id not in ended, f"{entry.event} after its run's end"
+        if entry.event in TERMINAL:
+            ended.add(entry.run_id)
+
+
+def judge_client(story: Story, log: list[Event]) -> None:
+    """Each desk was told a part of the log in order; an echo means that the log has it."""
+    kept = {entry.seq: entry for entry in log}
+    for desk in story.desks:
+        seqs = [frame["seq"] for frame in desk.told if "seq" in frame]
+        assert seqs == sorted(set(seqs))
+        for frame in desk.told:
+            if "seq" in frame:
+                assert kept[frame["seq"]].event == frame["event"]
+
+
+@pytest.fixture
+def quick_hubs(settings: Any) -> Iterator[ExitStack]:
+    settings.MYAGENT_ADOPT_S = 0.05
+    settings.MYAGENT_RENEW_S = 60.0
+    settings.MYAGENT_LEASE_S = 300.0
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(400)  # a failure takes time to be made small
+def test_a_session_keeps_its_promises_whatever_happens(quick_hubs: ExitStack) -> None:
+    agents = quick_hubs.enter_context(agent_loop())
+    numbers = iter(range(1_000_000))
+
+    @hypothesis_settings(max_examples=40 if connection.vendor == "sqlite" else 10, deadline=None)
+    @given(st.lists(OPERATIONS, min_size=3, max_size=16))
+    @example([("say", "a", "enqueue"), ("say", "b", "enqueue"), ("say", "c", "interrupt")])
+    @example([("say", "a", "enqueue"), ("say", "b", "enqueue"), ("cancel", "a")])
+    @example([("say", "a", "enqueue"), ("cancel", "a"), ("say", "a", "interrupt")])
+    def holds(operations: list[tuple[Any, ...]]) -> None:
+        story = Story(agents, f"{SERVICE}-{next(numbers)}")
+        asyncio.run(tell(story, operations))
+        judge(story)
+
+    holds()
