@@ -111,6 +111,7 @@ class Execution:
 
     def start(self, *, is_continued: bool = False) -> None:
         """Starts the run, or continues it where `state` says."""
+        assert not self._has_started, "a run is started once"
         self._has_started = True
         for call in self.state.waiting:
             self._watch_deadline(call)

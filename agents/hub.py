@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from agents.agent_loop import AgentLoop
 from agents.batch import NewSession
 from agents.database import DatabaseThreads
 from agents.entries import Entry
+from agents.ids import new_id
 from agents.journal import Journal
 from agents.lease import Lease
 from agents.live import LiveSession
@@ -133,7 +133,7 @@ class Hub:
             raise Refused("storage_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
-        taken = Taken(str(uuid.uuid4()), 1, lang, 0, is_closed=False, was_orphaned=False)
+        taken = Taken(new_id(), 1, lang, 0, is_closed=False, was_orphaned=False)
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._keep(taken, empty)
         self._attach(socket, session)

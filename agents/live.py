@@ -8,7 +8,6 @@ Only what people see waits for the commit.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from agents.batch import DuplicateMessage, NewRun, NewSession, OwnershipLost, Ru
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
 from agents.execution import Ending, Execution
+from agents.ids import new_id
 from agents.inbox import Inbox
 from agents.journal import Journal, Outcome, RowRefused
 from agents.models import Run
@@ -138,7 +138,7 @@ class LiveSession:
             raise Refused("busy", message_id=message_id)
         if len(self._queue) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
-        run_id = str(uuid.uuid4())
+        run_id = new_id()
         ref = RunRef(run_id, message_id or run_id)
         self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
 
@@ -227,8 +227,7 @@ class LiveSession:
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RowRefused):
                 self._end_bare(execution.ref, starts, done)
-            elif isinstance(outcome, list) and started is not None and self.current is started:
-                started.start()
+            self._start_if_logged(started, outcome)
 
         for entry in written:
             if entry.message is not None:
@@ -331,14 +330,16 @@ class LiveSession:
         )
         assert entry.message is not None
         queued = Queued(ref, entry.message)
-        if is_first:
-            self._dequeue(queued)
-        else:
+        started = self._dequeue(queued) if is_first else None
+        if not is_first:
             self._queue.insert(0 if is_ahead else len(self._queue), queued)
         self._inbox.expect(ref.message_id)
-        self._write(
-            [entry], lambda outcome: self._on_accepted(outcome, socket, queued), new_run=run
-        )
+
+        def done(outcome: Outcome) -> None:
+            self._on_accepted(outcome, socket, queued)
+            self._start_if_logged(started, outcome)
+
+        self._write([entry], done, new_run=run)
         if is_ahead and self.current is not None and not is_first:
             self.current.cancel()
 
@@ -351,8 +352,6 @@ class LiveSession:
         logged = outcome[0]
         for other in self._inbox.settle(ref.message_id, logged.seq):
             other.push_frame(logged.as_duplicate())
-        if self.current is not None and self.current.ref == ref:
-            self.current.start()
 
     def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
         """A message could not be accepted after all."""
@@ -410,11 +409,14 @@ class LiveSession:
         run = self._queue[0]
         started = self._dequeue(run)
 
-        def done(outcome: Outcome) -> None:
-            if self.current is started and not isinstance(outcome, Exception):
-                started.start()
+        starts = RunStart(run.ref.run_id, self._ordinal)
+        self._write([], lambda outcome: self._start_if_logged(started, outcome), starts=starts)
 
-        self._write([], done, starts=RunStart(run.ref.run_id, self._ordinal))
+    def _start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
+        """Each run is started by the one write that made it the current one."""
+        is_logged = isinstance(outcome, list)
+        if is_logged and started is not None and self.current is started:
+            started.start()
 
     def _end_queued(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
         """Ends runs that have not started, after the entry that says why."""

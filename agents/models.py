@@ -61,12 +61,9 @@ class Session(models.Model):
     epoch = models.PositiveIntegerField(default=1)
     last_seq = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField()
-    updated_at = models.DateTimeField(db_index=True)
+    updated_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     close_reason = models.CharField(max_length=16, choices=CloseReason.choices, default="")
-
-    class Meta:
-        indexes = [models.Index(fields=["service", "updated_at"], name="session_by_service")]
 
     def __str__(self) -> str:
         return self.id
@@ -112,7 +109,6 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["status"], name="run_by_status"),
-            models.Index(fields=["session", "ordinal"], name="run_by_ordinal"),
         ]
 
     def __str__(self) -> str:

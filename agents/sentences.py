@@ -51,7 +51,6 @@ SENTENCES = {
     "agent_kills": gettext_noop("The agent's process ended three times at this message."),
     "internal_error": gettext_noop("Something went wrong on the server. Its log has the details."),
     "slow_client": gettext_noop("This connection reads too slowly. Reconnect to resume."),
-    "protocol_abuse": gettext_noop("Too many unusable frames."),
 }
 
 

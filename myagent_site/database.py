@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 EMBEDDED_FILE = "agent_manager.db"
 
@@ -38,6 +40,10 @@ def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings["OPTIONS"] = SQLITE_OPTIONS | settings.get("OPTIONS", {})
     if settings["ENGINE"] == "django.db.backends.mysql":
+        if find_spec("MySQLdb") is None:
+            raise ImproperlyConfigured(
+                "MySQL needs the package mysqlclient: run scripts/bootstrap --production."
+            )
         settings["OPTIONS"] = MYSQL_OPTIONS | settings.get("OPTIONS", {})
         settings["OPTIONS"].setdefault("charset", options["MYSQL_CHARSET"])
     settings["CONN_MAX_AGE"] = 60
