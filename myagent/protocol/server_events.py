@@ -305,7 +305,7 @@ def _kind_of(event: str, metadata: dict[str, Any]) -> type[ServerEvent]:
 
 def _build(kind: type[ServerEvent], frame: dict[str, Any], metadata: dict[str, Any]) -> ServerEvent:
     fields = {name: metadata[name] for name in _FROM_METADATA[kind] if name in metadata}
-    if "effects" in fields:
+    if isinstance(fields.get("effects"), list):
         fields["effects"] = tuple(fields["effects"])
     content = frame.get("content")
     if kind in _HAS_TEXT and not isinstance(content, str):

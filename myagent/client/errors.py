@@ -1,0 +1,60 @@
+"""What can go wrong between a client and a service, for the code that uses the client."""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Something went wrong between this client and the service; the text says what."""
+
+
+class InvalidRequest(ClientError, ValueError):
+    """What was to be sent is not valid; it was not sent."""
+
+
+class ConnectionFailed(ClientError):
+    """The service can't be reached at this address."""
+
+
+class NotAllowed(ConnectionFailed):
+    """The service lets this client in under no circumstances: a token or an origin is wrong."""
+
+
+class NoSuchService(ConnectionFailed):
+    """There is a server, but no such service."""
+
+
+class GaveUp(ConnectionFailed):
+    """The connection was lost and could not be made again in the time allowed.
+
+    The session goes on: connect again with its `session_id` and `last_seq`.
+    """
+
+
+class Refused(ClientError):
+    """The service did not do what it was asked for, and nothing has changed.
+
+    `code` is one of the protocol's. `is_retryable`: it may work later.
+    """
+
+    def __init__(self, code: str, sentence: str, *, is_retryable: bool = False) -> None:
+        super().__init__(sentence or code)
+        self.code = code
+        self.is_retryable = is_retryable
+
+
+class UnknownSession(Refused):
+    """The service has no such session."""
+
+
+class AnswerLost(ClientError):
+    """The end of this message can't be had from the log: it lies before what is replayed."""
+
+
+class ClientClosed(ClientError):
+    """The client was used after it was left, or it was left in the middle of this."""
+
+
+def refused(code: str, sentence: str, *, is_retryable: bool = False) -> Refused:
+    """The error for a refusal with this code."""
+    kind = UnknownSession if code == "unknown_session" else Refused
+    return kind(code, sentence, is_retryable=is_retryable)

@@ -1,0 +1,151 @@
+"""One socket to a service: events in, frames out, and what its end means."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
+
+from myagent.client.conversation import Lost
+from myagent.client.errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    NoSuchService,
+    NotAllowed,
+)
+from myagent.protocol import CloseCode
+from myagent.protocol.server_events import ServerError, ServerEvent, UnreadableFrame, read
+
+DIAL_S = 10.0
+CLOSE_S = 2.0
+
+SILENCE_S = 35.0
+"""A server says something every 25 s; after this long it is asked whether it is there."""
+
+LARGEST_FRAME_BYTES = 64 * 2**20
+
+_FINAL = {
+    CloseCode.NOT_AUTHENTICATED: NotAllowed,
+    CloseCode.ORIGIN_NOT_ALLOWED: NotAllowed,
+    CloseCode.NO_SUCH_SERVICE: NoSuchService,
+    CloseCode.PROTOCOL_ABUSE: ConnectionFailed,
+    # Protocol error, unsupported data, bad text, policy, too big: the same would happen again.
+    **dict.fromkeys((1002, 1003, 1007, 1008, 1009), ConnectionFailed),
+}
+
+
+class Unreachable(Lost):
+    """There was no connection at all."""
+
+
+class Link:
+    """A connected socket. Frames that are not read hold up the server, not memory."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._last_error = ""
+
+    @classmethod
+    async def dial(cls, url: str, token: str | None) -> Self:
+        """Raises `Unreachable`, or a `ClientError` where trying again is of no use."""
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        try:
+            # Silence is judged in `receive`: a slow reader does not see pongs in time.
+            socket = await connect(
+                url,
+                additional_headers=headers,
+                compression=None,
+                open_timeout=DIAL_S,
+                close_timeout=CLOSE_S,
+                ping_interval=None,
+                max_size=LARGEST_FRAME_BYTES,
+            )
+        except InvalidURI as error:
+            raise InvalidRequest(
+                f"{url!r} is not the address of a service: that looks like ws://localhost:8080/."
+            ) from error
+        except InvalidStatus as error:
+            raise _refusal(url, error.response.status_code) from error
+        except InvalidHandshake as error:
+            raise Unreachable(f"What answers at {url} is not a WebSocket service.") from error
+        except TimeoutError as error:
+            raise Unreachable(f"Nothing answers at {url}.") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Unreachable(f"{url} can't be reached: {reason}.") from error
+        return cls(socket)
+
+    async def receive(self) -> ServerEvent:
+        """The next event. Raises `Lost`, or a `ClientError` if the end is final.
+
+        Cancelling is safe.
+        """
+        try:
+            event = read(await self._next_frame())
+        except ConnectionClosed as error:
+            raise self._ending(error) from error
+        except UnreadableFrame as error:
+            raise Lost(str(error)) from error
+        if isinstance(event, ServerError):
+            self._last_error = event.content
+        return event
+
+    async def send(self, frame: str) -> None:
+        """Raises `Lost`."""
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed as error:
+            raise Lost("The connection was lost.") from error
+
+    async def close(self) -> None:
+        """Ends the socket within `CLOSE_S`, whatever the server does."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close()
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cuts the connection; `receive` raises `Lost`."""
+        self._socket.transport.abort()
+
+    async def _next_frame(self) -> str | bytes:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self._socket.recv()
+        except TimeoutError:
+            await self._ask_for_life()
+        return await self._socket.recv()
+
+    async def _ask_for_life(self) -> None:
+        try:
+            async with asyncio.timeout(DIAL_S):
+                await (await self._socket.ping())
+        except TimeoutError as error:
+            self.abort()
+            raise Lost("The server does not answer any more.") from error
+
+    def _ending(self, closed: ConnectionClosed) -> Exception:
+        close = closed.rcvd or closed.sent
+        code = close.code if close is not None else None
+        if code in _FINAL:
+            sentence = self._last_error or f"The server closed the connection with code {code}."
+            return _FINAL[code](sentence)
+        return Lost(self._last_error or "The connection was lost.")
+
+
+def _refusal(url: str, status: int) -> Exception:
+    if status in (401, 403):
+        return NotAllowed(f"{url} does not let this client in (HTTP {status}).")
+    if status == 404:
+        return NoSuchService(f"There is no service at {url} (HTTP 404).")
+    sentence = f"{url} does not take WebSocket connections (HTTP {status})."
+    is_passing = status >= 500 or status == 429
+    return Unreachable(sentence) if is_passing else ConnectionFailed(sentence)
