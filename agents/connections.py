@@ -12,7 +12,7 @@ from agents.limits import AddressLimit
 from myagent.protocol import CloseCode
 
 if TYPE_CHECKING:
-    from agents.consumers import EventsConsumer
+    from agents.sockets import SocketConsumer
 
 PULSE_S = 1.0
 
@@ -22,7 +22,7 @@ class Connections:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._open: dict[str, EventsConsumer] = {}
+        self._open: dict[str, SocketConsumer] = {}
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None
         self._all_gone = asyncio.Event()
@@ -34,14 +34,14 @@ class Connections:
     def has_room(self, address: str) -> bool:
         return self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS)
 
-    def add(self, consumer: EventsConsumer) -> None:
+    def add(self, consumer: SocketConsumer) -> None:
         self._addresses.enter(consumer.address)
         self._open[consumer.connection_id] = consumer
         self._all_gone.clear()
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
-    def remove(self, consumer: EventsConsumer) -> None:
+    def remove(self, consumer: SocketConsumer) -> None:
         self._addresses.leave(consumer.address)
         del self._open[consumer.connection_id]
         if not self._open:

@@ -15,7 +15,8 @@ from django.db import Error as DatabaseFailure
 from agents import schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
-from agents.consumers import EventsConsumer, Receive, Scope, Send, refuse
+from agents.consumers import EventsConsumer
+from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
 from myagent.loading import AgentFile, load_agent_file
 from myagent.protocol import CloseCode

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.consumers import Receive, Scope, Send, refuse
 from agents.edge import headers_of, host_is_allowed, is_loopback, origin_is_allowed
+from agents.handshake import Receive, Scope, Send, refuse
 from myagent.protocol import CloseCode
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

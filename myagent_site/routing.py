@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agents.consumers import Receive, Scope, Send, refuse
+from agents.handshake import Receive, Scope, Send, refuse
 from agents.runner import current_runner
 from myagent.protocol import CloseCode
 

@@ -1,0 +1,245 @@
+"""What every dialect's socket does alike: the handshake, reading, limits, and saying goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from agents import frames
+from agents.connections import Connections
+from agents.edge import client_address, headers_of
+from agents.entries import Logged
+from agents.handshake import Receive, Scope, Send, language_of, page_may_connect
+from agents.limits import TokenBucket
+from agents.outbox import Outbox, SocketGone
+from agents.ports import Refused, SessionPort
+from myagent.protocol import CloseCode, ErrorCode, ProtocolError
+
+logger = structlog.get_logger(__name__)
+
+MOST_BAD_FRAMES = 3
+"""Unusable frames in a row that close a socket."""
+
+MOST_REFUSED_FRAMES = 100
+"""Frames in a row above the rate limit that close a socket."""
+
+GOODBYE_S = 2.0
+"""Seconds that a peer has to read what still waits for it."""
+
+
+class SocketConsumer(ABC):
+    """One socket. An `agents.ports.Socket`.
+
+    A direct receive loop: no layer between the server and the port. A dialect
+    says what comes in (`take`) and how what happens is told (`push` and its
+    like, `last_word`).
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+    ) -> None:
+        headers = headers_of(scope)
+        self.connection_id = str(uuid.uuid4())
+        self.attached: dict[str, Any] = {}
+        self.lang = language_of(scope, headers)
+        self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
+        self.port = port
+        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_BYTES)
+        self._scope = scope
+        self._headers = headers
+        self._receive = receive
+        self._send = send
+        self._others = others
+        self._rate = TokenBucket(
+            settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
+        )
+        self._bad_frames = 0
+        self._refused_frames = 0
+        self._closing: tuple[int, str] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # What a dialect says.
+
+    @abstractmethod
+    async def take(self, text: str) -> None:
+        """Does what a frame asks for. Raises `ProtocolError` if it is unusable, doing nothing."""
+
+    @abstractmethod
+    def push(self, logged: Logged) -> bool: ...
+
+    @abstractmethod
+    def push_text(
+        self, session_id: str, run_id: str, step: int, offset: int, text: str
+    ) -> bool: ...
+
+    @abstractmethod
+    def push_frame(self, frame: str) -> None: ...
+
+    @abstractmethod
+    def greet(self) -> None:
+        """Called once the client is in, before anything else is pushed."""
+
+    @abstractmethod
+    def keep_warm(self) -> None:
+        """Called after a silence."""
+
+    def last_word(self, frame: str) -> str:
+        """A `system.error` frame in the dialect's own form."""
+        return frame
+
+    def refuse_for_rate(self, text: str) -> None:
+        """Answers a frame above the rate limit."""
+        self.say_refused("rate_limited")
+
+    # What sessions and the connections' pulse see of the socket.
+
+    async def room(self) -> None:
+        await self.outbox.room()
+
+    def close(self, code: int, frame: str) -> None:
+        if self._closing is None:
+            self._closing = (code, frame)
+            for task in self._tasks:
+                task.cancel()
+
+    def close_slow(self) -> None:
+        self.close(CloseCode.SLOW_READER, frames.error(self.lang, "slow_client"))
+
+    def beat(self, now: float) -> None:
+        """Says a word after silence; gives up on a reader that does not read."""
+        if self.outbox.stalled_for_s() > settings.MYAGENT_SLOW_CLIENT_S:
+            self.close_slow()
+        elif now - self.outbox.last_sent_at >= settings.MYAGENT_HEARTBEAT_S:
+            self.keep_warm()
+
+    # The socket's life.
+
+    async def run(self) -> None:
+        """From the handshake to the end."""
+        await self._receive()
+        await self._send({"type": "websocket.accept"})
+        refusal = self._refusal()
+        if refusal is not None:
+            await self._say_goodbye(*refusal)
+            return
+        self._others.add(self)
+        try:
+            await self._talk()
+        finally:
+            self._others.remove(self)
+            self.port.detach(self)
+
+    def _refusal(self) -> tuple[int, str] | None:
+        """Why this client may not come in."""
+        if not page_may_connect(self._scope, self._headers):
+            return CloseCode.ORIGIN_NOT_ALLOWED, frames.error(self.lang, "forbidden")
+        if not self._others.has_room(self.address):
+            sentence = "too_many_connections"
+            frame = frames.error(self.lang, "rate_limited", sentence=sentence)
+            return CloseCode.TOO_MANY, frame
+        return None
+
+    async def _talk(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.greet()
+        reader = loop.create_task(self._read())
+        writer = loop.create_task(self.outbox.run())
+        self._tasks = [reader, writer]
+        try:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, SocketGone):
+                logger.error("socket_failed", exc_info=result)
+                self.close(CloseCode.GOING_AWAY, frames.error(self.lang, "internal_error"))
+        if self._closing is not None:
+            await self._say_goodbye(*self._closing)
+
+    async def _say_goodbye(self, code: int, frame: str) -> None:
+        """What still waits, the reason, the close frame.
+
+        A slow reader gets the last two at once: it resumes from the log. `is_last`
+        tells our own server not to wait for the peer to read.
+        """
+        last = {"type": "websocket.send", "text": self.last_word(frame), "is_last": True}
+        try:
+            if code != CloseCode.SLOW_READER:
+                await self._drain()
+            await self._send(last)
+            await self._send({"type": "websocket.close", "code": code})
+        except (OSError, RuntimeError, SocketGone) as error:
+            logger.debug("goodbye_not_delivered", error=repr(error))
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self.outbox.drain()
+        except TimeoutError:
+            logger.debug("peer_does_not_read", connection_id=self.connection_id)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            await self._admit(message.get("text"))
+
+    async def _admit(self, text: str | None) -> None:
+        """Lets a frame through, if it is not one too many."""
+        if not self._rate.take():
+            self._refused_frames += 1
+            if self._refused_frames > MOST_REFUSED_FRAMES:
+                self.close(CloseCode.TOO_MANY, frames.error(self.lang, "rate_limited"))
+            else:
+                self.refuse_for_rate(text or "")
+            return
+        self._refused_frames = 0
+        try:
+            if text is None:
+                raise ProtocolError("invalid_event", is_frame_error=True)
+            await self.take(text)
+        except ProtocolError as error:
+            self._explain(error)
+        else:
+            self._bad_frames = 0
+
+    def _explain(self, error: ProtocolError) -> None:
+        sentence = (
+            "invalid_event_frame" if error.code == "invalid_event" and not error.detail else ""
+        )
+        frame = frames.error(self.lang, error.code, sentence=sentence, detail=error.detail)
+        self._bad_frames = self._bad_frames + 1 if error.is_frame_error else 0
+        if self._bad_frames < MOST_BAD_FRAMES:
+            self.push_frame(frame)
+        else:
+            self.close(CloseCode.PROTOCOL_ABUSE, frame)
+
+    # What dialects share.
+
+    async def attempt(self, asked: Awaitable[None], session_id: str | None) -> None:
+        """Awaits what a client asked for; says why it was not done."""
+        try:
+            await asked
+        except Refused as error:
+            self.say_refused(error.code, session_id, error.message_id)
+        except Exception:
+            logger.exception("event_failed")
+            self.say_refused("internal_error", session_id)
+
+    def say_refused(
+        self, code: ErrorCode, session_id: str | None = None, message_id: str | None = None
+    ) -> None:
+        frame = frames.error(self.lang, code, session_id=session_id, message_id=message_id)
+        if code == "moved":
+            self.close(CloseCode.GOING_AWAY, frame)
+        else:
+            self.push_frame(frame)
