@@ -23,6 +23,7 @@ from tests.recording import (
 from tests.runners import Runner
 
 from .conftest import Serve
+from .plain_http import health
 
 ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 
@@ -589,3 +590,20 @@ async def test_a_session_goes_on_in_the_next_process(serve: Serve) -> None:
         ]
         await client.say(closed, "hello?")
         await client.error("session_closed")
+
+
+async def test_an_idle_session_leaves_memory_and_comes_back_when_it_is_asked_for(
+    serve: Serve,
+) -> None:
+    runner = serve("tools.py", env={"MYAGENT_SESSION_TIMEOUT_S": "0.2"})
+    async with await Recorder.open(runner.url) as client:
+        session = await client.create_session()
+        await client.ask(session, "hello", message_id="m-1")
+        await client.send("user.detach", session)
+        while (await health(runner))["active_sessions"]:
+            await client.send("user.detach", session)
+        await client.say(session, "hello", message_id="m-1", on_busy="interrupt")
+        assert is_duplicate(await client.until("user.message"))
+        end = await client.ask(session, "[[echo_history]]")
+        assert json.loads(end["content"])["contents"][1] == "hello"
+        assert_gapless(client.frames)
