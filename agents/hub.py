@@ -131,6 +131,8 @@ class Hub:
             raise Refused("no_service")
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
+        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
+            raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(new_id(), 1, lang, 0, is_closed=False, was_orphaned=False)
@@ -161,6 +163,8 @@ class Hub:
         oldest = 0
         if last_seq < session.last_seq:
             oldest = await self._read(reading.oldest_seq, session_id)
+            # It may have left memory during the read.
+            session = await self._find(session_id)
         is_resync = last_seq > session.last_seq or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq
         socket.push_frame(
@@ -334,14 +338,19 @@ class Hub:
 
     async def _sweep(self) -> None:
         """Lets idle sessions leave memory, and dead runners the table."""
-        for session in list(self._live.values()):
-            await self._give_up_if_idle(session)
+        now = asyncio.get_running_loop().time()
+        idle = sorted(
+            (session for session in self._live.values() if session.is_idle),
+            key=lambda session: session.idle_since,
+        )
+        excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
+        for place, session in enumerate(idle):
+            has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
+            if (place < excess or has_expired) and session.is_idle:
+                await self._give_up(session)
         await self.database.run(ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER)
 
-    async def _give_up_if_idle(self, session: LiveSession) -> None:
-        idle_s = asyncio.get_running_loop().time() - session.idle_since
-        if not session.is_idle or idle_s < settings.MYAGENT_SESSION_TIMEOUT_S:
-            return
+    async def _give_up(self, session: LiveSession) -> None:
         del self._live[session.session_id]
         session.leave()
         own_id = self.lease.runner_id

@@ -123,6 +123,13 @@ OPTIONS = (
         "Seconds after which an idle session without a socket leaves the runner's memory.",
     ),
     Option(
+        "MYAGENT_LIVE_SESSIONS",
+        "int",
+        20_000,
+        "Sessions in a runner's memory. Above it idle ones without a socket leave early; at twice "
+        "as many no new one is started.",
+    ),
+    Option(
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
