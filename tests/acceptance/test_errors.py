@@ -480,7 +480,6 @@ async def test_sentences_are_in_the_language_that_was_asked_for(runner: Runner) 
         ), "the query is asked before the header"
 
 
-@pytest.mark.xfail(strict=True, reason="a refused handshake looks at Accept-Language alone")
 async def test_a_refusal_is_in_the_language_that_was_asked_for(runner: Runner) -> None:
     async def sentence(url: str, **options: Any) -> str:
         async with await Recorder.dial(url, origin="https://evil.example", **options) as client:
