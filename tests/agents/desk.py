@@ -69,8 +69,9 @@ class Permits:
         self._is_open = True
 
     async def take(self) -> None:
-        while not (self._is_open or self._free.acquire(blocking=False)):
-            await asyncio.sleep(0.0005)  # noqa: ASYNC110 - the permits come from another loop
+        # The permits come from another loop.
+        while not (self._is_open or self._free.acquire(blocking=False)):  # noqa: ASYNC110
+            await asyncio.sleep(0.0005)
 
 
 class PermittedModel:

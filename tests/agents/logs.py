@@ -18,7 +18,9 @@ LEASE_S = 60.0
 
 
 def new_runner(process: str | None = None, lease_s: float = LEASE_S) -> str:
-    runner = Runner(id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity())
+    runner = Runner(
+        id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity()
+    )
     ownership.register(runner, lease_s)
     return str(runner.pk)
 

@@ -28,7 +28,7 @@ from agents.models import Event, Run
 from agents.ports import Refused
 from myagent import protocol
 from myagent.loading import AgentFile
-from tests.agents.desk import Desk, PermittedModel, Permits
+from tests.agents.desk import Desk, Permits, PermittedModel
 from tests.agents.logs import SERVICE
 
 TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
@@ -123,8 +123,9 @@ class Story:
         """Everything is permitted from now on; all runs end; all hubs leave."""
         self.permits.open()
         async with asyncio.timeout(PATIENCE_S):
-            while self.hub.running_count or await self.hub.database.run(self._unfinished):
-                await asyncio.sleep(0.005)  # noqa: ASYNC110 - the database sends no event
+            # The database sends no event.
+            while self.hub.running_count or await self.hub.database.run(self._unfinished):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
         for hub in self.hubs:
             await hub.stop()
 

@@ -19,6 +19,7 @@ from tests.recording import TERMINAL, Frame, Recorder
 from tests.servers import MariaDB, execute_sql
 
 TURNS = 12
+WARM_TURNS = 3
 DISK_BYTES = 8 * 1024 * 1024
 
 
@@ -30,11 +31,14 @@ class Talker:
         self.name = name
         self.acknowledged: list[str] = []
         self.turn = 0
+        self.is_warm = asyncio.Event()
 
     async def talk(self, turns: int) -> None:
         for _ in range(turns):
             self.turn += 1
             await self._turn(f"{self.name}-{self.turn}")
+            if self.turn == WARM_TURNS:
+                self.is_warm.set()
 
     async def _turn(self, message_id: str) -> None:
         await self.witness.say(f"hello {message_id}", message_id=message_id)
@@ -89,7 +93,7 @@ async def test_mariadb_killed_under_load_loses_nothing(
     async with asyncio.TaskGroup() as tasks:
         for talker in talkers:
             tasks.create_task(talker.talk(TURNS))
-        await until_turn(talkers, 3)
+        await asyncio.gather(*(talker.is_warm.wait() for talker in talkers))
         await asyncio.to_thread(own_mariadb.kill)
         await until_refused(runner.url)
         await assert_refused(late, talkers[0].witness.session_id)
@@ -98,11 +102,6 @@ async def test_mariadb_killed_under_load_loses_nothing(
     await late.socket.close()
     for talker in talkers:
         await talker.witness.leave()
-
-
-async def until_turn(talkers: list[Talker], turn: int) -> None:
-    while any(talker.turn < turn for talker in talkers):
-        await asyncio.sleep(0.01)
 
 
 async def until_refused(url: str) -> None:
@@ -179,5 +178,3 @@ async def test_a_full_disk_is_said_and_loses_nothing(
     assert query(site.database_url, "PRAGMA integrity_check") == [("ok",)]
     for talker in talkers:
         await talker.witness.leave()
-
-

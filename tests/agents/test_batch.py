@@ -1,0 +1,272 @@
+"""A batch's plain SQL agrees with the models, and its rules hold write by write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db.models import NOT_PROVIDED, Model
+
+from agents import batch, entries
+from agents.batch import (
+    Batch,
+    DuplicateMessage,
+    NewRun,
+    NewSession,
+    OwnershipLost,
+    RunEnded,
+    RunStart,
+    Write,
+    is_passing,
+)
+from agents.entries import Entry
+from agents.journal import Journal, RowRefused
+from agents.models import Event, Run, Session
+from tests.agents.logs import (
+    SERVICE,
+    accepted,
+    cancelled,
+    created,
+    ended,
+    logged,
+    new_ref,
+    new_runner,
+    thought,
+)
+
+pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
+
+
+def commit(*writes: Write) -> list[Any]:
+    return list(Batch(writes).commit())
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session that holds its first entry."""
+    write = created(new_runner())
+    commit(write)
+    return write.session_id
+
+
+@pytest.mark.parametrize(
+    ("model", "columns"),
+    [
+        (Session, batch.SESSION_COLUMNS),
+        (Run, batch.RUN_COLUMNS),
+        (Event, batch.EVENT_COLUMNS),
+    ],
+)
+def test_every_column_that_needs_a_value_gets_one(
+    model: type[Model], columns: Sequence[str]
+) -> None:
+    fields = {field.column: field for field in model._meta.concrete_fields}
+    assert set(columns) <= set(fields)
+    assert len(columns) == len(set(columns))
+    for column, field in fields.items():
+        has_value = field.null or field.db_default is not NOT_PROVIDED or field.primary_key
+        assert column in columns or has_value, f"{model.__name__}.{column} gets no value"
+    keys = {column for column, field in fields.items() if field.primary_key}
+    assert keys <= set(columns) | {"id"}
+
+
+def test_a_session_comes_back_as_it_was_written() -> None:
+    runner_id, before = new_runner(), _whole_ms(datetime.now(UTC))
+    new = NewSession(SERVICE, "zh-hans", runner_id, tags='["a","é"]', client='{"k":[1,null]}')
+    session_id = created(runner_id).session_id
+    first = entries.session_created("en", "agent", SERVICE, "c")
+    commit(Write(session_id, 1, [first], new_session=new))
+    session = Session.objects.get(pk=session_id)
+    assert (session.service, session.lang) == (SERVICE, "zh-hans")
+    assert (session.tags, session.client) == (["a", "é"], {"k": [1, None]})
+    assert (session.runner_id, session.epoch, session.last_seq) == (runner_id, 1, 1)
+    assert before <= session.created_at <= session.updated_at <= datetime.now(UTC)
+    assert (session.closed_at, session.close_reason) == (None, "")
+
+
+def test_a_run_comes_back_as_it_was_written(session_id: str) -> None:
+    started, queued, ahead = new_ref("a"), new_ref("b"), new_ref("c")
+    commit(accepted(session_id, 1, started), accepted(session_id, 1, queued, None))
+    entry = entries.user_message("now", ahead, 1)
+    first = NewRun(ahead.run_id, ahead.message_id, None, is_ahead=True)
+    commit(Write(session_id, 1, [entry], new_run=first))
+    runs = {run.message_id: run for run in Run.objects.filter(session_id=session_id)}
+    assert [runs[name].accepted_seq for name in "abc"] == [2, 3, 4]
+    assert [runs[name].position for name in "abc"] == [2, 3, -4]
+    assert [runs[name].ordinal for name in "abc"] == [1, None, None]
+    assert [runs[name].status for name in "abc"] == ["running", "queued", "queued"]
+    assert runs["a"].started_at == runs["a"].accepted_at
+    assert runs["b"].started_at is None
+    assert {(run.adoptions, run.adopted_seq, run.ended_at) for run in runs.values()} == {
+        (0, 0, None)
+    }
+
+
+def test_an_entry_comes_back_as_it_was_written(session_id: str) -> None:
+    ref = new_ref()
+    commit(accepted(session_id, 1, ref))
+    content = "naïve 漢字 🙂 \x00 \\ % %s ' \""
+    entry = Entry("agent.tool_result", content, {"k": [1]}, "step", run_id=ref.run_id)
+    (result,) = commit(Write(session_id, 1, [thought(ref), entry]))
+    event = Event.objects.get(session_id=session_id, seq=4)
+    assert orjson.loads(event.payload) == {"content": content, "metadata": {"k": [1]}}
+    assert (event.event, event.step_id, event.run_id) == ("agent.tool_result", "step", ref.run_id)
+    assert (event.epoch, event.message) == (1, None)
+    assert event.created_at == result[1].created_at
+    assert event.metadata == {"k": [1]}
+
+
+def test_a_run_starts_and_ends_once(session_id: str) -> None:
+    first, second = new_ref(), new_ref()
+    commit(accepted(session_id, 1, first), accepted(session_id, 1, second, None))
+    end = ended(session_id, 1, first)
+    starts = RunStart(second.run_id, 2)
+    commit(Write(session_id, 1, end.entries, ends=end.ends, starts=starts))
+    runs = {run.pk: run for run in Run.objects.filter(session_id=session_id)}
+    assert (runs[first.run_id].status, runs[second.run_id].status) == ("answered", "running")
+    assert runs[first.run_id].ended_at == runs[second.run_id].started_at
+    assert runs[second.run_id].ordinal == 2
+    (again,) = commit(ended(session_id, 1, first))
+    assert isinstance(again, RunEnded)
+
+
+def test_a_closed_session_says_why(session_id: str) -> None:
+    entry = entries.session_end("en", "closed")
+    commit(Write(session_id, 1, [entry], close_reason="closed"))
+    session = Session.objects.get(pk=session_id)
+    assert session.close_reason == "closed"
+    assert session.closed_at == session.updated_at
+
+
+def test_one_batch_is_as_good_as_its_writes_one_by_one(session_id: str) -> None:
+    ref, late = new_ref(), new_ref()
+    results = commit(
+        accepted(session_id, 1, ref),
+        Write(session_id, 1, [thought(ref)]),
+        Write(session_id, 7, [thought(ref)]),
+        cancelled(session_id, 1, ref),
+        ended(session_id, 1, ref),
+        Write(session_id, 1, [thought(late)]),
+        accepted(session_id, 1, late, 2),
+    )
+    kinds = [type(result).__name__ for result in results]
+    assert kinds == ["list", "list", "OwnershipLost", "list", "RunEnded", "RunEnded", "list"]
+    seqs = [entry.seq for result in results if isinstance(result, list) for entry in result]
+    assert seqs == [2, 3, 4, 5, 6]
+    assert [seq for seq, *_ in logged(session_id)] == [1, *seqs]
+
+
+def test_a_session_that_is_not_there_belongs_to_nobody() -> None:
+    (result,) = commit(accepted("no such session", 1, new_ref()))
+    assert isinstance(result, OwnershipLost)
+
+
+async def outcomes(journal: Journal, *writes: Write) -> list[Any]:
+    """What the journal says to writes that were handed over together."""
+    return await asyncio.gather(*map(journal.write, writes), return_exceptions=True)
+
+
+@pytest.fixture
+async def running_journal() -> AsyncIterator[Journal]:
+    journal = Journal()
+    journal.start()
+    yield journal
+    await journal.stop()
+
+
+async def a_session(journal: Journal) -> str:
+    write = created(await sync_to_async(new_runner)())
+    await journal.write(write)
+    return write.session_id
+
+
+async def rows(session_id: str) -> list[Any]:
+    return await sync_to_async(logged)(session_id)
+
+
+async def test_one_bad_row_does_not_sink_its_batch(running_journal: Journal) -> None:
+    session_id = await a_session(running_journal)
+    ref = new_ref()
+    bad = Entry("agent.tool_result", "x", {}, run_id=ref.run_id)
+    object.__setattr__(bad, "event", None)
+    found = await outcomes(
+        running_journal,
+        accepted(session_id, 1, ref),
+        Write(session_id, 1, [bad]),
+        Write(session_id, 1, [thought(ref)]),
+    )
+    assert [type(each) for each in found] == [list, RowRefused, list]
+    assert [seq for seq, *_ in await rows(session_id)] == [1, 2, 3]
+
+
+async def test_a_duplicate_in_the_same_batch_names_the_original(running_journal: Journal) -> None:
+    session_id = await a_session(running_journal)
+    found = await outcomes(
+        running_journal,
+        accepted(session_id, 1, new_ref("same")),
+        accepted(session_id, 1, new_ref("other")),
+        accepted(session_id, 1, new_ref("same")),
+    )
+    assert isinstance(found[2], DuplicateMessage)
+    assert found[2].seq == found[0][0].seq
+    assert len(await rows(session_id)) == 3
+
+
+@pytest.mark.parametrize("effect", [True, False])
+async def test_a_commit_of_unknown_outcome_takes_effect_once(
+    running_journal: Journal, monkeypatch: pytest.MonkeyPatch, effect: bool
+) -> None:
+    session_id = await a_session(running_journal)
+    commit_really, failures = Batch.commit, iter([True])
+
+    def commit_and_fail(self: Batch) -> Any:
+        if not next(failures, False):
+            return commit_really(self)
+        if effect:
+            commit_really(self)
+        raise OperationalError(2013, "the connection was lost")
+
+    monkeypatch.setattr(Batch, "commit", commit_and_fail)
+    ref = new_ref()
+    found = await outcomes(running_journal, accepted(session_id, 1, ref))
+    assert [[entry.seq for entry in each] for each in found] == [[2]]
+    assert [row[2] for row in await rows(session_id)] == ["agent.session_created", "user.message"]
+    assert running_journal.is_available
+
+
+def test_what_was_not_committed_is_not_found(session_id: str) -> None:
+    written = Batch([accepted(session_id, 1, new_ref())])
+    assert written.find_committed() is None
+    written.commit()
+    assert written.find_committed() == written.planned
+    stale = Batch([accepted(session_id, 9, new_ref())])
+    stale.commit()
+    assert stale.find_committed() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OperationalError(2006, "server has gone away"), True),
+        (OperationalError("database is locked"), True),
+        (OperationalError("database or disk is full"), True),
+        (InterfaceError(0, ""), True),
+        (OperationalError(1153, "packet too large"), False),
+        (IntegrityError("UNIQUE constraint failed"), False),
+        (DatabaseError("malformed"), False),
+    ],
+)
+def test_a_passing_trouble_is_told_from_a_row_that_never_fits(
+    error: DatabaseError, expected: bool
+) -> None:
+    assert is_passing(error) is expected
+
+
+def _whole_ms(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
