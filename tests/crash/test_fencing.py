@@ -109,7 +109,6 @@ async def test_a_running_replica_adopts_what_a_killed_one_left(site: Site) -> No
     witness = await Witness.arrive(killed.url)
     await witness.say("hello [[hold model]]")
     await site.fake.wait_held("model")
-    site.fake.release("later")
     killed.kill()
     await read_out(witness)
     site.fake.release("model")
