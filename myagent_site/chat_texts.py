@@ -1,0 +1,103 @@
+"""What the chat page says, in its template and in its scripts.
+
+Placeholders such as `{tool}` are filled in by the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.utils import translation
+from django.utils.translation import gettext_noop
+
+TEXTS = {
+    "skip": gettext_noop("Skip to the message box"),
+    "conversations": gettext_noop("Conversations"),
+    "new_conversation": gettext_noop("New conversation"),
+    "open_list": gettext_noop("Show conversations"),
+    "close_list": gettext_noop("Hide conversations"),
+    "no_conversations": gettext_noop("Your conversations will be listed here."),
+    "rename": gettext_noop("Rename"),
+    "rename_named": gettext_noop("Rename “{title}”"),
+    "new_name": gettext_noop("New name"),
+    "delete": gettext_noop("Delete"),
+    "delete_named": gettext_noop("Delete “{title}”"),
+    "delete_question": gettext_noop("Delete this conversation?"),
+    "delete_explained": gettext_noop(
+        "“{title}” leaves this list and ends; an answer that is being written is stopped."
+    ),
+    "keep": gettext_noop("Keep"),
+    "language": gettext_noop("Language"),
+    "theme": gettext_noop("Colours"),
+    "theme_auto": gettext_noop("Colours: as the system"),
+    "theme_light": gettext_noop("Colours: light"),
+    "theme_dark": gettext_noop("Colours: dark"),
+    "transcript": gettext_noop("Conversation with {agent}"),
+    "empty_hint": gettext_noop("Ask something to begin."),
+    "message": gettext_noop("Message"),
+    "placeholder": gettext_noop("Message {agent}"),
+    "keys_hint": gettext_noop("Enter sends, Shift+Enter starts a new line"),
+    "send": gettext_noop("Send"),
+    "stop": gettext_noop("Stop the answer"),
+    "to_end": gettext_noop("Jump to the latest"),
+    "queue": gettext_noop("Waiting messages"),
+    "queued": gettext_noop("Waits for its turn"),
+    "remove_queued": gettext_noop("Remove “{text}”"),
+    "sending": gettext_noop("Sending…"),
+    "you_said": gettext_noop("You said:"),
+    "agent_said": gettext_noop("{agent} said:"),
+    "thinking": gettext_noop("Thinking…"),
+    "writing": gettext_noop("{agent} is answering."),
+    "stopping": gettext_noop("Stopping…"),
+    "reasoning": gettext_noop("Reasoning"),
+    "arguments": gettext_noop("Arguments"),
+    "no_arguments": gettext_noop("No arguments"),
+    "result": gettext_noop("Result"),
+    "empty_result": gettext_noop("Empty"),
+    "truncated": gettext_noop("Cut: the whole result had {length} characters."),
+    "tool_waiting": gettext_noop("Waits for you"),
+    "tool_running": gettext_noop("Running"),
+    "tool_success": gettext_noop("Done"),
+    "tool_error": gettext_noop("Failed"),
+    "tool_cancelled": gettext_noop("Stopped"),
+    "tool_declined": gettext_noop("Declined"),
+    "tool_unknown": gettext_noop("Effect not known"),
+    "approve": gettext_noop("Approve"),
+    "approve_edited": gettext_noop("Approve with these"),
+    "edit": gettext_noop("Edit arguments"),
+    "decline": gettext_noop("Decline"),
+    "back": gettext_noop("Back"),
+    "reason": gettext_noop("Reason (the agent will read it)"),
+    "arguments_json": gettext_noop("Arguments as JSON"),
+    "not_an_object": gettext_noop("This is not a JSON object. {detail}"),
+    "declined_at": gettext_noop("Without an answer it is declined at {time}."),
+    "approval_needed": gettext_noop("Your answer is needed: {question}"),
+    "feedback": gettext_noop("Your words: {text}"),
+    "copy": gettext_noop("Copy"),
+    "copy_answer": gettext_noop("Copy answer"),
+    "copy_code": gettext_noop("Copy code"),
+    "copied": gettext_noop("Copied"),
+    "copy_failed": gettext_noop("The browser did not allow copying."),
+    "try_again": gettext_noop("Try again"),
+    "effects": gettext_noop("Not known whether it took effect: {tools}."),
+    "max_steps": gettext_noop("The agent reached its limit of steps."),
+    "connecting": gettext_noop("Connecting…"),
+    "connected": gettext_noop("Connected"),
+    "reconnecting": gettext_noop("Connection lost. Reconnecting…"),
+    "reconnect_now": gettext_noop("Try now"),
+    "disconnected": gettext_noop("The connection was closed. Reload the page to try again."),
+    "gone": gettext_noop("This conversation is no longer there."),
+    "ended": gettext_noop("This conversation has ended."),
+    "too_large": gettext_noop("The message is too large: 256 KiB is the limit."),
+    "refused": gettext_noop("Your message was not sent: {reason}"),
+    "milliseconds": gettext_noop("{count} ms"),
+    "seconds": gettext_noop("{count} s"),
+    "needs_scripts": gettext_noop("The chat needs JavaScript."),
+    "no_agent_title": gettext_noop("No agent is served here"),
+    "no_agent_hint": gettext_noop("Start one with its file, then reload this page:"),
+}
+
+
+def translated(texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts in the language that is active."""
+    return {name: translation.gettext(text) for name, text in texts.items()}

@@ -1,0 +1,221 @@
+// The chat page: puts the parts together. What is said is in the log; the address names which log.
+
+import { Announcer } from "./chat/announcer.js";
+import { Composer } from "./chat/composer.js";
+import { Conversations } from "./chat/conversations.js";
+import { setUpCopying } from "./chat/copying.js";
+import { arrange, element, iconButton } from "./chat/dom.js";
+import { page, say } from "./chat/page.js";
+import { Sidebar } from "./chat/sidebar.js";
+import { lasting, ofThisTab } from "./chat/storage.js";
+import { endConversation, Talk } from "./chat/talk.js";
+import { setUpTheme } from "./chat/theme.js";
+import { Transcript } from "./chat/transcript.js";
+
+const PATIENCE_MS = 600; // A connection that comes back sooner is not worth a word.
+const DRAFT = "myagent.draft";
+
+const byId = (id) => document.getElementById(id);
+const announcer = new Announcer(byId("announcer"));
+const conversations = new Conversations(page.service);
+let talk = null;
+
+const composer = new Composer(byId("composer"), byId("message"), byId("send"), send);
+const transcript = new Transcript(
+  { list: byId("turns"), scroller: byId("scroller"), toEnd: byId("to-end") },
+  { answer: (stepId, response) => answer(stepId, response), again: send },
+);
+const sidebar = new Sidebar(
+  {
+    side: byId("side"),
+    main: document.querySelector("main"),
+    shade: byId("shade"),
+    opener: byId("open-side"),
+    closer: byId("close-side"),
+    list: byId("conversations"),
+    empty: byId("side-empty"),
+  },
+  conversations,
+  { remove: askToRemove, renamed: showTitle },
+);
+
+// Which conversation.
+
+function addressed() {
+  return decodeURIComponent(location.hash.slice(1)) || null;
+}
+
+function open(id) {
+  talk?.leave();
+  showProblem("");
+  composer.enable(true);
+  talk = new Talk(id, {
+    began: (began) => {
+      history.replaceState(null, "", `#${began}`);
+      sidebar.select(began);
+    },
+    said: ({ session_id: session, content, timestamp }) => {
+      conversations.touch(session, content, Date.parse(timestamp));
+      sidebar.show();
+      showTitle();
+    },
+    changed: showTurns,
+    state: showState,
+    refused: ({ text, content }) => {
+      showProblem(say("refused", { reason: content }));
+      if (!composer.text) composer.text = text;
+    },
+    ended: showEnd,
+    news: announcer.say,
+  });
+  transcript.use(talk.turns);
+  sidebar.select(id);
+  showTurns(null);
+  showTitle();
+  composer.focus();
+}
+
+function openNew() {
+  if (addressed()) history.pushState(null, "", location.pathname + location.search);
+  open(null);
+}
+
+// What people do.
+
+function send(text) {
+  try {
+    talk.send(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    showProblem(say("too_large"));
+    return false;
+  }
+  showProblem("");
+  transcript.follow();
+  return true;
+}
+
+function answer(stepId, response) {
+  talk.answer(stepId, response);
+  composer.focus();
+}
+
+function askToRemove(id, title) {
+  const dialog = byId("delete-dialog");
+  byId("delete-text").textContent = say("delete_explained", { title });
+  byId("delete-yes").onclick = () => {
+    dialog.close();
+    remove(id);
+  };
+  dialog.showModal();
+}
+
+function remove(id) {
+  conversations.remove(id);
+  if (talk.id === id) openNew();
+  endConversation(id);
+  sidebar.show();
+  byId("new").focus();
+}
+
+// What people see.
+
+function showTurns(turn) {
+  if (!talk) return;
+  const { turns } = talk;
+  transcript.changed(turn);
+  byId("empty").hidden = turns.started.length > 0 || Boolean(talk.id ?? addressed());
+  byId("stop").hidden = !turns.current?.runId;
+  byId("stop").disabled = Boolean(turns.current?.isStopping);
+  if (turn === null) showQueue(turns.queue);
+}
+
+function showQueue(queue) {
+  const list = byId("queue");
+  list.hidden = queue.length === 0;
+  const known = new Map(Array.from(list.children, (item) => [item.turn, item]));
+  arrange(list, queue.map((turn) => known.get(turn) ?? queueItem(turn)));
+}
+
+function queueItem(turn) {
+  const takeBack = () => {
+    talk.takeBack(turn);
+    composer.focus();
+  };
+  const item = element(
+    "li",
+    {},
+    element("span", { className: "queue-state" }, say("queued")),
+    element("span", { className: "queue-text" }, turn.text),
+    iconButton("close", say("remove_queued", { text: turn.text.slice(0, 60) }), takeBack),
+  );
+  item.turn = turn;
+  return item;
+}
+
+function showTitle() {
+  const title = (talk.id && conversations.titleOf(talk.id)) || page.agent;
+  byId("title").textContent = title;
+  document.title = title === page.agent ? title : `${title} – ${page.agent}`;
+}
+
+let patience = null;
+
+function showState({ state, code, content }) {
+  clearTimeout(patience);
+  const isWell = state === "open";
+  patience = setTimeout(() => drawState(state, code, content), isWell ? 0 : PATIENCE_MS);
+}
+
+function drawState(state, code, content) {
+  const wasWell = byId("link-state").dataset.state === "open";
+  const isRetry = state === "waiting" || (state === "connecting" && !wasWell && seenOpen);
+  seenOpen ||= state === "open";
+  const sentence = state === "open" ? "connected" : isRetry ? "reconnecting" : "connecting";
+  byId("link-state").dataset.state = isRetry ? "waiting" : state;
+  byId("link-text").textContent = say(state === "closed" ? "disconnected" : sentence);
+  byId("reconnect").hidden = state !== "waiting";
+  if (state !== "closed" || code === 1000) return;
+  byId("link-text").textContent = content ?? say("disconnected");
+  showProblem(code === "unknown_session" ? say("gone") : (content ?? say("disconnected")));
+  composer.enable(false);
+}
+
+let seenOpen = false;
+
+function showEnd() {
+  showProblem(say("ended"));
+  composer.enable(false);
+}
+
+function showProblem(sentence) {
+  byId("problem").hidden = sentence === "";
+  byId("problem").textContent = sentence;
+}
+
+// Once.
+
+const agent = page.agent;
+byId("message").placeholder = say("placeholder", { agent });
+byId("scroller").setAttribute("aria-label", say("transcript", { agent }));
+byId("new").addEventListener("click", openNew);
+byId("stop").addEventListener("click", () => {
+  talk.stop();
+  composer.focus();
+});
+byId("reconnect").addEventListener("click", () => talk.client.reconnect());
+byId("delete-no").addEventListener("click", () => byId("delete-dialog").close());
+for (const link of document.querySelectorAll(".languages a")) {
+  const query = link.getAttribute("href");
+  link.addEventListener("click", () => (link.href = query + location.hash));
+}
+setUpTheme(byId("theme"), lasting);
+setUpCopying(document.body, announcer.say);
+addEventListener("hashchange", () => addressed() !== talk.id && open(addressed()));
+addEventListener("popstate", () => addressed() !== talk.id && open(addressed()));
+addEventListener("pagehide", () => {
+  talk.rememberUnsent();
+  ofThisTab.set(DRAFT, composer.text);
+});
+composer.text = ofThisTab.get(DRAFT) ?? "";
+open(addressed());

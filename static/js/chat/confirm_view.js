@@ -1,0 +1,126 @@
+// The question before a tool runs: approve, approve with other arguments, decline with a reason.
+
+import { element, icon } from "./dom.js";
+import { clock, say } from "./page.js";
+import { argumentList } from "./tool_view.js";
+
+let count = 0;
+
+/** The object that a text holds. Throws a sentence. */
+function objectIn(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(say("not_an_object", { detail: error.message }), { cause: error });
+  }
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw new Error(say("not_an_object"));
+  }
+  return value;
+}
+
+export class ConfirmView {
+  #block;
+  #answer;
+  #id = `confirm-${++count}`;
+  #panel = element("div", { className: "confirm-panel" });
+  #actions = element("div", { className: "actions" });
+
+  constructor(block, answer) {
+    this.#block = block;
+    this.#answer = answer;
+    const question = element("p", { className: "question", id: this.#id }, icon("ask"), block.question);
+    const deadline = say("declined_at", { time: clock(block.deadline) });
+    this.element = element(
+      "section",
+      {
+        className: "card confirm",
+        role: "group",
+        "aria-labelledby": this.#id,
+        onkeydown: (event) => this.#onKey(event),
+      },
+      question,
+      this.#panel,
+      element("p", { className: "deadline" }, deadline),
+      this.#actions,
+    );
+    this.#showQuestion();
+  }
+
+  #showQuestion() {
+    this.#panel.replaceChildren(argumentList(this.#block.args));
+    this.#actions.replaceChildren(
+      this.#button("approve", "primary", () => this.#send({ approved: true })),
+      this.#button("edit", "", () => this.#showEditor()),
+      this.#button("decline", "", () => this.#showReason()),
+    );
+  }
+
+  #showEditor() {
+    const json = JSON.stringify(this.#block.args, null, 2);
+    const problem = element("p", { className: "invalid", id: `${this.#id}-problem`, role: "alert" });
+    const editor = element("textarea", {
+      id: `${this.#id}-editor`,
+      className: "editor",
+      value: json,
+      rows: Math.min(12, json.split("\n").length + 1),
+      spellcheck: false,
+      "aria-describedby": problem.id,
+    });
+    const label = element("label", { htmlFor: editor.id }, say("arguments_json"));
+    const approve = () => {
+      try {
+        this.#send({ approved: true, args: objectIn(editor.value) });
+      } catch (error) {
+        problem.textContent = error.message;
+        editor.setAttribute("aria-invalid", "true");
+        editor.focus();
+      }
+    };
+    this.#panel.replaceChildren(label, editor, problem);
+    this.#actions.replaceChildren(
+      this.#button("approve_edited", "primary", approve),
+      this.#button("back", "", () => this.#back("edit")),
+    );
+    editor.focus();
+  }
+
+  #showReason() {
+    const reason = element("input", { id: `${this.#id}-reason`, type: "text", maxLength: 2000 });
+    const label = element("label", { htmlFor: reason.id }, say("reason"));
+    const decline = () => this.#send({ approved: false, feedback: reason.value.trim() });
+    reason.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.isComposing) decline();
+    });
+    this.#panel.replaceChildren(argumentList(this.#block.args), label, reason);
+    this.#actions.replaceChildren(
+      this.#button("decline", "danger", decline),
+      this.#button("back", "", () => this.#back("decline")),
+    );
+    reason.focus();
+  }
+
+  #back(action) {
+    this.#showQuestion();
+    this.#actions.querySelector(`[data-action="${action}"]`).focus();
+  }
+
+  #button(action, kind, onclick) {
+    const properties = { type: "button", className: `button ${kind}`, onclick, "data-action": action };
+    return element("button", properties, say(action));
+  }
+
+  #onKey(event) {
+    const back = this.#actions.querySelector('[data-action="back"]');
+    if (event.key === "Escape" && back && !event.isComposing) {
+      event.preventDefault();
+      back.click();
+    }
+  }
+
+  #send(response) {
+    for (const button of this.#actions.children) button.disabled = true;
+    this.#answer(response);
+  }
+}

@@ -1,0 +1,60 @@
+// The list of conversations that this browser knows: ids, names, dates. What was said is in the log.
+
+import { lasting } from "./storage.js";
+
+const MOST = 200;
+const LONGEST_TITLE = 80;
+
+export class Conversations {
+  #key;
+
+  /** The list of one service; others on the same host and port have their own. */
+  constructor(service) {
+    this.#key = `myagent.conversations.${service}`;
+  }
+
+  /** Newest first: [{id, title, isNamed, at}]; `at` in milliseconds since 1970. */
+  get all() {
+    const stored = lasting.getJson(this.#key, []);
+    return Array.isArray(stored) ? stored.filter((each) => typeof each?.id === "string") : [];
+  }
+
+  titleOf(id) {
+    return this.all.find((each) => each.id === id)?.title ?? null;
+  }
+
+  /** Something was said; the first words are the name, unless a person has given one. */
+  touch(id, words, at) {
+    const all = this.all;
+    const known = all.find((each) => each.id === id);
+    const title = known?.title ?? shortened(words);
+    const isNamed = known?.isNamed ?? false;
+    const newest = { id, title, isNamed, at: Math.max(at, known?.at ?? 0) };
+    this.#store([newest, ...all.filter((each) => each !== known)]);
+  }
+
+  rename(id, title) {
+    const name = shortened(title);
+    if (!name) return;
+    this.#store(this.all.map((each) => (each.id === id ? { ...each, title: name, isNamed: true } : each)));
+  }
+
+  remove(id) {
+    this.#store(this.all.filter((each) => each.id !== id));
+  }
+
+  /** Calls back when another tab changes the list. */
+  onChange(callback) {
+    addEventListener("storage", (event) => event.key === this.#key && callback());
+  }
+
+  #store(all) {
+    lasting.setJson(this.#key, all.sort((one, other) => other.at - one.at).slice(0, MOST));
+  }
+}
+
+function shortened(text) {
+  const line = text.trim().replace(/\s+/g, " ");
+  const chars = Array.from(line);
+  return chars.length > LONGEST_TITLE ? `${chars.slice(0, LONGEST_TITLE - 1).join("")}…` : line;
+}

@@ -1,0 +1,31 @@
+// What the server wrote into the page: the agent, the socket, and the texts in the page's language.
+
+export const page = JSON.parse(document.getElementById("page").textContent);
+
+/** A text of `chat_texts.py`, its `{placeholders}` filled in. */
+export function say(name, values = {}) {
+  return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+const TIME = new Intl.DateTimeFormat(page.lang, { hour: "2-digit", minute: "2-digit" });
+const DAY_AND_TIME = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "short" });
+
+export function clock(date) {
+  return TIME.format(date);
+}
+
+/** Short today, with its day before that. */
+export function moment(date) {
+  const isToday = date.toDateString() === new Date().toDateString();
+  return (isToday ? TIME : DAY_AND_TIME).format(date);
+}
+
+export function fullMoment(date) {
+  return DAY_AND_TIME.format(date);
+}
+
+export function duration(ms) {
+  if (ms < 100) return say("milliseconds", { count: ms });
+  const seconds = ms / 1000;
+  return say("seconds", { count: seconds < 10 ? seconds.toFixed(1) : Math.round(seconds) });
+}

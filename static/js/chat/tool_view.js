@@ -1,0 +1,121 @@
+// A tool call: a card that opens, and, while somebody's yes is needed, the question.
+
+import { ConfirmView } from "./confirm_view.js";
+import { element, icon } from "./dom.js";
+import { duration, say } from "./page.js";
+
+const ICONS = {
+  waiting: "ask",
+  running: "tool",
+  success: "check",
+  error: "alert",
+  cancelled: "no",
+  declined: "no",
+  unknown: "alert",
+};
+const PREVIEW_LENGTH = 80;
+
+/** A value of JSON as a person reads it. */
+export function shown(value) {
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+/** Arguments as a list of names and values. */
+export function argumentList(args) {
+  const entries = Object.entries(args ?? {});
+  if (entries.length === 0) return element("p", { className: "none" }, say("no_arguments"));
+  const rows = entries.map(([name, value]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, shown(value))),
+  );
+  return element("dl", { className: "arguments", tabIndex: 0 }, ...rows);
+}
+
+function prettyResult(text) {
+  if (!/^\s*[[{]/.test(text)) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text; // It only looked like JSON.
+  }
+}
+
+export class ToolView {
+  #confirm = null;
+  #drawn = "";
+  #answer;
+  #icon;
+  #name;
+  #preview;
+  #status;
+  #body;
+  #card;
+
+  /** `answer(stepId, response)` sends what the person decided. */
+  constructor(block, answer) {
+    this.block = block;
+    this.#answer = answer;
+    this.#icon = element("span", { className: "tool-icon" });
+    this.#name = element("code", { className: "tool-name" });
+    this.#preview = element("span", { className: "tool-preview" });
+    this.#status = element("span", { className: "tool-status" });
+    this.#body = element("div", { className: "tool-body" });
+    const summary = element(
+      "summary",
+      {},
+      this.#icon,
+      this.#name,
+      this.#preview,
+      this.#status,
+      icon("chevron"),
+    );
+    this.#card = element("details", { className: "card" }, summary, this.#body);
+    this.element = element("div", { className: "tool" }, this.#card);
+  }
+
+  update() {
+    const { tool, args, status, durationMs, result, truncated, response, stepId } = this.block;
+    this.element.dataset.status = status;
+    const isAsking = status === "waiting" && !response && this.block.question !== undefined;
+    this.#ask(isAsking);
+    const drawn = JSON.stringify([tool, args, status, result?.length, response, stepId]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    const took = durationMs === undefined ? "" : ` · ${duration(durationMs)}`;
+    const preview = Object.values(args ?? {}).map(shown).join(", ");
+    this.#icon.replaceChildren(icon(ICONS[status] ?? "tool"));
+    this.#name.textContent = tool;
+    this.#preview.textContent = preview.slice(0, PREVIEW_LENGTH).replace(/\s+/g, " ");
+    this.#status.textContent = say(`tool_${status}`) + took;
+    this.#body.replaceChildren(
+      element("h3", {}, say("arguments")),
+      argumentList(args),
+      ...(response?.feedback ? [element("p", {}, say("feedback", { text: response.feedback }))] : []),
+      ...(result === undefined ? [] : this.#result(result, truncated)),
+    );
+  }
+
+  #result(result, truncated) {
+    const text = prettyResult(result) || say("empty_result");
+    const parts = [
+      element("h3", {}, say("result")),
+      element("pre", { tabIndex: 0, role: "group", "aria-label": say("result") }, text),
+    ];
+    if (truncated) parts.push(element("p", {}, say("truncated", { length: truncated })));
+    return parts;
+  }
+
+  #ask(isAsking) {
+    this.#card.hidden = isAsking;
+    if (isAsking && !this.#confirm) {
+      this.#confirm = new ConfirmView(this.block, (response) =>
+        this.#answer(this.block.stepId, response),
+      );
+      this.element.append(this.#confirm.element);
+    } else if (!isAsking && this.#confirm) {
+      const hadFocus = this.#confirm.element.contains(document.activeElement);
+      this.#confirm.element.remove();
+      this.#confirm = null;
+      if (hadFocus) this.#card.firstElementChild.focus();
+    }
+  }
+}

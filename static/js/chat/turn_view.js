@@ -1,0 +1,132 @@
+// One turn: what the person said, what the agent did, and how it ended.
+
+import { arrange, element, icon } from "./dom.js";
+import { MarkdownView } from "./markdown.js";
+import { duration, fullMoment, moment, page, say } from "./page.js";
+import { ToolView } from "./tool_view.js";
+
+/** The last lines of an answer that is no answer. */
+function endNote({ event, content, metadata }) {
+  if (event === "agent.final_answer") {
+    return metadata.stop_reason === "max_steps" ? say("max_steps") : "";
+  }
+  const effects = metadata.effects ?? [];
+  return effects.length ? `${content} ${say("effects", { tools: effects.join(", ") })}` : content;
+}
+
+export class TurnView {
+  #turn;
+  #actions;
+  #views = new Map();
+  #time = element("time");
+  #bubble = element("div", { className: "bubble" });
+  #blocks = element("div", { className: "blocks" });
+  #thinking = element("p", { className: "thinking" }, element("span", { className: "dots" }));
+  #end = element("div", { className: "end" });
+  #answered;
+  #endOf = null;
+
+  /** `actions`: answer(stepId, response), again(text), drawn(). */
+  constructor(turn, actions) {
+    this.#turn = turn;
+    this.#actions = actions;
+    this.#thinking.append(element("span", {}, say("thinking")));
+    const said = element(
+      "article",
+      { className: "said" },
+      element("h2", { className: "unseen" }, say("you_said")),
+      this.#bubble,
+      element("footer", {}, this.#time),
+    );
+    this.#answered = element(
+      "article",
+      { className: "answered" },
+      element("h2", { className: "unseen" }, say("agent_said", { agent: page.agent })),
+      this.#blocks,
+      this.#thinking,
+      this.#end,
+    );
+    this.element = element("li", { className: "turn" }, said, this.#answered);
+    this.update();
+  }
+
+  update() {
+    const turn = this.#turn;
+    this.element.dataset.status = turn.status;
+    if (this.#bubble.textContent !== turn.text) this.#bubble.textContent = turn.text;
+    this.#showTime();
+    for (const block of turn.blocks) this.#viewOf(block);
+    arrange(this.#blocks, turn.blocks.map((block) => this.#viewOf(block).element));
+    for (const view of this.#views.values()) view.update();
+    this.#showThinking();
+    if (turn.end && this.#endOf !== turn.end) this.#showEnd();
+    this.#answered.hidden = turn.status === "sending";
+  }
+
+  #showTime() {
+    const { status, at } = this.#turn;
+    this.#time.textContent = status === "sending" ? say("sending") : moment(at);
+    this.#time.dateTime = at.toISOString();
+    this.#time.title = fullMoment(at);
+  }
+
+  #showThinking() {
+    const { status, isStopping, isThinking, blocks } = this.#turn;
+    const isWaiting = blocks.some((block) => block.status === "waiting" && !block.response);
+    const isAtWork = status === "running" && (isThinking || isStopping) && !isWaiting;
+    this.#thinking.hidden = !isAtWork;
+    this.#thinking.lastElementChild.textContent = say(isStopping ? "stopping" : "thinking");
+  }
+
+  #viewOf(block) {
+    if (!this.#views.has(block)) this.#views.set(block, this.#newView(block));
+    return this.#views.get(block);
+  }
+
+  #newView(block) {
+    if (block.kind === "tool") return new ToolView(block, this.#actions.answer);
+    const markdown = new MarkdownView(this.#actions.drawn);
+    const update = () => markdown.show(block.text, { isLive: Boolean(block.isLive) });
+    if (block.kind === "text") return { element: markdown.element, update };
+    const summary = element("summary", {}, say("reasoning"), icon("chevron"));
+    const body = element("div", { className: "reasoning-body" }, markdown.element);
+    return { element: element("details", { className: "reasoning" }, summary, body), update };
+  }
+
+  #showEnd() {
+    const { end, status, text } = this.#turn;
+    this.#endOf = end;
+    const note = endNote(end);
+    const isAnswer = status === "final_answer";
+    const again = element(
+      "button",
+      { type: "button", className: "text-button again", onclick: () => this.#actions.again(text) },
+      say("try_again"),
+    );
+    const children = [];
+    if (note) {
+      const sentence = element("p", { className: "note" }, icon("alert"), element("span", {}, note));
+      sentence.append(isAnswer ? "" : again);
+      children.push(sentence);
+    }
+    if (isAnswer) children.push(this.#footer(end));
+    this.#end.replaceChildren(...children);
+  }
+
+  #footer({ content, metadata, timestamp }) {
+    const at = new Date(timestamp);
+    const copy = element(
+      "button",
+      { type: "button", className: "text-button copy-answer", "aria-label": say("copy_answer") },
+      icon("copy"),
+      say("copy"),
+    );
+    copy.copied = content;
+    const time = element(
+      "time",
+      { dateTime: at.toISOString(), title: fullMoment(at) },
+      `${moment(at)} · ${duration(metadata.duration_ms)}`,
+    );
+    return element("footer", {}, copy, time);
+  }
+}

@@ -1,0 +1,195 @@
+// The log of a conversation as turns: what was asked, what happened, how it ended. No elements.
+//
+// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, end}
+//        status: "sending", "queued", "running", or the kind of its end: "final_answer",
+//        "error", "interrupted", "timeout"
+// block  {kind: "text", step, text, isLive, isSaid, isAnswer} · {kind: "reasoning", text}
+//        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
+
+const ENDS = /^agent\.(final_answer|error|interrupted|timeout)$/;
+
+export class Turns {
+  started = []; // Those that are shown: ended ones, and at last the current one.
+  queue = [];
+  current = null;
+  isOver = false;
+  #onChange;
+
+  /** `onChange(turn)`: the turn looks different; `onChange(null)`: the lists do. */
+  constructor(onChange) {
+    this.#onChange = onChange;
+  }
+
+  get isBusy() {
+    return this.current !== null;
+  }
+
+  /** A message on its way to the server. */
+  expect(messageId, text) {
+    this.#place(newTurn({ messageId, text, at: new Date() }), this.#lengthOfLine());
+  }
+
+  /** A message that was not taken. */
+  withdraw(messageId) {
+    const turn = this.#find((each) => each.messageId === messageId);
+    const wasCurrent = turn && turn === this.current;
+    if (turn) this.#remove(turn);
+    if (wasCurrent) this.#next();
+    this.#onChange(null);
+  }
+
+  /** Forgets the log, and keeps what it does not have yet. */
+  reset() {
+    const unsent = [...this.started, ...this.queue].filter((turn) => turn.status === "sending");
+    Object.assign(this, { started: [], queue: [], current: null, isOver: false });
+    for (const turn of unsent) this.#place(turn, this.#lengthOfLine());
+    this.#onChange(null);
+  }
+
+  take(frame) {
+    const { event } = frame;
+    const end = ENDS.exec(event)?.[1];
+    if (end) this.#end(frame, end);
+    else if (event === "user.message" && frame.seq) this.#accept(frame);
+    else if (event === "agent.session_end") this.isOver = true;
+    else if (this.current) this.#work(this.current, frame);
+  }
+
+  /** The text of a step as it is being written. */
+  show({ step, text }) {
+    const turn = this.current;
+    if (!turn) return;
+    const block = this.#textBlock(turn, step, text !== "");
+    if (!block) return;
+    Object.assign(block, { text, isLive: true });
+    turn.isThinking = text === "";
+    this.#onChange(turn);
+  }
+
+  #work(turn, frame) {
+    const { event, metadata } = frame;
+    if (event === "agent.thinking") this.#think(turn, frame);
+    else if (event === "user.cancel") {
+      if (metadata.run_id === turn.runId) turn.isStopping = true;
+    } else if (frame.step_id) this.#use(turn, frame);
+    else return;
+    this.#onChange(turn);
+  }
+
+  #think(turn, { content, metadata }) {
+    turn.isThinking = metadata.status === "started";
+    if (turn.isThinking) return;
+    if (content) {
+      const said = turn.blocks.findIndex((block) => block.step === metadata.step);
+      const at = said < 0 ? turn.blocks.length : said;
+      turn.blocks.splice(at, 0, { kind: "reasoning", text: content });
+    }
+    const block = this.#textBlock(turn, metadata.step, Boolean(metadata.text));
+    if (!block) return;
+    block.isLive = false;
+    if (metadata.text) Object.assign(block, { text: metadata.text, isSaid: true });
+  }
+
+  #use(turn, { event, step_id: stepId, content, metadata, timestamp }) {
+    let block = turn.blocks.find((each) => each.stepId === stepId);
+    if (!block) turn.blocks.push((block = { kind: "tool", stepId, args: {}, status: "waiting" }));
+    const { tool, args, status, duration_ms: durationMs, truncated } = metadata;
+    if (event === "agent.user_confirm") {
+      const deadline = new Date(Date.parse(timestamp) + metadata.timeout_s * 1000);
+      Object.assign(block, { tool, args, question: content, deadline, status: "waiting" });
+    } else if (event === "user.response") {
+      block.response = content;
+    } else if (event === "agent.tool_call") {
+      Object.assign(block, { tool, args, status: "running" });
+    } else if (event === "agent.tool_result") {
+      Object.assign(block, { tool, status, durationMs, truncated, result: content });
+    }
+  }
+
+  #accept({ content, metadata, timestamp }) {
+    const { message_id: messageId, run_id: runId, position } = metadata;
+    const turn =
+      this.#find((each) => each.messageId === messageId) ?? newTurn({ messageId, text: content });
+    this.#remove(turn);
+    Object.assign(turn, { runId, text: content, at: new Date(timestamp), status: "queued" });
+    this.#place(turn, position);
+  }
+
+  #end(frame, kind) {
+    const turn = this.#find((each) => each.runId === frame.metadata.run_id);
+    if (!turn) return;
+    const hasBegun = turn === this.current;
+    if (!hasBegun) this.#remove(turn);
+    // A message that was taken back before its turn leaves no trace.
+    if (!hasBegun && kind !== "interrupted") this.started.push(turn);
+    Object.assign(turn, { status: kind, isThinking: false, isStopping: false, end: frame });
+    if (kind === "final_answer") this.#answer(turn, frame);
+    for (const block of turn.blocks) {
+      block.isLive = false;
+      if (block.status === "waiting" || block.status === "running") block.status = "cancelled";
+    }
+    if (hasBegun) this.#next();
+    this.#onChange(null);
+    this.#onChange(turn);
+  }
+
+  /** Takes the place of the preview, which is all the text that was not said before tools. */
+  #answer(turn, { content, metadata }) {
+    const preview = turn.blocks.findLast((block) => block.kind === "text" && !block.isSaid);
+    const block = preview ?? this.#textBlock(turn, `${metadata.steps}.`, content !== "");
+    if (block) Object.assign(block, { text: content, isAnswer: true });
+  }
+
+  /** Of a step; a new one goes to the end. */
+  #textBlock(turn, step, mayAdd) {
+    let block = turn.blocks.find((each) => each.kind === "text" && each.step === step);
+    if (!block && mayAdd) turn.blocks.push((block = { kind: "text", step, text: "" }));
+    return block;
+  }
+
+  #find(isWanted) {
+    return this.queue.find(isWanted) ?? this.started.findLast(isWanted);
+  }
+
+  #remove(turn) {
+    this.queue = this.queue.filter((each) => each !== turn);
+    this.started = this.started.filter((each) => each !== turn);
+    if (this.current === turn) this.current = null;
+  }
+
+  #lengthOfLine() {
+    return this.queue.length + (this.current ? 1 : 0);
+  }
+
+  /** At a place in the line: 0 is the current one. */
+  #place(turn, position) {
+    if (position > 0 && this.current) {
+      this.queue.splice(position - 1, 0, turn);
+    } else {
+      const displaced = this.current;
+      if (displaced) {
+        this.#remove(displaced);
+        this.queue.unshift(displaced);
+      }
+      this.#begin(turn);
+    }
+    this.#onChange(null);
+  }
+
+  #begin(turn) {
+    this.current = turn;
+    this.started.push(turn);
+    if (turn.status === "queued") Object.assign(turn, { status: "running", isThinking: true });
+    this.#onChange(turn);
+  }
+
+  #next() {
+    this.current = null;
+    const next = this.queue.shift();
+    if (next) this.#begin(next);
+  }
+}
+
+function newTurn({ messageId, text, at = null }) {
+  return { messageId, runId: null, text, at, blocks: [], status: "sending", isThinking: false };
+}
