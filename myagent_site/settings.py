@@ -62,6 +62,15 @@ MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
 
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+    }
+]
+STATIC_URL = "/static/"
+STATIC_DIR = BASE_DIR / "static"
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
