@@ -335,6 +335,11 @@ class Hub:
                 logger.info("session_adopted", session_id=session_id)
             except (UnknownSession, OwnedElsewhere):
                 logger.debug("somebody_else_adopted", session_id=session_id)
+            except DatabaseFailure:
+                raise
+            except Exception:
+                # One session that can't be read must not hold up the others.
+                logger.exception("session_not_adopted", session_id=session_id)
 
     async def _sweep(self) -> None:
         """Lets idle sessions leave memory, and dead runners the table."""

@@ -1,0 +1,47 @@
+"""What a dead runner left is adopted, and one session that can't be read holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from agents import ownership
+from agents.batch import Batch
+from agents.models import Event, Run
+from tests.agents.logs import accepted, created, new_ref, new_runner
+from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def orphan(runner_id: str) -> str:
+    """A session with a run that its dead owner has not ended; the run's id."""
+    write, ref = created(runner_id), new_ref()
+    Batch([write, accepted(write.session_id, 1, ref)]).commit()
+    return ref.run_id
+
+
+async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack) -> None:
+    story = Story(stack.enter_context(agent_loop()), "tested")
+    story.permits.open()
+    runner_id = await sync_to_async(new_runner)()
+    broken, sound = [await sync_to_async(orphan)(runner_id) for _ in range(2)]
+    await Event.objects.filter(run_id=broken).aupdate(payload="not JSON")
+    await sync_to_async(ownership.end)(runner_id)
+    await story.begin()
+    async with asyncio.timeout(PATIENCE_S):
+        # The database sends no event.
+        while not await Run.objects.filter(pk=sound, ended_at__isnull=False).aexists():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert not await Run.objects.filter(pk=broken, ended_at__isnull=False).aexists()
+    await story.hub.stop()
