@@ -1,0 +1,281 @@
+"""A conversation in a terminal: what arrives is shown, what is typed is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from prompt_toolkit.application import in_terminal
+
+from agents.terminal.prompts import InterruptKey, Prompts
+from agents.terminal.screen import Screen
+from myagent.client import (
+    Client,
+    ClientError,
+    ConfirmationAsked,
+    ConnectionChanged,
+    Event,
+    EventStream,
+    FinalAnswer,
+    MessageAccepted,
+    Refused,
+    ReplayComplete,
+    ResponseLogged,
+    RunEnded,
+    SessionResumed,
+    ToolFinished,
+)
+from myagent.steps import Decision
+
+T = TypeVar("T")
+
+
+class Status(IntEnum):
+    """Exit statuses of the command."""
+
+    DONE = 0
+    NO_ANSWER = 1
+    NO_CONNECTION = 3
+    INTERRUPTED = 130
+
+
+NOBODY = Decision(approved=False, feedback="Nobody is there to confirm this.")
+
+
+class Chat:
+    """`run` until somebody leaves. With `message`, only that one is asked.
+
+    `prompts` is None where nobody can type: tools that ask are declined then.
+    """
+
+    def __init__(
+        self, client: Client, screen: Screen, prompts: Prompts | None, message: str | None = None
+    ) -> None:
+        self._client = client
+        self._screen = screen
+        self._prompts = prompts
+        self._message = message
+        self._questions: dict[str, ConfirmationAsked] = {}
+        self._own: set[str] = set()
+        self._sent = ""
+        self._own_run = ""
+        self._is_replaying = False
+        self._is_stopping = False
+        self._was_warned = False
+        self._status = Status.DONE
+        self._changed = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def run(self, events: EventStream) -> Status:
+        """Raises `ClientError` when the connection fails for good."""
+        with self._on_interrupt():
+            await _first(self._listen(events), self._talk(), self._left())
+        return self._status
+
+    # What arrives.
+
+    async def _listen(self, events: EventStream) -> None:
+        async for event in events:
+            self._follow(event)
+            if self._is_shown(event):
+                # Above the line that is being typed, if one is.
+                async with in_terminal():
+                    self._screen.show(event, is_own=self._is_own(event))
+            self._changed.set()
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case SessionResumed():
+                self._is_replaying = True
+            case ReplayComplete():
+                self._is_replaying = False
+            case MessageAccepted() if event.message_id == self._sent:
+                self._own_run = event.run_id
+            case ConfirmationAsked():
+                self._questions[event.step_id] = event
+            case ResponseLogged() | ToolFinished():
+                self._questions.pop(event.step_id, None)
+            case RunEnded():
+                self._end(event)
+
+    def _end(self, event: RunEnded) -> None:
+        self._questions.clear()
+        if event.message_id == self._sent:
+            self._sent = ""
+            if self._message is not None and not isinstance(event, FinalAnswer):
+                self._status = Status.NO_ANSWER
+
+    def _is_shown(self, event: Event) -> bool:
+        """A single message is shown without what was and is said around it."""
+        run_id = "" if isinstance(event, ConnectionChanged) else event.run_id
+        return self._message is None or run_id in ("", self._own_run)
+
+    def _is_own(self, event: Event) -> bool:
+        return isinstance(event, MessageAccepted) and event.message_id in self._own
+
+    # What is typed.
+
+    async def _talk(self) -> None:
+        if self._message is not None:
+            await self._ask(self._message)
+        while True:
+            question = self._next_question()
+            if self._is_replaying:
+                await self._change()
+            elif question is not None and not self._is_stopping:
+                await self._decide(question)
+            elif self._is_busy:
+                await self._watch()
+            elif self._message is not None or self._prompts is None:
+                return
+            else:
+                await self._say(self._prompts)
+
+    def _next_question(self) -> ConfirmationAsked | None:
+        """What waits for an answer from here; a single message answers for itself alone."""
+        is_once = self._message is not None
+        questions = self._questions.values()
+        return next((q for q in questions if not is_once or q.run_id == self._own_run), None)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._sent or self._client.current_run_id)
+
+    async def _watch(self) -> None:
+        """While the agent works, until it asks or is done."""
+        with self._screen.following():
+            while self._is_busy and (self._next_question() is None or self._is_stopping):
+                await self._change()
+        self._is_stopping = self._is_stopping and self._is_busy
+
+    async def _say(self, prompts: Prompts) -> None:
+        try:
+            text = await self._unless(lambda: self._next_question() is not None, prompts.message())
+        except EOFError:
+            self._leaving.set()
+            return
+        except InterruptKey:
+            self._warn_or_leave()
+            return
+        if text is not None and text.strip():
+            self._was_warned = False
+            await self._ask(text)
+
+    async def _ask(self, text: str) -> None:
+        self._sent = uuid.uuid4().hex
+        self._is_stopping = False
+        self._own.add(self._sent)
+        try:
+            await self._client.send(text, message_id=self._sent)
+        except (Refused, ValueError) as error:
+            self._sent = ""
+            self._screen.say(str(error))
+            if self._message is not None:
+                self._status = Status.NO_ANSWER
+
+    async def _decide(self, question: ConfirmationAsked) -> None:
+        self._screen.ask(question)
+        decision: Decision | None = NOBODY
+        try:
+            if self._prompts is not None:
+                decision = await self._unless(
+                    lambda: question.step_id not in self._questions,
+                    self._prompts.decision(question.args),
+                )
+        except (EOFError, InterruptKey):
+            self._interrupt()
+            return
+        if decision is not None:
+            await self._respond(question, decision)
+
+    async def _respond(self, question: ConfirmationAsked, decision: Decision) -> None:
+        if decision is NOBODY:
+            self._screen.say(f"Declined: {NOBODY.feedback}")
+        try:
+            await self._client.respond(
+                question.step_id, decision.approved, decision.args, decision.feedback or None
+            )
+        except (Refused, ValueError) as error:
+            self._screen.say(str(error))
+        self._questions.pop(question.step_id, None)
+
+    # Stopping and leaving.
+
+    @contextlib.contextmanager
+    def _on_interrupt(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            for task in self._stopping:
+                task.cancel()
+
+    def _interrupt(self) -> None:
+        """Ctrl-C: the first one stops the answer, the next one leaves."""
+        if not self._is_busy:
+            self._warn_or_leave()
+        elif self._is_stopping:
+            self._leaving.set()
+        else:
+            self._is_stopping = True
+            self._screen.say("Stopping… Press Ctrl-C again to leave.")
+            task = asyncio.get_running_loop().create_task(self._stop())
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+        self._changed.set()
+
+    async def _stop(self) -> None:
+        try:
+            await self._client.cancel(message_id=self._sent or None)
+        except ClientError as error:
+            self._screen.say(str(error))
+
+    def _warn_or_leave(self) -> None:
+        if self._was_warned:
+            self._leaving.set()
+        else:
+            self._was_warned = True
+            self._screen.say("Press Ctrl-C again, or Ctrl-D, to leave.")
+
+    async def _left(self) -> None:
+        await self._leaving.wait()
+        if self._message is not None:
+            self._status = Status.INTERRUPTED
+
+    # Waiting.
+
+    async def _change(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def _unless(
+        self, is_settled: Callable[[], bool], typing: Coroutine[Any, Any, T]
+    ) -> T | None:
+        """What is typed; None as soon as it is not needed any more."""
+
+        async def settled() -> None:
+            while not is_settled():
+                await self._change()
+
+        return await _first(typing, settled())
+
+
+async def _first(*works: Coroutine[Any, Any, Any]) -> Any:
+    """The result of the first to end, or its failure; the others are cancelled and awaited."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done = next(task for task in tasks if task.done())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return done.result()

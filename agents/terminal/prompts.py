@@ -1,0 +1,97 @@
+"""What a person types: messages, and decisions about tools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from prompt_toolkit import PromptSession
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+from myagent.steps import Decision
+
+YES = frozenset({"y", "yes", "是", "好"})
+NO = frozenset({"n", "no", "否", "不"})
+EDIT = frozenset({"e", "edit", "改"})
+
+CHOICES = "Run it? [y]es, [n]o (and why), [e]dit the arguments: "
+
+
+class InterruptKey(Exception):
+    """Ctrl-C was pressed."""
+
+
+def read_choice(text: str) -> Decision | None:
+    """The decision that a line makes, None if it makes none. What follows a 'no' is the reason."""
+    word, _, rest = text.strip().partition(" ")
+    if word.lower() in YES and not rest:
+        return Decision(approved=True)
+    if word.lower() in NO:
+        return Decision(approved=False, feedback=rest.strip())
+    return None
+
+
+def read_arguments(text: str) -> dict[str, Any] | None:
+    """The JSON object in a text, None if it is none."""
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class Prompts:
+    """Line editing that shares the terminal with what arrives meanwhile.
+
+    Methods raise `InterruptKey` and, at the end of the input, `EOFError`.
+    Cancelling them is safe: `draft` keeps a message that had been begun for the next time.
+    """
+
+    def __init__(self) -> None:
+        self._messages: PromptSession[str] = PromptSession(
+            multiline=True, key_bindings=_enter_sends(), interrupt_exception=InterruptKey
+        )
+        self._decisions: PromptSession[str] = PromptSession(interrupt_exception=InterruptKey)
+        self.draft = ""
+
+    async def message(self) -> str:
+        draft, self.draft = self.draft, ""
+        try:
+            return await self._messages.prompt_async("› ", default=draft, handle_sigint=False)
+        except asyncio.CancelledError:
+            self.draft = self._messages.default_buffer.text
+            raise
+
+    async def decision(self, args: Mapping[str, Any]) -> Decision:
+        while True:
+            text = await self._decisions.prompt_async(CHOICES, handle_sigint=False)
+            if text.strip().lower() in EDIT:
+                return Decision(approved=True, args=await self._edited(args))
+            if (decision := read_choice(text)) is not None:
+                return decision
+
+    async def _edited(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        text = orjson.dumps(dict(args)).decode()
+        while True:
+            text = await self._decisions.prompt_async(
+                "Arguments, as JSON: ", default=text, handle_sigint=False
+            )
+            if (edited := read_arguments(text)) is not None:
+                return edited
+
+
+def _enter_sends() -> KeyBindings:
+    """Enter sends, Alt-Enter begins a new line, pasted lines stay together."""
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @bindings.add("escape", "enter")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return bindings

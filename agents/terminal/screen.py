@@ -1,0 +1,229 @@
+"""Events as lines of a terminal: finished things are printed, what goes on is redrawn."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.spinner import Spinner
+from rich.text import Text
+
+from agents.terminal.inert import inert, one_line
+from agents.terminal.tail import Tail
+from agents.terminal.writing import Change, Writing
+from myagent.client import (
+    ConfirmationAsked,
+    ConnectionChanged,
+    ConnectionState,
+    Event,
+    FinalAnswer,
+    Interrupted,
+    MessageAccepted,
+    Notice,
+    PartialAnswer,
+    ResponseLogged,
+    RunEnded,
+    ServerError,
+    SessionCreated,
+    SessionEnded,
+    ThinkingCompleted,
+    ThinkingStarted,
+    TimedOut,
+    ToolCalled,
+    ToolFinished,
+)
+
+MARKS = {
+    "success": ("✓", "green"),
+    "error": ("✗", "red"),
+    "declined": ("⊘", "yellow"),
+    "cancelled": ("■", "yellow"),
+    "unknown": ("?", "yellow"),
+}
+
+
+class Screen(Protocol):
+    """Where a chat is shown."""
+
+    def show(self, event: Event, *, is_own: bool = False) -> None:
+        """`is_own`: the message was typed here."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence of the program itself."""
+
+    def ask(self, question: ConfirmationAsked) -> None:
+        """A tool waits for a yes."""
+
+    def following(self) -> contextlib.AbstractContextManager[None]:
+        """While the agent works and nobody types."""
+
+
+class RichScreen:
+    """A terminal with colours."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._writing = Writing()
+        self._live: Live | None = None
+        self._rest = ""
+        self._status = ""
+        self._calls: dict[str, _RunningTool] = {}
+        self._is_lost = False
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        with Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=8,
+            transient=True,
+            vertical_overflow="crop",
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as self._live:
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def say(self, sentence: str) -> None:
+        self._console.print(Text(sentence, "dim"))
+
+    def ask(self, question: ConfirmationAsked) -> None:
+        self._console.print(Text(f"? {inert(question.content)}", "bold yellow"))
+        for name, value in question.args.items():
+            line = Text(f"    {inert(name)}: ", "dim")
+            self._console.print(line.append(one_line(value, 1000), "default"))
+
+    def show(self, event: Event, *, is_own: bool = False) -> None:
+        match event:
+            case ThinkingStarted() | PartialAnswer() | ThinkingCompleted():
+                self._show_writing(event)
+            case ToolCalled() | ToolFinished():
+                self._show_tool(event)
+            case RunEnded():
+                self._show_end(event)
+            case ConnectionChanged():
+                self._show_connection(event)
+            case MessageAccepted() if not is_own and not event.duplicate:
+                self._console.print(Text(f"\n› {inert(event.content)}", "bold cyan"))
+            case ResponseLogged() if not event.duplicate:
+                self.say("  Approved." if event.is_approved else "  Declined.")
+            case SessionCreated():
+                self.say(f"{inert(event.content)} Session {inert(event.session_id)}")
+            case Notice() | ServerError() | SessionEnded():
+                self.say(inert(event.content))
+
+    def _show_writing(self, event: ThinkingStarted | PartialAnswer | ThinkingCompleted) -> None:
+        match event:
+            case ThinkingStarted():
+                self._status = inert(event.content)
+            case PartialAnswer() if self._live is not None:
+                step = (event.run_id, event.step)
+                self._write(self._writing.grow(step, inert(event.text)))
+            case ThinkingCompleted() if event.text:
+                self._write(self._writing.finish(inert(event.text)))
+
+    def _show_tool(self, event: ToolCalled | ToolFinished) -> None:
+        if isinstance(event, ToolCalled):
+            self._calls[event.step_id] = _RunningTool(_call(event.tool, event.args))
+            return
+        running = self._calls.pop(event.step_id, None)
+        call = _call(event.tool, {}) if running is None else running.call
+        mark, style = MARKS.get(event.status, MARKS["unknown"])
+        line = Text(f"{mark} ", style).append(call, "bold")
+        line.append(f" · {inert(event.status)} · {_duration(event.duration_ms)}", "dim")
+        self._console.print(line)
+        if event.content:
+            self._console.print(Text(f"  {one_line(event.content, 300)}", "dim"))
+
+    def _show_end(self, event: RunEnded) -> None:
+        self._calls.clear()
+        self._status = ""
+        if isinstance(event, FinalAnswer):
+            self._write(self._writing.finish(inert(event.content)))
+            self._console.print(Text(f"— {_duration(event.duration_ms)}", "dim"))
+            return
+        self._write(Change(self._rest, ""))
+        self._writing = Writing()
+        style = "yellow" if isinstance(event, Interrupted) else "red"
+        self._console.print(Text(f"■ {inert(event.content)}", style))
+        if isinstance(event, (Interrupted, TimedOut)) and event.effects:
+            tools = ", ".join(inert(tool) for tool in event.effects)
+            self._console.print(Text(f"  What became of {tools} is not known.", style))
+
+    def _show_connection(self, event: ConnectionChanged) -> None:
+        if event.state is ConnectionState.RECONNECTING and not self._is_lost:
+            self._is_lost = True
+            self.say(f"⚠ {inert(event.reason)} Reconnecting…")
+        elif event.state is ConnectionState.CONNECTED and self._is_lost:
+            self._is_lost = False
+            self.say("✓ Reconnected.")
+
+    def _write(self, change: Change) -> None:
+        if change.restarts:
+            self.say("(The answer is written again.)")
+        if change.block.strip():
+            self._console.print(Markdown(change.block, hyperlinks=False))
+        self._rest = change.rest
+
+    def _draw(self) -> RenderableType:
+        parts: list[RenderableType] = []
+        if self._rest:
+            # Some lines are left for what is below.
+            most = max(3, self._console.height - len(self._calls) - 3)
+            parts.append(Tail(Markdown(self._rest, hyperlinks=False), most))
+        parts += [tool.draw() for tool in list(self._calls.values())]
+        status = "Reconnecting…" if self._is_lost else self._status
+        return Group(*parts, Text(f"{status}  Ctrl-C stops".strip(), "dim"))
+
+
+class _RunningTool:
+    def __init__(self, call: str) -> None:
+        self.call = call
+        self._since = monotonic()
+        self._spinner = Spinner("dots")
+
+    def draw(self) -> RenderableType:
+        self._spinner.update(text=Text(f"{self.call} · {monotonic() - self._since:.0f} s", "bold"))
+        return self._spinner
+
+
+class PlainScreen:
+    """For programs: the answer on one stream, what else must be known on the other."""
+
+    def __init__(self, output: Console, errors: Console) -> None:
+        self._output = output
+        self._errors = errors
+
+    def following(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def say(self, sentence: str) -> None:
+        self._errors.print(Text(sentence), soft_wrap=True)
+
+    def ask(self, question: ConfirmationAsked) -> None:
+        self.say(f"{inert(question.content)} {_call(question.tool, question.args)}")
+
+    def show(self, event: Event, *, is_own: bool = False) -> None:
+        match event:
+            case FinalAnswer():
+                self._output.print(Text(inert(event.content)), soft_wrap=True)
+            case RunEnded() | ServerError():
+                self.say(inert(event.content))
+            case ConnectionChanged(state=ConnectionState.RECONNECTING):
+                self.say(f"{inert(event.reason)} Reconnecting…")
+
+
+def _call(tool: str, args: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{one_line(name, 40)}={one_line(value, 60)}" for name, value in args.items())
+    return f"{one_line(tool, 80)}({given})"
+
+
+def _duration(duration_ms: int) -> str:
+    return f"{duration_ms} ms" if duration_ms < 1000 else f"{duration_ms / 1000:.1f} s"
