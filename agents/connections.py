@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from agents import frames
+from agents.bookmarks import Bookmarks
 from agents.limits import AddressLimit
 from myagent.protocol import CloseCode
 
@@ -18,10 +19,14 @@ PULSE_S = 1.0
 
 
 class Connections:
-    """`name` is what the server calls itself. One pulse serves all sockets."""
+    """`name` is what the server calls itself. One pulse serves all sockets.
+
+    `bookmarks` is for readers of whole turns.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.bookmarks = Bookmarks()
         self._open: dict[str, SocketConsumer] = {}
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None

@@ -20,7 +20,7 @@ class EventsConsumer(SocketConsumer):
     """A socket of the events dialect. Nothing in it waits for a run or a commit."""
 
     def greet(self) -> None:
-        name = self._others.name
+        name = self.others.name
         self.push_frame(frames.connected(self.lang, self.connection_id, name))
 
     def keep_warm(self) -> None:

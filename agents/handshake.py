@@ -16,6 +16,8 @@ from myagent.protocol import ErrorCode
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+LastWord = Callable[[str], str]
+"""Puts a `system.error` frame into a dialect's own form."""
 
 
 def language_of(scope: Scope, headers: Headers) -> str:
@@ -41,12 +43,18 @@ def _text(value: bytes | None) -> str | None:
 
 
 async def refuse(
-    scope: Scope, receive: Receive, send: Send, code: int, sentence: ErrorCode
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    code: int,
+    sentence: ErrorCode,
+    *,
+    last_word: LastWord,
 ) -> None:
     """Accepts a socket and closes it with a reason: browsers see no other refusal."""
     lang = language_of(scope, headers_of(scope))
     await receive()
     await send({"type": "websocket.accept"})
     frame = frames.error(lang, sentence)
-    await send({"type": "websocket.send", "text": frame})
+    await send({"type": "websocket.send", "text": last_word(frame)})
     await send({"type": "websocket.close", "code": code})

@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import entries, frames, ownership, reading
+from agents import entries, frames, ownership, reading, turns
 from agents.agent_loop import AgentLoop
 from agents.batch import NewSession
 from agents.database import DatabaseThreads
@@ -23,7 +23,7 @@ from agents.journal import Journal
 from agents.lease import Lease
 from agents.live import LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
-from agents.ports import Refused, SessionEvent, Socket
+from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
 from myagent.agent import Runnable
 from myagent.loading import AgentFile
@@ -183,6 +183,10 @@ class Hub:
             socket.push_frame(frames.replay_complete(session_id, subscription.seq))
 
         subscription.replay(announce=announce)
+
+    async def place_after(self, session_id: str, seq: int | None) -> Place:
+        place: Place = await self._read(turns.place_after, session_id, seq)
+        return place
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         session = await self._find(event.session_id)

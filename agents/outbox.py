@@ -11,6 +11,8 @@ from agents import frames
 from agents.entries import Logged
 
 Send = Callable[[dict[str, object]], Awaitable[None]]
+RenderText = Callable[[str, str, int, int, str], str]
+"""A frame of text, from session, run, step, offset and the text itself."""
 
 
 MOST_FRAMES = 5_000
@@ -40,9 +42,9 @@ class _Partial:
         end = other.offset + other.size
         return same == (other.session_id, other.run_id, other.step) and self.offset == end
 
-    def render(self) -> str:
+    def render(self, render: RenderText) -> str:
         text = "".join(self.pieces)
-        return frames.partial(self.session_id, self.run_id, self.step, self.offset, text)
+        return render(self.session_id, self.run_id, self.step, self.offset, text)
 
 
 class Outbox:
@@ -53,8 +55,9 @@ class Outbox:
     `MOST_FRAMES`; `is_overfull` says that even that is used up.
     """
 
-    def __init__(self, send: Send, limit: int) -> None:
+    def __init__(self, send: Send, limit: int, render: RenderText = frames.partial) -> None:
         self._send = send
+        self._render = render
         self._limit = limit
         self._items: deque[str | _Partial] = deque()
         self._size = 0
@@ -73,9 +76,15 @@ class Outbox:
         """Seconds for which the socket has not taken the frame that is being sent."""
         return 0.0 if self._sending_since is None else self._loop.time() - self._sending_since
 
-    def push(self, logged: Logged) -> bool:
+    def has_room(self) -> bool:
+        """Whether anything but control frames is taken now; if not, `room` waits for it."""
         if self._size >= self._limit:
             self._room.clear()
+            return False
+        return True
+
+    def push(self, logged: Logged) -> bool:
+        if not self.has_room():
             return False
         self._add(logged.frame)
         return True
@@ -87,6 +96,15 @@ class Outbox:
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         if self._size >= self._limit:
             return False
+        self.add_text(session_id, run_id, step, offset, text)
+        return True
+
+    # For who has asked whether there is room.
+
+    def add_frame(self, frame: str) -> None:
+        self._add(frame)
+
+    def add_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
         partial = _Partial(session_id, run_id, step, offset, [text])
         last = self._items[-1] if self._items else None
         if isinstance(last, _Partial) and partial.continues(last):
@@ -94,7 +112,6 @@ class Outbox:
             self._size += len(text)
         else:
             self._add(partial)
-        return True
 
     async def room(self) -> None:
         await self._room.wait()
@@ -111,7 +128,7 @@ class Outbox:
         while self._items:
             item = self._items.popleft()
             try:
-                await self._send_text(item if isinstance(item, str) else item.render())
+                await self._send_text(item if isinstance(item, str) else item.render(self._render))
             except asyncio.CancelledError:
                 self._items.appendleft(item)
                 raise

@@ -6,6 +6,7 @@ the same two interfaces.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.entries import Logged
@@ -28,6 +29,20 @@ class Refused(Exception):
         super().__init__(code)
         self.code: ErrorCode = code
         self.message_id = message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader of whole turns goes on: it attaches at `last_seq`.
+
+    `done_seq` is the end of the newest turn that it has; of what was logged
+    until then it needs only which messages wait. `is_unfinished`: it may hold
+    a part of the turn that comes next.
+    """
+
+    last_seq: int
+    done_seq: int
+    is_unfinished: bool
 
 
 class Socket(Protocol):
@@ -65,6 +80,14 @@ class SessionPort(Protocol):
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
         """Replays what came after `last_seq`, then goes on live."""
+
+    async def place_after(self, session_id: str, seq: int | None) -> Place:
+        """Where to go on for a reader that has the turns up to `seq`.
+
+        None: it does not say. Then it is sent what is unfinished, and the last
+        turn if that was cut off by a crash. A session that is not there has a
+        place like an empty one.
+        """
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         """Does what the client's event asks for; attaches the socket first if need be."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from django.db import Error as DatabaseFailure
 from agents import schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
-from agents.consumers import EventsConsumer
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
+from agents.sockets import SocketConsumer
 from myagent.loading import AgentFile, load_agent_file
 from myagent.protocol import CloseCode
 from myagent.tool.running import abandoned_tasks, abandoned_threads
@@ -48,19 +49,21 @@ class RunnerProcess:
         await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
         await self.hub.start()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One socket of the events dialect."""
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, dialect: type[SocketConsumer]
+    ) -> None:
+        """One socket."""
+        turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
         if self._has_left:
-            await refuse(scope, receive, send, CloseCode.GOING_AWAY, "service_unavailable")
+            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
             return
         try:
             await self.start()
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
-            code = CloseCode.NO_SERVICE_AVAILABLE
-            await refuse(scope, receive, send, code, "storage_unavailable")
+            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
             return
-        await EventsConsumer(scope, receive, send, self.hub, self.connections).run()
+        await dialect(scope, receive, send, self.hub, self.connections).run()
 
     async def leave(
         self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None

@@ -50,12 +50,12 @@ class SocketConsumer(ABC):
         self.lang = language_of(scope, headers)
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
-        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_BYTES)
-        self._scope = scope
+        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_BYTES, self.render_text)
+        self.scope = scope
         self._headers = headers
         self._receive = receive
         self._send = send
-        self._others = others
+        self.others = others
         self._rate = TokenBucket(
             settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
         )
@@ -89,7 +89,13 @@ class SocketConsumer(ABC):
     def keep_warm(self) -> None:
         """Called after a silence."""
 
-    def last_word(self, frame: str) -> str:
+    @staticmethod
+    def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+        """A frame of partial text."""
+        return frames.partial(session_id, run_id, step, offset, text)
+
+    @staticmethod
+    def last_word(frame: str) -> str:
         """A `system.error` frame in the dialect's own form."""
         return frame
 
@@ -124,22 +130,22 @@ class SocketConsumer(ABC):
         """From the handshake to the end."""
         await self._receive()
         await self._send({"type": "websocket.accept"})
-        refusal = self._refusal()
+        refusal = self.refusal()
         if refusal is not None:
             await self._say_goodbye(*refusal)
             return
-        self._others.add(self)
+        self.others.add(self)
         try:
             await self._talk()
         finally:
-            self._others.remove(self)
+            self.others.remove(self)
             self.port.detach(self)
 
-    def _refusal(self) -> tuple[int, str] | None:
+    def refusal(self) -> tuple[int, str] | None:
         """Why this client may not come in."""
-        if not page_may_connect(self._scope, self._headers):
+        if not page_may_connect(self.scope, self._headers):
             return CloseCode.ORIGIN_NOT_ALLOWED, frames.error(self.lang, "forbidden")
-        if not self._others.has_room(self.address):
+        if not self.others.has_room(self.address):
             sentence = "too_many_connections"
             frame = frames.error(self.lang, "rate_limited", sentence=sentence)
             return CloseCode.TOO_MANY, frame
@@ -148,7 +154,7 @@ class SocketConsumer(ABC):
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()
         self.greet()
-        reader = loop.create_task(self._read())
+        reader = loop.create_task(self.read())
         writer = loop.create_task(self.outbox.run())
         self._tasks = [reader, writer]
         try:
@@ -186,7 +192,8 @@ class SocketConsumer(ABC):
         except TimeoutError:
             logger.debug("peer_does_not_read", connection_id=self.connection_id)
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Reads what the client says until it leaves."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -225,8 +232,8 @@ class SocketConsumer(ABC):
 
     # What dialects share.
 
-    async def attempt(self, asked: Awaitable[None], session_id: str | None) -> None:
-        """Awaits what a client asked for; says why it was not done."""
+    async def attempt(self, asked: Awaitable[None], session_id: str | None) -> bool:
+        """Awaits what a client asked for. False: it was not done, and the client was told why."""
         try:
             await asked
         except Refused as error:
@@ -234,6 +241,9 @@ class SocketConsumer(ABC):
         except Exception:
             logger.exception("event_failed")
             self.say_refused("internal_error", session_id)
+        else:
+            return True
+        return False
 
     def say_refused(
         self, code: ErrorCode, session_id: str | None = None, message_id: str | None = None

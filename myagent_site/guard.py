@@ -9,6 +9,7 @@ from django.conf import settings
 from agents.edge import headers_of, host_is_allowed, is_loopback, origin_is_allowed
 from agents.handshake import Receive, Scope, Send, refuse
 from myagent.protocol import CloseCode
+from myagent_site.routing import dialect_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -29,7 +30,8 @@ class Guard:
                 await _forbid(send)
             else:
                 code = CloseCode.ORIGIN_NOT_ALLOWED
-                await refuse(scope, receive, send, code, "forbidden")
+                last_word = dialect_of(scope["path"]).last_word
+                await refuse(scope, receive, send, code, "forbidden", last_word=last_word)
             return
         await self._application(scope, receive, send)
 

@@ -171,6 +171,20 @@ _client_event: TypeAdapter[ClientEvent] = TypeAdapter(
 
 def parse(text: str) -> ClientEvent:
     """The client event in a text frame. Raises `ProtocolError`."""
+    data = read_object(text)
+    try:
+        event = _client_event.validate_python(data)
+    except ValidationError as error:
+        raise _explain(error, data) from None
+    _check_sizes(event)
+    return event
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object in a text frame, of a size and depth that can be handled.
+
+    Raises `ProtocolError`.
+    """
     if len(text) * 4 > MAX_FRAME_BYTES and len(text.encode(errors="replace")) > MAX_FRAME_BYTES:
         raise ProtocolError("too_large", "frame", is_frame_error=True)
     try:
@@ -180,12 +194,7 @@ def parse(text: str) -> ClientEvent:
     if not isinstance(data, dict):
         raise ProtocolError("invalid_event", is_frame_error=True)
     _check_depth(text, data)
-    try:
-        event = _client_event.validate_python(data)
-    except ValidationError as error:
-        raise _explain(error, data) from None
-    _check_sizes(event)
-    return event
+    return data
 
 
 def _explain(error: ValidationError, data: dict[str, Any]) -> ProtocolError:

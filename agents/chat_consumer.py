@@ -1,0 +1,183 @@
+"""The chat dialect's consumer: queries in, a port's verbs; entries in, a typewriter stream out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+import orjson
+
+from agents import frames
+from agents.chat import Translation
+from agents.connections import Connections
+from agents.entries import Logged
+from agents.handshake import Receive, Scope, Send
+from agents.ports import Refused, SessionPort
+from agents.sockets import SocketConsumer
+from myagent.protocol import (
+    Cancel,
+    CloseCode,
+    CreateSession,
+    CreateSessionMetadata,
+    UserMessage,
+)
+from myagent.protocol.chat import MAX_USER_ID, Chunk, Failure, Query, ServerFrame, parse
+
+PATH = re.compile(r"/ws/chat/(?P<user_id>[^/]+)/?")
+
+CREATE_S = 10.0
+"""Seconds for which a first query waits until its session is in the log."""
+
+
+class ChatConsumer(SocketConsumer):
+    """A socket of the chat dialect: one conversation, begun by its first query."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+    ) -> None:
+        super().__init__(scope, receive, send, port, others)
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        self._service = query.get("service", [None])[0]
+        self._session_id = query.get("session_id", [None])[0]
+        self._after = _number(query.get("after", [""])[0])
+        self._user_id = _user_id(scope)
+        self._translation = Translation(self.lang)
+        self._is_attached = False
+        self._settled = asyncio.Event()
+        self._told = 0
+
+    # What is said to the client.
+
+    @staticmethod
+    def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+        return Chunk(text).frame
+
+    @staticmethod
+    def last_word(frame: str) -> str:
+        return Failure(orjson.loads(frame)["content"]).frame
+
+    def greet(self) -> None:
+        """The dialect has no word for it."""
+
+    def keep_warm(self) -> None:
+        """WebSocket pings do; the dialect has no word for it."""
+
+    def push(self, logged: Logged) -> bool:
+        if not self.outbox.has_room():
+            return False
+        if logged.event == "agent.session_created":
+            self._session_id, self._is_attached = logged.session_id, True
+            self._settled.set()
+        self._tell(self._translation.entry(logged))
+        return True
+
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        if not self.outbox.has_room():
+            return False
+        self._tell(self._translation.text(run_id, step, offset, text))
+        return True
+
+    def push_frame(self, frame: str) -> None:
+        if self.outbox.is_overfull:
+            self.close_slow()
+            return
+        told: dict[str, Any] = orjson.loads(frame)
+        if told["event"] == "system.error":
+            self._settled.set()
+            self._tell([Failure(told["content"])])
+        elif told["event"] == "agent.thinking":
+            self._tell(self._translation.step_started(told["metadata"]["step"]))
+
+    def _tell(self, told: Iterable[ServerFrame]) -> None:
+        for each in told:
+            if isinstance(each, Chunk) and not each.is_final:
+                # What waits grows in place: a slow reader gets fewer, longer chunks.
+                self.outbox.add_text("", "", 0, self._told, each.content)
+                self._told += len(each.content)
+            else:
+                self.outbox.add_frame(each.frame)
+
+    # What the client says.
+
+    def refusal(self) -> tuple[int, str] | None:
+        if not 0 < len(self._user_id) <= MAX_USER_ID:
+            frame = frames.error(self.lang, "invalid_event", detail="user_id")
+            return CloseCode.PROTOCOL_ABUSE, frame
+        return super().refusal()
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            if self._is_attached and self._session_id:
+                self.others.bookmarks.keep(self._session_id, self._translation.done_seq)
+
+    async def read(self) -> None:
+        if self._session_id is not None:
+            await self._attach(self._session_id)
+        await super().read()
+
+    async def take(self, text: str) -> None:
+        said = parse(text)
+        if isinstance(said, Query):
+            await self._ask(said.query)
+        elif self._is_attached and self._session_id is not None:
+            cancel = Cancel(event="user.cancel", session_id=self._session_id)
+            await self.attempt(self.port.send(self, cancel), self._session_id)
+
+    async def _ask(self, text: str) -> None:
+        if not self._is_attached:
+            if self._session_id is None:
+                await self._create()
+            else:
+                await self._attach(self._session_id)
+        if self._is_attached and self._session_id is not None:
+            session_id = self._session_id
+            message = UserMessage(event="user.message", session_id=session_id, content=text)
+            await self.attempt(self.port.send(self, message), session_id)
+
+    async def _create(self) -> None:
+        """Begins a conversation, and waits until it is in the log or refused."""
+        self._settled.clear()
+        metadata = CreateSessionMetadata(service=self._service, client={"user_id": self._user_id})
+        event = CreateSession(event="user.create_session", metadata=metadata)
+        if not await self.attempt(self.port.create(self, event), None):
+            return
+        try:
+            async with asyncio.timeout(CREATE_S):
+                await self._settled.wait()
+        except TimeoutError:
+            self.say_refused("storage_unavailable")
+
+    async def _attach(self, session_id: str) -> None:
+        """Goes on with a conversation; a later query begins a new one if it is not there."""
+        self._is_attached = await self.attempt(self._return(session_id), session_id)
+
+    async def _return(self, session_id: str) -> None:
+        try:
+            await self._find_place(session_id)
+        except Refused as error:
+            if error.code == "unknown_session":
+                self._session_id = None
+            raise
+
+    async def _find_place(self, session_id: str) -> None:
+        after = self._after if self._after is not None else self.others.bookmarks.of(session_id)
+        place = await self.port.place_after(session_id, after)
+        self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
+        await self.port.attach(self, session_id, place.last_seq)
+
+
+def _user_id(scope: Scope) -> str:
+    """The path's segment, decoded; a slash in it is its own, so the raw path is read."""
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = PATH.fullmatch(raw.decode("latin-1"))
+    return unquote(path["user_id"]) if path else ""
+
+
+def _number(text: str) -> int | None:
+    """A position in the log, or None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

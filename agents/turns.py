@@ -1,0 +1,53 @@
+"""Where the turns of a conversation begin and end in its log. Synchronous reads."""
+
+from __future__ import annotations
+
+from django.db.models import Min, Q
+
+from agents.models import Event, Run
+from agents.ports import Place
+from myagent.protocol import TERMINAL_EVENTS
+
+
+def place_after(session_id: str, seq: int | None) -> Place:
+    """See `SessionPort.place_after`."""
+    done_seq = _last_end(session_id) if seq is None else _end_before(session_id, seq)
+    first_seq = _first_needed(session_id, done_seq)
+    if first_seq is None:
+        return Place(done_seq, done_seq, is_unfinished=False)
+    return Place(min(first_seq - 1, done_seq), done_seq, is_unfinished=True)
+
+
+def _ends(session_id: str, **where: int) -> list[tuple[int, int]]:
+    """The newest two ends of turns, and how often each had to be adopted.
+
+    A message that was cancelled before its run started ends in the middle of
+    another's turn: that one does not count.
+    """
+    found = Event.objects.filter(
+        session_id=session_id, event__in=TERMINAL_EVENTS, run__ordinal__isnull=False, **where
+    )
+    return list(found.order_by("-seq").values_list("seq", "run__adoptions")[:2])
+
+
+def _end_before(session_id: str, seq: int) -> int:
+    ends = _ends(session_id, seq__lte=seq)
+    return ends[0][0] if ends else 0
+
+
+def _last_end(session_id: str) -> int:
+    """The end of the newest turn; of the one before, if a crash cut the newest off."""
+    ends = [*_ends(session_id), (0, 0), (0, 0)]
+    (newest, adoptions), (before, _), *_ = ends
+    return before if adoptions else newest
+
+
+def _first_needed(session_id: str, done_seq: int) -> int | None:
+    """The first message whose turn had not ended at `done_seq`."""
+    ended_later = Event.objects.filter(
+        session_id=session_id, seq__gt=done_seq, event__in=TERMINAL_EVENTS
+    )
+    runs = Run.objects.filter(session_id=session_id)
+    needed = runs.filter(Q(status__in=Run.UNFINISHED) | Q(pk__in=ended_later.values("run_id")))
+    first: int | None = needed.aggregate(first=Min("accepted_seq"))["first"]
+    return first
