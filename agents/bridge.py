@@ -77,6 +77,7 @@ class Bridge:
         self._receiver = receiver
         self._task: asyncio.Task[None] | None = None
         self._is_cancelled = False
+        self._has_begun = False
         self._committed: asyncio.Future[None] | None = None
         self._decisions: dict[str, asyncio.Future[Decision]] = {}
         self._text: list[str] = []
@@ -107,12 +108,13 @@ class Bridge:
 
     def _spawn(self, task: Task) -> None:
         self._task = asyncio.get_running_loop().create_task(self._drive(task))
-        if self._is_cancelled:
-            self._task.cancel()
 
     async def _drive(self, task: Task) -> None:
+        self._has_begun = True
         outcome = Stopped(None)
         try:
+            if self._is_cancelled:
+                raise asyncio.CancelledError
             agent = await task.agent()
             if task.is_continued and not (agent.is_continuable or agent.is_idempotent):
                 raise CutOff
@@ -183,7 +185,8 @@ class Bridge:
 
     def _cancel(self) -> None:
         self._is_cancelled = True
-        if self._task is not None:
+        # A task that is cancelled before its first step would never say that it stopped.
+        if self._task is not None and self._has_begun:
             self._task.cancel()
 
     def _add_text(self, delta: TextDelta) -> None:

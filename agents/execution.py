@@ -179,7 +179,7 @@ class Execution:
             self._end(Ending(Run.Status.ANSWERED, logged.pop()), logged)
         else:
             self._apply(logged)
-            self._owner.log(logged, self._on_logged)
+            self._owner.log(logged, lambda outcome: self._on_logged(logged, outcome))
 
     def on_stopped(self, outcome: Stopped) -> None:
         if self.is_ended:
@@ -216,10 +216,11 @@ class Execution:
                 return entries.final_answer(step, self.ref, self._duration_ms())
         raise TypeError(f"not a durable step: {step!r}")
 
-    def _on_logged(self, outcome: Outcome) -> None:
+    def _on_logged(self, written: Sequence[Entry], outcome: Outcome) -> None:
         if self.is_ended or isinstance(outcome, Exception):
             self._bridge.refuse()
             if isinstance(outcome, RowRefused) and not self.is_ended:
+                self.state.take_back(entry.fact(datetime.now(UTC)) for entry in written)
                 sentence = say(self._owner.lang, "internal_error")
                 self._end(self._failure("internal_error", sentence))
         else:
@@ -239,11 +240,20 @@ class Execution:
         """A response to one of this run's questions is on its way into the log."""
         self._apply([entry])
 
+    def on_response_refused(self, step_id: str) -> None:
+        """It can't be stored: the question stands, until its deadline."""
+        if not (self.is_ended or self._stopping):
+            call = self.state.calls[step_id]
+            call.decision = None
+            self._watch_deadline(call)
+
     def _watch_deadline(self, call: CallState) -> None:
         left_s = max(0.0, (call.deadline - datetime.now(UTC)).total_seconds())
         self._deadlines[call.call.id] = self._loop.call_later(left_s, self._pass_deadline, call)
 
     def _pass_deadline(self, call: CallState) -> None:
+        if call.decision is not None:
+            return  # It is on its way into the log.
         unanswered = Decision(False, feedback="Nobody answered in time.")
         call.decision = unanswered
         self.decide(call.call.id, unanswered)

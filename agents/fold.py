@@ -62,6 +62,16 @@ class History:
             del self._messages[len(self._messages) - turn.messages :]
             self._tokens -= turn.tokens
 
+    def take_back(self, messages: Iterable[ChatMessage]) -> None:
+        """Takes the newest messages back, as many as are given and are still there."""
+        for message in reversed(list(messages)):
+            if self._messages and self._messages[-1] is message:
+                turn = self._turns[-1]
+                self._messages.pop()
+                turn.messages -= 1
+                turn.tokens -= message.tokens
+                self._tokens -= message.tokens
+
     def messages(self) -> list[ChatMessage]:
         return self._messages.copy()
 
@@ -148,6 +158,14 @@ class RunState:
                 self.calls[fact.step_id].is_finished = True
             case "user.cancel":
                 self.is_cancelled = True
+
+    def take_back(self, facts: Iterable[Fact]) -> None:
+        """What was applied is not in the log after all; the run can only end now."""
+        for fact in facts:
+            if fact.event == "agent.thinking":
+                self.calls = {}
+            elif fact.event == "agent.tool_result":
+                self.calls[fact.step_id].is_finished = False
 
     @property
     def open_calls(self) -> list[CallState]:

@@ -289,16 +289,18 @@ class Hub:
     async def _take(self, session_id: str) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
-        may_expire = self.lease.others_may_expire
-        taken = await self.database.run(self._take_over, session_id, may_expire)
+        own_id, may_expire = self.lease.runner_id, self.lease.others_may_expire
+        taken = await self.database.run(self._take_over, session_id, own_id, may_expire)
         opened, killers = await self.database.run(self._fold, taken)
+        if own_id != self.lease.runner_id:
+            # The lease it was taken under was lost meanwhile, and the session with it.
+            raise OwnedElsewhere(own_id)
         session = self._keep(taken, opened)
         if opened.unfinished and not taken.is_closed:
             session.resume(opened.unfinished, killers)
         return session
 
-    def _take_over(self, session_id: str, may_expire: bool) -> Taken:
-        own_id = self.lease.runner_id
+    def _take_over(self, session_id: str, own_id: str, may_expire: bool) -> Taken:
         try:
             return ownership.take(session_id, self.service, own_id, may_expire)
         except OwnedElsewhere as error:

@@ -30,11 +30,6 @@ class Inbox:
         self._knows_all = knows_all
         self._on_its_way: dict[str, list[Socket]] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Nothing is on its way."""
-        return not self._on_its_way
-
     def expect(self, message_id: str) -> None:
         """The message is being written."""
         self._on_its_way[message_id] = []

@@ -17,10 +17,18 @@ from django.conf import settings
 from agents import entries, frames, reading
 from agents.agent_loop import AgentLoop
 from agents.audience import Audience
-from agents.batch import DuplicateMessage, NewRun, NewSession, OwnershipLost, RunStart, Write
+from agents.batch import (
+    DuplicateMessage,
+    NewRun,
+    NewSession,
+    OwnershipLost,
+    RunEnded,
+    RunStart,
+    Write,
+)
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
-from agents.execution import Ending, Execution
+from agents.execution import Ending, Execution, closing_results
 from agents.ids import new_id
 from agents.inbox import Inbox
 from agents.journal import Journal, Outcome, RowRefused
@@ -91,6 +99,7 @@ class LiveSession:
         self.audience = Audience(self, keeper.database)
         self._agent: Runnable | None = None
         self._is_lost = False
+        self._writing = 0
 
     # Sockets.
 
@@ -112,8 +121,7 @@ class LiveSession:
     @property
     def is_idle(self) -> bool:
         """Nothing runs, waits or is being written, and no socket is attached."""
-        is_busy = self.current or self._queue or not self._inbox.is_empty
-        return not (is_busy or self.audience)
+        return not (self.current or self._queue or self._writing or self.audience)
 
     # What clients ask for.
 
@@ -186,8 +194,13 @@ class LiveSession:
 
         def decided(outcome: Outcome) -> None:
             self._pending_responses.discard(event.step_id)
-            if not isinstance(outcome, Exception):
+            if isinstance(outcome, list):
                 current.decide(event.step_id, decision)
+            elif isinstance(outcome, RowRefused):
+                current.on_response_refused(event.step_id)
+                socket.push_frame(
+                    frames.error(socket.lang, "internal_error", session_id=self.session_id)
+                )
 
         self.log([entry], decided)
 
@@ -216,23 +229,33 @@ class LiveSession:
         for entry in written:
             if entry.message is not None and entry.run_id is not None:
                 self.history.add(entry.run_id, entry.message)
-        self._write(written, done)
+
+        def finished(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self.history.take_back(entry.message for entry in written if entry.message)
+            done(outcome)
+
+        self._write(written, finished)
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         following = self._queue[0] if self._queue and not self._keeper.is_draining else None
         starts = RunStart(following.ref.run_id, self._ordinal + 1) if following else None
         self.current = None
         written = [*before, ending.entry]
-
-        def done(outcome: Outcome) -> None:
-            if isinstance(outcome, RowRefused):
-                self._end_bare(execution.ref, starts, done)
-            self._start_if_logged(started, outcome)
-
         for entry in written:
             if entry.message is not None:
                 self.history.add(execution.ref.run_id, entry.message)
         started = self._dequeue(following) if following else None
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self._end_bare(execution)
+            if isinstance(outcome, RowRefused | RunEnded) and started is self.current and starts:
+                # What follows is not to blame: the database refused the end, or the run's message.
+                self._start_alone(started, starts)
+            else:
+                self._start_if_logged(started, outcome)
+
         self._write(written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)})
         self.idle_since = asyncio.get_running_loop().time()
         if self._closing:
@@ -273,9 +296,15 @@ class LiveSession:
         queued = [run for run in self._queue if run.ref.run_id in cancelled]
         if queued:
             self._end_queued(queued)
-        is_interrupted = any(run.position < 0 and run.ordinal is None for run in unfinished)
         current = self.current
-        if current is not None and (is_interrupted or current.ref.run_id in cancelled):
+        if current is None:
+            return
+        accepted_seq = next(abs(run.position) for run in unfinished if run.ordinal is not None)
+        # One that went ahead earlier waits behind this one and does not interrupt it.
+        is_interrupted = any(
+            run.ordinal is None and -run.position > accepted_seq for run in unfinished
+        )
+        if is_interrupted or current.ref.run_id in cancelled:
             current.cancel()
 
     def leave(self) -> None:
@@ -395,21 +424,20 @@ class LiveSession:
         self.current = Execution(self, self._keeper.agents, run.ref)
         return self.current
 
-    def _end_bare(
-        self, ref: RunRef, starts: RunStart | None, done: Callable[[Outcome], None]
-    ) -> None:
+    def _end_bare(self, execution: Execution) -> None:
         """Ends a run whose own ending the database can't store."""
         sentence = say(self.lang, "internal_error")
-        entry = entries.error(ref, "internal_error", sentence, is_retryable=False)
-        ends = {ref.run_id: str(Run.Status.FAILED)}
-        self._write([entry], done, starts=starts, ends=ends)
+        entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
+        written = [*closing_results(execution.state, execution.ref), entry]
+        ends = {execution.ref.run_id: str(Run.Status.FAILED)}
+        self._write(written, lambda outcome: None, ends=ends)
 
     def _start_next(self) -> None:
         """Starts the queue's head, where no run's end does it."""
-        run = self._queue[0]
-        started = self._dequeue(run)
+        started = self._dequeue(self._queue[0])
+        self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
 
-        starts = RunStart(run.ref.run_id, self._ordinal)
+    def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
         self._write([], lambda outcome: self._start_if_logged(started, outcome), starts=starts)
 
     def _start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
@@ -420,13 +448,17 @@ class LiveSession:
 
     def _end_queued(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
         """Ends runs that have not started, after the entry that says why."""
-        ends = [entries.interrupted(run.ref, self.lang, []) for run in runs]
         self._queue = [run for run in self._queue if run not in runs]
-        self._write(
-            [*before, *ends],
-            lambda outcome: None,
-            ends={run.ref.run_id: str(Run.Status.INTERRUPTED) for run in runs},
-        )
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
+                # One of them was never accepted: the others end without it.
+                for run in runs:
+                    self._end_queued([run])
+
+        ends = [entries.interrupted(run.ref, self.lang, []) for run in runs]
+        status = str(Run.Status.INTERRUPTED)
+        self._write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
 
     def _finish_closing(self) -> None:
         assert self._closing is not None
@@ -443,6 +475,7 @@ class LiveSession:
         write = Write(self.session_id, self.epoch, written, **changes)
 
         def finished(outcome: Outcome) -> None:
+            self._writing -= 1
             if isinstance(outcome, OwnershipLost):
                 self._keeper.lost(self)
             elif isinstance(outcome, list):
@@ -450,6 +483,7 @@ class LiveSession:
             done(outcome)
             self._keeper.progress.set()
 
+        self._writing += 1
         self._keeper.journal.append(write, finished)
 
     def _publish(self, logged: Sequence[Logged]) -> None:

@@ -1,0 +1,214 @@
+"""What a live session makes of writes that are refused, crossed or cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from agents import ownership, reading
+from agents.batch import Write
+from agents.hub import Hub
+from agents.journal import RowRefused
+from agents.models import Event, Run
+from agents.ports import Refused
+from tests.agents.logs import SERVICE
+from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
+from tests.agents.test_session_property import parsed as event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAY_A, SAY_B, SAY_C = [("say", name, "enqueue") for name in "abc"]
+
+
+@pytest.fixture
+async def story(settings: Any) -> AsyncIterator[Story]:
+    settings.MYAGENT_ADOPT_S = 60.0
+    with agent_loop() as agents:
+        story = Story(agents, SERVICE)
+        await story.begin()
+        yield story
+        for hub in story.hubs:
+            await hub.stop()
+
+
+async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
+    """What a client is told of that kind about a message."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            for frame in [frame for desk in story.desks for frame in desk.told]:
+                if frame["event"] == kind and frame["metadata"].get("message_id") == message_id:
+                    return frame
+            story.desk.heard.clear()
+            await story.desk.heard.wait()
+
+
+def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
+    """The database can't store the first write that is meant."""
+    append, refused = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if not refused and is_meant(write):
+            refused.append(write)
+            asyncio.get_running_loop().call_soon(done, RowRefused())
+        else:
+            append(write, done)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+
+
+def writes(kind: str) -> Callable[[Write], bool]:
+    return lambda write: any(entry.event == kind for entry in write.entries)
+
+
+async def log_of(story: Story) -> list[Event]:
+    entries = Event.objects.filter(session_id=story.session_id).order_by("seq")
+    return [entry async for entry in entries]
+
+
+async def remember_only_the_last(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Message a is answered, and so long ago that only the database knows it."""
+    monkeypatch.setattr(reading, "REMEMBERED_MESSAGES", 1)
+    story.permits.open()
+    for operation in (SAY_A, SAY_B):
+        await story.do(operation)
+        await told(story, "agent.final_answer", operation[1])
+
+
+async def test_a_run_starts_behind_a_repeated_message_that_was_cancelled_at_once(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    for operation in (SAY_A, SAY_C, ("cancel", "a")):
+        await story.do(operation)
+    await told(story, "agent.final_answer", "c")
+    judge_runs(await log_of(story))
+
+
+async def test_a_message_that_waits_beside_a_repeated_one_ends_with_the_session(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    for operation in (("say", "d", "enqueue"), SAY_A, SAY_C):
+        await story.do(operation)
+    await story.hub.send(story.desk, event("user.close_session", session_id=story.session_id))
+    await told(story, "agent.interrupted", "c")
+    judge_runs(await log_of(story))
+
+
+async def test_who_went_ahead_earlier_does_not_interrupt_after_a_restart(story: Story) -> None:
+    await story.do(SAY_A)
+    await story.desk.hear("agent.thinking")
+    for name in "bc":
+        await story.do(("say", name, "interrupt"))
+    # Its end and the next one's start are one write.
+    await told(story, "agent.interrupted", "a")
+    await story.do(("crash",))
+    await story.end()
+    await sync_to_async(judge)(story)
+    answered = Run.objects.filter(status=Run.Status.ANSWERED).order_by("ordinal")
+    assert [run.message_id async for run in answered] == ["c", "b"]
+
+
+@pytest.mark.parametrize("kind", ["agent.thinking", "agent.tool_call", "agent.tool_result"])
+async def test_a_step_that_cannot_be_stored_leaves_a_context_that_a_model_takes(
+    story: Story, kind: str
+) -> None:
+    story.permits.open()
+    refuse_once(story.hub, writes(kind))
+    await story.do(SAY_A)
+    error = await told(story, "agent.error", "a")
+    assert error["metadata"]["code"] == "internal_error"
+    await story.do(SAY_B)
+    await told(story, "agent.final_answer", "b")
+    await story.do(("replace",))
+    await story.do(SAY_C)
+    await told(story, "agent.final_answer", "c")
+    assert story.model.faults == []
+
+
+async def test_an_end_that_cannot_be_stored_leaves_no_call_without_its_result(
+    story: Story,
+) -> None:
+    refuse_once(story.hub, writes("agent.interrupted"))
+    await story.do(SAY_A)
+    await story.do(SAY_B)
+    story.permits.give()
+    await story.desk.hear("agent.tool_call")
+    await story.do(("cancel", "a"))
+    await told(story, "agent.error", "a")
+    story.permits.open()
+    await told(story, "agent.final_answer", "b")
+    await story.do(("replace",))
+    await story.do(SAY_C)
+    await told(story, "agent.final_answer", "c")
+    assert story.model.faults == []
+    judge_runs(await log_of(story))
+
+
+async def test_a_session_that_is_being_written_does_not_leave_memory(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.permits.open()
+    held: list[tuple[Write, Any]] = []
+    append = story.hub.journal.append
+    await story.do(SAY_A)
+    story.hub.journal.append = lambda *item: held.append(item)  # type: ignore[method-assign]
+    while not any(write.ends for write, _ in held):
+        for item in held:
+            append(*item)
+        held.clear()
+        await asyncio.sleep(0.001)
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    assert story.hub.session_count == 1
+    for item in held:
+        append(*item)
+    while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+
+
+async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
+    story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.permits.open()
+    story.hub.detach(story.desk)
+    loop, look = asyncio.get_running_loop(), reading.oldest_seq
+
+    def look_while_it_leaves(session_id: str) -> int:
+        monkeypatch.setattr(reading, "oldest_seq", look)
+        asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop).result(PATIENCE_S)
+        return look(session_id)
+
+    monkeypatch.setattr(reading, "oldest_seq", look_while_it_leaves)
+    await story.hub.attach(story.desk, story.session_id, 0)
+    await story.desk.hear("agent.replay_complete")
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+
+
+async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept(
+    story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    loop, open_session = asyncio.get_running_loop(), reading.open_session
+
+    def open_while_the_lease_is_lost(*args: Any) -> reading.Opened:
+        ownership.end(story.hub.lease.runner_id)
+        asyncio.run_coroutine_threadsafe(story.hub._renew(), loop).result(PATIENCE_S)
+        return open_session(*args)
+
+    monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
+    with pytest.raises(Refused, match="moved"):
+        await story.hub.attach(story.desk, story.session_id, 0)
+    assert story.hub.session_count == 0
