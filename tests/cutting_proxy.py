@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -18,12 +18,12 @@ class CuttingProxy:
     all connections, until its connection is reset in the middle of them.
     """
 
-    def __init__(self, target_port: int, cuts: Iterator[int] = iter(())) -> None:
+    def __init__(self, target_port: int, cuts: Iterable[int] = ()) -> None:
         self.target_port = target_port
         self.cut_count = 0
         self.is_refusing = False
-        self._cuts = cuts
-        self._left = next(cuts, None)
+        self._cuts = iter(cuts)
+        self._left = next(self._cuts, None)
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
