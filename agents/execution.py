@@ -22,7 +22,7 @@ from agents.entries import Entry, RunRef
 from agents.fold import CallState, History, RunState
 from agents.journal import Outcome, RowRefused
 from agents.models import Run
-from agents.sentences import say
+from agents.sentences import say, say_why
 from myagent.agent import Runnable
 from myagent.messages import ChatMessage
 from myagent.models.base import ModelError
@@ -191,7 +191,8 @@ class Execution:
         lang = self._owner.lang
         if isinstance(error, ModelError):
             logger.warning("model_failed", run_id=self.ref.run_id, error=str(error))
-            self._end(self._failure("model_error", str(error), is_retryable=error.is_retryable))
+            sentence = say_why(lang, error)
+            self._end(self._failure("model_error", sentence, is_retryable=error.is_retryable))
         elif isinstance(error, CutOff):
             self._end(self._failure("agent_error", say(lang, "agent_gone"), is_retryable=True))
         else:

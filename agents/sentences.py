@@ -9,6 +9,8 @@ from django.utils import translation
 from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 
+from myagent.models.base import ModelError
+
 SENTENCES = {
     "connected": gettext_noop("Connected to {server}."),
     "session_created": gettext_noop("Conversation with {agent} started."),
@@ -55,14 +57,20 @@ SENTENCES = {
 
 
 @lru_cache(maxsize=1024)
-def _template(lang: str, name: str) -> str:
+def _translated(lang: str, text: str) -> str:
     with translation.override(lang):
-        return translation.gettext(SENTENCES[name])
+        return translation.gettext(text)
 
 
 def say(lang: str, name: str, **values: object) -> str:
     """The sentence `name` of `SENTENCES` in a language of the site."""
-    return _template(lang, name).format(**values)
+    return _translated(lang, SENTENCES[name]).format(**values)
+
+
+def say_why(lang: str, error: ModelError) -> str:
+    """What a model's error says, in a language of the site if the catalogue has it."""
+    template = _translated(lang, error.template)
+    return template.format(**error.values) if error.values else template
 
 
 MAX_TAG = 35

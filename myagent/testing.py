@@ -82,7 +82,9 @@ class ScriptedModel:
             return next(self._replies)
         except StopIteration:
             raise ModelError(
-                f"The script has no reply to question {len(self.requests)}.", is_retryable=False
+                "The script has no reply to question {number}.",
+                is_retryable=False,
+                number=len(self.requests),
             ) from None
 
 

@@ -66,12 +66,16 @@ class ModelError(Exception):
     """The model could not be asked, or gave no usable reply.
 
     The message is a plain sentence for the person who talks to the agent: no
-    address, key or traceback. `is_retryable` says whether the same question
-    may succeed later.
+    address, key or traceback. With `values` the sentence is a template, as in
+    `ModelError("Status {status}.", is_retryable=True, status=500)`; whoever
+    speaks another language than English translates that. `is_retryable` says
+    whether the same question may succeed later.
     """
 
-    def __init__(self, sentence: str, *, is_retryable: bool) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, *, is_retryable: bool, **values: object) -> None:
+        super().__init__(sentence.format(**values) if values else sentence)
+        self.template = sentence
+        self.values = values
         self.is_retryable = is_retryable
 
 

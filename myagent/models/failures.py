@@ -72,23 +72,37 @@ def _status_error(error: openai.APIStatusError, model: str) -> ModelError:
         )
     if status >= 500 or status in (408, 409):
         return ModelError(
-            f"The model's server failed (status {status}); please try again.", is_retryable=True
+            "The model's server failed (status {status}); please try again.",
+            is_retryable=True,
+            status=status,
         )
-    return ModelError(_refusal(error, model), is_retryable=False)
+    return _refusal(error, model)
 
 
-def _refusal(error: openai.APIStatusError, model: str) -> str:
+def _refusal(error: openai.APIStatusError, model: str) -> ModelError:
     match error.status_code:
         case 401:
-            return "The model refused the API key."
+            return ModelError("The model refused the API key.", is_retryable=False)
         case 402:
-            return "The model's account has no credit left."
+            return ModelError("The model's account has no credit left.", is_retryable=False)
         case 403:
-            return f"The API key may not use the model '{model}'."
+            return ModelError(
+                "The API key may not use the model '{model}'.", is_retryable=False, model=model
+            )
         case 404:
-            return f"The model name '{model}' is not known to the model's server."
+            return ModelError(
+                "The model name '{model}' is not known to the model's server.",
+                is_retryable=False,
+                model=model,
+            )
         case status:
             about = f"{error.code} {error.message} {error.body}"
             if status == 413 or _TOO_LONG.search(about):
-                return "The conversation has become too long for the model."
-            return f"The model did not accept the request (status {status})."
+                return ModelError(
+                    "The conversation has become too long for the model.", is_retryable=False
+                )
+            return ModelError(
+                "The model did not accept the request (status {status}).",
+                is_retryable=False,
+                status=status,
+            )

@@ -145,7 +145,7 @@ class OpenAIModel:
 
 def _cut_off(reply: Reply) -> ModelError:
     if reply.has_begun:
-        sentence = "The connection to the model was lost in the middle of its answer."
-    else:
-        sentence = "The model's server gave no reply that can be read."
-    return ModelError(sentence, is_retryable=True)
+        return ModelError(
+            "The connection to the model was lost in the middle of its answer.", is_retryable=True
+        )
+    return ModelError("The model's server gave no reply that can be read.", is_retryable=True)

@@ -1,17 +1,20 @@
-"""A run's questions have one answer, whoever is first: somebody's, or the deadline's."""
+"""A run answers each of its questions once, and says in the session's language why it failed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agents import entries
 from agents.agent_loop import AgentLoop
+from agents.bridge import Stopped
 from agents.entries import Entry, RunRef
-from agents.execution import Execution
+from agents.execution import Ending, Execution
 from agents.fold import CallState, History, RunState
 from myagent.messages import ToolCall
+from myagent.models.base import ModelError
 
 REF = RunRef("run", "message")
 
@@ -27,11 +30,15 @@ class Session:
     """An `execution.Owner` that is asked for nothing here but its memory."""
 
     session_id = "session"
-    lang = "en"
-    agent = log = end_run = show_thinking = show_text = None
+    lang = "zh-hans"
+    agent = log = show_thinking = show_text = None
 
     def __init__(self) -> None:
         self.history = History(1000)
+        self.endings: list[Ending] = []
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        self.endings.append(ending)
 
 
 def overdue() -> tuple[Execution, CallState]:
@@ -76,3 +83,12 @@ async def test_a_response_that_cannot_be_stored_leaves_the_question_to_its_deadl
     await turns()
     assert call.decision is not None and not call.decision.approved
     execution.leave()
+
+
+async def test_a_model_that_fails_is_told_of_in_the_language_of_the_session() -> None:
+    session = Session()
+    error = ModelError("The model did not answer in time.", is_retryable=True)
+    Execution(session, NoLoop(), REF).on_stopped(Stopped(error))
+    (ending,) = session.endings
+    assert ending.entry.content == "模型未能及时回答。"
+    assert ending.entry.metadata["code"] == "model_error"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import gettext
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agents.sentences import SENTENCES, choose, say
+from agents.sentences import SENTENCES, choose, say, say_why
+from myagent.models.base import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("agents", "traces", "services", "myagent_site")
@@ -18,14 +19,21 @@ CATALOGUE = ROOT / "myagent_site" / "locale" / "zh_Hans" / "LC_MESSAGES" / "djan
 MARKERS = {"gettext", "gettext_lazy", "gettext_noop"}
 
 
-def marked_for_translation() -> Iterator[str]:
-    """Every text in the source that is marked with one of Django's functions."""
-    for package in PACKAGES:
+def first_arguments(packages: Iterable[str], functions: set[str]) -> Iterator[str]:
+    """The text that each call of one of the functions begins with."""
+    for package in packages:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKERS:
-                    assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}"
-                    yield node.args[0].value
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in functions:
+                    text = node.args[0]
+                    assert isinstance(text, ast.Constant), f"{path}:{node.lineno}"
+                    yield text.value
+
+
+def marked_for_translation() -> Iterator[str]:
+    """Every text for people: marked with Django's functions, or a model's error of the SDK."""
+    yield from first_arguments(PACKAGES, MARKERS)
+    yield from first_arguments(["myagent"], {"ModelError"})
 
 
 def read_catalogue() -> dict[str, str]:
@@ -77,6 +85,22 @@ def test_the_server_speaks_chinese(name: str) -> None:
     said = say("zh-hans", name, **values)
     assert said != say("en", name, **values)
     assert any("\u4e00" <= char <= "\u9fff" for char in said)
+
+
+def test_what_a_model_says_of_its_failure_is_told_in_chinese() -> None:
+    error = ModelError(
+        "The model name '{model}' is not known to the model's server.",
+        is_retryable=False,
+        model="{odd}",
+    )
+    assert str(error) == "The model name '{odd}' is not known to the model's server."
+    assert say_why("en", error) == str(error)
+    assert say_why("zh-hans", error) == "模型服务器不认识模型名称“{odd}”。"
+
+
+@pytest.mark.parametrize("sentence", ["Out of {credit}.", "50 % {", ""])
+def test_a_sentence_of_somebody_elses_model_is_told_as_it_is(sentence: str) -> None:
+    assert say_why("zh-hans", ModelError(sentence, is_retryable=False)) == sentence
 
 
 @pytest.mark.parametrize("tag", ["zh-hans", "zh-CN", "zh-Hans-CN", "zh", "ZH-CN"])
