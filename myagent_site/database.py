@@ -32,7 +32,7 @@ MYSQL_OPTIONS = {
 def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """Django's settings of the default database."""
     if options["DATABASE_URL"]:
-        settings = environ.Env.db_url_config(options["DATABASE_URL"])
+        settings: dict[str, Any] = environ.Env.db_url_config(options["DATABASE_URL"])
     elif options["MYSQL_HOST"] or options["MYSQL_DATABASE"]:
         settings = _mysql(options)
     else:

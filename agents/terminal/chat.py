@@ -265,7 +265,8 @@ class Chat:
             while not is_settled():
                 await self._change()
 
-        return await _first(typing, settled())
+        typed: T | None = await _first(typing, settled())
+        return typed
 
 
 async def _first(*works: Coroutine[Any, Any, Any]) -> Any:
