@@ -13,7 +13,7 @@ from django.utils import translation
 from whitenoise import WhiteNoise
 
 from agents.runner import RunnerProcess, current_runner
-from agents.sentences import choose
+from agents.sentences import choose, supported
 from myagent_site.chat_texts import TEXTS, translated
 
 LANGUAGE_COOKIE = "myagent_lang"
@@ -58,7 +58,7 @@ async def chat(request: HttpRequest) -> HttpResponse:
     with translation.override(lang):
         page = render_to_string(template, _context(lang, runner))
     response = HttpResponse(page, headers=PAGE_HEADERS | {"Content-Language": lang})
-    if chosen and choose(chosen) == lang:
+    if supported(chosen) == lang:
         response.set_cookie(LANGUAGE_COOKIE, lang, max_age=YEAR_S, samesite="Lax", httponly=True)
     return response
 
@@ -73,6 +73,7 @@ def _context(lang: str, runner: RunnerProcess | None) -> dict[str, Any]:
         ],
     }
     if runner is not None:
+        context["modules"] = _modules()
         context["agent"] = {
             "name": runner.agent_file.agent_name,
             "description": _description(runner.agent_file.source),
@@ -87,6 +88,14 @@ def _context(lang: str, runner: RunnerProcess | None) -> dict[str, Any]:
     return context
 
 
+@cache
+def _modules() -> list[str]:
+    """What the page's script imports: named in the page, the browser fetches all of it at once."""
+    patterns = ("js/myagent.js", "js/chat/*.js", "vendor/*/*.js")
+    found = (path for pattern in patterns for path in sorted(settings.STATIC_DIR.glob(pattern)))
+    return [path.relative_to(settings.STATIC_DIR).as_posix() for path in found]
+
+
 def _description(source: Any) -> str:
     """What an agent says of itself; a factory's agents can't be asked before they exist."""
     description = getattr(source, "description", "")
@@ -95,21 +104,22 @@ def _description(source: Any) -> str:
 
 async def static_file(request: HttpRequest) -> HttpResponse:
     """A file of `static/`: with its type, its date and ranges."""
-    found = await asyncio.to_thread(_find, request.path_info)
-    if found is None or request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    return await asyncio.to_thread(_read, request)
+
+
+def _read(request: HttpRequest) -> HttpResponse:
+    files, path = _files(), request.path_info
+    found = files.find_file(path) if files.autorefresh else files.files.get(path)
+    if found is None:
         return HttpResponse(status=404)
-    answer = await asyncio.to_thread(found.get_response, request.method, request.META)
+    answer = found.get_response(request.method, request.META)
     headers = dict(answer.headers) | {"X-Content-Type-Options": "nosniff"}
-    content = b""
-    if answer.file is not None:
-        with answer.file:
-            content = await asyncio.to_thread(answer.file.read)
-    return HttpResponse(content, status=answer.status, headers=headers)
-
-
-def _find(path: str) -> Any:
-    files = _files()
-    return files.find_file(path) if files.autorefresh else files.files.get(path)
+    if answer.file is None:
+        return HttpResponse(status=answer.status, headers=headers)
+    with answer.file:
+        return HttpResponse(answer.file.read(), status=answer.status, headers=headers)
 
 
 @cache

@@ -305,12 +305,9 @@ export class Conversation {
 
   /** Asks a connection that may have died unnoticed; an answer is as good as a resume. */
   #probe() {
-    const askedAt = Date.now();
     this.#attach();
     clearTimeout(this.#timers.probe);
-    this.#timers.probe = setTimeout(() => {
-      if (this.#heardAt < askedAt) this.#lost({});
-    }, PROBE_MS);
+    this.#timers.probe = setTimeout(() => this.#lost({}), PROBE_MS);
   }
 
   #transmit(frame) {
@@ -371,6 +368,7 @@ export class Conversation {
 
   #hear(data) {
     this.#heardAt = Date.now();
+    clearTimeout(this.#timers.probe);
     const frame = JSON.parse(data);
     if (frame.event === "agent.session_created" && this.#isCreating) this.#begin(frame);
     if (frame.session_id && frame.session_id !== this.sessionId) return;

@@ -83,7 +83,7 @@ export class ConfirmView {
       this.#button("approve_edited", "primary", approve),
       this.#button("back", "", () => this.#back("edit")),
     );
-    editor.focus();
+    this.#reveal(editor);
   }
 
   #showReason() {
@@ -98,7 +98,13 @@ export class ConfirmView {
       this.#button("decline", "danger", decline),
       this.#button("back", "", () => this.#back("decline")),
     );
-    reason.focus();
+    this.#reveal(reason);
+  }
+
+  /** With the buttons that belong to it. */
+  #reveal(field) {
+    field.focus({ preventScroll: true });
+    this.element.scrollIntoView({ block: "nearest" });
   }
 
   #back(action) {

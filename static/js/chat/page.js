@@ -7,8 +7,11 @@ export function say(name, values = {}) {
   return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
-const TIME = new Intl.DateTimeFormat(page.lang, { hour: "2-digit", minute: "2-digit" });
-const DAY_AND_TIME = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "short" });
+// English is the page's language; whether its day has 12 or 24 hours is the reader's own affair.
+const LOCALE =
+  navigator.languages.find((each) => each.slice(0, 2) === page.lang.slice(0, 2)) ?? page.lang;
+const TIME = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const DAY_AND_TIME = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
 
 export function clock(date) {
   return TIME.format(date);

@@ -1,0 +1,309 @@
+"""`static/js/myagent.js` against a server of the test's own, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+FAKE_SOCKET = (Path(__file__).parent / "fake_socket.js").read_text(encoding="utf-8")
+
+SET_UP = """async () => {
+    const { connect } = await import("/static/js/myagent.js");
+    window.start = (options = {}) => {
+        window.heard = [];
+        window.states = [];
+        window.chat = connect("/", { ...options, on: {
+            "*": (frame) => frame.seq && heard.push(frame.seq),
+            state: ({ state }) => states.push(state),
+        } });
+        return WebSocket.last;
+    };
+}"""
+
+Do = Callable[[str], Awaitable[Any]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def blank(browser: Browser, site: str) -> AsyncIterator[Page]:
+    """A page without a chat."""
+    page = await browser.new_page()
+    await page.clock.install()
+    await page.goto(f"{site}health")
+    await page.evaluate(FAKE_SOCKET)
+    await page.evaluate(SET_UP)
+    yield page
+    await page.close()
+
+
+@pytest.fixture
+def do(blank: Page) -> Do:
+    """Runs statements with `start()`, `chat`, `heard` and `states`; gives what they return."""
+
+    async def run(statements: str) -> Any:
+        return await blank.evaluate(f"() => {{ {statements} }}")
+
+    return run
+
+
+async def test_a_session_is_created_with_the_first_message(do: Do) -> None:
+    assert await do("const s = start({lang: 'zh-CN'}).open(); return s.sent") == []
+    sent = await do(
+        """chat.send("hello", { messageId: "m" });
+        WebSocket.last.log(1, "agent.session_created");
+        return WebSocket.last.sent"""
+    )
+    assert sent == [
+        {"event": "user.create_session", "metadata": {"lang": "zh-CN"}},
+        {
+            "event": "user.message",
+            "session_id": "s",
+            "content": "hello",
+            "metadata": {"message_id": "m"},
+        },
+    ]
+    assert await do("return [chat.sessionId, chat.state]") == ["s", "open"]
+
+
+async def test_durable_events_are_handed_on_once_and_in_order(do: Do) -> None:
+    heard = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        for (const seq of [1, 2, 2, 1, 3]) s.log(seq, "agent.thinking");
+        return heard"""
+    )
+    assert heard == [1, 2, 3]
+
+
+async def test_a_gap_is_closed_by_going_back_to_the_log(blank: Page, do: Do) -> None:
+    await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        s.log(1, "agent.thinking").log(3, "agent.thinking")"""
+    )
+    assert await do("return [heard, chat.state, WebSocket.last.readyState]") == [[1], "waiting", 3]
+    await blank.clock.run_for(1_000)
+    assert await do("return WebSocket.last.open().sent") == [
+        {"event": "user.reconnect", "session_id": "s", "metadata": {"last_seq": 1}}
+    ]
+    await do("WebSocket.last.log(2, 'agent.thinking').log(3, 'agent.thinking').resume()")
+    assert await do("return [heard, chat.state]") == [[1, 2, 3], "open"]
+
+
+async def test_frames_of_a_socket_that_was_given_up_are_not_heard(blank: Page, do: Do) -> None:
+    await do(
+        """window.old = start({ sessionId: "s" }).open().resume();
+        old.log(1, "agent.thinking").log(3, "agent.thinking")"""
+    )
+    await blank.clock.run_for(1_000)
+    await do("WebSocket.last.open().resume(); old.log(2, 'agent.thinking'); old.breakOff()")
+    assert await do("return [heard, chat.state]") == [[1], "open"]
+
+
+async def test_what_was_not_acknowledged_is_sent_again_as_it_was(blank: Page, do: Do) -> None:
+    await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        chat.send("first", { messageId: "m1" });
+        chat.send("second", { messageId: "m2" });
+        chat.respond("call", { approved: true });
+        chat.cancel({ runId: "r" });
+        s.log(1, "user.message", { metadata: { message_id: "m1", run_id: "r", position: 0 } });
+        s.breakOff()"""
+    )
+    await blank.clock.run_for(1_000)
+    sent = await do("return WebSocket.last.open().resume().sent.slice(1)")
+    assert [frame["event"] for frame in sent] == ["user.message", "user.response", "user.cancel"]
+    assert sent[0]["metadata"]["message_id"] == "m2"
+    await do(
+        """WebSocket.last
+            .say("user.message",
+                { session_id: "s", metadata: { message_id: "m2", duplicate: true } })
+            .log(2, "user.response", { step_id: "call", content: { approved: true } })
+            .log(3, "user.cancel", { metadata: { run_id: "r" } })
+            .breakOff()"""
+    )
+    await blank.clock.run_for(1_000)
+    assert len(await do("return WebSocket.last.open().resume().sent")) == 1
+    assert await do("return chat.pending") == []
+
+
+async def test_a_cancel_names_the_current_run_so_that_it_cannot_stop_the_next(do: Do) -> None:
+    sent = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        s.log(1, "user.message", { metadata: { message_id: "a", run_id: "ra", position: 0 } });
+        s.log(2, "user.message", { metadata: { message_id: "b", run_id: "rb", position: 1 } });
+        s.log(3, "agent.final_answer", { metadata: { message_id: "a", run_id: "ra" } });
+        chat.cancel();
+        return s.sent.at(-1)"""
+    )
+    assert sent["metadata"] == {"run_id": "rb"}
+
+
+async def test_a_refused_message_is_tried_again_only_if_that_may_help(blank: Page, do: Do) -> None:
+    await do(
+        """window.refused = [];
+        const s = start({ sessionId: "s" }).open().resume();
+        chat.on("refused", ({ messageId, code }) => refused.push([messageId, code]));
+        chat.send("a", { messageId: "a" });
+        chat.send("b", { messageId: "b" });
+        const error = (message_id, code, retryable) => s.say("system.error",
+            { metadata: { session_id: "s", message_id, code, retryable } });
+        error("a", "rate_limited", true);
+        error("b", "too_large", false);
+        s.sent.length = 0"""
+    )
+    assert await do("return refused") == [["b", "too_large"]]
+    await blank.clock.run_for(1_000)
+    assert await do("return WebSocket.last.sent.map((frame) => frame.content)") == ["a"]
+
+
+async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
+    blank: Page, do: Do
+) -> None:
+    await do(
+        """window.refused = 0;
+        start({ sessionId: "s" }).open().resume();
+        chat.on("refused", () => refused++);
+        chat.send("a", { messageId: "a" })"""
+    )
+    for _ in range(12):
+        await do(
+            """WebSocket.last.say("system.error", { metadata:
+                { session_id: "s", message_id: "a", code: "internal_error", retryable: true } })"""
+        )
+        await blank.clock.run_for(16_000)
+    assert await do("return [refused, chat.pending.length]") == [1, 0]
+
+
+async def test_text_is_put_together_by_its_offsets_in_code_points(do: Do) -> None:
+    texts = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        const texts = [];
+        chat.on("text", ({ text }) => texts.push(text));
+        const piece = (offset, content, step = 1) => s.say("agent.partial_answer",
+            { session_id: "s", content, metadata: { run_id: "r", step, offset } });
+        piece(0, "a🎯"); piece(2, "b"); piece(2, "b"); piece(1, "龍");
+        piece(0, "again"); piece(0, "x", 2);
+        return texts"""
+    )
+    assert texts == ["a🎯", "a🎯b", "a🎯b", "a龍", "again", "x"]
+
+
+async def test_a_hole_in_the_text_is_filled_by_asking_for_all_of_it(do: Do) -> None:
+    sent = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        window.texts = [];
+        chat.on("text", ({ text }) => texts.push(text));
+        s.say("agent.partial_answer",
+            { session_id: "s", content: "late", metadata: { run_id: "r", step: 1, offset: 7 } });
+        return s.sent.slice(1)"""
+    )
+    assert [frame["event"] for frame in sent] == ["user.reconnect"]
+    assert await do("return texts") == []
+
+
+async def test_a_log_that_was_pruned_is_read_from_its_oldest_event(do: Do) -> None:
+    heard = await do(
+        """const s = start({ sessionId: "s", lastSeq: 90 }).open();
+        let resets = 0;
+        chat.on("reset", () => resets++);
+        s.say("agent.session_resumed", { session_id: "s", metadata: { resync: true } });
+        for (const seq of [41, 42, 43]) s.log(seq, "agent.thinking");
+        s.say("agent.replay_complete", { session_id: "s" });
+        return [heard, resets, chat.lastSeq]"""
+    )
+    assert heard == [[41, 42, 43], 1, 43]
+
+
+@pytest.mark.parametrize("code", [4001, 4003, 4004, 4400])
+async def test_some_doors_stay_closed(blank: Page, do: Do, code: int) -> None:
+    await do(f"start().open().breakOff({code})")
+    await blank.clock.run_for(60_000)
+    assert await do("return [chat.state, WebSocket.all.length]") == ["closed", 1]
+
+
+@pytest.mark.parametrize("code", [4008, 4012])
+async def test_some_doors_open_again_at_once(blank: Page, do: Do, code: int) -> None:
+    await do(f"start().open().breakOff({code})")
+    await blank.clock.run_for(200)
+    assert await do("return WebSocket.all.length") == 2
+
+
+async def test_waits_grow_to_a_limit_and_differ(blank: Page, do: Do) -> None:
+    await do(
+        """window.waits = [];
+        start().open();
+        chat.on("state", ({ retryInMs }) => retryInMs && waits.push(retryInMs))"""
+    )
+    for _ in range(12):
+        await do("WebSocket.last.breakOff()")
+        await blank.clock.run_for(await do("return Math.ceil(waits.at(-1)) + 1"))
+    waits = await do("return waits")
+    assert len(waits) == 12
+    assert all(250 * 2**n <= wait <= 500 * 2**n for n, wait in enumerate(waits[:5]))
+    assert all(7_500 <= wait <= 15_000 for wait in waits[5:])
+    assert len({round(wait) for wait in waits}) > 8
+
+
+async def test_a_silent_connection_counts_as_dead(blank: Page, do: Do) -> None:
+    await do("start({ sessionId: 's' }).open().resume()")
+    await blank.clock.run_for(50_000)
+    await do("WebSocket.last.say('system.heartbeat')")
+    await blank.clock.run_for(50_000)
+    assert await do("return WebSocket.all.length") == 1
+    await blank.clock.run_for(20_000)
+    assert await do("return WebSocket.all.length") == 2
+
+
+async def test_a_handshake_that_never_ends_is_given_up(blank: Page, do: Do) -> None:
+    await do("start()")
+    await blank.clock.run_for(11_000)
+    assert await do("return WebSocket.all.length") == 2
+
+
+async def test_a_network_that_is_back_is_used_at_once(do: Do) -> None:
+    await do("start({ sessionId: 's' }).open().breakOff(); dispatchEvent(new Event('online'))")
+    assert await do("return WebSocket.all.length") == 2
+
+
+async def test_a_page_that_is_looked_at_again_asks_whether_its_connection_lives(
+    blank: Page, do: Do
+) -> None:
+    await do(
+        """start({ sessionId: 's' }).open().resume();
+        document.dispatchEvent(new Event('visibilitychange'))"""
+    )
+    assert await do("return WebSocket.last.sent.length") == 2
+    await blank.clock.run_for(6_000)
+    assert await do("return [states.slice(-2), WebSocket.all.length]") == [
+        ["waiting", "connecting"],
+        2,
+    ]
+
+
+async def test_a_listener_that_fails_costs_nobody_else_anything(do: Do) -> None:
+    heard = await do(
+        """window.onerror = () => true;
+        start({ sessionId: "s" });
+        chat.on("agent.thinking", () => { throw new Error("mine"); });
+        WebSocket.last.open().resume().log(1, "agent.thinking").log(2, "agent.thinking");
+        return heard"""
+    )
+    assert heard == [1, 2]
+
+
+async def test_a_conversation_that_is_not_there_is_not_asked_for_again(blank: Page, do: Do) -> None:
+    await do(
+        """start({ sessionId: "s" }).open().say("system.error",
+            { metadata: { code: "unknown_session", session_id: "s", retryable: false } })"""
+    )
+    await blank.clock.run_for(60_000)
+    assert await do("return [chat.state, WebSocket.all.length]") == ["closed", 1]
+
+
+async def test_leaving_is_final_and_quiet(blank: Page, do: Do) -> None:
+    await do("start({ sessionId: 's' }).open().resume(); chat.close(); chat.close()")
+    await blank.clock.run_for(60_000)
+    assert await do("return [states.at(-1), WebSocket.all.length]") == ["closed", 1]
