@@ -9,7 +9,7 @@ from typing import Literal
 
 from django.conf import settings
 
-from agents.batch import Write
+from agents.writes import Write
 
 
 def reach(side: Literal["before", "after"], writes: Sequence[Write]) -> None:

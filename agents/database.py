@@ -1,4 +1,4 @@
-"""Database work for the event loop: a few threads that mind their own connections."""
+"""Database work for the event loop, in threads that mind their own connections; its failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import (
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+)
 
 T = TypeVar("T")
 
@@ -33,7 +40,7 @@ class DatabaseThreads:
         self._opened[threading.get_ident()] = connections["default"]
         try:
             return work(*args)
-        except (DatabaseError, InterfaceError):
+        except Error:
             connections["default"].close_if_unusable_or_obsolete()
             raise
 
@@ -48,3 +55,20 @@ class DatabaseThreads:
             connection.inc_thread_sharing()
             connection.close()
         self._opened.clear()
+
+
+# Errors that say 'this row can't be stored', in MySQL's numbers: packet too large, incorrect
+# string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
+_MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database may take the same batch later, as opposed to a row it never will."""
+    if isinstance(error, IntegrityError):
+        return False
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    code = error.args[0] if error.args else None
+    return code not in _MYSQL_ROW_ERRORS

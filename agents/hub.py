@@ -15,7 +15,6 @@ from django.db import Error as DatabaseFailure
 
 from agents import entries, frames, ownership, reading, turns
 from agents.agent_loop import AgentLoop
-from agents.batch import NewSession
 from agents.database import DatabaseThreads
 from agents.entries import Entry
 from agents.ids import new_id
@@ -25,6 +24,7 @@ from agents.live import LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
+from agents.writes import NewSession
 from myagent.agent import Runnable
 from myagent.loading import AgentFile
 from myagent.protocol import (

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from agents import barriers
-from agents.batch import Batch, Write, WriteRefused, find_duplicate, is_passing
+from agents.batch import Batch, find_duplicate
+from agents.database import is_passing
 from agents.entries import Logged
-
-DatabaseFailure = (DatabaseError, InterfaceError)
+from agents.writes import Write
 
 logger = structlog.get_logger(__name__)
 
@@ -208,6 +209,3 @@ def _drop_connection() -> None:
         connection.close()
     except DatabaseFailure as error:
         logger.debug("connection_was_gone", error=str(error))
-
-
-__all__ = ["Journal", "JournalStopped", "RowRefused", "WriteRefused"]

@@ -17,15 +17,6 @@ from django.conf import settings
 from agents import entries, frames, reading
 from agents.agent_loop import AgentLoop
 from agents.audience import Audience
-from agents.batch import (
-    DuplicateMessage,
-    NewRun,
-    NewSession,
-    OwnershipLost,
-    RunEnded,
-    RunStart,
-    Write,
-)
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
 from agents.execution import Ending, Execution, closing_results
@@ -37,6 +28,15 @@ from agents.ownership import Taken
 from agents.ports import Refused, Socket
 from agents.sentences import say
 from agents.subscription import Subscription
+from agents.writes import (
+    DuplicateMessage,
+    NewRun,
+    NewSession,
+    OwnershipLost,
+    RunEnded,
+    RunStart,
+    Write,
+)
 from myagent.agent import Runnable
 from myagent.messages import ChatMessage
 from myagent.protocol import Cancel, Response, UserMessage

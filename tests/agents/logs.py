@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import uuid4
 
 from agents import entries, ownership
-from agents.batch import NewRun, NewSession, Write
 from agents.entries import Entry, RunRef
 from agents.models import Event, Runner
 from agents.process import own_identity
+from agents.writes import NewRun, NewSession, Write
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
 from myagent.steps import Answer, Thought

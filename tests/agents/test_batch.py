@@ -13,9 +13,13 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import NOT_PROVIDED, Model
 
-from agents import batch, entries
-from agents.batch import (
-    Batch,
+from agents import entries, statements
+from agents.batch import Batch
+from agents.database import is_passing
+from agents.entries import Entry
+from agents.journal import Journal, RowRefused
+from agents.models import Event, Run, Session
+from agents.writes import (
     DuplicateMessage,
     NewRun,
     NewSession,
@@ -23,11 +27,7 @@ from agents.batch import (
     RunEnded,
     RunStart,
     Write,
-    is_passing,
 )
-from agents.entries import Entry
-from agents.journal import Journal, RowRefused
-from agents.models import Event, Run, Session
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -58,9 +58,9 @@ def session_id() -> str:
 @pytest.mark.parametrize(
     ("model", "columns"),
     [
-        (Session, batch.SESSION_COLUMNS),
-        (Run, batch.RUN_COLUMNS),
-        (Event, batch.EVENT_COLUMNS),
+        (Session, statements.SESSION_COLUMNS),
+        (Run, statements.RUN_COLUMNS),
+        (Event, statements.EVENT_COLUMNS),
     ],
 )
 def test_every_column_that_needs_a_value_gets_one(

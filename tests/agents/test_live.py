@@ -10,11 +10,11 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from agents import ownership, reading
-from agents.batch import Write
 from agents.hub import Hub
 from agents.journal import RowRefused
 from agents.models import Event, Run
 from agents.ports import Refused
+from agents.writes import Write
 from tests.agents.logs import SERVICE
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
 from tests.agents.test_session_property import parsed as event

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from agents import batch, journal, ownership
-from agents.batch import DuplicateMessage, OwnershipLost, RunEnded, Write
 from agents.entries import Logged, RunRef
 from agents.journal import Journal
 from agents.models import Run, Session
+from agents.writes import DuplicateMessage, OwnershipLost, RunEnded, Write
 from tests.agents.logs import (
     SERVICE,
     accepted,
