@@ -49,10 +49,8 @@ async def assert_inert(page: Page) -> None:
     """Everything that could have run has had its chance."""
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
     assert await page.evaluate("window.hacked") is None
-    foreign = (
-        "#turns :is(script, img, iframe, form, style, link, meta, base, object, [style])"
-    )
-    assert await page.locator(foreign).count() == 0
+    foreign = "#turns :is(script, img, iframe, form, style, link, meta, base, object, [style])"
+    assert await page.locator(foreign).evaluate_all("found => found.map((e) => e.outerHTML)") == []
     handlers = """[...document.querySelectorAll("#turns *")]
         .flatMap((each) => each.getAttributeNames()).filter((name) => name.startsWith("on"))"""
     assert await page.evaluate(handlers) == []
