@@ -62,14 +62,16 @@ MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
 
+# Links to the folders at the top, so that an installed package has them too.
+PACKAGE_DIR = BASE_DIR / "myagent_site"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [PACKAGE_DIR / "templates"],
     }
 ]
 STATIC_URL = "/static/"
-STATIC_DIR = BASE_DIR / "static"
+STATIC_DIR = PACKAGE_DIR / "static"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
