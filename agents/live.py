@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -19,35 +18,22 @@ from agents.agent_loop import AgentLoop
 from agents.audience import Audience
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
-from agents.execution import Ending, Execution, closing_results
+from agents.execution import Ending, Execution
 from agents.ids import new_id
 from agents.inbox import Inbox
 from agents.journal import Journal, Outcome, RowRefused
-from agents.models import Run
 from agents.ownership import Taken
 from agents.ports import Refused, Socket
-from agents.sentences import say
+from agents.runs import Queued, Runs
 from agents.subscription import Subscription
 from agents.writes import (
     DuplicateMessage,
-    NewRun,
     NewSession,
     OwnershipLost,
-    RunEnded,
-    RunStart,
     Write,
 )
 from myagent.agent import Runnable
-from myagent.messages import ChatMessage
 from myagent.protocol import Cancel, Response, UserMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A run that waits for its turn."""
-
-    ref: RunRef
-    message: ChatMessage
 
 
 class Keeper(Protocol):
@@ -81,13 +67,11 @@ class LiveSession:
         self.lang = taken.lang
         self.last_seq = taken.last_seq
         self.history = opened.history
-        self.current: Execution | None = None
         self.is_closed = taken.is_closed
         self.idle_since = asyncio.get_running_loop().time()
         self.epoch = taken.epoch
         self._keeper = keeper
-        self._queue: list[Queued] = []
-        self._ordinal = opened.last_ordinal
+        self._runs = Runs(self, keeper.agents, self._write, opened.last_ordinal)
         self._inbox = Inbox(
             taken.session_id,
             keeper.database,
@@ -112,6 +96,11 @@ class LiveSession:
         self.idle_since = asyncio.get_running_loop().time()
 
     @property
+    def current(self) -> Execution | None:
+        """The run that is under way."""
+        return self._runs.current
+
+    @property
     def status(self) -> str:
         """`idle`, `running`, or `waiting` for somebody's confirmation."""
         if self.current is None:
@@ -121,7 +110,7 @@ class LiveSession:
     @property
     def is_idle(self) -> bool:
         """Nothing runs, waits or is being written, and no socket is attached."""
-        return not (self.current or self._queue or self._writing or self.audience)
+        return not (self.current or self._runs.waiting or self._writing or self.audience)
 
     # What clients ask for.
 
@@ -144,7 +133,7 @@ class LiveSession:
         busy = self.current is not None
         if busy and event.metadata.on_busy == "reject":
             raise Refused("busy", message_id=message_id)
-        if len(self._queue) >= settings.MYAGENT_QUEUE_LENGTH:
+        if len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
         run_id = new_id()
         ref = RunRef(run_id, message_id or run_id)
@@ -152,26 +141,16 @@ class LiveSession:
 
     def cancel(self, socket: Socket, event: Cancel) -> None:
         """Stops the run that the event names; a queued one leaves the queue."""
-        target = event.metadata
-        is_named = target.run_id is not None or target.message_id is not None
-
-        def is_meant(ref: RunRef) -> bool:
-            return target.run_id == ref.run_id or (
-                target.run_id is None and target.message_id == ref.message_id
-            )
-
-        current = self.current
-        is_current = current is not None and (not is_named or is_meant(current.ref))
-        queued = [run for run in self._queue if target.all or (is_named and is_meant(run.ref))]
-        if not is_current and not queued:
-            fields = {"session_id": self.session_id}
-            fields |= {"run_id": target.run_id} if target.run_id else {}
+        current, waiting = self._runs.meant_by(event)
+        if current is None and not waiting:
+            run_id = event.metadata.run_id
+            fields = {"session_id": self.session_id} | ({"run_id": run_id} if run_id else {})
             socket.push_frame(frames.notice(self.lang, "not_running", **fields))
             return
         self._check_storage()
-        meant = current.ref.run_id if is_current and current else queued[0].ref.run_id
-        self._end_queued(queued, [entries.user_cancel(meant)])
-        if current is not None and (is_current or target.all):
+        ref = current.ref if current else waiting[0].ref
+        self._runs.end_waiting(waiting, [entries.user_cancel(ref.run_id)])
+        if current is not None:
             current.cancel()
 
     async def respond(self, socket: Socket, event: Response) -> None:
@@ -210,8 +189,8 @@ class LiveSession:
             return
         self._check_storage()
         self._closing = reason
-        if self._queue:
-            self._end_queued(self._queue)
+        if self._runs.waiting:
+            self._runs.end_waiting(self._runs.waiting)
         if self.current is None:
             self._finish_closing()
         else:
@@ -238,25 +217,7 @@ class LiveSession:
         self._write(written, finished)
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
-        following = self._queue[0] if self._queue and not self._keeper.is_draining else None
-        starts = RunStart(following.ref.run_id, self._ordinal + 1) if following else None
-        self.current = None
-        written = [*before, ending.entry]
-        for entry in written:
-            if entry.message is not None:
-                self.history.add(execution.ref.run_id, entry.message)
-        started = self._dequeue(following) if following else None
-
-        def done(outcome: Outcome) -> None:
-            if isinstance(outcome, RowRefused):
-                self._end_bare(execution)
-            if isinstance(outcome, RowRefused | RunEnded) and started is self.current and starts:
-                # What follows is not to blame: the database refused the end, or the run's message.
-                self._start_alone(started, starts)
-            else:
-                self._start_if_logged(started, outcome)
-
-        self._write(written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)})
+        self._runs.end_current(execution, before, ending, is_draining=self._keeper.is_draining)
         self.idle_since = asyncio.get_running_loop().time()
         if self._closing:
             self._finish_closing()
@@ -271,41 +232,7 @@ class LiveSession:
 
     def resume(self, unfinished: Sequence[reading.UnfinishedRun], killers: Sequence[str]) -> None:
         """Goes on with what the log left unfinished. `killers` are runs that must not go on."""
-        for run in unfinished:
-            ref = RunRef(run.run_id, run.message_id)
-            if run.ordinal is None:
-                self._queue.append(Queued(ref, run.message))
-                continue
-            self.current = Execution(
-                self, self._keeper.agents, ref, state=run.state, started_at=run.started_at
-            )
-        interrupted = self.current
-        self._let_cancels_hold(unfinished)
-        if self.current is None and self._queue:
-            self._start_next()
-        elif self.current is None or self.current is not interrupted:
-            return
-        elif self.current.ref.run_id in killers:
-            self.current.kill()
-        else:
-            self.current.start(is_continued=True)
-
-    def _let_cancels_hold(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
-        """What was cancelled or interrupted before the crash is not taken up again."""
-        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
-        queued = [run for run in self._queue if run.ref.run_id in cancelled]
-        if queued:
-            self._end_queued(queued)
-        current = self.current
-        if current is None:
-            return
-        accepted_seq = next(abs(run.position) for run in unfinished if run.ordinal is not None)
-        # One that went ahead earlier waits behind this one and does not interrupt it.
-        is_interrupted = any(
-            run.ordinal is None and -run.position > accepted_seq for run in unfinished
-        )
-        if is_interrupted or current.ref.run_id in cancelled:
-            current.cancel()
+        self._runs.resume(unfinished, killers)
 
     def leave(self) -> None:
         """Stops working on the session; the log keeps what another owner needs."""
@@ -348,29 +275,21 @@ class LiveSession:
             socket.push_frame(logged.as_duplicate())
 
     def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
-        is_first = self.current is None
-        position = 0 if is_first else (1 if is_ahead else len(self._queue) + 1)
+        before = self.current
+        position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
         entry = entries.user_message(text, ref, position)
-        run = NewRun(
-            ref.run_id,
-            ref.message_id,
-            self._ordinal + 1 if is_first else None,
-            is_ahead=is_ahead and not is_first,
-        )
         assert entry.message is not None
         queued = Queued(ref, entry.message)
-        started = self._dequeue(queued) if is_first else None
-        if not is_first:
-            self._queue.insert(0 if is_ahead else len(self._queue), queued)
+        new_run, started = self._runs.add(queued, is_ahead=is_ahead)
         self._inbox.expect(ref.message_id)
 
         def done(outcome: Outcome) -> None:
             self._on_accepted(outcome, socket, queued)
-            self._start_if_logged(started, outcome)
+            self._runs.start_if_logged(started, outcome)
 
-        self._write([entry], done, new_run=run)
-        if is_ahead and self.current is not None and not is_first:
-            self.current.cancel()
+        self._write([entry], done, new_run=new_run)
+        if is_ahead and before is not None:
+            before.cancel()
 
     def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
         ref = queued.ref
@@ -385,14 +304,7 @@ class LiveSession:
     def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
         """A message could not be accepted after all."""
         ref = queued.ref
-        if queued in self._queue:
-            self._queue.remove(queued)
-        elif self.current is not None and self.current.ref == ref:
-            self.current.leave()
-            self.current = None
-            self.history.drop_turn(ref.run_id)
-            if self._queue:
-                self._start_next()
+        self._runs.withdraw(queued)
         for socket in sockets:
             if isinstance(error, DuplicateMessage):
                 self._inbox.remember(ref.message_id, error.seq)
@@ -413,52 +325,6 @@ class LiveSession:
         if logged is None:
             raise Refused("not_waiting")
         socket.push_frame(logged.as_duplicate())
-
-    def _dequeue(self, run: Queued) -> Execution:
-        """Makes a run the current one; `start` it once that is in the log."""
-        if run in self._queue:
-            self._queue.remove(run)
-        self._ordinal += 1
-        self.history.start_turn(run.ref.run_id)
-        self.history.add(run.ref.run_id, run.message)
-        self.current = Execution(self, self._keeper.agents, run.ref)
-        return self.current
-
-    def _end_bare(self, execution: Execution) -> None:
-        """Ends a run whose own ending the database can't store."""
-        sentence = say(self.lang, "internal_error")
-        entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
-        written = [*closing_results(execution.state, execution.ref), entry]
-        ends = {execution.ref.run_id: str(Run.Status.FAILED)}
-        self._write(written, lambda outcome: None, ends=ends)
-
-    def _start_next(self) -> None:
-        """Starts the queue's head, where no run's end does it."""
-        started = self._dequeue(self._queue[0])
-        self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
-
-    def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
-        self._write([], lambda outcome: self._start_if_logged(started, outcome), starts=starts)
-
-    def _start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
-        """Each run is started by the one write that made it the current one."""
-        is_logged = isinstance(outcome, list)
-        if is_logged and started is not None and self.current is started:
-            started.start()
-
-    def _end_queued(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
-        """Ends runs that have not started, after the entry that says why."""
-        self._queue = [run for run in self._queue if run not in runs]
-
-        def done(outcome: Outcome) -> None:
-            if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
-                # One of them was never accepted: the others end without it.
-                for run in runs:
-                    self._end_queued([run])
-
-        ends = [entries.interrupted(run.ref, self.lang, []) for run in runs]
-        status = str(Run.Status.INTERRUPTED)
-        self._write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
 
     def _finish_closing(self) -> None:
         assert self._closing is not None

@@ -1,0 +1,196 @@
+"""A live session's runs: the current one, and those that wait for their turn.
+
+What is to happen is handed to the log first and in order; a run starts once
+the one write that makes it the current one is in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agents import entries
+from agents.agent_loop import AgentLoop
+from agents.entries import Entry, RunRef
+from agents.execution import Ending, Execution, Owner, closing_results
+from agents.journal import Outcome, RowRefused
+from agents.models import Run
+from agents.reading import UnfinishedRun
+from agents.sentences import say
+from agents.writes import NewRun, RunEnded, RunStart
+from myagent.messages import ChatMessage
+from myagent.protocol import Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that waits for its turn."""
+
+    ref: RunRef
+    message: ChatMessage
+
+
+class WriteLog(Protocol):
+    """Hands entries and changes (fields of a `Write`) to the log."""
+
+    def __call__(
+        self, written: Sequence[Entry], done: Callable[[Outcome], None], **changes: Any
+    ) -> None: ...
+
+
+class Runs:
+    """Belongs to `owner`, whose memory follows what runs; its methods to the main loop."""
+
+    def __init__(self, owner: Owner, agents: AgentLoop, write: WriteLog, last_ordinal: int) -> None:
+        self.current: Execution | None = None
+        self.waiting: list[Queued] = []
+        self._owner = owner
+        self._agents = agents
+        self._write = write
+        self._ordinal = last_ordinal
+
+    def add(self, queued: Queued, *, is_ahead: bool) -> tuple[NewRun, Execution | None]:
+        """Takes a run in before its message is written.
+
+        If none is current it becomes that, and is to be given to
+        `start_if_logged`; else it waits, `is_ahead` in front.
+        """
+        ref = queued.ref
+        if self.current is None:
+            started = self._make_current(queued)
+            return NewRun(ref.run_id, ref.message_id, self._ordinal), started
+        self.waiting.insert(0 if is_ahead else len(self.waiting), queued)
+        return NewRun(ref.run_id, ref.message_id, None, is_ahead=is_ahead), None
+
+    def withdraw(self, queued: Queued) -> None:
+        """Takes a run out again whose message could not be accepted after all."""
+        if queued in self.waiting:
+            self.waiting.remove(queued)
+        elif self.current is not None and self.current.ref == queued.ref:
+            self.current.leave()
+            self.current = None
+            self._owner.history.drop_turn(queued.ref.run_id)
+            self._start_next()
+
+    def meant_by(self, event: Cancel) -> tuple[Execution | None, list[Queued]]:
+        """The runs that a cancel is about: the current one, if it is, and those that wait."""
+        target, current = event.metadata, self.current
+        is_named = target.run_id is not None or target.message_id is not None
+
+        def is_meant(ref: RunRef) -> bool:
+            if target.run_id is not None:
+                return target.run_id == ref.run_id
+            return target.message_id == ref.message_id
+
+        is_current = current is not None and (not is_named or is_meant(current.ref))
+        waiting = [run for run in self.waiting if target.all or (is_named and is_meant(run.ref))]
+        return current if is_current or (target.all and waiting) else None, waiting
+
+    def end_waiting(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
+        """Ends runs that have not started, after the entry that says why."""
+        self.waiting = [run for run in self.waiting if run not in runs]
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
+                # One of them was never accepted: the others end without it.
+                for run in runs:
+                    self.end_waiting([run])
+
+        lang, status = self._owner.lang, str(Run.Status.INTERRUPTED)
+        ends = [entries.interrupted(run.ref, lang, []) for run in runs]
+        self._write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
+
+    def end_current(
+        self, execution: Execution, before: Sequence[Entry], ending: Ending, *, is_draining: bool
+    ) -> None:
+        """Ends the current run, and starts the next one by the same write."""
+        following = self.waiting[0] if self.waiting and not is_draining else None
+        self.current = None
+        written = [*before, ending.entry]
+        for entry in written:
+            if entry.message is not None:
+                self._owner.history.add(execution.ref.run_id, entry.message)
+        started = self._make_current(following) if following else None
+        starts = RunStart(started.ref.run_id, self._ordinal) if started else None
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self._end_bare(execution)
+            if isinstance(outcome, RowRefused | RunEnded) and starts and self.current is started:
+                # What follows is not to blame: the database refused the end, or the run's message.
+                self._start_alone(started, starts)
+            else:
+                self.start_if_logged(started, outcome)
+
+        self._write(written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)})
+
+    def start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
+        """Starts a run if the write that made it the current one is in the log."""
+        is_logged = isinstance(outcome, list)
+        if is_logged and started is not None and self.current is started:
+            started.start()
+
+    def resume(self, unfinished: Sequence[UnfinishedRun], killers: Sequence[str]) -> None:
+        """Goes on with what the log left unfinished. `killers` are runs that must not go on."""
+        for run in unfinished:
+            ref = RunRef(run.run_id, run.message_id)
+            if run.ordinal is None:
+                self.waiting.append(Queued(ref, run.message))
+            else:
+                self.current = Execution(
+                    self._owner, self._agents, ref, state=run.state, started_at=run.started_at
+                )
+        interrupted = self.current
+        self._let_cancels_hold(unfinished)
+        if self.current is None:
+            self._start_next()
+        elif self.current is not interrupted:
+            return
+        elif self.current.ref.run_id in killers:
+            self.current.kill()
+        else:
+            self.current.start(is_continued=True)
+
+    def _let_cancels_hold(self, unfinished: Sequence[UnfinishedRun]) -> None:
+        """What was cancelled or interrupted before the crash is not taken up again."""
+        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
+        if waiting := [run for run in self.waiting if run.ref.run_id in cancelled]:
+            self.end_waiting(waiting)
+        current = self.current
+        if current is None:
+            return
+        accepted_seq = next(abs(run.position) for run in unfinished if run.ordinal is not None)
+        # One that went ahead earlier waits behind this one and does not interrupt it.
+        is_interrupted = any(
+            run.ordinal is None and -run.position > accepted_seq for run in unfinished
+        )
+        if is_interrupted or current.ref.run_id in cancelled:
+            current.cancel()
+
+    def _make_current(self, run: Queued) -> Execution:
+        """Start it once that is in the log."""
+        if run in self.waiting:
+            self.waiting.remove(run)
+        self._ordinal += 1
+        self._owner.history.start_turn(run.ref.run_id)
+        self._owner.history.add(run.ref.run_id, run.message)
+        self.current = Execution(self._owner, self._agents, run.ref)
+        return self.current
+
+    def _start_next(self) -> None:
+        """Starts what waits longest, where no run's end does it."""
+        if self.waiting:
+            started = self._make_current(self.waiting[0])
+            self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
+
+    def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
+        self._write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
+
+    def _end_bare(self, execution: Execution) -> None:
+        """Ends a run whose own ending the database can't store."""
+        sentence = say(self._owner.lang, "internal_error")
+        entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
+        written = [*closing_results(execution.state, execution.ref), entry]
+        ends = {execution.ref.run_id: str(Run.Status.FAILED)}
+        self._write(written, lambda outcome: None, ends=ends)
