@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -14,7 +14,9 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import entries, frames, ownership, reading, turns
+from agents.adoption import adopt
 from agents.agent_loop import AgentLoop
+from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import Entry
 from agents.ids import new_id
@@ -24,6 +26,7 @@ from agents.live import LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
+from agents.subscription import Subscription
 from agents.writes import NewSession
 from myagent.agent import Runnable
 from myagent.loading import AgentFile
@@ -36,12 +39,11 @@ from myagent.protocol import (
     UserMessage,
 )
 
+T = TypeVar("T")
+
 logger = structlog.get_logger(__name__)
 
 FORGET_RUNNERS_AFTER = timedelta(days=1)
-
-MOST_ADOPTIONS = 3
-"""A run adopted this often without a new entry kills its process, and is ended."""
 
 
 class Hub:
@@ -62,7 +64,7 @@ class Hub:
         self._agent_file = agent_file
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.background = Background()
         self._is_stopped = False
 
     # Life.
@@ -71,11 +73,15 @@ class Hub:
         """Raises `django.db.Error` if the database is away."""
         self.journal.start()
         await self.lease.register()
-        await self._adopt()
-        sweep_s = min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2)
-        self.background(_repeat(settings.MYAGENT_RENEW_S, self._renew))
-        self.background(_repeat(settings.MYAGENT_ADOPT_S, self._adopt))
-        self.background(_repeat(sweep_s, self._sweep))
+        # First: to adopt many sessions may take longer than a lease holds.
+        self.background.repeat(settings.MYAGENT_RENEW_S, self._renew)
+        try:
+            await self._adopt()
+        except DatabaseFailure:
+            await self.background.stop()
+            raise
+        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt)
+        self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new work and waits for the current runs, except those that wait for people."""
@@ -94,25 +100,16 @@ class Hub:
             return
         self._is_stopped = True
         self.is_draining = True
-        for task in [*self._tasks, *self._opening.values()]:
+        await self.background.stop()
+        opening = list(self._opening.values())
+        for task in opening:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*opening, return_exceptions=True)
         for session in self._live.values():
             session.leave()
         await self.journal.stop()
         await self.lease.end()
         await self.database.stop()
-
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a task that nobody waits for; its failure is logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
-
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("background_task_failed", exc_info=task.exception())
 
     @property
     def session_count(self) -> int:
@@ -247,7 +244,7 @@ class Hub:
         self._live[taken.session_id] = session
         return session
 
-    def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Any:
+    def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Subscription:
         socket.attached[session.session_id] = session
         return session.subscribe(socket, seq)
 
@@ -256,7 +253,7 @@ class Hub:
         if limit and len(socket.attached) >= limit:
             raise Refused("too_many_sessions")
 
-    async def _read(self, work: Any, *args: Any) -> Any:
+    async def _read(self, work: Callable[..., T], *args: Any) -> T:
         try:
             return await self.database.run(work, *args)
         except DatabaseFailure as error:
@@ -290,32 +287,14 @@ class Hub:
         if (live := self._live.get(session_id)) is not None:
             return live
         own_id, may_expire = self.lease.runner_id, self.lease.others_may_expire
-        taken = await self.database.run(self._take_over, session_id, own_id, may_expire)
-        opened, killers = await self.database.run(self._fold, taken)
+        adopted = await self.database.run(adopt, session_id, self.service, own_id, may_expire)
         if own_id != self.lease.runner_id:
             # The lease it was taken under was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
-        session = self._keep(taken, opened)
-        if opened.unfinished and not taken.is_closed:
-            session.resume(opened.unfinished, killers)
+        session = self._keep(adopted.taken, adopted.opened)
+        if adopted.opened.unfinished and not adopted.taken.is_closed:
+            session.resume(adopted.opened.unfinished, adopted.killers)
         return session
-
-    def _take_over(self, session_id: str, own_id: str, may_expire: bool) -> Taken:
-        try:
-            return ownership.take(session_id, self.service, own_id, may_expire)
-        except OwnedElsewhere as error:
-            if not ownership.end_if_gone(error.runner_id):
-                raise
-            return ownership.take(session_id, self.service, own_id, may_expire)
-
-    def _fold(self, taken: Taken) -> tuple[reading.Opened, list[str]]:
-        opened = reading.open_session(taken.session_id, settings.MYAGENT_CONTEXT_TOKENS)
-        killers = []
-        for run in opened.unfinished if taken.was_orphaned else ():
-            is_working = run.ordinal is not None and not run.state.waiting
-            if is_working and ownership.count_adoption(run.run_id, run.last_seq) >= MOST_ADOPTIONS:
-                killers.append(run.run_id)
-        return opened, killers
 
     async def _renew(self) -> None:
         if await self.lease.renew(self.report()):
@@ -375,15 +354,3 @@ class Hub:
             "stuck_for_s": round(self.agents.stuck_for_s, 1),
             "pid": os.getpid(),
         }
-
-
-async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Does the work again and again; a failure is logged and does not end it."""
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            await work()
-        except DatabaseFailure as error:
-            logger.warning("storage_away", work=work.__qualname__, error=str(error))
-        except Exception:
-            logger.exception("work_failed", work=work.__qualname__)

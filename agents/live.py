@@ -8,7 +8,7 @@ Only what people see waits for the commit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.conf import settings
 from agents import entries, frames, reading
 from agents.agent_loop import AgentLoop
 from agents.audience import Audience
+from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
 from agents.execution import Ending, Execution
@@ -42,6 +43,7 @@ class Keeper(Protocol):
     journal: Journal
     database: DatabaseThreads
     agents: AgentLoop
+    background: Background
     is_draining: bool
     progress: asyncio.Event
     """Set whenever a session has moved on."""
@@ -54,9 +56,6 @@ class Keeper(Protocol):
 
     def forget(self, session: LiveSession) -> None:
         """The session could not be created."""
-
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a task that nobody waits for; its failure is logged."""
 
 
 class LiveSession:
@@ -308,7 +307,7 @@ class LiveSession:
         for socket in sockets:
             if isinstance(error, DuplicateMessage):
                 self._inbox.remember(ref.message_id, error.seq)
-                self._keeper.background(self._echo_again(socket, error.seq))
+                self._keeper.background.start(self._echo_again(socket, error.seq))
             elif isinstance(error, RowRefused):
                 frame = frames.error(
                     socket.lang,
