@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Self
 
 PATIENCE_S = 30.0
-ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
+
+ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[@-Z\\^_]|\[?[0-?]*[ -/]*$)")
+"""Escape sequences, and what may become one at the end of what was read so far."""
 
 
 class Terminal:
@@ -32,6 +35,7 @@ class Terminal:
         rows: int = 40,
     ) -> None:
         self.raw = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._seen = 0
         self._main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -62,14 +66,17 @@ class Terminal:
         return ESCAPES.sub("", self.raw).replace("\r", "")
 
     def until(self, *texts: str) -> str:
-        """Reads until each text has been shown since the last call; what was shown since."""
+        """Reads until the texts were shown, one after the other, since the last call.
+
+        What was shown since then, up to the end of the last one.
+        """
+        start = self._seen
         for text in texts:
             while (at := self.text.find(text, self._seen)) < 0:
                 if not self._read():
-                    raise AssertionError(f"{text!r} was not shown:\n{self.text[-3000:]}")
-            found = at + len(text)
-        start, self._seen = self._seen, found
-        return self.text[start:found]
+                    raise AssertionError(f"{text!r} was not shown:\n{self.text[start:]}")
+            self._seen = at + len(text)
+        return self.text[start : self._seen]
 
     def press(self, keys: str) -> None:
         os.write(self._main, keys.encode())
@@ -94,7 +101,7 @@ class Terminal:
             # EIO: nobody holds the other end any more.
             with contextlib.suppress(OSError):
                 data = os.read(self._main, 65536)
-        self.raw += data.decode("utf-8", "replace")
+        self.raw += self._decoder.decode(data)
         return bool(data)
 
 

@@ -124,7 +124,7 @@ class Chat:
     async def _talk(self) -> None:
         if self._message is not None:
             await self._ask(self._message)
-        while True:
+        while not self._leaving.is_set():
             question = self._next_question()
             if self._is_replaying:
                 await self._change()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -46,11 +47,12 @@ from myagent.client import (
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
 from tests.recording import log_of
-from tests.runners import Runner, free_port
+from tests.runners import ROOT, Runner, free_port
 
 from .conftest import Serve
 
 PATIENCE_S = 30.0
+OFFLINE = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "OPENAI_MODEL": ""}
 ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 
 
@@ -441,3 +443,21 @@ async def test_the_service_s_sentences_are_in_the_language_asked_for(runner: Run
         created = await until(client.events(), SessionCreated)
         assert isinstance(created, SessionCreated)
         assert created.content != "Conversation with tools started."
+
+
+async def test_the_program_of_the_documents_holds_a_conversation(serve: Serve) -> None:
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    source = page[page.index("# talk.py") : page.index("asyncio.run(main())")]
+    runner = serve(ROOT / "examples" / "ws_weather_agent.py", env=OFFLINE)
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        source.replace("ws://localhost:8080/", runner.url) + "asyncio.run(main())",
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        output, _ = await program.communicate()
+    said = output.decode().splitlines()
+    assert "get_weather success Beijing is sunny today: 22°C, 35% humidity." in said
+    assert program.returncode == 0

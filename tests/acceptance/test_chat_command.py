@@ -1,0 +1,299 @@
+"""`manage.py chat` in a real terminal, against real runners."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cutting_proxy import CuttingProxy
+from tests.fake_model_control import FakeModelControl
+from tests.recording import log_of
+from tests.runners import ROOT, Runner, free_port
+from tests.terminals import Terminal
+
+from .conftest import Serve
+
+COMMAND = [sys.executable, "manage.py", "chat"]
+PROMPT = "›"
+DONE = "— "
+ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
+
+
+@pytest.fixture(scope="module")
+def runner(serve_module: Serve) -> Iterator[Runner]:
+    with serve_module("tools.py") as runner:
+        yield runner
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"MYAGENT_ENV_FILE": os.devnull, "SECRET_KEY": "for tests only"}
+
+
+class Typist:
+    """A terminal, used from a test that has a loop to run."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.terminal = Terminal([*COMMAND, *arguments], ROOT, environment())
+
+    async def until(self, *texts: str) -> str:
+        return await asyncio.to_thread(self.terminal.until, *texts)
+
+    async def enter(self, text: str) -> None:
+        self.terminal.enter(text)
+
+    async def leave(self) -> int:
+        self.terminal.press("\x04")
+        return await asyncio.to_thread(self.terminal.wait)
+
+    async def session_id(self) -> str:
+        """The session's id, from the sentence that the conversation begins with."""
+        return (await self.until("Session ", "\n")).partition("Session ")[2].strip()
+
+
+@pytest.fixture
+async def typist(runner: Runner) -> AsyncIterator[Typist]:
+    typist = Typist(runner.url)
+    with typist.terminal:
+        yield typist
+
+
+async def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command as a program runs it, without a terminal."""
+    options = {"stdin": subprocess.DEVNULL} | options
+    return await asyncio.to_thread(
+        subprocess.run,
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        **options,
+    )
+
+
+# In a terminal.
+
+
+async def test_an_answer_streams_and_the_next_question_can_be_asked(
+    typist: Typist, model: FakeModelControl, nonce: str
+) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(f"[[hold {nonce} after=6]] 你好 🎯 **bold** {nonce}")
+    await model.held(nonce)
+    partial = await typist.until("Answer to: ", "Ctrl-C stops")
+    assert DONE not in partial, "the beginning is there before the end"
+    await model.release(nonce)
+    await typist.until(f"Answer to: 你好 🎯 bold {nonce}", DONE, PROMPT)
+    await typist.enter("and more")
+    await typist.until("Answer to: and more", DONE, PROMPT)
+    assert await typist.leave() == 0
+    assert "--session" in typist.terminal.text
+
+
+async def test_a_tool_is_a_line_with_its_arguments_result_and_time(typist: Typist) -> None:
+    await typist.until(PROMPT)
+    await typist.enter('[[tool lookup {"word": "龍"}]] [[tool broken {}]] x')
+    text = await typist.until("✓ lookup(word=龍) · success · ", " ms", "找到了", DONE)
+    assert "✗ broken() · error" in text
+    assert "the wheel came off" in text
+
+
+async def test_a_tool_is_run_after_a_yes(runner: Runner, typist: Typist) -> None:
+    session = await typist.session_id()
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} one")
+    await typist.until("May order be run?", "item: tea", "Run it?")
+    await typist.enter("y")
+    await typist.until("Approved", "ordered 2 × tea", DONE, PROMPT)
+    await typist.enter(f"{ORDER} two")
+    await typist.until("Run it?")
+    await typist.enter("n 太贵了")
+    await typist.until("Declined", "declined", DONE, PROMPT)
+    await typist.enter(f"{ORDER} three")
+    await typist.until("Run it?")
+    await typist.enter("e")
+    await typist.until("Arguments, as JSON:")
+    typist.terminal.press("\x15")
+    await typist.enter("[1]")
+    await typist.until("Arguments, as JSON:")
+    typist.terminal.press("\x15")
+    await typist.enter('{"item": "咖啡", "amount": 1}')
+    await typist.until("ordered 1 × 咖啡", DONE, PROMPT)
+    given = [
+        f["content"] for f in await log_of(runner.url, session) if f["event"] == "user.response"
+    ]
+    assert given == [
+        {"approved": True},
+        {"approved": False, "feedback": "太贵了"},
+        {"approved": True, "args": {"item": "咖啡", "amount": 1}},
+    ]
+
+
+async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
+    typist: Typist, model: FakeModelControl, nonce: str
+) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(f"[[hold {nonce} after=3]] held")
+    await model.held(nonce)
+    typist.terminal.interrupt()
+    await typist.until("Stopping…", "The answer was stopped.", PROMPT)
+    await typist.enter("go on")
+    await typist.until("Answer to: go on", DONE, PROMPT)
+    typist.terminal.interrupt()
+    await typist.until("again")
+    typist.terminal.interrupt()
+    assert await asyncio.to_thread(typist.terminal.wait) == 0
+
+
+async def test_ctrl_c_at_a_question_stops_the_run(typist: Typist) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} please")
+    await typist.until("Run it?")
+    typist.terminal.interrupt()
+    await typist.until("The answer was stopped.", PROMPT)
+
+
+async def test_ctrl_c_twice_leaves_even_if_nothing_answers(
+    runner: Runner, model: FakeModelControl, nonce: str
+) -> None:
+    async with CuttingProxy(runner.port) as proxy:
+        typist = Typist(proxy.url)
+        with typist.terminal:
+            session = await typist.session_id()
+            await typist.until(PROMPT)
+            await typist.enter(f"[[hold {nonce}]] held")
+            await model.held(nonce)
+            proxy.is_refusing = True
+            proxy.cut()
+            await typist.until("Reconnecting…")
+            typist.terminal.interrupt()
+            await typist.until("Stopping…")
+            typist.terminal.interrupt()
+            assert await asyncio.to_thread(typist.terminal.wait) == 0
+    await model.release(nonce)
+    ends = [frame["event"] for frame in await log_of(runner.url, session)]
+    assert "user.cancel" not in ends, "what could not be sent was not done"
+
+
+async def test_an_answer_goes_on_after_the_runner_was_killed_and_came_back(
+    serve: Serve, model: FakeModelControl, nonce: str
+) -> None:
+    first = serve("tools.py")
+    typist = Typist(first.url)
+    with typist.terminal:
+        session = await typist.session_id()
+        await typist.until(PROMPT)
+        await typist.enter(f"[[hold {nonce} after=4]] 等一等 {nonce}")
+        await model.held(nonce)
+        await typist.until("Answer")
+        await asyncio.to_thread(first.kill)
+        await typist.until("Reconnecting…")
+        await model.release(nonce)
+        again = await asyncio.to_thread(serve, "tools.py", port=first.port)
+        await typist.until("Reconnected.", f"Answer to: 等一等 {nonce}", DONE, PROMPT)
+        await typist.enter("and on")
+        await typist.until("Answer to: and on", DONE)
+    accepted = [
+        f["content"] for f in await log_of(again.url, session) if f["event"] == "user.message"
+    ]
+    assert len(accepted) == 2
+
+
+async def test_a_conversation_is_continued_with_what_was_said(
+    runner: Runner, typist: Typist
+) -> None:
+    session = await typist.session_id()
+    await typist.until(PROMPT)
+    await typist.enter('first 一 [[tool add {"a": 1, "b": 2}]]')
+    await typist.until(DONE, PROMPT)
+    await typist.leave()
+    later = Typist(runner.url, "--session", session)
+    with later.terminal:
+        history = await later.until(
+            "first 一", "add(a=1, b=2)", "Answer to: first 一", DONE, PROMPT
+        )
+        assert history.count("Answer to: first 一") == 1
+        await later.enter("second")
+        await later.until("Answer to: second", DONE)
+
+
+async def test_a_question_that_waits_is_asked_whoever_comes_back(
+    runner: Runner, typist: Typist
+) -> None:
+    session = await typist.session_id()
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} please")
+    await typist.until("Run it?")
+    later = Typist(runner.url, "--session", session)
+    with later.terminal:
+        await later.until("May order be run?", "Run it?")
+        await later.enter("y")
+        await later.until("ordered 2 × tea", DONE, PROMPT)
+    await typist.until("ordered 2 × tea", DONE, PROMPT)
+
+
+async def test_control_characters_from_a_model_or_a_tool_do_nothing(typist: Typist) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(r'[[tool lookup {"word": "\u001b]0;owned\u0007\u009b2J"}]] &#27;]0;owned')
+    await typist.until(DONE, PROMPT)
+    assert "\x1b]0;" not in typist.terminal.raw
+    assert "\x9b" not in typist.terminal.raw
+
+
+# For programs.
+
+
+async def test_a_program_gets_the_answer_and_nothing_else(runner: Runner) -> None:
+    done = await run(runner.url, "--message", "hi **there** 你好")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Answer to: hi **there** 你好\n", "")
+
+
+async def test_a_message_can_come_by_the_standard_input(runner: Runner, tmp_path: Path) -> None:
+    file = tmp_path / "question.txt"
+    file.write_text("from a file 文", encoding="utf-8")
+    with file.open() as stdin:
+        done = await run(runner.url, "--message", "-", stdin=stdin)
+    assert done.stdout == "Answer to: from a file 文\n"
+
+
+async def test_a_program_that_nobody_watches_confirms_nothing(runner: Runner) -> None:
+    done = await run(runner.url, "--message", f"{ORDER} please")
+    assert done.returncode == 0
+    assert "Nobody is there to confirm" in done.stderr
+    assert "declined" in done.stdout
+
+
+async def test_an_answer_that_failed_is_an_exit_status(runner: Runner, nonce: str) -> None:
+    done = await run(runner.url, "--message", f"[[status 400]] {nonce}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["ws://127.0.0.1:{port}/", "--message", "x"], 3, "can't be reached"),
+        (["nonsense", "--message", "x"], 3, "not the address of a service"),
+        (["{url}", "--session", "nobody", "--message", "x"], 3, "no such conversation"),
+        (["{url}services/nobody/", "--message", "x"], 3, "no such service"),
+        (["{url}", "--message", " "], 1, "empty"),
+        (["{url}"], 1, "not a terminal"),
+    ],
+)
+async def test_what_can_t_work_is_one_sentence(
+    runner: Runner, arguments: list[str], status: int, sentence: str
+) -> None:
+    given = [each.format(port=free_port(), url=runner.url) for each in arguments]
+    done = await run(*given)
+    assert done.returncode == status
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

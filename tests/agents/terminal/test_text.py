@@ -1,0 +1,132 @@
+"""What a terminal is given: harmless text, whole blocks once, and decisions as typed."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from agents.terminal.inert import inert, one_line
+from agents.terminal.prompts import read_arguments, read_choice
+from agents.terminal.screen import RichScreen
+from agents.terminal.writing import Writing, settled_length
+from myagent.client import FinalAnswer, MessageAccepted, ToolCalled, ToolFinished
+from myagent.steps import Decision
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+STYLES = re.compile(r"\x1b\[[\d;]*m")
+EVIL = "a\x1b]0;owned\x07\x1b[2Jb\x9b31mc\rd\x08\x7f\x0e e\tf\ng [red]h[/red] [link=x]"
+
+
+@given(st.text())
+def test_nothing_in_a_text_controls_the_terminal(text: str) -> None:
+    assert not CONTROLS.search(inert(text))
+    assert not CONTROLS.search(one_line(text))
+    assert "\n" not in one_line(text)
+
+
+def test_what_people_read_stays() -> None:
+    assert inert("你好 🎯\tx\ny") == "你好 🎯\tx\ny"
+    assert one_line({"a": [1, "龍"]}) == '{"a":[1,"龍"]}'
+    assert one_line("x" * 500, 10) == "x" * 10 + "…"
+
+
+def shown(*events: object) -> str:
+    output = io.StringIO()
+    screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))
+    for event in events:
+        screen.show(event)  # type: ignore[arg-type]
+    return output.getvalue()
+
+
+def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
+    evil = f"{EVIL} &#27;[31m &#x9b;2J [click](http://x/\x1b]8;;y)"
+    text = shown(
+        MessageAccepted(event="user.message", content=evil),
+        ToolCalled(event="agent.tool_call", step_id="1", tool=evil, args={evil: evil}),
+        ToolFinished(event="agent.tool_result", step_id="1", tool=evil, content=evil),
+        FinalAnswer(event="agent.final_answer", content=evil),
+    )
+    assert not CONTROLS.search(STYLES.sub("", text))
+    assert "[red]h[/red]" in text, "nor is it markup of our own"
+
+
+# Growing Markdown.
+
+
+@pytest.mark.parametrize(
+    ("text", "settled"),
+    [
+        ("one", ""),
+        ("one\n\n", ""),
+        ("one\n\ntwo", "one\n\n"),
+        ("one\n\ntwo\n\n\nthree", "one\n\ntwo\n\n\n"),
+        ("- a\n\n  more of a", ""),
+        ("```\na\n\nb", ""),
+        ("```\na\n\nb\n```\n\nc", "```\na\n\nb\n```\n\n"),
+        ("~~~~\n```\n\n~~~\n\nx", ""),
+    ],
+)
+def test_whole_blocks_are_settled_once_another_begins(text: str, settled: str) -> None:
+    assert text[: settled_length(text)] == settled
+
+
+pieces = st.lists(st.sampled_from(["a", "\n", "\n\n", "```", " ", "- ", "你", "x y"]), max_size=30)
+
+
+@given(pieces)
+def test_what_is_printed_is_the_whole_text_once(written: list[str]) -> None:
+    writing, text, printed = Writing(), "", ""
+    for piece in written:
+        text += piece
+        change = writing.grow("step", text)
+        printed += change.block
+        assert not change.restarts
+        assert printed + change.rest == text
+    change = writing.finish(text)
+    assert not change.restarts
+    assert printed + change.block == text
+
+
+@given(pieces, pieces, st.booleans())
+def test_a_text_that_is_written_anew_is_whole_after_it_was_said_so(
+    first: list[str], second: list[str], grows: bool
+) -> None:
+    writing, printed = Writing(), ""
+    changes = [writing.grow("step", "".join(first[: n + 1])) for n in range(len(first))]
+    text = "".join(second)
+    if grows:
+        changes += [writing.grow("step", "".join(second[: n + 1])) for n in range(len(second))]
+    changes.append(writing.finish(text))
+    for change in changes:
+        printed = ("" if change.restarts else printed) + change.block
+    assert printed == text
+
+
+# Decisions.
+
+
+@pytest.mark.parametrize(
+    ("typed", "decision"),
+    [
+        ("y", Decision(True)),
+        (" YES ", Decision(True)),
+        ("是", Decision(True)),
+        ("n", Decision(False)),
+        ("no  too much", Decision(False, feedback="too much")),
+        ("", None),
+        ("yes but", None),
+        ("maybe", None),
+    ],
+)
+def test_a_decision_is_what_was_typed(typed: str, decision: Decision | None) -> None:
+    assert read_choice(typed) == decision
+
+
+def test_arguments_are_a_json_object_or_nothing() -> None:
+    assert read_arguments('{"a": "茶"}') == {"a": "茶"}
+    assert [read_arguments(text) for text in ("", "[1]", "{", "1")] == [None] * 4
