@@ -54,7 +54,7 @@ class Translation:
         self._lang = lang
         self._is_return = is_return
         self._turn: _Turn | None = None
-        self._waiting: dict[str, datetime] = {}
+        self._waiting: dict[str, Logged] = {}
         self._ended: dict[str, Logged] = {}
         self._session_id = ""
         self._last_end_at: datetime | None = None
@@ -96,17 +96,17 @@ class Translation:
         # Nothing waits in front of the first, and what goes ahead has position 1.
         place = max(0, metadata["position"] - 1)
         waiting = list(self._waiting.items())
-        waiting.insert(place, (metadata["run_id"], logged.created_at))
+        waiting.insert(place, (metadata["run_id"], logged))
         self._waiting = dict(waiting)
 
     def _begin_next(self) -> Iterator[ServerFrame]:
         """Begins the turn at the head of the queue; those that end without a start, end here."""
         while self._turn is None and self._waiting:
             run_id = next(iter(self._waiting))
-            accepted_at = self._waiting.pop(run_id)
-            began_at = max(accepted_at, self._last_end_at or accepted_at)
-            self._turn = _Turn(run_id, began_at)
-            yield self._thinking()
+            message = self._waiting.pop(run_id)
+            accepted_at = message.created_at
+            self._turn = _Turn(run_id, max(accepted_at, self._last_end_at or accepted_at))
+            yield self._thinking(query=message.data["content"])
             if ended := self._ended.pop(run_id, None):
                 yield from self._finish(self._turn, ended)
 

@@ -115,6 +115,11 @@ def test_a_turn_is_thinking_text_a_final_chunk_and_completed() -> None:
     talk.text(3, "lo")
     talk.answer(run, "Hello")
     assert kinds(talk.frames) == ["thinking", "chunk", "chunk", "chunk", "completed"]
+    assert talk.frames[0]["data"] == {
+        "message": "Analysing your question…",
+        "session_id": "s",
+        "query": "question",
+    }
     assert talk.frames[-2] == {"type": "chunk", "content": "", "is_final": True}
     assert talk.turn.text == "Hello"
     assert talk.turn.completed == {

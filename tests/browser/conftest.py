@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-def _leave_out(what: str) -> None:
+def leave_out(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} must be installed under CI.")
     pytest.skip(f"SKIPPED: {what} is not installed (scripts/bootstrap --test installs it).")
@@ -67,7 +67,7 @@ def _leave_out(what: str) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if not os.access(CHROMIUM, os.X_OK):
-        _leave_out("Chromium")
+        leave_out("Chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser
@@ -78,7 +78,7 @@ async def browser() -> AsyncIterator[Browser]:
 def axe_script() -> str:
     """The accessibility checker, from npm."""
     if shutil.which("npm") is None:
-        _leave_out("npm")
+        leave_out("npm")
     script = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
     if not script.exists():
         subprocess.run(
