@@ -18,6 +18,7 @@ from django.conf import settings
 from agents import entries
 from agents.agent_loop import AgentLoop
 from agents.bridge import Bridge, CutOff, Stopped, Task
+from agents.clock import Clock
 from agents.entries import Entry, RunRef
 from agents.fold import CallState, History, RunState
 from agents.journal import Outcome, RowRefused
@@ -94,11 +95,8 @@ class Execution:
         self._started_at = started_at or datetime.now(UTC)
         self._stopping: Run.Status | None = None
         self._has_started = False
-        self._left_s = settings.MYAGENT_RUN_TIMEOUT_S
-        self._running_since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._loop = asyncio.get_running_loop()
+        self._clock = Clock(settings.MYAGENT_RUN_TIMEOUT_S, self._time_out)
+        self._abandonment: asyncio.TimerHandle | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -115,7 +113,7 @@ class Execution:
         self._has_started = True
         for call in self.state.waiting:
             self._watch_deadline(call)
-        self._restart_clock()
+        self._set_clock()
         task = Task(
             self._owner.agent, self._owner.history.messages(), self.state.resume(), is_continued
         )
@@ -132,9 +130,8 @@ class Execution:
 
     def decide(self, step_id: str, decision: Decision) -> None:
         """Passes on a decision that is in the log."""
-        if timer := self._deadlines.pop(step_id, None):
-            timer.cancel()
-        self._restart_clock()
+        self._clock.settle(step_id)
+        self._set_clock()
         self._bridge.decide(step_id, decision)
 
     def kill(self) -> None:
@@ -235,7 +232,7 @@ class Execution:
                 self.text = ""
             elif entry.event == "agent.user_confirm":
                 self._watch_deadline(self.state.calls[entry.step_id])
-                self._restart_clock()
+                self._set_clock()
 
     def on_response(self, entry: Entry) -> None:
         """A response to one of this run's questions is on its way into the log."""
@@ -249,8 +246,7 @@ class Execution:
             self._watch_deadline(call)
 
     def _watch_deadline(self, call: CallState) -> None:
-        left_s = max(0.0, (call.deadline - datetime.now(UTC)).total_seconds())
-        self._deadlines[call.call.id] = self._loop.call_later(left_s, self._pass_deadline, call)
+        self._clock.watch(call.call.id, call.deadline, lambda: self._pass_deadline(call))
 
     def _pass_deadline(self, call: CallState) -> None:
         if call.decision is not None:
@@ -259,30 +255,27 @@ class Execution:
         call.decision = unanswered
         self.decide(call.call.id, unanswered)
 
-    def _restart_clock(self) -> None:
+    def _set_clock(self) -> None:
         """The run's time-out counts only while nobody is asked."""
-        now = self._loop.time()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._left_s -= now - self._running_since
-        if self.is_ended or self._stopping or self.state.waiting:
-            return
-        self._running_since = now
-        self._timer = self._loop.call_later(
-            max(0.0, self._left_s), self._stop, Run.Status.TIMED_OUT
-        )
+        if self.state.waiting:
+            self._clock.pause()
+        elif not (self.is_ended or self._stopping):
+            self._clock.run()
+
+    def _time_out(self) -> None:
+        self._stop(Run.Status.TIMED_OUT)
 
     def _stop(self, status: Run.Status) -> None:
         if self.is_ended or self._stopping:
             return
         self._stopping = status
-        self._quiet(is_ended=False)
+        self._clock.stop()
         if not self._has_started:
             self._end_stopped()
             return
         self._bridge.cancel()
-        self._timer = self._loop.call_later(settings.MYAGENT_CANCEL_GRACE_S, self._abandon)
+        loop = asyncio.get_running_loop()
+        self._abandonment = loop.call_later(settings.MYAGENT_CANCEL_GRACE_S, self._abandon)
 
     def _abandon(self) -> None:
         if not self.is_ended:
@@ -310,14 +303,11 @@ class Execution:
         closing = closing_results(self.state, self.ref)
         self._owner.end_run(self, [*before, *closing], ending)
 
-    def _quiet(self, *, is_ended: bool = True) -> None:
-        self.is_ended = is_ended
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for timer in self._deadlines.values():
-            timer.cancel()
-        self._deadlines.clear()
+    def _quiet(self) -> None:
+        self.is_ended = True
+        self._clock.stop()
+        if self._abandonment is not None:
+            self._abandonment.cancel()
 
     def _duration_ms(self) -> int:
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
