@@ -7,8 +7,6 @@ from typing import Any
 
 import orjson
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
 
 
 class Runner(models.Model):
@@ -31,11 +29,6 @@ class Runner(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service} at {self.host}:{self.port}"
-
-    @staticmethod
-    def alive() -> Q:
-        """The condition for a runner whose lease holds, by the database's clock."""
-        return Q(ended_at__isnull=True, lease_until__gt=Now())
 
 
 class Session(models.Model):

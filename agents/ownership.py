@@ -46,7 +46,6 @@ class Taken:
 
 def register(runner: Runner, lease_s: float) -> None:
     """Writes the runner's row, with its lease."""
-    Runner.objects.filter(pk=runner.pk).delete()
     runner.started_at = runner.lease_until = Now()
     runner.save(force_insert=True)
     renew(runner.pk, lease_s, {})

@@ -9,8 +9,11 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import structlog
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+logger = structlog.get_logger(__name__)
 
 HARD_FRAME_LIMIT = 1024 * 1024
 """Bytes of an incoming frame above which the server itself closes the socket."""
@@ -83,6 +86,8 @@ class Server(uvicorn.Server):
     async def _leave_and_exit(self) -> None:
         try:
             await self._leave()
+        except Exception:
+            logger.exception("leaving_failed")
         finally:
             self.should_exit = True
 
