@@ -23,13 +23,17 @@ if ENV_FILE.is_file():
     env.read_env(ENV_FILE)
 
 
+def _list(name: str, default: list[str]) -> list[str]:
+    return [item.strip() for item in env.list(name, default=default) if item.strip()]
+
+
 def _read() -> dict[str, Any]:
     readers = {
         "str": env.str,
         "bool": env.bool,
         "int": env.int,
         "float": env.float,
-        "list": env.list,
+        "list": _list,
     }
     values = {}
     for option in OPTIONS:
