@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from django.conf import settings
 from watchfiles import PythonFilter, watch
 
 logger = structlog.get_logger(__name__)
@@ -49,7 +50,8 @@ def _start(options: dict[str, Any], listener: socket.socket) -> subprocess.Popen
     os.set_inheritable(fd, True)
     command = [
         sys.executable,
-        sys.argv[0],
+        # Not `sys.argv[0]`: the command has other names, with words of their own.
+        str(settings.BASE_DIR / "manage.py"),
         "runagent",
         options["file"],
         f"--host={options['host']}",
