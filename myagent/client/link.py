@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -78,8 +80,7 @@ class Link:
         except TimeoutError as error:
             raise Unreachable(f"Nothing answers at {url}.") from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise Unreachable(f"{url} can't be reached: {reason}.") from error
+            raise Unreachable(f"{url} can't be reached: {_reason(error)}.") from error
         return cls(socket)
 
     async def receive(self) -> ServerEvent:
@@ -139,6 +140,15 @@ class Link:
             sentence = self._last_error or f"The server closed the connection with code {code}."
             return _FINAL[code](sentence)
         return Lost(self._last_error or "The connection was lost.")
+
+
+def _reason(error: OSError) -> str:
+    # A name with several addresses fails with one text for all of them, and no number.
+    if f"Errno {errno.ECONNREFUSED}" in str(error):
+        return "nothing listens there"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror or "no connection could be made"
 
 
 def _refusal(url: str, status: int) -> Exception:

@@ -336,9 +336,10 @@ async def test_it_gives_up_in_the_end_and_says_so_to_all(runner: Runner) -> None
 # What can't work says so.
 
 
-async def test_where_nothing_listens_the_sentence_says_so() -> None:
-    with pytest.raises(ConnectionFailed, match="can't be reached"):
-        async with connect(f"ws://127.0.0.1:{free_port()}/"):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_where_nothing_listens_the_sentence_says_so(host: str) -> None:
+    with pytest.raises(ConnectionFailed, match="can't be reached: nothing listens there"):
+        async with connect(f"ws://{host}:{free_port()}/"):
             pass
 
 
