@@ -525,7 +525,6 @@ async def test_chinese_sentences_are_chinese(runner: Runner) -> None:
             assert CHINESE.search(frame["content"]), frame
 
 
-@pytest.mark.xfail(strict=True, reason="the SDK's sentences about models are English only")
 @pytest.mark.parametrize("status", [401, 500])
 async def test_a_models_failure_is_said_in_the_sessions_language(
     runner: Runner, status: int
