@@ -46,6 +46,8 @@ class ChatConsumer(SocketConsumer):
         self._user_id = _user_id(scope)
         self._translation = Translation(self.lang)
         self._is_attached = False
+        self._owed_after: int | None = None
+        """Until it has been told the end of the turn for which it came back."""
         self._settled = asyncio.Event()
         self._told = 0
 
@@ -72,6 +74,9 @@ class ChatConsumer(SocketConsumer):
             self._session_id, self._is_attached = logged.session_id, True
             self._settled.set()
         self._tell(self._translation.entry(logged))
+        if self._owed_after is not None and self._translation.done_seq > self._owed_after:
+            self._owed_after = None
+            self._keep_bookmark()
         return True
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
@@ -112,8 +117,11 @@ class ChatConsumer(SocketConsumer):
         try:
             await super().run()
         finally:
-            if self._is_attached and self._session_id:
-                self.others.bookmarks.keep(self._session_id, self._translation.done_seq)
+            self._keep_bookmark()
+
+    def _keep_bookmark(self) -> None:
+        if self._is_attached and self._session_id is not None:
+            self.others.bookmarks.keep(self._session_id, self._translation.done_seq)
 
     async def read(self) -> None:
         if self._session_id is not None:
@@ -168,6 +176,7 @@ class ChatConsumer(SocketConsumer):
         after = self._after if self._after is not None else self.others.bookmarks.of(session_id)
         place = await self.port.place_after(session_id, after)
         self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
+        self._owed_after = place.done_seq if place.is_unfinished else None
         await self.port.attach(self, session_id, place.last_seq)
 
 
