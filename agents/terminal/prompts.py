@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from prompt_toolkit import PromptSession
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.validation import Validator
 
 from myagent.steps import Decision
 
@@ -17,6 +18,8 @@ NO = frozenset({"n", "no", "否", "不"})
 EDIT = frozenset({"e", "edit", "改"})
 
 CHOICES = "Run it? [y]es, [n]o (and why), [e]dit the arguments: "
+
+ARGUMENTS = "Arguments, as JSON: "
 
 
 class InterruptKey(Exception):
@@ -42,6 +45,22 @@ def read_arguments(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def _is_edit(text: str) -> bool:
+    return text.strip().lower() in EDIT
+
+
+_CHOICE = Validator.from_callable(
+    lambda text: _is_edit(text) or read_choice(text) is not None,
+    error_message="Type y, n or e.",
+    move_cursor_to_end=True,
+)
+_ARGUMENTS = Validator.from_callable(
+    lambda text: read_arguments(text) is not None,
+    error_message="This must be a JSON object.",
+    move_cursor_to_end=True,
+)
+
+
 class Prompts:
     """Line editing that shares the terminal with what arrives meanwhile.
 
@@ -65,21 +84,23 @@ class Prompts:
             raise
 
     async def decision(self, args: Mapping[str, Any]) -> Decision:
-        while True:
-            text = await self._decisions.prompt_async(CHOICES, handle_sigint=False)
-            if text.strip().lower() in EDIT:
-                return Decision(approved=True, args=await self._edited(args))
-            if (decision := read_choice(text)) is not None:
-                return decision
+        text = await self._checked(CHOICES, _CHOICE)
+        if _is_edit(text):
+            given = orjson.dumps(dict(args)).decode()
+            edited = read_arguments(await self._checked(ARGUMENTS, _ARGUMENTS, given))
+            return Decision(approved=True, args=edited)
+        decision = read_choice(text)
+        assert decision is not None
+        return decision
 
-    async def _edited(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        text = orjson.dumps(dict(args)).decode()
-        while True:
-            text = await self._decisions.prompt_async(
-                "Arguments, as JSON: ", default=text, handle_sigint=False
-            )
-            if (edited := read_arguments(text)) is not None:
-                return edited
+    async def _checked(self, question: str, validator: Validator, default: str = "") -> str:
+        return await self._decisions.prompt_async(
+            question,
+            default=default,
+            validator=validator,
+            validate_while_typing=False,
+            handle_sigint=False,
+        )
 
 
 def _enter_sends() -> KeyBindings:
