@@ -124,7 +124,7 @@ class Bridge:
                     return
             outcome = Stopped(RuntimeError("the agent ended without an answer"))
         except RunAbandoned:
-            return
+            pass  # Said all the same: a run that was cancelled may wait for it.
         except asyncio.CancelledError as error:
             # Agent code can raise this by itself: only ours means 'cancelled'.
             outcome = Stopped(None if self._is_cancelled else error)

@@ -69,7 +69,9 @@ def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> 
     """Who is at the other end; behind trusted proxies, whom the last of them saw."""
     client = scope.get("client")
     address = str(client[0]) if client else "unknown"
-    forwarded = headers_of(scope).get(b"x-forwarded-for", b"").decode("latin-1")
+    # A proxy may add a line of its own instead of extending the client's.
+    lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+    forwarded = b",".join(lines).decode("latin-1")
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     while hops and _is_within(address, trusted_proxies):
         address = hops.pop()

@@ -185,6 +185,8 @@ class Execution:
             self._end_stopped()
             return
         error = outcome.error
+        if error is None:
+            return  # Its steps were refused: who refused them ends the run.
         lang = self._owner.lang
         if isinstance(error, ModelError):
             logger.warning("model_failed", run_id=self.ref.run_id, error=str(error))

@@ -77,7 +77,7 @@ class LiveSession:
             opened.message_ids,
             knows_all=opened.knows_all_messages,
         )
-        self._pending_responses: set[str] = set()
+        self._pending_responses: dict[str, list[Socket]] = {}
         self._closing: str | None = None
         self.audience = Audience(self, keeper.database)
         self._agent: Runnable | None = None
@@ -158,7 +158,8 @@ class LiveSession:
         current = self.current
         call = current.state.calls.get(event.step_id) if current else None
         if event.step_id in self._pending_responses:
-            return  # Every socket will see it in a moment.
+            self._pending_responses[event.step_id].append(socket)
+            return
         if current is None or call is None or not call.is_waiting or current.is_stopping:
             await self._repeat_response(socket, event)
             return
@@ -168,11 +169,13 @@ class LiveSession:
         decision = call.decision
         assert decision is not None
 
-        self._pending_responses.add(event.step_id)
+        self._pending_responses[event.step_id] = []
 
         def decided(outcome: Outcome) -> None:
-            self._pending_responses.discard(event.step_id)
+            joined = self._pending_responses.pop(event.step_id)
             if isinstance(outcome, list):
+                for other in joined:
+                    other.push_frame(outcome[0].as_duplicate())
                 current.decide(event.step_id, decision)
             elif isinstance(outcome, RowRefused):
                 current.on_response_refused(event.step_id)
@@ -184,7 +187,9 @@ class LiveSession:
 
     def close(self, reason: str) -> None:
         """Ends every run as interrupted, then the session."""
-        if self.is_closed or self._closing:
+        if self.is_closed:
+            raise Refused("session_closed")
+        if self._closing:
             return
         self._check_storage()
         self._closing = reason

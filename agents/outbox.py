@@ -18,9 +18,18 @@ RenderText = Callable[[str, str, int, int, str], str]
 MOST_FRAMES = 5_000
 """Frames that may wait, however small."""
 
+MOST_CONTROL = 1024 * 1024
+"""Characters of control frames that may wait."""
+
 
 class SocketGone(Exception):
     """The other end is not there any more."""
+
+
+class _Control(str):
+    """A frame that is taken although the outbox is full."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -51,8 +60,8 @@ class Outbox:
     """Frames on their way out. `limit` is in characters.
 
     Above the limit durable entries are turned away (the log keeps them), and
-    text is dropped (it is a preview). Control frames are taken up to
-    `MOST_FRAMES`; `is_overfull` says that even that is used up.
+    text is dropped (it is a preview). Control frames have room of their own;
+    `is_overfull` says that even that is used up.
     """
 
     def __init__(self, send: Send, limit: int, render: RenderText = frames.partial) -> None:
@@ -61,6 +70,7 @@ class Outbox:
         self._limit = limit
         self._items: deque[str | _Partial] = deque()
         self._size = 0
+        self._control_size = 0
         self._wake: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
@@ -70,7 +80,7 @@ class Outbox:
 
     @property
     def is_overfull(self) -> bool:
-        return len(self._items) >= MOST_FRAMES
+        return self._control_size >= MOST_CONTROL or len(self._items) >= MOST_FRAMES
 
     def stalled_for_s(self) -> float:
         """Seconds for which the socket has not taken the frame that is being sent."""
@@ -91,7 +101,8 @@ class Outbox:
 
     def push_frame(self, frame: str) -> None:
         if not self.is_overfull:
-            self._add(frame)
+            self._control_size += len(frame)
+            self._add(_Control(frame))
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         if self._size >= self._limit:
@@ -133,6 +144,8 @@ class Outbox:
                 self._items.appendleft(item)
                 raise
             self._size -= _size_of(item)
+            if isinstance(item, _Control):
+                self._control_size -= len(item)
             if self._size < self._limit // 2 and not self._room.is_set():
                 self._room.set()
 

@@ -6,6 +6,7 @@ the same two interfaces.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +56,8 @@ class Socket(Protocol):
     connection_id: str
     lang: str
     attached: dict[str, Any]
+    replaying: asyncio.Lock
+    """Held by the session whose log is read for the socket: one at a time."""
 
     def push(self, logged: Logged) -> bool:
         """Queues a durable entry. False: there is no room, it was not taken."""

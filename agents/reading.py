@@ -14,7 +14,7 @@ from agents.models import Event, Run
 from myagent.messages import ChatMessage
 
 PAGE = 200
-"""Entries read at once."""
+"""Entries read at once, at most."""
 
 REMEMBERED_MESSAGES = 1_000
 """Message ids that a live session knows without asking the database."""

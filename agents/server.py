@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 logger = structlog.get_logger(__name__)
@@ -22,8 +23,20 @@ LINGER_S = 10.0
 """Seconds that a peer has to read the last frames before it is cut off."""
 
 
+FIRST_REQUEST_S = 10.0
+"""Seconds that a new connection has to send a request."""
+
+
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Sends last words without waiting for a reader, and never lingers for one."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # A handshake that is too large to be read is answered, but not sent, by the base.
+        if self.conn.handshake_exc is not None and not self.close_sent:
+            self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
     async def send(self, message: Any) -> None:
         if message.get("is_last") or message["type"] == "websocket.close":
@@ -36,6 +49,19 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         finally:
             # A closing transport waits for its buffer to empty: for a dead peer, forever.
             self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Waits only so long for a connection's first request."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        # An upgraded connection has another protocol by now.
+        if self.cycle is None and self.transport.get_protocol() is self:
+            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -104,6 +130,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def configuration(app: Any, *, is_debug: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedHttp,
         ws=BoundedWebSocket,
         ws_max_size=HARD_FRAME_LIMIT,
         ws_per_message_deflate=False,

@@ -47,10 +47,11 @@ class SocketConsumer(ABC):
         headers = headers_of(scope)
         self.connection_id = str(uuid.uuid4())
         self.attached: dict[str, Any] = {}
+        self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
-        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_BYTES, self.render_text)
+        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
         self.scope = scope
         self._headers = headers
         self._receive = receive

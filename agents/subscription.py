@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import Error as DatabaseFailure
 
+from agents import frames
 from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.ports import Socket
-from agents.reading import entries_after
+from agents.reading import PAGE, entries_after
+from myagent.protocol import CloseCode
 
 if TYPE_CHECKING:
     from agents.live import LiveSession
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
+
+FIRST_PAGE = 16
+"""Entries read at first; then as many as make up `PAGE_CHARACTERS`."""
+
+PAGE_CHARACTERS = 1024 * 1024
 
 
 class Subscription:
@@ -76,26 +83,39 @@ class Subscription:
     def _lag(self, announce: Callable[[], None] | None = None) -> None:
         self._is_live = False
         self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce))
+        self._pump.add_done_callback(self._on_pump_done)
+
+    def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
+        if pump.cancelled() or pump.exception() is None:
+            return
+        # Without it the socket would see nothing more: let it come back.
+        logger.error("replay_failed", exc_info=pump.exception())
+        frame = frames.error(self.socket.lang, "internal_error")
+        self.socket.close(CloseCode.GOING_AWAY, frame)
 
     async def _catch_up(self, announce: Callable[[], None] | None) -> None:
         # Between the last comparison and going live nothing is awaited: no entry can slip by.
+        limit = FIRST_PAGE
         while self.seq < self._session.last_seq:
-            await self.socket.room()
-            for logged in await self._read_patiently():
-                while not self.socket.push(logged):
-                    await self.socket.room()
-                self.seq = logged.seq
+            async with self.socket.replaying:
+                await self.socket.room()
+                page = await self._read_patiently(limit)
+                for logged in page:
+                    while not self.socket.push(logged):
+                        await self.socket.room()
+                    self.seq = logged.seq
+            limit = _next_limit(page)
         if announce is not None:
             announce()
         self._is_live = True
         self._pump = None
         self._show_text_so_far()
 
-    async def _read_patiently(self) -> list[Logged]:
+    async def _read_patiently(self, limit: int) -> list[Logged]:
         while True:
             try:
                 session_id = self._session.session_id
-                return await self._database.run(entries_after, session_id, self.seq)
+                return await self._database.run(entries_after, session_id, self.seq, limit)
             except DatabaseFailure as error:
                 logger.warning("replay_waits_for_storage", error=str(error))
                 await asyncio.sleep(RETRY_S)
@@ -105,3 +125,9 @@ class Subscription:
         if current is not None and current.text:
             ref = current.ref
             self.offer_text(ref.run_id, current.step, 0, current.text)
+
+
+def _next_limit(page: list[Logged]) -> int:
+    """How many entries of this page's kind to read at once."""
+    average = sum(len(logged.payload) for logged in page) // max(1, len(page))
+    return min(PAGE, max(1, PAGE_CHARACTERS // max(1, average)))

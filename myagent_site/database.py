@@ -37,9 +37,16 @@ def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
         settings = _mysql(options)
     else:
         settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(data_dir / EMBEDDED_FILE)}
-    if settings["ENGINE"] == "django.db.backends.sqlite3":
+    engine = settings.get("ENGINE")
+    if engine not in ("django.db.backends.sqlite3", "django.db.backends.mysql"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must begin with sqlite:/// (and name a file) or with mysql://."
+        )
+    if settings["NAME"] in ("", ":memory:"):
+        raise ImproperlyConfigured("DATABASE_URL must name a database: it is kept, not in memory.")
+    if engine == "django.db.backends.sqlite3":
         settings["OPTIONS"] = SQLITE_OPTIONS | settings.get("OPTIONS", {})
-    if settings["ENGINE"] == "django.db.backends.mysql":
+    if engine == "django.db.backends.mysql":
         if find_spec("MySQLdb") is None:
             raise ImproperlyConfigured(
                 "MySQL needs the package mysqlclient: run scripts/bootstrap --production."

@@ -146,10 +146,10 @@ OPTIONS = (
     ),
     Option("MYAGENT_HEARTBEAT_S", "float", 25.0, "Seconds of silence before a heartbeat is sent."),
     Option(
-        "MYAGENT_OUTBOX_BYTES",
+        "MYAGENT_OUTBOX_CHARACTERS",
         "int",
         2 * 1024 * 1024,
-        "Bytes that may wait for one slow socket; beyond that it reads from the log.",
+        "Characters that may wait for one slow socket; beyond that it reads from the log.",
     ),
     Option(
         "MYAGENT_SLOW_CLIENT_S",

@@ -15,15 +15,27 @@ def of_installation(var_dir: Path, *, may_generate: bool) -> str:
     Raises `ImproperlyConfigured` if there is none and none may be generated.
     """
     path = var_dir / "secret_key"
-    if path.is_file():
-        return path.read_text().strip()
+    try:
+        return _kept(path) or _generated(path, may_generate=may_generate)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The secret key can't be kept in {path}: {error.strerror}. Make the folder writable, "
+            "or set SECRET_KEY or MYAGENT_VAR_DIR."
+        ) from error
+
+
+def _kept(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _generated(path: Path, *, may_generate: bool) -> str:
     if not may_generate:
         raise ImproperlyConfigured(
             "SECRET_KEY is not set. With a database server it is required, because every "
             "process must have the same one: put a long random value into the environment."
         )
-    var_dir.mkdir(parents=True, exist_ok=True)
-    draft = var_dir / f"secret_key.{os.getpid()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.parent / f"secret_key.{os.getpid()}"
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(50))
     try:

@@ -138,7 +138,7 @@ async def narrow_socket(runner: Runner) -> socket.socket:
 
 
 async def test_a_client_that_does_not_read_is_sent_away_and_misses_nothing(serve: Serve) -> None:
-    env = {"MYAGENT_OUTBOX_BYTES": "65536", "MYAGENT_SLOW_CLIENT_S": "0.5"}
+    env = {"MYAGENT_OUTBOX_CHARACTERS": "65536", "MYAGENT_SLOW_CLIENT_S": "0.5"}
     runner = serve("odd.py", env=env)
     async with await Recorder.open(runner.url) as client:
         session = await client.create_session()
@@ -164,7 +164,7 @@ async def test_a_client_that_does_not_read_is_sent_away_and_misses_nothing(serve
 
 
 async def test_a_client_that_reads_late_but_in_time_misses_nothing(serve: Serve) -> None:
-    runner = serve("odd.py", env={"MYAGENT_OUTBOX_BYTES": "65536"})
+    runner = serve("odd.py", env={"MYAGENT_OUTBOX_CHARACTERS": "65536"})
     async with (
         await Recorder.open(runner.url) as client,
         await Recorder.open(runner.url, sock=await narrow_socket(runner), max_queue=1) as slow,

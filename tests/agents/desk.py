@@ -23,6 +23,7 @@ class Desk:
         self.connection_id = f"desk-{id(self)}"
         self.lang = "en"
         self.attached: dict[str, Any] = {}
+        self.replaying = asyncio.Lock()
         self.told: list[dict[str, Any]] = []
         self.close_code: int | None = None
         self.heard = asyncio.Event()
@@ -31,8 +32,8 @@ class Desk:
         self.push_frame(logged.frame)
         return True
 
-    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
-        pass
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        return True
 
     def push_frame(self, frame: str) -> None:
         self.told.append(orjson.loads(frame))

@@ -44,7 +44,7 @@ def open_socket(peer: SlowPeer, path: str = "/ws/chat/ann") -> ChatConsumer:
 
 @pytest.mark.parametrize("misses", [False, True], ids=["keeps up at the end", "misses the rest"])
 async def test_a_slow_reader_gets_the_answer_whole(settings: Any, misses: bool) -> None:
-    settings.MYAGENT_OUTBOX_BYTES = LIMIT
+    settings.MYAGENT_OUTBOX_CHARACTERS = LIMIT
     talk = Conversation()
     talk.answer(talk.ask(), ANSWER)
     *before, last = talk.log

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
+from filelock import Timeout
 
 from agents import checks, logs
 from agents.edge import is_loopback
@@ -38,7 +39,9 @@ class Command(BaseCommand):
         parser.add_argument("file", metavar="FILE", help="the agent file, such as my_agent.py")
         parser.add_argument("--host", default="localhost", help="address to listen on")
         parser.add_argument("--port", type=port_number, default=8080, help="0 picks a free one")
-        parser.add_argument("--name", help="the service's name; the file's stem by default")
+        parser.add_argument(
+            "--name", type=service_name, help="the service's name; the file's stem by default"
+        )
         parser.add_argument("--debug", action="store_true", help="log everything, with tracebacks")
         parser.add_argument(
             "--reload", action="store_true", help="restart when the agent file changes"
@@ -69,6 +72,11 @@ class Command(BaseCommand):
                 code = loop.run(_serve(runner, listener, ready, is_debug=options["debug"]))
         except DatabaseFailure as error:
             raise CommandError(f"The database can't be used: {error}") from error
+        except Timeout as error:
+            raise CommandError(
+                "Another process has been preparing the database for two minutes: see to that one "
+                f"first ({error.lock_file})."
+            ) from error
         # A thread that an agent left behind must not keep the process.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -99,6 +107,12 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def service_name(text: str) -> str:
+    if not text.isprintable() or "/" in text or not 0 < len(text) <= 100:
+        raise argparse.ArgumentTypeError("a name has 1 to 100 printable characters and no slash.")
+    return text
+
+
 def listen(host: str, port: int, fd: int | None) -> socket.socket:
     """A listening socket. Raises `CommandError`."""
     if fd is not None:
@@ -110,6 +124,8 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
         # Accepted sockets inherit it: small frames must not wait for each other.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A child that an agent forks must not hold the port after this process.
+        os.register_at_fork(after_in_child=listener.close)
         return listener
     except socket.gaierror as error:
         raise CommandError(f"There is no address '{host}' on this machine.") from error
