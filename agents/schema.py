@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 WAIT_S = 120
 
 
 def apply_pending(var_dir: Path) -> None:
-    """Applies what is missing, one process at a time. Raises `filelock.Timeout`."""
+    """Applies what is missing, one process at a time.
+
+    Raises `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock can't be used.
+    """
     if not _is_pending():
         return
-    var_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(var_dir / "migrate.lock", timeout=WAIT_S):
+    with _lock(var_dir):
         if _is_pending():
             call_command("migrate", interactive=False, verbosity=0)
+
+
+def _lock(var_dir: Path) -> AbstractContextManager[object]:
+    try:
+        var_dir.mkdir(parents=True, exist_ok=True)
+        return FileLock(var_dir / "migrate.lock").acquire(timeout=WAIT_S)
+    except Timeout:
+        raise  # An OSError too, but nothing is wrong with the folder.
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"Nothing can be written in {var_dir}: {error.strerror}. Make the folder writable, or "
+            "set MYAGENT_VAR_DIR to another."
+        ) from error
 
 
 def _is_pending() -> bool:

@@ -9,9 +9,12 @@ import ipaddress
 import os
 import socket
 import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
@@ -72,6 +75,8 @@ class Command(BaseCommand):
                 code = loop.run(_serve(runner, listener, ready, is_debug=options["debug"]))
         except DatabaseFailure as error:
             raise CommandError(f"The database can't be used: {error}") from error
+        except ImproperlyConfigured as error:
+            raise CommandError(f"The settings are wrong: {error}") from error
         except Timeout as error:
             raise CommandError(
                 "Another process has been preparing the database for two minutes: see to that one "
@@ -84,7 +89,13 @@ class Command(BaseCommand):
 
     def load(self, options: dict[str, Any]) -> RunnerProcess:
         try:
+            service_name(options["name"] or Path(options["file"]).stem or "agent")
             return open_runner(options["file"], name=options["name"])
+        except argparse.ArgumentTypeError as error:
+            raise CommandError(
+                f"The file's name is no name for a service: {error} Choose one with --name.",
+                returncode=CONFIGURATION_ERROR,
+            ) from error
         except AgentFileError as error:
             if options["debug"] and error.__cause__ is not None:
                 raise
@@ -124,8 +135,7 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
         # Accepted sockets inherit it: small frames must not wait for each other.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A child that an agent forks must not hold the port after this process.
-        os.register_at_fork(after_in_child=listener.close)
+        os.register_at_fork(after_in_child=partial(let_go, listener))
         return listener
     except socket.gaierror as error:
         raise CommandError(f"There is no address '{host}' on this machine.") from error
@@ -136,6 +146,13 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
             f"Port {port} on {host} is in use or can't be used: stop what listens there, or "
             "choose another with --port."
         ) from error
+
+
+def let_go(listener: socket.socket) -> None:
+    """In a child that agent code forks: it must not hold the port after this process."""
+    # Not `close`: it does nothing while an event loop has the socket in use.
+    if listener.fileno() != -1:
+        os.close(listener.detach())
 
 
 def address_of(host: str, listener: socket.socket) -> str:
