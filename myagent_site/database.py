@@ -30,18 +30,14 @@ MYSQL_OPTIONS = {
 
 
 def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
-    """Django's settings of the default database."""
+    """Django's settings of the default database. Raises `ImproperlyConfigured`."""
     if options["DATABASE_URL"]:
-        settings: dict[str, Any] = environ.Env.db_url_config(options["DATABASE_URL"])
+        settings = _named_by(options["DATABASE_URL"])
     elif options["MYSQL_HOST"] or options["MYSQL_DATABASE"]:
         settings = _mysql(options)
     else:
         settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(data_dir / EMBEDDED_FILE)}
-    engine = settings.get("ENGINE")
-    if engine not in ("django.db.backends.sqlite3", "django.db.backends.mysql"):
-        raise ImproperlyConfigured(
-            "DATABASE_URL must begin with sqlite:/// (and name a file) or with mysql://."
-        )
+    engine = settings["ENGINE"]
     if settings["NAME"] in ("", ":memory:"):
         raise ImproperlyConfigured("DATABASE_URL must name a database: it is kept, not in memory.")
     if engine == "django.db.backends.sqlite3":
@@ -55,6 +51,22 @@ def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
         settings["OPTIONS"].setdefault("charset", options["MYSQL_CHARSET"])
     settings["CONN_MAX_AGE"] = 60
     settings["CONN_HEALTH_CHECKS"] = True
+    return settings
+
+
+def _named_by(url: str) -> dict[str, Any]:
+    # No error shows the address: it may hold a password.
+    if not url.startswith(("sqlite://", "mysql://")):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must begin with sqlite:/// (and name a file) or with mysql://."
+        )
+    try:
+        settings: dict[str, Any] = environ.Env.db_url_config(url)
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL can't be read: its port must be a number up to 65535, and special "
+            "characters in a password must be percent-encoded."
+        ) from None
     return settings
 
 

@@ -12,11 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 def of_installation(var_dir: Path, *, may_generate: bool) -> str:
     """The kept key, or a new one that is kept from now on.
 
-    Raises `ImproperlyConfigured` if there is none and none may be generated.
+    Raises `ImproperlyConfigured` if there is none and none may be generated or kept.
     """
     path = var_dir / "secret_key"
     try:
         return _kept(path) or _generated(path, may_generate=may_generate)
+    except UnicodeDecodeError as error:
+        raise ImproperlyConfigured(
+            f"{path} holds no key: remove the file, or set SECRET_KEY."
+        ) from error
     except OSError as error:
         raise ImproperlyConfigured(
             f"The secret key can't be kept in {path}: {error.strerror}. Make the folder writable, "

@@ -18,7 +18,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR if (BASE_DIR / "pyproject.toml").is_file() else Path.cwd()
 
 env = environ.Env()
-ENV_FILE = Path(env.str("MYAGENT_ENV_FILE", default="") or DATA_DIR / ".env")
+NAMED_ENV_FILE = env.str("MYAGENT_ENV_FILE", default="")
+ENV_FILE = Path(NAMED_ENV_FILE or DATA_DIR / ".env")
+if NAMED_ENV_FILE and (ENV_FILE.is_dir() or not ENV_FILE.exists()):
+    raise ImproperlyConfigured(f"MYAGENT_ENV_FILE names {ENV_FILE}, which is not a file.")
 if ENV_FILE.is_file():
     env.read_env(ENV_FILE)
 
