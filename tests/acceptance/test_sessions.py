@@ -542,9 +542,7 @@ async def test_closing_ends_every_run_and_then_the_session(
     assert await log_of(runner.url, session) == log
 
 
-async def test_a_session_is_closed_once(
-    client: Recorder, session: str
-) -> None:
+async def test_a_session_is_closed_once(client: Recorder, session: str) -> None:
     await client.send("user.close_session", session)
     await client.until("agent.session_end")
     await client.send("user.close_session", session)
