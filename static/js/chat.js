@@ -42,7 +42,12 @@ const sidebar = new Sidebar(
 // Which conversation.
 
 function addressed() {
-  return decodeURIComponent(location.hash.slice(1)) || null;
+  const name = location.hash.slice(1);
+  try {
+    return decodeURIComponent(name) || null;
+  } catch {
+    return name; // Not an address of ours: there is no such conversation.
+  }
 }
 
 function open(id) {
@@ -198,6 +203,10 @@ function showProblem(sentence) {
 const agent = page.agent;
 byId("message").placeholder = say("placeholder", { agent });
 byId("scroller").setAttribute("aria-label", say("transcript", { agent }));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // The part after the # names a conversation.
+  byId("message").focus();
+});
 byId("new").addEventListener("click", openNew);
 byId("stop").addEventListener("click", () => {
   talk.stop();

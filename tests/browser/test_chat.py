@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.acting import answer, ask, say, shown
@@ -234,9 +235,13 @@ async def test_back_goes_to_the_conversation_before(page: Page) -> None:
     await expect(page.locator(".bubble")).to_have_text("apples")
 
 
-async def test_a_conversation_that_is_not_there_is_said_to_be_gone(new_page: NewPage) -> None:
+@pytest.mark.parametrize("name", ["00000000-0000-4000-8000-000000000000", "%E4"])
+async def test_a_conversation_that_is_not_there_is_said_to_be_gone(
+    new_page: NewPage, name: str
+) -> None:
     page = await new_page()
-    await page.goto(f"{page.url}#00000000-0000-4000-8000-000000000000")
+    await page.goto(f"{page.url}#{name}")
+    await page.reload()
     await expect(page.locator("#problem")).to_contain_text("no longer there")
     await page.get_by_role("button", name="New conversation").click()
     await connected(page)

@@ -148,10 +148,13 @@ async def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
         await page.keyboard.press("Shift+Tab")
     await page.keyboard.press("Enter")
     await expect(page.locator(".tool-body")).to_be_visible()
+    address = page.url
     while await page.evaluate("document.activeElement?.className !== 'skip'"):
         await page.keyboard.press("Shift+Tab")
     await page.keyboard.press("Enter")
     await expect(page.locator("#message")).to_be_focused()
+    assert page.url == address, "the conversation is still the same"
+    await expect(page.locator(".tool-body")).to_be_visible()
 
 
 async def test_a_screen_reader_hears_sentences_and_not_pieces(page: Page) -> None:
