@@ -162,6 +162,7 @@ export class Conversation {
   #isAttached = false;
   #isCreating = false;
   #isResync = false;
+  #isFillingHole = false;
   #lastError = null;
   #heardAt = Date.now();
   #timers = {};
@@ -264,7 +265,7 @@ export class Conversation {
     for (const name of ["handshake", "probe", "resend"]) clearTimeout(this.#timers[name]);
     const socket = this.#socket;
     this.#socket = null;
-    this.#isAttached = this.#isCreating = false;
+    this.#isAttached = this.#isCreating = this.#isFillingHole = false;
     socket?.close();
   }
 
@@ -427,6 +428,7 @@ export class Conversation {
   }
 
   #onResumed({ resync }) {
+    this.#isFillingHole = false;
     if (!resync) return;
     this.#isResync = true;
     this.lastSeq = 0;
@@ -443,7 +445,7 @@ export class Conversation {
   }
 
   #onEcho({ seq, metadata }) {
-    this.#settle("message", metadata.message_id);
+    if (this.#settle("message", metadata.message_id)) this.#attempts = 0;
     if (seq === undefined) return;
     const run = { runId: metadata.run_id, messageId: metadata.message_id };
     this.#runs.splice(metadata.position, 0, run);
@@ -455,10 +457,11 @@ export class Conversation {
   }
 
   #onEnd({ run_id: runId, message_id: messageId }) {
+    const place = this.#runs.findIndex((run) => run.runId === runId);
     this.#runs = this.#runs.filter((run) => run.runId !== runId);
     this.#settle("cancel", runId);
     this.#settle("cancel", messageId);
-    this.#live.clear();
+    if (place <= 0) this.#live.clear(); // Another one only leaves the queue.
   }
 
   #onThinking({ step, status }) {
@@ -468,8 +471,12 @@ export class Conversation {
   }
 
   #onText({ content, metadata }) {
-    if (this.#live.put(metadata, content)) this.#emitText();
-    else this.#attach(); // The answer to it begins with all the text so far.
+    if (this.#live.put(metadata, content)) {
+      this.#emitText();
+    } else if (!this.#isFillingHole) {
+      this.#isFillingHole = true;
+      this.#attach(); // The answer to it begins with all the text so far.
+    }
   }
 
   #emitText() {
@@ -481,7 +488,7 @@ export class Conversation {
     const { code, retryable, message_id: messageId, session_id: sessionId } = frame.metadata;
     this.#lastError = frame;
     if (retryable && code !== "busy") {
-      for (const entry of this.#outgoing.giveUp()) this.#refuse(entry, frame);
+      this.#giveUp(frame);
       this.#resendLater();
     } else if (messageId) {
       this.#refuse(this.#settle("message", messageId), frame);
@@ -492,6 +499,12 @@ export class Conversation {
     } else if (this.#isCreating && !sessionId) {
       this.#finish({ code, content: frame.content });
     }
+  }
+
+  #giveUp(frame) {
+    const hopeless = this.#outgoing.giveUp();
+    for (const entry of hopeless) this.#refuse(entry, frame);
+    if (hopeless.length) this.#emit("pending");
   }
 
   #refuse(entry, { content, metadata }) {

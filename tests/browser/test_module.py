@@ -166,7 +166,8 @@ async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
         """window.refused = 0;
         start({ sessionId: "s" }).open().resume();
         chat.on("refused", () => refused++);
-        chat.send("a", { messageId: "a" })"""
+        chat.send("a", { messageId: "a" });
+        chat.on("pending", () => (window.left = chat.pending.length))"""
     )
     for _ in range(12):
         await do(
@@ -174,7 +175,7 @@ async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
                 { session_id: "s", message_id: "a", code: "internal_error", retryable: true } })"""
         )
         await blank.clock.run_for(16_000)
-    assert await do("return [refused, chat.pending.length]") == [1, 0]
+    assert await do("return [refused, left]") == [1, 0]
 
 
 async def test_text_is_put_together_by_its_offsets_in_code_points(do: Do) -> None:
@@ -198,10 +199,29 @@ async def test_a_hole_in_the_text_is_filled_by_asking_for_all_of_it(do: Do) -> N
         chat.on("text", ({ text }) => texts.push(text));
         s.say("agent.partial_answer",
             { session_id: "s", content: "late", metadata: { run_id: "r", step: 1, offset: 7 } });
+        s.say("agent.partial_answer",
+            { session_id: "s", content: "r", metadata: { run_id: "r", step: 1, offset: 11 } });
         return s.sent.slice(1)"""
     )
-    assert [frame["event"] for frame in sent] == ["user.reconnect"]
+    assert [frame["event"] for frame in sent] == ["user.reconnect"], "asked for once"
     assert await do("return texts") == []
+
+
+async def test_a_message_that_leaves_the_queue_disturbs_no_answer(do: Do) -> None:
+    texts = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        const texts = [];
+        chat.on("text", ({ text }) => texts.push(text));
+        const say = (run_id, position) => ({ metadata: { run_id, message_id: run_id, position } });
+        const piece = (offset, content) => s.say("agent.partial_answer",
+            { session_id: "s", content, metadata: { run_id: "r", step: 1, offset } });
+        s.log(1, "user.message", say("r", 0)).log(2, "user.message", say("q", 1));
+        piece(0, "one ");
+        s.log(3, "agent.interrupted", say("q"));
+        piece(4, "answer");
+        return [texts, s.sent.length]"""
+    )
+    assert texts == [["one ", "one answer"], 1]
 
 
 async def test_a_log_that_was_pruned_is_read_from_its_oldest_event(do: Do) -> None:
