@@ -26,6 +26,7 @@ class Desk:
         self.replaying = asyncio.Lock()
         self.told: list[dict[str, Any]] = []
         self.close_code: int | None = None
+        self.last_word: dict[str, Any] = {}
         self.heard = asyncio.Event()
 
     def push(self, logged: Logged) -> bool:
@@ -44,6 +45,15 @@ class Desk:
 
     def close(self, code: int, frame: str) -> None:
         self.close_code = code
+        self.last_word = orjson.loads(frame)
+        self.heard.set()
+
+    async def closed(self) -> int:
+        """The close code, as soon as there is one."""
+        while self.close_code is None:
+            self.heard.clear()
+            await self.heard.wait()
+        return self.close_code
 
     async def hear(self, event: str) -> dict[str, Any]:
         """The first frame of this kind, as soon as it is there."""
