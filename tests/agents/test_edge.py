@@ -123,6 +123,12 @@ def test_a_forwarded_address_is_believed_only_of_trusted_proxies(
     assert client_address(scope(client, forwarded), trusted) == expected
 
 
+def test_lines_of_forwarded_addresses_are_one_list() -> None:
+    lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"X-Forwarded-For", b"9.9.9.9, 10.0.0.2")]
+    address = client_address({"client": ("10.0.0.1", 1), "headers": lines}, ["10.0.0.0/8"])
+    assert address == "9.9.9.9", "the client's own line must not hide the proxy's"
+
+
 def test_of_repeated_headers_the_first_counts() -> None:
     headers = headers_of({"headers": [(b"Host", b"one"), (b"host", b"two")]})
     assert headers == {b"host": b"one"}
