@@ -132,6 +132,31 @@ async def test_even_control_frames_have_a_limit(monkeypatch: pytest.MonkeyPatch)
     assert not box.is_overfull
 
 
+async def test_large_control_frames_are_bounded_by_their_size() -> None:
+    wire = Wire()
+    box = Outbox(wire.send, 10_000)
+    large = "x" * (256 * 1024)
+    for _ in range(100):
+        box.push_frame(large)
+    assert box.is_overfull
+    await box.drain()
+    assert wire.sent == [large] * (outbox.MOST_CONTROL // len(large))
+    assert not box.is_overfull
+
+
+async def test_entries_of_the_log_take_no_room_from_control_frames() -> None:
+    wire = Wire()
+    box = Outbox(wire.send, 2 * outbox.MOST_CONTROL)
+    payload = b'{"content":"' + b"x" * 900_000 + b'"}'
+    for seq in (1, 2):
+        assert box.push(Logged("s", seq, "agent.tool_call", "", datetime.now(UTC), payload))
+    assert not box.is_overfull
+    box.push_frame('"kept"')
+    await box.drain()
+    assert wire.sent[2:] == ['"kept"']
+    assert not box.is_overfull
+
+
 async def test_a_drain_that_is_cancelled_loses_nothing() -> None:
     wire = Wire()
     wire.is_open.clear()
