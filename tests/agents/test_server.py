@@ -1,0 +1,88 @@
+"""The server inside `runagent`: a connection that never asks for anything is not kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from uvicorn.server import ServerState
+
+from agents import server
+from agents.server import configuration
+
+PATIENCE_S = 20.0
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answers a request with "ok", and a socket's every text with the same."""
+    if scope["type"] == "http":
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """Serves the application; a new connection has a tenth of a second to say something."""
+    monkeypatch.setattr(server, "FIRST_REQUEST_S", 0.1)
+    config = configuration(application, is_debug=False)
+    config.load()
+    state = ServerState()
+
+    def protocol() -> Any:
+        made: Any = config.http_protocol_class
+        return made(config=config, server_state=state, app_state={})
+
+    listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    async with asyncio.timeout(PATIENCE_S), listening:
+        yield listening.sockets[0].getsockname()[1]
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+
+async def dial(port: int, text: bytes = b"") -> Streams:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text)
+    return reader, writer
+
+
+async def hang_up(*connections: Streams) -> None:
+    for _, writer in connections:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", REQUEST[:-2]])
+async def test_a_connection_that_never_sends_a_request_is_closed(port: int, said: bytes) -> None:
+    connection = await dial(port, said)
+    assert await connection[0].read() == b""
+    await hang_up(connection)
+
+
+async def test_a_connection_that_has_sent_a_request_in_time_is_kept(port: int) -> None:
+    asked = await dial(port, REQUEST)
+    assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+    upgraded = await dial(port, UPGRADE)
+    assert (await upgraded[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    # It came last: when its time is over, that of the others is too.
+    silent = await dial(port)
+    assert await silent[0].read() == b""
+    asked[1].write(REQUEST)
+    assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+    upgraded[1].write(b"\x81\x82\x00\x00\x00\x00hi")
+    assert await upgraded[0].readexactly(4) == b"\x81\x02hi"
+    await hang_up(asked, upgraded, silent)
