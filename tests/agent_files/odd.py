@@ -17,7 +17,7 @@ async def counts(text):
 
 async def blocks(text):
     yield "Blocking."
-    time.sleep(float(text))
+    time.sleep(float(text))  # noqa: ASYNC251 - it is what the tests are about
     yield "Done."
 
 
