@@ -74,8 +74,13 @@ class Chat:
 
     async def run(self, events: EventStream) -> Status:
         """Raises `ClientError` when the connection fails for good."""
-        with self._on_interrupt():
-            await _first(self._listen(events), self._talk(), self._left())
+        try:
+            with self._on_interrupt():
+                await _first(self._listen(events), self._talk(), self._left())
+        finally:
+            for task in self._stopping:
+                task.cancel()
+            await asyncio.gather(*self._stopping, return_exceptions=True)
         return self._status
 
     # What arrives.
@@ -105,7 +110,12 @@ class Chat:
                 self._end(event)
 
     def _end(self, event: RunEnded) -> None:
-        self._questions.clear()
+        # A message that leaves the queue ends, too: the current run still asks.
+        self._questions = {
+            step_id: question
+            for step_id, question in self._questions.items()
+            if question.run_id not in ("", event.run_id)
+        }
         if event.message_id == self._sent:
             self._sent = ""
             if self._message is not None and not isinstance(event, FinalAnswer):
@@ -215,8 +225,6 @@ class Chat:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-            for task in self._stopping:
-                task.cancel()
 
     def _interrupt(self) -> None:
         """Ctrl-C: the first one stops the answer, the next one leaves."""

@@ -72,6 +72,7 @@ class RichScreen:
         self._live: Live | None = None
         self._rest = ""
         self._status = ""
+        self._run_id = ""
         self._calls: dict[str, _RunningTool] = {}
         self._is_lost = False
 
@@ -103,9 +104,14 @@ class RichScreen:
     def show(self, event: Event, *, is_own: bool = False) -> None:
         match event:
             case ThinkingStarted() | PartialAnswer() | ThinkingCompleted():
+                self._run_id = event.run_id
                 self._show_writing(event)
             case ToolCalled() | ToolFinished():
+                self._run_id = event.run_id
                 self._show_tool(event)
+            case Interrupted() if self._run_id not in ("", event.run_id):
+                # It leaves the queue; what the current run does goes on.
+                self._say_end(event)
             case RunEnded():
                 self._show_end(event)
             case ConnectionChanged():
@@ -144,13 +150,16 @@ class RichScreen:
 
     def _show_end(self, event: RunEnded) -> None:
         self._calls.clear()
-        self._status = ""
+        self._status = self._run_id = ""
         if isinstance(event, FinalAnswer):
             self._write(self._writing.finish(inert(event.content)))
             self._console.print(Text(f"— {_duration(event.duration_ms)}", "dim"))
             return
         self._write(Change(self._rest, ""))
         self._writing = Writing()
+        self._say_end(event)
+
+    def _say_end(self, event: RunEnded) -> None:
         style = "yellow" if isinstance(event, Interrupted) else "red"
         self._console.print(Text(f"■ {inert(event.content)}", style))
         if isinstance(event, (Interrupted, TimedOut)) and event.effects:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
-from tests.recording import log_of
+from tests.recording import Recorder, log_of
 from tests.runners import ROOT, Runner, free_port
 from tests.terminals import Terminal
 
@@ -241,6 +241,25 @@ async def test_a_question_that_waits_is_asked_whoever_comes_back(
         await later.until("May order be run?", "Run it?")
         await later.enter("y")
         await later.until("ordered 2 × tea", DONE, PROMPT)
+    await typist.until("ordered 2 × tea", DONE, PROMPT)
+
+
+async def test_a_question_stands_while_other_messages_leave_the_queue(
+    runner: Runner, typist: Typist
+) -> None:
+    session = await typist.session_id()
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} please")
+    await typist.until("Run it?")
+    async with await Recorder.open(runner.url) as other:
+        await other.send("user.reconnect", session)
+        await other.until("agent.replay_complete")
+        await other.send("user.message", session, content="later", metadata={"message_id": "m"})
+        await other.until("user.message")
+        await other.send("user.cancel", session, metadata={"message_id": "m"})
+        await other.until("agent.interrupted")
+    await typist.until("■ ")
+    await typist.enter("y")
     await typist.until("ordered 2 × tea", DONE, PROMPT)
 
 

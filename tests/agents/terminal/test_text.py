@@ -14,7 +14,14 @@ from agents.terminal.inert import inert, one_line
 from agents.terminal.prompts import read_arguments, read_choice
 from agents.terminal.screen import RichScreen
 from agents.terminal.writing import Writing, settled_length
-from myagent.client import FinalAnswer, MessageAccepted, ToolCalled, ToolFinished
+from myagent.client import (
+    FinalAnswer,
+    Interrupted,
+    MessageAccepted,
+    PartialAnswer,
+    ToolCalled,
+    ToolFinished,
+)
 from myagent.steps import Decision
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -53,6 +60,20 @@ def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
     )
     assert not CONTROLS.search(STYLES.sub("", text))
     assert "[red]h[/red]" in text, "nor is it markup of our own"
+
+
+def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:
+    output = io.StringIO()
+    screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))
+    text = "First block.\n\nSecond block."
+    with screen.following():
+        screen.show(PartialAnswer(event="agent.partial_answer", run_id="r", step=1, text=text))
+        screen.show(Interrupted(event="agent.interrupted", run_id="q", content="Stopped."))
+        screen.show(PartialAnswer(event="agent.partial_answer", run_id="r", step=1, text=text))
+    screen.show(FinalAnswer(event="agent.final_answer", run_id="r", content=text))
+    printed = STYLES.sub("", output.getvalue())
+    assert printed.count("First block.") == 1
+    assert "Stopped." in printed
 
 
 # Growing Markdown.
