@@ -55,11 +55,11 @@ class Desk:
             await self.heard.wait()
         return self.close_code
 
-    async def hear(self, event: str) -> dict[str, Any]:
-        """The first frame of this kind, as soon as it is there."""
+    async def hear(self, event: str, **metadata: Any) -> dict[str, Any]:
+        """The first frame of this kind, with this in its metadata, as soon as it is there."""
         while True:
             for frame in self.told:
-                if frame["event"] == event:
+                if frame["event"] == event and metadata.items() <= frame["metadata"].items():
                     return frame
             self.heard.clear()
             await self.heard.wait()
@@ -94,6 +94,7 @@ class PermittedModel:
 
     def __init__(self, permits: Permits) -> None:
         self.permits = permits
+        self.asks_people = False
         self.effects: Counter[str] = Counter()
         self.faults: list[str] = []
 
@@ -120,7 +121,8 @@ class PermittedModel:
             self.effects[text] += 1
             return text
 
-        return create_react_agent(name="permitted", model=self, tools=[tool(work)], max_steps=5)
+        tools = [tool(requires_confirmation=self.asks_people)(work)]
+        return create_react_agent(name="permitted", model=self, tools=tools, max_steps=5)
 
     def _check(self, messages: Sequence[ChatMessage]) -> None:
         open_calls: set[str] = set()

@@ -15,6 +15,7 @@ from agents.journal import RowRefused
 from agents.models import Event, Run
 from agents.ports import Refused
 from agents.writes import Write
+from tests.agents.desk import Desk
 from tests.agents.logs import SERVICE
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
 from tests.agents.test_session_property import parsed as event
@@ -58,6 +59,24 @@ def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
             append(write, done)
 
     hub.journal.append = choose  # type: ignore[method-assign]
+
+
+def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]:
+    """What is meant waits on its way to the database until the result is called."""
+    append, held = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if is_meant(write):
+            held.append((write, done))
+        else:
+            append(write, done)
+
+    def release() -> None:
+        for item in held:
+            append(*item)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+    return release
 
 
 def writes(kind: str) -> Callable[[Write], bool]:
@@ -149,6 +168,31 @@ async def test_an_end_that_cannot_be_stored_leaves_no_call_without_its_result(
     judge_runs(await log_of(story))
 
 
+async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_one_back(
+    story: Story,
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.desk.hear("agent.user_confirm")
+    named = {"session_id": story.session_id, "step_id": question["step_id"]}
+    release = hold_back(story.hub, writes("user.response"))
+    late = Desk()
+    for desk, approved in ((story.desk, True), (late, False)):
+        content = {"approved": approved}
+        await story.hub.send(desk, event("user.response", content=content, **named))
+    release()
+    async with asyncio.timeout(PATIENCE_S):
+        kept = await story.desk.hear("user.response")
+        again = await late.hear("user.response", duplicate=True)
+        await story.desk.hear("agent.tool_result")
+    assert again["content"] == kept["content"] == {"approved": True}
+    assert again["metadata"]["original_seq"] == kept["seq"]
+    assert "seq" not in again
+    duplicates = [frame for frame in story.desk.told if frame["metadata"].get("duplicate")]
+    assert duplicates == [], "nobody else asked"
+
+
 async def test_a_session_that_is_being_written_does_not_leave_memory(
     story: Story, settings: Any
 ) -> None:
@@ -173,6 +217,54 @@ async def test_a_session_that_is_being_written_does_not_leave_memory(
     await asyncio.sleep(0)
     await story.hub._sweep()
     assert story.hub.session_count == 0
+
+
+async def crowd(story: Story) -> Desk:
+    """Beside the story's session, which nobody watches any more, a second one; its client."""
+    story.hub.detach(story.desk)
+    desk = Desk()
+    await story.hub.create(desk, event("user.create_session"))
+    await desk.hear("agent.session_created")
+    return desk
+
+
+async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
+    story: Story, settings: Any
+) -> None:
+    await crowd(story)
+    settings.MYAGENT_LIVE_SESSIONS = 2
+    await story.hub._sweep()
+    assert story.hub.session_count == 2
+    settings.MYAGENT_LIVE_SESSIONS = 1
+    await story.hub._sweep()
+    assert story.hub.session_count == 1
+    await story.hub.attach(story.desk, story.session_id, 0)
+    assert story.hub.session_count == 2, "who asks for it gets it back"
+    await story.hub._sweep()
+    assert story.hub.session_count == 2, "those with a socket stay"
+
+
+async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
+    desk = await crowd(story)
+    settings.MYAGENT_LIVE_SESSIONS = 1
+    with pytest.raises(Refused, match="service_unavailable"):
+        await story.hub.create(desk, event("user.create_session"))
+    await story.hub._sweep()
+    await story.hub.create(desk, event("user.create_session"))
+
+
+async def test_a_session_is_closed_once_also_when_it_is_read_from_the_log(
+    story: Story, settings: Any
+) -> None:
+    closing = event("user.close_session", session_id=story.session_id)
+    await story.hub.send(story.desk, closing)
+    await story.desk.hear("agent.session_end")
+    story.hub.detach(story.desk)
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+    with pytest.raises(Refused, match="session_closed"):
+        await story.hub.send(story.desk, closing)
 
 
 async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
