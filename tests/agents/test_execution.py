@@ -1,9 +1,10 @@
-"""A run answers each of its questions once, and says in the session's language why it failed."""
+"""A run answers its questions once, ends when it is told to, and says why in people's language."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,10 @@ from agents.bridge import Stopped
 from agents.entries import Entry, RunRef
 from agents.execution import Ending, Execution
 from agents.fold import CallState, History, RunState
-from myagent.messages import ToolCall
-from myagent.models.base import ModelError
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import ModelError, Usage
+from myagent.steps import Step, Thought
+from tests.agents.test_session_property import PATIENCE_S, agent_loop
 
 REF = RunRef("run", "message")
 
@@ -92,3 +95,60 @@ async def test_a_model_that_fails_is_told_of_in_the_language_of_the_session() ->
     (ending,) = session.endings
     assert ending.entry.content == "模型未能及时回答。"
     assert ending.entry.metadata["code"] == "model_error"
+
+
+class Stubborn:
+    """A `Runnable` that swallows a cancel and goes on to its next step."""
+
+    name = "stubborn"
+    max_steps = None
+    is_continuable = is_idempotent = False
+
+    def __init__(self) -> None:
+        self.is_at_work = threading.Event()
+
+    async def run(self, history: Sequence[ChatMessage], **_: Any) -> AsyncGenerator[Step, None]:
+        never = asyncio.get_running_loop().create_future()
+        self.is_at_work.set()
+        try:
+            await never
+        except asyncio.CancelledError:
+            wish = ChatMessage("assistant", "", tool_calls=(ToolCall("call", "tool", "{}"),))
+            yield Thought(1, "", wish, Usage(), 0)
+
+
+class Employer(Session):
+    """The session of a stubborn agent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_ended = asyncio.Event()
+        self.employed = Stubborn()
+
+    async def agent(self) -> Stubborn:
+        return self.employed
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        super().end_run(execution, before, ending)
+        self.has_ended.set()
+
+
+async def test_an_agent_that_swallows_its_cancel_ends_as_soon_as_its_next_step_is_refused(
+    settings: Any,
+) -> None:
+    settings.MYAGENT_CANCEL_GRACE_S = 100 * PATIENCE_S
+    with agent_loop() as agents:
+        session = Employer()
+        execution = Execution(session, agents, REF)
+        execution.start()
+        await asyncio.to_thread(session.employed.is_at_work.wait, PATIENCE_S)
+        execution.cancel()
+        async with asyncio.timeout(PATIENCE_S):
+            await session.has_ended.wait()
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+
+
+async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> None:
+    session = Session()
+    Execution(session, NoLoop(), REF).on_stopped(Stopped(None))
+    assert session.endings == []
