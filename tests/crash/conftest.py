@@ -26,8 +26,10 @@ class Site:
         self.fake = fake
         self._runners = runners
 
-    async def start(self, file: str = "counting_agent.py", **environment: str) -> Runner:
-        """A runner of the service; ends with the test at the latest."""
+    async def start(
+        self, file: str = "counting_agent.py", *, port: int = 0, **environment: str
+    ) -> Runner:
+        """A runner of the service, on a port of its own or this one; ends with the test."""
         env = {
             "OPENAI_API_KEY": "none",
             "OPENAI_BASE_URL": self.fake.base_url,
@@ -36,7 +38,7 @@ class Site:
         }
         return self._runners.enter_context(
             await asyncio.to_thread(
-                Runner, AGENT_FILES / file, self.database_url, self.folder, env=env
+                Runner, AGENT_FILES / file, self.database_url, self.folder, port=port, env=env
             )
         )
 
