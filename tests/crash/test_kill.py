@@ -285,10 +285,13 @@ async def test_a_cancel_that_was_seen_holds(site: Site, side: Side) -> None:
     await witness.recorder.send("user.cancel", witness.session_id)
     await until(reached.exists)
     await kill(runner, witness)
+    was_seen = any(frame["event"] == "user.cancel" for frame in witness.durable)
     was_logged = any(
         entry["event"] == "user.cancel" for entry in read_log(site.database_url, witness.session_id)
     )
     site.fake.release("model")
     await finish(site, witness)
-    assert was_logged
-    assert [frame["event"] for frame in ends(witness)] == ["agent.interrupted"]
+    # The cancel and the run's end may share a commit: held before it, nobody saw the cancel.
+    assert was_logged or (side == "before" and not was_seen)
+    end = "agent.interrupted" if was_logged else "agent.final_answer"
+    assert [frame["event"] for frame in ends(witness)] == [end]
