@@ -1,0 +1,47 @@
+"""Handshakes that no browser sends: answered at once, and holding up nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.runners import Runner
+
+from .conftest import Serve
+
+PATIENCE_S = 20.0
+
+LONG_LINE = "X-Long: " + "x" * 8_200
+MANY_HEADERS = "\r\n".join(f"X-{number}: x" for number in range(140))
+
+
+async def answer_to(runner: Runner, *lines: str) -> bytes:
+    """All that a handshake with these lines is answered with, up to the end of the connection."""
+    head = (
+        "GET / HTTP/1.1",
+        f"Host: 127.0.0.1:{runner.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version: 13",
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", runner.port)
+    writer.write("".join(f"{line}\r\n" for line in (*head, *lines, "")).encode())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("lines", [LONG_LINE, MANY_HEADERS], ids=["a long line", "many headers"])
+async def test_a_handshake_that_is_too_large_is_refused_and_does_not_keep_the_runner(
+    serve: Serve, lines: str
+) -> None:
+    runner = serve("odd.py")
+    answer = await answer_to(runner, lines)
+    status = answer.split(b"\r\n", 1)[0].split(b" ")[1]
+    assert status in (b"400", b"414", b"431"), answer
+    assert await asyncio.to_thread(runner.stop) == 0
+    assert "Traceback" not in "".join(runner.log)
