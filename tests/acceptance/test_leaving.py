@@ -186,13 +186,19 @@ async def test_a_changed_agent_file_is_reloaded_and_the_session_goes_on(
 # Not starting.
 
 
-def runagent(file: Path | str, folder: Path, port: int = 0) -> subprocess.CompletedProcess[str]:
+def runagent(
+    file: Path | str, folder: Path, port: int = 0, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
-    environment = {"DATABASE_URL": f"sqlite:///{folder / 'site.db'}", "SECRET_KEY": "tests"}
+    usual = {
+        "DATABASE_URL": f"sqlite:///{folder / 'site.db'}",
+        "SECRET_KEY": "tests",
+        "MYAGENT_VAR_DIR": str(folder),
+    }
     return subprocess.run(
-        [sys.executable, "manage.py", "runagent", str(file), f"--port={port}"],
+        [sys.executable, "manage.py", "runagent", str(file), f"--port={port}", *options],
         cwd=ROOT,
-        env=os.environ | environment | {"MYAGENT_VAR_DIR": str(folder)},
+        env=os.environ | usual | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -234,6 +240,53 @@ def test_what_is_no_agent_file_is_a_configuration_error(tmp_path: Path, name: st
     assert ended.returncode == CONFIGURATION_ERROR
     assert "Traceback" not in ended.stdout + ended.stderr
     assert str(tmp_path) in ended.stderr
+
+
+def assert_one_sentence(ended: subprocess.CompletedProcess[str]) -> None:
+    (sentence,) = (ended.stdout + ended.stderr).strip().splitlines()
+    assert sentence.endswith(".")
+
+
+def test_a_file_whose_name_is_too_long_for_a_service_needs_another(tmp_path: Path) -> None:
+    file = tmp_path / f"{'a' * 101}.py"
+    write_agent(file, "hi")
+    ended = runagent(file, tmp_path)
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert_one_sentence(ended)
+    assert "--name" in ended.stderr
+
+
+def test_a_name_that_no_path_can_hold_is_a_wrong_option(tmp_path: Path) -> None:
+    ended = runagent(AGENT_FILES / "odd.py", tmp_path, 0, "--name=a/b")
+    assert ended.returncode == 2
+    assert "no slash" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["manage.py", "runagent"], ["-m", "myagent.cli.server", "server"]]
+)
+def test_a_var_folder_that_can_not_be_made_is_a_sentence(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        [sys.executable, *command, str(AGENT_FILES / "odd.py"), "--port=0"],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'site.db'}",
+            "SECRET_KEY": "tests",
+            "MYAGENT_VAR_DIR": str(tmp_path / "file" / "var"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert_one_sentence(ended)
+    assert "MYAGENT_VAR_DIR" in ended.stderr
 
 
 def test_a_port_in_use_is_a_sentence_with_a_way_out(serve: Serve, tmp_path: Path) -> None:
