@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
@@ -24,7 +25,7 @@ from myagent.protocol import (
     CreateSessionMetadata,
     UserMessage,
 )
-from myagent.protocol.chat import MAX_USER_ID, Chunk, Failure, Query, ServerFrame, parse
+from myagent.protocol.chat import MAX_USER_ID, Chunk, Failure, Query, ServerFrame, Status, parse
 
 PATH = re.compile(r"/ws/chat/(?P<user_id>[^/]+)/?")
 
@@ -38,7 +39,7 @@ class ChatConsumer(SocketConsumer):
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
     ) -> None:
-        super().__init__(scope, receive, send, port, others)
+        super().__init__(scope, receive, self._noting_ends(send), port, others)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         self._service = query.get("service", [None])[0]
         self._session_id = query.get("session_id", [None])[0]
@@ -47,7 +48,11 @@ class ChatConsumer(SocketConsumer):
         self._translation = Translation(self.lang)
         self._is_attached = False
         self._owed_after: int | None = None
-        """Until it has been told the end of the turn for which it came back."""
+        """Until it has been sent the end of the turn for which it came back."""
+        self._ends: deque[tuple[str, int]] = deque()
+        """Ends of turns that wait to be sent: the frame, and its place in the log."""
+        self._sent_seq = 0
+        """The end of the newest turn that has been sent."""
         self._settled = asyncio.Event()
         self._told = 0
 
@@ -74,9 +79,6 @@ class ChatConsumer(SocketConsumer):
             self._session_id, self._is_attached = logged.session_id, True
             self._settled.set()
         self._tell(self._translation.entry(logged))
-        if self._owed_after is not None and self._translation.done_seq > self._owed_after:
-            self._owed_after = None
-            self._keep_bookmark()
         return True
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
@@ -103,7 +105,10 @@ class ChatConsumer(SocketConsumer):
                 self.outbox.add_text("", "", 0, self._told, each.content)
                 self._told += len(each.content)
             else:
-                self.outbox.add_frame(each.frame)
+                frame = each.frame
+                if isinstance(each, Status) and each.status == "completed":
+                    self._ends.append((frame, self._translation.done_seq))
+                self.outbox.add_frame(frame)
 
     # What the client says.
 
@@ -119,9 +124,24 @@ class ChatConsumer(SocketConsumer):
         finally:
             self._keep_bookmark()
 
+    def _noting_ends(self, send: Send) -> Send:
+        async def send_and_note(message: dict[str, Any]) -> None:
+            await send(message)
+            if self._ends and message.get("text") is self._ends[0][0]:
+                self._note_end(self._ends.popleft()[1])
+
+        return send_and_note
+
+    def _note_end(self, seq: int) -> None:
+        self._sent_seq = seq
+        if self._owed_after is not None and seq > self._owed_after:
+            self._owed_after = None
+            self._keep_bookmark()
+
     def _keep_bookmark(self) -> None:
+        """What only waits to be sent does not count: its reader may leave before."""
         if self._is_attached and self._session_id is not None:
-            self.others.bookmarks.keep(self._session_id, self._translation.done_seq)
+            self.others.bookmarks.keep(self._session_id, self._sent_seq)
 
     async def read(self) -> None:
         if self._session_id is not None:
@@ -176,6 +196,7 @@ class ChatConsumer(SocketConsumer):
         after = self._after if self._after is not None else self.others.bookmarks.of(session_id)
         place = await self.port.place_after(session_id, after)
         self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
+        self._sent_seq = place.done_seq
         self._owed_after = place.done_seq if place.is_unfinished else None
         await self.port.attach(self, session_id, place.last_seq)
 
