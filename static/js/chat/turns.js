@@ -3,7 +3,7 @@
 // turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, end}
 //        status: "sending", "queued", "running", or the kind of its end: "final_answer",
 //        "error", "interrupted", "timeout"
-// block  {kind: "text", step, text, isLive, isSaid, isAnswer} · {kind: "reasoning", text}
+// block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
 
 const ENDS = /^agent\.(final_answer|error|interrupted|timeout)$/;
@@ -12,16 +12,11 @@ export class Turns {
   started = []; // Those that are shown: ended ones, and at last the current one.
   queue = [];
   current = null;
-  isOver = false;
   #onChange;
 
   /** `onChange(turn)`: the turn looks different; `onChange(null)`: the lists do. */
   constructor(onChange) {
     this.#onChange = onChange;
-  }
-
-  get isBusy() {
-    return this.current !== null;
   }
 
   /** A message on its way to the server. */
@@ -41,7 +36,7 @@ export class Turns {
   /** Forgets the log, and keeps what it does not have yet. */
   reset() {
     const unsent = [...this.started, ...this.queue].filter((turn) => turn.status === "sending");
-    Object.assign(this, { started: [], queue: [], current: null, isOver: false });
+    Object.assign(this, { started: [], queue: [], current: null });
     for (const turn of unsent) this.#place(turn, this.#lengthOfLine());
     this.#onChange(null);
   }
@@ -51,7 +46,6 @@ export class Turns {
     const end = ENDS.exec(event)?.[1];
     if (end) this.#end(frame, end);
     else if (event === "user.message" && frame.seq) this.#accept(frame);
-    else if (event === "agent.session_end") this.isOver = true;
     else if (this.current) this.#work(this.current, frame);
   }
 
@@ -137,7 +131,7 @@ export class Turns {
   #answer(turn, { content, metadata }) {
     const preview = turn.blocks.findLast((block) => block.kind === "text" && !block.isSaid);
     const block = preview ?? this.#textBlock(turn, `${metadata.steps}.`, content !== "");
-    if (block) Object.assign(block, { text: content, isAnswer: true });
+    if (block) Object.assign(block, { text: content });
   }
 
   /** Of a step; a new one goes to the end. */
