@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = []
+    dependencies = [("agents", "0001_character_set")]
 
     operations = [
         migrations.CreateModel(
