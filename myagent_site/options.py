@@ -24,7 +24,8 @@ OPTIONS = (
         "MYAGENT_ENV_FILE",
         "str",
         "",
-        "File from which further settings are read. Empty: `.env` beside `manage.py`.",
+        "File from which further settings are read; it must exist. Empty: `.env` beside "
+        "`manage.py`, if there is one.",
     ),
     Option(
         "MYAGENT_VAR_DIR",
