@@ -299,11 +299,13 @@ class Hub:
     async def _renew(self) -> None:
         if await self.lease.renew(self.report()):
             return
-        # Somebody declared this runner dead: its sessions are not ours any more.
+        # Somebody declared this runner dead: its sessions are not ours any more, and neither is
+        # one that was begun meanwhile.
         logger.warning("lease_lost", runner_id=self.lease.runner_id)
+        await self.lease.register()
         for session in list(self._live.values()):
             self.lost(session)
-        await self.lease.register()
+        logger.info("lease_taken_anew", runner_id=self.lease.runner_id)
 
     async def _adopt(self) -> None:
         """Continues the unfinished runs of runners that are gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 
 import pytest
@@ -83,6 +84,7 @@ async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     await until_logged_ends(site.database_url, witness.session_id, 1)
     zombie.signal(signal.SIGCONT)
     assert await witness.lose() == GOING_AWAY
+    await asyncio.to_thread(zombie.wait_for_log, "lease_taken_anew")
     newcomer = await Witness.arrive(zombie.url)
     await newcomer.say("hello")
     await newcomer.until_ended(1)
