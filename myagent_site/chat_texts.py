@@ -70,6 +70,9 @@ TEXTS = {
     "reason": gettext_noop("Reason (the agent will read it)"),
     "arguments_json": gettext_noop("Arguments as JSON"),
     "not_an_object": gettext_noop("This is not a JSON object. {detail}"),
+    "rounded": gettext_noop(
+        "Your browser rounds a number here, so the arguments can’t be edited in it."
+    ),
     "declined_at": gettext_noop("Without an answer it is declined at {time}."),
     "approval_needed": gettext_noop("Your answer is needed: {question}"),
     "feedback": gettext_noop("Your words: {text}"),
@@ -89,6 +92,7 @@ TEXTS = {
     "gone": gettext_noop("This conversation is no longer there."),
     "ended": gettext_noop("This conversation has ended."),
     "too_large": gettext_noop("The message is too large: 256 KiB is the limit."),
+    "half_character": gettext_noop("The text holds half a character, which can’t be sent."),
     "refused": gettext_noop("Your message was not sent: {reason}"),
     "milliseconds": gettext_noop("{count} ms"),
     "seconds": gettext_noop("{count} s"),

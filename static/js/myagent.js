@@ -42,6 +42,8 @@
  *   "reset"    drop what you have: the log is replayed from its oldest event
  *   "refused"  {messageId, text, code, content}: a message was not taken and won't be sent again
  *   "pending"  what is not acknowledged has changed
+ *
+ * Integers beyond 2^53, as in a tool's arguments, keep their digits: `parseExactly` says how.
  */
 
 const ENDS = new Set([
@@ -67,6 +69,20 @@ export function connect(url, options = {}) {
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * JSON whose every integer keeps its digits: one that a JavaScript number can't hold becomes a
+ * `JSON.rawJSON` object, which `JSON.stringify` writes as it came. A browser without
+ * `JSON.rawJSON` rounds it; `Number.isSafeInteger` is false then.
+ */
+export function parseExactly(text) {
+  if (!JSON.rawJSON) return JSON.parse(text);
+  return JSON.parse(text, (_, value, { source }) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+    const isAltered = !Number.isFinite(value) || /^-?\d+$/.test(source);
+    return isAltered ? JSON.rawJSON(source) : value;
+  });
 }
 
 /** Grows with each attempt, and differs from client to client. */
@@ -370,7 +386,7 @@ export class Conversation {
   #hear(data) {
     this.#heardAt = Date.now();
     clearTimeout(this.#timers.probe);
-    const frame = JSON.parse(data);
+    const frame = parseExactly(data);
     if (frame.event === "agent.session_created" && this.#isCreating) this.#begin(frame);
     if (frame.session_id && frame.session_id !== this.sessionId) return;
     if (frame.seq !== undefined && !this.#isNext(frame)) return;

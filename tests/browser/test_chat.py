@@ -109,6 +109,76 @@ async def test_arguments_can_be_edited_before_they_are_approved(page: Page) -> N
     await expect(page.locator(".tool dd")).to_have_text(["coffee", "5"])
 
 
+async def test_edited_arguments_are_shown_before_the_tool_begins(page: Page) -> None:
+    args = await page.evaluate(
+        """async () => {
+            const { Turns } = await import("/static/js/chat/turns.js");
+            const turns = new Turns(() => {});
+            const at = { timestamp: "2026-01-01T00:00:00Z" };
+            const event = (event, content, metadata) => turns.take(
+                { event, content, metadata, seq: 1, step_id: "c", ...at });
+            event("user.message", "go", { message_id: "m", run_id: "r", position: 0 });
+            event("agent.user_confirm", "May it?", { tool: "t", args: { a: 1 }, timeout_s: 9 });
+            event("user.response", { approved: true, args: { a: 2 } }, {});
+            return turns.current.blocks[0].args;
+        }"""
+    )
+    assert args == {"a": 2}
+
+
+LONG_ORDER = '[[tool order {"item": "tea", "amount": 9007199254740993}]] order'
+
+
+async def test_a_number_of_any_length_is_shown_and_edited_digit_by_digit(page: Page) -> None:
+    await say(page, LONG_ORDER)
+    question = page.get_by_role("group", name="May order be run?")
+    await expect(question.locator("dd")).to_have_text(["tea", "9007199254740993"])
+    await question.get_by_role("button", name="Edit arguments").click()
+    editor = question.get_by_label("Arguments as JSON")
+    await editor.fill((await editor.input_value()).replace("tea", "milk"))
+    await question.get_by_role("button", name="Approve with these").click()
+    await expect(answer(page)).to_contain_text("ordered 9007199254740993 × milk")
+
+
+async def test_numbers_that_the_browser_rounds_are_not_edited(new_page: NewPage) -> None:
+    page = await new_page()
+    await page.context.add_init_script("delete JSON.rawJSON")
+    await page.reload()
+    await say(page, LONG_ORDER)
+    question = page.get_by_role("group", name="May order be run?")
+    await expect(question).to_contain_text("Your browser rounds a number")
+    await expect(question.get_by_role("button", name="Edit arguments")).to_be_disabled()
+
+
+async def test_a_result_is_only_indented_if_nothing_of_it_is_lost(page: Page) -> None:
+    shown = await page.evaluate(
+        """async (results) => {
+            const { ToolView } = await import("/static/js/chat/tool_view.js");
+            return results.map((result) => {
+                const view = new ToolView({ tool: "t", status: "success", result }, () => {});
+                view.update();
+                return view.element.querySelector("pre").textContent;
+            });
+        }""",
+        ['{"n": 9007199254740993, "é": "\\u00e9"}', '{"a": 1, "a": 2}', "[1.00]", "[nothing"],
+    )
+    assert shown == [
+        '{\n  "n": 9007199254740993,\n  "é": "é"\n}',
+        '{"a": 1, "a": 2}',
+        "[1.00]",
+        "[nothing",
+    ]
+
+
+async def test_an_enter_that_declines_leaves_no_line_in_the_message(page: Page) -> None:
+    await say(page, ORDER)
+    await page.get_by_role("button", name="Decline").click()
+    await page.get_by_label("Reason").fill("no")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#message")).to_be_focused()
+    assert await page.locator("#message").input_value() == ""
+
+
 async def test_a_question_can_be_declined_with_a_reason(page: Page, nonce: str) -> None:
     await say(page, ORDER)
     question = page.get_by_role("group", name="May order be run?")

@@ -109,6 +109,17 @@ async def test_a_question_full_of_attacks_is_only_text(page: Page) -> None:
     await assert_inert(page)
 
 
+async def test_arguments_cannot_be_written_backwards(page: Page) -> None:
+    masked = "pay \u202e01\u2066"
+    await say(page, f"[[tool risky {json.dumps({'text': masked})}]] go")
+    question = page.locator(".confirm")
+    await expect(question.locator("dd").first).to_have_text("pay ‹U+202E›01‹U+2066›")
+    await question.get_by_role("button", name="Edit arguments").click()
+    written = await question.get_by_label("Arguments as JSON").input_value()
+    assert json.loads(written) == {"text": masked}
+    assert written.isascii()
+
+
 async def test_the_name_and_description_of_an_agent_are_only_text(page: Page) -> None:
     await expect(page.locator("#empty h2")).to_contain_text("Eve <img src=x onerror=")
     await expect(page.locator("#empty .description")).to_contain_text("<script>")

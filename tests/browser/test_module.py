@@ -327,3 +327,17 @@ async def test_leaving_is_final_and_quiet(blank: Page, do: Do) -> None:
     await do("start({ sessionId: 's' }).open().resume(); chat.close(); chat.close()")
     await blank.clock.run_for(60_000)
     assert await do("return [states.at(-1), WebSocket.all.length]") == ["closed", 1]
+
+
+async def test_integers_keep_their_digits_on_their_way_there_and_back(do: Do) -> None:
+    sent = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        chat.on("agent.user_confirm", (frame) =>
+            chat.respond(frame.step_id, { approved: true, args: frame.metadata.args }));
+        window.sent = [];
+        s.send = (data) => sent.push(data);
+        s.onmessage({ data: `{"event": "agent.user_confirm", "session_id": "s", "seq": 1,
+            "step_id": "c", "metadata": {"args": {"id": 9007199254740993, "x": [1.5, 7]}}}` });
+        return sent"""
+    )
+    assert '"args":{"id":9007199254740993,"x":[1.5,7]}' in sent[0]

@@ -1,8 +1,9 @@
 // The question before a tool runs: approve, approve with other arguments, decline with a reason.
 
+import { parseExactly } from "../myagent.js";
 import { element, icon } from "./dom.js";
 import { clock, say } from "./page.js";
-import { argumentList } from "./tool_view.js";
+import { argumentList, isRounded, unmasked } from "./tool_view.js";
 
 let count = 0;
 
@@ -10,7 +11,7 @@ let count = 0;
 function objectIn(text) {
   let value;
   try {
-    value = JSON.parse(text);
+    value = parseExactly(text);
   } catch (error) {
     throw new Error(say("not_an_object", { detail: error.message }), { cause: error });
   }
@@ -30,7 +31,7 @@ export class ConfirmView {
   constructor(block, answer) {
     this.#block = block;
     this.#answer = answer;
-    const question = element("p", { className: "question", id: this.#id }, icon("ask"), block.question);
+    const question = element("p", { className: "question", id: this.#id }, icon("ask"), unmasked(block.question));
     const deadline = say("declined_at", { time: clock(block.deadline) });
     this.element = element(
       "section",
@@ -49,16 +50,21 @@ export class ConfirmView {
   }
 
   #showQuestion() {
-    this.#panel.replaceChildren(argumentList(this.#block.args));
+    const { args } = this.#block;
+    const edit = this.#button("edit", "", () => this.#showEditor());
+    edit.disabled = isRounded(args);
+    const note = edit.disabled ? [element("p", { className: "invalid" }, say("rounded"))] : [];
+    this.#panel.replaceChildren(argumentList(args), ...note);
     this.#actions.replaceChildren(
       this.#button("approve", "primary", () => this.#send({ approved: true })),
-      this.#button("edit", "", () => this.#showEditor()),
+      edit,
       this.#button("decline", "", () => this.#showReason()),
     );
   }
 
   #showEditor() {
-    const json = JSON.stringify(this.#block.args, null, 2);
+    const escapes = (code) => `\\u${code}`;
+    const json = unmasked(JSON.stringify(this.#block.args, null, 2), escapes);
     const problem = element("p", { className: "invalid", id: `${this.#id}-problem`, role: "alert" });
     const editor = element("textarea", {
       id: `${this.#id}-editor`,
@@ -91,7 +97,9 @@ export class ConfirmView {
     const label = element("label", { htmlFor: reason.id }, say("reason"));
     const decline = () => this.#send({ approved: false, feedback: reason.value.trim() });
     reason.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.isComposing) decline();
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault(); // The focus moves to the composer, and the Enter would go with it.
+      decline();
     });
     this.#panel.replaceChildren(argumentList(this.#block.args), label, reason);
     this.#actions.replaceChildren(

@@ -96,7 +96,10 @@ export class Sidebar {
       onblur: () => done(input.value),
       onkeydown: (event) => {
         if (event.isComposing) return;
-        if (event.key === "Enter") done(input.value);
+        if (event.key === "Enter") {
+          event.preventDefault(); // Or it follows the focus to the link, which opens.
+          done(input.value);
+        }
         if (event.key === "Escape") {
           event.stopPropagation();
           done(null);

@@ -1,5 +1,6 @@
 // A tool call: a card that opens, and, while somebody's yes is needed, the question.
 
+import { parseExactly } from "../myagent.js";
 import { ConfirmView } from "./confirm_view.js";
 import { element, icon } from "./dom.js";
 import { duration, say } from "./page.js";
@@ -20,23 +21,44 @@ export function shown(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
+/** A text whose characters that turn the direction of writing around are seen, and do nothing. */
+export function unmasked(text, mark = (code) => `‹U+${code}›`) {
+  const code = (char) => char.charCodeAt(0).toString(16).toUpperCase();
+  return text.replace(/[\u202A-\u202E\u2066-\u2069]/g, (char) => mark(code(char)));
+}
+
+/** Whether the browser has rounded a number of it. */
+export function isRounded(value) {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
+  const isWhole = value === null || typeof value !== "object" || Boolean(JSON.rawJSON);
+  return !isWhole && Object.values(value).some(isRounded);
+}
+
 /** Arguments as a list of names and values. */
 export function argumentList(args) {
   const entries = Object.entries(args ?? {});
   if (entries.length === 0) return element("p", { className: "none" }, say("no_arguments"));
   const rows = entries.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, shown(value))),
+    element("div", {}, element("dt", {}, unmasked(name)), element("dd", {}, unmasked(shown(value)))),
   );
   return element("dl", { className: "arguments", tabIndex: 0 }, ...rows);
 }
 
+/** Indented, unless JavaScript would lose something of it, such as the second of two equal names. */
 function prettyResult(text) {
   if (!/^\s*[[{]/.test(text)) return text;
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    const value = parseExactly(text);
+    return JSON.stringify(value) === compact(text) ? JSON.stringify(value, null, 2) : text;
   } catch {
     return text; // It only looked like JSON.
   }
+}
+
+/** JSON without spaces, its strings written as JavaScript writes them. */
+function compact(text) {
+  const parts = text.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]+/g);
+  return parts.map((part) => (part[0] === '"' ? JSON.stringify(JSON.parse(part)) : part)).join("");
 }
 
 export class ToolView {

@@ -93,6 +93,7 @@ export class Turns {
       Object.assign(block, { tool, args, question: content, deadline, status: "waiting" });
     } else if (event === "user.response") {
       block.response = content;
+      if (content.approved && content.args) block.args = content.args;
     } else if (event === "agent.tool_call") {
       Object.assign(block, { tool, args, status: "running" });
     } else if (event === "agent.tool_result") {
