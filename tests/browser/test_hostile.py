@@ -86,6 +86,43 @@ async def test_an_answer_full_of_attacks_is_only_text(page: Page) -> None:
     await assert_inert(page)
 
 
+ABSURD = {
+    "quotes": ">" * 5000,
+    "lists": "- " * 5000,
+    "brackets": "[" * 40_000,
+    "line": "**a " * 20_000,
+    "quoted lists": "\n".join("> - " * depth for depth in range(250)),
+}
+
+
+@pytest.mark.parametrize("text", ABSURD.values(), ids=ABSURD.keys())
+async def test_markdown_that_nobody_would_write_is_shown_as_it_is(page: Page, text: str) -> None:
+    drawn = await page.evaluate(
+        """async (text) => {
+            const { render } = await import("/static/js/chat/markdown.js");
+            return render(text).textContent;
+        }""",
+        text,
+    )
+    assert drawn == text
+
+
+async def test_an_answer_that_cannot_be_drawn_costs_the_others_nothing(page: Page) -> None:
+    await ask(page, "before")
+    # What no limit foresaw: this is thrown in the middle of drawing.
+    await page.evaluate("""() => {
+        const { replace } = String.prototype;
+        String.prototype.replace = function (...how) {
+            if (this.includes("poison")) throw new RangeError("too deep");
+            return replace.apply(this, how);
+        };
+    }""")
+    await ask(page, "poison **words**")
+    await expect(page.locator(".answer .plain")).to_have_text("Answer to: poison **words**")
+    await ask(page, "after")
+    await expect(page.locator(".turn")).to_have_count(3)
+
+
 async def test_arguments_and_results_full_of_attacks_are_only_text(page: Page) -> None:
     arguments = json.dumps({"text": ALL})
     turn = await ask(page, f"[[say {PROBES[1]}]] [[tool repeat {arguments}]] go")

@@ -38,8 +38,38 @@ const marked = new Marked({
   },
 });
 
-/** A fragment that is safe to show. */
+const LONGEST_LINE = 50_000;
+const DEEPEST = 200;
+// Signs that nest: of quotes and of lists at the beginning of a line, and of brackets anywhere.
+const NESTED = new RegExp(String.raw`^(?:[ \t]*(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])){${DEEPEST}}`, "m");
+const INDENTED = new RegExp(String.raw`^[ \t]{${DEEPEST * 2}}`, "m");
+const BRACKETS = new RegExp(String.raw`[[(]{${DEEPEST}}|[*_~]{${DEEPEST * 10}}`);
+
+/** Whether a text would cost more to read as Markdown than any answer is worth. */
+function isAbsurd(text) {
+  if (NESTED.test(text) || INDENTED.test(text) || BRACKETS.test(text)) return true;
+  for (let from = 0; from < text.length; ) {
+    const end = text.indexOf("\n", from);
+    const to = end < 0 ? text.length : end;
+    if (to - from > LONGEST_LINE) return true;
+    from = to + 1;
+  }
+  return false;
+}
+
+/** A fragment that is safe to show; of a text that is no sensible Markdown, its characters. */
 export function render(text) {
+  try {
+    if (!isAbsurd(text)) return rendered(text);
+  } catch (error) {
+    console.info("This text is shown as it is:", error); // It may be nested in some other way.
+  }
+  const fragment = document.createDocumentFragment();
+  fragment.append(element("p", { className: "plain" }, text));
+  return fragment;
+}
+
+function rendered(text) {
   const fragment = DOMPurify.sanitize(marked.parse(text), POLICY);
   for (const link of fragment.querySelectorAll("a[href]")) {
     Object.assign(link, { target: "_blank", rel: "noopener noreferrer nofollow" });

@@ -86,12 +86,21 @@ export class Transcript {
     const shown = new Set(this.#turns.started);
     for (const turn of this.#views.keys()) if (!shown.has(turn)) this.#views.delete(turn);
     for (const turn of shown) {
-      const view = this.#views.get(turn);
-      if (!view) this.#views.set(turn, new TurnView(turn, this.#actions));
-      else if (this.#changed.has(turn)) view.update();
+      try {
+        this.#update(turn);
+      } catch (error) {
+        reportError(error); // One turn's mistake must not cost the others.
+      }
     }
     this.#changed.clear();
-    arrange(this.#list, Array.from(shown, (turn) => this.#views.get(turn).element));
+    const views = Array.from(shown, (turn) => this.#views.get(turn)).filter(Boolean);
+    arrange(this.#list, views.map((view) => view.element));
     this.#follower.keep();
+  }
+
+  #update(turn) {
+    const view = this.#views.get(turn);
+    if (!view) this.#views.set(turn, new TurnView(turn, this.#actions));
+    else if (this.#changed.has(turn)) view.update();
   }
 }
