@@ -92,6 +92,7 @@ TEXTS = {
     "gone": gettext_noop("This conversation is no longer there."),
     "ended": gettext_noop("This conversation has ended."),
     "too_large": gettext_noop("The message is too large: 256 KiB is the limit."),
+    "unsendable": gettext_noop("This can’t be sent: it is too large, or holds half a character."),
     "half_character": gettext_noop("The text holds half a character, which can’t be sent."),
     "refused": gettext_noop("Your message was not sent: {reason}"),
     "milliseconds": gettext_noop("{count} ms"),

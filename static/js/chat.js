@@ -66,9 +66,10 @@ function open(id) {
     },
     changed: showTurns,
     state: showState,
-    refused: ({ text, content }) => {
+    refused: ({ text, stepId, content }) => {
       showProblem(say("refused", { reason: content }));
-      if (!composer.text) composer.text = text;
+      if (stepId) transcript.askAgain(stepId);
+      else if (!composer.text) composer.text = text;
     },
     ended: showEnd,
     news: announcer.say,
@@ -92,7 +93,7 @@ function send(text) {
     talk.send(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    showProblem(say("too_large"));
+    showProblem(say(text.isWellFormed?.() === false ? "half_character" : "too_large"));
     return false;
   }
   showProblem("");
@@ -100,6 +101,7 @@ function send(text) {
   return true;
 }
 
+/** Throws RangeError when the response can't be sent. */
 function answer(stepId, response) {
   talk.answer(stepId, response);
   composer.focus();

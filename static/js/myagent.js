@@ -24,9 +24,11 @@
  *   on          listeners by event, as for `on` below
  *
  * Conversation:
- *   send(text, {messageId, onBusy})   → the message's id; RangeError if the text is too large
+ *   send(text, {messageId, onBusy})   → the message's id; RangeError if the text is too large,
+ *                                     or if it holds half a character
  *   cancel({messageId, runId, all})   stops a run; without a target the current one
- *   respond(stepId, {approved, args, feedback})   answers an `agent.user_confirm`
+ *   respond(stepId, {approved, args, feedback})   answers an `agent.user_confirm`; RangeError
+ *                                     as for send
  *   end()                             ends the conversation itself, for everybody
  *   close()                           leaves; the conversation and its run go on
  *   reconnect()                       does not wait for the next try
@@ -41,6 +43,7 @@
  *   "text"     {runId, step, text}: all text of the step that is being written
  *   "reset"    drop what you have: the log is replayed from its oldest event
  *   "refused"  {messageId, text, code, content}: a message was not taken and won't be sent again
+ *              {stepId, code, content}: a response was not, and may be given anew
  *   "pending"  what is not acknowledged has changed
  *
  * Integers beyond 2^53, as in a tool's arguments, keep their digits: `parseExactly` says how.
@@ -55,11 +58,30 @@ const ENDS = new Set([
 const CLOSED_FOR_GOOD = new Set([4001, 4003, 4004, 4400]);
 const RECONNECT_AT_ONCE = new Set([4008, 4012]);
 const MOST_TEXT_BYTES = 256 * 1024;
+const MOST_FRAME_BYTES = 512 * 1024;
+const ROOM_FOR_IDS = 1024; // For the session's, which a frame gets when it is sent.
+const TOO_BIG = 1009; // The close code of a frame that the server didn't take.
 const MOST_TRIES = 10;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
 const PROBE_MS = 5_000;
+
+/** A text as UTF-8, in bytes. */
+const sizeOf = (text) => new TextEncoder().encode(text).length;
+
+/** Half a character, or too much: the server could not read it. Throws RangeError. */
+function checkReadable(frame) {
+  const json = JSON.stringify(frame); // Writes half a character as an escape such as \ud800.
+  if (sizeOf(json) > MOST_FRAME_BYTES - ROOM_FOR_IDS) {
+    throw new RangeError("What is to be sent is larger than 512 KiB.");
+  }
+  const isBroken = (value) =>
+    typeof value === "string"
+      ? value.isWellFormed?.() === false
+      : Object.entries(value ?? {}).some((entry) => entry.some(isBroken));
+  if (isBroken(frame)) throw new RangeError("The text holds half a character.");
+}
 
 export function connect(url, options = {}) {
   return new Conversation(url, options);
@@ -216,7 +238,7 @@ export class Conversation {
   }
 
   send(text, { messageId = newId(), onBusy } = {}) {
-    if (new TextEncoder().encode(text).length > MOST_TEXT_BYTES) {
+    if (sizeOf(text) > MOST_TEXT_BYTES) {
       throw new RangeError("The message is larger than 256 KiB.");
     }
     const metadata = { message_id: messageId, ...(onBusy && { on_busy: onBusy }) };
@@ -288,6 +310,9 @@ export class Conversation {
   #lost({ code }) {
     this.#drop();
     this.#outgoing.unsent();
+    if (code === TOO_BIG) {
+      this.#giveUp({ content: "The server did not take it.", metadata: { code: "too_large" } });
+    }
     if (CLOSED_FOR_GOOD.has(code)) {
       this.#finish({ code, content: this.#lastError?.content });
       return;
@@ -335,6 +360,7 @@ export class Conversation {
 
   #request(kind, key, frame) {
     if (this.#state === "closed") throw new Error("The conversation is closed.");
+    checkReadable(frame);
     this.#outgoing.add({ kind, key, frame });
     this.#emit("pending");
     this.#flush();
@@ -524,9 +550,12 @@ export class Conversation {
   }
 
   #refuse(entry, { content, metadata }) {
-    if (entry?.kind !== "message") return;
-    const text = entry.frame.content;
-    this.#emit("refused", { messageId: entry.key, text, code: metadata.code, content });
+    const { code } = metadata;
+    if (entry?.kind === "message") {
+      this.#emit("refused", { messageId: entry.key, text: entry.frame.content, code, content });
+    } else if (entry?.kind === "response") {
+      this.#emit("refused", { stepId: entry.key, code, content });
+    }
   }
 
   // Listeners.

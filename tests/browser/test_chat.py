@@ -357,6 +357,28 @@ async def test_a_message_that_is_too_large_is_kept_and_said(page: Page) -> None:
     assert len(await page.locator("#message").input_value()) == 262_145
 
 
+async def test_half_a_character_is_kept_and_said(page: Page) -> None:
+    await page.locator("#message").evaluate("""field => {
+        field.value = "half \\ud83c";
+        field.dispatchEvent(new Event("input"));
+    }""")
+    await page.locator("#send").click()
+    await expect(page.locator("#problem")).to_contain_text("half a character")
+    assert await page.locator("#message").evaluate("field => field.value") == "half \ud83c"
+
+
+async def test_a_response_that_cannot_be_sent_may_be_given_anew(page: Page) -> None:
+    await say(page, ORDER)
+    question = page.get_by_role("group", name="May order be run?")
+    await question.get_by_role("button", name="Edit arguments").click()
+    await question.get_by_label("Arguments as JSON").fill(json.dumps({"item": "x" * 530_000}))
+    await question.get_by_role("button", name="Approve with these").click()
+    await expect(question.get_by_role("alert")).to_contain_text("too large")
+    await question.get_by_label("Arguments as JSON").fill(json.dumps({"item": "milk"}))
+    await question.get_by_role("button", name="Approve with these").click()
+    await expect(answer(page)).to_contain_text("ordered 1 × milk")
+
+
 async def test_a_model_that_fails_is_a_sentence_and_a_second_try(page: Page, nonce: str) -> None:
     await say(page, f"[[status 400 times=1]] {nonce}")
     note = page.locator(".turn[data-status=error] .note")

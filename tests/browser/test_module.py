@@ -341,3 +341,36 @@ async def test_integers_keep_their_digits_on_their_way_there_and_back(do: Do) ->
         return sent"""
     )
     assert '"args":{"id":9007199254740993,"x":[1.5,7]}' in sent[0]
+
+
+async def test_what_the_server_could_not_read_is_not_sent(do: Do) -> None:
+    errors = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        const errors = [];
+        const attempt = (act) => { try { act(); } catch (error) { errors.push(error.name); } };
+        attempt(() => chat.send("half \\ud800"));
+        attempt(() => chat.send("\\u0001".repeat(200_000)));
+        attempt(() => chat.respond("c", { approved: true, args: { a: ["\\udc00"] } }));
+        attempt(() => chat.respond("c", { approved: true, args: { a: "x".repeat(600_000) } }));
+        return [errors, s.sent.length, chat.pending]"""
+    )
+    assert errors == [["RangeError"] * 4, 1, []]
+
+
+async def test_what_the_server_breaks_off_at_is_given_up_in_the_end(blank: Page, do: Do) -> None:
+    await do(
+        """window.refused = [];
+        start({ sessionId: "s" }).open().resume();
+        chat.on("refused", ({ messageId, stepId }) => refused.push(messageId ?? stepId));
+        chat.send("a", { messageId: "a" });
+        chat.respond("c", { approved: true })"""
+    )
+    for _ in range(10):
+        await do("WebSocket.last.breakOff(1009)")
+        await blank.clock.run_for(16_000)
+        await do("WebSocket.last.open().resume()")
+    assert await do("return [refused, chat.pending, WebSocket.last.sent.length]") == [
+        ["a", "c"],
+        [],
+        1,
+    ]

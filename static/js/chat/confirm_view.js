@@ -7,6 +7,8 @@ import { argumentList, isRounded, unmasked } from "./tool_view.js";
 
 let count = 0;
 
+const wellFormed = (text) => text.toWellFormed?.() ?? text;
+
 /** The object that a text holds. Throws a sentence. */
 function objectIn(text) {
   let value;
@@ -24,6 +26,7 @@ function objectIn(text) {
 export class ConfirmView {
   #block;
   #answer;
+  #edit = null;
   #id = `confirm-${++count}`;
   #panel = element("div", { className: "confirm-panel" });
   #actions = element("div", { className: "actions" });
@@ -52,6 +55,7 @@ export class ConfirmView {
   #showQuestion() {
     const { args } = this.#block;
     const edit = this.#button("edit", "", () => this.#showEditor());
+    this.#edit = edit;
     edit.disabled = isRounded(args);
     const note = edit.disabled ? [element("p", { className: "invalid" }, say("rounded"))] : [];
     this.#panel.replaceChildren(argumentList(args), ...note);
@@ -95,7 +99,7 @@ export class ConfirmView {
   #showReason() {
     const reason = element("input", { id: `${this.#id}-reason`, type: "text", maxLength: 2000 });
     const label = element("label", { htmlFor: reason.id }, say("reason"));
-    const decline = () => this.#send({ approved: false, feedback: reason.value.trim() });
+    const decline = () => this.#send({ approved: false, feedback: wellFormed(reason.value.trim()) });
     reason.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.isComposing) return;
       event.preventDefault(); // The focus moves to the composer, and the Enter would go with it.
@@ -133,8 +137,21 @@ export class ConfirmView {
     }
   }
 
+  /** Whether an answer may be given. */
+  enable(isEnabled) {
+    for (const button of this.#actions.children) {
+      button.disabled = !isEnabled || (button === this.#edit && isRounded(this.#block.args));
+    }
+  }
+
   #send(response) {
-    for (const button of this.#actions.children) button.disabled = true;
-    this.#answer(response);
+    this.enable(false);
+    try {
+      this.#answer(response);
+    } catch (error) {
+      this.enable(true);
+      const isSize = error instanceof RangeError;
+      throw isSize ? new Error(say("unsendable"), { cause: error }) : error;
+    }
   }
 }

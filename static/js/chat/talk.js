@@ -88,7 +88,7 @@ export class Talk {
   }
 
   #onRefused(detail) {
-    this.turns.withdraw(detail.messageId);
+    if (detail.messageId) this.turns.withdraw(detail.messageId);
     this.#actions.refused(detail);
   }
 

@@ -116,6 +116,10 @@ export class ToolView {
     );
   }
 
+  askAgain() {
+    this.#confirm?.enable(true);
+  }
+
   #result(result, truncated) {
     const text = prettyResult(result) || say("empty_result");
     const parts = [

@@ -76,6 +76,11 @@ export class Transcript {
     this.#follower.toEnd();
   }
 
+  /** The response to a question was not taken. */
+  askAgain(stepId) {
+    for (const view of this.#views.values()) view.askAgain(stepId);
+  }
+
   changed(turn) {
     if (turn) this.#changed.add(turn);
     this.#timer ??= setTimeout(() => this.#draw(), BLINK_MS);

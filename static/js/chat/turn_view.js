@@ -63,6 +63,10 @@ export class TurnView {
     this.#answered.hidden = turn.status === "sending";
   }
 
+  askAgain(stepId) {
+    for (const [block, view] of this.#views) if (block.stepId === stepId) view.askAgain?.();
+  }
+
   #showTime() {
     const { status, at } = this.#turn;
     this.#time.textContent = status === "sending" ? say("sending") : moment(at);
