@@ -110,8 +110,7 @@ async def static_file(request: HttpRequest) -> HttpResponse:
 
 
 def _read(request: HttpRequest) -> HttpResponse:
-    files, path = _files(), request.path_info
-    found = files.find_file(path) if files.autorefresh else files.files.get(path)
+    found = _files().find_file(request.path_info)
     if found is None:
         return HttpResponse(status=404)
     answer = found.get_response(request.method, request.META)
@@ -129,7 +128,8 @@ def _files() -> WhiteNoise:
         None,
         root=settings.STATIC_DIR,
         prefix=settings.STATIC_URL,
-        autorefresh=settings.DEBUG,
+        # The tree may change under a running process, by an update for example.
+        autorefresh=True,
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )

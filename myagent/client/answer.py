@@ -61,9 +61,14 @@ class Answer(EventStream):
                 self._look_before_start(event.original_seq)
 
     def _look_before_start(self, seq: int) -> None:
-        """The message was accepted before; its end may lie before what this client was given."""
+        """The message was accepted before: its end may be known, or lie too far back."""
         seen = self._conversation
-        if seq <= seen.first_seq and seen.was_idle and not seen.runs.is_open(self.run_id):
+        if (end := seen.ends.get(self.message_id)) is not None:
+            super()._offer(end)
+            self._end(None)
+            return
+        is_past = seen.was_idle if seq <= seen.first_seq else seq <= seen.last_seq
+        if is_past and not seen.runs.is_open(self.run_id):
             self._end(AnswerLost(f"This message was answered before, after event {seq}."))
 
     def _look_for_end(self) -> None:

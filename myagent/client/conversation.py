@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from myagent.protocol.server_events import (
     Connected,
     PartialAnswer,
     ReplayComplete,
+    RunEnded,
     ServerError,
     ServerEvent,
     SessionCreated,
@@ -28,6 +30,10 @@ PASSING = frozenset(
 """Codes of refusals to open a session that may go away by themselves."""
 
 
+KEPT_ENDS = 100
+"""Ends of messages that are kept for who asks again."""
+
+
 class Lost(Exception):
     """This socket is of no use any more; another one may go on. The text is for people."""
 
@@ -38,7 +44,7 @@ class Conversation:
     For each socket: `restart`, send `opening`, give `take` all that comes.
     `is_attached`: the server has answered `opening`. `is_caught_up`: nothing is
     left to replay. `was_resynced`: the last replay began with the oldest event
-    kept, not where this client was.
+    kept, not where this client was. `ends` are the last ones seen, by message id.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Conversation:
         self.is_ended = False
         self.was_resynced = False
         self.was_idle = True
+        self.ends: OrderedDict[str, RunEnded] = OrderedDict()
         self._new_session = new_session
         self._text = _StepText()
 
@@ -123,6 +130,10 @@ class Conversation:
                     self.runs.forget()
             case ReplayComplete():
                 self.is_caught_up = True
+            case RunEnded():
+                self.ends[event.message_id] = event
+                if len(self.ends) > KEPT_ENDS:
+                    self.ends.popitem(last=False)
             case SessionEnded():
                 self.is_ended = True
 

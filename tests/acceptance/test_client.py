@@ -464,3 +464,10 @@ async def test_the_program_of_the_documents_holds_a_conversation(serve: Serve) -
     said = output.decode().splitlines()
     assert "get_weather success Beijing is sunny today: 22°C, 35% humidity." in said
     assert program.returncode == 0
+
+
+async def test_a_message_that_was_answered_gives_its_answer_again(runner: Runner) -> None:
+    async with connect(runner.url) as client, asyncio.timeout(PATIENCE_S):
+        first = await client.ask("once", message_id="id-1").end()
+        again = await client.ask("once", message_id="id-1").end()
+    assert again == first
