@@ -13,7 +13,7 @@ import { setUpTheme } from "./chat/theme.js";
 import { Transcript } from "./chat/transcript.js";
 
 const PATIENCE_MS = 600; // A connection that comes back sooner is not worth a word.
-const DRAFT = "myagent.draft";
+const DRAFTS = "myagent.drafts"; // By the conversation's id.
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -50,8 +50,24 @@ function addressed() {
   }
 }
 
+function keepDraft() {
+  const { [talk.id]: _, ...others } = ofThisTab.getJson(DRAFTS, {});
+  ofThisTab.setJson(DRAFTS, composer.text ? { ...others, [talk.id]: composer.text } : others);
+}
+
+/** Out of the store: what is sent from a new conversation must not come back in the next. */
+function takeDraft(id) {
+  const { [id]: draft = "", ...others } = ofThisTab.getJson(DRAFTS, {});
+  ofThisTab.setJson(DRAFTS, others);
+  composer.text = String(draft);
+}
+
 function open(id) {
-  talk?.leave();
+  if (talk) {
+    keepDraft();
+    talk.leave();
+  }
+  takeDraft(id);
   showProblem("");
   composer.enable(true);
   talk = new Talk(id, {
@@ -59,8 +75,9 @@ function open(id) {
       history.replaceState(null, "", `#${began}`);
       sidebar.select(began);
     },
-    said: ({ session_id: session, content, timestamp }) => {
-      conversations.touch(session, content, Date.parse(timestamp));
+    said: ({ id: session, words, at, hasEnded }) => {
+      if (hasEnded && !conversations.has(session)) return; // Somebody has taken it off the list.
+      conversations.touch(session, words, at);
       sidebar.show();
       showTitle();
     },
@@ -226,7 +243,6 @@ addEventListener("hashchange", () => addressed() !== talk.id && open(addressed()
 addEventListener("popstate", () => addressed() !== talk.id && open(addressed()));
 addEventListener("pagehide", () => {
   talk.rememberUnsent();
-  ofThisTab.set(DRAFT, composer.text);
+  keepDraft();
 });
-composer.text = ofThisTab.get(DRAFT) ?? "";
 open(addressed());

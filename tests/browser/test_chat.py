@@ -297,6 +297,97 @@ async def test_conversations_are_listed_renamed_and_deleted(page: Page) -> None:
     await expect(page.locator("#message")).to_be_disabled()
 
 
+async def test_a_draft_stays_with_its_conversation(page: Page) -> None:
+    await ask(page, "apples")
+    field = page.locator("#message")
+    await field.fill("about apples")
+    await page.get_by_role("button", name="New conversation").click()
+    await expect(field).to_have_value("")
+    await field.fill("something new")
+    await page.locator("#conversations a").click()
+    await expect(field).to_have_value("about apples")
+    await page.reload()
+    await expect(field).to_have_value("about apples")
+    await page.get_by_role("button", name="New conversation").click()
+    await expect(field).to_have_value("something new")
+    await ask(page, "pears")
+    await page.get_by_role("button", name="New conversation").click()
+    await expect(field).to_have_value("")
+
+
+async def test_an_enter_that_renames_does_nothing_else(page: Page) -> None:
+    await ask(page, "apples")
+    await page.locator("#message").fill("a draft")
+    await page.get_by_role("button", name="Rename “apples”").click()
+    await page.get_by_label("New name").fill("Fruit")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#conversations a")).to_be_focused()
+    await expect(page.locator("#message")).to_have_value("a draft")
+    await page.get_by_role("button", name="Rename “Fruit”").click()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#conversations a")).to_have_text("Fruit")
+
+
+async def test_the_focus_stays_in_the_list_when_the_list_changes(
+    page: Page, model: FakeModelControl, nonce: str
+) -> None:
+    await ask(page, "apples")
+    await page.get_by_role("button", name="New conversation").click()
+    await ask(page, "pears")
+    button = page.get_by_role("button", name="Rename “apples”")
+    await button.focus()
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await connected(other)
+    await other.get_by_role("button", name="Rename “apples”").click()
+    await other.get_by_label("New name").fill("plums")
+    await other.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Rename “plums”")).to_be_focused()
+
+
+async def test_a_list_that_somebody_else_has_written_into_still_works(page: Page) -> None:
+    await ask(page, "apples")
+    await page.evaluate("""() => {
+        const key = Object.keys(localStorage).find((each) => each.includes("conversations"));
+        const all = JSON.parse(localStorage[key]);
+        const bad = [null, 7, { id: "a" }, { id: "b", title: "b", at: "soon" },
+            { id: "c", title: "c", at: 1e300 }, { id: "d", title: {}, at: 0 }];
+        localStorage[key] = JSON.stringify([...bad, ...all]);
+    }""")
+    await page.reload()
+    await expect(page.locator("#conversations a")).to_have_text(["apples"])
+
+
+async def test_a_long_conversation_is_listed_once_when_it_is_opened(page: Page) -> None:
+    for text in ("one", "two", "three"):
+        await ask(page, text)
+    await page.evaluate("localStorage.clear()")
+    await page.add_init_script("""{
+        window.listed = 0;
+        const { setItem } = Storage.prototype;
+        Storage.prototype.setItem = function (key, value) {
+            if (key.includes("conversations")) listed += 1;
+            setItem.call(this, key, value);
+        };
+    }""")
+    await page.reload()
+    await expect(page.locator("#conversations a")).to_have_text("one")
+    await expect(page.locator(".copy-answer")).to_have_count(3)
+    assert await page.evaluate("listed") == 1
+
+
+async def test_a_conversation_that_was_deleted_stays_off_the_list(page: Page) -> None:
+    await ask(page, "apples")
+    address = page.url
+    await page.get_by_role("button", name="Delete “apples”").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.locator("#empty")).to_be_visible()
+    other = await page.context.new_page()
+    await other.goto(address)
+    await expect(other.locator("#problem")).to_contain_text("has ended")
+    await expect(other.locator("#conversations a")).to_have_count(0)
+
+
 async def test_back_goes_to_the_conversation_before(page: Page) -> None:
     await ask(page, "apples")
     await page.get_by_role("button", name="New conversation").click()

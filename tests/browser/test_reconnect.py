@@ -82,6 +82,22 @@ async def test_what_is_said_while_nobody_listens_is_sent_once_when_somebody_does
     assert len(await model.requests_about(nonce)) == 1
 
 
+async def test_what_is_said_while_nobody_listens_waits_for_its_conversation(
+    page: Page, runner: Runners, model: FakeModelControl, nonce: str
+) -> None:
+    await ask(page, "before")
+    runner.kill()
+    await expect(page.locator("#link-state")).to_have_attribute("data-state", "waiting")
+    await say(page, f"into the dark {nonce}")
+    await expect(page.locator(".turn").last).to_contain_text("Sending")
+    await page.get_by_role("button", name="New conversation").click()
+    await expect(page.locator(".turn")).to_have_count(0)
+    runner.restart()
+    await page.locator("#conversations a").click()
+    await expect(answer(page)).to_have_text(f"Answer to: into the dark {nonce}")
+    assert len(await model.requests_about(nonce)) == 1
+
+
 async def test_trying_now_does_not_wait_for_the_next_try(page: Page, runner: Runners) -> None:
     runner.kill()
     retry = page.get_by_role("button", name="Try now")

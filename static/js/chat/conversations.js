@@ -16,7 +16,11 @@ export class Conversations {
   /** Newest first: [{id, title, isNamed, at}]; `at` in milliseconds since 1970. */
   get all() {
     const stored = lasting.getJson(this.#key, []);
-    return Array.isArray(stored) ? stored.filter((each) => typeof each?.id === "string") : [];
+    return Array.isArray(stored) ? stored.filter(isSound) : [];
+  }
+
+  has(id) {
+    return this.all.some((each) => each.id === id);
   }
 
   titleOf(id) {
@@ -51,6 +55,13 @@ export class Conversations {
   #store(all) {
     lasting.setJson(this.#key, all.sort((one, other) => other.at - one.at).slice(0, MOST));
   }
+}
+
+/** Whether a person can be shown it: anybody on this host and port may have written it. */
+function isSound(entry) {
+  const { id, title, at } = entry ?? {};
+  const isDate = typeof at === "number" && !Number.isNaN(new Date(at).getTime());
+  return typeof id === "string" && id !== "" && typeof title === "string" && isDate;
 }
 
 function shortened(text) {

@@ -1,6 +1,6 @@
 // The list of conversations at the side; on a narrow screen a drawer.
 
-import { element, iconButton } from "./dom.js";
+import { arrange, element, iconButton } from "./dom.js";
 import { moment, say } from "./page.js";
 
 const NARROW = matchMedia("(max-width: 760px)");
@@ -39,7 +39,12 @@ export class Sidebar {
     if (this.#renamingId !== null) return; // Not while somebody types there.
     const all = this.#conversations.all;
     this.#parts.empty.hidden = all.length > 0;
-    this.#parts.list.replaceChildren(...all.map((each) => this.#item(each)));
+    const { list } = this.#parts;
+    const known = new Map(Array.from(list.children, (item) => [item.dataset.id, item]));
+    const items = all.map((each) => this.#shown(known.get(each.id), each));
+    const focused = document.activeElement;
+    arrange(list, items);
+    if (list.contains(focused)) focused.focus(); // Moving an item takes the focus from it.
   }
 
   get #isOpen() {
@@ -56,6 +61,21 @@ export class Sidebar {
     opener.setAttribute("aria-expanded", String(isOpen));
     if (isOpen) this.#parts.closer.focus();
     else if (wasOpen && NARROW.matches) opener.focus();
+  }
+
+  /** An item that looks as it should: the one that is there, or a new one. */
+  #shown(known, conversation) {
+    const { id, title, at } = conversation;
+    const looks = JSON.stringify([title, moment(new Date(at)), id === this.#currentId]);
+    if (known?.looks === looks) return known;
+    const item = this.#item(conversation);
+    item.looks = looks;
+    if (!known) return item;
+    // The same buttons at the same places, so that the focus has somewhere to stay.
+    const place = [...known.querySelectorAll("a, button")].indexOf(document.activeElement);
+    known.replaceWith(item);
+    if (place >= 0) item.querySelectorAll("a, button")[place]?.focus();
+    return item;
   }
 
   #item({ id, title, at }) {
@@ -79,6 +99,7 @@ export class Sidebar {
 
   #rename(item, id, title) {
     this.#renamingId = id;
+    item.looks = null; // Made anew afterwards.
     const done = (name) => {
       if (this.#renamingId !== id) return;
       this.#renamingId = null;

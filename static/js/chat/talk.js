@@ -8,12 +8,22 @@ import { Turns } from "./turns.js";
 const UNSENT = "myagent.unsent";
 const END_WITHIN_MS = 15_000;
 
+/** Messages that were not acknowledged, [{messageId, text}] by the conversation's id. */
+function unsent() {
+  const stored = ofThisTab.getJson(UNSENT, {});
+  const lists = Object.entries(stored).filter(([, messages]) => Array.isArray(messages));
+  return Object.fromEntries(lists);
+}
+
 export class Talk {
   #actions;
   #isReplaying;
+  #hasEnded = false;
+  #firstSaid = null;
+  #lastReplayed = null; // Of what was said.
 
   /**
-   * `actions`: began(id), said(frame), changed(turn), state(detail), refused(detail), ended(),
+   * `actions`: began(id), said({id, words, at, hasEnded}), changed(turn), state(detail), refused(detail), ended(),
    * news(sentence).
    */
   constructor(sessionId, actions) {
@@ -33,7 +43,7 @@ export class Talk {
         refused: (detail) => this.#onRefused(detail),
       },
     });
-    this.#sendWhatAReloadCutOff();
+    this.#sendWhatWasCutOff();
   }
 
   get id() {
@@ -64,22 +74,23 @@ export class Talk {
 
   answer = (stepId, response) => this.client.respond(stepId, response);
 
-  /** The page goes on to another conversation. */
+  /** The page goes on to another conversation, or away. */
   leave() {
+    this.rememberUnsent();
     this.client.close();
   }
 
-  /** The page goes away; what was not acknowledged is sent by the next one. */
+  /** What was not acknowledged is sent when the conversation is opened again in this tab. */
   rememberUnsent() {
     const { pending } = this.client;
-    if (pending.length) ofThisTab.setJson(UNSENT, { id: this.id, pending });
+    const { [this.id]: _, ...others } = unsent();
+    ofThisTab.setJson(UNSENT, pending.length ? { ...others, [this.id]: pending } : others);
   }
 
-  #sendWhatAReloadCutOff() {
-    const { id, pending } = ofThisTab.getJson(UNSENT, { id: undefined, pending: [] });
-    if (id !== this.id) return;
-    ofThisTab.remove(UNSENT);
-    for (const { messageId, text } of pending) this.send(text, messageId);
+  #sendWhatWasCutOff() {
+    const { [this.id]: own = [], ...others } = unsent();
+    ofThisTab.setJson(UNSENT, others);
+    for (const { messageId, text } of own) this.send(text, messageId);
   }
 
   #onReset() {
@@ -94,10 +105,32 @@ export class Talk {
 
   #take(frame) {
     this.turns.take(frame);
-    if (frame.event === "agent.replay_complete") this.#isReplaying = false;
-    if (frame.event === "user.message" && frame.seq) this.#actions.said(frame);
-    if (frame.event === "agent.session_end") this.#actions.ended();
+    if (frame.event === "agent.session_end") this.#end();
+    if (frame.event === "agent.replay_complete") this.#endReplay();
+    if (frame.event === "user.message" && frame.seq) this.#onSaid(frame);
     if (!this.#isReplaying) this.#tell(frame);
+  }
+
+  #onSaid(frame) {
+    this.#firstSaid ??= frame.content;
+    if (this.#isReplaying) this.#lastReplayed = frame;
+    else this.#tellSaid(frame);
+  }
+
+  #endReplay() {
+    this.#isReplaying = false;
+    if (this.#lastReplayed) this.#tellSaid(this.#lastReplayed);
+    this.#lastReplayed = null;
+  }
+
+  #tellSaid({ session_id: id, timestamp }) {
+    const at = Date.parse(timestamp);
+    this.#actions.said({ id, words: this.#firstSaid, at, hasEnded: this.#hasEnded });
+  }
+
+  #end() {
+    this.#hasEnded = true;
+    this.#actions.ended();
   }
 
   /** What somebody who can't see the page has to know. */
