@@ -75,6 +75,66 @@ OPTIONS = (
         "Addresses or networks of proxies whose X-Forwarded-For is believed.",
     ),
     Option(
+        "MYAGENT_AUTH",
+        "str",
+        "open",
+        "`open`: over loopback the REST interface and the console ask for no login. `token`: they "
+        "always do. From other machines they always do.",
+    ),
+    Option(
+        "MYAGENT_AGENT_DIRS",
+        "list",
+        [],
+        "Folders below which the REST interface and the admin may register agent files. Empty: "
+        "they register none.",
+    ),
+    Option(
+        "MYAGENT_SUPERVISOR",
+        "str",
+        "auto",
+        "`auto`: on SQLite a command that needs a supervisor starts one in the background. "
+        "`external`: it says how to start one.",
+    ),
+    Option(
+        "MYAGENT_START_TIMEOUT_S",
+        "float",
+        60.0,
+        "Seconds that a service's process has to become ready.",
+    ),
+    Option(
+        "MYAGENT_HEALTH_INTERVAL_S", "float", 10.0, "Seconds between health checks of an instance."
+    ),
+    Option(
+        "MYAGENT_HEALTH_TIMEOUT_S",
+        "float",
+        5.0,
+        "Seconds within which an instance must answer a health check.",
+    ),
+    Option(
+        "MYAGENT_HEALTH_HISTORY_S",
+        "float",
+        86_400.0,
+        "Seconds for which the results of health checks are kept.",
+    ),
+    Option(
+        "MYAGENT_LOG_BYTES", "int", 10_000_000, "Bytes after which an instance's log is rotated."
+    ),
+    Option("MYAGENT_LOG_FILES", "int", 3, "Rotated log files that are kept of an instance."),
+    Option(
+        "MYAGENT_PASS_ENV",
+        "list",
+        [],
+        "Names of further environment variables that a service's processes get. They always get "
+        "the site's settings, the model's, and the usual ones such as PATH and LANG.",
+    ),
+    Option(
+        "MYAGENT_MAX_SESSIONS",
+        "int",
+        0,
+        "Conversations that a runner serves at once, counting those with a client or a running "
+        "answer; more are refused. 0: no limit. A service's own `max_sessions` goes first.",
+    ),
+    Option(
         "MYAGENT_AGENT",
         "str",
         "",

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.finders import AppDirectoriesFinder
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -124,7 +125,7 @@ def _read(request: HttpRequest) -> HttpResponse:
 @cache
 def _files() -> WhiteNoise:
     """Made at the first request: a runner that is never looked at doesn't read the folder."""
-    return WhiteNoise(
+    files = WhiteNoise(
         None,
         root=settings.STATIC_DIR,
         prefix=settings.STATIC_URL,
@@ -133,3 +134,7 @@ def _files() -> WhiteNoise:
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )
+    if current_runner() is None:
+        for storage in AppDirectoriesFinder().storages.values():
+            files.add_files(storage.location, prefix=settings.STATIC_URL)
+    return files

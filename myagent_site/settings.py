@@ -64,8 +64,32 @@ SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
 )
 
-INSTALLED_APPS = ["agents.apps.AgentsConfig"]
-MIDDLEWARE: list[str] = []
+INSTALLED_APPS = [
+    # Before `agents`: its `runagent` knows services too.
+    "services.apps.ServicesConfig",
+    "agents.apps.AgentsConfig",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    # Looks for admin modules where the site's pages are served, and not in every command.
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "myagent_site.roles.pages_of_this_process",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
 
@@ -75,10 +99,44 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [PACKAGE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
     }
 ]
 STATIC_URL = "/static/"
 STATIC_DIR = PACKAGE_DIR / "static"
+STATICFILES_DIRS = [STATIC_DIR]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
+]
+# Sites on several ports of one machine must not log each other out.
+SESSION_COOKIE_NAME = "myagent_session"
+CSRF_COOKIE_NAME = "myagent_csrf"
+SESSION_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_NAME = "myagent_lang"
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LOGIN_URL = "admin:login"
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -23,7 +23,7 @@ from tests.runners import Runner, RunnerDied
 pytestmark = pytest.mark.both_databases
 
 GOING_AWAY = 4012
-SHORT = {"MYAGENT_LEASE_S": "1.5", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
+SHORT = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
 
 
 async def asleep_while_another_takes_over(site: Site, text: str) -> tuple[Runner, Runner, Witness]:

@@ -1,0 +1,107 @@
+"""Start, stop, restart: what every door calls. They set what is desired; the supervisor acts.
+
+Synchronous. What is refused raises `services.errors.ServiceError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db.models import Case, F, Value, When
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from services import doorbell
+from services.errors import Conflict
+from services.models import Instance, Service
+
+Desired = Service.Desired
+Status = Service.Status
+
+
+def start(service: Service) -> None:
+    """Desires it to run; earlier failures are forgiven. Does nothing to one that runs well."""
+    _refuse_unless_ours(service)
+    _desire(service, Desired.RUNNING)
+
+
+def stop(service: Service) -> None:
+    """Desires it to be stopped: runs finish within the grace, then its processes end."""
+    _refuse_unless_ours(service)
+    _desire(service, Desired.STOPPED)
+
+
+def restart(service: Service) -> None:
+    """Desires every instance to be replaced by one started from now on."""
+    _refuse_unless_ours(service)
+    Service.objects.filter(pk=service.pk).update(generation=F("generation") + 1)
+    _desire(service, Desired.RUNNING)
+
+
+def has_arrived(service: Service) -> bool:
+    """Whether what is desired is what is observed. `service`: freshly read."""
+    live = Instance.objects.filter(service=service, live_slot__isnull=False)
+    if service.desired == Desired.STOPPED:
+        return service.status == Status.STOPPED and not live.exists()
+    fresh = live.filter(generation=service.generation, state=Instance.State.RUNNING)
+    return fresh.count() == service.replicas == live.count()
+
+
+def has_failed(service: Service) -> bool:
+    """Whether it won't arrive unless a person does something. `service`: freshly read."""
+    return service.desired == Desired.RUNNING and (
+        service.status == Status.ERROR
+        or (service.status == Status.UNHEALTHY and bool(service.error_message))
+    )
+
+
+def follow(service_id: str, timeout_s: float, sleep: Callable[[float], None]) -> Iterator[Service]:
+    """The service, anew at every change, until it arrives, fails or goes; then no more.
+
+    Ends as well after `timeout_s` seconds: look at the last one with
+    `has_arrived`. A service that was unregistered and is gone ends it too.
+    """
+    deadline = time.monotonic() + timeout_s
+    heard = None
+    while time.monotonic() < deadline:
+        if (sound := doorbell.listen()) != heard:
+            heard = sound
+            service = Service.objects.filter(pk=service_id).first()
+            if service is None:
+                return
+            yield service
+            if service.unregistered_at is None and (has_arrived(service) or has_failed(service)):
+                return
+        sleep(min(doorbell.LOOK_S / 2, max(0.0, deadline - time.monotonic())))
+
+
+def _desire(service: Service, desired: Desired) -> None:
+    changes: dict[str, Any] = {"desired": desired, "revision": F("revision") + 1}
+    if desired == Desired.RUNNING:
+        # What was observed before is no answer to the new wish.
+        begins = When(status__in=(Status.STOPPED, Status.ERROR), then=Value(Status.STARTING))
+        changes |= {
+            "cleared_at": timezone.now(),
+            "status": Case(begins, default=F("status")),
+            "error_message": "",
+            "restart_count": 0,
+        }
+    changed = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(**changes)
+    if not changed:
+        raise Conflict(
+            "unregistered",
+            gettext_noop("The service '{name}' is being unregistered."),
+            name=service.name,
+        )
+    service.refresh_from_db()
+
+
+def _refuse_unless_ours(service: Service) -> None:
+    if service.is_external:
+        raise Conflict(
+            "external",
+            gettext_noop("'{name}' runs elsewhere: it can't be started or stopped from here."),
+            name=service.name,
+        )

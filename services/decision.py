@@ -1,0 +1,285 @@
+"""What to do next about one service: values in, actions out.
+
+All times are seconds on one clock. Nothing here knows processes or rows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from services.lifecycle import ACTIVE, FAILURES, LEAVING, SERVING, Cause, Event, State
+from services.models import Service
+
+MISSES = 3
+"""Failed health checks in a row that make an instance unhealthy; as many more end it."""
+
+CLEAR_S = 600.0
+"""Seconds of health after which earlier failures are forgotten."""
+
+MAX_DELAY_S = 60.0
+"""Longest wait before a restart, without its jitter of up to a quarter."""
+
+UNHEALTHY_GRACE_S = 5.0
+"""Seconds that an instance which does not answer has to leave by itself."""
+
+MEMORY_HARD = 2.0
+"""Times its memory limit at which an instance is ended at once."""
+
+CONFIGURATION_ERROR = 78
+"""The exit status for an agent file that can't be loaded (EX_CONFIG of sysexits.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    start_timeout_s: float
+    grace_s: float
+    """What a draining instance has until it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What people want of a service. `port_is_pinned`: slot 0 has a port of its own."""
+
+    is_running: bool
+    replicas: int = 1
+    generation: int = 1
+    port_is_pinned: bool = False
+    auto_restart: bool = True
+    max_restart_count: int = 5
+    restart_delay_s: float = 1.0
+    memory_limit_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An instance that had not ended when last looked at. `is_ours`: this machine's."""
+
+    instance_id: str
+    slot: int
+    generation: int
+    state: State
+    since: float
+    cause: Cause = Cause.NONE
+    is_ours: bool = True
+    is_alive: bool = True
+    is_ready: bool = False
+    exit_code: int | None = None
+    misses: int = 0
+    memory_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An instance that failed since people last started the service. `healthy_s`: it had served."""
+
+    instance_id: str
+    at: float
+    healthy_s: float
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An event happens to an instance; the state after it says what must be done to the process."""
+
+    instance_id: str
+    event: Event
+    cause: Cause = Cause.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    slot: int
+    generation: int
+    restart_count: int
+
+
+Action = Move | Launch
+
+
+def decide(
+    desired: Desired,
+    seen: Sequence[Seen],
+    failures: Sequence[Failure],
+    now: float,
+    limits: Limits,
+) -> list[Action]:
+    """The actions for now; carried out, they and time lead to what is desired.
+
+    `failures`: newest first.
+    """
+    moves = [move for one in seen if (move := _observe(one, desired, now, limits)) is not None]
+    if any(move.event is Event.FAILED for move in moves):
+        return [*moves]  # Whether to start it again is judged with this failure counted.
+    moved = {move.instance_id for move in moves}
+    others = [one for one in seen if one.instance_id not in moved]
+    if not desired.is_running:
+        return [*moves, *_drain((one for one in others if one.state in ACTIVE), Cause.STOP)]
+    actions: list[Action] = [*moves, *_give_way(desired, others)]
+    if may_launch(desired, failures, now):
+        actions += _fill(desired, seen, restart_count=len(counted(failures)))
+    return actions
+
+
+def counted(failures: Sequence[Failure]) -> Sequence[Failure]:
+    """The failures in a row, with no long time of health between them."""
+    for number, failure in enumerate(failures, 1):
+        if failure.healthy_s >= CLEAR_S:
+            return failures[:number]
+    return failures
+
+
+def is_given_up(desired: Desired, failures: Sequence[Failure]) -> bool:
+    """Whether the service is not started again until a person says so."""
+    if not failures:
+        return False
+    if failures[0].cause is Cause.CONFIGURATION or not desired.auto_restart:
+        return True
+    return len(counted(failures)) > desired.max_restart_count
+
+
+def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
+    """When the next start is due after the failures."""
+    if not failures:
+        return float("-inf")
+    newest = failures[0]
+    # Far above the longest wait, the power itself would overflow.
+    factor = 1 << min(len(counted(failures)) - 1, 16)
+    delay_s = min(MAX_DELAY_S, desired.restart_delay_s * factor)
+    jitter = zlib.crc32(newest.instance_id.encode()) % 1000 / 4000
+    return newest.at + delay_s * (1 + jitter)
+
+
+def may_launch(desired: Desired, failures: Sequence[Failure], now: float) -> bool:
+    return not is_given_up(desired, failures) and now >= next_launch_at(desired, failures)
+
+
+def status_of(desired: Desired, seen: Sequence[Seen], failures: Sequence[Failure]) -> str:
+    """The state of the service as a whole, as people are told it."""
+    if not desired.is_running:
+        return Service.Status.STOPPING if seen else Service.Status.STOPPED
+    states = {one.state for one in seen}
+    given_up = is_given_up(desired, failures)
+    if State.RUNNING in states and not given_up:
+        return Service.Status.RUNNING
+    if states & SERVING:
+        return Service.Status.UNHEALTHY
+    return Service.Status.ERROR if given_up else Service.Status.STARTING
+
+
+def _observe(one: Seen, desired: Desired, now: float, limits: Limits) -> Move | None:
+    """What has happened to an instance, or must, whatever the others do."""
+    if not one.is_alive:
+        return _end_of(one)
+    if not one.is_ours:
+        return None
+    if (cause := _why_kill(one, desired, now, limits)) is not None:
+        return Move(one.instance_id, Event.KILL, one.cause or cause)
+    if (cause := _why_drain(one, desired)) is not None:
+        return Move(one.instance_id, Event.DRAIN, cause)
+    if one.state is State.STARTING and one.is_ready:
+        return Move(one.instance_id, Event.READY)
+    if one.state is State.RUNNING and one.misses >= MISSES:
+        return Move(one.instance_id, Event.MISSED)
+    if one.state is State.UNHEALTHY and not one.misses:
+        return Move(one.instance_id, Event.RECOVERED)
+    return None
+
+
+def _end_of(one: Seen) -> Move:
+    if one.state in LEAVING and one.cause not in FAILURES:
+        return Move(one.instance_id, Event.LEFT, one.cause)
+    is_configuration = one.exit_code == CONFIGURATION_ERROR
+    cause = one.cause or (Cause.CONFIGURATION if is_configuration else Cause.CRASH)
+    return Move(one.instance_id, Event.FAILED, cause)
+
+
+def _why_kill(one: Seen, desired: Desired, now: float, limits: Limits) -> Cause | None:
+    age_s = now - one.since
+    match one.state:
+        case State.STARTING if not one.is_ready and age_s > limits.start_timeout_s:
+            return Cause.START_TIMEOUT
+        case State.DRAINING:
+            grace_s = UNHEALTHY_GRACE_S if one.cause is Cause.UNHEALTHY else limits.grace_s
+            if age_s > grace_s:
+                return Cause.STOP
+        case State.STOPPING:
+            return None
+    if _uses_more_than(one, desired.memory_limit_mb, MEMORY_HARD):
+        return Cause.MEMORY
+    return None
+
+
+def _why_drain(one: Seen, desired: Desired) -> Cause | None:
+    if one.state not in SERVING:
+        return None
+    if _uses_more_than(one, desired.memory_limit_mb):
+        return Cause.MEMORY
+    if one.state is State.UNHEALTHY and one.misses >= 2 * MISSES:
+        return Cause.UNHEALTHY
+    return None
+
+
+def _uses_more_than(one: Seen, limit_mb: int | None, times: float = 1.0) -> bool:
+    return bool(limit_mb) and (one.memory_mb or 0) > (limit_mb or 0) * times
+
+
+def _drain(leaving: Iterator[Seen] | Sequence[Seen], cause: Cause) -> Iterator[Move]:
+    return (Move(one.instance_id, Event.DRAIN, cause) for one in leaving if one.is_ours)
+
+
+def _give_way(desired: Desired, seen: Sequence[Seen]) -> Iterator[Move]:
+    """Instances that are one too many, or whose successor is there, are asked to leave.
+
+    Those that do not serve go first, then the highest slots; a service in
+    full keeps as many serving as are desired.
+    """
+    active = sorted(
+        (one for one in seen if one.state in ACTIVE),
+        key=lambda one: (one.state in SERVING, -one.slot),
+    )
+    serving = sum(one.state in SERVING for one in active)
+    fresh = sum(one.generation == desired.generation for one in active)
+    pinned_may_go = _serving_elsewhere(desired, active) >= desired.replicas - 1
+    for one in active:
+        is_old = one.generation != desired.generation
+        is_serving = one.state in SERVING
+        holds_the_port = desired.port_is_pinned and one.slot == 0
+        if not is_old and (holds_the_port or fresh <= desired.replicas):
+            continue
+        may_go = pinned_may_go if holds_the_port else serving > desired.replicas
+        if is_serving and not may_go:
+            continue
+        serving -= is_serving
+        fresh -= not is_old
+        yield from _drain([one], Cause.RESTART if is_old else Cause.SCALE)
+
+
+def _serving_elsewhere(desired: Desired, active: Sequence[Seen]) -> int:
+    return sum(
+        one.state in SERVING and one.generation == desired.generation and one.slot != 0
+        for one in active
+    )
+
+
+def _fill(desired: Desired, seen: Sequence[Seen], restart_count: int) -> Iterator[Launch]:
+    """Starts what is missing: one more than desired while old ones serve, in free slots.
+
+    A pinned port can't be listened on twice: slot 0 is filled when it is free.
+    """
+    taken = {one.slot for one in seen}
+    active = [one for one in seen if one.state in ACTIVE]
+    elsewhere = [one for one in active if one.slot != 0 or not desired.port_is_pinned]
+    fresh = sum(one.generation == desired.generation for one in elsewhere)
+    wanted = desired.replicas
+    if desired.port_is_pinned and desired.replicas:
+        wanted -= 1
+        if 0 not in taken:
+            yield Launch(0, desired.generation, restart_count)
+        taken.add(0)
+    room = wanted + (fresh < len(elsewhere)) - len(elsewhere)
+    free = (slot for slot in range(len(taken) + wanted + 1) if slot not in taken)
+    for slot, _ in zip(free, range(min(wanted - fresh, room)), strict=False):
+        yield Launch(slot, desired.generation, restart_count)

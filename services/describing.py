@@ -1,0 +1,138 @@
+"""Services and instances as JSON: the same for REST, `--json`, the console and Python.
+
+Times are ISO 8601 in UTC. Synchronous reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from agents.models import Run, Session
+from myagent.protocol import timestamp
+from services.models import Instance, Service
+from services.registry import CONFIGURATION
+
+Json = dict[str, Any]
+
+
+def service_json(service: Service, instances: Iterable[Instance] | None = None) -> Json:
+    """`instances`: its live ones, where the caller has read them already."""
+    if instances is None:
+        instances = live_instances(service)
+    endpoints = [instance.endpoint for instance in instances if instance.state in Instance.SERVING]
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "description": service.description,
+        "agent_factory_path": service.agent_factory_path,
+        "url": service.url,
+        "host": service.host,
+        "port": service.port,
+        "endpoint": service.url or next(iter(endpoints), ""),
+        "tags": service.tags,
+        "status": service.status,
+        "desired": service.desired,
+        "replicas": service.replicas,
+        "weight": service.weight,
+        "auto_start": service.auto_start,
+        "created_at": _time(service.created_at),
+        "started_at": _time(service.started_at),
+        "last_health_check": _time(service.last_health_check),
+        "error_message": service.error_message,
+        "restart_count": service.restart_count,
+        "config": {name: getattr(service, name) for name in CONFIGURATION},
+    }
+
+
+def instance_json(instance: Instance) -> Json:
+    report = instance.report
+    return {
+        "instance_id": instance.pk,
+        "state": instance.state,
+        "pid": instance.pid,
+        "host": instance.host,
+        "port": instance.port,
+        "endpoint": instance.endpoint,
+        "started_at": _time(instance.ready_at),
+        "restart_count": instance.restart_count,
+        "active_sessions": report.get("active_sessions"),
+        "memory_mb": instance.memory_mb,
+        "cpu_percent": instance.cpu_percent,
+        "loop_lag_ms": report.get("loop_lag_ms"),
+        "turns_per_minute": report.get("turns_per_minute"),
+        "turn_p95_ms": report.get("turn_p95_ms"),
+        "health": instance.health,
+        "error": instance.error,
+        "version": instance.version,
+    }
+
+
+def live_instances(service: Service) -> list[Instance]:
+    """Its instances that have not ended, first slots first."""
+    live = service.instances.filter(live_slot__isnull=False).select_related("runner")
+    return list(live.order_by("live_slot"))
+
+
+def service_stats(service: Service) -> Json:
+    """What the service's instances do now, and what its sessions did."""
+    instances = live_instances(service)
+    reports = [instance.report for instance in instances]
+    sessions = Session.objects.filter(service=service.name)
+    day_ago = timezone.now() - timedelta(days=1)
+    runs = Run.objects.filter(session__service=service.name, accepted_at__gte=day_ago)
+    by_status = dict(runs.values_list("status").annotate(count=Count("pk")))
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "status": service.status,
+        "instances": len(instances),
+        "active_sessions": _sum(reports, "active_sessions"),
+        "running_turns": _sum(reports, "running"),
+        "active_connections": _sum(reports, "connections"),
+        "turns_per_minute": _sum(reports, "turns_per_minute"),
+        "turn_p95_ms": max((report.get("turn_p95_ms") or 0.0 for report in reports), default=0.0),
+        "memory_mb": sum(instance.memory_mb or 0.0 for instance in instances),
+        "restart_count": service.restart_count,
+        "sessions": sessions.count(),
+        "runs_last_day": {status: by_status.get(status, 0) for status in Run.Status.values},
+    }
+
+
+def system_stats() -> Json:
+    """Counts of the whole site: `services`, `connections`, `sessions`, `health`."""
+    by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
+    instances = list(
+        Instance.objects.filter(live_slot__isnull=False).select_related("runner").order_by("pk")
+    )
+    reports = [instance.report for instance in instances]
+    return {
+        "services": {"total": sum(by_status.values())}
+        | {status: by_status.get(status, 0) for status in Service.Status.values},
+        "connections": {"total_connections": _sum(reports, "connections")},
+        "sessions": {
+            "active": _sum(reports, "active_sessions"),
+            "running": _sum(reports, "running"),
+            "stored": Session.objects.count(),
+        },
+        "health": health_summary(instances),
+    }
+
+
+def health_summary(instances: Iterable[Instance]) -> Json:
+    """How many of the live instances are in which health."""
+    found = [instance.health for instance in instances]
+    kinds = ("healthy", "failing", "unhealthy", "unknown")
+    return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
+
+
+def _sum(reports: Iterable[Json], name: str) -> Any:
+    return sum(report.get(name) or 0 for report in reports)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)

@@ -1,0 +1,33 @@
+"""What a verb on services refuses, in a sentence for the person who asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import translation
+
+
+class ServiceError(Exception):
+    """`code` is for programs; the text, in the active language, for people.
+
+    `template` is marked with `gettext_noop`; `field` names the argument that
+    is wrong, where it is one.
+    """
+
+    def __init__(self, code: str, template: str, *, field: str = "", **values: Any) -> None:
+        super().__init__(code, template, values)
+        self.code = code
+        self.template = template
+        self.field = field
+        self.values = values
+
+    def __str__(self) -> str:
+        return translation.gettext(self.template).format(field=self.field, **self.values)
+
+
+class UnknownService(ServiceError):
+    """There is no service of that name or id."""
+
+
+class Conflict(ServiceError):
+    """It can't be done in the state that things are in."""

@@ -1,0 +1,244 @@
+"""Which agents exist, what was launched for them, and what checks of it found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy
+
+from agents.models import Runner
+
+
+class Service(models.Model):
+    """An agent file to be kept running, or the address of a service elsewhere.
+
+    People set `desired`, `replicas` and the configuration, through
+    `services.registry` and `services.control`; `status`, `error_message`,
+    `restart_count`, `started_at` and `last_health_check` are what the
+    supervisor observed.
+
+    `revision` grows with everything that somebody may wait for (see
+    `services.doorbell`); `generation`, with every restart that is asked for:
+    instances of an older one are to be replaced. Failures before `cleared_at`
+    are forgiven. `environment` is encrypted (see `services.secrets`).
+    """
+
+    class Desired(models.TextChoices):
+        RUNNING = "running", gettext_lazy("running")
+        STOPPED = "stopped", gettext_lazy("stopped")
+
+    class Status(models.TextChoices):
+        STOPPED = "stopped", gettext_lazy("stopped")
+        STARTING = "starting", gettext_lazy("starting")
+        RUNNING = "running", gettext_lazy("running")
+        UNHEALTHY = "unhealthy", gettext_lazy("unhealthy")
+        STOPPING = "stopping", gettext_lazy("stopping")
+        ERROR = "error", gettext_lazy("error")
+
+    id = models.CharField(max_length=36, primary_key=True)
+    name = models.CharField(gettext_lazy("name"), max_length=100, unique=True)
+    description = models.TextField(gettext_lazy("description"), blank=True, default="")
+    agent_factory_path = models.CharField(
+        gettext_lazy("agent file"), max_length=1024, blank=True, default=""
+    )
+    url = models.CharField(
+        gettext_lazy("address of an external service"), max_length=1024, blank=True, default=""
+    )
+    host = models.CharField(gettext_lazy("host"), max_length=191, default="localhost")
+    port = models.PositiveIntegerField(gettext_lazy("port"), null=True, blank=True)
+    tags = models.JSONField(gettext_lazy("tags"), default=list, blank=True)
+    replicas = models.PositiveIntegerField(gettext_lazy("replicas"), default=1)
+    weight = models.PositiveIntegerField(gettext_lazy("weight"), default=1)
+    auto_start = models.BooleanField(gettext_lazy("start at registration"), default=False)
+    auto_restart = models.BooleanField(gettext_lazy("restart after a crash"), default=True)
+    max_restart_count = models.PositiveIntegerField(gettext_lazy("restarts at most"), default=5)
+    restart_delay_s = models.FloatField(gettext_lazy("first delay of a restart (s)"), default=1.0)
+    max_sessions = models.PositiveIntegerField(
+        gettext_lazy("sessions at most"), null=True, blank=True
+    )
+    session_timeout_s = models.FloatField(
+        gettext_lazy("idle sessions leave memory after (s)"), null=True, blank=True
+    )
+    memory_limit_mb = models.PositiveIntegerField(
+        gettext_lazy("memory limit (MB)"), null=True, blank=True
+    )
+    environment = models.TextField(gettext_lazy("environment"), blank=True, default="")
+
+    desired = models.CharField(
+        gettext_lazy("desired"), max_length=16, choices=Desired.choices, default=Desired.STOPPED
+    )
+    generation = models.PositiveIntegerField(default=1)
+    revision = models.PositiveBigIntegerField(default=1)
+    cleared_at = models.DateTimeField(null=True)
+    unregistered_at = models.DateTimeField(null=True)
+
+    status = models.CharField(
+        gettext_lazy("status"), max_length=16, choices=Status.choices, default=Status.STOPPED
+    )
+    error_message = models.TextField(gettext_lazy("error"), blank=True, default="")
+    restart_count = models.PositiveIntegerField(gettext_lazy("restarts"), default=0)
+    started_at = models.DateTimeField(gettext_lazy("started"), null=True)
+    last_health_check = models.DateTimeField(gettext_lazy("last health check"), null=True)
+    created_at = models.DateTimeField(gettext_lazy("registered"), auto_now_add=True)
+    updated_at = models.DateTimeField(gettext_lazy("changed"), auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = gettext_lazy("service")
+        verbose_name_plural = gettext_lazy("services")
+        permissions = [("control_service", "Can start, stop and restart services")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_external(self) -> bool:
+        """Runs elsewhere: nothing is launched for it."""
+        return bool(self.url)
+
+
+class Instance(models.Model):
+    """One process launched for a service.
+
+    `slot` is its place among the replicas; `live_slot` repeats it while the
+    process may live, so that the database refuses a second one in the same
+    place. `process` names the operating-system process (see `agents.process`)
+    once it is known; `node`, the machine whose supervisor launched it.
+    """
+
+    class State(models.TextChoices):
+        STARTING = "starting", gettext_lazy("starting")
+        RUNNING = "running", gettext_lazy("running")
+        UNHEALTHY = "unhealthy", gettext_lazy("unhealthy")
+        DRAINING = "draining", gettext_lazy("draining")
+        STOPPING = "stopping", gettext_lazy("stopping")
+        STOPPED = "stopped", gettext_lazy("stopped")
+        ERROR = "error", gettext_lazy("error")
+
+    ENDED = (State.STOPPED, State.ERROR)
+    SERVING = (State.RUNNING, State.UNHEALTHY)
+
+    class Cause(models.TextChoices):
+        """Why it was asked to leave, or ended without being asked."""
+
+        NONE = ""
+        STOP = "stop"
+        SCALE = "scale"
+        RESTART = "restart"
+        MEMORY = "memory"
+        UNHEALTHY = "unhealthy"
+        START_TIMEOUT = "start_timeout"
+        CRASH = "crash"
+        CONFIGURATION = "configuration"
+
+    id = models.CharField(max_length=36, primary_key=True)
+    service = models.ForeignKey(Service, models.CASCADE, related_name="instances")
+    slot = models.PositiveIntegerField()
+    live_slot = models.PositiveIntegerField(null=True)
+    generation = models.PositiveIntegerField()
+    state = models.CharField(
+        gettext_lazy("state"), max_length=16, choices=State.choices, default=State.STARTING
+    )
+    state_since = models.DateTimeField()
+    cause = models.CharField(max_length=16, choices=Cause.choices, default=Cause.NONE, blank=True)
+    node = models.CharField(max_length=191)
+    process = models.CharField(max_length=191, default="")
+    pid = models.PositiveIntegerField(null=True)
+    host = models.CharField(max_length=191)
+    port = models.PositiveIntegerField(gettext_lazy("port"), default=0)
+    runner = models.ForeignKey(Runner, models.SET_NULL, null=True, related_name="+")
+    content_hash = models.CharField(max_length=64, default="")
+    version = models.CharField(max_length=64, default="")
+    launched_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True)
+    error = models.TextField(default="", blank=True)
+    restart_count = models.PositiveIntegerField(default=0)
+    misses = models.PositiveIntegerField(default=0)
+    memory_mb = models.FloatField(null=True)
+    cpu_percent = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["-launched_at"]
+        verbose_name = gettext_lazy("instance")
+        verbose_name_plural = gettext_lazy("instances")
+        constraints = [
+            models.UniqueConstraint(fields=["service", "live_slot"], name="instance_slot_once"),
+        ]
+        indexes = [models.Index(fields=["service", "launched_at"], name="instance_by_launch")]
+
+    def __str__(self) -> str:
+        return f"{self.service_id}/{self.slot} ({self.state})"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in self.ENDED
+
+    @property
+    def endpoint(self) -> str:
+        """Its address for clients on this machine or network; empty until it is known."""
+        if not self.port or self.has_ended:
+            return ""
+        shown = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host
+        return f"ws://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the runner last said of itself; empty when it never did."""
+        report: dict[str, Any] = self.runner.report if self.runner else {}
+        return report
+
+    @property
+    def health(self) -> str:
+        """`healthy`, `failing` (misses, but not enough to give it up), `unhealthy` or `unknown`."""
+        if self.state == self.State.UNHEALTHY:
+            return "unhealthy"
+        if self.state not in self.SERVING:
+            return "unknown"
+        return "failing" if self.misses else "healthy"
+
+
+class HealthCheck(models.Model):
+    """What one check of an instance found. Numbers as in the runner's own report."""
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="health_checks")
+    instance = models.ForeignKey(Instance, models.CASCADE, related_name="health_checks")
+    checked_at = models.DateTimeField()
+    is_healthy = models.BooleanField()
+    latency_ms = models.FloatField(null=True)
+    detail = models.TextField(default="", blank=True)
+    memory_mb = models.FloatField(null=True)
+    active_sessions = models.PositiveIntegerField(null=True)
+    turns_per_minute = models.FloatField(null=True)
+    turn_p95_ms = models.FloatField(null=True)
+    loop_lag_ms = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["-checked_at"]
+        indexes = [models.Index(fields=["service", "checked_at"], name="health_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id}: {'healthy' if self.is_healthy else self.detail}"
+
+
+class Supervisor(models.Model):
+    """The lease of a machine's one supervisor.
+
+    `is_automatic`: started by a command, it leaves when nothing is desired, or
+    when a person starts another (`is_asked_to_leave`). `epoch` grows with
+    every change of hands.
+    """
+
+    node = models.CharField(max_length=191, primary_key=True)
+    process = models.CharField(max_length=191)
+    epoch = models.PositiveIntegerField(default=1)
+    is_automatic = models.BooleanField(default=False)
+    is_asked_to_leave = models.BooleanField(default=False)
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.node} ({self.process})"
