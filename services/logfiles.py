@@ -1,0 +1,217 @@
+"""The log files of instances: where they are, their last lines, and what is added to them.
+
+`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; a full one is
+renamed to `.log.1`, what was there before to `.log.2`, oldest first, and a new
+file begins. All of them are read as one stream. Lines are as the process wrote
+them: whoever shows them makes them harmless.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from django.conf import settings
+
+ID = re.compile(r"[A-Za-z0-9-]{1,36}")
+
+MAX_BYTES = 1 << 20
+"""Most that is read at once, unless told otherwise."""
+
+MAX_LINE_BYTES = 1 << 16
+"""A longer line comes in pieces."""
+
+BLOCK_BYTES = 1 << 16
+
+
+def folder_of(service_id: str) -> Path:
+    """Raises `ValueError` for what can't be an id."""
+    if not ID.fullmatch(service_id):
+        raise ValueError("that is no id of a service")
+    return Path(settings.VAR_DIR) / "logs" / service_id
+
+
+def path_of(service_id: str, instance_id: str) -> Path:
+    """The newest log file of an instance. Raises `ValueError` for what can't be an id."""
+    if not ID.fullmatch(instance_id):
+        raise ValueError("that is no id of an instance")
+    return folder_of(service_id) / f"{instance_id}.log"
+
+
+def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
+    """The last lines, oldest first; none if there is no file.
+
+    At most `lines`, and what fits in `max_bytes`; whatever is not UTF-8 is
+    replaced. Takes as long for a large log as for a small one.
+    """
+    with Follower(path, lines, max_bytes) as follower:
+        found = follower.read(max_bytes)
+        return [*found, *follower.rest()][-lines:] if lines > 0 else []
+
+
+class Follower:
+    """A log from its last `lines` lines on, and whatever is added, through every rotation.
+
+    For one thread. There need be no file yet.
+    """
+
+    def __init__(self, path: Path, lines: int = 0, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._partial = b""
+        self._file = _begin(path, lines, max_bytes)
+
+    def read(self, max_bytes: int = MAX_BYTES) -> list[str]:
+        """The complete lines since the last call, as many as fit; empty when there is nothing."""
+        data = bytearray(self._partial)
+        left = max_bytes
+        while left > 0:
+            chunk = self._file.read(left) if self._file else b""
+            data += chunk
+            left -= len(chunk)
+            if not chunk and not self._go_on():
+                break
+        return self._lines(bytes(data))
+
+    def rest(self) -> list[str]:
+        """What there is of a line that has no end yet."""
+        partial, self._partial = self._partial, b""
+        return [_text(partial)] if partial else []
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _lines(self, data: bytes) -> list[str]:
+        *complete, self._partial = data.split(b"\n")
+        if len(self._partial) > MAX_LINE_BYTES:
+            complete.append(self._partial)
+            self._partial = b""
+        return [_text(piece) for line in complete for piece in _pieces(line)]
+
+    def _go_on(self) -> bool:
+        """At the end of a file: whether there is more, in it or in the one that came after it."""
+        if self._file is None:
+            files = _files(self._path)
+            self._file = _opened(files[-1]) if files else None
+            return self._file is not None
+        here = os.fstat(self._file.fileno())
+        if here.st_size < self._file.tell():
+            self._file.seek(0)  # Somebody emptied it.
+            return here.st_size > 0
+        following = self._following(here)
+        if following is None:
+            return False
+        # Until the file was renamed, its process may have written to it.
+        if os.fstat(self._file.fileno()).st_size > self._file.tell():
+            following.close()
+            return True
+        self._file.close()
+        self._file = following
+        return True
+
+    def _following(self, here: os.stat_result) -> BinaryIO | None:
+        files = _files(self._path)
+        place = next((n for n, file in enumerate(files) if _is(file, here)), len(files))
+        if place == 0 or not files:
+            return None
+        found = _opened(files[place - 1])
+        has_moved = place < len(files) and not _is(files[place], here)
+        if found is not None and has_moved:
+            found.close()  # A rotation came between: next time.
+            return None
+        return found
+
+
+def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
+    """The file with the first of the last lines, at its place; else the newest, at its end."""
+    chosen: BinaryIO | None = None
+    wanted, left, seen = lines, max_bytes, set[tuple[int, int]]()
+    for name in _files(path):
+        file = _opened(name)
+        if file is None:
+            continue
+        status = os.fstat(file.fileno())
+        if (status.st_dev, status.st_ino) in seen:
+            file.close()  # It was renamed a moment ago.
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if chosen is not None:
+            chosen.close()
+        else:
+            wanted += _ends_with_newline(file, status.st_size)
+        chosen = file
+        wanted, left = _back(file, status.st_size, wanted, left)
+        if wanted <= 0 or left <= 0:
+            break
+    return chosen
+
+
+def _back(file: BinaryIO, end: int, wanted: int, left: int) -> tuple[int, int]:
+    """Goes back from `end` past so many newlines; how many, and bytes, are left to go."""
+    place = end
+    while place > 0 and wanted > 0 and left > 0:
+        size = min(BLOCK_BYTES, place, left)
+        file.seek(place - size)
+        block = file.read(size)
+        if (count := block.count(b"\n")) >= wanted:
+            at = len(block)
+            for _ in range(wanted):
+                at = block.rindex(b"\n", 0, at)
+            file.seek(place - size + at + 1)
+            return 0, left
+        place, wanted, left = place - size, wanted - count, left - size
+    file.seek(place)
+    if left <= 0:
+        file.readline(MAX_LINE_BYTES)  # The limit cut through this one.
+    return wanted, left
+
+
+def _ends_with_newline(file: BinaryIO, size: int) -> bool:
+    if not size:
+        return True
+    file.seek(size - 1)
+    return file.read(1) == b"\n"
+
+
+def _files(path: Path) -> list[Path]:
+    """The log's files, the newest first."""
+    numbered = [
+        (int(number), file)
+        for file in path.parent.glob(f"{path.name}.*")
+        if (number := file.name.removeprefix(f"{path.name}.")).isdecimal()
+    ]
+    newest = [path] if path.exists() else []
+    return newest + [file for _, file in sorted(numbered)]
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _is(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), status)
+    except FileNotFoundError:
+        return False
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    for start in range(0, max(1, len(line)), MAX_LINE_BYTES):
+        yield line[start : start + MAX_LINE_BYTES]
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").removesuffix("\r")
