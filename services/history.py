@@ -1,0 +1,29 @@
+"""Who did what to a service: the history that the admin shows."""
+
+from __future__ import annotations
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.contenttypes.models import ContentType
+
+from services.models import Service
+
+
+def note(
+    user: AbstractBaseUser | AnonymousUser, service: Service, sentence: str, *, action: int = CHANGE
+) -> None:
+    """Writes it down; nothing of somebody who is not logged in. Synchronous.
+
+    `action`: a flag of `django.contrib.admin.models`.
+    """
+    if not user.is_authenticated:
+        return
+    LogEntry.objects.create(
+        user_id=user.pk,
+        content_type=ContentType.objects.get_for_model(Service),
+        object_id=service.pk,
+        object_repr=service.name,
+        action_flag=action,
+        change_message=sentence,
+    )
