@@ -36,6 +36,7 @@ class RunnerProcess:
         self.hub = Hub(agent_file, service, agents)
         self.connections = Connections(service)
         self.started_at = time.time()
+        self.applies_migrations = True
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
 
@@ -46,7 +47,8 @@ class RunnerProcess:
         await asyncio.shield(self._start)
 
     async def _open(self) -> None:
-        await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+        if self.applies_migrations:
+            await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
         await self.hub.start()
 
     async def serve(

@@ -54,6 +54,9 @@ globals().update(
     {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
 )
 
+SITE_VARIABLES = [option.name for option in OPTIONS]
+"""What a process that serves an agent of this site must have in its environment too."""
+
 VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or DATA_DIR / "var").resolve()
 DEBUG = OPTION_VALUES["DEBUG"]
 ALLOWED_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
