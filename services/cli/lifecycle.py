@@ -53,10 +53,11 @@ def restart(screen: Screen, options: Options) -> None:
 def unregister(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     registry.unregister(service)
-    if not service.is_external:
-        _see_to(screen, service, options)
-    elif not options["no_wait"]:
+    if service.is_external:
         screen.say(f"{service.name} is unregistered.")
+    else:
+        service.refresh_from_db()
+        _see_to(screen, service, options)
 
 
 def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> None:
@@ -92,7 +93,7 @@ def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
 def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: float) -> None:
     """Says that it got there. Raises `CommandError` if it did not."""
     if seen is None:
-        if asked.desired == Service.Desired.RUNNING:
+        if asked.unregistered_at is None:
             raise CommandError(f"{asked.name} was unregistered meanwhile.")
         screen.say(f"{asked.name} is unregistered.")
     elif seen.desired != asked.desired or (seen.unregistered_at and not asked.unregistered_at):
@@ -126,8 +127,9 @@ def why(service: Service) -> str:
     """Its error, and the last lines that its newest process wrote."""
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
-    # The supervisor quotes the log in its sentence.
+    # Each quotes the other.
     error = [line for line in service.error_message.splitlines() if line not in lines]
+    lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
     if not lines:
         return "\n".join(error)
     return "\n".join([*error, "The last lines of its log:", *(f"  {line}" for line in lines)])

@@ -56,10 +56,18 @@ def shown(service: Service) -> list[Instance]:
     return [*([ended] if ended else []), *live]
 
 
+def short(instance_id: str) -> str:
+    """The end of an id: the beginning is a time, the same for processes started together."""
+    return instance_id.rpartition("-")[2]
+
+
 def _named(service: Service, instance_id: str) -> Instance:
+    """The instance of that id, or of that end of it."""
+    found = None
     # What can't be printed can't always be asked for.
-    known = service.instances.filter(pk=instance_id) if instance_id.isprintable() else None
-    found = known.first() if known is not None else None
+    if instance_id.isprintable():
+        is_meant = Q(pk=instance_id) | Q(pk__endswith=f"-{instance_id}")
+        found = service.instances.filter(is_meant).first()
     if found is None:
         raise CommandError(
             f"{service.name} has no process '{instance_id}'; see status {service.name}."
@@ -85,7 +93,7 @@ class _Paper:
     def show(self, instance: Instance, lines: list[str]) -> None:
         if lines and self.has_heads and self._latest != instance.pk:
             gap = "\n" if self._latest else ""
-            self._screen.say(f"{gap}==> {instance.pk} (slot {instance.slot}) <==")
+            self._screen.say(f"{gap}==> {short(instance.pk)} (slot {instance.slot}) <==")
             self._latest = instance.pk
         for line in lines:
             self._screen.say(line)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services import describing, registry
+from services.cli.logs import short
 from services.cli.screen import Screen, as_json
 from services.models import Service
 
@@ -26,7 +27,6 @@ INSTANCE_COLUMNS = {
 HEALTH_COLUMNS = {
     "instance": "instance_id",
     "health": "health",
-    "state": "state",
     "memory MB": "memory_mb",
     "loop lag ms": "loop_lag_ms",
     "turns/min": "turns_per_minute",
@@ -112,7 +112,8 @@ def _row(found: Json) -> tuple[object, ...]:
 
 
 def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -> None:
-    rows = [[row[name] for name in columns.values()] for row in found]
+    shown = [row | {"instance_id": short(row["instance_id"])} for row in found]
+    rows = [[row[name] for name in columns.values()] for row in shown]
     if rows:
         screen.say("")
         screen.table(tuple(columns), rows)

@@ -23,6 +23,9 @@ from services.models import Instance, Service
 
 LONGEST_CELL = 1000
 
+LONG_COLUMNS = frozenset({"tags", "error", "detail"})
+"""They give way to the others in a narrow terminal."""
+
 STYLES: dict[str, str] = {
     **{Service.Status.RUNNING: "green", Service.Status.STOPPED: "dim", "healthy": "green"},
     **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "failing": "yellow"},
@@ -82,7 +85,7 @@ class RichScreen:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
         for column in columns:
-            table.add_column(Text(column), overflow="fold")
+            table.add_column(Text(column), overflow="fold", no_wrap=column not in LONG_COLUMNS)
         for row in rows:
             table.add_row(*map(_styled, row))
         self._console.print(table)
