@@ -36,7 +36,8 @@ class RunnerProcess:
         self.hub = Hub(agent_file, service, agents)
         self.connections = Connections(service)
         self.started_at = time.time()
-        self.applies_migrations = True
+        self.is_supervised = False
+        """Somebody else started it, applied the migrations, and may ask it to leave twice."""
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
 
@@ -47,7 +48,7 @@ class RunnerProcess:
         await asyncio.shield(self._start)
 
     async def _open(self) -> None:
-        if self.applies_migrations:
+        if not self.is_supervised:
             await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
         await self.hub.start()
 

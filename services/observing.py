@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db.models import F, Q
 
-from services.decision import Desired, Failure, Limits, Seen
+from services.decision import Desired, Failure, Seen
 from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
@@ -89,11 +89,6 @@ def seen_of(instance: Instance, polled: Polled, *, is_ours: bool) -> Seen:
         misses=instance.misses,
         memory_mb=polled.memory_mb,
     )
-
-
-def limits_of(start_timeout_s: float, shutdown_grace_s: float) -> Limits:
-    # A runner that finishes runs needs a moment more than its grace to say goodbye.
-    return Limits(start_timeout_s, shutdown_grace_s + 10.0)
 
 
 def _seconds(moment: datetime | None) -> float:

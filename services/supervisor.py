@@ -24,20 +24,23 @@ from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Runner
 from services import doorbell, launching, observing
-from services.decision import Launch, Move, decide, is_given_up, status_of
+from services.decision import Launch, Limits, Move, decide, is_given_up, status_of
 from services.errors import ServiceError
 from services.failing import why_it_failed, why_it_is_given_up
 from services.launchers import Launcher, LaunchFailed, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
 from services.models import Instance, Service
-from services.observing import Picture, desired_of, limits_of, seen_of
+from services.observing import Picture, desired_of, seen_of
 from services.supervision import this_node
 
 logger = structlog.get_logger(__name__)
 
 STARTS_AT_ONCE = 4
 """Processes that may be starting at a time: a machine full of them would start none in time."""
+
+GOODBYE_S = 10.0
+"""Seconds that a runner has, after the grace for its runs, to send its clients away."""
 
 ENDED_KEPT = 20
 """Ended instances of a service that are remembered."""
@@ -52,6 +55,8 @@ class Supervisor:
         self._asked: set[str] = set()
         self.is_leaving = False
         """Set when its instances are to end with it; what is desired stays."""
+        self.is_hurrying = False
+        """Set when what drains is to be ended at once."""
 
     def work(self) -> bool:
         """One pass. True if something was done, so that another look is due at once."""
@@ -83,7 +88,8 @@ class Supervisor:
         polled = {one.pk: self._look(one) for one in picture.live}
         seen = [seen_of(one, polled[one.pk], is_ours=self._is_ours(one)) for one in picture.live]
         desired = desired_of(service, is_leaving=self.is_leaving)
-        limits = limits_of(settings.MYAGENT_START_TIMEOUT_S, settings.MYAGENT_SHUTDOWN_GRACE_S)
+        grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
+        limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s)
         now = timezone.now()
         actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
         launched = 0
@@ -91,7 +97,8 @@ class Supervisor:
         for action in actions:
             match action:
                 case Move():
-                    self._move(instances[action.instance_id], action, now)
+                    one = instances[action.instance_id]
+                    self._move(one, action, now, polled[one.pk].exit_code)
                 case Launch() if launched < room:
                     launched += self._launch(service, action, now)
         self._see_to_leavers(picture.live)
@@ -134,7 +141,7 @@ class Supervisor:
             for name, value in changed.items():
                 setattr(instance, name, value)
 
-    def _move(self, instance: Instance, move: Move, now: datetime) -> None:
+    def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> None:
         """Moves the row, and its process after it. Nothing happens if the row moved meanwhile."""
         before = State(instance.state)
         after = TRANSITIONS[before, move.event]
@@ -142,7 +149,9 @@ class Supervisor:
         if move.event in (Event.LEFT, Event.FAILED):
             # What it started dies with it, before its place is free for another.
             self._launcher.terminate(instance.pk, instance.process, by_force=True)
-            changes |= {"ended_at": now, "live_slot": None} | self._last_words(instance, move)
+            changes |= {"ended_at": now, "live_slot": None} | self._last_words(
+                instance, move, exit_code
+            )
             self._asked.discard(instance.pk)
         if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):
             return
@@ -157,8 +166,7 @@ class Supervisor:
             cause=str(move.cause),
         )
 
-    def _last_words(self, instance: Instance, move: Move) -> dict[str, Any]:
-        exit_code = self._launcher.poll(instance.pk, instance.process).exit_code
+    def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
         if instance.exit_code is not None:
             exit_code = instance.exit_code
         if move.event is Event.LEFT:

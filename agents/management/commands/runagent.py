@@ -181,6 +181,7 @@ async def _serve(
 
     application = import_string(settings.ASGI_APPLICATION)
     server = Server(configuration(application, is_debug=is_debug), ready=ready, leave=leave)
+    server.hurries = not runner.is_supervised
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -69,8 +69,7 @@ class Command(runagent.Command):
 
     def load(self, options: dict[str, Any]) -> RunnerProcess:
         runner = super().load(options)
-        # The supervisor did it: many that start at once would stand in each other's way.
-        runner.applies_migrations = self._place is None
+        runner.is_supervised = self._place is not None
         return runner
 
     def on_ready(self, runner: RunnerProcess, port: int) -> None:
