@@ -350,7 +350,7 @@ async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
         site.until_runs("echo", not_as=set(before))
         answers.append(await answer_to(client, "two"))
         session_id = client.session_id
-    assert answers == ["one", "two"]
+    assert answers == ["You said: one", "You said: two"]
     log = read_log(site.database_url, session_id)
     assert [frame["seq"] for frame in log] == list(range(1, len(log) + 1))
     assert [frame["event"] for frame in log].count("agent.final_answer") == 2
