@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.managed_site import ManagedSite, until
 from tests.recording import Recorder
-from tests.runners import FAST, ROOT, free_port
+from tests.runners import ROOT, free_port
 from tests.terminals import Terminal
 
 from .conftest import AGENT_FILES
@@ -26,31 +26,24 @@ MANAGE = (sys.executable, "manage.py", "services")
 MANAGER = (sys.executable, "-m", "myagent.manager.cli.manager")
 PARROT = str(AGENT_FILES / "parrot.py")
 PATIENCE_S = 90.0
-GONE_S = 20.0
 
 Done = subprocess.CompletedProcess[str]
 
 
-class Site:
-    """A folder with a database of its own, and the commands on it."""
+class Site(ManagedSite):
+    """A site on an SQLite file, with a supervisor only when a command starts it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.database = folder / "agent manager.db"
-        self.environment = os.environ | FAST | {
-            "DATABASE_URL": f"sqlite:///{folder}/agent%20manager.db",
-            "MYAGENT_VAR_DIR": str(folder / "var"),
-            "MYAGENT_ENV_FILE": os.devnull,
-            "MYAGENT_SHUTDOWN_GRACE_S": "1",
-            "SECRET_KEY": "for tests only",
-            "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+        url = f"sqlite:///{folder}/agent%20manager.db"
+        super().__init__(url, folder, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT))
 
     def run(self, *arguments: object, program: tuple[str, ...] = MANAGE) -> Done:
         return subprocess.run(
             [*program, *map(str, arguments)],
             cwd=ROOT,
             env=self.environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -74,30 +67,6 @@ class Site:
 
     def pids(self, name: str) -> list[int]:
         return [instance["pid"] for instance in self.json("status", name)["instances"]]
-
-    def close(self) -> None:
-        """Ends what was started for this site, the supervisor first."""
-        if not self.database.exists():
-            return
-        with sqlite3.connect(self.database) as database:
-            supervisors = database.execute("SELECT process FROM services_supervisor").fetchall()
-            instances = database.execute("SELECT pid FROM services_instance").fetchall()
-        database.close()
-        for pid in [int(identity.split("/")[2]) for (identity,) in supervisors]:
-            self._kill(pid)
-        for (pid,) in instances:
-            self._kill(pid)
-
-    def _kill(self, pid: int | None) -> None:
-        if pid is None or not psutil.pid_exists(pid):
-            return
-        try:
-            process = psutil.Process(pid)
-            if process.environ().get("MYAGENT_VAR_DIR") == self.environment["MYAGENT_VAR_DIR"]:
-                process.kill()
-                process.wait(GONE_S)
-        except psutil.NoSuchProcess:
-            return
 
 
 @pytest.fixture
@@ -157,8 +126,8 @@ async def test_a_started_service_talks_and_a_restarted_one_is_another_process(si
     assert answer.splitlines()[1] == f"parrot is running at ws://localhost:{port}/"
     async with await Recorder.open(f"ws://127.0.0.1:{port}/") as client:
         session = await client.create_session()
-        await client.say(session, "hello")
-        assert "hello" in (await client.until("agent.final_answer"))["content"]
+        await client.say(session, "5 hello")
+        assert (await client.until("agent.final_answer"))["content"] == "hello"
     (before,) = site.pids("parrot")
     await asyncio.to_thread(site.do, "restart", "parrot")
     (after,) = site.pids("parrot")
@@ -235,16 +204,19 @@ def test_logs_are_followed_into_new_processes_until_ctrl_c(site: Site) -> None:
 
 
 def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
+    site.environment |= {"MYAGENT_SUPERVISOR": "external", "MYAGENT_LEASE_S": "60"}
     site.do("register", "one", PARROT)
-    site.do("start", "one", "--no-wait")
-    slow = AGENT_FILES / "nothing_like_it.py"
-    assert not slow.exists()
-    waiting = [*MANAGE, "stop", "one"]
-    with Terminal(waiting, ROOT, site.environment) as terminal:
-        terminal.until("one: ")
+    supervisor = site.supervise()
+    # Nothing happens from here on.
+    supervisor.signal(signal.SIGSTOP)
+    with Terminal([*MANAGE, "start", "one"], ROOT, site.environment) as terminal:
+        terminal.until("one: starting")
         terminal.press("\x03")
-        assert terminal.wait() in (0, 130)
-    assert site.do("stop", "one") == "one is stopped.\n"
+        assert terminal.wait() == 130
+        assert "what was asked of one still holds" in terminal.text
+    assert not site.runners("one")
+    supervisor.signal(signal.SIGCONT)
+    assert is_running(site.until_runs("one")[0])
 
 
 def test_the_manager_s_name_does_the_same_on_any_file(site: Site, tmp_path: Path) -> None:
@@ -254,19 +226,15 @@ def test_the_manager_s_name_does_the_same_on_any_file(site: Site, tmp_path: Path
     def manager(*arguments: object) -> Done:
         return site.run(*arguments, program=MANAGER)
 
-    try:
-        assert manager(*options, "register", "parrot", PARROT, "--auto-start").returncode == 0
-        found = manager("status", "parrot", *options, "--json")
-        (pid,) = [instance["pid"] for instance in json.loads(found.stdout)["instances"]]
-        assert is_running(pid)
-        assert "parrot\trunning" in manager("list", f"--db-path={file}").stdout
-        assert site.json("list") == []
-        assert manager("unregister", "parrot", *options).stdout == "parrot is unregistered.\n"
-        assert not is_running(pid)
-        assert "parrot" not in manager("list", *options).stdout
-    finally:
-        site.database = file
-        site.close()
+    assert manager(*options, "register", "parrot", PARROT, "--auto-start").returncode == 0
+    found = manager("status", "parrot", *options, "--json")
+    (pid,) = [instance["pid"] for instance in json.loads(found.stdout)["instances"]]
+    assert is_running(pid)
+    assert "parrot\trunning" in manager("list", f"--db-path={file}").stdout
+    assert site.json("list") == []
+    assert manager("unregister", "parrot", *options).stdout == "parrot is unregistered.\n"
+    assert not is_running(pid)
+    assert "parrot" not in manager("list", *options).stdout
 
 
 def test_the_daemon_is_the_supervisor(site: Site) -> None:
@@ -281,12 +249,23 @@ def test_the_daemon_is_the_supervisor(site: Site) -> None:
         stderr=subprocess.DEVNULL,
         text=True,
     ) as daemon:
-        assert daemon.stdout is not None
-        assert "Supervising" in daemon.stdout.readline()
-        assert "parrot is running at" in site.do("start", "parrot")
-        assert site.do("unregister", "parrot") == "parrot is unregistered.\n"
-        daemon.terminate()
+        try:
+            assert daemon.stdout is not None
+            assert "Supervising" in daemon.stdout.readline()
+            assert "parrot is running at" in site.do("start", "parrot")
+            assert site.do("unregister", "parrot") == "parrot is unregistered.\n"
+        finally:
+            daemon.terminate()
         assert daemon.wait(PATIENCE_S) == 0
+
+
+def test_a_supervisor_that_a_command_started_leaves_when_nothing_is_to_do(site: Site) -> None:
+    """However quick it is: the command that started it need not see it at work."""
+    site.do("register", "parrot", PARROT)
+    for _ in range(3):
+        assert site.do("stop", "parrot") == "parrot is stopped.\n"
+        until(lambda: not site.processes("supervise"))
+    assert site.do("unregister", "parrot") == "parrot is unregistered.\n"
 
 
 @pytest.mark.parametrize(
