@@ -128,6 +128,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_NAME = "myagent_lang"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "admin:login"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+"""Bytes of a request's body; see `bodies.py`."""
+
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
