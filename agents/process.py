@@ -34,17 +34,35 @@ def _started(pid: int) -> str | None:
 @cache
 def own_identity() -> str:
     """A text that names this process and no other, ever."""
-    return f"{_boot_and_namespace()}/{os.getpid()}/{_started(os.getpid())}"
+    identity = identity_of(os.getpid())
+    assert identity is not None
+    return identity
+
+
+def identity_of(pid: int) -> str | None:
+    """A text that names the process that now has the number; None if there is none."""
+    start = _started(pid)
+    return None if start is None else f"{_boot_and_namespace()}/{pid}/{start}"
+
+
+def pid_of(identity: str) -> int | None:
+    """The number in an identity."""
+    pid = identity.split("/")[2:3]
+    return int(pid[0]) if pid and pid[0].isdigit() else None
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process can be seen, from here, to live."""
+    pid = pid_of(identity)
+    return pid is not None and identity_of(pid) == identity
 
 
 def is_provably_gone(identity: str) -> bool:
-    """Whether the process that `own_identity` named can be seen, from here, to be no more.
+    """Whether the process can be seen, from here, to be no more.
 
     False where it can't be known: another machine, container or boot.
     """
-    place, _, rest = identity.partition("/")
-    namespace, _, rest = rest.partition("/")
-    pid, _, start = rest.partition("/")
-    if f"{place}/{namespace}" != _boot_and_namespace() or not pid.isdigit():
+    pid = pid_of(identity)
+    if pid is None or "/".join(identity.split("/")[:2]) != _boot_and_namespace():
         return False
-    return _started(int(pid)) != start
+    return identity_of(pid) != identity

@@ -36,6 +36,8 @@ class RunnerProcess:
         self.hub = Hub(agent_file, service, agents)
         self.connections = Connections(service)
         self.started_at = time.time()
+        self.is_supervised = False
+        """Somebody else started it, applied the migrations, and may ask it to leave twice."""
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
 
@@ -46,7 +48,8 @@ class RunnerProcess:
         await asyncio.shield(self._start)
 
     async def _open(self) -> None:
-        await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+        if not self.is_supervised:
+            await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
         await self.hub.start()
 
     async def serve(

@@ -43,7 +43,7 @@ class Guard:
     def _may_enter(self, scope: Scope) -> bool:
         headers = headers_of(scope)
         host = headers.get(b"host", b"").decode("latin-1")
-        if not host_is_allowed(host, settings.ALLOWED_HOSTS):
+        if not host_is_allowed(host, settings.SITE_HOSTS):
             return False
         if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
             return True

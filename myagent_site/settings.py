@@ -54,9 +54,14 @@ globals().update(
     {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
 )
 
+SITE_VARIABLES = [option.name for option in OPTIONS]
+"""What a process that serves an agent of this site must have in its environment too."""
+
 VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or DATA_DIR / "var").resolve()
 DEBUG = OPTION_VALUES["DEBUG"]
-ALLOWED_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
+SITE_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
+# `guard.Guard` looks at every Host before Django does; Django's own check knows no addresses.
+ALLOWED_HOSTS = ["*"]
 
 DATABASES = {"default": database.configuration(OPTION_VALUES, DATA_DIR)}
 IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"

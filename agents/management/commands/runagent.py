@@ -37,9 +37,15 @@ class Command(BaseCommand):
     help = "Runs one agent file as a WebSocket service."
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
+    file_is_required = True
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the agent file, such as my_agent.py")
+        parser.add_argument(
+            "file",
+            metavar="FILE",
+            nargs=None if self.file_is_required else "?",
+            help="the agent file, such as my_agent.py",
+        )
         parser.add_argument("--host", default="localhost", help="address to listen on")
         parser.add_argument("--port", type=port_number, default=8080, help="0 picks a free one")
         parser.add_argument(
@@ -69,6 +75,7 @@ class Command(BaseCommand):
         def ready() -> None:
             self.stdout.write(f"{runner.service} is ready at {url}")
             self.stdout.flush()
+            self.on_ready(runner, runner.hub.lease.port)
 
         try:
             with asyncio.Runner(loop_factory=new_event_loop) as loop:
@@ -100,6 +107,9 @@ class Command(BaseCommand):
             if options["debug"] and error.__cause__ is not None:
                 raise
             raise CommandError(str(error), returncode=CONFIGURATION_ERROR) from error
+
+    def on_ready(self, runner: RunnerProcess, port: int) -> None:
+        """Called on the event loop once clients are served."""
 
     def warn_about(self, listener: socket.socket) -> None:
         address = listener.getsockname()[0]
@@ -171,6 +181,7 @@ async def _serve(
 
     application = import_string(settings.ASGI_APPLICATION)
     server = Server(configuration(application, is_debug=is_debug), ready=ready, leave=leave)
+    server.hurries = not runner.is_supervised
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -1,0 +1,61 @@
+"""Runs that nobody will go on with: their ends are written by who takes their service away."""
+
+from __future__ import annotations
+
+import socket
+
+from django.conf import settings
+
+from agents import entries, ownership
+from agents.adoption import adopt
+from agents.batch import Batch
+from agents.entries import Entry, RunRef
+from agents.execution import closing_results
+from agents.ids import new_id
+from agents.models import Run, Runner
+from agents.ownership import OwnedElsewhere, UnknownSession
+from agents.process import own_identity
+from agents.reading import UnfinishedRun
+from agents.writes import Write
+
+
+def end_unfinished_runs(service: str) -> None:
+    """Ends them as interrupted, except where a living runner owns the session. Synchronous.
+
+    Raises `django.db.Error`; may be called again.
+    """
+    unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
+    session_ids = list(unfinished.values_list("session_id", flat=True).distinct())
+    if not session_ids:
+        return
+    # Only who owns a session may write to its log: so this is a runner, for a moment.
+    owner = Runner(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
+    ownership.register(owner, settings.MYAGENT_LEASE_S)
+    try:
+        for session_id in session_ids:
+            _end_runs_of(session_id, service, owner.pk)
+    finally:
+        ownership.retire(owner.pk)
+
+
+def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
+    try:
+        adopted = adopt(session_id, service, owner_id, True)
+    except (OwnedElsewhere, UnknownSession):
+        return
+    runs = adopted.opened.unfinished
+    written = [entry for run in runs for entry in _ending(run, adopted.taken.lang)]
+    write = Write(
+        session_id,
+        adopted.taken.epoch,
+        written,
+        ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
+    )
+    # Refused, it is another's by now, who will end them.
+    Batch([write]).commit()
+
+
+def _ending(run: UnfinishedRun, lang: str) -> list[Entry]:
+    ref = RunRef(run.run_id, run.message_id)
+    effects = [call.call.name for call in run.state.open_calls if call.has_started]
+    return [*closing_results(run.state, ref), entries.interrupted(ref, lang, effects)]

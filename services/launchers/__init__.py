@@ -1,0 +1,57 @@
+"""How instances come to run somewhere: four calls, behind which any place can stand.
+
+A launcher keeps nothing that must survive: what was launched is in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class LaunchFailed(Exception):
+    """Nothing was started; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """What to start, and where its output goes. The environment is complete."""
+
+    instance_id: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What can be seen of an instance. `exit_code` is None where it can't be known.
+
+    `handle` names its process; empty if none was ever found.
+    """
+
+    handle: str
+    pid: int | None
+    is_alive: bool
+    exit_code: int | None = None
+    memory_mb: float | None = None
+    cpu_percent: float | None = None
+
+
+class Launcher(Protocol):
+    """Synchronous, called by one thread."""
+
+    def launch(self, spec: LaunchSpec) -> Polled:
+        """Starts it, detached: it outlives the caller. Raises `LaunchFailed`."""
+
+    def poll(self, instance_id: str, handle: str) -> Polled:
+        """Looks. With an empty handle it searches for what was launched under the id."""
+
+    def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
+        """Asks it to leave; by force, ends it and everything that it started."""
+
+    def logs(self, log: Path, lines: int) -> Sequence[str]:
+        """The last lines of its output."""

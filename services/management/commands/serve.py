@@ -1,0 +1,80 @@
+"""`manage.py serve`: the site and its supervisor in one process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
+
+from agents import checks, logs, schema
+from agents.management.commands.runagent import address_of, listen, port_number
+from agents.server import Server, configuration, new_event_loop
+from services.first_admin import ensure_admin
+from services.supervising import SupervisorProcess
+
+
+class Command(BaseCommand):
+    help = "Serves the site and supervises its services; Ctrl-C stops both."
+    requires_system_checks = (checks.TAG,)
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--host", default="localhost", help="address to listen on")
+        parser.add_argument("--port", type=port_number, default=8000, help="0 picks a free one")
+        parser.add_argument("--debug", action="store_true", help="log everything")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        listener = listen(options["host"], options["port"], None)
+        with contextlib.closing(listener):
+            schema.apply_pending(settings.VAR_DIR)
+            password = ensure_admin()
+            url = address_of(options["host"], listener).replace("ws://", "http://", 1)
+            with asyncio.Runner(loop_factory=new_event_loop) as loop:
+                loop.run(self._serve(listener, url, password, is_debug=options["debug"]))
+
+    async def _serve(
+        self, listener: socket.socket, url: str, password: str | None, *, is_debug: bool
+    ) -> None:
+        supervisor = SupervisorProcess(takes_instances_along=True)
+        supervision = asyncio.create_task(supervisor.run())
+        application = import_string(settings.ASGI_APPLICATION)
+        server = Server(
+            configuration(application, is_debug=is_debug),
+            ready=lambda: self._greet(url, password),
+            leave=lambda: self._leave(supervisor, supervision),
+        )
+        supervision.add_done_callback(lambda _: server.begin_to_leave())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            supervisor.leave()
+            await supervision
+
+    async def _leave(self, supervisor: SupervisorProcess, supervision: asyncio.Task[None]) -> None:
+        """Ends the services first: the site shows how that goes."""
+        if not supervision.done():
+            self._say("Stopping the services; once more to stop them at once.")
+        supervisor.leave()
+        try:
+            await asyncio.shield(supervision)
+        except asyncio.CancelledError:
+            supervisor.hurry()
+            await asyncio.shield(supervision)
+
+    def _greet(self, url: str, password: str | None) -> None:
+        self._say(f"The site is ready at {url}")
+        for name, path in (("console", "console"), ("admin", "admin/"), ("REST API", "docs")):
+            self._say(f"  {name:<9} {url}{path}")
+        if password is not None:
+            self._say(f"  Log in as 'admin' with the password {password} (shown only this once)")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()

@@ -1,0 +1,95 @@
+"""Rows as the values that `decision` works with: one read for all services."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import F, Q
+
+from services.decision import Desired, Failure, Seen
+from services.launchers import Polled
+from services.lifecycle import FAILURES, Cause, State
+from services.models import Instance, Service
+
+FAILURES_READ = 200
+"""Newest failures that are looked at."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """A service with its live instances and its failures, newest first."""
+
+    service: Service
+    live: list[Instance] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+def read_all() -> list[Picture]:
+    """Every service that processes are launched for."""
+    pictures = {service.pk: Picture(service) for service in Service.objects.filter(url="")}
+    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    for instance in live.order_by("slot"):
+        if (picture := pictures.get(instance.service_id)) is not None:
+            # The row as it was read with the service, not once more for each instance.
+            instance.service = picture.service
+            picture.live.append(instance)
+    for service_id, failures in _failures().items():
+        if service_id in pictures:
+            pictures[service_id].failures = failures
+    return list(pictures.values())
+
+
+def _failures() -> Mapping[str, list[Failure]]:
+    since = Q(service__cleared_at__isnull=True) | Q(launched_at__gte=F("service__cleared_at"))
+    found = Instance.objects.filter(
+        since, state=State.ERROR, live_slot__isnull=True, cause__in=FAILURES
+    )
+    failures: dict[str, list[Failure]] = defaultdict(list)
+    for instance in found.order_by("-ended_at")[:FAILURES_READ]:
+        failures[instance.service_id].append(_failure(instance))
+    return failures
+
+
+def _failure(instance: Instance) -> Failure:
+    at = _seconds(instance.ended_at)
+    healthy_s = at - _seconds(instance.ready_at) if instance.ready_at else 0.0
+    return Failure(instance.pk, at, healthy_s, Cause(instance.cause))
+
+
+def desired_of(service: Service, *, is_leaving: bool) -> Desired:
+    """`is_leaving`: the supervisor goes, and takes its instances along."""
+    return Desired(
+        is_running=service.desired == Service.Desired.RUNNING and not is_leaving,
+        replicas=service.replicas,
+        generation=service.generation,
+        port_is_pinned=service.port is not None,
+        auto_restart=service.auto_restart,
+        max_restart_count=service.max_restart_count,
+        restart_delay_s=service.restart_delay_s,
+        memory_limit_mb=service.memory_limit_mb,
+    )
+
+
+def seen_of(instance: Instance, polled: Polled, *, is_ours: bool) -> Seen:
+    return Seen(
+        instance_id=instance.pk,
+        slot=instance.slot,
+        generation=instance.generation,
+        state=State(instance.state),
+        since=_seconds(instance.state_since),
+        cause=Cause(instance.cause),
+        is_ours=is_ours,
+        is_alive=polled.is_alive,
+        is_ready=instance.ready_at is not None,
+        # What it wrote down itself holds, where nobody could see it end.
+        exit_code=polled.exit_code if instance.exit_code is None else instance.exit_code,
+        misses=instance.misses,
+        memory_mb=polled.memory_mb,
+    )
+
+
+def _seconds(moment: datetime | None) -> float:
+    return 0.0 if moment is None else moment.timestamp()

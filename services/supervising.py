@@ -1,0 +1,189 @@
+"""The supervisor as a process lives it: takes the lease, works while it holds, lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents.background import Background
+from agents.database import DatabaseThreads
+from services import doorbell, health, supervision
+from services.launchers import Launcher
+from services.launchers.local import LocalLauncher
+from services.supervisor import Supervisor
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+PASS_S = 1.0
+"""Seconds after which everything is looked at, though no bell rang."""
+
+SOON_S = 0.05
+"""Seconds until the next pass while there is something to do."""
+
+PRUNE_S = 300.0
+
+
+class LeaseLost(Exception):
+    """Another process is the supervisor now."""
+
+
+class SupervisorProcess:
+    """`run` returns when it has left; `leave` asks for that, and may be called at any time.
+
+    `is_automatic`: started by a command; it leaves when there is nothing to
+    do, and for anybody else. `takes_instances_along`: leaving, it ends its
+    instances; what is desired stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_automatic: bool = False,
+        takes_instances_along: bool = False,
+        health_interval_s: float | None = None,
+        launcher: Launcher | None = None,
+    ) -> None:
+        self._is_automatic = is_automatic
+        self._takes_instances_along = takes_instances_along
+        self._health_interval_s = health_interval_s or settings.MYAGENT_HEALTH_INTERVAL_S
+        self._database = DatabaseThreads()
+        self._supervisor = Supervisor(launcher or LocalLauncher())
+        self._leaving = asyncio.Event()
+        self.is_in_charge = asyncio.Event()
+        """Set while it holds the lease."""
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    def hurry(self) -> None:
+        """Leaves without waiting for the runs of the instances that it takes along."""
+        self._supervisor.is_hurrying = True
+        self._leaving.set()
+
+    async def run(self) -> None:
+        """Cancelling lets the lease expire; prefer `leave`."""
+        try:
+            while not self._leaving.is_set():
+                epoch = await self._take()
+                if epoch is None:
+                    return
+                await self._hold(epoch)
+        finally:
+            await self._database.stop()
+
+    async def _take(self) -> int | None:
+        """Waits for the lease; None if it is to leave without."""
+        while not self._leaving.is_set():
+            epoch = await self._despite_outages(self._try_to_take)
+            if epoch is not None:
+                return epoch
+            if self._is_automatic:
+                return None
+            await self._pause(0.3)
+        return None
+
+    async def _try_to_take(self) -> int | None:
+        epoch: int | None = await self._database.run(
+            lambda: supervision.take(is_automatic=self._is_automatic)
+        )
+        if epoch is None and not self._is_automatic:
+            await self._database.run(supervision.ask_to_leave)
+        return epoch
+
+    async def _hold(self, epoch: int) -> None:
+        """Works until it is to leave, or the lease is another's."""
+        logger.info("supervising", node=supervision.this_node(), epoch=epoch)
+        self.is_in_charge.set()
+        background = Background()
+        background.repeat(self._health_interval_s, lambda: health.check_all(self._database))
+        background.repeat(PRUNE_S, self._prune)
+        try:
+            await self._watch(epoch)
+            if self._takes_instances_along:
+                await self._end_instances(epoch)
+        except LeaseLost:
+            logger.warning("supervision_lost", epoch=epoch)
+        finally:
+            self.is_in_charge.clear()
+            await background.stop()
+            await self._release(epoch)
+
+    async def _watch(self, epoch: int) -> None:
+        """Pass after pass, whenever a bell rings or a second is over, until it is to leave."""
+        heard: doorbell.Sound | None = None
+        worked_at = renewed_at = float("-inf")
+        while not self._leaving.is_set():
+            now = time.monotonic()
+            if now - renewed_at >= settings.MYAGENT_RENEW_S:
+                await self._despite_outages(lambda: self._renew(epoch))
+                renewed_at = now
+            sound = await self._despite_outages(lambda: self._database.run(doorbell.listen))
+            if sound != heard or now - worked_at >= PASS_S:
+                heard, worked_at = sound, now
+                if await self._despite_outages(lambda: self._work(epoch)):
+                    heard = None
+                elif self._is_automatic and await self._despite_outages(self._is_done):
+                    self.leave()
+            await self._pause(doorbell.LOOK_S if heard else SOON_S)
+
+    async def _renew(self, epoch: int) -> None:
+        lease = await self._database.run(supervision.renew, epoch)
+        if lease is None:
+            raise LeaseLost
+        if lease.is_asked_to_leave and self._is_automatic:
+            logger.info("making_room")
+            self.leave()
+
+    async def _work(self, epoch: int) -> bool:
+        """One pass, unless the process slept past its lease."""
+        if not await self._database.run(supervision.holds, epoch):
+            raise LeaseLost
+        return await self._database.run(self._supervisor.work)
+
+    async def _is_done(self) -> bool:
+        return not await self._database.run(supervision.is_needed)
+
+    async def _release(self, epoch: int) -> None:
+        try:
+            await self._database.run(supervision.release, epoch)
+        except DatabaseFailure as error:
+            logger.warning("lease_left_to_expire", error=str(error))
+
+    async def _end_instances(self, epoch: int) -> None:
+        """Drains everything; bounded, as what does not drain is killed."""
+        self._supervisor.is_leaving = True
+        while await self._database.run(lambda: self._supervisor.live_count):
+            await self._despite_outages(lambda: self._database.run(self._supervisor.work))
+            if await self._database.run(supervision.renew, epoch) is None:
+                raise LeaseLost
+            await asyncio.sleep(SOON_S)
+        await self._database.run(self._supervisor.work)
+
+    async def _prune(self) -> None:
+        await self._database.run(health.prune)
+        await self._database.run(self._supervisor.forget_ended)
+
+    async def _despite_outages(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """None if the database was away."""
+        try:
+            return await work()
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            await self._pause(1.0)
+            return None
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early if it is to leave."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        except TimeoutError:
+            return

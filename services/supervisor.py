@@ -1,0 +1,275 @@
+"""Makes what is observed into what is desired: `decide` says how, this carries it out.
+
+One pass looks at every service and does what is to be done now. What it does
+is written to the row first and to the process after, so that the next
+supervisor goes on wherever this one is killed:
+
+- an instance's row is there before its process, which finds its row or ends;
+- an instance that is to leave is asked by whoever supervises, once each;
+- one that is to end is killed at every pass until it is gone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents.ending import end_unfinished_runs
+from agents.ids import new_id
+from agents.models import Runner
+from services import doorbell, launching, observing
+from services.decision import Launch, Limits, Move, decide, is_given_up, status_of
+from services.errors import ServiceError
+from services.failing import why_it_failed, why_it_is_given_up
+from services.launchers import Launcher, LaunchFailed, Polled
+from services.lifecycle import TRANSITIONS, Event, State
+from services.logfiles import path_of
+from services.models import Instance, Service
+from services.observing import Picture, desired_of, seen_of
+from services.supervision import this_node
+
+logger = structlog.get_logger(__name__)
+
+STARTS_AT_ONCE = 4
+"""Processes that may be starting at a time: a machine full of them would start none in time."""
+
+GOODBYE_S = 10.0
+"""Seconds that a runner has, after the grace for its runs, to send its clients away."""
+
+ENDED_KEPT = 20
+"""Ended instances of a service that are remembered."""
+
+
+class Supervisor:
+    """Synchronous; its passes belong to one thread. The lease is the caller's business."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._node = this_node()
+        self._asked: set[str] = set()
+        self.is_leaving = False
+        """Set when its instances are to end with it; what is desired stays."""
+        self.is_hurrying = False
+        """Set when what drains is to be ended at once."""
+
+    def work(self) -> bool:
+        """One pass. True if something was done, so that another look is due at once."""
+        pictures = observing.read_all()
+        starting = sum(
+            one.state == State.STARTING and one.node == self._node
+            for picture in pictures
+            for one in picture.live
+        )
+        is_busy = False
+        for picture in pictures:
+            try:
+                launches = self._supervise(picture, room=STARTS_AT_ONCE - starting)
+            except ServiceError as error:
+                logger.warning("service_refused", service=picture.service.name, error=str(error))
+                continue
+            is_busy |= launches is not None
+            starting += launches or 0
+        return is_busy
+
+    @property
+    def live_count(self) -> int:
+        """This machine's instances that have not ended."""
+        return Instance.objects.filter(node=self._node, live_slot__isnull=False).count()
+
+    def _supervise(self, picture: Picture, *, room: int) -> int | None:
+        """Looks at one service; how many processes it started, None if nothing was to do."""
+        service = picture.service
+        polled = {one.pk: self._look(one) for one in picture.live}
+        seen = [seen_of(one, polled[one.pk], is_ours=self._is_ours(one)) for one in picture.live]
+        desired = desired_of(service, is_leaving=self.is_leaving)
+        grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
+        limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s)
+        now = timezone.now()
+        actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
+        launched = 0
+        instances = {one.pk: one for one in picture.live}
+        for action in actions:
+            match action:
+                case Move():
+                    one = instances[action.instance_id]
+                    self._move(one, action, now, polled[one.pk].exit_code)
+                case Launch() if launched < room:
+                    launched += self._launch(service, action, now)
+        self._see_to_leavers(picture.live)
+        self._note_status(picture, status_of(desired, seen, picture.failures))
+        if service.unregistered_at is not None and not picture.live:
+            self._forget(service)
+        return launched if actions else None
+
+    def _is_ours(self, instance: Instance) -> bool:
+        return instance.node == self._node
+
+    def _look(self, instance: Instance) -> Polled:
+        """What can be seen of it from here; of another machine's, only whether its lease holds."""
+        if self._is_ours(instance):
+            polled = self._launcher.poll(instance.pk, instance.process)
+            self._note_look(instance, polled)
+            return polled
+        lease_holds = instance.runner is None or (
+            instance.runner.ended_at is None and instance.runner.lease_until > timezone.now()
+        )
+        return Polled(instance.process, instance.pid, is_alive=lease_holds)
+
+    def _note_look(self, instance: Instance, polled: Polled) -> None:
+        seen: dict[str, Any] = {
+            "process": polled.handle,
+            "pid": polled.pid,
+            # Whole numbers: an idle process is not written about at every look.
+            "memory_mb": polled.memory_mb and round(polled.memory_mb),
+            "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
+        }
+        if polled.is_alive and instance.ready_at and instance.runner is None:
+            seen["runner"] = _runner_of(instance.service.name, polled.handle)
+        changed = {
+            name: value
+            for name, value in seen.items()
+            if value is not None and getattr(instance, name) != value
+        }
+        if changed:
+            Instance.objects.filter(pk=instance.pk).update(**changed)
+            for name, value in changed.items():
+                setattr(instance, name, value)
+
+    def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> None:
+        """Moves the row, and its process after it. Nothing happens if the row moved meanwhile."""
+        before = State(instance.state)
+        after = TRANSITIONS[before, move.event]
+        changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
+        if move.event in (Event.LEFT, Event.FAILED):
+            # What it started dies with it, before its place is free for another.
+            self._launcher.terminate(instance.pk, instance.process, by_force=True)
+            changes |= {"ended_at": now, "live_slot": None} | self._last_words(
+                instance, move, exit_code
+            )
+            self._asked.discard(instance.pk)
+        if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):
+            return
+        for name, value in changes.items():
+            setattr(instance, name, value)
+        doorbell.ring(instance.service_id)
+        logger.info(
+            "instance_" + move.event,
+            service=instance.service.name,
+            instance_id=instance.pk,
+            pid=instance.pid,
+            cause=str(move.cause),
+        )
+
+    def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
+        if instance.exit_code is not None:
+            exit_code = instance.exit_code
+        if move.event is Event.LEFT:
+            return {"exit_code": exit_code}
+        lines = self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
+        error = why_it_failed(instance, move.cause, exit_code, lines)
+        return {"exit_code": exit_code, "error": error}
+
+    def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
+        """Starts a process, its row first. False if another supervisor has the place."""
+        content_hash = launching.content_hash(service.agent_factory_path)
+        instance = Instance(
+            id=new_id(),
+            service=service,
+            slot=launch.slot,
+            live_slot=launch.slot,
+            generation=launch.generation,
+            state_since=now,
+            node=self._node,
+            host=service.host,
+            port=service.port or 0 if launch.slot == 0 else 0,
+            content_hash=content_hash,
+            version=content_hash[:12],
+            launched_at=now,
+            restart_count=launch.restart_count,
+        )
+        try:
+            with transaction.atomic():
+                instance.save(force_insert=True)
+        except IntegrityError:
+            return False
+        try:
+            started = self._launcher.launch(launching.launch_spec(instance))
+        except (LaunchFailed, ServiceError) as error:
+            # It is found without a process at the next look.
+            Instance.objects.filter(pk=instance.pk).update(error=str(error))
+            return True
+        Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
+        doorbell.ring(service.pk)
+        logger.info("instance_launched", service=service.name, pid=started.pid)
+        return True
+
+    def _see_to_leavers(self, live: list[Instance]) -> None:
+        """Asks those that drain, once each; ends those that are to end, at every pass."""
+        for instance in filter(self._is_ours, live):
+            if instance.state == State.STOPPING:
+                self._launcher.terminate(instance.pk, instance.process, by_force=True)
+            elif instance.state == State.DRAINING and instance.pk not in self._asked:
+                self._asked.add(instance.pk)
+                self._launcher.terminate(instance.pk, instance.process, by_force=False)
+
+    def _note_status(self, picture: Picture, status: str) -> None:
+        """Writes what is observed of the service, unless somebody changed it meanwhile."""
+        service = picture.service
+        serving = [one for one in picture.live if one.state in Instance.SERVING]
+        since = min((one.ready_at for one in serving if one.ready_at), default=None)
+        observed: dict[str, Any] = {
+            "status": status,
+            "error_message": self._error_of(picture),
+            "restart_count": len(picture.failures),
+            "started_at": since,
+        }
+        changed = {
+            name: value for name, value in observed.items() if getattr(service, name) != value
+        }
+        if changed:
+            Service.objects.filter(pk=service.pk, revision=service.revision).update(
+                **changed, revision=F("revision") + 1
+            )
+
+    def _error_of(self, picture: Picture) -> str:
+        if picture.service.desired == Service.Desired.STOPPED or not picture.failures:
+            return ""
+        newest = Instance.objects.filter(pk=picture.failures[0].instance_id).first()
+        last = newest.error if newest else ""
+        desired = desired_of(picture.service, is_leaving=False)
+        if is_given_up(desired, picture.failures):
+            return why_it_is_given_up(
+                len(picture.failures), last, restarts=picture.service.auto_restart
+            )
+        is_well_again = any(one.state == State.RUNNING for one in picture.live)
+        return "" if is_well_again else last
+
+    def _forget(self, service: Service) -> None:
+        """The last step of unregistering: its runs end, its row goes."""
+        end_unfinished_runs(service.name)
+        service.delete()
+        logger.info("service_unregistered", service=service.name)
+
+    def forget_ended(self) -> None:
+        """Deletes the rows and logs of instances that ended long ago."""
+        for service in Service.objects.filter(url=""):
+            ended = service.instances.filter(live_slot__isnull=True).order_by("-launched_at")
+            for instance in ended[ENDED_KEPT:]:
+                for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
+                    log.unlink(missing_ok=True)
+                instance.delete()
+
+
+def _runner_of(service: str, process: str) -> Runner | None:
+    """The runner's own row: its lease and its report."""
+    return (
+        Runner.objects.filter(service=service, process=process, ended_at__isnull=True)
+        .order_by("-started_at")
+        .first()
+    )
