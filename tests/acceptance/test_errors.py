@@ -387,6 +387,22 @@ async def test_a_socket_may_hold_only_so_many_sessions(serve: Serve) -> None:
             await client.ask(session, "says hi")
 
 
+async def test_a_runner_serves_only_so_many_conversations_at_once(serve: Serve) -> None:
+    runner = serve("odd.py", env={"MYAGENT_MAX_SESSIONS": "2"})
+    async with (
+        await Recorder.open(runner.url) as client,
+        await Recorder.open(runner.url) as newcomer,
+    ):
+        first, _ = [await client.create_session() for _ in range(2)]
+        await newcomer.send("user.create_session")
+        await refused(newcomer, "service_unavailable")
+        await client.ask(first, "says hi")
+        await client.send("user.detach", first)
+        # Frames of one socket are handled in their order: by the answer, the first is let go.
+        await client.send("user.detach", "nobody's")
+        await newcomer.create_session()
+
+
 async def test_an_address_may_open_only_so_many_sockets(serve: Serve) -> None:
     runner = serve("odd.py", env={"MYAGENT_CONNECTIONS_PER_ADDRESS": "2"})
     async with await Recorder.open(runner.url) as first, await Recorder.open(runner.url):
