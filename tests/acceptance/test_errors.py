@@ -309,8 +309,13 @@ async def test_only_pages_of_allowed_origins_may_open_sockets(
             await dismissed(client, "forbidden", 4003)
 
 
-@pytest.mark.parametrize(("origin", "may_enter"), ORIGINS.items())
-async def test_only_pages_of_allowed_origins_may_change_anything_over_http(
+ON_OTHER_PORTS = ("http://localhost:5173", "http://127.0.0.1:9999", "http://[::1]:3000")
+
+
+@pytest.mark.parametrize(
+    ("origin", "may_enter"), (ORIGINS | dict.fromkeys(ON_OTHER_PORTS, False)).items()
+)
+async def test_only_own_pages_and_those_of_listed_origins_may_change_anything_over_http(
     runner: Runner, origin: str | None, may_enter: bool
 ) -> None:
     if origin == "OWN":
