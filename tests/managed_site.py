@@ -77,7 +77,7 @@ class Command:
         self.process.kill()
         self.process.wait(PATIENCE_S)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
