@@ -34,8 +34,8 @@ class Site(ManagedSite):
     """A site on an SQLite file, with a supervisor only when a command starts it."""
 
     def __init__(self, folder: Path) -> None:
-        self.database = folder / "agent manager.db"
-        url = f"sqlite:///{folder}/agent%20manager.db"
+        self.database = folder / "agent_manager.db"
+        url = f"sqlite:///{self.database}"
         super().__init__(url, folder, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT))
 
     def run(self, *arguments: object, program: tuple[str, ...] = MANAGE) -> Done:
