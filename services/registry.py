@@ -61,7 +61,9 @@ def find(name_or_id: str) -> Service:
     # What can't be printed, such as half a character, can't always be asked for either.
     if name_or_id.isprintable():
         # MySQL compares without regard to case.
-        for service in Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id)):
+        found = Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id))
+        # The id goes first: somebody may have given another service that name.
+        for service in sorted(found, key=lambda service: service.pk != name_or_id):
             if name_or_id in (service.pk, service.name):
                 return service
     raise UnknownService(
@@ -117,7 +119,9 @@ def change(
 
     `environment`, where given, replaces the whole of it.
     """
-    cleaned = _clean(fields, is_confined=is_confined)
+    # What stays as it is passes: its file may have been registered from elsewhere.
+    changed = {name: value for name, value in fields.items() if value != getattr(service, name, "")}
+    cleaned = _clean(changed, is_confined=is_confined)
     source = {
         "agent_factory_path": service.agent_factory_path,
         "url": service.url,
@@ -293,10 +297,13 @@ def _confined(path: Path) -> str:
     folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
     candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
     for candidate in candidates:
-        resolved = candidate.resolve()
-        is_inside = any(resolved.is_relative_to(folder) for folder in folders)
-        if is_inside and resolved.is_file():
-            return str(resolved)
+        try:
+            resolved = candidate.resolve()
+            is_inside = any(resolved.is_relative_to(folder) for folder in folders)
+            if is_inside and resolved.is_file():
+                return str(resolved)
+        except (OSError, RuntimeError):
+            continue  # A name longer than any file's, or links in a circle.
     raise _invalid(
         "agent_factory_path",
         gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),

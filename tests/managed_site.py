@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from websockets.sync.client import connect
 
-from tests.crash.witness import query
+from tests.crash.witness import execute, query
 from tests.runners import FAST, ROOT, RunnerDied
 
 PATIENCE_S = 40.0
@@ -57,6 +58,7 @@ class Command:
                 stderr=log,
                 start_new_session=True,
             )
+        site.commands.append(self)
 
     @property
     def log(self) -> str:
@@ -92,6 +94,7 @@ class ManagedSite:
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
         self.database_url = database_url
         self.folder = folder
+        self.commands: list[Command] = []
         self.environment = (
             os.environ
             | QUICK
@@ -182,6 +185,19 @@ class ManagedSite:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return query(self.database_url, sql)
 
+    def execute(self, sql: str) -> None:
+        """A change behind the product's back."""
+        execute(self.database_url, sql)
+
+    def ask(self, port: int, text: str) -> None:
+        """A message to the agent at a port, from a client that leaves once it was accepted."""
+        with connect(f"ws://127.0.0.1:{port}/") as socket:
+            socket.send(json.dumps({"event": "user.create_session"}))
+            while (frame := json.loads(socket.recv(PATIENCE_S)))["event"] != "user.message":
+                if frame["event"] == "agent.session_created":
+                    message = {"event": "user.message", "session_id": frame["session_id"]}
+                    socket.send(json.dumps(message | {"content": text}))
+
     def instances(self, name: str) -> list[dict[str, Any]]:
         """Those that have not ended."""
         columns = ("id", "state", "pid", "port", "slot", "error")
@@ -217,6 +233,8 @@ class ManagedSite:
             for process in left:
                 with suppress(psutil.Error):
                     process.kill()
+            for command in self.commands:
+                command.kill()
             if not left:
                 return
             time.sleep(POLL_S)
