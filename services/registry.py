@@ -73,14 +73,6 @@ def find(name_or_id: str) -> Service:
     )
 
 
-def select(*, status: str = "", tags: Iterable[str] = ()) -> list[Service]:
-    """The services that have this status, where one is given, and all of these tags; by name."""
-    found = Service.objects.filter(status=status) if status else Service.objects.all()
-    wanted = set(tags)
-    # Not every database can look into JSON.
-    return [service for service in found.order_by("name") if wanted <= set(service.tags)]
-
-
 def register(
     *, environment: Mapping[str, str] | None = None, is_confined: bool = False, **fields: Any
 ) -> Service:
