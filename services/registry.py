@@ -112,7 +112,11 @@ def change(
     `environment`, where given, replaces the whole of it.
     """
     # What stays as it is passes: its file may have been registered from elsewhere.
-    changed = {name: value for name, value in fields.items() if value != getattr(service, name, "")}
+    changed = {
+        name: value
+        for name, value in fields.items()
+        if name not in FIELDS or value != getattr(service, name)
+    }
     cleaned = _clean(changed, is_confined=is_confined)
     source = {
         "agent_factory_path": service.agent_factory_path,
