@@ -1,10 +1,16 @@
+from django.contrib import admin
 from django.urls import path, re_path
 
+from myagent_site.admin_pages import ADMIN
 from myagent_site.health import health
 from myagent_site.pages import chat, static_file
+
+admin.autodiscover()
+admin.site.site_header = admin.site.site_title = "MyAgent Site"
 
 urlpatterns = [
     path("", chat),
     path("health", health),
+    path(ADMIN, admin.site.urls),
     re_path(r"^static/", static_file),
 ]
