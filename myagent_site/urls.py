@@ -7,6 +7,7 @@ from myagent_site.pages import chat, static_file
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "MyAgent Site"
+admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", chat),

@@ -58,20 +58,19 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         js = (Script("js/admin/live.js", type="module"),)
 
     columns = (
-        "name",
-        _cell("status", gettext_lazy("State"), "status"),
-        _cell("desired", gettext_lazy("Desired"), "desired"),
         _cell("health", gettext_lazy("Health")),
         _cell("sessions", gettext_lazy("Sessions")),
         _cell("uptime", gettext_lazy("Uptime"), "started_at"),
         _cell("restarts", gettext_lazy("Restarts"), "restart_count"),
+        _cell("desired", gettext_lazy("Desired"), "desired"),
         "tag_list",
         "source",
     )
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        may_control = self.has_control_permission(request)
-        return (*self.columns, "buttons") if may_control else self.columns
+        status = _cell("status", gettext_lazy("Status"), "status")
+        buttons = ("buttons",) if self.has_control_permission(request) else ()
+        return ("name", status, *buttons, *self.columns)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         return glance.with_live_instances(super().get_queryset(request))
@@ -193,9 +192,13 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
 PROCESSES = [
     "replicas",
     "weight",
-    ("host", "port"),
-    ("auto_restart", "max_restart_count", "restart_delay_s"),
-    ("max_sessions", "session_timeout_s"),
+    "host",
+    "port",
+    "auto_restart",
+    "max_restart_count",
+    "restart_delay_s",
+    "max_sessions",
+    "session_timeout_s",
     "memory_limit_mb",
 ]
-"""How the instances are run, as rows of the form."""
+"""How the instances are run."""

@@ -32,7 +32,7 @@ class ServiceForm(ServiceModelForm):
     """
 
     tags = forms.CharField(
-        label=gettext_lazy("tags"),
+        label=gettext_lazy("Tags"),
         required=False,
         help_text=gettext_lazy("Separated by commas or blanks."),
     )
@@ -61,8 +61,7 @@ class ServiceForm(ServiceModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.tags:
-            self.initial["tags"] = ", ".join(self.instance.tags)
+        self.initial["tags"] = ", ".join(self.instance.tags)
 
     def clean_tags(self) -> list[str]:
         return [tag for tag in SEPARATORS.split(self.cleaned_data["tags"]) if tag]

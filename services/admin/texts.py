@@ -5,18 +5,16 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy
 
 TEXTS = {
-    "status": gettext_lazy("State"),
+    "status": gettext_lazy("Status"),
     "desired": gettext_lazy("Desired"),
     "health": gettext_lazy("Health"),
     "sessions": gettext_lazy("Sessions"),
     "uptime": gettext_lazy("Uptime"),
     "restarts": gettext_lazy("Restarts"),
-    "file": gettext_lazy("File"),
-    "address": gettext_lazy("Address"),
     "last_check": gettext_lazy("Last health check"),
-    "observed": gettext_lazy("What is observed"),
     "instances": gettext_lazy("Instances"),
     "no_instances": gettext_lazy("Nothing was started yet."),
+    "state": gettext_lazy("State"),
     "place": gettext_lazy("Place"),
     "pid": gettext_lazy("Process"),
     "port": gettext_lazy("Port"),
