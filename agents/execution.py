@@ -213,7 +213,7 @@ class Execution:
             case ToolFinished():
                 return entries.tool_result(step, self.ref)
             case Answer():
-                return entries.final_answer(step, self.ref, self._duration_ms())
+                return entries.final_answer(step, self.ref, self.age_ms)
         raise TypeError(f"not a durable step: {step!r}")
 
     def _on_logged(self, written: Sequence[Entry], outcome: Outcome) -> None:
@@ -311,7 +311,9 @@ class Execution:
         if self._abandonment is not None:
             self._abandonment.cancel()
 
-    def _duration_ms(self) -> int:
+    @property
+    def age_ms(self) -> int:
+        """Milliseconds since it started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
 
 

@@ -19,6 +19,7 @@ from agents.agent_loop import AgentLoop
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import Entry
+from agents.gauges import Gauges
 from agents.ids import new_id
 from agents.journal import Journal
 from agents.lease import Lease
@@ -65,6 +66,8 @@ class Hub:
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
         self.background = Background()
+        self.gauges = Gauges()
+        self.connection_count: Callable[[], int] = lambda: 0
         self._is_stopped = False
 
     # Life.
@@ -81,6 +84,7 @@ class Hub:
             await self.background.stop()
             raise
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt)
+        self.background.repeat(0, self.gauges.watch_lag)
         self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
 
     async def drain(self, grace_s: float) -> None:
@@ -119,6 +123,14 @@ class Hub:
     def running_count(self) -> int:
         return sum(session.current is not None for session in self._live.values())
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether as many sessions have a client or a running answer as may have."""
+        limit: int = settings.MYAGENT_MAX_SESSIONS
+        if not limit or len(self._live) < limit:
+            return False
+        return sum(not session.is_idle for session in self._live.values()) >= limit
+
     # The port.
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
@@ -128,7 +140,7 @@ class Hub:
             raise Refused("no_service")
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
-        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
+        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS or self._is_full:
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
@@ -355,4 +367,6 @@ class Hub:
             "running": self.running_count,
             "stuck_for_s": round(self.agents.stuck_for_s, 1),
             "pid": os.getpid(),
+            "connections": self.connection_count(),
+            **self.gauges.report(),
         }

@@ -20,6 +20,7 @@ from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import Entry, Logged, RunRef
 from agents.execution import Ending, Execution
+from agents.gauges import Gauges
 from agents.ids import new_id
 from agents.inbox import Inbox
 from agents.journal import Journal, Outcome, RowRefused
@@ -44,6 +45,7 @@ class Keeper(Protocol):
     database: DatabaseThreads
     agents: AgentLoop
     background: Background
+    gauges: Gauges
     is_draining: bool
     progress: asyncio.Event
     """Set whenever a session has moved on."""
@@ -222,6 +224,7 @@ class LiveSession:
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self._runs.end_current(execution, before, ending, is_draining=self._keeper.is_draining)
+        self._keeper.gauges.note_turn(execution.age_ms)
         self.idle_since = asyncio.get_running_loop().time()
         if self._closing:
             self._finish_closing()

@@ -35,6 +35,7 @@ class RunnerProcess:
         self.agents = agents
         self.hub = Hub(agent_file, service, agents)
         self.connections = Connections(service)
+        self.hub.connection_count = self.connections.__len__
         self.started_at = time.time()
         self.is_supervised = False
         """Somebody else started it, applied the migrations, and may ask it to leave twice."""

@@ -14,6 +14,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - needs the settings and the apps
 
 from agents.runner import current_runner, open_runner, use_runner  # noqa: E402
+from myagent_site.bodies import BoundedBodies  # noqa: E402
 from myagent_site.guard import Guard  # noqa: E402
 from myagent_site.routing import sockets  # noqa: E402
 
@@ -21,4 +22,6 @@ from myagent_site.routing import sockets  # noqa: E402
 if settings.MYAGENT_AGENT and current_runner() is None:
     use_runner(open_runner(settings.MYAGENT_AGENT))
 
-application = Guard(ProtocolTypeRouter({"http": django_application, "websocket": sockets}))
+application = Guard(
+    ProtocolTypeRouter({"http": BoundedBodies(django_application), "websocket": sockets})
+)

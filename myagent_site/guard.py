@@ -13,12 +13,17 @@ from myagent_site.routing import dialect_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+OTHER_SITES = frozenset({b"cross-site", b"same-site"})
+"""What a browser says of a request that another site's page makes (Fetch Metadata)."""
+
 
 class Guard:
     """ASGI middleware: refuses a Host that is not allowed, and pages of other sites.
 
     A safe HTTP request needs no Origin check: browsers keep its answer from
-    pages of other sites by themselves.
+    pages of other sites by themselves. Any other must come from a program, the
+    site's own pages or a listed origin: unlike a socket of an open site, not
+    from every page on this machine.
     """
 
     def __init__(self, application: Any) -> None:
@@ -43,13 +48,19 @@ class Guard:
         if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
             return True
         origin = headers.get(b"origin")
-        server = scope.get("server") or ("", 0)
+        if origin is None and headers.get(b"sec-fetch-site", b"none") in OTHER_SITES:
+            return False
         return origin_is_allowed(
             None if origin is None else origin.decode("latin-1"),
             host,
             settings.MYAGENT_ALLOWED_ORIGINS,
-            is_open_on_loopback=is_loopback(str(server[0])),
+            is_open_on_loopback=scope["type"] == "websocket" and _is_reached_over_loopback(scope),
         )
+
+
+def _is_reached_over_loopback(scope: Scope) -> bool:
+    server = scope.get("server") or ("", 0)
+    return is_loopback(str(server[0]))
 
 
 async def _forbid(send: Send) -> None:

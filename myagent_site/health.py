@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import structlog
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext
 
 from agents.runner import current_runner
 from myagent.protocol import timestamp
+
+logger = structlog.get_logger(__name__)
+
+READY_TIMEOUT_S = 5.0
 
 
 async def health(request: HttpRequest) -> JsonResponse:
@@ -18,3 +28,28 @@ async def health(request: HttpRequest) -> JsonResponse:
         report |= runner.health()
     status = 200 if report["status"] == "healthy" else 503
     return JsonResponse(report | {"timestamp": timestamp()}, status=status)
+
+
+async def ready(request: HttpRequest) -> JsonResponse:
+    """Whether the site can be used: 200, or 503 while its database does not answer."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await sync_to_async(_ask_the_database, thread_sensitive=False)()
+    except (DatabaseFailure, TimeoutError) as error:
+        logger.warning("storage_away", error=str(error))
+        report = {
+            "status": "unavailable",
+            "detail": gettext("The database does not answer."),
+            "code": "storage_unavailable",
+        }
+        return JsonResponse(report | {"timestamp": timestamp()}, status=503)
+    return JsonResponse({"status": "ready", "timestamp": timestamp()})
+
+
+def _ask_the_database() -> None:
+    # On a connection of its own: this thread is anybody's, and may outlive the time-out.
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM services_service WHERE 1 = 0")
+    finally:
+        connection.close()

@@ -9,10 +9,12 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
-from myagent_site import database, secret_key
+from myagent_site import database, secret_key, version
 from myagent_site.options import OPTIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+VERSION = version.of_installation(BASE_DIR)
 
 # In a checkout the database and `var/` live beside manage.py, else where the command is typed.
 DATA_DIR = BASE_DIR if (BASE_DIR / "pyproject.toml").is_file() else Path.cwd()
@@ -134,6 +136,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_NAME = "myagent_lang"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "admin:login"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+"""Bytes of a request's body; see `bodies.py`."""
+
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -142,6 +147,30 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MyAgent Site",
+    "DESCRIPTION": "Services: register, start, stop and watch them. Errors are `detail`, a "
+    "sentence, and `code`, for programs. What changes something takes `application/json` only.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "myagent_site.api_docs.say_what_holds_everywhere",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "ServiceStatus": "services.models.Service.Status",
+        "InstanceState": "services.models.Instance.State",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Nothing is asked of other hosts.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
 USE_TZ = True

@@ -1,8 +1,9 @@
 from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from myagent_site.admin_pages import ADMIN
-from myagent_site.health import health
+from myagent_site.api_docs import DocsView, SchemaView
+from myagent_site.health import health, ready
 from myagent_site.pages import chat, static_file
 
 admin.autodiscover()
@@ -12,6 +13,10 @@ admin.site.enable_nav_sidebar = False
 urlpatterns = [
     path("", chat),
     path("health", health),
+    path("health/ready", ready),
+    re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
+    path("docs", DocsView.as_view()),
+    path("api/", include("services.rest.urls")),
     path(ADMIN, admin.site.urls),
     re_path(r"^static/", static_file),
 ]

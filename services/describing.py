@@ -5,6 +5,7 @@ Times are ISO 8601 in UTC. Synchronous reads.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from agents.models import Run, Session
 from myagent.protocol import timestamp
-from services.models import Instance, Service
+from services.models import HealthCheck, Instance, Service
 from services.registry import CONFIGURATION
 
 Json = dict[str, Any]
@@ -76,6 +77,44 @@ def live_instances(service: Service) -> list[Instance]:
     """Its instances that have not ended, first slots first."""
     live = service.instances.filter(live_slot__isnull=False).select_related("runner")
     return list(live.order_by("live_slot"))
+
+
+def live_by_service() -> dict[str, list[Instance]]:
+    """The same for all services in one query."""
+    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    found: dict[str, list[Instance]] = defaultdict(list)
+    for instance in live.order_by("live_slot"):
+        found[instance.service_id].append(instance)
+    return found
+
+
+def service_health(service: Service, limit: int = 20) -> Json:
+    """How its instances are, and what its last checks found, the newest first."""
+    instances = live_instances(service)
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "status": service.status,
+        "last_health_check": _time(service.last_health_check),
+        "summary": health_summary(instances),
+        "instances": [instance_json(instance) for instance in instances],
+        "checks": [health_check_json(check) for check in service.health_checks.all()[:limit]],
+    }
+
+
+def health_check_json(check: HealthCheck) -> Json:
+    return {
+        "instance_id": check.instance_id,
+        "checked_at": _time(check.checked_at),
+        "is_healthy": check.is_healthy,
+        "latency_ms": check.latency_ms,
+        "detail": check.detail,
+        "memory_mb": check.memory_mb,
+        "active_sessions": check.active_sessions,
+        "turns_per_minute": check.turns_per_minute,
+        "turn_p95_ms": check.turn_p95_ms,
+        "loop_lag_ms": check.loop_lag_ms,
+    }
 
 
 def service_stats(service: Service) -> Json:

@@ -27,6 +27,7 @@ MAX_NAME = 100
 TAG = re.compile(r"[\w.:-]{1,50}")
 MAX_TAGS = 50
 MAX_REPLICAS = 100
+MAX_DESCRIPTION = 10_000
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 CONFIGURATION = (
@@ -57,14 +58,27 @@ FIELDS = (
 
 def find(name_or_id: str) -> Service:
     """The service of that id or name. Raises `UnknownService`."""
-    # MySQL compares without regard to case.
-    found = Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id))
-    for service in found:
-        if name_or_id in (service.pk, service.name):
-            return service
+    # What can't be printed, such as half a character, can't always be asked for either.
+    if name_or_id.isprintable():
+        # MySQL compares without regard to case.
+        found = Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id))
+        # The id goes first: somebody may have given another service that name.
+        for service in sorted(found, key=lambda service: service.pk != name_or_id):
+            if name_or_id in (service.pk, service.name):
+                return service
     raise UnknownService(
-        "unknown_service", gettext_noop("There is no service '{name}'."), name=name_or_id
+        "unknown_service",
+        gettext_noop("There is no service '{name}'."),
+        name=name_or_id[:MAX_NAME],
     )
+
+
+def select(*, status: str = "", tags: Iterable[str] = ()) -> list[Service]:
+    """The services that have this status, where one is given, and all of these tags; by name."""
+    found = Service.objects.filter(status=status) if status else Service.objects.all()
+    wanted = set(tags)
+    # Not every database can look into JSON.
+    return [service for service in found.order_by("name") if wanted <= set(service.tags)]
 
 
 def register(
@@ -105,7 +119,9 @@ def change(
 
     `environment`, where given, replaces the whole of it.
     """
-    cleaned = _clean(fields, is_confined=is_confined)
+    # What stays as it is passes: its file may have been registered from elsewhere.
+    changed = {name: value for name, value in fields.items() if value != getattr(service, name, "")}
+    cleaned = _clean(changed, is_confined=is_confined)
     source = {
         "agent_factory_path": service.agent_factory_path,
         "url": service.url,
@@ -179,6 +195,20 @@ def _name(value: str) -> str:
     return value
 
 
+def _description(value: str) -> str:
+    if len(value) > MAX_DESCRIPTION or not _is_storable(value):
+        raise _invalid(
+            "description",
+            gettext_noop("The description must be text, of at most 10000 characters."),
+        )
+    return value
+
+
+def _is_storable(text: str) -> bool:
+    """Whether every database takes it: NUL is no text, nor is half a character."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _tags(value: Iterable[str]) -> list[str]:
     tags = sorted(set(value))
     if len(tags) > MAX_TAGS:
@@ -231,7 +261,7 @@ def _between(field: str, low: float, high: float) -> Any:
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     for name, value in environment.items():
-        if not VARIABLE.fullmatch(name) or "\0" in value:
+        if not VARIABLE.fullmatch(name) or not _is_storable(value):
             raise _invalid(
                 "environment",
                 gettext_noop("'{name}' can't be an environment variable with that value."),
@@ -243,7 +273,7 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _file(value: str, *, is_confined: bool) -> str:
     """The file's absolute path, links resolved."""
     path = Path(value)
-    if "\0" in value or len(value) > 1024:
+    if not _is_storable(value) or len(value) > 1024:
         raise _invalid("agent_factory_path", gettext_noop("That can't be the path of a file."))
     if is_confined:
         return _confined(path)
@@ -267,10 +297,13 @@ def _confined(path: Path) -> str:
     folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
     candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
     for candidate in candidates:
-        resolved = candidate.resolve()
-        is_inside = any(resolved.is_relative_to(folder) for folder in folders)
-        if is_inside and resolved.is_file():
-            return str(resolved)
+        try:
+            resolved = candidate.resolve()
+            is_inside = any(resolved.is_relative_to(folder) for folder in folders)
+            if is_inside and resolved.is_file():
+                return str(resolved)
+        except (OSError, RuntimeError):
+            continue  # A name longer than any file's, or links in a circle.
     raise _invalid(
         "agent_factory_path",
         gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),
@@ -289,6 +322,7 @@ def _name_is_taken(name: str) -> Conflict:
 
 _CHECKS: dict[str, Any] = {
     "name": _name,
+    "description": _description,
     "tags": _tags,
     "url": _url,
     "host": _host,

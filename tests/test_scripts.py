@@ -232,23 +232,20 @@ MANAGE = "import sys; print(*sys.argv[1:], sep='|')"
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], "runagent|{root}/examples/ws_weather_agent.py|--port|8000"),
-        (["--debug"], "runagent|{root}/examples/ws_weather_agent.py|--port|8000|--debug"),
-        (
-            ["--port", "9000"],
-            "runagent|{root}/examples/ws_weather_agent.py|--port|8000|--port|9000",
-        ),
+        ([], "serve|--with-example"),
+        (["--debug"], "serve|--with-example|--debug"),
+        (["--port", "9000"], "serve|--with-example|--port|9000"),
         (["my agent.py"], "runagent|my agent.py"),
         (["--port", "9000", "my.py", "--debug"], "runagent|--port|9000|my.py|--debug"),
         (["--service", "weather"], "runagent|--service|weather"),
     ],
 )
-def test_server_is_runagent_with_the_weather_agent_for_want_of_a_file(
+def test_server_is_the_site_for_want_of_a_file(
     with_python: Checkout, given: list[str], expected: str
 ) -> None:
     (with_python.root / "manage.py").write_text(MANAGE)
     result = with_python.run(with_python.root / "scripts" / "server", *given)
-    assert result.stdout.strip() == expected.format(root=with_python.root), result.stderr
+    assert result.stdout.strip() == expected, result.stderr
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:

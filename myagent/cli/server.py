@@ -1,4 +1,7 @@
-"""`myagent-ws server FILE …`, and `python -m myagent.cli.server FILE …`: the site's `runagent`."""
+"""`myagent-ws server FILE …`, and `python -m myagent.cli.server FILE …`: the site's `runagent`.
+
+`myagent-ws services …` is the site's `services`.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import os
 import sys
 from collections.abc import Sequence
 
+from myagent.manager.cli.site import USAGE_ERROR, run
+
 USAGE = """\
 `myagent-ws server FILE` serves an agent file over WebSocket.
 
   myagent-ws server my_agent.py --host 0.0.0.0 --port 8080 --debug
 
-`myagent-ws server --help` lists the options.
-"""
+`myagent-ws services …` registers agent files as services, and runs and watches them.
 
-USAGE_ERROR = 2
+`myagent-ws server --help` and `myagent-ws services --help` list the options.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -26,31 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given in (["-h"], ["--help"], ["help"]):
         sys.stdout.write(USAGE)
         return
+    if given[0] == "services":
+        run("myagent-ws services", "services", given[1:])
+        return
     if given[0] == "server":
         del given[0]
     elif not _may_be_agent_file(given[0]):
         sys.stderr.write(f"There is no command {given[0]!r}.\n\n{USAGE}")
         sys.exit(USAGE_ERROR)
-    _run_agent(given)
+    run("myagent-ws server", "runagent", given)
 
 
 def _may_be_agent_file(argument: str) -> bool:
     return argument.startswith("-") or argument.endswith(".py") or os.path.exists(argument)
-
-
-def _run_agent(arguments: list[str]) -> None:
-    # The SDK knows no Django: only this command, which sits on top of the site, needs it.
-    import django
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import ManagementUtility
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured as error:
-        sys.exit(f"The settings are wrong: {error}")
-    command = ManagementUtility(["myagent-ws"]).fetch_command("runagent")
-    command.run_from_argv(["myagent-ws", "server", *arguments])
 
 
 if __name__ == "__main__":

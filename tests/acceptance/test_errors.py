@@ -309,8 +309,13 @@ async def test_only_pages_of_allowed_origins_may_open_sockets(
             await dismissed(client, "forbidden", 4003)
 
 
-@pytest.mark.parametrize(("origin", "may_enter"), ORIGINS.items())
-async def test_only_pages_of_allowed_origins_may_change_anything_over_http(
+ON_OTHER_PORTS = ("http://localhost:5173", "http://127.0.0.1:9999", "http://[::1]:3000")
+
+
+@pytest.mark.parametrize(
+    ("origin", "may_enter"), (ORIGINS | dict.fromkeys(ON_OTHER_PORTS, False)).items()
+)
+async def test_only_own_pages_and_those_of_listed_origins_may_change_anything_over_http(
     runner: Runner, origin: str | None, may_enter: bool
 ) -> None:
     if origin == "OWN":
@@ -380,6 +385,22 @@ async def test_a_socket_may_hold_only_so_many_sessions(serve: Serve) -> None:
         await refused(client, "too_many_sessions")
         for session in (second, third):
             await client.ask(session, "says hi")
+
+
+async def test_a_runner_serves_only_so_many_conversations_at_once(serve: Serve) -> None:
+    runner = serve("odd.py", env={"MYAGENT_MAX_SESSIONS": "2"})
+    async with (
+        await Recorder.open(runner.url) as client,
+        await Recorder.open(runner.url) as newcomer,
+    ):
+        first, _ = [await client.create_session() for _ in range(2)]
+        await newcomer.send("user.create_session")
+        await refused(newcomer, "service_unavailable")
+        await client.ask(first, "says hi")
+        await client.send("user.detach", first)
+        # Frames of one socket are handled in their order: by the answer, the first is let go.
+        await client.send("user.detach", "nobody's")
+        await newcomer.create_session()
 
 
 async def test_an_address_may_open_only_so_many_sockets(serve: Serve) -> None:

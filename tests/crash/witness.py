@@ -102,6 +102,13 @@ def query(database_url: str, sql: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+def execute(database_url: str, sql: str) -> None:
+    """A change past the product's own code."""
+    with _connection(database_url) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+        connection.commit()
+
+
 def read_log(database_url: str, session_id: str) -> list[Frame]:
     """A session's log as it lies in the database, in frames as a client would see them."""
     rows = query(

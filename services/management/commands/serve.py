@@ -15,7 +15,9 @@ from django.utils.module_loading import import_string
 from agents import checks, logs, schema
 from agents.management.commands.runagent import address_of, listen, port_number
 from agents.server import Server, configuration, new_event_loop
+from services import registry
 from services.first_admin import ensure_admin
+from services.models import Service
 from services.supervising import SupervisorProcess
 
 
@@ -28,6 +30,11 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="localhost", help="address to listen on")
         parser.add_argument("--port", type=port_number, default=8000, help="0 picks a free one")
         parser.add_argument("--debug", action="store_true", help="log everything")
+        parser.add_argument(
+            "--with-example",
+            action="store_true",
+            help="on a new site, register the example weather agent",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
@@ -35,6 +42,8 @@ class Command(BaseCommand):
         with contextlib.closing(listener):
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
+            if password is not None and options["with_example"]:
+                self._register_example()
             url = address_of(options["host"], listener).replace("ws://", "http://", 1)
             with asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, url, password, is_debug=options["debug"]))
@@ -67,6 +76,17 @@ class Command(BaseCommand):
         except asyncio.CancelledError:
             supervisor.hurry()
             await asyncio.shield(supervision)
+
+    def _register_example(self) -> None:
+        file = settings.BASE_DIR / "examples" / "ws_weather_agent.py"
+        if file.is_file() and not Service.objects.exists():
+            registry.register(
+                name="weather",
+                description="Tells the weather, and about cities.",
+                agent_factory_path=str(file),
+                tags=["example"],
+                auto_start=True,
+            )
 
     def _greet(self, url: str, password: str | None) -> None:
         self._say(f"The site is ready at {url}")

@@ -1,0 +1,1 @@
+"""Many agents as services: the names that people know; each calls the site's own verbs."""

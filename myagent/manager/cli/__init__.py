@@ -1,0 +1,1 @@
+"""Commands with the names people know; each calls the site's own command."""

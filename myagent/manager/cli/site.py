@@ -1,0 +1,57 @@
+"""What the commands have in common: `--db-path`, and running a command of the site."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+OPTION = "--db-path"
+USAGE_ERROR = 2
+
+
+def use_database(arguments: list[str]) -> list[str]:
+    """Makes the file that `--db-path` names, wherever it stands, the site's database.
+
+    The arguments without it. Whatever is started from here uses it too. May
+    raise `SystemExit`.
+    """
+    rest: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        name, equals, path = argument.partition("=")
+        if name != OPTION:
+            rest.append(argument)
+            continue
+        if not (path := path if equals else next(given, "")):
+            sys.stderr.write(f"{OPTION} needs the path of an SQLite file.\n")
+            sys.exit(USAGE_ERROR)
+        # Settings read the environment, and so do the processes that are started.
+        os.environ["DATABASE_URL"] = _url_of(path)
+    return rest
+
+
+def run(program: str, command: str, arguments: list[str]) -> None:
+    """The site's command; its help calls it `program`. May raise `SystemExit`."""
+    # The SDK knows no Django: only these commands, which sit on top of the site, need it.
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import ManagementUtility
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"The settings are wrong: {error}")
+    first, _, last = program.rpartition(" ")
+    ManagementUtility([first]).fetch_command(command).run_from_argv([first, last, *arguments])
+
+
+def _url_of(path: str) -> str:
+    file = Path(path).expanduser().absolute()
+    if not file.parent.is_dir():
+        sys.exit(f"{OPTION}: there is no folder {file.parent}.")
+    if file.is_dir():
+        sys.exit(f"{OPTION}: {file} is a folder, not an SQLite file.")
+    return f"sqlite:///{quote(os.fsencode(file))}"

@@ -1,0 +1,73 @@
+"""The REST interface described: OpenAPI, and pages to browse and try it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.utils import translation
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from myagent_site.pages import PAGE_HEADERS
+from services.rest import errors
+
+HEADERS = PAGE_HEADERS | {
+    # Its scripts must not be read by pages of other ports: one holds the token against forgery.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # The pages are English only.
+    "Vary": "Cookie",
+}
+
+
+@extend_schema(exclude=True)
+class SchemaView(SpectacularAPIView):
+    """JSON, or YAML for who asks for it. Nothing in it is secret."""
+
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]  # noqa: RUF012
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get_exception_handler(self) -> Any:
+        return errors.answer
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(_schema(), headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """Made once: that takes a while."""
+    generator: Any = SchemaGenerator
+    with translation.override("en"):
+        schema: dict[str, Any] = generator().get_schema(request=None, public=True)
+    return schema
+
+
+@extend_schema(exclude=True)
+class DocsView(SpectacularSwaggerSplitView):
+    authentication_classes = ()
+    permission_classes = ()
+    template_name = "api_docs.html"
+    url_name = "schema"
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+        for name, value in HEADERS.items():
+            response[name] = value
+        return response
+
+
+def say_what_holds_everywhere(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Completes the schema: requests hold known fields only, and a login is not always needed."""
+    for name, component in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            component["additionalProperties"] = False
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["security"].append({})
+    return result

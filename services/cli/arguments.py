@@ -1,0 +1,152 @@
+"""What may be typed after `manage.py services`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from services.models import Service
+
+TIMEOUT_S = 120.0
+"""Seconds that a command waits for what it asked for, unless told otherwise."""
+
+EXIT_STATUSES = """\
+exit status: 0 done, and observed; 1 refused, failed or not observed in time, as a
+sentence says; 2 wrong usage; 130 no longer waited for, after Ctrl-C.
+"""
+
+
+def add_verbs(parser: argparse.ArgumentParser) -> None:
+    """Every verb with its options; the one that is typed is `verb`."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+
+    def verb(name: str, summary: str) -> argparse.ArgumentParser:
+        epilog = EXIT_STATUSES
+        return verbs.add_parser(name, help=summary, description=f"{summary}.", epilog=epilog)
+
+    _add_registration(verb("register", "Puts a service on the list"))
+    for name, summary in (
+        ("start", "Starts a service"),
+        ("stop", "Stops a service: running answers are finished first"),
+        ("restart", "Replaces a service's processes by new ones"),
+        ("unregister", "Stops a service and takes it off the list"),
+    ):
+        added = verb(name, summary)
+        _add_name(added)
+        _add_waiting(added)
+    _add_views(verb)
+
+
+def _add_registration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="letters, digits, dots, dashes, underscores")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the agent file")
+    parser.add_argument("--url", metavar="ws://…", help="a service that runs elsewhere, no FILE")
+    parser.add_argument("--host", help="address to listen on (localhost)")
+    parser.add_argument("--port", type=int, help="of the first replica; else any free one")
+    parser.add_argument("--description", metavar="TEXT", help="what it is, in a sentence")
+    parser.add_argument("--tags", type=tags, action="extend", metavar="A,B", help="words to find it by")
+    parser.add_argument("--auto-start", action="store_true", help="start it at once")
+    parser.add_argument("--max-sessions", type=int, metavar="N", help="more are refused")
+    parser.add_argument(
+        "--session-timeout",
+        type=float,
+        metavar="S",
+        dest="session_timeout_s",
+        help="seconds after which idle sessions leave memory",
+    )
+    parser.add_argument(
+        "--auto-restart",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start it again after a crash (the default)",
+    )
+    parser.add_argument("--max-restart-count", type=int, metavar="N", help="crashes in a row (5)")
+    parser.add_argument(
+        "--restart-delay",
+        type=float,
+        metavar="S",
+        dest="restart_delay_s",
+        help="seconds before the first restart; they double (1)",
+    )
+    parser.add_argument("--replicas", type=int, metavar="N", help="processes (1)")
+    parser.add_argument("--weight", type=int, metavar="N", help="its share of new clients (1)")
+    parser.add_argument("--memory-limit-mb", type=int, metavar="N", help="of each process")
+    parser.add_argument(
+        "--env",
+        type=variable,
+        action="append",
+        metavar="K=V",
+        help="a variable of its processes; K alone takes the value that it has here. Repeatable",
+    )
+    _add_waiting(parser)
+
+
+def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    listing = verb("list", "Lists services")
+    listing.add_argument("--status", choices=Service.Status.values)
+    listing.add_argument("--tags", type=tags, action="extend", metavar="A,B", help="only those with all of these")
+    status = verb("status", "Shows a service and its processes")
+    stats = verb("stats", "Shows figures of a service, or of all together")
+    logs = verb("logs", "Shows what a service's processes write")
+    health = verb("health", "Shows the health of a service's processes and its last checks")
+    for viewed in (status, logs, health):
+        _add_name(viewed)
+    stats.add_argument("name", metavar="NAME", nargs="?", help="the service's name or id")
+    for viewed in (listing, status, stats, health):
+        viewed.add_argument("--json", action="store_true", help="the same as JSON")
+    logs.add_argument("-f", "--follow", action="store_true", help="and what comes, until Ctrl-C")
+    logs.add_argument(
+        "-n", "--lines", type=line_count, default=100, metavar="N", help="last lines (100)"
+    )
+    logs.add_argument("--instance", metavar="ID", help="of this process, which may have ended")
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the service's name or id")
+
+
+def _add_waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-wait", action="store_true", help="ask, and leave")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=TIMEOUT_S,
+        metavar="S",
+        help="seconds to wait for it at most (%(default)g)",
+    )
+
+
+def tags(text: str) -> list[str]:
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def variable(text: str) -> tuple[str, str]:
+    """`K=V`, or `K` with the value that it has in this environment."""
+    name, equals, value = text.partition("=")
+    if not equals and name not in os.environ:
+        raise argparse.ArgumentTypeError(f"give {name or 'K'}=VALUE: it has no value here.")
+    return name, value if equals else os.environ[name]
+
+
+def seconds(text: str) -> float:
+    value: float = _number(float, text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("give seconds, more than 0.")
+    return value
+
+
+def line_count(text: str) -> int:
+    value: int = _number(int, text)
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError("give a number of lines up to 1000000.")
+    return value
+
+
+def _number(kind: Callable[[str], Any], text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number.") from error

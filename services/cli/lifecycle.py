@@ -1,0 +1,135 @@
+"""Register, start, stop, restart, unregister: asked for, and waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from services import control, registry
+from services.cli.screen import Screen
+from services.describing import live_instances
+from services.logfiles import path_of, tail
+from services.models import Service
+from services.supervision import ensure_supervisor
+
+Options = dict[str, Any]
+
+INTERRUPTED = 130
+
+LOG_LINES = 10
+"""Last lines of a log that go with a failure."""
+
+LOG_BYTES = 1 << 14
+
+GIVEN = tuple(name for name in registry.FIELDS if name != "agent_factory_path")
+"""Options that are fields of a service by the same name."""
+
+
+def register(screen: Screen, options: Options) -> None:
+    given = {name: options[name] for name in GIVEN if options[name] is not None}
+    if options["file"] is not None:
+        given["agent_factory_path"] = options["file"]
+    service = registry.register(environment=dict(options["env"] or ()), **given)
+    screen.say(f"{service.name} is registered ({service.pk}).")
+    if service.auto_start and not service.is_external:
+        _see_to(screen, service, options)
+
+
+def start(screen: Screen, options: Options) -> None:
+    _ask(screen, options, control.start)
+
+
+def stop(screen: Screen, options: Options) -> None:
+    _ask(screen, options, control.stop)
+
+
+def restart(screen: Screen, options: Options) -> None:
+    _ask(screen, options, control.restart)
+
+
+def unregister(screen: Screen, options: Options) -> None:
+    service = registry.find(options["name"])
+    registry.unregister(service)
+    if service.is_external:
+        screen.say(f"{service.name} is unregistered.")
+    else:
+        service.refresh_from_db()
+        _see_to(screen, service, options)
+
+
+def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> None:
+    service = registry.find(options["name"])
+    verb(service)
+    _see_to(screen, service, options)
+
+
+def _see_to(screen: Screen, service: Service, options: Options) -> None:
+    """Somebody acts on what is asked for; unless told otherwise, it is waited for."""
+    ensure_supervisor()
+    if options["no_wait"]:
+        return
+    try:
+        seen = _wait(screen, service, options["timeout"])
+    except KeyboardInterrupt:
+        raise CommandError(
+            f"No longer waited for; what was asked of {service.name} still holds.",
+            returncode=INTERRUPTED,
+        ) from None
+    _judge(screen, service, seen, options["timeout"])
+
+
+def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
+    """How it is in the end; None if it is gone."""
+    with screen.progress() as progress:
+        progress.tell(f"{service.name}: asked")
+        for seen in control.follow(service.pk, timeout_s, time.sleep):
+            progress.tell(f"{seen.name}: {_describe(seen)}")
+    return Service.objects.filter(pk=service.pk).first()
+
+
+def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: float) -> None:
+    """Says that it got there. Raises `CommandError` if it did not."""
+    if seen is None:
+        if asked.unregistered_at is None:
+            raise CommandError(f"{asked.name} was unregistered meanwhile.")
+        screen.say(f"{asked.name} is unregistered.")
+    elif seen.desired != asked.desired or (seen.unregistered_at and not asked.unregistered_at):
+        raise CommandError(f"Somebody else asked something else of {asked.name} meanwhile.")
+    elif control.has_arrived(seen) and seen.unregistered_at is None:
+        screen.say(_arrival(seen))
+    elif control.has_failed(seen):
+        raise CommandError(f"{seen.name} failed: {why(seen)}")
+    else:
+        raise CommandError(
+            f"After {timeout_s:g} seconds {seen.name} is not there yet: {_describe(seen)}. It is "
+            f"still worked on. {why(seen)}".rstrip()
+        )
+
+
+def _arrival(service: Service) -> str:
+    if service.desired == Service.Desired.STOPPED:
+        return f"{service.name} is stopped."
+    instances = live_instances(service)
+    endpoints = [instance.endpoint for instance in instances if instance.endpoint]
+    return f"{service.name} is running at {' and '.join(endpoints)}"
+
+
+def _describe(service: Service) -> str:
+    """Its state, and those of its processes where there are several or they differ."""
+    states = [instance.state for instance in live_instances(service)]
+    return service.status + (f" ({', '.join(states)})" if set(states) - {service.status} else "")
+
+
+def why(service: Service) -> str:
+    """Its error, and the last lines that its newest process wrote."""
+    newest = service.instances.order_by("-launched_at").first()
+    lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
+    # Each quotes the other.
+    error = [line for line in service.error_message.splitlines() if line not in lines]
+    lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
+    if not lines:
+        return "\n".join(error)
+    return "\n".join([*error, "The last lines of its log:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,160 @@
+"""What a service's processes write: the last lines, and what comes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.models import Q
+from django.utils import timezone
+
+from services import registry
+from services.cli.screen import Screen
+from services.logfiles import Follower, path_of, tail
+from services.models import Instance, Service
+from services.supervision import this_node
+
+Options = dict[str, Any]
+
+LOOK_S = 0.2
+"""Seconds between two looks at the files."""
+
+INSTANCES_LOOK_S = 1.0
+"""Seconds between two looks for new processes."""
+
+ALL_LINES = 1_000_000
+"""More than are read of the log of a new process."""
+
+
+def show_logs(screen: Screen, options: Options) -> None:
+    """Raises `CommandError` and `ServiceError`."""
+    service = registry.find(options["name"])
+    if service.is_external:
+        raise CommandError(f"{service.name} runs elsewhere: its log is there.")
+    instances = [_named(service, options["instance"])] if options["instance"] else shown(service)
+    _refuse_those_elsewhere(instances)
+    if options["follow"]:
+        new = None if options["instance"] else service
+        with contextlib.suppress(KeyboardInterrupt):
+            _Following(screen, options["lines"]).run(instances, new)
+        return
+    if not instances:
+        raise CommandError(f"{service.name} has not been started yet.")
+    paper = _Paper(screen, has_heads=len(instances) > 1)
+    for instance in instances:
+        paper.show(instance, tail(path_of(service.pk, instance.pk), options["lines"]))
+
+
+def shown(service: Service) -> list[Instance]:
+    """Its live processes; while none of them serves, the one that ended last as well."""
+    live = list(service.instances.filter(live_slot__isnull=False).order_by("live_slot"))
+    if any(instance.state in Instance.SERVING for instance in live):
+        return live
+    ended = service.instances.filter(live_slot__isnull=True).order_by("-launched_at").first()
+    return [*([ended] if ended else []), *live]
+
+
+def short(instance_id: str) -> str:
+    """The end of an id: the beginning is a time, the same for processes started together."""
+    return instance_id.rpartition("-")[2]
+
+
+def _named(service: Service, instance_id: str) -> Instance:
+    """The instance of that id, or of that end of it."""
+    found = None
+    # What can't be printed can't always be asked for.
+    if instance_id.isprintable():
+        is_meant = Q(pk=instance_id) | Q(pk__endswith=f"-{instance_id}")
+        found = service.instances.filter(is_meant).first()
+    if found is None:
+        raise CommandError(
+            f"{service.name} has no process '{instance_id}'; see status {service.name}."
+        )
+    return found
+
+
+def _refuse_those_elsewhere(instances: list[Instance]) -> None:
+    here = this_node()
+    nodes = {instance.node for instance in instances}
+    if nodes and here not in nodes:
+        raise CommandError(f"Its log is on another machine: {', '.join(sorted(nodes))}.")
+
+
+class _Paper:
+    """Lines of several logs one after the other; a head says whose they are."""
+
+    def __init__(self, screen: Screen, *, has_heads: bool) -> None:
+        self._screen = screen
+        self._latest = ""
+        self.has_heads = has_heads
+
+    def show(self, instance: Instance, lines: list[str]) -> None:
+        if lines and self.has_heads and self._latest != instance.pk:
+            gap = "\n" if self._latest else ""
+            self._screen.say(f"{gap}==> {short(instance.pk)} (slot {instance.slot}) <==")
+            self._latest = instance.pk
+        for line in lines:
+            self._screen.say(line)
+
+
+class _Following:
+    """Logs followed through rotations and new processes."""
+
+    def __init__(self, screen: Screen, lines: int) -> None:
+        self._paper = _Paper(screen, has_heads=False)
+        self._lines = lines
+        self._followed: dict[str, tuple[Instance, Follower]] = {}
+        self._known: set[str] = set()
+        self._began = timezone.now()
+
+    def run(self, instances: list[Instance], service: Service | None) -> None:
+        """`service`: whose new processes are followed as well. Ends when there is nothing left."""
+        self._add(instances, self._lines)
+        looked = time.monotonic()
+        while self._followed or service is not None:
+            is_due = time.monotonic() - looked >= INSTANCES_LOOK_S
+            gone = self._ended() if is_due else set()
+            if is_due:
+                looked = time.monotonic()
+                service = self._look_for_more(service)
+            if not self._show_new():
+                self._forget(gone)
+                time.sleep(LOOK_S)
+
+    def _add(self, instances: list[Instance], lines: int) -> None:
+        for instance in instances:
+            follower = Follower(path_of(instance.service_id, instance.pk), lines)
+            self._followed[instance.pk] = instance, follower
+            self._known.add(instance.pk)
+        self._paper.has_heads |= len(self._known) > 1
+
+    def _look_for_more(self, service: Service | None) -> Service | None:
+        """The service, unless it was unregistered and is gone."""
+        if service is None or not Service.objects.filter(pk=service.pk).exists():
+            return None
+        # One that fails at once has ended by now.
+        recent = Q(live_slot__isnull=False) | Q(launched_at__gte=self._began)
+        found = service.instances.filter(recent).order_by("launched_at")
+        self._add([one for one in found if one.pk not in self._known], ALL_LINES)
+        return service
+
+    def _show_new(self) -> bool:
+        has_more = False
+        for instance, follower in self._followed.values():
+            if lines := follower.read():
+                self._paper.show(instance, lines)
+                has_more = True
+        return has_more
+
+    def _ended(self) -> set[str]:
+        """Those whose process had ended before their log was last read."""
+        live = Instance.objects.filter(pk__in=self._followed, live_slot__isnull=False)
+        return set(self._followed) - set(live.values_list("pk", flat=True))
+
+    def _forget(self, gone: set[str]) -> None:
+        for instance_id in gone:
+            instance, follower = self._followed.pop(instance_id)
+            self._paper.show(instance, follower.rest())
+            follower.close()

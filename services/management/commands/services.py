@@ -1,0 +1,74 @@
+"""`manage.py services …`: register, run and watch services."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import IO, Any, cast
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
+from filelock import Timeout
+from rich.console import Console
+
+from agents import checks, schema
+from agents.terminal.inert import inert
+from services.cli import arguments, lifecycle, logs, looking
+from services.cli.screen import PlainScreen, RichScreen, Screen
+from services.errors import ServiceError
+
+VERBS = {
+    "register": lifecycle.register,
+    "start": lifecycle.start,
+    "stop": lifecycle.stop,
+    "restart": lifecycle.restart,
+    "unregister": lifecycle.unregister,
+    "list": looking.show_list,
+    "status": looking.show_status,
+    "stats": looking.show_stats,
+    "logs": logs.show_logs,
+    "health": looking.show_health,
+}
+
+
+class Command(BaseCommand):
+    help = "Registers services, starts and stops them, and shows how they are."
+    requires_system_checks = (checks.TAG,)
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        arguments.add_verbs(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.ending = ""
+        try:
+            schema.apply_pending(settings.VAR_DIR)
+            self.run(options)
+        except CommandError as error:
+            raise CommandError(inert(error), returncode=error.returncode) from error
+        except ServiceError as error:
+            raise CommandError(inert(error)) from error
+        except DatabaseFailure as error:
+            raise CommandError(f"The database can't be used: {inert(error)}") from error
+        except ImproperlyConfigured as error:
+            raise CommandError(f"The settings are wrong: {inert(error)}") from error
+        except Timeout as error:
+            raise CommandError(
+                "Another process has been preparing the database for two minutes: see to that one "
+                f"first ({error.lock_file})."
+            ) from error
+        except BrokenPipeError:
+            # Whoever read has seen enough; Python must not complain at its end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def run(self, options: dict[str, Any]) -> None:
+        VERBS[options["verb"]](self.screen(options), options)
+
+    def screen(self, options: dict[str, Any]) -> Screen:
+        # Neither adds anything to what it is given.
+        output = cast("IO[str]", self.stdout)
+        console = Console(file=output, highlight=False, no_color=options["no_color"] or None)
+        return RichScreen(console) if console.is_terminal else PlainScreen(output)

@@ -1,0 +1,109 @@
+"""What all views of the REST interface have in common: JSON only, who may, and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import orjson
+from django.utils.translation import gettext
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from services import access
+from services.rest import errors
+
+JSON = "application/json"
+
+
+class StrictJSON(BaseParser):
+    """JSON as its standard has it: UTF-8, no NaN, no half characters, not too deep."""
+
+    media_type = JSON
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return orjson.loads(stream.read())
+        except orjson.JSONDecodeError as error:
+            said = gettext("The body is not valid JSON: {reason}").format(reason=error)
+            raise errors.InvalidBody(said) from error
+
+
+class OnlyJSON(BaseContentNegotiation):
+    """Answers are JSON, whatever is asked for."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return next(iter(renderers)), JSON
+
+
+class SessionLogin(SessionAuthentication):
+    """A login of the site, with its protection against forged requests."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Session realm="site"'
+
+
+class MayOnServices(BasePermission):
+    """Whether the asker has the permission that the method, or the view for all, needs."""
+
+    BY_METHOD: ClassVar = {
+        "POST": "services.add_service",
+        "PUT": "services.change_service",
+        "PATCH": "services.change_service",
+        "DELETE": "services.delete_service",
+    }
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        by_method = self.BY_METHOD.get(request.method or "", "services.view_service")
+        return access.may(request, getattr(view, "permission", None) or by_method)
+
+
+class View(APIView):
+    """The base of the views. `permission`: what is needed whatever the method is."""
+
+    permission: str | None = None
+    authentication_classes = (SessionLogin,)
+    permission_classes = (MayOnServices,)
+    parser_classes = (StrictJSON,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = OnlyJSON
+    metadata_class = None
+    http_method_names = ("get", "head", "post", "put", "patch", "delete")
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return errors.answer
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in self.allowed_methods:
+            _refuse_other_bodies(request)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response.setdefault("Cache-Control", "no-store")
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+def _refuse_other_bodies(request: Request) -> None:
+    """What may change something is JSON, or nothing: no page can send that unasked."""
+    if request.method in SAFE_METHODS:
+        return
+    body = request._request.body
+    # A body that comes in chunks has no length, which the framework takes for no body.
+    request.META["CONTENT_LENGTH"] = str(len(body))
+    kind = request.content_type
+    if (kind or body) and kind.partition(";")[0].strip().lower() != JSON:
+        raise UnsupportedMediaType(kind or gettext("(none)"))

@@ -1,0 +1,171 @@
+"""What answers hold, for the documentation: `services.describing` makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from agents.models import Run
+from services.models import Instance, Service
+
+Answer = serializers.Serializer[Any]
+
+
+def _time(help_text: str = "") -> serializers.DateTimeField:
+    return serializers.DateTimeField(allow_null=True, help_text=help_text)
+
+
+class ErrorSerializer(Answer):
+    detail = serializers.CharField(help_text="A sentence for people.")
+    code = serializers.RegexField("^[a-z_]+$", help_text="For programs.")
+    field = serializers.CharField(required=False, help_text="The field that is wrong.")
+    fields_ = serializers.DictField(
+        child=serializers.CharField(), required=False, help_text="What is wrong with each field."
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        # A serializer has an attribute of that name itself.
+        return {name.rstrip("_"): field for name, field in fields.items()}
+
+
+class ConfigSerializer(Answer):
+    max_sessions = serializers.IntegerField(allow_null=True)
+    session_timeout_s = serializers.FloatField(allow_null=True)
+    auto_restart = serializers.BooleanField()
+    max_restart_count = serializers.IntegerField()
+    restart_delay_s = serializers.FloatField()
+    memory_limit_mb = serializers.IntegerField(allow_null=True)
+
+
+class ServiceSerializer(Answer):
+    service_id = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    agent_factory_path = serializers.CharField(help_text="Empty for an external service.")
+    url = serializers.CharField(help_text="The address of an external service, else empty.")
+    host = serializers.CharField()
+    port = serializers.IntegerField(allow_null=True)
+    endpoint = serializers.CharField(help_text="Where it answers now; empty if nowhere.")
+    tags = serializers.ListField(child=serializers.CharField())
+    status = serializers.ChoiceField(Service.Status.choices, help_text="What is observed.")
+    desired = serializers.ChoiceField(Service.Desired.choices, help_text="What is asked for.")
+    replicas = serializers.IntegerField()
+    weight = serializers.IntegerField()
+    auto_start = serializers.BooleanField()
+    created_at = _time()
+    started_at = _time()
+    last_health_check = _time()
+    error_message = serializers.CharField()
+    restart_count = serializers.IntegerField()
+    config = ConfigSerializer()
+
+
+class InstanceSerializer(Answer):
+    instance_id = serializers.CharField()
+    state = serializers.ChoiceField(Instance.State.choices)
+    pid = serializers.IntegerField(allow_null=True)
+    host = serializers.CharField()
+    port = serializers.IntegerField()
+    endpoint = serializers.CharField(help_text="Empty until it is known, and when it has ended.")
+    started_at = _time("When it became ready.")
+    restart_count = serializers.IntegerField()
+    active_sessions = serializers.IntegerField(allow_null=True)
+    memory_mb = serializers.FloatField(allow_null=True)
+    cpu_percent = serializers.FloatField(allow_null=True)
+    loop_lag_ms = serializers.FloatField(allow_null=True)
+    turns_per_minute = serializers.FloatField(allow_null=True)
+    turn_p95_ms = serializers.FloatField(allow_null=True)
+    health = serializers.ChoiceField(["healthy", "failing", "unhealthy", "unknown"])
+    error = serializers.CharField()
+    version = serializers.CharField()
+
+
+class CheckSerializer(Answer):
+    instance_id = serializers.CharField()
+    checked_at = _time()
+    is_healthy = serializers.BooleanField()
+    latency_ms = serializers.FloatField(allow_null=True)
+    detail = serializers.CharField(help_text="What was wrong; empty if nothing.")
+    memory_mb = serializers.FloatField(allow_null=True)
+    active_sessions = serializers.IntegerField(allow_null=True)
+    turns_per_minute = serializers.FloatField(allow_null=True)
+    turn_p95_ms = serializers.FloatField(allow_null=True)
+    loop_lag_ms = serializers.FloatField(allow_null=True)
+
+
+class HealthCountsSerializer(Answer):
+    healthy = serializers.IntegerField()
+    failing = serializers.IntegerField(help_text="Missed checks, but not enough to give it up.")
+    unhealthy = serializers.IntegerField()
+    unknown = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class HealthSerializer(Answer):
+    service_id = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(Service.Status.choices)
+    last_health_check = _time()
+    summary = HealthCountsSerializer()
+    instances = InstanceSerializer(many=True)
+    checks = CheckSerializer(many=True)
+
+
+class LogSerializer(Answer):
+    service_id = serializers.CharField()
+    instance_id = serializers.CharField(allow_null=True, help_text="null: none was ever started.")
+    lines = serializers.ListField(child=serializers.CharField(), help_text="Oldest first.")
+
+
+class RunCountsSerializer(Answer):
+    def get_fields(self) -> dict[str, Any]:
+        return {status: serializers.IntegerField() for status in Run.Status.values}
+
+
+class ServiceStatsSerializer(Answer):
+    service_id = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(Service.Status.choices)
+    instances = serializers.IntegerField()
+    active_sessions = serializers.IntegerField()
+    running_turns = serializers.IntegerField()
+    active_connections = serializers.IntegerField()
+    turns_per_minute = serializers.FloatField()
+    turn_p95_ms = serializers.FloatField()
+    memory_mb = serializers.FloatField()
+    restart_count = serializers.IntegerField()
+    sessions = serializers.IntegerField(help_text="Stored conversations.")
+    runs_last_day = RunCountsSerializer()
+
+
+class ServiceCountsSerializer(Answer):
+    def get_fields(self) -> dict[str, Any]:
+        return {name: serializers.IntegerField() for name in ("total", *Service.Status.values)}
+
+
+class ConnectionCountsSerializer(Answer):
+    total_connections = serializers.IntegerField()
+
+
+class SessionCountsSerializer(Answer):
+    active = serializers.IntegerField()
+    running = serializers.IntegerField()
+    stored = serializers.IntegerField()
+
+
+class StatsSerializer(Answer):
+    services = ServiceCountsSerializer()
+    connections = ConnectionCountsSerializer()
+    sessions = SessionCountsSerializer()
+    health = HealthCountsSerializer()
+
+
+class InfoSerializer(Answer):
+    name = serializers.CharField()
+    version = serializers.CharField()
+    api_version = serializers.CharField()
+    database = serializers.CharField()
+    auth = serializers.ChoiceField(["open", "token"])
+    timestamp = serializers.DateTimeField()

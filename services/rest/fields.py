@@ -1,0 +1,71 @@
+"""Fields that take values of their own JSON type only, and the schema that says so."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext
+from rest_framework import serializers
+
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+
+
+class Text(serializers.CharField):
+    """A JSON string, as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"trim_whitespace": False} | options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A JSON number without a fraction."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float) or data != int(data):
+            self.fail("invalid")
+        return int(data)
+
+
+class Number(serializers.FloatField):
+    """A JSON number."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float) or not math.isfinite(data):
+            self.fail("invalid")
+        return float(data)
+
+
+class YesNo(serializers.BooleanField):
+    """`true` or `false`."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class WholeParameter(serializers.IntegerField):
+    """A whole number in a query: digits and nothing else."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not WHOLE.fullmatch(str(data)):
+            self.fail("invalid")
+        return int(data)
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses fields that it does not know, so that a slip of the pen is noticed."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            said = gettext("There is no such field that could be set.")
+            raise serializers.ValidationError({name: [said] for name in unknown})
+        return super().to_internal_value(data)

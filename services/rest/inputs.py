@@ -1,0 +1,157 @@
+"""What requests may hold. Only forms are checked here; what makes sense, the verbs know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from services.models import Service
+from services.registry import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
+from services.rest.fields import Number, Strict, Text, Whole, WholeParameter, YesNo
+
+MAX_DESCRIPTION = 10_000
+MAX_WAIT_S = 60
+MAX_LIMIT = 500
+MAX_TAIL = 5000
+MAX_OFFSET = 2**31 - 1
+
+NAME_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$",
+    "maxLength": MAX_NAME,
+    "description": "Unique. Letters and digits of other languages may be used too.",
+}
+TAGS_SCHEMA = {
+    "type": "array",
+    "items": {"type": "string", "pattern": r"^[A-Za-z0-9_.:\-]{1,50}$"},
+    "maxItems": MAX_TAGS,
+    "description": "Letters and digits of other languages may be used too.",
+}
+ENVIRONMENT_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    "writeOnly": True,
+    "description": "Environment variables of its processes. Stored encrypted and never shown; "
+    "given, it replaces the whole of what was there.",
+}
+
+
+@extend_schema_field(NAME_SCHEMA)
+class Name(Text):
+    pass
+
+
+@extend_schema_field(TAGS_SCHEMA)
+class Tags(serializers.ListField):
+    child = Text()
+
+
+@extend_schema_field(ENVIRONMENT_SCHEMA)
+class Environment(serializers.DictField):
+    child = Text(allow_blank=True)
+
+
+class ConfigInput(Strict):
+    max_sessions = Whole(
+        min_value=1, max_value=1_000_000, allow_null=True, required=False,
+        help_text="Conversations that an instance serves at once; null: the site's own limit.",
+    )  # fmt: skip
+    session_timeout_s = Number(
+        min_value=1, max_value=1e9, allow_null=True, required=False,
+        help_text="Seconds after which idle conversations leave memory; null: the site's own.",
+    )  # fmt: skip
+    auto_restart = YesNo(required=False, help_text="Whether it is started again after a crash.")
+    max_restart_count = Whole(
+        min_value=0, max_value=1_000_000, required=False,
+        help_text="Crashes in a row after which it is given up.",
+    )  # fmt: skip
+    restart_delay_s = Number(
+        min_value=0, max_value=3600, required=False,
+        help_text="Seconds before the first start after a crash; each further one waits longer.",
+    )  # fmt: skip
+    memory_limit_mb = Whole(
+        min_value=16, max_value=10_000_000, allow_null=True, required=False,
+        help_text="Memory of an instance, in MB, above which it is replaced; null: no limit.",
+    )  # fmt: skip
+
+
+class ServiceInput(ConfigInput):
+    name = Name(max_length=MAX_NAME)
+    agent_factory_path = Text(
+        max_length=1024, allow_blank=True, required=False,
+        help_text="The agent file: absolute, or relative to a folder of MYAGENT_AGENT_DIRS. It "
+        "must lie below one of these.",
+    )  # fmt: skip
+    url = Text(
+        max_length=1024, allow_blank=True, required=False,
+        help_text="Instead of an agent file: the ws:// or wss:// address of a service elsewhere.",
+    )  # fmt: skip
+    description = Text(max_length=MAX_DESCRIPTION, allow_blank=True, required=False)
+    tags = Tags(required=False)
+    host = Text(
+        max_length=191, required=False, help_text="The name or address that instances listen on."
+    )
+    port = Whole(
+        min_value=1, max_value=65535, allow_null=True, required=False,
+        help_text="The first instance's port; null, and for the others: a free one.",
+    )  # fmt: skip
+    replicas = Whole(min_value=1, max_value=MAX_REPLICAS, required=False)
+    weight = Whole(min_value=0, max_value=1000, required=False)
+    auto_start = YesNo(required=False, help_text="Whether it is started when it is registered.")
+    environment = Environment(required=False)
+    config = ConfigInput(required=False, help_text="The same fields as beside it may be here.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        config: Mapping[str, Any] = attrs.pop("config", {})
+        if twice := sorted(set(config) & set(attrs)):
+            said = gettext("Give it once: here, or in config.")
+            raise serializers.ValidationError({name: [said] for name in twice})
+        return {**attrs, **config}
+
+
+def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields, and for those left out what a new service would have."""
+    left_out = [name for name in FIELDS if name not in ("name", *fields)]
+    new = Service()
+    return {name: getattr(new, name) for name in left_out} | dict(fields)
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    wait = WholeParameter(
+        min_value=0, max_value=MAX_WAIT_S, default=0,
+        help_text="Seconds to wait until it got there; 0 does not wait.",
+    )  # fmt: skip
+
+
+class PageQuery(serializers.Serializer[Any]):
+    limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
+    offset = WholeParameter(
+        min_value=0, max_value=MAX_OFFSET, default=0, help_text="Items to leave out."
+    )
+
+
+class HealthQuery(serializers.Serializer[Any]):
+    limit = WholeParameter(
+        min_value=1, max_value=MAX_LIMIT, default=20, help_text="Checks at most, newest first."
+    )
+
+
+class LogQuery(serializers.Serializer[Any]):
+    tail = WholeParameter(
+        min_value=1, max_value=MAX_TAIL, default=100, help_text="Lines at most, the last ones."
+    )
+    instance = serializers.CharField(
+        max_length=36, required=False,
+        help_text="The instance whose log it is; left out: the one that was started last.",
+    )  # fmt: skip
+
+
+class InstancesQuery(serializers.Serializer[Any]):
+    which = serializers.ChoiceField(
+        ["live", "all"], default="live", help_text="`all`: those that have ended as well."
+    )

@@ -1,0 +1,143 @@
+"""What the supervisor carries out: asked for at once, and waited for where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseFailure
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from services import control, history, registry, supervision
+from services.describing import service_json
+from services.models import Service
+from services.rest import answers
+from services.rest.base import View
+from services.rest.inputs import WaitQuery
+from services.rest.waiting import WaitingRoom
+
+Method = TypeVar("Method", bound=Callable[..., Response])
+
+logger = structlog.get_logger(__name__)
+
+waiting_room = WaitingRoom()
+
+
+@contextmanager
+def supervised(*, is_needed: bool) -> Iterator[None]:
+    """Nothing is asked for where nobody would act on it. Raises `ServiceError`."""
+    if is_needed:
+        supervision.ensure_supervisor()
+    yield
+    if is_needed:
+        # One that found nothing to do may have left in between.
+        supervision.ensure_supervisor()
+
+
+class PatientView(View):
+    """Answers 202; with `?wait=SECONDS`, when the service got there, `arrived` instead."""
+
+    arrived: ClassVar[int] = 200
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        ask = super().as_view(**initkwargs)
+
+        @wraps(ask)
+        async def view(request: HttpRequest, **path: str) -> HttpResponseBase:
+            response: Response = await sync_to_async(ask)(request, **path)
+            if request.method in ("POST", "DELETE") and response.status_code == 202:
+                # It was checked.
+                await _wait(response, float(request.GET.get("wait", 0)), cls.arrived)
+            return response
+
+        return view
+
+
+async def _wait(response: Response, timeout_s: float, arrived: int) -> None:
+    """Tells in the response how it is then; what was asked for holds in any case."""
+    if not timeout_s:
+        return
+    try:
+        service_id = response.data["service_id"]
+        has_arrived = await waiting_room.wait_for(service_id, timeout_s)
+        seen = await sync_to_async(_seen)(service_id)
+    except DatabaseFailure as error:
+        logger.warning("storage_away", error=str(error))
+        return
+    # Somebody may have unregistered it meanwhile: only who asked for that has arrived.
+    is_there = arrived != 204
+    if has_arrived and is_there == (seen is not None):
+        response.status_code = arrived
+    if seen is not None or not is_there:
+        response.data = seen
+
+
+def _seen(service_id: str) -> dict[str, Any] | None:
+    service = Service.objects.filter(pk=service_id).first()
+    return None if service is None else service_json(service)
+
+
+def waits_in(request: Request) -> None:
+    """Raises `ValidationError` if `?wait=` is not valid."""
+    WaitQuery(data=request.query_params).is_valid(raise_exception=True)
+
+
+def _documented(summary: str, description: str) -> Callable[[Method], Method]:
+    also = "It is a wish, carried out by the supervisor: 202, unless it is waited for."
+    return extend_schema(
+        summary=summary,
+        description=f"{description} {also}",
+        tags=["lifecycle"],
+        parameters=[answers.ID, WaitQuery],
+        request=None,
+        responses={
+            200: answers.the_service("It was waited for, and it is there."),
+            202: answers.the_service(
+                "It is under way, or can't get there: see `status` and `error_message`.", "starting"
+            ),
+            **answers.refusals(*answers.CHANGE),
+        },
+    )
+
+
+class StartView(PatientView):
+    permission = "services.control_service"
+
+    @_documented("Start", "Earlier failures are forgiven.")
+    def post(self, request: Request, id: str) -> Response:
+        return _control(request, id, control.start, gettext("Asked to start, over REST."))
+
+
+class StopView(PatientView):
+    permission = "services.control_service"
+
+    @_documented("Stop", "Answers under way are finished first, within a grace.")
+    def post(self, request: Request, id: str) -> Response:
+        return _control(request, id, control.stop, gettext("Asked to stop, over REST."))
+
+
+class RestartView(PatientView):
+    permission = "services.control_service"
+
+    @_documented("Restart", "New instances start, then the old ones finish and leave.")
+    def post(self, request: Request, id: str) -> Response:
+        return _control(request, id, control.restart, gettext("Asked to restart, over REST."))
+
+
+def _control(request: Request, id: str, verb: Callable[[Service], None], sentence: str) -> Response:
+    waits_in(request)
+    service = registry.find(id)
+    with supervised(is_needed=not service.is_external):
+        verb(service)
+    history.note(request.user, service, sentence)
+    return Response(service_json(service), 202)

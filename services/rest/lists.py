@@ -1,0 +1,76 @@
+"""Lists: filtered, in an order, a page at a time, as `{"items", "total", "limit", "offset"}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import django_filters.rest_framework as filters  # type: ignore[import-untyped]
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from services import selection
+from services.models import Service
+from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery
+
+Json = dict[str, Any]
+
+ORDERS = ("name", "status", "created_at", "started_at", "replicas", "weight")
+
+
+class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
+    status = filters.ChoiceFilter(choices=Service.Status.choices, help_text="What is observed.")
+    desired = filters.ChoiceFilter(choices=Service.Desired.choices, help_text="What is asked for.")
+    name = filters.CharFilter(
+        lookup_expr="icontains", max_length=100, help_text="In the name, whatever its case."
+    )
+    search = filters.CharFilter(
+        method="by_text", max_length=100, help_text="In the name or the description."
+    )
+    tags = filters.CharFilter(
+        method="by_tags", max_length=1000,
+        help_text="Separated by commas; a service must have all of them.",
+    )  # fmt: skip
+    ordering = filters.OrderingFilter(
+        fields=[(name, name) for name in ORDERS], help_text="With a dash before it: backwards."
+    )
+
+    def by_text(self, services: QuerySet[Service], _: str, text: str) -> QuerySet[Service]:
+        return selection.with_text(services, text)
+
+    def by_tags(self, services: QuerySet[Service], _: str, tags: str) -> QuerySet[Service]:
+        return selection.with_tags(services, [tag.strip() for tag in tags.split(",") if tag])
+
+
+class Page(BasePagination):
+    """A part of a list. What `?limit=` and `?offset=` say is checked."""
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        query = PageQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        self._limit: int = query.validated_data["limit"]
+        self._offset: int = query.validated_data["offset"]
+        self._total = queryset.count()
+        return list(queryset[self._offset : self._offset + self._limit])
+
+    def get_paginated_response(self, data: Iterable[Json]) -> Response:
+        place = {"total": self._total, "limit": self._limit, "offset": self._offset}
+        return Response({"items": list(data)} | place)
+
+    def get_paginated_response_schema(self, schema: Json) -> Json:
+        number = {"type": "integer", "minimum": 0}
+        properties = {"items": schema, "total": number, "limit": number, "offset": number}
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[Json]:
+        limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}
+        offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
+        return [
+            {"name": "limit", "in": "query", "schema": limit, "description": "Items at most."},
+            {"name": "offset", "in": "query", "schema": offset, "description": "Items left out."},
+        ]

@@ -1,0 +1,37 @@
+"""`/api/v1`: where what is served."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+
+from services.rest import lifecycle, views, watching
+from services.rest.base import View
+
+ONE = "services/<str:id>"
+
+
+@extend_schema(exclude=True)
+class NothingView(View):
+    """Any other path."""
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        raise NotFound
+
+
+urlpatterns = [
+    path("v1/info", watching.InfoView.as_view()),
+    path("v1/stats", watching.StatsView.as_view()),
+    path("v1/services", views.ServicesView.as_view()),
+    path(f"v1/{ONE}", views.ServiceView.as_view(), name="service"),
+    path(f"v1/{ONE}/start", lifecycle.StartView.as_view()),
+    path(f"v1/{ONE}/stop", lifecycle.StopView.as_view()),
+    path(f"v1/{ONE}/restart", lifecycle.RestartView.as_view()),
+    path(f"v1/{ONE}/stats", watching.ServiceStatsView.as_view()),
+    path(f"v1/{ONE}/health", watching.ServiceHealthView.as_view()),
+    path(f"v1/{ONE}/instances", watching.InstancesView.as_view()),
+    path(f"v1/{ONE}/logs", watching.LogsView.as_view()),
+    re_path("", NothingView.as_view()),
+]

@@ -1,0 +1,152 @@
+"""What is known of a service and of the site: read, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from myagent.protocol import timestamp
+from services import logfiles, registry
+from services.describing import instance_json, service_health, service_stats, system_stats
+from services.errors import Conflict, UnknownService
+from services.models import Instance, Service
+from services.rest import answers, documents
+from services.rest.base import View
+from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery
+from services.rest.lists import Page
+from services.supervision import this_node
+
+Json = dict[str, Any]
+Method = TypeVar("Method", bound=Callable[..., Response])
+
+
+def _documented(
+    summary: str, document: Any, *errors: int, tag: str = "watching", query: Any = None
+) -> Callable[[Method], Method]:
+    parameters: list[Any] = [] if tag == "site" else [answers.ID]
+    return extend_schema(
+        summary=summary,
+        tags=[tag],
+        parameters=[*parameters, *([query] if query else [])],
+        responses={200: document, **answers.refusals(*errors)},
+    )
+
+
+def _query(serializer: type[Serializer[Any]], request: Request) -> Json:
+    query = serializer(data=request.query_params)
+    query.is_valid(raise_exception=True)
+    return dict(query.validated_data)
+
+
+class InfoView(View):
+    @_documented("What this site is", documents.InfoSerializer, *answers.READ, tag="site")
+    def get(self, request: Request) -> Response:
+        return Response(
+            {
+                "name": "MyAgent Site",
+                "version": settings.VERSION,
+                "api_version": "v1",
+                "database": connection.vendor,
+                "auth": settings.MYAGENT_AUTH,
+                "timestamp": timestamp(),
+            }
+        )
+
+
+class StatsView(View):
+    @_documented("Counts of the whole site", documents.StatsSerializer, *answers.READ, tag="site")
+    def get(self, request: Request) -> Response:
+        return Response(system_stats())
+
+
+class ServiceStatsView(View):
+    @_documented("A service's counts", documents.ServiceStatsSerializer, *answers.READ_ONE)
+    def get(self, request: Request, id: str) -> Response:
+        return Response(service_stats(registry.find(id)))
+
+
+class ServiceHealthView(View):
+    @_documented(
+        "A service's health, and its last checks",
+        documents.HealthSerializer,
+        400,
+        *answers.READ_ONE,
+        query=HealthQuery,
+    )
+    def get(self, request: Request, id: str) -> Response:
+        query = _query(HealthQuery, request)
+        return Response(service_health(registry.find(id), query["limit"]))
+
+
+class InstancesView(View, GenericAPIView[Instance]):
+    queryset = Instance.objects.none()
+    pagination_class = Page
+
+    @_documented(
+        "A service's instances, the newest first",
+        documents.InstanceSerializer(many=True),
+        400,
+        *answers.READ_ONE,
+        query=InstancesQuery,
+    )
+    def get(self, request: Request, id: str) -> Response:
+        wanted = _query(InstancesQuery, request)["which"]
+        found = registry.find(id).instances.select_related("runner").order_by("-launched_at", "pk")
+        if wanted == "live":
+            found = found.filter(live_slot__isnull=False)
+        page = self.paginate_queryset(found) or ()
+        return self.get_paginated_response([instance_json(instance) for instance in page])
+
+
+class LogsView(View):
+    @_documented(
+        "The last lines of a service's log",
+        documents.LogSerializer,
+        400,
+        409,
+        *answers.READ_ONE,
+        query=LogQuery,
+    )
+    def get(self, request: Request, id: str) -> Response:
+        query = _query(LogQuery, request)
+        service = registry.find(id)
+        instance = _logged(service, query.get("instance"))
+        lines = [] if instance is None else _tail(instance, query["tail"])
+        instance_id = None if instance is None else instance.pk
+        return Response({"service_id": service.pk, "instance_id": instance_id, "lines": lines})
+
+
+def _logged(service: Service, instance_id: str | None) -> Instance | None:
+    """The instance of that id; without one, the newest if there is any."""
+    instances: QuerySet[Instance] = service.instances.order_by("-launched_at", "pk")
+    if instance_id is None:
+        return instances.first()
+    found = instances.filter(pk=instance_id).first()
+    if found is None:
+        raise UnknownService(
+            "unknown_instance",
+            gettext_noop("'{name}' has no instance '{instance}'."),
+            name=service.name,
+            instance=instance_id,
+        )
+    return found
+
+
+def _tail(instance: Instance, lines: int) -> list[str]:
+    if instance.node != this_node():
+        raise Conflict(
+            "log_elsewhere",
+            gettext_noop("The log is on another machine: {node}."),
+            node=instance.node,
+        )
+    return logfiles.tail(logfiles.path_of(instance.service_id, instance.pk), lines)

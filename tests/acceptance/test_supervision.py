@@ -1,0 +1,356 @@
+"""The supervisor over real processes: whatever is killed, what is desired comes about, once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeGuard
+
+import psutil
+import pytest
+
+from myagent.client import Client, Event, FinalAnswer, connect
+from tests.crash.witness import read_log
+from tests.managed_site import Command, ManagedSite, managed_site, until
+from tests.runners import ROOT, free_port
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+
+ECHO = ROOT / "examples" / "echo_agent.py"
+
+
+@pytest.fixture
+def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
+    with managed_site(fresh_database_url, tmp_path) as site:
+        yield site
+
+
+@pytest.mark.both_databases
+def test_a_runner_that_is_killed_comes_back(site: ManagedSite) -> None:
+    site.supervise()
+    site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
+    (first,) = site.until_runs("echo")
+    psutil.Process(first).kill()
+    site.until_runs("echo", not_as={first})
+    assert until(lambda: site.service("echo")["restart_count"]) == 1
+
+
+@pytest.mark.both_databases
+def test_the_next_supervisor_goes_on_wherever_one_was_killed(site: ManagedSite) -> None:
+    site.register("echo", ECHO, "--replicas=2")
+    running: list[int] = []
+    for verb in ("start", "restart", "stop"):
+        supervisor = site.supervise()
+        site.services(verb, "echo", "--no-wait")
+        supervisor.wait_for_log("instance_launched" if verb != "stop" else "instance_drain")
+        supervisor.kill()
+        site.supervise()
+        if verb == "stop":
+            site.until_status("echo", "stopped")
+            site.until_gone("echo")
+        else:
+            running = site.until_runs("echo", 2, not_as=set(running))
+        for left in site.processes("supervise"):
+            left.kill()
+            left.wait()
+
+
+def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
+    first = site.supervise()
+    site.register("echo", ECHO, "--auto-start")
+    running = site.until_runs("echo")
+    second = Command(site, "supervise")
+    assert site.until_runs("echo") == running
+    first.kill()
+    second.wait_for_log("Supervising the services of")
+    assert site.until_runs("echo") == running
+    assert second.stop() == 0
+    # They outlive their supervisors.
+    assert site.until_runs("echo") == running
+
+
+def test_a_supervisor_that_slept_does_nothing_twice(site: ManagedSite) -> None:
+    sleeper = site.supervise(MYAGENT_LEASE_S="1", MYAGENT_RENEW_S="0.3")
+    site.register("echo", ECHO, "--auto-start", "--replicas=2", "--restart-delay=0.1")
+    before = site.until_runs("echo", 2)
+    sleeper.send(signal.SIGSTOP)
+    site.supervise()
+    psutil.Process(before[0]).kill()
+    after = site.until_runs("echo", 2, not_as={before[0]})
+    sleeper.send(signal.SIGCONT)
+    sleeper.wait_for_log("supervision_lost")
+    assert site.until_runs("echo", 2) == after
+
+
+def test_a_restart_changes_every_process_and_never_leaves_nobody(site: ManagedSite) -> None:
+    site.supervise()
+    site.register("echo", ECHO, "--auto-start", "--replicas=2")
+    before = site.until_runs("echo", 2)
+    least = 2
+    site.services("restart", "echo", "--no-wait")
+
+    def is_replaced() -> bool:
+        nonlocal least
+        rows = site.instances("echo")
+        serving = {row["pid"] for row in rows if row["state"] == "running"}
+        least = min(least, len(serving))
+        return len(rows) == 2 == len(serving) and not serving & set(before)
+
+    until(is_replaced)
+    assert least == 2
+    site.until_runs("echo", 2, not_as=set(before))
+
+
+def test_a_file_that_can_not_be_loaded_is_an_error_until_it_is_mended(site: ManagedSite) -> None:
+    site.supervise()
+    broken = site.write("broken.py", "def create_agent(:\n")
+    said = ""
+    site.register("broken", broken)
+    said = site.services("start", "broken", expect=1)
+    assert "broken.py" in said
+    assert "line 1" in said
+    service = site.until_status("broken", "error")
+    assert "line 1" in service["error_message"]
+    assert service["restart_count"] == 1
+    site.until_gone("broken")
+    broken.write_text(ECHO.read_text())
+    site.services("start", "broken")
+    site.until_runs("broken")
+
+
+def test_a_file_that_is_deleted_is_missed_at_the_next_start(site: ManagedSite) -> None:
+    site.supervise()
+    file = site.write("mine.py", ECHO.read_text())
+    site.register("mine", file, "--auto-start", "--restart-delay=0.1")
+    (pid,) = site.until_runs("mine")
+    file.unlink()
+    psutil.Process(pid).kill()
+    assert "mine.py" in site.until_status("mine", "error")["error_message"]
+
+
+def test_a_port_in_use_is_said_and_taken_once_it_is_free(site: ManagedSite) -> None:
+    site.supervise()
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        site.register("echo", ECHO, f"--port={port}", "--auto-start", "--no-wait")
+        until(lambda: f"Port {port}" in site.service("echo")["error_message"])
+    site.until_runs("echo")
+    assert [row["port"] for row in site.instances("echo")] == [port]
+
+
+def test_a_file_that_hangs_is_ended_when_its_time_is_over(site: ManagedSite) -> None:
+    site.supervise(MYAGENT_START_TIMEOUT_S="1.5")
+    site.register(
+        "hangs",
+        site.write("hangs.py", "import time\ntime.sleep(1000)\n"),
+        "--auto-start",
+        "--no-wait",
+        "--max-restart-count=0",
+    )
+    service = site.until_status("hangs", "error")
+    assert "ready in time" in service["error_message"]
+    site.until_gone("hangs")
+
+
+def test_a_file_that_ends_its_process_is_started_so_often_and_no_more(site: ManagedSite) -> None:
+    site.supervise()
+    count = site.folder / "count"
+    code = f"import os\nopen({str(count)!r}, 'a').write('x')\nos._exit(0)\n"
+    site.register(
+        "leaves",
+        site.write("leaves.py", code),
+        "--auto-start",
+        "--no-wait",
+        "--max-restart-count=2",
+        "--restart-delay=0.05",
+    )
+    service = site.until_status("leaves", "error")
+    assert "with status 0" in service["error_message"]
+    assert "3 times" in service["error_message"]
+    assert count.read_text() == "xxx"
+
+
+FORKS = """
+import subprocess, sys
+WAIT = "import time; time.sleep(1000)"
+subprocess.Popen([sys.executable, "-c", WAIT])
+subprocess.Popen([sys.executable, "-c", WAIT], start_new_session=True)
+
+async def agent(text):
+    return text
+"""
+
+
+@pytest.mark.parametrize("ending", ["stop", "kill -9"])
+def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> None:
+    site.supervise()
+    site.register("forks", site.write("forks.py", FORKS), "--auto-start", "--restart-delay=600")
+    (pid,) = site.until_runs("forks")
+
+    def children() -> list[psutil.Process]:
+        return [one for one in site.processes("-c") if "time.sleep(1000)" in one.cmdline()[-1]]
+
+    until(lambda: len(children()) == 2)
+    if ending == "stop":
+        site.services("stop", "forks")
+    else:
+        psutil.Process(pid).kill()
+    until(lambda: not children())
+    site.until_gone("forks")
+
+
+def test_a_process_that_got_the_number_of_a_dead_runner_is_left_alone(site: ManagedSite) -> None:
+    """As after pids have gone round: the row names a number that is somebody else's now."""
+    supervisor = site.supervise()
+    site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
+    (pid,) = site.until_runs("echo")
+    supervisor.kill()
+    psutil.Process(pid).kill()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        identity = site.query("SELECT process FROM services_instance")[0][0]
+        parts = identity.split("/")
+        parts[2] = str(innocent.pid)
+        site.execute(
+            f"UPDATE services_instance SET process = '{'/'.join(parts)}', pid = {innocent.pid}"
+        )
+        site.supervise()
+        site.until_runs("echo", not_as={pid, innocent.pid})
+        site.services("stop", "echo")
+        assert innocent.poll() is None
+        innocent.kill()
+
+
+HUNGRY = """
+import asyncio
+held = []
+
+async def agent(text):
+    held.append(bytearray(200_000_000))
+    for at in range(0, 200_000_000, 4096):
+        held[-1][at] = 1
+    await asyncio.sleep(1000)
+"""
+
+
+def test_who_uses_more_memory_than_its_limit_is_replaced(site: ManagedSite) -> None:
+    site.supervise()
+    site.register(
+        "hungry",
+        site.write("hungry.py", HUNGRY),
+        "--auto-start",
+        "--memory-limit-mb=150",
+        "--restart-delay=0.1",
+    )
+    (pid,) = site.until_runs("hungry")
+    port = site.instances("hungry")[0]["port"]
+    site.ask(port, "eat")
+    until(lambda: not psutil.pid_exists(pid))
+    # What made it eat is unfinished, so that the next one eats too: that is given up in the end.
+    rows = site.query("SELECT cause, error FROM services_instance WHERE state = 'error'")
+    assert rows[0][0] == "memory"
+    assert "limit" in rows[0][1]
+
+
+def test_ctrl_c_on_serve_leaves_no_process_behind_and_keeps_what_is_desired(
+    site: ManagedSite,
+) -> None:
+    serving = site.serve()
+    site.register("echo", ECHO, "--auto-start", "--replicas=2")
+    site.until_runs("echo", 2)
+    assert serving.stop(signal.SIGINT) == 0
+    assert site.processes() == []
+    assert site.service("echo")["desired"] == "running"
+    assert site.service("echo")["status"] == "stopped"
+    site.serve()
+    site.until_runs("echo", 2)
+
+
+def test_a_serve_that_is_killed_leaves_the_runners_to_the_next(site: ManagedSite) -> None:
+    serving = site.serve()
+    site.register("echo", ECHO, "--auto-start")
+    running = site.until_runs("echo")
+    serving.kill()
+    serving = site.serve()
+    assert site.until_runs("echo") == running
+    site.services("stop", "echo")
+    site.until_gone("echo")
+
+
+def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: ManagedSite) -> None:
+    site.environment["MYAGENT_SUPERVISOR"] = "auto"
+    site.register("echo", ECHO)
+    site.services("start", "echo")
+    site.until_runs("echo")
+    assert len(site.processes("supervise", "--automatic")) == 1
+    site.services("stop", "echo")
+    site.until_gone("echo")
+    until(lambda: not site.processes("supervise"))
+
+
+def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: ManagedSite) -> None:
+    site.environment["MYAGENT_SUPERVISOR"] = "auto"
+    site.register("echo", ECHO)
+    site.services("start", "echo")
+    running = site.until_runs("echo")
+    site.supervise()
+    until(lambda: not site.processes("supervise", "--automatic"))
+    assert site.until_runs("echo") == running
+
+
+def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite) -> None:
+    site.register("echo", ECHO)
+    assert "manage.py supervise" in site.services("start", "echo", expect=1)
+
+
+def test_a_pinned_port_is_kept_over_a_restart(site: ManagedSite) -> None:
+    port = free_port()
+    site.supervise()
+    site.register("echo", ECHO, f"--port={port}", "--auto-start")
+    before = site.until_runs("echo")
+    site.services("restart", "echo")
+    site.until_runs("echo", not_as=set(before))
+    assert [row["port"] for row in site.instances("echo")] == [port]
+
+
+def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
+    site.supervise()
+    forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
+    site.register("slow", site.write("slow.py", forever), "--auto-start")
+    site.until_runs("slow")
+    site.ask(site.instances("slow")[0]["port"], "hello")
+    site.services("unregister", "slow")
+    assert site.service("slow") == {}
+    site.until_gone("slow")
+    (session_id,) = [row[0] for row in site.query("SELECT id FROM agents_session")]
+    ends = [frame["event"] for frame in read_log(site.database_url, session_id)]
+    assert ends == ["agent.session_created", "user.message", "agent.interrupted"]
+
+
+async def answer_to(client: Client, text: str) -> str:
+    return "".join([event.content async for event in client.ask(text) if is_final(event)])
+
+
+def is_final(event: Event) -> TypeGuard[FinalAnswer]:
+    return isinstance(event, FinalAnswer)
+
+
+async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
+    port = free_port()
+    site.supervise()
+    site.register("echo", ECHO, f"--port={port}", "--auto-start")
+    before = site.until_runs("echo")
+    async with connect(f"ws://127.0.0.1:{port}/") as client:
+        answers = [await answer_to(client, "one")]
+        await asyncio.to_thread(site.services, "restart", "echo")
+        site.until_runs("echo", not_as=set(before))
+        answers.append(await answer_to(client, "two"))
+        session_id = client.session_id
+    assert answers == ["You said: one", "You said: two"]
+    log = read_log(site.database_url, session_id)
+    assert [frame["seq"] for frame in log] == list(range(1, len(log) + 1))
+    assert [frame["event"] for frame in log].count("agent.final_answer") == 2

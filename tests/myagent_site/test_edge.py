@@ -1,0 +1,128 @@
+"""What stands before the site's pages: whose requests come in, and how large they may be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from myagent_site.bodies import LINGER_BYTES, BoundedBodies
+from myagent_site.guard import Guard
+
+Messages = list[dict[str, Any]]
+LIMIT = 1000
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the size of the body; says nothing to who has gone."""
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        if not message.get("more_body"):
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps({"size": size}).encode()})
+
+
+async def ask(
+    app: Any,
+    method: str = "POST",
+    *,
+    headers: dict[str, str] | None = None,
+    chunks: tuple[bytes, ...] = (b"",),
+) -> tuple[int, dict[str, Any], int]:
+    """The status, the answer, and how many bytes of the body were read."""
+    lines = {"host": "localhost:8000"} | (headers or {})
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/",
+        "server": ("127.0.0.1", 8000),
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+    }
+    sent: Messages = []
+    waiting = list(chunks)
+    read = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        body = waiting.pop(0)
+        read += len(body)
+        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"]), read
+
+
+@pytest.fixture(autouse=True)
+def limit(settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = LIMIT
+    settings.MYAGENT_ALLOWED_ORIGINS = ["https://app.example.com"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "BREW"])
+@pytest.mark.parametrize(
+    ("headers", "may_enter"),
+    [
+        ({}, True),
+        ({"origin": "http://localhost:8000"}, True),
+        ({"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "https://app.example.com", "sec-fetch-site": "cross-site"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"origin": "http://localhost:3000"}, False),
+        ({"origin": "http://127.0.0.1:8000"}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": ""}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"host": "evil.example", "origin": "http://evil.example"}, False),
+    ],
+)
+async def test_only_programs_own_pages_and_listed_origins_may_change_anything(
+    method: str, headers: dict[str, str], may_enter: bool
+) -> None:
+    status, answer, _ = await ask(Guard(application), method, headers=headers)
+    assert status == (200 if may_enter else 403)
+    assert may_enter or answer["code"] == "forbidden"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+async def test_any_page_may_ask_for_what_its_browser_keeps_from_it(method: str) -> None:
+    headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    assert (await ask(Guard(application), method, headers=headers))[0] == 200
+
+
+@pytest.mark.parametrize("chunks", [(b"x" * LIMIT,), (b"x" * 600, b"x" * 400), (b"",)])
+async def test_a_body_within_the_limit_comes_through(chunks: tuple[bytes, ...]) -> None:
+    status, answer, _ = await ask(BoundedBodies(application), chunks=chunks)
+    assert (status, answer) == (200, {"size": sum(map(len, chunks))})
+
+
+@pytest.mark.parametrize("chunks", [(b"x" * (LIMIT + 1),), (b"x" * 600, b"x" * 401, b"x" * 500)])
+async def test_a_body_that_grows_above_the_limit_is_refused(chunks: tuple[bytes, ...]) -> None:
+    status, answer, read = await ask(BoundedBodies(application), chunks=chunks)
+    assert (status, answer["code"]) == (413, "too_large")
+    assert read == sum(map(len, chunks)), "a client that looks for an answer at the end gets one"
+
+
+@pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 400, "-1", "many"])
+async def test_a_body_announced_as_too_large_never_reaches_the_site(length: str) -> None:
+    async def never(*_: Any) -> None:
+        raise AssertionError("it was asked")
+
+    status, answer, _ = await ask(BoundedBodies(never), headers={"content-length": length})
+    assert (status, answer["code"]) == (413, "too_large")
+
+
+async def test_a_refused_body_is_not_read_for_ever() -> None:
+    chunk = b"x" * (LINGER_BYTES // 4)
+    _, _, read = await ask(BoundedBodies(application), chunks=(chunk,) * 100)
+    assert read < 2 * LINGER_BYTES
