@@ -45,6 +45,8 @@ def has_arrived(service: Service) -> bool:
     live = Instance.objects.filter(service=service, live_slot__isnull=False)
     if service.desired == Desired.STOPPED:
         return service.status == Status.STOPPED and not live.exists()
+    if service.status != Status.RUNNING:
+        return False  # Its instances are there, but nobody was told yet.
     fresh = live.filter(generation=service.generation, state=Instance.State.RUNNING)
     return fresh.count() == service.replicas == live.count()
 

@@ -20,6 +20,7 @@ from websockets.exceptions import WebSocketException
 from agents.database import DatabaseThreads
 from agents.models import Runner
 from services import doorbell
+from services.describing import live_instances
 from services.models import HealthCheck, Instance, Service
 from services.supervision import this_node
 
@@ -49,19 +50,50 @@ class Finding:
 
 async def check_all(database: DatabaseThreads) -> None:
     """Checks this machine's instances that serve, and writes down what was found."""
-    instances = await database.run(serving_here)
+    findings = await _check_each(await database.run(serving_here))
+    await database.run(write_down, findings)
+
+
+async def look_at(database: DatabaseThreads, service: Service) -> list[Finding]:
+    """Checks those of the service's instances that serve, now, for somebody who asks.
+
+    Nothing is written down: who asks often must not make it miss often.
+    """
+    return await _check_each(await database.run(_serving_of, service))
+
+
+async def _check_each(instances: Sequence[Instance]) -> list[Finding]:
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def check_in_turn(instance: Instance) -> Finding:
         async with slots:
             return await check(instance)
 
-    findings = await asyncio.gather(*(check_in_turn(instance) for instance in instances))
-    await database.run(write_down, findings)
+    return await asyncio.gather(*map(check_in_turn, instances))
+
+
+def verdict(service: Service, findings: Sequence[Finding]) -> str:
+    """How the service is as a whole: `healthy`, `degraded`, `unhealthy` or `unknown`.
+
+    `findings`: of `look_at`. What runs elsewhere, or not at all, is unknown.
+    """
+    if not findings:
+        ill = (Service.Status.ERROR, Service.Status.UNHEALTHY)
+        return "unhealthy" if service.status in ill else "unknown"
+    well = sum(finding.is_healthy for finding in findings)
+    if not well:
+        return "unhealthy"
+    is_whole = well == len(findings) >= service.replicas
+    return "healthy" if is_whole else "degraded"
 
 
 async def check(instance: Instance) -> Finding:
-    """Opens a socket and reads the greeting; then looks at the runner's own report."""
+    """Opens a socket and reads the greeting; then looks at the runner's own report.
+
+    Of another machine's instance, what its supervisor last found is given.
+    """
+    if instance.node != this_node():
+        return Finding(instance, "Its last checks failed." if instance.misses else "")
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
@@ -104,6 +136,10 @@ def serving_here() -> Sequence[Instance]:
     """Synchronous."""
     found = Instance.objects.filter(node=this_node(), state__in=Instance.SERVING)
     return list(found.select_related("runner"))
+
+
+def _serving_of(service: Service) -> Sequence[Instance]:
+    return [one for one in live_instances(service) if one.state in Instance.SERVING]
 
 
 def write_down(findings: Sequence[Finding]) -> None:

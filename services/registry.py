@@ -138,9 +138,13 @@ def change(
         )
     if environment is not None:
         cleaned["environment"] = secrets.encrypt(_variables(environment))
-    Service.objects.filter(pk=service.pk).update(
-        **cleaned, revision=F("revision") + 1, updated_at=Now()
-    )
+    changes = cleaned | {"revision": F("revision") + 1, "updated_at": Now()}
+    if not Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(**changes):
+        raise Conflict(
+            "unregistered",
+            gettext_noop("The service '{name}' is being unregistered."),
+            name=service.name,
+        )
     service.refresh_from_db()
     return service
 

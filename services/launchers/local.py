@@ -57,9 +57,10 @@ class LocalLauncher:
 
     def poll(self, instance_id: str, handle: str) -> Polled:
         handle = handle or _search(instance_id)
-        exit_code = self._reap(instance_id)
         if not handle or not is_alive(handle):
             self._meters.pop(instance_id, None)
+            # Reaped after the look, so that nobody takes an unreaped child for ended.
+            exit_code = self._reap(instance_id)
             return Polled(handle, pid_of(handle), is_alive=False, exit_code=exit_code)
         meter = self._meters.setdefault(instance_id, _Meter(pid_of(handle) or 0))
         meter.measure()

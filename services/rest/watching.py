@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -16,15 +14,13 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from myagent.protocol import timestamp
-from services import logfiles, registry
+from services import logs, registry
 from services.describing import instance_json, service_health, service_stats, system_stats
-from services.errors import Conflict, UnknownService
-from services.models import Instance, Service
+from services.models import Instance
 from services.rest import answers, documents
 from services.rest.base import View
 from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery
 from services.rest.lists import Page
-from services.supervision import this_node
 
 Json = dict[str, Any]
 Method = TypeVar("Method", bound=Callable[..., Response])
@@ -120,33 +116,7 @@ class LogsView(View):
     def get(self, request: Request, id: str) -> Response:
         query = _query(LogQuery, request)
         service = registry.find(id)
-        instance = _logged(service, query.get("instance"))
-        lines = [] if instance is None else _tail(instance, query["tail"])
+        instance = logs.instance_of(service, query.get("instance"))
+        lines = [] if instance is None else logs.tail_of(instance, query["tail"])
         instance_id = None if instance is None else instance.pk
         return Response({"service_id": service.pk, "instance_id": instance_id, "lines": lines})
-
-
-def _logged(service: Service, instance_id: str | None) -> Instance | None:
-    """The instance of that id; without one, the newest if there is any."""
-    instances: QuerySet[Instance] = service.instances.order_by("-launched_at", "pk")
-    if instance_id is None:
-        return instances.first()
-    found = instances.filter(pk=instance_id).first()
-    if found is None:
-        raise UnknownService(
-            "unknown_instance",
-            gettext_noop("'{name}' has no instance '{instance}'."),
-            name=service.name,
-            instance=instance_id,
-        )
-    return found
-
-
-def _tail(instance: Instance, lines: int) -> list[str]:
-    if instance.node != this_node():
-        raise Conflict(
-            "log_elsewhere",
-            gettext_noop("The log is on another machine: {node}."),
-            node=instance.node,
-        )
-    return logfiles.tail(logfiles.path_of(instance.service_id, instance.pk), lines)
