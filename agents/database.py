@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.db import (
@@ -34,6 +34,10 @@ class DatabaseThreads:
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, self._work, work, args
         )
+
+    def submit(self, work: Callable[..., T], *args: Any) -> Future[T]:
+        """The same from any thread. Raises `RuntimeError` after `stop`."""
+        return self._executor.submit(self._work, work, args)
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         close_old_connections()

@@ -42,6 +42,25 @@ def set_up(level: str) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
 
+def hand_over() -> None:
+    """Leaves all logging to a program that is not ours: to its handlers of the standard library.
+
+    Does nothing where it uses structlog itself.
+    """
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
 def _renderer() -> list[Any]:
     if sys.stderr.isatty():
         return [structlog.dev.ConsoleRenderer()]

@@ -59,7 +59,6 @@ globals().update(
 SITE_VARIABLES = [option.name for option in OPTIONS]
 """What a process that serves an agent of this site must have in its environment too."""
 
-VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or DATA_DIR / "var").resolve()
 DEBUG = OPTION_VALUES["DEBUG"]
 SITE_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
 # `guard.Guard` looks at every Host before Django does; Django's own check knows no addresses.
@@ -67,6 +66,10 @@ ALLOWED_HOSTS = ["*"]
 
 DATABASES = {"default": database.configuration(OPTION_VALUES, DATA_DIR)}
 IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+# Whoever opens an SQLite file, by whichever door, finds its key, its locks and its logs.
+_beside = Path(DATABASES["default"]["NAME"]).parent if IS_EMBEDDED else DATA_DIR
+VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or _beside / "var").resolve()
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
 )
