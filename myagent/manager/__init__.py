@@ -1,1 +1,52 @@
-"""Many agents as services: the names that people know; each calls the site's own verbs."""
+"""Many agents as services, from Python: register, start, watch.
+
+async with AgentManager("my_manager.db") as manager:
+    service = await manager.register_service("echo", "my_agent.py", auto_start=True)
+    print(service.endpoint)
+"""
+
+from __future__ import annotations
+
+from myagent.manager.errors import (
+    Conflict,
+    ManagerError,
+    NotArrived,
+    NotRunning,
+    Refused,
+    ServiceFailed,
+    StillWorking,
+    StorageFailed,
+    UnknownService,
+    WrongSettings,
+)
+from myagent.manager.manager import AgentManager
+from myagent.manager.storage.models import (
+    HealthStatus,
+    InstanceHealth,
+    InstanceInfo,
+    ServiceConfig,
+    ServiceHealth,
+    ServiceInfo,
+    ServiceStatus,
+)
+
+__all__ = [
+    "AgentManager",
+    "Conflict",
+    "HealthStatus",
+    "InstanceHealth",
+    "InstanceInfo",
+    "ManagerError",
+    "NotArrived",
+    "NotRunning",
+    "Refused",
+    "ServiceConfig",
+    "ServiceFailed",
+    "ServiceHealth",
+    "ServiceInfo",
+    "ServiceStatus",
+    "StillWorking",
+    "StorageFailed",
+    "UnknownService",
+    "WrongSettings",
+]

@@ -275,7 +275,7 @@ def test_a_supervisor_that_a_command_started_leaves_when_nothing_is_to_do(site: 
         ([], 2, "registers agents as services"),
         (["juggle"], 2, "invalid choice: 'juggle'"),
         (["list", "--db-path"], 2, "needs the path of an SQLite file"),
-        (["list", "--db-path", "/nowhere/at/all.db"], 1, "there is no folder /nowhere/at"),
+        (["list", "--db-path", "/nowhere/at/all.db"], 1, "There is no folder /nowhere/at"),
         (["list", "--db-path", "/tmp"], 1, "is a folder"),
         (["list", "--db-path", PARROT], 1, "The database can't be used: file is not a database"),
         (["--help"], 0, ""),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from urllib.parse import quote
+
+from myagent.manager.database import sqlite_url
+from myagent.manager.errors import WrongSettings
 
 OPTION = "--db-path"
 USAGE_ERROR = 2
@@ -28,7 +29,10 @@ def use_database(arguments: list[str]) -> list[str]:
             sys.stderr.write(f"{OPTION} needs the path of an SQLite file.\n")
             sys.exit(USAGE_ERROR)
         # Settings read the environment, and so do the processes that are started.
-        os.environ["DATABASE_URL"] = _url_of(path)
+        try:
+            os.environ["DATABASE_URL"] = sqlite_url(path)
+        except WrongSettings as error:
+            sys.exit(f"{OPTION}: {error}")
     return rest
 
 
@@ -46,12 +50,3 @@ def run(program: str, command: str, arguments: list[str]) -> None:
         sys.exit(f"The settings are wrong: {error}")
     first, _, last = program.rpartition(" ")
     ManagementUtility([first]).fetch_command(command).run_from_argv([first, last, *arguments])
-
-
-def _url_of(path: str) -> str:
-    file = Path(path).expanduser().absolute()
-    if not file.parent.is_dir():
-        sys.exit(f"{OPTION}: there is no folder {file.parent}.")
-    if file.is_dir():
-        sys.exit(f"{OPTION}: {file} is a folder, not an SQLite file.")
-    return f"sqlite:///{quote(os.fsencode(file))}"

@@ -1,0 +1,87 @@
+"""What can go wrong in a manager, for the code that uses it; each text is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from myagent.manager.storage.models import ServiceInfo
+
+
+class ManagerError(Exception):
+    """The manager could not do it; the text says why."""
+
+
+class NotRunning(ManagerError):
+    """The manager was not started, or has been stopped."""
+
+
+class WrongSettings(ManagerError, ValueError):
+    """The settings are wrong, or this process uses another database already."""
+
+
+class StorageFailed(ManagerError):
+    """The database can't be used, or not now."""
+
+
+class Refused(ManagerError):
+    """It was not done, and nothing has changed.
+
+    `code` is for programs, the same as in the REST interface; `field` names
+    the argument that is wrong, where it is one.
+    """
+
+    def __init__(self, code: str, sentence: str, *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.field = field
+
+
+class UnknownService(Refused):
+    """There is no service of that name or id."""
+
+
+class Conflict(Refused):
+    """It can't be done in the state that things are in."""
+
+
+class NotArrived(ManagerError):
+    """What was asked for was not observed; it still holds, unless somebody asked otherwise.
+
+    `service` is how it was in the end; None if it was unregistered meanwhile.
+    """
+
+    def __init__(self, sentence: str, service: ServiceInfo | None) -> None:
+        super().__init__(sentence)
+        self.service = service
+
+
+class ServiceFailed(NotArrived):
+    """It won't run until somebody mends it and starts it anew."""
+
+
+class StillWorking(NotArrived, TimeoutError):
+    """It was not observed in the time allowed."""
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turns the errors of the site into those above, so that nobody has to know Django's."""
+    import filelock
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import Error as DatabaseFailure
+
+    from services import errors
+
+    try:
+        yield
+    except errors.ServiceError as error:
+        kind = {errors.UnknownService: UnknownService, errors.Conflict: Conflict}
+        refusal = kind.get(type(error), Refused)
+        raise refusal(error.code, str(error), field=error.field) from None
+    except ImproperlyConfigured as error:
+        raise WrongSettings(f"The settings are wrong: {error}") from error
+    except DatabaseFailure as error:
+        raise StorageFailed(f"The database can't be used: {error}") from error
+    except filelock.Timeout as error:
+        raise StorageFailed("Another process has been changing the database for long.") from error

@@ -1,0 +1,1 @@
+"""What services are described with, under the name that people know."""

@@ -1,0 +1,166 @@
+"""Services as values: what is wanted of them, and what is known of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+Json = Mapping[str, Any]
+
+
+class ServiceStatus(StrEnum):
+    """What is observed of a service as a whole."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    UNHEALTHY = "unhealthy"
+    STOPPING = "stopping"
+    ERROR = "error"
+
+
+class HealthStatus(StrEnum):
+    """`DEGRADED`: some of its processes do not answer as they should, or are missing.
+
+    `UNKNOWN`: it has no process that could be asked.
+    """
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig:
+    """How a service's processes are run. None: the site's own setting, or no limit.
+
+    `session_timeout_s` and `restart_delay_s` are seconds, and may be given
+    without their `_s`. `environment` is kept encrypted and never read back:
+    None, in a change, leaves it as it is.
+    """
+
+    agent_factory_path: str = ""
+    max_sessions: int | None = None
+    session_timeout_s: float | None = None
+    auto_restart: bool = True
+    max_restart_count: int = 5
+    restart_delay_s: float = 1.0
+    memory_limit_mb: int | None = None
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    session_timeout: InitVar[float | None] = None
+    restart_delay: InitVar[float | None] = None
+
+    def __post_init__(self, session_timeout: float | None, restart_delay: float | None) -> None:
+        if session_timeout is not None:
+            object.__setattr__(self, "session_timeout_s", session_timeout)
+        if restart_delay is not None:
+            object.__setattr__(self, "restart_delay_s", restart_delay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceInfo:
+    """A process of a service, as it was last observed. `endpoint`: empty until it is known."""
+
+    instance_id: str
+    state: str
+    pid: int | None
+    host: str
+    port: int
+    endpoint: str
+    started_at: datetime | None
+    restart_count: int
+    active_sessions: int | None
+    memory_mb: float | None
+    cpu_percent: float | None
+    loop_lag_ms: float | None
+    turns_per_minute: float | None
+    turn_p95_ms: float | None
+    health: str
+    error: str
+    version: str
+
+    @classmethod
+    def from_json(cls, found: Json) -> Self:
+        return cls(**_known(cls, found) | {"started_at": _moment(found["started_at"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceInfo:
+    """A service as it was when it was looked at; `get_service` looks anew.
+
+    `desired` is what people want, `running` or `stopped`; `status`, what is
+    observed. `endpoint` is the address of one of its processes that serve;
+    empty while there is none.
+    """
+
+    service_id: str
+    name: str
+    description: str
+    agent_factory_path: str
+    url: str
+    host: str
+    port: int | None
+    endpoint: str
+    tags: frozenset[str]
+    status: ServiceStatus
+    desired: str
+    replicas: int
+    weight: int
+    auto_start: bool
+    created_at: datetime
+    started_at: datetime | None
+    last_health_check: datetime | None
+    error_message: str
+    restart_count: int
+    config: ServiceConfig
+    instances: tuple[InstanceInfo, ...]
+
+    @classmethod
+    def from_json(cls, found: Json, instances: Sequence[Json]) -> Self:
+        moments = ("created_at", "started_at", "last_health_check")
+        config = found["config"] | {"agent_factory_path": found["agent_factory_path"]}
+        return cls(
+            **_known(cls, found)
+            | {name: _moment(found[name]) for name in moments}
+            | {
+                "tags": frozenset(found["tags"]),
+                "status": ServiceStatus(found["status"]),
+                "config": ServiceConfig(**_known(ServiceConfig, config)),
+                "instances": tuple(map(InstanceInfo.from_json, instances)),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceHealth:
+    """What a check of one process found. `detail` says what is wrong; empty if nothing is."""
+
+    instance_id: str
+    is_healthy: bool
+    latency_ms: float | None
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceHealth:
+    """What a check of all the service's processes found."""
+
+    service_id: str
+    name: str
+    status: HealthStatus
+    instances: tuple[InstanceHealth, ...]
+
+
+def _known(kind: Any, found: Json) -> dict[str, Any]:
+    """What the class has a field for: the site may tell more."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in found.items() if name in names}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

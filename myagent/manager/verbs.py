@@ -1,0 +1,179 @@
+"""What the manager asks of the site, each in one thread that may use the database.
+
+The verbs are `services.registry` and `services.control`; here their rows
+become values, as nothing of Django leaves these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from myagent.manager.storage.models import (
+    HealthStatus,
+    InstanceHealth,
+    ServiceHealth,
+    ServiceInfo,
+)
+
+Json = dict[str, Any]
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A service while it is waited for. `service`: None once it is gone."""
+
+    sound: Any
+    service: ServiceInfo | None
+    is_leaving: bool = False
+    has_arrived: bool = False
+    has_failed: bool = False
+
+
+def register(fields: Fields, environment: Mapping[str, str], *, replace: bool) -> ServiceInfo:
+    """`replace`: one of that name is changed into this one."""
+    from services import control, registry
+    from services.errors import Conflict
+
+    try:
+        return _info(registry.register(environment=environment, **fields))
+    except Conflict as error:
+        if not replace or error.code != "name_taken":
+            raise
+    service = registry.change(registry.find(fields["name"]), environment=environment, **fields)
+    if service.auto_start and not service.is_external:
+        control.start(service)
+    return _info(service)
+
+
+def change(name_or_id: str, fields: Fields, environment: Mapping[str, str] | None) -> ServiceInfo:
+    from services import registry
+
+    return _info(registry.change(registry.find(name_or_id), environment=environment, **fields))
+
+
+def unregister(name_or_id: str) -> ServiceInfo:
+    from services import registry
+
+    service = registry.find(name_or_id)
+    asked = _info(service)
+    registry.unregister(service)
+    return asked
+
+
+def start(name_or_id: str) -> ServiceInfo:
+    from services import control
+
+    return _ask(name_or_id, control.start)
+
+
+def stop(name_or_id: str) -> ServiceInfo:
+    from services import control
+
+    return _ask(name_or_id, control.stop)
+
+
+def restart(name_or_id: str) -> ServiceInfo:
+    from services import control
+
+    return _ask(name_or_id, control.restart)
+
+
+def get(name_or_id: str) -> ServiceInfo:
+    from services import registry
+
+    return _info(registry.find(name_or_id))
+
+
+def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
+    from services import describing
+    from services.models import Service
+    from services.selection import with_tags
+
+    found = with_tags(Service.objects.order_by("name"), tags)
+    if status is not None:
+        found = found.filter(status=status)
+    live = describing.live_by_service()
+    return [_info(service, live.get(service.pk, [])) for service in found]
+
+
+def look(service_id: str, heard: Any) -> Look | None:
+    """The service, unless nothing has changed since what was `heard` (a `Look.sound`)."""
+    from services import control, doorbell
+    from services.models import Service
+
+    sound = doorbell.listen()
+    if sound == heard:
+        return None
+    service = Service.objects.filter(pk=service_id).first()
+    if service is None:
+        return Look(sound, None)
+    return Look(
+        sound,
+        _info(service),
+        is_leaving=service.unregistered_at is not None,
+        has_arrived=control.has_arrived(service),
+        has_failed=control.has_failed(service),
+    )
+
+
+def logs(name_or_id: str, lines: int, instance_id: str | None) -> list[str]:
+    from services import logs, registry
+
+    instance = logs.instance_of(registry.find(name_or_id), instance_id)
+    return [] if instance is None else logs.tail_of(instance, lines)
+
+
+def stats(name_or_id: str) -> Json:
+    from services import describing, registry
+
+    return describing.service_stats(registry.find(name_or_id))
+
+
+def system_stats() -> Json:
+    from services import describing
+
+    return describing.system_stats()
+
+
+async def check(database: Any, name_or_id: str) -> ServiceHealth:
+    """The only one for an event loop."""
+    from services import health, registry
+
+    service = await database.run(registry.find, name_or_id)
+    findings = await health.look_at(database, service)
+    return ServiceHealth(
+        service_id=service.pk,
+        name=service.name,
+        status=HealthStatus(health.verdict(service, findings)),
+        instances=tuple(
+            InstanceHealth(
+                instance_id=found.instance.pk,
+                is_healthy=found.is_healthy,
+                latency_ms=found.latency_ms,
+                detail=found.detail,
+            )
+            for found in findings
+        ),
+    )
+
+
+def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
+    from services import registry
+
+    service = registry.find(name_or_id)
+    verb(service)
+    return _info(service)
+
+
+def _info(service: Any, instances: Any = None) -> ServiceInfo:
+    from services import describing
+
+    if instances is None:
+        instances = describing.live_instances(service)
+    return ServiceInfo.from_json(
+        describing.service_json(service, instances),
+        [describing.instance_json(instance) for instance in instances],
+    )

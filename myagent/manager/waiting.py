@@ -1,0 +1,84 @@
+"""Waits until a service is where it was asked to be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from myagent.manager import verbs
+from myagent.manager.errors import NotArrived, ServiceFailed, StillWorking
+from myagent.manager.storage.models import ServiceInfo
+from myagent.manager.verbs import Look
+
+WAIT_S = 120.0
+"""Seconds that are waited unless something else is said."""
+
+LOOK_S = 0.1
+
+Run = Callable[..., Awaitable[Any]]
+
+
+def seconds(wait: bool | float) -> float:
+    """How long: True is the usual time."""
+    return WAIT_S if wait is True else float(wait)
+
+
+async def until_arrived(run: Run, asked: ServiceInfo, timeout_s: float) -> ServiceInfo:
+    """The service once what was `asked` of it is observed. Raises `NotArrived`.
+
+    `run` carries out a verb. Cancelling is safe: what was asked still holds.
+    """
+    looking = _Looking(run, asked, timeout_s)
+    while True:
+        look = await looking.next()
+        if look.service is None:
+            raise NotArrived(f"{asked.name} was unregistered meanwhile.", None)
+        if look.is_leaving or look.service.desired != asked.desired:
+            raise NotArrived(
+                f"Somebody else asked something else of {asked.name} meanwhile.", look.service
+            )
+        if look.has_arrived:
+            return look.service
+        if look.has_failed:
+            raise ServiceFailed(f"{asked.name} failed: {look.service.error_message}", look.service)
+
+
+async def until_gone(run: Run, asked: ServiceInfo, timeout_s: float) -> None:
+    """Returns once the service is off the list. Raises `NotArrived`."""
+    looking = _Looking(run, asked, timeout_s)
+    while (await looking.next()).service is not None:
+        pass
+
+
+class _Looking:
+    """Looks at a service at every change."""
+
+    def __init__(self, run: Run, asked: ServiceInfo, timeout_s: float) -> None:
+        self._run = run
+        self._asked = asked
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        self._last: Look | None = None
+
+    async def next(self) -> Look:
+        """How it is after the next change. Raises `StillWorking` when the time is over."""
+        while True:
+            heard = self._last.sound if self._last else None
+            look: Look | None = await self._run(verbs.look, self._asked.service_id, heard)
+            if look is not None:
+                self._last = look
+                return look
+            left_s = self._deadline - time.monotonic()
+            if left_s <= 0:
+                raise self._too_late()
+            await asyncio.sleep(min(LOOK_S, left_s))
+
+    def _too_late(self) -> StillWorking:
+        service = (self._last and self._last.service) or self._asked
+        sentence = (
+            f"After {self._timeout_s:g} seconds {service.name} is not there yet: it is "
+            f"{service.status}. It is still worked on. {service.error_message}"
+        )
+        return StillWorking(sentence.rstrip(), service)
