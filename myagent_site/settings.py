@@ -90,6 +90,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "myagent_site.roles.pages_of_this_process",
     "django.middleware.security.SecurityMiddleware",
+    "myagent_site.admin_pages.protect_admin_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -1,8 +1,14 @@
+from django.contrib import admin
 from django.urls import include, path, re_path
 
+from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
 from myagent_site.pages import chat, static_file
+
+admin.autodiscover()
+admin.site.site_header = admin.site.site_title = "MyAgent Site"
+admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", chat),
@@ -11,5 +17,6 @@ urlpatterns = [
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     path("docs", DocsView.as_view()),
     path("api/", include("services.rest.urls")),
+    path(ADMIN, admin.site.urls),
     re_path(r"^static/", static_file),
 ]

@@ -76,6 +76,9 @@ class SupervisorProcess:
                 if epoch is None:
                     return
                 await self._hold(epoch)
+                # Whoever found the lease taken relied on it: look once more without it.
+                if self._is_automatic and await self._despite_outages(self._is_done):
+                    return
         finally:
             await self._database.stop()
 
@@ -131,7 +134,7 @@ class SupervisorProcess:
                 if await self._despite_outages(lambda: self._work(epoch)):
                     heard = None
                 elif self._is_automatic and await self._despite_outages(self._is_done):
-                    self.leave()
+                    return
             await self._pause(doorbell.LOOK_S if heard else SOON_S)
 
     async def _renew(self, epoch: int) -> None:

@@ -137,8 +137,11 @@ def _start_one() -> None:
         )
     deadline = time.monotonic() + START_S
     while live_supervisor() is None:
-        # One that finds another already there leaves with status 0.
-        if process.poll() not in (None, 0) or time.monotonic() > deadline:
+        # One that finds another already there leaves with status 0; so does one that is done.
+        status = process.poll()
+        if status == 0 and not is_needed():
+            return
+        if status not in (None, 0) or time.monotonic() > deadline:
             raise ServiceError(
                 "no_supervisor",
                 gettext_noop("The supervisor could not be started; its log says why: {log}"),

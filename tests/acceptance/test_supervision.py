@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import psutil
 import pytest
 
+from myagent.client import Client, Event, FinalAnswer, connect
+from tests.crash.witness import read_log
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.runners import ROOT, free_port
 
@@ -311,3 +315,42 @@ def test_a_pinned_port_is_kept_over_a_restart(site: ManagedSite) -> None:
     site.services("restart", "echo")
     site.until_runs("echo", not_as=set(before))
     assert [row["port"] for row in site.instances("echo")] == [port]
+
+
+def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
+    site.supervise()
+    forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
+    site.register("slow", site.write("slow.py", forever), "--auto-start")
+    site.until_runs("slow")
+    site.ask(site.instances("slow")[0]["port"], "hello")
+    site.services("unregister", "slow")
+    assert site.service("slow") == {}
+    site.until_gone("slow")
+    (session_id,) = [row[0] for row in site.query("SELECT id FROM agents_session")]
+    ends = [frame["event"] for frame in read_log(site.database_url, session_id)]
+    assert ends == ["agent.session_created", "user.message", "agent.interrupted"]
+
+
+async def answer_to(client: Client, text: str) -> str:
+    return "".join([event.content async for event in client.ask(text) if is_final(event)])
+
+
+def is_final(event: Event) -> TypeGuard[FinalAnswer]:
+    return isinstance(event, FinalAnswer)
+
+
+async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
+    port = free_port()
+    site.supervise()
+    site.register("echo", ECHO, f"--port={port}", "--auto-start")
+    before = site.until_runs("echo")
+    async with connect(f"ws://127.0.0.1:{port}/") as client:
+        answers = [await answer_to(client, "one")]
+        await asyncio.to_thread(site.services, "restart", "echo")
+        site.until_runs("echo", not_as=set(before))
+        answers.append(await answer_to(client, "two"))
+        session_id = client.session_id
+    assert answers == ["You said: one", "You said: two"]
+    log = read_log(site.database_url, session_id)
+    assert [frame["seq"] for frame in log] == list(range(1, len(log) + 1))
+    assert [frame["event"] for frame in log].count("agent.final_answer") == 2

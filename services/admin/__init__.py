@@ -1,0 +1,6 @@
+"""The admin door: services on Django's own admin, with buttons that call the verbs."""
+
+from services.admin.service_admin import ServiceAdmin
+from services.admin.supervisors import SupervisorAdmin
+
+__all__ = ["ServiceAdmin", "SupervisorAdmin"]

@@ -1,0 +1,84 @@
+"""Verbs called for somebody at the admin: what they say, and what is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import translation
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from services import control, history
+from services.errors import ServiceError
+from services.models import Service
+from services.supervision import ensure_supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """`doing` is said while it happens, `done` once there is nothing left to do."""
+
+    act: Callable[[Service], None]
+    label: object
+    label_for_many: object
+    doing: str
+    done: str
+    noted: str
+
+
+VERBS = {
+    "start": Verb(
+        control.start,
+        gettext_lazy("Start"),
+        gettext_lazy("Start the selected services"),
+        doing=gettext_noop("'{name}' is starting."),
+        done=gettext_noop("'{name}' is running."),
+        noted=gettext_noop("Started."),
+    ),
+    "stop": Verb(
+        control.stop,
+        gettext_lazy("Stop"),
+        gettext_lazy("Stop the selected services"),
+        doing=gettext_noop("'{name}' is stopping."),
+        done=gettext_noop("'{name}' is stopped."),
+        noted=gettext_noop("Stopped."),
+    ),
+    "restart": Verb(
+        control.restart,
+        gettext_lazy("Restart"),
+        gettext_lazy("Restart the selected services"),
+        doing=gettext_noop("'{name}' is restarting."),
+        done=gettext_noop("'{name}' is running."),
+        noted=gettext_noop("Restarted."),
+    ),
+}
+
+
+def ask(request: HttpRequest, service: Service, name: str) -> None:
+    """Calls a verb, and tells the person what is happening now; does not wait for it."""
+    verb = VERBS[name]
+    try:
+        verb.act(service)
+    except ServiceError as error:
+        messages.error(request, str(error))
+        return
+    history.note(request.user, service, verb.noted)
+    template = verb.done if control.has_arrived(service) else verb.doing
+    messages.info(request, translation.gettext(template).format(name=service.name))
+    see_to_supervisor(request)
+
+
+def see_to_supervisor(request: HttpRequest) -> None:
+    """Says so if nobody acts on what was asked for."""
+
+    def see() -> None:
+        try:
+            ensure_supervisor()
+        except ServiceError as error:
+            messages.warning(request, str(error))
+
+    # A supervisor that is started needs the database, which a transaction here may hold.
+    transaction.on_commit(see)

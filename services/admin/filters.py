@@ -1,0 +1,51 @@
+"""Services by tag and by word. Tags are JSON, in which not every database can search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+
+from services.models import Service
+
+if TYPE_CHECKING:
+    ServiceModelAdmin = admin.ModelAdmin[Service]
+
+MAX_WORDS = 10
+"""Words of a search that are looked for."""
+
+
+class TagFilter(admin.SimpleListFilter):
+    title = gettext_lazy("tag")
+    parameter_name = "tag"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ServiceModelAdmin
+    ) -> list[tuple[str, str]]:
+        tags = {tag for _, tags in _tags() for tag in tags}
+        return [(tag, tag) for tag in sorted(tags)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> QuerySet[Service]:
+        wanted = self.value()
+        if wanted is None:
+            return queryset
+        return queryset.filter(pk__in=[pk for pk, tags in _tags() if wanted in tags])
+
+
+def matching(services: QuerySet[Service], text: str) -> QuerySet[Service]:
+    """Those in whose name, description or tags every word occurs."""
+    words = text.split()[:MAX_WORDS]
+    tags = [(pk, " ".join(tags).casefold()) for pk, tags in _tags()] if words else []
+    for word in words:
+        tagged = [pk for pk, joined in tags if word.casefold() in joined]
+        services = services.filter(
+            Q(name__icontains=word) | Q(description__icontains=word) | Q(pk__in=tagged)
+        )
+    return services
+
+
+def _tags() -> list[tuple[Any, list[str]]]:
+    return list(Service.objects.values_list("pk", "tags").order_by())

@@ -1,0 +1,87 @@
+"""What is shown of a service at a glance, on the list and on its page: words, not columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Prefetch, QuerySet
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy
+
+from services import control
+from services.models import Instance, Service
+
+HEALTH = {
+    "healthy": gettext_lazy("healthy"),
+    "failing": gettext_lazy("failing"),
+    "unhealthy": gettext_lazy("unhealthy"),
+    "unknown": gettext_lazy("unknown"),
+}
+"""From the best to what is no finding at all."""
+
+UNREGISTERING = gettext_lazy("being unregistered")
+NOTHING = "–"
+
+SERVING = (Service.Status.RUNNING, Service.Status.UNHEALTHY)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text, and of which kind it is, for its colour."""
+
+    text: str
+    kind: str = ""
+
+
+def with_live_instances(services: QuerySet[Service]) -> QuerySet[Service]:
+    """The services with their live instances and these' reports: two queries for all of them."""
+    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    return services.prefetch_related(Prefetch("instances", live, to_attr="live"))
+
+
+def live_of(service: Service) -> list[Instance]:
+    """`service`: read through `with_live_instances`."""
+    live: list[Instance] = service.live  # type: ignore[attr-defined]
+    return live
+
+
+def cells_of(service: Service) -> dict[str, Cell]:
+    """`service`: read through `with_live_instances`."""
+    live = live_of(service)
+    health = health_of(service, live)
+    sessions = sum(one.report.get("active_sessions") or 0 for one in live)
+    is_going = service.unregistered_at is not None
+    status = UNREGISTERING if is_going else service.get_status_display()
+    return {
+        "status": Cell(str(status), "stopping" if is_going else service.status),
+        "desired": Cell(service.get_desired_display(), service.desired),
+        "health": Cell(str(HEALTH[health]), health),
+        "sessions": Cell(str(sessions) if live else NOTHING),
+        "uptime": Cell(since(service.started_at) if service.status in SERVING else NOTHING),
+        "restarts": Cell(str(service.restart_count), "some" if service.restart_count else ""),
+    }
+
+
+def health_of(service: Service, live: Iterable[Instance]) -> str:
+    """That of its worst instance that was found in any health."""
+    if service.is_external:
+        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
+        return observed.get(Service.Status(service.status), "unknown")
+    found = {instance.health for instance in live}
+    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago, in words."""
+    return NOTHING if moment is None else timesince(moment)
+
+
+def verbs_of(service: Service) -> Sequence[str]:
+    """What makes sense now, of start, stop and restart."""
+    if service.is_external or service.unregistered_at is not None:
+        return ()
+    if service.desired == Service.Desired.STOPPED:
+        return ("start",)
+    return ("start", "stop", "restart") if control.has_failed(service) else ("stop", "restart")

@@ -1,0 +1,110 @@
+"""Start, stop and restart at the admin: buttons on rows and on the page, and bulk actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from services import registry
+from services.admin import asking, glance
+from services.errors import ServiceError
+from services.models import Service
+
+if TYPE_CHECKING:
+    ServiceModelAdmin = admin.ModelAdmin[Service]
+else:
+    ServiceModelAdmin = admin.ModelAdmin
+
+LIST = "admin:services_service_changelist"
+
+
+class LifecycleAdmin(ServiceModelAdmin):
+    """What needs the permission `services.control_service`, and nothing else of an admin."""
+
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("services.control_service"))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found = super().get_actions(request)
+        if not self.has_control_permission(request):
+            return found
+        own = {f"{name}_selected": (_for_many(name), f"{name}_selected", verb.label_for_many)
+               for name, verb in asking.VERBS.items()}  # fmt: skip
+        return own | found
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                f"<str:object_id>/{name}/",
+                self.admin_site.admin_view(self._view_of(name)),
+                name=f"services_service_{name}",
+            )
+            for name in asking.VERBS
+        ]
+        return [*own, *super().get_urls()]
+
+    @admin.display(description=gettext_lazy("Actions"))
+    def buttons(self, service: Service) -> SafeString:
+        """Each submits the form of the list, with its token, to an address of its own."""
+        offered = glance.verbs_of(service)
+        rows = [
+            (
+                reverse(f"admin:services_service_{name}", args=[service.pk]),
+                service.pk,
+                name,
+                f"{verb.label}: {service.name}",
+                SafeString("") if name in offered else SafeString(" hidden"),
+                verb.label,
+            )
+            for name, verb in asking.VERBS.items()
+        ]
+        return format_html(
+            '<span class="verbs">{}</span>',
+            format_html_join(
+                "",
+                '<button type="submit" formaction="{}" data-service="{}" data-verb="{}" '
+                'aria-label="{}"{}>{}</button>',
+                rows,
+            ),
+        )
+
+    def _view_of(self, name: str) -> Callable[..., HttpResponse]:
+        @require_POST
+        def view(request: HttpRequest, object_id: str) -> HttpResponse:
+            if not self.has_control_permission(request):
+                raise PermissionDenied
+            try:
+                asking.ask(request, registry.find(object_id), name)
+            except ServiceError as error:
+                messages.error(request, str(error))
+            return HttpResponseRedirect(_way_back(request))
+
+        return view
+
+
+def _for_many(name: str) -> Callable[..., None]:
+    def act(_: Any, request: HttpRequest, services: QuerySet[Service]) -> None:
+        for service in services.order_by("name"):
+            asking.ask(request, service, name)
+
+    return act
+
+
+def _way_back(request: HttpRequest) -> str:
+    """The page of the services' admin that the button was on, else the list."""
+    services = reverse(LIST)
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    if came_from.netloc == request.get_host() and came_from.path.startswith(services):
+        return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
+    return services

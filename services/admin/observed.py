@@ -1,0 +1,90 @@
+"""What a service's page shows of its processes: rows, checks, and the end of a log."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.utils.translation import gettext
+
+from agents.terminal.inert import inert
+from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
+from services.admin.texts import TEXTS
+from services.describing import instance_json
+from services.logfiles import path_of, tail
+from services.models import Instance, Service
+from services.supervision import this_node
+
+ENDED_SHOWN = 5
+CHECKS_SHOWN = 20
+LOG_LINES = 200
+LOG_BYTES = 65_536
+LINE_LENGTH = 2_000
+"""Characters of a line of the log that are shown."""
+
+ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # operating system commands, such as a title
+    r"|[\x1b\x9b]\[?[0-?]*[ -/]*[@-~]"  # colours, movements
+)
+"""A terminal's escape sequences (ECMA-48)."""
+
+DIRECTIONS = dict.fromkeys((0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+"""Characters that would show a text in another order than it has."""
+
+
+def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
+    """For `observed.html`. `chosen`: the id of the instance whose log is wanted.
+
+    `service`: read through `with_live_instances`.
+    """
+    live = sorted(live_of(service), key=lambda instance: instance.slot)
+    ended = service.instances.filter(live_slot__isnull=True).select_related("runner")
+    instances = [*live, *ended.order_by("-launched_at")[:ENDED_SHOWN]]
+    shown = next((one for one in instances if one.pk == chosen), next(iter(instances), None))
+    checks = service.health_checks.select_related("instance").order_by("-checked_at")
+    return {
+        "text": TEXTS,
+        "service": service,
+        "error": readable_lines(service.error_message),
+        "cells": [(TEXTS[name], name, cell) for name, cell in cells_of(service).items()],
+        "verbs": verbs_of(service),
+        "instances": [_row(one) for one in instances],
+        "checks": checks[:CHECKS_SHOWN],
+        "shown": shown,
+        "log": log_of(service, shown) if shown else "",
+    }
+
+
+def log_of(service: Service, instance: Instance) -> str:
+    """The last lines of an instance's log, as text that does nothing."""
+    if instance.node != this_node():
+        return gettext("This instance ran on {node}: its log is there.").format(node=instance.node)
+    lines = tail(path_of(service.pk, instance.pk), LOG_LINES, LOG_BYTES)
+    return "\n".join(map(readable, lines))
+
+
+def readable(line: str) -> str:
+    """A line without what would control a terminal or reorder the text, cut to a length."""
+    text = inert(ESCAPES.sub("", line)).translate(DIRECTIONS)
+    return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]}…"
+
+
+def _row(instance: Instance) -> dict[str, Any]:
+    described = instance_json(instance)
+    return described | {
+        "slot": instance.slot,
+        "state_text": instance.get_state_display(),
+        "uptime": NOTHING if instance.has_ended else since(instance.ready_at),
+        "memory": _number(described["memory_mb"], "MB"),
+        "cpu": _number(described["cpu_percent"], "%"),
+        "loop_lag": _number(described["loop_lag_ms"], "ms"),
+        "error": readable_lines(described["error"]),
+    }
+
+
+def readable_lines(text: str) -> str:
+    return "\n".join(map(readable, text.splitlines()))
+
+
+def _number(value: Any, unit: str) -> str:
+    return NOTHING if value is None else f"{value:.0f} {unit}"

@@ -1,0 +1,113 @@
+"""The form by which services are registered and changed: its validation is the verb itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_lazy
+
+from services import registry, secrets
+from services.errors import ServiceError
+from services.models import Service
+
+if TYPE_CHECKING:
+    ServiceModelForm = forms.ModelForm[Service]
+else:
+    ServiceModelForm = forms.ModelForm
+
+SEPARATORS = re.compile(r"[\s,，、]+")
+
+FORM_FIELDS = {"environment": "variables"}
+"""Where the form has another name for what the verbs call so."""
+
+
+class ServiceForm(ServiceModelForm):
+    """Once it is valid, the service is registered or changed: `service`.
+
+    A verb says best what is wrong with a field, and only while it acts: a name
+    may be taken at the last moment.
+    """
+
+    tags = forms.CharField(
+        label=gettext_lazy("Tags"),
+        required=False,
+        help_text=gettext_lazy("Separated by commas or blanks."),
+    )
+    variables = forms.CharField(
+        label=gettext_lazy("Variables to set"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy(
+            "One KEY=value a line. Others stay as they are. Values are kept encrypted and are "
+            "never shown again."
+        ),
+        widget=forms.Textarea(
+            attrs={"rows": 4, "cols": 60, "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    forget_variables = forms.BooleanField(
+        label=gettext_lazy("Forget all variables that are set now"), required=False
+    )
+
+    service: Service | None = None
+
+    class Meta:
+        model = Service
+        exclude = ("environment",)
+        widgets = {"description": forms.Textarea(attrs={"rows": 2, "cols": 60})}  # noqa: RUF012
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["tags"] = ", ".join(self.instance.tags)
+        if not self.instance._state.adding and "name" in self.fields:
+            self.fields["name"].disabled = True
+
+    def clean_tags(self) -> list[str]:
+        return [tag for tag in SEPARATORS.split(self.cleaned_data["tags"]) if tag]
+
+    def clean_variables(self) -> dict[str, str]:
+        found = {}
+        for number, line in enumerate(self.cleaned_data["variables"].splitlines(), 1):
+            if not line.strip():
+                continue
+            name, sign, value = line.partition("=")
+            if not sign:
+                # The line itself may be a secret.
+                message = gettext("Line {number} is not of the form KEY=value.")
+                raise ValidationError(message.format(number=number))
+            found[name.strip()] = value
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        # Not the base's: whether a name is taken is for the verb to say.
+        if not self.errors:
+            try:
+                self.service = self._act()
+            except ServiceError as error:
+                field = FORM_FIELDS.get(error.field, error.field)
+                self.add_error(field if field in self.fields else None, str(error))
+        return self.cleaned_data
+
+    def _act(self) -> Service:
+        given = {name: self.cleaned_data[name] for name in registry.FIELDS if name in self.fields}
+        if self.instance._state.adding:
+            variables = self.cleaned_data["variables"]
+            return registry.register(environment=variables, is_confined=True, **given)
+        # What is left as it is needs no permission: its file may be one that only a command
+        # could register.
+        changed = {name: value for name, value in given.items() if name in self.changed_data}
+        service = Service.objects.get(pk=self.instance.pk)
+        return registry.change(
+            service, environment=self._environment(service), is_confined=True, **changed
+        )
+
+    def _environment(self, service: Service) -> dict[str, str] | None:
+        """All of it, as it is to be; None: as it is."""
+        variables: dict[str, str] = self.cleaned_data["variables"]
+        is_cleared = self.cleaned_data["forget_variables"]
+        if not variables and not is_cleared:
+            return None
+        return ({} if is_cleared else secrets.decrypt(service.environment)) | variables

@@ -1,0 +1,44 @@
+"""What the admin's own templates say about services."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy
+
+TEXTS = {
+    "status": gettext_lazy("Status"),
+    "desired": gettext_lazy("Desired"),
+    "health": gettext_lazy("Health"),
+    "sessions": gettext_lazy("Sessions"),
+    "uptime": gettext_lazy("Uptime"),
+    "restarts": gettext_lazy("Restarts"),
+    "last_check": gettext_lazy("Last health check"),
+    "instances": gettext_lazy("Instances"),
+    "no_instances": gettext_lazy("Nothing was started yet."),
+    "state": gettext_lazy("State"),
+    "place": gettext_lazy("Place"),
+    "pid": gettext_lazy("Process"),
+    "port": gettext_lazy("Port"),
+    "memory": gettext_lazy("Memory"),
+    "cpu": gettext_lazy("CPU"),
+    "loop_lag": gettext_lazy("Loop lag"),
+    "error": gettext_lazy("Error"),
+    "log": gettext_lazy("Log"),
+    "show_log": gettext_lazy("Show the log"),
+    "last_lines": gettext_lazy("The last lines of the log"),
+    "empty_log": gettext_lazy("Nothing was written yet."),
+    "checks": gettext_lazy("Health checks"),
+    "no_checks": gettext_lazy("Nothing was checked yet."),
+    "time": gettext_lazy("Time"),
+    "result": gettext_lazy("Result"),
+    "latency": gettext_lazy("Latency"),
+    "passed": gettext_lazy("passed"),
+    "failed": gettext_lazy("failed"),
+    "unregister_question": gettext_lazy("Take this off the list of services?"),
+    "unregister_explained": gettext_lazy(
+        "Its instances are asked to stop; answers that are being written may finish. The service "
+        "leaves the list once its instances have ended. Its conversations stay in the database, "
+        "and its agent file on the disk."
+    ),
+    "unregister": gettext_lazy("Unregister"),
+    "keep": gettext_lazy("Keep"),
+}

@@ -1,0 +1,70 @@
+"""Deleting at the admin: a service is unregistered, and goes once its instances have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin import actions
+from django.contrib.admin.utils import model_ngettext
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
+
+from services import registry
+from services.admin import asking
+from services.admin.texts import TEXTS
+from services.models import Service
+
+if TYPE_CHECKING:
+    ServiceModelAdmin = admin.ModelAdmin[Service]
+else:
+    ServiceModelAdmin = admin.ModelAdmin
+
+
+@admin.action(permissions=["delete"], description=gettext_lazy("Unregister the selected services"))
+def delete_selected(
+    model_admin: UnregisteringAdmin, request: HttpRequest, services: QuerySet[Service]
+) -> HttpResponse | None:
+    """Django's, but it says what happens: its confirmation first, then the verb for each."""
+    if not request.POST.get("post"):
+        return actions.delete_selected(model_admin, request, services)
+    chosen = list(services)
+    model_admin.log_deletions(request, chosen)  # type: ignore[arg-type]
+    for service in chosen:
+        model_admin.unregister(request, service)
+    return None
+
+
+class UnregisteringAdmin(ServiceModelAdmin):
+    actions = (delete_selected,)
+
+    def get_deleted_objects(self, objs: Iterable[Service], request: HttpRequest) -> Any:
+        """What the confirmation names: not the thousands of rows that go with a service."""
+        services = list(objs)
+        return [str(one) for one in services], {model_ngettext(self.opts): len(services)}, set(), []
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return super().delete_view(request, object_id, {"text": TEXTS} | (extra_context or {}))
+
+    def delete_model(self, request: HttpRequest, obj: Service) -> None:
+        self.unregister(request, obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """`unregister` has said what happens: that it was deleted would not be true yet."""
+        if self.has_view_permission(request):
+            return HttpResponseRedirect(reverse("admin:services_service_changelist"))
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    def unregister(self, request: HttpRequest, service: Service) -> None:
+        registry.unregister(service)
+        if service.is_external:
+            sentence = gettext("'{name}' was taken off the list.")
+        else:
+            sentence = gettext(
+                "'{name}' is being unregistered: it leaves the list once its instances have ended."
+            )
+            asking.see_to_supervisor(request)
+        messages.info(request, sentence.format(name=service.name))

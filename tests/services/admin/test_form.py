@@ -1,0 +1,234 @@
+"""Services are registered, changed and taken off the list by the verbs, with what these refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from services import registry, secrets
+from services.models import Service
+
+from .conftest import LIST, MakeInstance, MakeService
+from .reading import history_of, page_of, sentences
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+DEFAULTS = {
+    "replicas": "1",
+    "weight": "1",
+    "host": "localhost",
+    "auto_restart": "on",
+    "max_restart_count": "5",
+    "restart_delay_s": "1.0",
+}
+
+
+def form(name: str = "weather", **fields: str) -> dict[str, str]:
+    return DEFAULTS | {"name": name, "agent_factory_path": "weather.py"} | fields
+
+
+def errors(response: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = response.context["adminform"].form.errors
+    return dict(found)
+
+
+@pytest.mark.usefixtures("agent_file")
+def test_a_service_is_registered_with_all_that_was_given(chief: Client) -> None:
+    given = {"tags": "demo, 预报，b demo", "replicas": "2", "port": "9001", "auto_start": "on"}
+    chief.post(f"{LIST}add/", form(description="Sky", variables="KEY=a=b \n\nOTHER=", **given))
+    service = Service.objects.get()
+    assert (service.name, service.description, service.port) == ("weather", "Sky", 9001)
+    assert service.tags == sorted({"demo", "预报", "b"})
+    assert service.desired == Service.Desired.RUNNING
+    assert Path(service.agent_factory_path).is_absolute()
+    assert secrets.decrypt(service.environment) == {"KEY": "a=b ", "OTHER": ""}
+    assert history_of(service) == [("chief", "Added.")]
+
+
+def test_an_external_service_is_registered_by_its_address(chief: Client) -> None:
+    address = {"agent_factory_path": "", "url": "wss://far.example/x"}
+    chief.post(f"{LIST}add/", form("far", **address))
+    assert Service.objects.get().is_external
+
+
+@pytest.mark.usefixtures("agent_file")
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"name": "no/name"}, "name"),
+        ({"name": ""}, "name"),
+        ({"tags": "a/b"}, "tags"),
+        ({"port": "70000"}, "port"),
+        ({"port": "x"}, "port"),
+        ({"host": "a b"}, "host"),
+        ({"replicas": "0"}, "replicas"),
+        ({"restart_delay_s": "nan"}, "restart_delay_s"),
+        ({"memory_limit_mb": "1"}, "memory_limit_mb"),
+        ({"agent_factory_path": "/etc/passwd"}, "agent_factory_path"),
+        ({"agent_factory_path": "../../etc/passwd"}, "agent_factory_path"),
+        ({"agent_factory_path": ""}, "agent_factory_path"),
+        ({"url": "ws://far.example"}, "agent_factory_path"),
+        ({"agent_factory_path": "", "url": "http://far.example"}, "url"),
+        ({"variables": "A=1\nno equals sign"}, "variables"),
+        ({"variables": "1A=x"}, "variables"),
+    ],
+)
+def test_what_is_refused_is_said_at_its_field(
+    chief: Client, given: dict[str, str], field: str
+) -> None:
+    response = chief.post(f"{LIST}add/", form() | given)
+    assert list(errors(response)) == [field]
+    assert Service.objects.count() == 0
+
+
+def test_a_name_that_is_taken_is_refused_at_the_name(
+    chief: Client, make_service: MakeService
+) -> None:
+    make_service("weather")
+    response = chief.post(f"{LIST}add/", form("weather"))
+    message = "There is a service 'weather' already; choose another name."
+    assert errors(response) == {"name": [message]}
+
+
+def test_a_service_keeps_its_name(chief: Client, make_service: MakeService) -> None:
+    service = make_service("weather")
+    path = service.agent_factory_path
+    chief.post(page_of(service), form("sky", description="New", agent_factory_path=path))
+    service.refresh_from_db()
+    assert (service.name, service.description) == ("weather", "New")
+
+
+@pytest.mark.usefixtures("agent_file")
+def test_without_allowed_folders_no_file_is_registered(chief: Client, settings: Any) -> None:
+    settings.MYAGENT_AGENT_DIRS = []
+    response = chief.post(f"{LIST}add/", form())
+    assert "MYAGENT_AGENT_DIRS" in errors(response)["agent_factory_path"][0]
+
+
+def test_what_is_changed_is_in_the_history(chief: Client, make_service: MakeService) -> None:
+    service = make_service(description="Old", tags=["a"])
+    path = service.agent_factory_path
+    chief.post(page_of(service), form(description="New", agent_factory_path=path))
+    service.refresh_from_db()
+    assert (service.description, service.tags) == ("New", [])
+    assert history_of(service) == [("chief", "Changed Description and Tags.")]
+
+
+def test_a_file_that_only_a_command_could_register_is_no_reason_to_refuse_other_changes(
+    chief: Client, tmp_path: Path, agent_file: Path
+) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text("")
+    service = registry.register(name="weather", agent_factory_path=str(outside))
+    same = form(description="New", agent_factory_path=str(outside))
+    chief.post(page_of(service), same)
+    assert Service.objects.get().description == "New"
+    other = tmp_path / "other.py"
+    other.write_text("")
+    response = chief.post(page_of(service), same | {"agent_factory_path": str(other)})
+    assert list(errors(response)) == ["agent_factory_path"]
+
+
+def test_a_service_keeps_its_kind(chief: Client, make_service: MakeService) -> None:
+    service = make_service()
+    changed = form(agent_factory_path="", url="ws://far.example")
+    assert list(errors(chief.post(page_of(service), changed))) == ["agent_factory_path"]
+    external = make_service("far", url="ws://far.example")
+    fields = {"name": "far", "url": "ws://near.example", "weight": "3", "tags": ""}
+    chief.post(page_of(external), fields)
+    external.refresh_from_db()
+    assert (external.url, external.weight) == ("ws://near.example", 3)
+
+
+def test_values_of_the_environment_are_never_shown(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service(environment={"OPENAI_API_KEY": "sk-hidden"})
+    for what in ("change", "observed", "history", "delete"):
+        assert "sk-hidden" not in chief.get(page_of(service, what)).content.decode()
+    assert "OPENAI_API_KEY" in chief.get(page_of(service)).content.decode()
+
+
+def test_a_line_that_is_no_variable_is_not_repeated_in_the_error(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service()
+    path = service.agent_factory_path
+    answer = chief.post(page_of(service), form(agent_factory_path=path, variables="A=1\nsk-hidden"))
+    assert errors(answer) == {"variables": ["Line 2 is not of the form KEY=value."]}
+
+
+def test_variables_are_kept_added_to_and_forgotten(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service(environment={"A": "1", "B": "2"})
+    path = service.agent_factory_path
+
+    def after(**fields: str) -> dict[str, str]:
+        chief.post(page_of(service), form(agent_factory_path=path, **fields))
+        service.refresh_from_db()
+        return secrets.decrypt(service.environment)
+
+    assert after(variables="") == {"A": "1", "B": "2"}
+    assert after(variables="B=3\r\nC=4") == {"A": "1", "B": "3", "C": "4"}
+    assert after(variables="D=5", forget_variables="on") == {"D": "5"}
+    assert after(forget_variables="on") == {}
+    assert "sk" not in str(history_of(service))
+
+
+def test_variables_under_another_key_are_said_to_be_unreadable_and_can_be_replaced(
+    chief: Client, make_service: MakeService, settings: Any
+) -> None:
+    service = make_service(environment={"A": "1"})
+    path = service.agent_factory_path
+    # Encrypted under this key; the session of the test's client is signed with it too.
+    Service.objects.update(environment=service.environment[:-8] + "AAAAAAA=")
+    assert "another SECRET_KEY" in chief.get(page_of(service)).content.decode()
+    answer = chief.post(page_of(service), form(agent_factory_path=path, variables="B=2"))
+    assert "another SECRET_KEY" in str(errors(answer))
+    both = form(agent_factory_path=path, variables="B=2", forget_variables="on")
+    chief.post(page_of(service), both)
+    service.refresh_from_db()
+    assert secrets.decrypt(service.environment) == {"B": "2"}
+
+
+def test_deleting_unregisters_and_says_when_the_row_goes(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service(auto_start=True)
+    make_instance(service)
+    page = chief.get(page_of(service, "delete")).content.decode()
+    assert "leaves the list once its instances have ended" in page
+    response = chief.post(page_of(service, "delete"), {"post": "yes"}, follow=True)
+    assert sentences(response) == [
+        "'weather' is being unregistered: it leaves the list once its instances have ended."
+    ]
+    service.refresh_from_db()
+    assert service.unregistered_at is not None
+    assert service.desired == Service.Desired.STOPPED
+    assert service.instances.count() == 1
+
+
+def test_an_external_service_goes_at_once(chief: Client, make_service: MakeService) -> None:
+    service = make_service("far", url="ws://far.example")
+    response = chief.post(page_of(service, "delete"), {"post": "yes"}, follow=True)
+    assert sentences(response) == ["'far' was taken off the list."]
+    assert Service.objects.count() == 0
+
+
+def test_many_are_unregistered_after_one_question(chief: Client, make_service: MakeService) -> None:
+    services = [make_service(name) for name in ("one", "two")]
+    chosen = {
+        "action": "delete_selected",
+        "_selected_action": [service.pk for service in services],
+    }
+    page = chief.post(LIST, chosen).content.decode()
+    assert "one" in page
+    assert Service.objects.filter(unregistered_at__isnull=True).count() == 2
+    response = chief.post(LIST, chosen | {"post": "yes"}, follow=True)
+    assert len(sentences(response)) == 2
+    assert Service.objects.filter(unregistered_at__isnull=False).count() == 2
+    assert history_of(services[0])[0][0] == "chief"

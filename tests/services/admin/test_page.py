@@ -1,0 +1,133 @@
+"""The page of a service: its instances, its checks, and the end of a log that does nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.admin.observed import LINE_LENGTH, LOG_LINES, readable
+from services.logfiles import path_of
+from services.models import HealthCheck, Instance, Service
+
+from .conftest import MakeInstance, MakeService
+from .reading import page_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def write_log(service: Service, instance: Instance, text: str) -> None:
+    path = path_of(service.pk, instance.pk)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def observed(client: Client, service: Service, log: str = "") -> str:
+    response = client.get(page_of(service, "observed"), {"log": log} if log else {})
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_instances_are_shown_with_all_that_is_known_of_them(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service()
+    make_instance(service, 0, sessions=7, pid=4711, port=9123, memory_mb=81.6, cpu_percent=12.0)
+    failed = {"state": Instance.State.ERROR, "live_slot": None, "error": "It fell over.\nBadly."}
+    make_instance(service, 1, **failed)
+    for text in (observed(chief, service), chief.get(page_of(service)).content.decode()):
+        for shown in ("4711", "9123", "82 MB", "12 %", "2 ms", "It fell over.\nBadly."):
+            assert shown in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_the_last_checks_are_shown(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service()
+    instance = make_instance(service)
+    both = {"service": service, "instance": instance, "checked_at": timezone.now()}
+    HealthCheck.objects.create(is_healthy=True, latency_ms=3.4, **both)
+    HealthCheck.objects.create(is_healthy=False, detail="No <b>greeting</b>", **both)
+    text = observed(chief, service)
+    assert "3 ms" in text
+    assert "No &lt;b&gt;greeting&lt;/b&gt;" in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_the_end_of_the_log_is_shown_and_does_nothing(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service()
+    instance = make_instance(service)
+    lines = [f"line {number}\n" for number in range(1000)]
+    evil = "\x1b[31mred\x1b[0m <script>x</script> \x1b]0;title\x07你好\n"
+    write_log(service, instance, "".join(lines) + evil)
+    text = observed(chief, service)
+    assert "red &lt;script&gt;x&lt;/script&gt; 你好" in text
+    assert "\x1b" not in text
+    assert "title" not in text
+    assert "line 999" in text
+    assert f"line {1000 - LOG_LINES}\n" not in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_the_log_of_any_instance_can_be_chosen(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service()
+    first, second = make_instance(service, 0), make_instance(service, 1)
+    write_log(service, first, "from the first")
+    write_log(service, second, "from the second")
+    assert "from the first" in observed(chief, service)
+    assert "from the second" in observed(chief, service, log=second.pk)
+
+
+def test_no_other_file_can_be_read_as_a_log(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance, var_dir: Path
+) -> None:
+    service, other = make_service(), make_service("other")
+    make_instance(service)
+    write_log(other, make_instance(other), "of another service")
+    (var_dir / "secret_key").write_text("the key")
+    for log in ("../../secret_key", str(var_dir / "secret_key"), other.instances.get().pk, "\0"):
+        text = observed(chief, service, log=log)
+        assert "the key" not in text
+        assert "of another service" not in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_a_log_on_another_machine_is_said_to_be_there(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    service = make_service()
+    make_instance(service, node="far")
+    assert "This instance ran on far: its log is there." in observed(chief, service)
+
+
+def test_a_page_of_a_service_that_is_gone_is_not_found(chief: Client) -> None:
+    assert chief.get("/admin/services/service/gone/observed/").status_code == 404
+
+
+@given(st.text())
+def test_no_line_holds_controls_or_is_too_long(text: str) -> None:
+    shown = readable(text)
+    assert len(shown) <= LINE_LENGTH + 1
+    assert not any(ord(each) < 0x20 and each not in "\t\n" for each in shown)
+    assert not any(each in shown for each in "\x1b\x7f\x9b\u202e\u2066")
+
+
+@pytest.mark.parametrize(
+    "sequence", ["\x1b[1;31m", "\x1b[2K", "\x9b31m", "\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1bM"]
+)
+def test_escape_sequences_leave_nothing_behind(sequence: str) -> None:
+    assert readable(f"a{sequence}b") == "ab"
+
+
+def test_a_very_long_line_is_cut() -> None:
+    assert readable("x" * 100_000) == "x" * LINE_LENGTH + "…"

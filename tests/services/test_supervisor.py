@@ -1,0 +1,215 @@
+"""Where a supervisor may be killed between a row and its process, the next one goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from django.utils import timezone
+
+from agents.ids import new_id
+from agents.models import Runner
+from agents.process import identity_of, is_alive
+from services import control, launching, registry, supervision
+from services.launchers import LaunchSpec
+from services.launchers.local import MARKER, LocalLauncher
+from services.models import Instance, Service, Supervisor
+from services.supervisor import Supervisor as Passes
+from tests.managed_site import until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+WAIT = [sys.executable, "-c", "import time; time.sleep(1000)"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
+    settings.VAR_DIR = tmp_path  # type: ignore[attr-defined]
+    return tmp_path
+
+
+@pytest.fixture
+def passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
+    """A supervisor's passes; what it launches only waits. Every such process ends with the test."""
+
+    def spec(instance: Instance) -> LaunchSpec:
+        log = folder / f"{instance.pk}.log"
+        return LaunchSpec(instance.pk, WAIT, dict(os.environ), folder, log)
+
+    monkeypatch.setattr(launching, "launch_spec", spec)
+    launcher = LocalLauncher()
+    yield Passes(launcher)
+    for instance in Instance.objects.all():
+        launcher.terminate(instance.pk, instance.process, by_force=True)
+        until(lambda one=instance: not launcher.poll(one.pk, one.process).is_alive)
+
+
+@pytest.fixture
+def service(folder: Path) -> Service:
+    file = folder / "agent.py"
+    file.touch()
+    service = registry.register(name="waits", agent_factory_path=str(file), restart_delay_s=0)
+    control.start(service)
+    return service
+
+
+def live(service: Service) -> list[Instance]:
+    return list(service.instances.filter(live_slot__isnull=False))
+
+
+def launched_by_nobody(service: Service) -> Instance:
+    """The row that a supervisor writes before it starts a process."""
+    now = timezone.now()
+    return Instance.objects.create(
+        id=new_id(),
+        service=service,
+        slot=0,
+        live_slot=0,
+        generation=1,
+        state_since=now,
+        node=supervision.this_node(),
+        host="localhost",
+        launched_at=now,
+    )
+
+
+def test_a_row_whose_process_was_never_started_makes_room(passes: Passes, service: Service) -> None:
+    row = launched_by_nobody(service)
+    passes.work()
+    passes.work()
+    row.refresh_from_db()
+    assert row.state == Instance.State.ERROR
+    (successor,) = live(service)
+    assert successor.pk != row.pk
+    assert is_alive(successor.process)
+
+
+def test_a_process_that_was_started_and_not_written_down_is_found(
+    passes: Passes, service: Service
+) -> None:
+    row = launched_by_nobody(service)
+    with subprocess.Popen(
+        WAIT, env=os.environ | {MARKER: row.pk}, start_new_session=True
+    ) as process:
+        until(lambda: psutil.Process(process.pid).environ().get(MARKER) == row.pk)
+        passes.work()
+        (found,) = live(service)
+        assert (found.pk, found.pid) == (row.pk, process.pid)
+        assert found.process == identity_of(process.pid)
+        process.kill()
+
+
+def test_a_process_whose_row_was_given_up_serves_nobody(passes: Passes, service: Service) -> None:
+    row = launched_by_nobody(service)
+    passes.work()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, django; django.setup();"
+            "from services.hosting import Place, GivenUp\n"
+            "try: Place.claim()\n"
+            "except GivenUp: print('given up')",
+        ],
+        env=os.environ | _database_of_the_test() | {MARKER: row.pk},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.strip() == "given up"
+
+
+def _database_of_the_test() -> dict[str, str]:
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{name}"
+    else:
+        url = f"mysql://root@127.0.0.1:{connection.settings_dict['PORT']}/{name}"
+    return {"DATABASE_URL": url, "SECRET_KEY": "for tests", "MYAGENT_ENV_FILE": os.devnull}
+
+
+def test_two_supervisors_at_once_start_one_process(passes: Passes, service: Service) -> None:
+    """As when one slept past its lease in the middle of a pass."""
+    from services.decision import Launch
+
+    launch = Launch(0, 1, 0)
+    assert passes._launch(service, launch, timezone.now())
+    assert not Passes(LocalLauncher())._launch(service, launch, timezone.now())
+    assert len(live(service)) == 1
+
+
+def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
+    passes: Passes, service: Service
+) -> None:
+    passes.work()
+    (first,) = live(service)
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: not is_alive(first.process))
+    passes.work()
+    passes.work()
+    (second,) = live(service)
+    assert second.pid != first.pid
+    first.refresh_from_db()
+    assert first.exit_code == -signal.SIGKILL
+    assert "SIGKILL" in first.error
+
+
+def test_an_instance_of_another_machine_counts_while_its_lease_holds(
+    passes: Passes, service: Service
+) -> None:
+    runner = Runner.objects.create(
+        id=new_id(),
+        service=service.name,
+        host="elsewhere",
+        process="boot/namespace/1/1",
+        started_at=timezone.now(),
+        lease_until=timezone.now() + timedelta(minutes=1),
+    )
+    row = launched_by_nobody(service)
+    Instance.objects.filter(pk=row.pk).update(
+        node="elsewhere", runner=runner, state=Instance.State.RUNNING, process=runner.process
+    )
+    passes.work()
+    assert [one.pk for one in live(service)] == [row.pk]
+    Runner.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    passes.work()
+    passes.work()
+    (successor,) = live(service)
+    assert successor.node == supervision.this_node()
+
+
+def test_a_lease_has_one_holder_until_it_expires_or_its_process_is_gone() -> None:
+    epoch = supervision.take(is_automatic=False)
+    assert epoch == 1
+    assert supervision.take(is_automatic=False) is None
+    Supervisor.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert not supervision.holds(epoch)
+    assert supervision.take(is_automatic=False) == 2
+    assert supervision.renew(epoch) is None
+    parts = Supervisor.objects.get().process.split("/")
+    Supervisor.objects.update(process="/".join([*parts[:3], "1"]))
+    assert supervision.take(is_automatic=False) == 3
+
+
+def test_unregistering_ends_the_processes_and_then_the_row(
+    passes: Passes, service: Service
+) -> None:
+    passes.work()
+    (instance,) = live(service)
+    registry.unregister(service)
+    passes.work()
+    until(lambda: not LocalLauncher().poll(instance.pk, instance.process).is_alive)
+    passes.work()
+    passes.work()
+    assert not Service.objects.exists()
