@@ -86,9 +86,10 @@ class View(APIView):
         return errors.answer
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
+        # First: the protection against forged requests reads the body.
         if request.method in self.allowed_methods:
             _refuse_other_bodies(request)
+        super().initial(request, *args, **kwargs)
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from services.models import Service
 from services.registry import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
@@ -49,6 +50,9 @@ class Name(Text):
 @extend_schema_field(TAGS_SCHEMA)
 class Tags(serializers.ListField):
     child = Text()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_TAGS, **options)
 
 
 @extend_schema_field(ENVIRONMENT_SCHEMA)
@@ -119,6 +123,14 @@ def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     left_out = [name for name in FIELDS if name not in ("name", *fields)]
     new = Service()
     return {name: getattr(new, name) for name in left_out} | dict(fields)
+
+
+def query_of(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """What the query says. Raises `ValidationError`."""
+    # As a form, a parameter without a value would count as left out.
+    query = form(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    return dict(query.validated_data)
 
 
 class WaitQuery(serializers.Serializer[Any]):

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from services import selection
 from services.models import Service
-from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery
+from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery, query_of
 
 Json = dict[str, Any]
 
@@ -51,10 +51,9 @@ class Page(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        query = PageQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        self._limit: int = query.validated_data["limit"]
-        self._offset: int = query.validated_data["offset"]
+        query = query_of(request, PageQuery)
+        self._limit: int = query["limit"]
+        self._offset: int = query["offset"]
         self._total = queryset.count()
         return list(queryset[self._offset : self._offset + self._limit])
 

@@ -19,8 +19,8 @@ from services.models import Service
 from services.rest import answers
 from services.rest.base import View
 from services.rest.documents import ServiceSerializer
-from services.rest.inputs import ServiceInput, WaitQuery, with_defaults
-from services.rest.lifecycle import PatientView, supervised, waits_in
+from services.rest.inputs import ServiceInput, WaitQuery, query_of, with_defaults
+from services.rest.lifecycle import PatientView, supervised
 from services.rest.lists import Page, ServiceFilter
 
 
@@ -125,7 +125,7 @@ class ServiceView(PatientView):
         },
     )
     def delete(self, request: Request, id: str) -> Response:
-        waits_in(request)
+        query_of(request, WaitQuery)
         service = registry.find(id)
         service_id = service.pk
         with supervised(is_needed=not service.is_external):

@@ -13,7 +13,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from myagent.protocol import timestamp
 from services import logfiles, registry
@@ -22,11 +21,10 @@ from services.errors import Conflict, UnknownService
 from services.models import Instance, Service
 from services.rest import answers, documents
 from services.rest.base import View
-from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery
+from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, query_of
 from services.rest.lists import Page
 from services.supervision import this_node
 
-Json = dict[str, Any]
 Method = TypeVar("Method", bound=Callable[..., Response])
 
 
@@ -40,12 +38,6 @@ def _documented(
         parameters=[*parameters, *([query] if query else [])],
         responses={200: document, **answers.refusals(*errors)},
     )
-
-
-def _query(serializer: type[Serializer[Any]], request: Request) -> Json:
-    query = serializer(data=request.query_params)
-    query.is_valid(raise_exception=True)
-    return dict(query.validated_data)
 
 
 class InfoView(View):
@@ -84,7 +76,7 @@ class ServiceHealthView(View):
         query=HealthQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        query = _query(HealthQuery, request)
+        query = query_of(request, HealthQuery)
         return Response(service_health(registry.find(id), query["limit"]))
 
 
@@ -100,7 +92,7 @@ class InstancesView(View, GenericAPIView[Instance]):
         query=InstancesQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        wanted = _query(InstancesQuery, request)["which"]
+        wanted = query_of(request, InstancesQuery)["which"]
         found = registry.find(id).instances.select_related("runner").order_by("-launched_at", "pk")
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)
@@ -118,7 +110,7 @@ class LogsView(View):
         query=LogQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        query = _query(LogQuery, request)
+        query = query_of(request, LogQuery)
         service = registry.find(id)
         instance = _logged(service, query.get("instance"))
         lines = [] if instance is None else _tail(instance, query["tail"])
