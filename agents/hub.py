@@ -61,7 +61,8 @@ class Hub:
         self.database = DatabaseThreads()
         self.is_draining = False
         self.progress = asyncio.Event()
-        self.lease = Lease(self.database, service)
+        self.source = str(agent_file.path.expanduser().resolve())
+        self.lease = Lease(self.database, service, self.source)
         self._agent_file = agent_file
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}

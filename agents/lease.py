@@ -26,11 +26,12 @@ class Lease:
     process's, as long as nobody finds the lease expired or the process gone.
     """
 
-    def __init__(self, database: DatabaseThreads, service: str) -> None:
+    def __init__(self, database: DatabaseThreads, service: str, source: str) -> None:
         self.runner_id = ""
         self.port = 0
         self._database = database
         self._service = service
+        self._source = source
         self._renewed_at = float("-inf")
         self._may_expire_at = float("inf")
 
@@ -51,6 +52,7 @@ class Lease:
             host=socket.gethostname(),
             port=self.port,
             process=own_identity(),
+            source=self._source,
         )
         await self._database.run(ownership.register, runner, settings.MYAGENT_LEASE_S)
         self.runner_id = runner.pk

@@ -13,7 +13,7 @@ class Runner(models.Model):
     """A live runner process: its lease, and what it says of itself.
 
     `process` identifies the operating-system process (see `agents.process`);
-    the lease is by the database's clock.
+    the lease is by the database's clock. `source` is the agent file's path.
     """
 
     id = models.CharField(max_length=36, primary_key=True)
@@ -21,6 +21,7 @@ class Runner(models.Model):
     host = models.CharField(max_length=191)
     port = models.PositiveIntegerField(default=0)
     process = models.CharField(max_length=191)
+    source = models.CharField(max_length=1024, default="")
     version = models.CharField(max_length=64, default="")
     started_at = models.DateTimeField()
     lease_until = models.DateTimeField()

@@ -6,6 +6,7 @@ through `DatabaseThreads`.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,14 @@ from agents.process import is_provably_gone
 
 class UnknownSession(Exception):
     """There is no such session in this service."""
+
+
+class NameTaken(Exception):
+    """Another agent file is served under the service's name. `source` is its path."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
 
 
 class OwnedElsewhere(Exception):
@@ -49,6 +58,19 @@ def register(runner: Runner, lease_s: float) -> None:
     runner.started_at = runner.lease_until = Now()
     runner.save(force_insert=True)
     renew(runner.pk, lease_s, {})
+
+
+def refuse_another_file(service: str, source: str) -> None:
+    """One name is one agent file: its runners continue each other's runs.
+
+    Raises `NameTaken` if another file is served under the name on this machine.
+    """
+    others = Runner.objects.filter(
+        service=service, host=socket.gethostname(), ended_at__isnull=True, lease_until__gt=Now()
+    ).exclude(source__in=("", source))
+    for other in others:
+        if not is_provably_gone(other.process):
+            raise NameTaken(other.source)
 
 
 def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> bool:

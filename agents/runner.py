@@ -13,11 +13,12 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import schema
+from agents import ownership, schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
+from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
 from myagent.loading import AgentFile, load_agent_file
 from myagent.protocol import CloseCode
@@ -43,7 +44,7 @@ class RunnerProcess:
         self._has_left = False
 
     async def start(self) -> None:
-        """Starts once, however often it is called. Raises `django.db.Error`."""
+        """Starts once, however often it is called. Raises `django.db.Error` and `NameTaken`."""
         if self._start is None or (self._start.done() and self._start.exception()):
             self._start = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._start)
@@ -51,6 +52,8 @@ class RunnerProcess:
     async def _open(self) -> None:
         if not self.is_supervised:
             await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+            refuse = ownership.refuse_another_file
+            await self.hub.database.run(refuse, self.service, self.hub.source)
         await self.hub.start()
 
     async def serve(
@@ -66,6 +69,10 @@ class RunnerProcess:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
+            return
+        except NameTaken as error:
+            logger.error("name_taken", service=self.service, source=error.source)
+            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
             return
         await dialect(scope, receive, send, self.hub, self.connections).run()
 

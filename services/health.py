@@ -28,6 +28,9 @@ logger = structlog.get_logger(__name__)
 AT_ONCE = 10
 """Checks under way at a time."""
 
+STUCK_S = 60.0
+"""Seconds for which agent code may block its loop before that counts as a miss."""
+
 REPORTED = ("active_sessions", "turns_per_minute", "turn_p95_ms", "loop_lag_ms")
 
 
@@ -91,6 +94,9 @@ def _what_the_report_lacks(runner: Runner | None) -> str:
         return "Its runner has no lease."
     if runner.lease_until < timezone.now():
         return "Its runner has stopped renewing its lease."
+    stuck_for_s = runner.report.get("stuck_for_s") or 0
+    if stuck_for_s > STUCK_S:
+        return f"Its agent code has blocked every answer for {stuck_for_s:.0f} seconds."
     return ""
 
 

@@ -73,14 +73,6 @@ def find(name_or_id: str) -> Service:
     )
 
 
-def select(*, status: str = "", tags: Iterable[str] = ()) -> list[Service]:
-    """The services that have this status, where one is given, and all of these tags; by name."""
-    found = Service.objects.filter(status=status) if status else Service.objects.all()
-    wanted = set(tags)
-    # Not every database can look into JSON.
-    return [service for service in found.order_by("name") if wanted <= set(service.tags)]
-
-
 def register(
     *, environment: Mapping[str, str] | None = None, is_confined: bool = False, **fields: Any
 ) -> Service:
@@ -120,7 +112,11 @@ def change(
     `environment`, where given, replaces the whole of it.
     """
     # What stays as it is passes: its file may have been registered from elsewhere.
-    changed = {name: value for name, value in fields.items() if value != getattr(service, name, "")}
+    changed = {
+        name: value
+        for name, value in fields.items()
+        if name not in FIELDS or value != getattr(service, name)
+    }
     cleaned = _clean(changed, is_confined=is_confined)
     source = {
         "agent_factory_path": service.agent_factory_path,
@@ -134,15 +130,17 @@ def change(
             gettext_noop("A service keeps its kind: an agent file, or an external address."),
             field="agent_factory_path",
         )
+    if cleaned.get("name", service.name) != service.name:
+        raise Conflict(
+            "name_is_fixed",
+            gettext_noop("A service keeps its name: its conversations are kept under it."),
+            field="name",
+        )
     if environment is not None:
         cleaned["environment"] = secrets.encrypt(_variables(environment))
-    try:
-        with transaction.atomic():
-            Service.objects.filter(pk=service.pk).update(
-                **cleaned, revision=F("revision") + 1, updated_at=Now()
-            )
-    except IntegrityError as error:
-        raise _name_is_taken(cleaned.get("name", service.name)) from error
+    Service.objects.filter(pk=service.pk).update(
+        **cleaned, revision=F("revision") + 1, updated_at=Now()
+    )
     service.refresh_from_db()
     return service
 

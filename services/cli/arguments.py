@@ -47,7 +47,9 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (localhost)")
     parser.add_argument("--port", type=int, help="of the first replica; else any free one")
     parser.add_argument("--description", metavar="TEXT", help="what it is, in a sentence")
-    parser.add_argument("--tags", type=tags, action="extend", metavar="A,B", help="words to find it by")
+    parser.add_argument(
+        "--tags", type=tags, action="extend", metavar="A,B", help="words to find it by"
+    )
     parser.add_argument("--auto-start", action="store_true", help="start it at once")
     parser.add_argument("--max-sessions", type=int, metavar="N", help="more are refused")
     parser.add_argument(
@@ -87,7 +89,9 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
 def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     listing = verb("list", "Lists services")
     listing.add_argument("--status", choices=Service.Status.values)
-    listing.add_argument("--tags", type=tags, action="extend", metavar="A,B", help="only those with all of these")
+    listing.add_argument(
+        "--tags", type=tags, action="extend", metavar="A,B", help="only those with all of these"
+    )
     status = verb("status", "Shows a service and its processes")
     stats = verb("stats", "Shows figures of a service, or of all together")
     logs = verb("logs", "Shows what a service's processes write")

@@ -9,6 +9,7 @@ from services import describing, registry
 from services.cli.logs import short
 from services.cli.screen import Screen, as_json
 from services.models import Service
+from services.selection import with_tags
 
 Options = dict[str, Any]
 Json = dict[str, Any]
@@ -50,7 +51,9 @@ SERVICE_FACTS = (
 
 
 def show_list(screen: Screen, options: Options) -> None:
-    services = registry.select(status=options["status"] or "", tags=options["tags"] or ())
+    services = with_tags(Service.objects.order_by("name"), options["tags"] or ())
+    if options["status"]:
+        services = services.filter(status=options["status"])
     live = describing.live_by_service()
     found = [_whole(service, live.get(service.pk, [])) for service in services]
     if options["json"]:

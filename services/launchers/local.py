@@ -38,7 +38,7 @@ class LocalLauncher:
     def launch(self, spec: LaunchSpec) -> Polled:
         try:
             spec.log.parent.mkdir(parents=True, exist_ok=True)
-            with spec.log.open("ab") as log:
+            with open(spec.log, "ab", opener=_for_its_owner) as log:
                 child = subprocess.Popen(
                     spec.command,
                     cwd=spec.folder,
@@ -151,6 +151,11 @@ def _carries(pid: int, instance_id: str) -> bool:
         return psutil.Process(pid).environ().get(MARKER) == instance_id
     except (psutil.Error, OSError):
         return False
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """What agents say is for nobody else on the machine."""
+    return os.open(path, flags, 0o600)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -19,7 +19,7 @@ from tests.recording import (
     durable,
     kinds,
 )
-from tests.runners import ROOT, STOP_S, Runner, free_port
+from tests.runners import ROOT, STOP_S, Runner, RunnerDied, free_port
 
 from .conftest import AGENT_FILES, Serve
 
@@ -313,3 +313,15 @@ def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     assert "database" in ended.stderr.lower()
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "hunter2" not in ended.stdout + ended.stderr
+
+
+def test_one_name_is_one_agent_file(serve: Serve) -> None:
+    """Runners of a name continue each other's runs: another agent must not."""
+    first = serve("parrot.py", "--name", "bird")
+    with pytest.raises(RunnerDied, match=r"parrot\.py: choose another name with --name"):
+        serve("odd.py", "--name", "bird")
+    second = serve("parrot.py", "--name", "bird")
+    serve("odd.py", "--name", "other")
+    for runner in (first, second):
+        runner.kill()
+    serve("odd.py", "--name", "bird")

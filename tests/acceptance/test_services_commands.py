@@ -34,8 +34,8 @@ class Site(ManagedSite):
     """A site on an SQLite file, with a supervisor only when a command starts it."""
 
     def __init__(self, folder: Path) -> None:
-        self.database = folder / "agent manager.db"
-        url = f"sqlite:///{folder}/agent%20manager.db"
+        self.database = folder / "agent_manager.db"
+        url = f"sqlite:///{self.database}"
         super().__init__(url, folder, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT))
 
     def run(self, *arguments: object, program: tuple[str, ...] = MANAGE) -> Done:
@@ -208,15 +208,16 @@ def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
     site.do("register", "one", PARROT)
     supervisor = site.supervise()
     # Nothing happens from here on.
-    supervisor.signal(signal.SIGSTOP)
+    supervisor.process.send_signal(signal.SIGSTOP)
     with Terminal([*MANAGE, "start", "one"], ROOT, site.environment) as terminal:
         terminal.until("one: starting")
         terminal.press("\x03")
         assert terminal.wait() == 130
         assert "what was asked of one still holds" in terminal.text
     assert not site.runners("one")
-    supervisor.signal(signal.SIGCONT)
+    supervisor.process.send_signal(signal.SIGCONT)
     assert is_running(site.until_runs("one")[0])
+    supervisor.kill()
 
 
 def test_the_manager_s_name_does_the_same_on_any_file(site: Site, tmp_path: Path) -> None:

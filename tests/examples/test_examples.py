@@ -172,3 +172,67 @@ async def test_the_orders_can_be_listed() -> None:
     shop = load("approval_agent")
     shop.orders.append("1 × lamp for 29.00")
     assert "1 × lamp" in await shop.agent.arun("List my orders", confirm=nobody)
+
+
+@pytest.mark.parametrize(
+    ("desk", "question", "tool", "told"),
+    [
+        ("support_en_agent", "Where is my order A1002?", "get_order_status", "expected tomorrow"),
+        ("support_en_agent", "track a1003", "get_order_status", "being packed"),
+        ("support_zh_agent", "我的订单 A1002 到哪了？", "get_order_status", "预计明天送到"),
+        ("support_zh_agent", "查一下订单A1003的状态", "get_order_status", "正在打包"),
+        (
+            "support_en_agent",
+            "What is the refund policy for electronics?",
+            "get_refund_policy",
+            "within 14 days",
+        ),
+        ("support_en_agent", "What is your refund policy?", "get_refund_policy", "30 days"),
+        ("support_zh_agent", "电子产品的退款政策是什么？", "get_refund_policy", "14 天内"),
+        ("support_zh_agent", "服装怎么退货", "get_refund_policy", "30 天内"),
+    ],
+)
+async def test_a_support_desk_answers(desk: str, question: str, tool: str, told: str) -> None:
+    steps = await ask(load(desk).agent, question)
+    finished = [step for step in steps if isinstance(step, ToolFinished)]
+    assert [(step.tool, step.status) for step in finished] == [(tool, "success")]
+    last = steps[-1]
+    assert isinstance(last, Answer) and told in last.text
+
+
+@pytest.mark.parametrize(
+    ("desk", "question"),
+    [
+        ("support_en_agent", "What is the status of order A9999?"),
+        ("support_zh_agent", "订单 A9999 到哪了"),
+    ],
+)
+async def test_an_order_that_is_not_there_is_a_plain_answer(desk: str, question: str) -> None:
+    steps = await ask(load(desk).agent, question)
+    assert [step.status for step in steps if isinstance(step, ToolFinished)] == ["error"]
+    assert isinstance(steps[-1], Answer) and "A9999" in steps[-1].text
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "problem"),
+    [
+        ("support_en_agent", "Open a ticket: my parcel arrived damaged", "damaged"),
+        ("support_zh_agent", "提交工单：包裹送到时坏了", "包裹送到时坏"),
+    ],
+)
+async def test_a_ticket_is_opened_after_a_yes_only(name: str, question: str, problem: str) -> None:
+    desk = load(name)
+    asked: list[ConfirmationAsked] = []
+    await desk.agent.arun(question, confirm=deciding(asked, Decision(False)))
+    assert desk.tickets == []
+    text = await desk.agent.arun(question, confirm=deciding(asked, Decision(True)))
+    assert [one.tool for one in asked] == ["open_ticket"] * 2
+    assert problem in desk.tickets[0]
+    assert "T001" in text
+
+
+def test_both_support_desks_know_the_same_orders_and_tools() -> None:
+    english, chinese = load("support_en_agent"), load("support_zh_agent")
+    assert english.ORDERS.keys() == chinese.ORDERS.keys()
+    names = [[tool.name for tool in desk.agent.tools] for desk in (english, chinese)]
+    assert names[0] == names[1]

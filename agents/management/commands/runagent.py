@@ -22,6 +22,7 @@ from filelock import Timeout
 
 from agents import checks, logs
 from agents.edge import is_loopback
+from agents.ownership import NameTaken
 from agents.reloading import run_with_reload
 from agents.runner import RunnerProcess, open_runner, use_runner
 from agents.server import Server, configuration, new_event_loop
@@ -84,6 +85,11 @@ class Command(BaseCommand):
             raise CommandError(f"The database can't be used: {error}") from error
         except ImproperlyConfigured as error:
             raise CommandError(f"The settings are wrong: {error}") from error
+        except NameTaken as error:
+            raise CommandError(
+                f"Another agent file is served as '{runner.service}' already, {error.source}: "
+                "choose another name with --name."
+            ) from error
         except Timeout as error:
             raise CommandError(
                 "Another process has been preparing the database for two minutes: see to that one "
