@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from services import registry, secrets
-from services.models import Service
+from services.models import Service, Supervisor
 
 from .conftest import LIST, MakeInstance, MakeService
 from .reading import history_of, page_of, sentences
@@ -232,3 +232,16 @@ def test_many_are_unregistered_after_one_question(chief: Client, make_service: M
     assert len(sentences(response)) == 2
     assert Service.objects.filter(unregistered_at__isnull=False).count() == 2
     assert history_of(services[0])[0][0] == "chief"
+
+
+def test_without_a_supervisor_it_is_said_only_if_there_is_something_to_do(
+    chief: Client, agent_file: Path, settings: Any
+) -> None:
+    Supervisor.objects.all().delete()
+    settings.MYAGENT_SUPERVISOR = "external"
+
+    def said(name: str, **fields: str) -> str:
+        return " ".join(sentences(chief.post(f"{LIST}add/", form(name, **fields), follow=True)))
+
+    assert "manage.py supervise" not in said("later")
+    assert "manage.py supervise" in said("now", auto_start="on")
