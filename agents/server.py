@@ -100,6 +100,10 @@ class Server(uvicorn.Server):
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving is not None
+
     def begin_to_leave(self) -> None:
         if self._leaving is None:
             self._leaving = asyncio.get_running_loop().create_task(self._leave_and_exit())

@@ -163,12 +163,18 @@ class SupervisorProcess:
     async def _end_instances(self, epoch: int) -> None:
         """Drains everything; bounded, as what does not drain is killed."""
         self._supervisor.is_leaving = True
-        while await self._database.run(lambda: self._supervisor.live_count):
-            await self._despite_outages(lambda: self._database.run(self._supervisor.work))
-            if await self._database.run(supervision.renew, epoch) is None:
-                raise LeaseLost
-            await asyncio.sleep(SOON_S)
+        is_done = None
+        while not is_done:
+            is_done = await self._despite_outages(lambda: self._end_some(epoch))
+
+    async def _end_some(self, epoch: int) -> bool:
+        """Whether none was left; then this last pass has written that down."""
+        if await self._database.run(supervision.renew, epoch) is None:
+            raise LeaseLost
+        left = await self._database.run(lambda: self._supervisor.live_count)
         await self._database.run(self._supervisor.work)
+        await asyncio.sleep(SOON_S)
+        return not left
 
     async def _prune(self) -> None:
         await self._database.run(health.prune)

@@ -63,9 +63,11 @@ async def furnish(page: Page) -> None:
     await page.evaluate("document.fonts.ready")
 
 
-async def serious_problems(page: Page, axe_script: str) -> list[str]:
+async def serious_problems(page: Page, axe_script: str, within: str = "document") -> list[str]:
     await page.evaluate(axe_script)
-    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found: dict[str, Any] = await page.evaluate(
+        f"axe.run({within}, {{resultTypes: ['violations']}})"
+    )
     return [
         f"{each['id']}: {node['html'][:200]} {node.get('failureSummary')}"
         for each in found["violations"]
