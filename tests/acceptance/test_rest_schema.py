@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.managed_site import ManagedSite, until
-from tests.runners import ROOT, STOP_S, free_port
+from tests.gateways import gateway
+from tests.managed_site import ManagedSite
 
 LIMIT_S = 55
 
@@ -49,34 +49,8 @@ def site(tmp_path: Path) -> Iterator[ManagedSite]:
 
 @pytest.fixture
 def base_url(site: ManagedSite) -> Iterator[str]:
-    """The site without a supervisor, so that nothing is ever started."""
-    site.manage("migrate")
-    port = free_port()
-    options = ["--port", str(port), "--lifespan", "off", "--no-access-log", "--log-level", "error"]
-    with (site.folder / "site.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", *options, "myagent_site.asgi:application"],
-            cwd=ROOT,
-            env=site.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(f"{url}/health/ready"), "the site answers")
+    with gateway(site) as url:
         yield url
-    finally:
-        server.kill()
-        server.wait(STOP_S)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _register(base_url: str) -> None:
