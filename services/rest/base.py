@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import orjson
 from django.utils.translation import gettext
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import PermissionDenied, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -53,6 +53,12 @@ class SessionLogin(SessionAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Session realm="site"'
+
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise PermissionDenied(error.detail, "csrf_failed") from error
 
 
 class MayOnServices(BasePermission):
