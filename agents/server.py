@@ -14,6 +14,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from agents import long_answers
+
 logger = structlog.get_logger(__name__)
 
 HARD_FRAME_LIMIT = 1024 * 1024
@@ -88,6 +90,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._say_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        long_answers.end_all()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
