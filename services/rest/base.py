@@ -58,7 +58,7 @@ class SessionLogin(SessionAuthentication):
         try:
             super().enforce_csrf(request)
         except PermissionDenied as error:
-            raise PermissionDenied(error.detail, "csrf_failed") from error
+            raise PermissionDenied(str(error.detail), "csrf_failed") from error
 
 
 class MayOnServices(BasePermission):

@@ -130,12 +130,10 @@ class ServiceView(PatientView):
         service_id = service.pk
         with supervised(is_needed=not service.is_external):
             registry.unregister(service)
-        service.pk = service_id
+        service.pk = service_id  # A deleted row has none.
         history.note(request.user, service, gettext("Unregistered over REST."), action=DELETION)
-        if service.is_external:
-            return Response(None, 204)
-        service.refresh_from_db()
-        return Response(service_json(service), 202)
+        left = Service.objects.filter(pk=service_id).first()
+        return Response(None, 204) if left is None else Response(service_json(left), 202)
 
 
 def _validated(request: Request, *, is_partial: bool = False) -> dict[str, Any]:

@@ -95,11 +95,39 @@ def test_a_wrong_environment_is_refused_without_showing_its_values(client: Clien
 
 def test_patching_changes_what_is_named_and_nothing_else(client: Client) -> None:
     before = client.post("services", fields(tags=["a"], weight=3, memory_limit_mb=64)).json
-    after = client.patch("services/echo", {"name": "parrot", "memory_limit_mb": None}).json
+    after = client.patch("services/echo", {"description": "New", "memory_limit_mb": None}).json
     assert after == before | {
-        "name": "parrot",
+        "description": "New",
         "config": before["config"] | {"memory_limit_mb": None},
     }
+
+
+def test_a_service_keeps_its_name(client: Client, echo: Service) -> None:
+    for answer in (
+        client.patch("services/echo", {"name": "parrot"}),
+        client.put("services/echo", fields(name="parrot")),
+    ):
+        assert (answer.status, answer.code, answer.json["field"]) == (409, "name_is_fixed", "name")
+
+
+def test_a_service_that_goes_while_it_is_changed_is_not_found(
+    client: Client, echo: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_it_just_before_it_goes(_: str) -> Service:
+        found = Service.objects.get()
+        Service.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(registry, "find", find_it_just_before_it_goes)
+    answer = client.patch("services/echo", {"weight": 2})
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_a_service_that_goes_while_it_is_unregistered_is_gone(
+    client: Client, echo: Service, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "unregister", lambda service: Service.objects.all().delete())
+    assert client.delete("services/echo").status == 204
 
 
 def test_putting_gives_what_is_left_out_its_default(client: Client) -> None:

@@ -25,7 +25,7 @@ ACTIONS = {
     "counts": ("GET", "stats", None, "view_service"),
     "info": ("GET", "info", None, "view_service"),
     "register": ("POST", "services", NEW, "add_service"),
-    "put": ("PUT", "services/echo", NEW, "change_service"),
+    "put": ("PUT", "services/echo", NEW | {"name": "echo"}, "change_service"),
     "patch": ("PATCH", "services/echo", {"weight": 2}, "change_service"),
     "unregister": ("DELETE", "services/echo", None, "delete_service"),
     "start": ("POST", "services/echo/start", None, "control_service"),
