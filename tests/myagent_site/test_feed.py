@@ -35,10 +35,12 @@ def snapshot(value: int) -> bytes:
 
 
 async def begin(feed: Feed) -> tuple[AsyncIterator[bytes], bytes]:
-    """A viewer, and its first event."""
+    """A viewer, and its first event that is more than a beat."""
     viewer = feed.follow()
     assert (await anext(viewer)).startswith(b"retry:")
-    return viewer, await anext(viewer)
+    while (event := await anext(viewer)) == BEAT:
+        pass
+    return viewer, event
 
 
 @pytest.fixture
