@@ -170,7 +170,7 @@ async def test_a_screen_reader_hears_sentences_and_not_pieces(page: Page) -> Non
         }"""
     )
     await ask(page, "[[chunks=10 delay_ms=40]] one two three four five six")
-    await page.wait_for_function("window.heard.join(' ').includes('tools said:')")
+    await page.wait_for_function("() => window.heard.join(' ').includes('tools said:')")
     heard = " ".join(await page.evaluate("window.heard"))
     assert heard == "tools is answering. tools said: Answer to: one two three four five six"
     live = "document.querySelectorAll('#turns [aria-live], #turns[aria-live]').length"
