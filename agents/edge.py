@@ -78,6 +78,18 @@ def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> 
     return address
 
 
+def scheme_of(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
+    """How the page was asked for: behind a trusted proxy, as that one was asked."""
+    own = str(scope.get("scheme") or "http")
+    client = scope.get("client")
+    if not client or not _is_within(str(client[0]), trusted_proxies):
+        return own
+    lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-proto"]
+    # The proxy that is asked directly speaks last.
+    said = b",".join(lines).decode("latin-1").rpartition(",")[2].strip().lower()
+    return said if said in ("http", "https") else own
+
+
 def _is_within(address: str, networks: Sequence[str]) -> bool:
     parsed = _address(address)
     return parsed is not None and any(

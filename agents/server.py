@@ -14,6 +14,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from agents import long_answers
+
 logger = structlog.get_logger(__name__)
 
 HARD_FRAME_LIMIT = 1024 * 1024
@@ -89,6 +91,10 @@ class Server(uvicorn.Server):
         if self.started:
             self._say_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        long_answers.end_all()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
@@ -99,6 +105,10 @@ class Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving is not None
 
     def begin_to_leave(self) -> None:
         if self._leaving is None:

@@ -67,7 +67,20 @@ def say_what_holds_everywhere(result: dict[str, Any], **_: Any) -> dict[str, Any
     for name, component in result["components"]["schemas"].items():
         if name.endswith("Request"):
             component["additionalProperties"] = False
+        if name == "ServiceInputRequest":
+            component["oneOf"] = [
+                _only("agent_factory_path", "url"),
+                _only("url", "agent_factory_path"),
+            ]
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["security"].append({})
     return result
+
+
+def _only(given: str, empty: str) -> dict[str, Any]:
+    """A service has an agent file or an address, and never both."""
+    return {
+        "required": [given],
+        "properties": {given: {"minLength": 1}, empty: {"maxLength": 0}},
+    }

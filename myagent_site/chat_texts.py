@@ -98,11 +98,9 @@ TEXTS = {
     "milliseconds": gettext_noop("{count} ms"),
     "seconds": gettext_noop("{count} s"),
     "needs_scripts": gettext_noop("The chat needs JavaScript."),
-    "no_agent_title": gettext_noop("No agent is served here"),
-    "no_agent_hint": gettext_noop("Start one with its file, then reload this page:"),
 }
 
 
-def translated(texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts in the language that is active."""
-    return {name: translation.gettext(text) for name, text in texts.items()}
+def translated(texts: Mapping[str, str], lang: str) -> dict[str, str]:
+    with translation.override(lang):
+        return {name: translation.gettext(text) for name, text in texts.items()}

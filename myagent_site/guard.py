@@ -6,7 +6,13 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.edge import headers_of, host_is_allowed, is_loopback, origin_is_allowed
+from agents.edge import (
+    headers_of,
+    host_is_allowed,
+    is_loopback,
+    origin_is_allowed,
+    scheme_of,
+)
 from agents.handshake import Receive, Scope, Send, refuse
 from myagent.protocol import CloseCode
 from myagent_site.routing import dialect_of
@@ -38,6 +44,9 @@ class Guard:
                 last_word = dialect_of(scope["path"]).last_word
                 await refuse(scope, receive, send, code, "forbidden", last_word=last_word)
             return
+        if scope["type"] == "http":
+            # Django compares the Origin of a form with it.
+            scope = {**scope, "scheme": scheme_of(scope, settings.MYAGENT_TRUSTED_PROXIES)}
         await self._application(scope, receive, send)
 
     def _may_enter(self, scope: Scope) -> bool:

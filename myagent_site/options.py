@@ -72,7 +72,8 @@ OPTIONS = (
         "MYAGENT_TRUSTED_PROXIES",
         "list",
         [],
-        "Addresses or networks of proxies whose X-Forwarded-For is believed.",
+        "Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto "
+        "are believed.",
     ),
     Option(
         "MYAGENT_AUTH",

@@ -45,54 +45,70 @@ PAGE_HEADERS = {
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
-    """The chat with this process's agent; without one, what to do."""
-    if request.method not in ("GET", "HEAD"):
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-    chosen = request.GET.get("lang")
-    lang = choose(
-        chosen,
+    """The chat with the agent of this process, which is a runner."""
+    runner = current_runner()
+    if runner is None:
+        return HttpResponse(status=404)
+    lang = language_of(request)
+    return answer(request, lang, "chat.html", _context(lang, runner))
+
+
+def language_of(request: HttpRequest) -> str:
+    """The language that was chosen, now or before, else what the browser prefers."""
+    return choose(
+        request.GET.get("lang"),
         request.COOKIES.get(LANGUAGE_COOKIE),
         accept_language=request.headers.get("Accept-Language", ""),
     )
-    runner = current_runner()
-    template = "chat.html" if runner else "no_agent.html"
+
+
+def answer(
+    request: HttpRequest, lang: str, template: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """A page in a language, with what is needed to choose another one, which is remembered."""
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     with translation.override(lang):
-        page = render_to_string(template, _context(lang, runner))
-    response = HttpResponse(page, headers=PAGE_HEADERS | {"Content-Language": lang})
-    if supported(chosen) == lang:
+        page = render_to_string(template, context | _languages(lang))
+    headers = PAGE_HEADERS | {"Content-Language": lang}
+    response = HttpResponse(page, headers=headers, status=status)
+    if supported(request.GET.get("lang")) == lang:
         response.set_cookie(LANGUAGE_COOKIE, lang, max_age=YEAR_S, samesite="Lax", httponly=True)
     return response
 
 
-def _context(lang: str, runner: RunnerProcess | None) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "text": translated(TEXTS),
+def _languages(lang: str) -> dict[str, Any]:
+    return {
         "html_lang": "zh-Hans" if lang == "zh-hans" else lang,
         "languages": [
             {"code": code, "name": name, "is_current": code == lang}
             for code, name in (("en", "English"), ("zh-hans", "简体中文"))
         ],
     }
-    if runner is not None:
-        context["modules"] = _modules()
-        context["agent"] = {
-            "name": runner.agent_file.agent_name,
-            "description": _description(runner.agent_file.source),
-        }
-        context["page"] = {
+
+
+def _context(lang: str, runner: RunnerProcess) -> dict[str, Any]:
+    texts = translated(TEXTS, lang)
+    agent = runner.agent_file.agent_name
+    return {
+        "text": texts,
+        "modules": modules(
+            "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
+        ),
+        "agent": {"name": agent, "description": _description(runner.agent_file.source)},
+        "page": {
             "socket": "/",
             "service": runner.service,
-            "agent": runner.agent_file.agent_name,
+            "agent": agent,
             "lang": lang,
-            "texts": context["text"],
-        }
-    return context
+            "texts": texts,
+        },
+    }
 
 
 @cache
-def _modules() -> list[str]:
-    """What the page's script imports: named in the page, the browser fetches all of it at once."""
-    patterns = ("js/myagent.js", "js/chat/*.js", "vendor/*/*.js")
+def modules(*patterns: str) -> list[str]:
+    """What a page's script imports: named in the page, the browser fetches all of it at once."""
     found = (path for pattern in patterns for path in sorted(settings.STATIC_DIR.glob(pattern)))
     return [path.relative_to(settings.STATIC_DIR).as_posix() for path in found]
 

@@ -1,17 +1,22 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from myagent_site import console
 from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
-from myagent_site.pages import chat, static_file
+from myagent_site.home import home
+from myagent_site.pages import static_file
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "MyAgent Site"
 admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
-    path("", chat),
+    path("", home),
+    path("console", console.page),
+    path("console/events", console.events),
+    path("console/history", console.history),
     path("health", health),
     path("health/ready", ready),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),

@@ -1,4 +1,7 @@
-"""Health checks: can a client open a socket to an instance, and does its runner still report?"""
+"""Health checks: can a client open a socket to an instance, and does its runner still report?
+
+Of a service that runs elsewhere only the first can be known.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from websockets.exceptions import WebSocketException
 from agents.database import DatabaseThreads
 from agents.models import Runner
 from services import doorbell
+from services.decision import MISSES
 from services.describing import live_instances
 from services.models import HealthCheck, Instance, Service
 from services.supervision import this_node
@@ -37,9 +41,9 @@ REPORTED = ("active_sessions", "turns_per_minute", "turn_p95_ms", "loop_lag_ms")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail` says what is wrong; empty for a healthy instance."""
+    """`detail` says what is wrong; empty for what is healthy. `checked`: a service elsewhere."""
 
-    instance: Instance
+    checked: Instance | Service
     detail: str
     latency_ms: float | None = None
 
@@ -62,20 +66,20 @@ async def look_at(database: DatabaseThreads, service: Service) -> list[Finding]:
     return await _check_each(await database.run(_serving_of, service))
 
 
-async def _check_each(instances: Sequence[Instance]) -> list[Finding]:
+async def _check_each(to_check: Sequence[Instance | Service]) -> list[Finding]:
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def check_in_turn(instance: Instance) -> Finding:
+    async def check_in_turn(one: Instance | Service) -> Finding:
         async with slots:
-            return await check(instance)
+            return await check(one)
 
-    return await asyncio.gather(*map(check_in_turn, instances))
+    return await asyncio.gather(*map(check_in_turn, to_check))
 
 
 def verdict(service: Service, findings: Sequence[Finding]) -> str:
     """How the service is as a whole: `healthy`, `degraded`, `unhealthy` or `unknown`.
 
-    `findings`: of `look_at`. What runs elsewhere, or not at all, is unknown.
+    `findings`: of `look_at`. Of one that is not running nothing can be known.
     """
     if not findings:
         ill = (Service.Status.ERROR, Service.Status.UNHEALTHY)
@@ -83,31 +87,35 @@ def verdict(service: Service, findings: Sequence[Finding]) -> str:
     well = sum(finding.is_healthy for finding in findings)
     if not well:
         return "unhealthy"
-    is_whole = well == len(findings) >= service.replicas
-    return "healthy" if is_whole else "degraded"
+    wanted = 1 if service.is_external else service.replicas
+    return "healthy" if well == len(findings) >= wanted else "degraded"
 
 
-async def check(instance: Instance) -> Finding:
-    """Opens a socket and reads the greeting; then looks at the runner's own report.
+async def check(one: Instance | Service) -> Finding:
+    """Opens a socket; of our own reads the greeting, and looks at the runner's own report.
 
     Of another machine's instance, what its supervisor last found is given.
     """
-    if instance.node != this_node():
-        return Finding(instance, "Its last checks failed." if instance.misses else "")
+    if isinstance(one, Instance) and one.node != this_node():
+        return Finding(one, "Its last checks failed." if one.misses else "")
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
-            await _greet(_address(instance))
+            await _greet(one)
     except TimeoutError:
-        return Finding(instance, "It did not answer in time.")
+        return Finding(one, "It did not answer in time.")
     except (OSError, WebSocketException, ValueError) as error:
-        return Finding(instance, f"No socket could be opened: {error}")
+        return Finding(one, f"No socket could be opened: {error}")
     latency_ms = (time.perf_counter() - began) * 1000
-    return Finding(instance, _what_the_report_lacks(instance.runner), latency_ms)
+    lacks = _what_the_report_lacks(one.runner) if isinstance(one, Instance) else ""
+    return Finding(one, lacks, latency_ms)
 
 
-async def _greet(url: str) -> None:
+async def _greet(one: Instance | Service) -> None:
+    url = _address(one) if isinstance(one, Instance) else one.url
     async with connect(url, compression=None, proxy=None, open_timeout=None) as socket:
+        if isinstance(one, Service):
+            return  # Others may say nothing before they are asked.
         frame = orjson.loads(await socket.recv())
         if frame.get("event") != "system.connected":
             raise ValueError("something else than an agent listens there")
@@ -132,29 +140,52 @@ def _what_the_report_lacks(runner: Runner | None) -> str:
     return ""
 
 
-def serving_here() -> Sequence[Instance]:
-    """Synchronous."""
+def serving_here() -> Sequence[Instance | Service]:
+    """This machine's instances, and the services that run elsewhere. Synchronous."""
     found = Instance.objects.filter(node=this_node(), state__in=Instance.SERVING)
-    return list(found.select_related("runner"))
+    return [*found.select_related("runner"), *Service.objects.exclude(url="")]
 
 
-def _serving_of(service: Service) -> Sequence[Instance]:
+def _serving_of(service: Service) -> Sequence[Instance | Service]:
+    if service.is_external:
+        return [service]
     return [one for one in live_instances(service) if one.state in Instance.SERVING]
 
 
 def write_down(findings: Sequence[Finding]) -> None:
-    """The history, the count of misses, and when the service was last checked. Synchronous."""
+    """The history, what follows from it, and when a service was last checked. Synchronous."""
     now = timezone.now()
-    HealthCheck.objects.bulk_create(_row(finding, now) for finding in findings)
+    rows = [_row(finding, now) for finding in findings]
+    HealthCheck.objects.bulk_create(rows)
     for finding in findings:
-        instance = finding.instance
-        misses: Any = 0 if finding.is_healthy else F("misses") + 1
-        if instance.misses or not finding.is_healthy:
-            Instance.objects.filter(pk=instance.pk).update(misses=misses)
-            doorbell.ring(instance.service_id)
-            logger.info("health_check", instance_id=instance.pk, detail=finding.detail)
-    checked = {finding.instance.service_id for finding in findings}
+        if isinstance(finding.checked, Instance):
+            _count_misses(finding.checked, finding)
+        else:
+            _judge(finding.checked, finding)
+    checked = {row.service_id for row in rows}
     Service.objects.filter(pk__in=checked).update(last_health_check=now)
+
+
+def _count_misses(instance: Instance, finding: Finding) -> None:
+    misses: Any = 0 if finding.is_healthy else F("misses") + 1
+    if instance.misses or not finding.is_healthy:
+        Instance.objects.filter(pk=instance.pk).update(misses=misses)
+        doorbell.ring(instance.service_id)
+        logger.info("health_check", instance_id=instance.pk, detail=finding.detail)
+
+
+def _judge(service: Service, finding: Finding) -> None:
+    """A service elsewhere has no other supervisor: its checks are all that is known of it."""
+    newest = service.health_checks.values_list("is_healthy", flat=True)[:MISSES]
+    if finding.is_healthy:
+        status = Service.Status.RUNNING
+    elif len(newest) == MISSES and not any(newest):
+        status = Service.Status.UNHEALTHY
+    else:
+        return
+    if (status, finding.detail) != (service.status, service.error_message):
+        Service.objects.filter(pk=service.pk).update(status=status, error_message=finding.detail)
+        doorbell.ring(service.pk)
 
 
 def prune() -> None:
@@ -164,15 +195,17 @@ def prune() -> None:
 
 
 def _row(finding: Finding, now: Any) -> HealthCheck:
-    instance = finding.instance
-    report = instance.report
-    return HealthCheck(
-        service_id=instance.service_id,
-        instance=instance,
+    row = HealthCheck(
         checked_at=now,
         is_healthy=finding.is_healthy,
         latency_ms=finding.latency_ms,
         detail=finding.detail[:1000],
-        memory_mb=instance.memory_mb,
-        **{name: report.get(name) for name in REPORTED},
     )
+    if isinstance(finding.checked, Service):
+        row.service = finding.checked
+        return row
+    instance = finding.checked
+    row.service_id, row.instance, row.memory_mb = instance.service_id, instance, instance.memory_mb
+    for name in REPORTED:
+        setattr(row, name, instance.report.get(name))
+    return row

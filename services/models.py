@@ -201,10 +201,13 @@ class Instance(models.Model):
 
 
 class HealthCheck(models.Model):
-    """What one check of an instance found. Numbers as in the runner's own report."""
+    """What one check found. Numbers as in the runner's own report.
+
+    `instance` is null for an external service, of which no process is known.
+    """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="health_checks")
-    instance = models.ForeignKey(Instance, models.CASCADE, related_name="health_checks")
+    instance = models.ForeignKey(Instance, models.CASCADE, null=True, related_name="health_checks")
     checked_at = models.DateTimeField()
     is_healthy = models.BooleanField()
     latency_ms = models.FloatField(null=True)
@@ -220,7 +223,8 @@ class HealthCheck(models.Model):
         indexes = [models.Index(fields=["service", "checked_at"], name="health_by_time")]
 
     def __str__(self) -> str:
-        return f"{self.instance_id}: {'healthy' if self.is_healthy else self.detail}"
+        checked = self.instance_id or self.service_id
+        return f"{checked}: {'healthy' if self.is_healthy else self.detail}"
 
 
 class Supervisor(models.Model):

@@ -92,6 +92,8 @@ def register(
     service.environment = secrets.encrypt(_variables(environment or {}))
     if service.auto_start or service.is_external:
         service.desired = Service.Desired.RUNNING
+    if service.is_external:
+        service.status = Service.Status.STARTING
     try:
         with transaction.atomic():
             service.save(force_insert=True)

@@ -30,6 +30,9 @@ SOON_S = 0.05
 
 PRUNE_S = 300.0
 
+RETRY_S = 0.5
+"""Seconds between two attempts to leave in order while the database is away."""
+
 
 class LeaseLost(Exception):
     """Another process is the supervisor now."""
@@ -161,14 +164,29 @@ class SupervisorProcess:
             logger.warning("lease_left_to_expire", error=str(error))
 
     async def _end_instances(self, epoch: int) -> None:
-        """Drains everything; bounded, as what does not drain is killed."""
+        """Drains everything; bounded, as what does not drain is killed.
+
+        Raises `LeaseLost`, also if the database was away for longer than the lease.
+        """
         self._supervisor.is_leaving = True
-        while await self._database.run(lambda: self._supervisor.live_count):
-            await self._despite_outages(lambda: self._database.run(self._supervisor.work))
-            if await self._database.run(supervision.renew, epoch) is None:
+        renewed_at = time.monotonic()
+        while not (is_done := await self._despite_outages(lambda: self._end_some(epoch))):
+            now = time.monotonic()
+            if is_done is not None:
+                renewed_at = now
+            elif now - renewed_at > settings.MYAGENT_LEASE_S:
                 raise LeaseLost
-            await asyncio.sleep(SOON_S)
+            else:
+                await asyncio.sleep(RETRY_S)
+
+    async def _end_some(self, epoch: int) -> bool:
+        """Whether none was left; then this last pass has written that down."""
+        if await self._database.run(supervision.renew, epoch) is None:
+            raise LeaseLost
+        left = await self._database.run(lambda: self._supervisor.live_count)
         await self._database.run(self._supervisor.work)
+        await asyncio.sleep(SOON_S)
+        return not left
 
     async def _prune(self) -> None:
         await self._database.run(health.prune)

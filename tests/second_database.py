@@ -1,4 +1,4 @@
-"""Runs the tests marked `both_databases` once more, on MariaDB, inside the same pytest session.
+"""Runs the tests marked `both_databases` once more, on MariaDB, beside the same pytest session.
 
 Django's settings hold for a process, so a second pytest process runs them, with its database
 named in its environment, and sends its reports here: one list of failures, one closing line.
@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import pytest
 
@@ -45,8 +46,56 @@ class ReportSender:
         self._pipe.close()
 
 
+class SecondProcess:
+    """The second pytest. Its reports are read as they come: a pipe that is full would stop it."""
+
+    def __init__(self, arguments: list[str], url: str, output: Path) -> None:
+        reading, writing = os.pipe()
+        self._output = output
+        with output.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+                cwd=Path(__file__).parent.parent,
+                env=os.environ | {DATABASE_URL: url, REPORTS_FD: str(writing)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writing],
+            )
+        os.close(writing)
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, args=[reading], daemon=True)
+        self._reader.start()
+
+    def lines(self) -> list[str]:
+        """All its reports, once it has ended."""
+        self._reader.join()
+        return self._lines
+
+    @property
+    def status(self) -> int:
+        return self._process.wait()
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+
+    def _read(self, fd: int) -> None:
+        with os.fdopen(fd) as pipe:
+            self._lines.extend(pipe)
+
+
 class SecondRun:
-    """In the first process: starts the second after its own tests, and reports its reports."""
+    """In the first process: runs the second beside its own tests, then reports its reports."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -57,49 +106,29 @@ class SecondRun:
         if not items or session.config.option.collectonly:
             return (yield)
         session.testscollected += len(items)
-        result = yield
-        if is_available():
-            self._run(session, items)
-        else:
+        if not is_available():
+            result = yield
             self._report_as_skipped(items)
-        return result
-
-    def _run(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+            return result
         with MariaDB() as server, tempfile.TemporaryDirectory() as folder:
-            output = Path(folder, "output")
             arguments = Path(folder, "arguments")
             arguments.write_text("".join(f"{item.nodeid}\n" for item in items))
             command = [f"@{arguments}", f"--maxfail={session.config.option.maxfail or 0}"]
-            with output.open("wb") as log:
-                status = self._report_all(command, server.url("myagent"), log.fileno())
-            if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                self._write(f"\n{output.read_text(errors='replace')}")
-                session.shouldfail = f"the tests on MariaDB could not be run (status {status})"
-                raise session.Failed(session.shouldfail)
+            second = SecondProcess(command, server.url("myagent"), Path(folder, "output"))
+            with second:
+                result = yield
+                self._report(session, second)
+        return result
 
-    def _report_all(self, arguments: list[str], url: str, log: int) -> int:
-        reading, writing = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-            cwd=self._config.rootpath,
-            env=os.environ | {DATABASE_URL: url, REPORTS_FD: str(writing)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[writing],
-        )
-        os.close(writing)
-        try:
-            with os.fdopen(reading) as lines:
-                for report in self._reports(lines):
-                    self._config.hook.pytest_runtest_logreport(report=report)
-            return process.wait()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+    def _report(self, session: pytest.Session, second: SecondProcess) -> None:
+        for report in self._reports(second.lines()):
+            self._config.hook.pytest_runtest_logreport(report=report)
+        if second.status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._write(f"\n{second.output}")
+            session.shouldfail = f"the tests on MariaDB could not be run (status {second.status})"
+            raise session.Failed(session.shouldfail)
 
-    def _reports(self, lines: TextIO) -> Iterator[pytest.TestReport]:
+    def _reports(self, lines: Iterable[str]) -> Iterator[pytest.TestReport]:
         for line in lines:
             data: dict[str, Any] = json.loads(line)
             path, number, name = data["location"]

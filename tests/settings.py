@@ -40,3 +40,6 @@ for _name in _here:
 DATABASES["default"]["TEST"] = {
     "NAME": f"{_folder}/test.db" if "sqlite" in DATABASES["default"]["ENGINE"] else "test_myagent"
 }
+
+# Real ones take long by design, and these passwords protect nothing.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

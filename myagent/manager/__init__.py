@@ -21,8 +21,8 @@ from myagent.manager.errors import (
 )
 from myagent.manager.manager import AgentManager
 from myagent.manager.storage.models import (
+    HealthCheck,
     HealthStatus,
-    InstanceHealth,
     InstanceInfo,
     ServiceConfig,
     ServiceHealth,
@@ -33,8 +33,8 @@ from myagent.manager.storage.models import (
 __all__ = [
     "AgentManager",
     "Conflict",
+    "HealthCheck",
     "HealthStatus",
-    "InstanceHealth",
     "InstanceInfo",
     "ManagerError",
     "NotArrived",

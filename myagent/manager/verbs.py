@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from myagent.manager.storage.models import (
+    HealthCheck,
     HealthStatus,
-    InstanceHealth,
     ServiceHealth,
     ServiceInfo,
 )
@@ -148,15 +148,19 @@ async def check(database: Any, name_or_id: str) -> ServiceHealth:
         service_id=service.pk,
         name=service.name,
         status=HealthStatus(health.verdict(service, findings)),
-        instances=tuple(
-            InstanceHealth(
-                instance_id=found.instance.pk,
-                is_healthy=found.is_healthy,
-                latency_ms=found.latency_ms,
-                detail=found.detail,
-            )
-            for found in findings
-        ),
+        checks=tuple(map(_check, findings)),
+    )
+
+
+def _check(finding: Any) -> HealthCheck:
+    from services.models import Instance
+
+    checked = finding.checked
+    return HealthCheck(
+        instance_id=checked.pk if isinstance(checked, Instance) else None,
+        is_healthy=finding.is_healthy,
+        latency_ms=finding.latency_ms,
+        detail=finding.detail,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from services import control, history
 from services.errors import ServiceError
 from services.models import Service
-from services.supervision import ensure_supervisor
+from services.supervision import ensure_supervisor, is_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,14 @@ VERBS = {
 }
 
 
-def ask(request: HttpRequest, service: Service, name: str) -> None:
-    """Calls a verb, and tells the person what is happening now; does not wait for it."""
+def ask(request: HttpRequest, services: Iterable[Service], name: str) -> None:
+    """Calls a verb on each, and tells the person what is happening now; does not wait for it."""
+    for service in services:
+        _ask(request, service, name)
+    see_to_supervisor(request)
+
+
+def _ask(request: HttpRequest, service: Service, name: str) -> None:
     verb = VERBS[name]
     try:
         verb.act(service)
@@ -68,15 +74,15 @@ def ask(request: HttpRequest, service: Service, name: str) -> None:
     history.note(request.user, service, verb.noted)
     template = verb.done if control.has_arrived(service) else verb.doing
     messages.info(request, translation.gettext(template).format(name=service.name))
-    see_to_supervisor(request)
 
 
 def see_to_supervisor(request: HttpRequest) -> None:
-    """Says so if nobody acts on what was asked for."""
+    """Says so if there is something to do and nobody who does it."""
 
     def see() -> None:
         try:
-            ensure_supervisor()
+            if is_needed():
+                ensure_supervisor()
         except ServiceError as error:
             messages.warning(request, str(error))
 

@@ -85,7 +85,7 @@ class LifecycleAdmin(ServiceModelAdmin):
             if not self.has_control_permission(request):
                 raise PermissionDenied
             try:
-                asking.ask(request, registry.find(object_id), name)
+                asking.ask(request, [registry.find(object_id)], name)
             except ServiceError as error:
                 messages.error(request, str(error))
             return HttpResponseRedirect(_way_back(request))
@@ -95,8 +95,7 @@ class LifecycleAdmin(ServiceModelAdmin):
 
 def _for_many(name: str) -> Callable[..., None]:
     def act(_: Any, request: HttpRequest, services: QuerySet[Service]) -> None:
-        for service in services.order_by("name"):
-            asking.ask(request, service, name)
+        asking.ask(request, services.order_by("name"), name)
 
     return act
 

@@ -51,7 +51,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
     search_help_text = gettext_lazy("By name, description or tag.")
     list_filter = ("status", "desired", TagFilter)
     list_per_page = 100
-    save_on_top = False
+    show_facets = admin.ShowFacets.NEVER
 
     class Media:
         css = {"all": ["css/admin.css"]}  # noqa: RUF012

@@ -62,6 +62,8 @@ class ServiceForm(ServiceModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["tags"] = ", ".join(self.instance.tags)
+        if not self.instance._state.adding and "name" in self.fields:
+            self.fields["name"].disabled = True
 
     def clean_tags(self) -> list[str]:
         return [tag for tag in SEPARATORS.split(self.cleaned_data["tags"]) if tag]

@@ -35,6 +35,7 @@ def delete_selected(
     model_admin.log_deletions(request, chosen)  # type: ignore[arg-type]
     for service in chosen:
         model_admin.unregister(request, service)
+    asking.see_to_supervisor(request)
     return None
 
 
@@ -51,6 +52,7 @@ class UnregisteringAdmin(ServiceModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Service) -> None:
         self.unregister(request, obj)
+        asking.see_to_supervisor(request)
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
         """`unregister` has said what happens: that it was deleted would not be true yet."""
@@ -66,5 +68,4 @@ class UnregisteringAdmin(ServiceModelAdmin):
             sentence = gettext(
                 "'{name}' is being unregistered: it leaves the list once its instances have ended."
             )
-            asking.see_to_supervisor(request)
         messages.info(request, sentence.format(name=service.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from agents.terminal.inert import one_line
 from services import describing, registry
 from services.cli.logs import short
 from services.cli.screen import Screen, as_json
@@ -43,6 +44,9 @@ CHECK_COLUMNS = {
     "detail": "detail",
 }
 
+ERROR_LENGTH = 60
+"""Characters of an error that a list shows; `status` shows all."""
+
 SERVICE_FACTS = (
     *("name", "service_id", "status", "desired", "error_message", "endpoint", "description"),
     *("agent_factory_path", "url", "host", "port", "tags", "replicas", "weight", "auto_start"),
@@ -59,7 +63,7 @@ def show_list(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    columns = ("name", "status", "processes", "endpoint", "tags", "restarts", "error")
+    columns = ("name", "status", "processes", "endpoint", "tags", "error")
     screen.table(columns, map(_row, found))
 
 
@@ -109,8 +113,7 @@ def _row(found: Json) -> tuple[object, ...]:
         "elsewhere" if found["url"] else f"{processes}/{found['replicas']}",
         found["endpoint"],
         found["tags"],
-        found["restart_count"],
-        found["error_message"].partition("\n")[0],
+        one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
     )
 
 

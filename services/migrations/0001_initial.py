@@ -248,6 +248,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="health_checks",
+                        null=True,
                         to="services.instance",
                     ),
                 ),

@@ -14,6 +14,7 @@ ID = OpenApiParameter(
     {"type": "string", "minLength": 1, "maxLength": 100},
     OpenApiParameter.PATH,
     description="The service_id, or the name.",
+    examples=[OpenApiExample("A name", "weather")],
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import orjson
 from django.utils.translation import gettext
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import PermissionDenied, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -54,6 +54,12 @@ class SessionLogin(SessionAuthentication):
     def authenticate_header(self, request: Request) -> str:
         return 'Session realm="site"'
 
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise PermissionDenied(str(error.detail), "csrf_failed") from error
+
 
 class MayOnServices(BasePermission):
     """Whether the asker has the permission that the method, or the view for all, needs."""
@@ -86,9 +92,10 @@ class View(APIView):
         return errors.answer
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
+        # First: the protection against forged requests reads the body.
         if request.method in self.allowed_methods:
             _refuse_other_bodies(request)
+        super().initial(request, *args, **kwargs)
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils.translation import gettext
@@ -35,7 +35,8 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response:
         return _refusal(error)
     if isinstance(error, exceptions.ValidationError):
         return Response(_invalid(error), 400)
-    if isinstance(error, Http404):
+    # A service may go between two looks at it.
+    if isinstance(error, Http404 | ObjectDoesNotExist):
         error = exceptions.NotFound()
     if isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from services.models import Service
 from services.registry import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
@@ -49,6 +49,9 @@ class Name(Text):
 @extend_schema_field(TAGS_SCHEMA)
 class Tags(serializers.ListField):
     child = Text()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_TAGS, **options)
 
 
 @extend_schema_field(ENVIRONMENT_SCHEMA)
@@ -104,14 +107,13 @@ class ServiceInput(ConfigInput):
     weight = Whole(min_value=0, max_value=1000, required=False)
     auto_start = YesNo(required=False, help_text="Whether it is started when it is registered.")
     environment = Environment(required=False)
-    config = ConfigInput(required=False, help_text="The same fields as beside it may be here.")
+    config = ConfigInput(
+        required=False, help_text="The way the fields are shown; one beside it goes first."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        config: Mapping[str, Any] = attrs.pop("config", {})
-        if twice := sorted(set(config) & set(attrs)):
-            said = gettext("Give it once: here, or in config.")
-            raise serializers.ValidationError({name: [said] for name in twice})
-        return {**attrs, **config}
+        config: dict[str, Any] = attrs.pop("config", {})
+        return config | attrs
 
 
 def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +121,14 @@ def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     left_out = [name for name in FIELDS if name not in ("name", *fields)]
     new = Service()
     return {name: getattr(new, name) for name in left_out} | dict(fields)
+
+
+def query_of(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """What the query says. Raises `ValidationError`."""
+    # As a form, a parameter without a value would count as left out.
+    query = form(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    return dict(query.validated_data)
 
 
 class WaitQuery(serializers.Serializer[Any]):
@@ -145,8 +155,8 @@ class LogQuery(serializers.Serializer[Any]):
     tail = WholeParameter(
         min_value=1, max_value=MAX_TAIL, default=100, help_text="Lines at most, the last ones."
     )
-    instance = serializers.CharField(
-        max_length=36, required=False,
+    instance = serializers.RegexField(
+        r"^[A-Za-z0-9-]{1,36}$", required=False,
         help_text="The instance whose log it is; left out: the one that was started last.",
     )  # fmt: skip
 

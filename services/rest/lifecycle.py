@@ -22,7 +22,7 @@ from services.describing import service_json
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
-from services.rest.inputs import WaitQuery
+from services.rest.inputs import WaitQuery, query_of
 from services.rest.waiting import WaitingRoom
 
 Method = TypeVar("Method", bound=Callable[..., Response])
@@ -55,8 +55,8 @@ class PatientView(View):
         @wraps(ask)
         async def view(request: HttpRequest, **path: str) -> HttpResponseBase:
             response: Response = await sync_to_async(ask)(request, **path)
-            if request.method in ("POST", "DELETE") and response.status_code == 202:
-                # It was checked.
+            if response.status_code == 202:
+                # It was checked before anything was asked for.
                 await _wait(response, float(request.GET.get("wait", 0)), cls.arrived)
             return response
 
@@ -85,11 +85,6 @@ async def _wait(response: Response, timeout_s: float, arrived: int) -> None:
 def _seen(service_id: str) -> dict[str, Any] | None:
     service = Service.objects.filter(pk=service_id).first()
     return None if service is None else service_json(service)
-
-
-def waits_in(request: Request) -> None:
-    """Raises `ValidationError` if `?wait=` is not valid."""
-    WaitQuery(data=request.query_params).is_valid(raise_exception=True)
 
 
 def _documented(summary: str, description: str) -> Callable[[Method], Method]:
@@ -135,7 +130,7 @@ class RestartView(PatientView):
 
 
 def _control(request: Request, id: str, verb: Callable[[Service], None], sentence: str) -> Response:
-    waits_in(request)
+    query_of(request, WaitQuery)
     service = registry.find(id)
     with supervised(is_needed=not service.is_external):
         verb(service)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import django_filters.fields  # type: ignore[import-untyped]
 import django_filters.rest_framework as filters  # type: ignore[import-untyped]
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,26 +17,44 @@ from rest_framework.views import APIView
 
 from services import selection
 from services.models import Service
-from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery
+from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery, query_of
 
 Json = dict[str, Any]
+
+MAX_TEXT = 1000
 
 ORDERS = ("name", "status", "created_at", "started_at", "replicas", "weight")
 
 
+class OneOfField(django_filters.fields.ChoiceField):  # type: ignore[misc]
+    """No choice is one that is left out, and not one that is empty."""
+
+    def clean(self, value: str | None) -> Any:
+        if value == "":
+            raise ValidationError(
+                self.error_messages["invalid_choice"], "invalid_choice", {"value": value}
+            )
+        return super().clean(value)
+
+
+class OneOf(filters.ChoiceFilter):  # type: ignore[misc]
+    field_class = OneOfField
+
+
+@extend_schema_field({"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\u0000]*$"})
+class Words(filters.CharFilter):  # type: ignore[misc]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_TEXT, **options)
+
+
 class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
-    status = filters.ChoiceFilter(choices=Service.Status.choices, help_text="What is observed.")
-    desired = filters.ChoiceFilter(choices=Service.Desired.choices, help_text="What is asked for.")
-    name = filters.CharFilter(
-        lookup_expr="icontains", max_length=100, help_text="In the name, whatever its case."
+    status = OneOf(choices=Service.Status.choices, help_text="What is observed.")
+    desired = OneOf(choices=Service.Desired.choices, help_text="What is asked for.")
+    name = Words(lookup_expr="icontains", help_text="In the name, whatever its case.")
+    search = Words(method="by_text", help_text="In the name or the description.")
+    tags = Words(
+        method="by_tags", help_text="Separated by commas; a service must have all of them."
     )
-    search = filters.CharFilter(
-        method="by_text", max_length=100, help_text="In the name or the description."
-    )
-    tags = filters.CharFilter(
-        method="by_tags", max_length=1000,
-        help_text="Separated by commas; a service must have all of them.",
-    )  # fmt: skip
     ordering = filters.OrderingFilter(
         fields=[(name, name) for name in ORDERS], help_text="With a dash before it: backwards."
     )
@@ -51,10 +72,9 @@ class Page(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        query = PageQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        self._limit: int = query.validated_data["limit"]
-        self._offset: int = query.validated_data["offset"]
+        query = query_of(request, PageQuery)
+        self._limit: int = query["limit"]
+        self._offset: int = query["offset"]
         self._total = queryset.count()
         return list(queryset[self._offset : self._offset + self._limit])
 

@@ -19,8 +19,8 @@ from services.models import Service
 from services.rest import answers
 from services.rest.base import View
 from services.rest.documents import ServiceSerializer
-from services.rest.inputs import ServiceInput, WaitQuery, with_defaults
-from services.rest.lifecycle import PatientView, supervised, waits_in
+from services.rest.inputs import ServiceInput, WaitQuery, query_of, with_defaults
+from services.rest.lifecycle import PatientView, supervised
 from services.rest.lists import Page, ServiceFilter
 
 
@@ -125,17 +125,15 @@ class ServiceView(PatientView):
         },
     )
     def delete(self, request: Request, id: str) -> Response:
-        waits_in(request)
+        query_of(request, WaitQuery)
         service = registry.find(id)
         service_id = service.pk
         with supervised(is_needed=not service.is_external):
             registry.unregister(service)
-        service.pk = service_id
+        service.pk = service_id  # A deleted row has none.
         history.note(request.user, service, gettext("Unregistered over REST."), action=DELETION)
-        if service.is_external:
-            return Response(None, 204)
-        service.refresh_from_db()
-        return Response(service_json(service), 202)
+        left = Service.objects.filter(pk=service_id).first()
+        return Response(None, 204) if left is None else Response(service_json(left), 202)
 
 
 def _validated(request: Request, *, is_partial: bool = False) -> dict[str, Any]:

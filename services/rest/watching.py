@@ -11,7 +11,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from myagent.protocol import timestamp
 from services import logs, registry
@@ -19,10 +18,9 @@ from services.describing import instance_json, service_health, service_stats, sy
 from services.models import Instance
 from services.rest import answers, documents
 from services.rest.base import View
-from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery
+from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, query_of
 from services.rest.lists import Page
 
-Json = dict[str, Any]
 Method = TypeVar("Method", bound=Callable[..., Response])
 
 
@@ -36,12 +34,6 @@ def _documented(
         parameters=[*parameters, *([query] if query else [])],
         responses={200: document, **answers.refusals(*errors)},
     )
-
-
-def _query(serializer: type[Serializer[Any]], request: Request) -> Json:
-    query = serializer(data=request.query_params)
-    query.is_valid(raise_exception=True)
-    return dict(query.validated_data)
 
 
 class InfoView(View):
@@ -80,7 +72,7 @@ class ServiceHealthView(View):
         query=HealthQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        query = _query(HealthQuery, request)
+        query = query_of(request, HealthQuery)
         return Response(service_health(registry.find(id), query["limit"]))
 
 
@@ -96,7 +88,7 @@ class InstancesView(View, GenericAPIView[Instance]):
         query=InstancesQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        wanted = _query(InstancesQuery, request)["which"]
+        wanted = query_of(request, InstancesQuery)["which"]
         found = registry.find(id).instances.select_related("runner").order_by("-launched_at", "pk")
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)
@@ -114,7 +106,7 @@ class LogsView(View):
         query=LogQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        query = _query(LogQuery, request)
+        query = query_of(request, LogQuery)
         service = registry.find(id)
         instance = logs.instance_of(service, query.get("instance"))
         lines = [] if instance is None else logs.tail_of(instance, query["tail"])

@@ -320,7 +320,7 @@ async def refused(asking):
 async def main():
     async with AgentManager("my.db") as manager:
         await manager.register_service("echo", "my_agent.py")
-        await manager.register_service("far", url="ws://somewhere.example/")
+        await manager.register_service("far", url="ws://127.0.0.1:9/")
         both = ServiceConfig(agent_factory_path="other.py")
         await refused(manager.register_service("echo", "my_agent.py"))
         await refused(manager.register_service("x", "nowhere.py"))
@@ -354,7 +354,7 @@ asyncio.run(main())
         "Conflict external  'far' runs elsewhere",
         "unknown_service",
         "unknown_instance",
-        "unknown",
+        "unhealthy",
     ]
     assert len(said) == len(begins)
     for line, begin in zip(said, begins, strict=True):
@@ -691,6 +691,28 @@ asyncio.run(main())
     ]
 
 
+def test_a_manager_whose_database_is_damaged_stops_all_the_same(folder: Folder) -> None:
+    folder.environment |= {"MYAGENT_LEASE_S": "1", "MYAGENT_RENEW_S": "0.3"}
+    assert folder.run("""
+import logging
+logging.basicConfig(filename="own.log")
+async def main():
+    manager = AgentManager("my.db")
+    await manager.start()
+    await manager.register_service("echo", "my_agent.py", auto_start=True)
+    for name in ("my.db", "my.db-wal"):
+        with open(name, "r+b") as file:
+            file.write(b"x" * os.path.getsize(name))
+    try:
+        await manager.start_service("echo")
+    except StorageFailed as error:
+        say(type(error).__name__)
+    await manager.stop()
+    say(threading.active_count(), len(asyncio.all_tasks()))
+asyncio.run(main())
+""") == ["StorageFailed", "1 1"]
+
+
 def test_who_asks_how_a_service_is_is_told_how_it_is_now(folder: Folder) -> None:
     folder.environment |= {"MYAGENT_HEALTH_TIMEOUT_S": "0.5", "MYAGENT_LEASE_S": "60"}
     assert folder.run("""
@@ -701,7 +723,7 @@ async def main():
     first, second = (psutil.Process(instance.pid) for instance in service.instances)
     async def check():
         health = await manager.check_service_health("echo")
-        say(health.status, *(found.detail for found in health.instances))
+        say(health.status, *(found.detail for found in health.checks))
     await check()
     first.suspend()
     await check()

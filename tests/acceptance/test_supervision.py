@@ -17,7 +17,7 @@ import pytest
 from myagent.client import Client, Event, FinalAnswer, connect
 from tests.crash.witness import read_log
 from tests.managed_site import Command, ManagedSite, managed_site, until
-from tests.runners import ROOT, free_port
+from tests.runners import ROOT, Runner, free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
@@ -251,9 +251,10 @@ def test_who_uses_more_memory_than_its_limit_is_replaced(site: ManagedSite) -> N
     site.ask(port, "eat")
     until(lambda: not psutil.pid_exists(pid))
     # What made it eat is unfinished, so that the next one eats too: that is given up in the end.
-    rows = site.query("SELECT cause, error FROM services_instance WHERE state = 'error'")
-    assert rows[0][0] == "memory"
-    assert "limit" in rows[0][1]
+    failed = "SELECT cause, error FROM services_instance WHERE state = 'error'"
+    cause, error = until(lambda: site.query(failed))[0]
+    assert cause == "memory"
+    assert "limit" in error
 
 
 def test_ctrl_c_on_serve_leaves_no_process_behind_and_keeps_what_is_desired(
@@ -354,3 +355,27 @@ async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
     log = read_log(site.database_url, session_id)
     assert [frame["seq"] for frame in log] == list(range(1, len(log) + 1))
     assert [frame["event"] for frame in log].count("agent.final_answer") == 2
+
+
+def test_a_service_that_runs_elsewhere_is_watched_and_not_started(site: ManagedSite) -> None:
+    site.supervise()
+    port = free_port()
+    site.services("register", "far", f"--url=ws://127.0.0.1:{port}/")
+    service = site.until_status("far", "unhealthy")
+    assert "No socket could be opened" in service["error_message"]
+    with Runner(ECHO, site.database_url, site.folder / "elsewhere", port=port):
+        assert site.until_status("far", "running")["error_message"] == ""
+    assert site.instances("far") == []
+    assert "runs elsewhere" in site.services("stop", "far", expect=1)
+
+
+def test_an_instance_that_no_longer_answers_is_replaced(site: ManagedSite) -> None:
+    site.supervise(MYAGENT_HEALTH_TIMEOUT_S="0.3", MYAGENT_HEALTH_INTERVAL_S="0.3")
+    site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
+    (pid,) = site.until_runs("echo")
+    psutil.Process(pid).suspend()
+    site.until_runs("echo", not_as={pid})
+    assert not psutil.pid_exists(pid)
+    rows = site.query("SELECT cause, error FROM services_instance WHERE state = 'error'")
+    assert rows[0][0] == "unhealthy"
+    assert "health checks" in rows[0][1]

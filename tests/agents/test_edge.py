@@ -12,6 +12,7 @@ from agents.edge import (
     host_is_allowed,
     is_loopback,
     origin_is_allowed,
+    scheme_of,
 )
 
 
@@ -127,6 +128,26 @@ def test_lines_of_forwarded_addresses_are_one_list() -> None:
     lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"X-Forwarded-For", b"9.9.9.9, 10.0.0.2")]
     address = client_address({"client": ("10.0.0.1", 1), "headers": lines}, ["10.0.0.0/8"])
     assert address == "9.9.9.9", "the client's own line must not hide the proxy's"
+
+
+@pytest.mark.parametrize(
+    ("client", "said", "expected"),
+    [
+        ("10.0.0.1", ["https"], "https"),
+        ("10.0.0.1", ["https, http"], "http"),
+        ("10.0.0.1", ["http", "HTTPS"], "https"),
+        ("10.0.0.1", ["gopher"], "http"),
+        ("10.0.0.1", [], "http"),
+        ("1.2.3.4", ["https"], "http"),
+        (None, ["https"], "http"),
+    ],
+)
+def test_a_forwarded_scheme_is_believed_only_of_trusted_proxies(
+    client: str | None, said: list[str], expected: str
+) -> None:
+    headers = [(b"X-Forwarded-Proto", line.encode()) for line in said]
+    asked = {"client": (client, 1) if client else None, "headers": headers, "scheme": "http"}
+    assert scheme_of(asked, ["10.0.0.0/8"]) == expected
 
 
 def test_of_repeated_headers_the_first_counts() -> None:

@@ -63,9 +63,11 @@ async def furnish(page: Page) -> None:
     await page.evaluate("document.fonts.ready")
 
 
-async def serious_problems(page: Page, axe_script: str) -> list[str]:
+async def serious_problems(page: Page, axe_script: str, within: str = "document") -> list[str]:
     await page.evaluate(axe_script)
-    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found: dict[str, Any] = await page.evaluate(
+        f"axe.run({within}, {{resultTypes: ['violations']}})"
+    )
     return [
         f"{each['id']}: {node['html'][:200]} {node.get('failureSummary')}"
         for each in found["violations"]
@@ -168,7 +170,7 @@ async def test_a_screen_reader_hears_sentences_and_not_pieces(page: Page) -> Non
         }"""
     )
     await ask(page, "[[chunks=10 delay_ms=40]] one two three four five six")
-    await page.wait_for_function("window.heard.join(' ').includes('tools said:')")
+    await page.wait_for_function("() => window.heard.join(' ').includes('tools said:')")
     heard = " ".join(await page.evaluate("window.heard"))
     assert heard == "tools is answering. tools said: Answer to: one two three four five six"
     live = "document.querySelectorAll('#turns [aria-live], #turns[aria-live]').length"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode
+
 import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from agents.runner import use_runner
+from agents.runner import open_runner, use_runner
+from myagent_site.asgi import application
 
 PAGES = ("/admin/", "/admin/login/", "/admin/services/service/", "/admin/services/service/add/")
 
@@ -59,8 +67,6 @@ def test_other_pages_keep_their_own_rules(client: Client) -> None:
 
 
 async def test_a_process_in_which_agent_code_runs_has_no_admin(async_client: AsyncClient) -> None:
-    from agents.runner import open_runner
-
     runner = open_runner("examples/echo_agent.py")
     use_runner(runner)
     try:
@@ -68,3 +74,65 @@ async def test_a_process_in_which_agent_code_runs_has_no_admin(async_client: Asy
     finally:
         use_runner(None)
         runner.agents.stop()
+
+
+async def asked(
+    method: str, origin: str, *, cookies: SimpleCookie, form: dict[str, str], **headers: str
+) -> tuple[int, str, SimpleCookie]:
+    """The site's answer to a request as a proxy at 127.0.0.1 hands it on."""
+    lines = {"host": "site.example", "x-forwarded-proto": "https"} | headers
+    if cookies:
+        lines["cookie"] = "; ".join(f"{name}={each.value}" for name, each in cookies.items())
+    if method == "POST":
+        lines |= {"origin": origin, "referer": f"{origin}/admin/login/"}
+        lines["content-type"] = "application/x-www-form-urlencoded"
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": "/admin/login/",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+    }
+    site = ApplicationCommunicator(application, scope)
+    await site.send_input({"type": "http.request", "body": urlencode(form).encode()})
+    start = await site.receive_output(30)
+    body = b""
+    while True:
+        part = await site.receive_output(30)
+        body += part.get("body", b"")
+        if not part.get("more_body"):
+            break
+    await site.wait(30)
+    given = SimpleCookie()
+    for name, value in start["headers"]:
+        if name.lower() == b"set-cookie":
+            given.load(value.decode())
+    return start["status"], body.decode(), given
+
+
+async def login_status(origin: str) -> int:
+    _, page, cookies = await asked("GET", "", cookies=SimpleCookie(), form={})
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert token is not None
+    form = {"username": "chief", "password": "a password", "csrfmiddlewaretoken": token[1]}
+    status, _, _ = await asked("POST", origin, cookies=cookies, form=form | {"next": "/admin/"})
+    return status
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_behind_a_trusted_proxy_that_speaks_https_one_logs_in_from_the_sites_own_page_only(
+    settings: Any,
+) -> None:
+    await User.objects.acreate(
+        username="chief", is_staff=True, password=make_password("a password")
+    )
+    settings.SITE_HOSTS = ["site.example"]
+    settings.MYAGENT_TRUSTED_PROXIES = ["127.0.0.1"]
+    use_runner(None)
+    assert await login_status("https://site.example") == 302
+    assert await login_status("https://evil.example") == 403
+    settings.MYAGENT_TRUSTED_PROXIES = []
+    assert await login_status("https://site.example") == 403

@@ -11,6 +11,7 @@ from django.test import AsyncClient
 
 from agents.runner import open_runner, use_runner
 from myagent_site.chat_texts import TEXTS
+from tests.myagent_site.clients import at_this_machine
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,9 +33,10 @@ async def test_the_page_names_its_agent(runner: None, async_client: AsyncClient)
     assert '<html lang="en">' in text
 
 
-async def test_without_an_agent_the_page_says_what_to_do(async_client: AsyncClient) -> None:
+@pytest.mark.django_db(transaction=True)
+async def test_without_an_agent_the_page_says_what_to_do() -> None:
     use_runner(None)
-    response = await async_client.get("/")
+    response = await at_this_machine().get("/")
     assert response.status_code == 200
     assert "manage.py runagent" in response.content.decode()
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]

@@ -54,3 +54,8 @@ def test_a_service_of_two_is_as_its_processes_are(
     service = Service(replicas=2, status=status)
     findings = [Finding(Instance(), detail) for detail in details]
     assert health.verdict(service, findings) == verdict
+
+
+def test_a_service_elsewhere_is_one_however_many_are_wanted() -> None:
+    service = Service(url="ws://somewhere.example/", replicas=3, status=Status.STARTING)
+    assert health.verdict(service, [Finding(service, "")]) == "healthy"

@@ -137,10 +137,13 @@ class ServiceInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstanceHealth:
-    """What a check of one process found. `detail` says what is wrong; empty if nothing is."""
+class HealthCheck:
+    """What one check found. `detail` says what is wrong; empty if nothing is.
 
-    instance_id: str
+    `instance_id` is None for a service that runs elsewhere.
+    """
+
+    instance_id: str | None
     is_healthy: bool
     latency_ms: float | None
     detail: str
@@ -148,12 +151,12 @@ class InstanceHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceHealth:
-    """What a check of all the service's processes found."""
+    """What checks of all the service's processes found."""
 
     service_id: str
     name: str
     status: HealthStatus
-    instances: tuple[InstanceHealth, ...]
+    checks: tuple[HealthCheck, ...]
 
 
 def _known(kind: Any, found: Json) -> dict[str, Any]:

@@ -59,15 +59,26 @@ class Command(BaseCommand):
             ready=lambda: self._greet(url, password),
             leave=lambda: self._leave(supervisor, supervision),
         )
-        supervision.add_done_callback(lambda _: server.begin_to_leave())
+
+        def follow(_: object) -> None:
+            # It ended by itself: without a supervisor the site is of no use.
+            if not server.is_leaving:
+                server.begin_to_leave()
+
+        supervision.add_done_callback(follow)
         try:
             await server.serve(sockets=[listener])
         finally:
             supervisor.leave()
-            await supervision
+            await asyncio.wait([supervision])
+        if not supervision.cancelled() and (error := supervision.exception()):
+            raise error
 
     async def _leave(self, supervisor: SupervisorProcess, supervision: asyncio.Task[None]) -> None:
-        """Ends the services first: the site shows how that goes."""
+        """Ends the services first: the site shows how that goes.
+
+        Cancelled, it hurries; cancelled again, it leaves the services as they are.
+        """
         if not supervision.done():
             self._say("Stopping the services; once more to stop them at once.")
         supervisor.leave()
@@ -75,7 +86,10 @@ class Command(BaseCommand):
             await asyncio.shield(supervision)
         except asyncio.CancelledError:
             supervisor.hurry()
-            await asyncio.shield(supervision)
+            try:
+                await asyncio.shield(supervision)
+            except asyncio.CancelledError:
+                supervision.cancel()
 
     def _register_example(self) -> None:
         file = settings.BASE_DIR / "examples" / "ws_weather_agent.py"

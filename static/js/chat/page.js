@@ -1,14 +1,14 @@
-// What the server wrote into the page: the agent, the socket, and the texts in the page's language.
+// What the server wrote into the page, and the texts in the page's language.
 
 export const page = JSON.parse(document.getElementById("page").textContent);
 
-/** A text of `chat_texts.py`, its `{placeholders}` filled in. */
+/** A text of `chat_texts.py` or `console_texts.py`, its `{placeholders}` filled in. */
 export function say(name, values = {}) {
   return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
 // English is the page's language; whether its day has 12 or 24 hours is the reader's own affair.
-const LOCALE =
+export const LOCALE =
   navigator.languages.find((each) => each.slice(0, 2) === page.lang.slice(0, 2)) ?? page.lang;
 const TIME = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
 const DAY_AND_TIME = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });

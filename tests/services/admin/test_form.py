@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from services import registry, secrets
-from services.models import Service
+from services.models import Service, Supervisor
 
 from .conftest import LIST, MakeInstance, MakeService
 from .reading import history_of, page_of, sentences
@@ -88,11 +88,17 @@ def test_a_name_that_is_taken_is_refused_at_the_name(
     chief: Client, make_service: MakeService
 ) -> None:
     make_service("weather")
-    other = make_service("other")
-    for address in (f"{LIST}add/", page_of(other)):
-        response = chief.post(address, form("weather"))
-        message = "There is a service 'weather' already; choose another name."
-        assert errors(response) == {"name": [message]}
+    response = chief.post(f"{LIST}add/", form("weather"))
+    message = "There is a service 'weather' already; choose another name."
+    assert errors(response) == {"name": [message]}
+
+
+def test_a_service_keeps_its_name(chief: Client, make_service: MakeService) -> None:
+    service = make_service("weather")
+    path = service.agent_factory_path
+    chief.post(page_of(service), form("sky", description="New", agent_factory_path=path))
+    service.refresh_from_db()
+    assert (service.name, service.description) == ("weather", "New")
 
 
 @pytest.mark.usefixtures("agent_file")
@@ -105,10 +111,10 @@ def test_without_allowed_folders_no_file_is_registered(chief: Client, settings: 
 def test_what_is_changed_is_in_the_history(chief: Client, make_service: MakeService) -> None:
     service = make_service(description="Old", tags=["a"])
     path = service.agent_factory_path
-    chief.post(page_of(service), form("sky", description="New", agent_factory_path=path))
+    chief.post(page_of(service), form(description="New", agent_factory_path=path))
     service.refresh_from_db()
-    assert (service.name, service.description, service.tags) == ("sky", "New", [])
-    assert history_of(service) == [("chief", "Changed Name, Description and Tags.")]
+    assert (service.description, service.tags) == ("New", [])
+    assert history_of(service) == [("chief", "Changed Description and Tags.")]
 
 
 def test_a_file_that_only_a_command_could_register_is_no_reason_to_refuse_other_changes(
@@ -226,3 +232,16 @@ def test_many_are_unregistered_after_one_question(chief: Client, make_service: M
     assert len(sentences(response)) == 2
     assert Service.objects.filter(unregistered_at__isnull=False).count() == 2
     assert history_of(services[0])[0][0] == "chief"
+
+
+def test_without_a_supervisor_it_is_said_only_if_there_is_something_to_do(
+    chief: Client, agent_file: Path, settings: Any
+) -> None:
+    Supervisor.objects.all().delete()
+    settings.MYAGENT_SUPERVISOR = "external"
+
+    def said(name: str, **fields: str) -> str:
+        return " ".join(sentences(chief.post(f"{LIST}add/", form(name, **fields), follow=True)))
+
+    assert "manage.py supervise" not in said("later")
+    assert "manage.py supervise" in said("now", auto_start="on")

@@ -132,10 +132,11 @@ def test_buttons_offer_what_makes_sense(
 def test_without_a_supervisor_it_is_said_that_nothing_happens_yet(
     chief: Client, make_service: MakeService, settings: LazySettings
 ) -> None:
-    service = make_service()
+    services = [make_service(name) for name in ("one", "two")]
     Supervisor.objects.all().delete()
     settings.MYAGENT_SUPERVISOR = "external"
-    response = chief.post(page_of(service, "start"), follow=True)
-    said = sentences(response)
-    assert said[0] == "'weather' is starting."
-    assert "manage.py supervise" in said[1]
+    chosen = [service.pk for service in services]
+    form = {"action": "start_selected", "_selected_action": chosen}
+    first, second, warning = sentences(chief.post(LIST, form, follow=True))
+    assert (first, second) == ("'one' is starting.", "'two' is starting.")
+    assert "manage.py supervise" in warning

@@ -192,9 +192,9 @@ def test_a_list_in_a_pipe_is_a_line_a_service() -> None:
     head, *lines = services("list").splitlines()
     assert head.split("\t")[:3] == ["name", "status", "processes"]
     assert lines == [
-        "bad\terror\t0/1\t-\t-\t0\tIt [31mfailed.",
-        "far\trunning\telsewhere\tws://localhost:9/\t-\t0\t-",
-        "weather\trunning\t1/2\tws://localhost:8100/\tdemo, en\t0\t-",
+        "bad\terror\t0/1\t-\t-\tIt [31mfailed.",
+        "far\trunning\telsewhere\tws://localhost:9/\t-\t-",
+        "weather\trunning\t1/2\tws://localhost:8100/\tdemo, en\t-",
     ]
 
 

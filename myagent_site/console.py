@@ -1,0 +1,104 @@
+"""The console: every service and its instances, live, for who may look."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
+
+from agents.long_answers import end_with_the_server
+from myagent_site.chat_texts import translated
+from myagent_site.console_texts import TEXTS
+from myagent_site.feed import Feed
+from myagent_site.pages import answer, language_of, modules
+from services.access import is_open, may
+from services.overview import MAX_SERVICES, overview
+from services.trends import WINDOW_S, last_hour
+
+VIEW = "services.view_service"
+CONTROL = "services.control_service"
+CHANGE = "services.change_service"
+
+LOGIN = "/admin/login/"
+
+MODULES = (
+    "js/chat/announcer.js",
+    "js/chat/dom.js",
+    "js/chat/page.js",
+    "js/chat/storage.js",
+    "js/chat/theme.js",
+    "js/console/*.js",
+    "vendor/uplot/*.js",
+)
+
+PRIVATE = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Cookie",
+}
+
+feed = Feed(overview)
+end_with_the_server(feed.end)
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The page itself; who has to log in first is sent there."""
+    lang = language_of(request)
+    texts = translated(TEXTS, lang)
+    if not may(request, VIEW):
+        if request.user.is_authenticated and request.user.is_staff:
+            return answer(request, lang, "no_leave.html", {"text": texts}, status=403)
+        return redirect_to_login(request.path, LOGIN)
+    given = {
+        "lang": lang,
+        "texts": texts,
+        "windowSeconds": WINDOW_S,
+        "maxServices": MAX_SERVICES,
+        "mayControl": may(request, CONTROL),
+        # Those whom the admin lets in; it asks for a login itself.
+        "mayChange": is_open(request) or may(request, CHANGE),
+        "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
+        "csrf": get_token(request),
+    }
+    context = {"text": texts, "page": given, "modules": modules(*MODULES)}
+    return answer(request, lang, "console.html", context)
+
+
+async def events(request: HttpRequest) -> HttpResponseBase:
+    """What happens, as server-sent events: see `feed`."""
+    if (refused := await sync_to_async(_refuse)(request)) is not None:
+        return refused
+    if feed.is_full:
+        return _refusal("busy", "Too many people are watching.", 503, {"Retry-After": "10"})
+    # A proxy that gathers an answer before it passes it on would hold up everything.
+    headers = PRIVATE | {"X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return HttpResponse(content_type="text/event-stream", headers=headers)
+    return StreamingHttpResponse(
+        feed.follow(), content_type="text/event-stream; charset=utf-8", headers=headers
+    )
+
+
+def history(request: HttpRequest) -> HttpResponse:
+    """The last hour of one service."""
+    if (refused := _refuse(request)) is not None:
+        return refused
+    return JsonResponse(last_hour(request.GET.get("service", "")[:36]), headers=PRIVATE)
+
+
+def _refuse(request: HttpRequest) -> HttpResponse | None:
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    if not may(request, VIEW):
+        return _refusal("forbidden", "Log in as one who may see services.", 403)
+    return None
+
+
+def _refusal(
+    code: str, detail: str, status: int, headers: dict[str, str] | None = None
+) -> JsonResponse:
+    body = {"detail": detail, "code": code}
+    return JsonResponse(body, status=status, headers=PRIVATE | (headers or {}))

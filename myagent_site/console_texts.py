@@ -1,0 +1,167 @@
+"""What the console and the home page say, in their templates and scripts.
+
+Placeholders such as `{name}` are filled in by the page.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+from myagent_site.chat_texts import TEXTS as CHAT
+
+SHARED = {
+    name: CHAT[name]
+    for name in (
+        "language",
+        "theme_auto",
+        "theme_light",
+        "theme_dark",
+        "connecting",
+        "reconnect_now",
+    )
+}
+
+PLACES = {
+    "home": gettext_noop("Home"),
+    "console": gettext_noop("Console"),
+    "admin": gettext_noop("Admin"),
+    "docs": gettext_noop("API"),
+    "places": gettext_noop("Pages of this site"),
+    "skip_to_content": gettext_noop("Skip to the content"),
+}
+
+REGISTERING = {
+    "register_first": gettext_noop("Put an agent file on the list and start it:"),
+    "register_more": gettext_noop("Or add one on the administration pages, or over REST."),
+}
+
+TEXTS = (
+    SHARED
+    | PLACES
+    | REGISTERING
+    | {
+        "live": gettext_noop("Live"),
+        "paused": gettext_noop("Paused while this page is hidden"),
+        "lost": gettext_noop("Connection lost. Reconnecting…"),
+        "storage_away": gettext_noop("The database can’t be read just now."),
+        "too_many": gettext_noop("Too many people are watching. Trying again soon…"),
+        "logged_out": gettext_noop("You are logged out."),
+        "log_in": gettext_noop("Log in"),
+        "no_leave_title": gettext_noop("Not for you to see"),
+        "no_leave": gettext_noop(
+            "Your account may not see services. Ask an administrator for the permission."
+        ),
+        "needs_scripts": gettext_noop("The console needs JavaScript."),
+        # Totals.
+        "totals": gettext_noop("Totals"),
+        "total_running": gettext_noop("Services running"),
+        "of": gettext_noop("{some} of {all}"),
+        "total_sessions": gettext_noop("Sessions"),
+        "total_turns": gettext_noop("Turns a minute"),
+        "total_troubled": gettext_noop("In trouble"),
+        "supervisor": gettext_noop("Supervisor"),
+        "supervisor_since": gettext_noop("on {node} since {time}"),
+        "supervisor_automatic": gettext_noop("on {node} since {time}, started by itself"),
+        "no_supervisor": gettext_noop("None: nothing is started, stopped or checked."),
+        "no_supervisor_yet": gettext_noop(
+            "None just now. One starts by itself when a service is started."
+        ),
+        "start_supervisor": gettext_noop("Start one:"),
+        # The list.
+        "services": gettext_noop("Services"),
+        "no_services": gettext_noop("No services yet"),
+        "filter": gettext_noop("Filter by name, tag or state"),
+        "filtered": gettext_noop("{some} of {all} services"),
+        "none_found": gettext_noop("No service matches."),
+        "only_first": gettext_noop("Only the first {count} services by name are shown."),
+        "expand_all": gettext_noop("Show details of all"),
+        "collapse_all": gettext_noop("Hide details of all"),
+        "details": gettext_noop("Details of {name}"),
+        "state_stopped": gettext_noop("Stopped"),
+        "state_starting": gettext_noop("Starting"),
+        "state_running": gettext_noop("Running"),
+        "state_unhealthy": gettext_noop("Unhealthy"),
+        "state_draining": gettext_noop("Finishing its runs"),
+        "state_stopping": gettext_noop("Stopping"),
+        "state_error": gettext_noop("Error"),
+        "leaving": gettext_noop("Being unregistered"),
+        "desired_running": gettext_noop("should run"),
+        "desired_stopped": gettext_noop("should be stopped"),
+        "external": gettext_noop("external"),
+        "changed": gettext_noop("{name}: {state}"),
+        "health_healthy": gettext_noop("Healthy"),
+        "health_failing": gettext_noop("A check failed"),
+        "health_unhealthy": gettext_noop("Unhealthy"),
+        "health_unknown": gettext_noop("Not checked"),
+        # Measurements.
+        "health": gettext_noop("Health"),
+        "sessions": gettext_noop("Sessions"),
+        "turns": gettext_noop("Turns/min"),
+        "p95": gettext_noop("p95 of turns"),
+        "memory": gettext_noop("Memory"),
+        "restarts": gettext_noop("Restarts"),
+        "lag": gettext_noop("Loop lag"),
+        "none": gettext_noop("None"),
+        "unknown": gettext_noop("Not known"),
+        # Charts.
+        "charts": gettext_noop("The last hour of {name}"),
+        "chart_summary": gettext_noop(
+            "{what} over the last hour: now {now}, lowest {low}, highest {high}."
+        ),
+        "chart_restarts": gettext_noop("Restarts in the last hour: {count}."),
+        "chart_empty": gettext_noop("{what}: nothing measured in the last hour."),
+        "no_data": gettext_noop("Nothing was measured in the last hour."),
+        "at_time": gettext_noop("{value} at {time}"),
+        "no_history": gettext_noop("The last hour could not be read."),
+        # Instances.
+        "state": gettext_noop("State"),
+        "process": gettext_noop("Process"),
+        "port": gettext_noop("Port"),
+        "since": gettext_noop("Ready since"),
+        "no_instances": gettext_noop("No process runs for it."),
+        "instances": gettext_noop("Instances of {name}"),
+        # What can be done.
+        "chat": gettext_noop("Chat"),
+        "settings": gettext_noop("Settings"),
+        "named": gettext_noop("{what}: {name}"),
+        "start": gettext_noop("Start"),
+        "stop": gettext_noop("Stop"),
+        "restart": gettext_noop("Restart"),
+        "stop_question": gettext_noop("Stop this service?"),
+        "stop_explained": gettext_noop(
+            "“{name}” takes no new conversations; answers that are being written are finished, "
+            "as far as the grace allows."
+        ),
+        "keep_running": gettext_noop("Let it run"),
+        "not_done": gettext_noop("That could not be done: {reason}"),
+        "no_answer": gettext_noop("the site did not answer"),
+        "error": gettext_noop("Error"),
+        "show_log": gettext_noop("Show log"),
+        "hide_log": gettext_noop("Hide log"),
+        "log_named": gettext_noop("Last lines of the log of {name}"),
+        "empty_log": gettext_noop("The log is empty."),
+        "log_unread": gettext_noop("The log could not be read."),
+    }
+)
+
+HOME_TEXTS = (
+    SHARED
+    | PLACES
+    | REGISTERING
+    | {
+        "title": gettext_noop("MyAgent Site"),
+        "talk": gettext_noop("Talk to a service"),
+        "all_in_console": gettext_noop("All services, live, are in the console."),
+        "nothing_runs": gettext_noop("Nothing runs yet"),
+        "none_running": gettext_noop("No service runs just now"),
+        "start_one": gettext_noop("Start one in the console, or with"),
+        "serve_file": gettext_noop("Or serve a single agent file, without the list:"),
+        "closed": gettext_noop("Log in to see the services of this site."),
+        "log_in": gettext_noop("Log in"),
+        "away": gettext_noop("The database can’t be read just now. On a new one, make its tables:"),
+        "console_hint": gettext_noop("Services, instances and their measurements, live"),
+        "admin_hint": gettext_noop("Register, change and look after services"),
+        "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
+        "unhealthy": gettext_noop("Unhealthy"),
+    }
+)

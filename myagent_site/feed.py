@@ -1,0 +1,135 @@
+"""One reader for all who watch the console in this process, and what each of them is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import orjson
+import structlog
+from django.db import Error as DatabaseFailure
+
+from agents.database import DatabaseThreads
+from services import doorbell
+from services.describing import Json
+
+logger = structlog.get_logger(__name__)
+
+MAX_VIEWERS = 50
+REFRESH_S = 2.0
+"""Seconds after which it is read again though nothing rang: reports change without a sound."""
+
+BEAT_S = 5.0
+"""Seconds of silence after which a viewer is told that the line is alive."""
+
+STREAM_S = 300.0
+"""Seconds after which a viewer has to come again, so that leave to look is asked for anew."""
+
+BEAT = b": alive\nevent: beat\ndata:\n\n"
+PROBLEM = b"event: problem\ndata:\n\n"
+"""Nothing can be read just now."""
+
+
+class Feed:
+    """What `read` returns, as server-sent events. Its methods belong to the event loop.
+
+    While anybody watches, one task looks every `doorbell.LOOK_S` seconds whether
+    something changed; a viewer who is slow gets the latest only.
+    """
+
+    def __init__(self, read: Callable[[], Json]) -> None:
+        self._read = read
+        self._viewers = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._latest = b""
+        self._number = 0
+        self._wake = asyncio.Event()
+        self._has_ended = False
+
+    @property
+    def is_full(self) -> bool:
+        return self._viewers >= MAX_VIEWERS or self._has_ended
+
+    def end(self) -> None:
+        """Ends every stream, for good. May be called twice."""
+        self._has_ended = True
+        self._wake.set()
+
+    async def follow(self) -> AsyncIterator[bytes]:
+        """The events for one viewer, until `STREAM_S` or a cancellation. Cancelling is safe."""
+        if self.is_full:
+            return
+        self._enter()
+        try:
+            yield b"retry: 2000\n\n"
+            async for event in self._events():
+                yield event
+        finally:
+            await self._leave()
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        end, seen = loop.time() + STREAM_S, 0
+        while loop.time() < end and not self._has_ended:
+            if self._number != seen:
+                seen = self._number
+                yield self._latest
+                continue
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                yield BEAT
+
+    def _enter(self) -> None:
+        self._viewers += 1
+        if self._reader is None:
+            self._latest, self._number, self._wake = b"", 0, asyncio.Event()
+            self._reader = asyncio.get_running_loop().create_task(self._read_on())
+
+    async def _leave(self) -> None:
+        self._viewers -= 1
+        if self._viewers or self._reader is None:
+            return
+        reader, self._reader = self._reader, None
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read_on(self) -> None:
+        database = DatabaseThreads()
+        loop = asyncio.get_running_loop()
+        heard, due = None, 0.0
+        try:
+            while True:
+                try:
+                    sound = await database.run(doorbell.listen)
+                    if sound != heard or loop.time() >= due:
+                        heard, due = sound, loop.time() + REFRESH_S
+                        self._publish(await database.run(self._event))
+                except Exception as error:
+                    _report(error)
+                    self._publish(PROBLEM)
+                    heard = None
+                    await asyncio.sleep(REFRESH_S)
+                await asyncio.sleep(doorbell.LOOK_S)
+        finally:
+            await database.stop()
+
+    def _event(self) -> bytes:
+        return b"event: snapshot\ndata: " + orjson.dumps(self._read()) + b"\n\n"
+
+    def _publish(self, event: bytes) -> None:
+        if event == self._latest:
+            return
+        self._latest = event
+        self._number += 1
+        # Everybody who waits for the former one wakes.
+        self._wake.set()
+        self._wake = asyncio.Event()
+
+
+def _report(error: Exception) -> None:
+    if isinstance(error, DatabaseFailure):
+        logger.warning("storage_away", error=str(error))
+    else:
+        logger.error("console_not_read", exc_info=error)

@@ -1,0 +1,29 @@
+"""Django's client for tests, with a machine that it asks from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import AsyncClient
+
+
+class ClientAt(AsyncClient):
+    """Asks the site at `host` and port 8000 from `address`."""
+
+    def __init__(self, host: str, server: str, address: str) -> None:
+        super().__init__()
+        self._host = (b"host", f"{host}:8000".encode())
+        self._ends = {"server": (server, 8000), "client": (address, 50000)}
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        scope: dict[str, Any] = super()._base_scope(**request)
+        others = [header for header in scope["headers"] if header[0] != b"host"]
+        return scope | self._ends | {"headers": [self._host, *others]}
+
+
+def at_this_machine() -> AsyncClient:
+    return ClientAt("localhost", "127.0.0.1", "127.0.0.1")
+
+
+def at_another_machine() -> AsyncClient:
+    return ClientAt("192.0.2.1", "192.0.2.1", "192.0.2.7")

@@ -1,0 +1,157 @@
+"""One reader for all who watch the console."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from myagent_site import feed as feed_module
+from myagent_site.feed import BEAT, PROBLEM, Feed
+from services import doorbell
+from tests.services.measured import add_service, change
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Source:
+    """What is read, and how often."""
+
+    def __init__(self) -> None:
+        self.value: Any = 0
+        self.reads = 0
+
+    def read(self) -> dict[str, Any]:
+        self.reads += 1
+        if isinstance(self.value, Exception):
+            raise self.value
+        return {"value": self.value}
+
+
+def snapshot(value: int) -> bytes:
+    return b'event: snapshot\ndata: {"value":%d}\n\n' % value
+
+
+async def begin(feed: Feed) -> tuple[AsyncIterator[bytes], bytes]:
+    """A viewer, and its first event that is more than a beat."""
+    viewer = feed.follow()
+    assert (await anext(viewer)).startswith(b"retry:")
+    while (event := await anext(viewer)) == BEAT:
+        pass
+    return viewer, event
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(feed_module, "REFRESH_S", 0.05)
+    monkeypatch.setattr(feed_module, "BEAT_S", 0.05)
+    monkeypatch.setattr(doorbell, "LOOK_S", 0.01)
+    yield
+
+
+async def test_fifty_who_watch_read_as_often_as_one(source: Source) -> None:
+    feed = Feed(source.read)
+    viewers = [await begin(feed) for _ in range(feed_module.MAX_VIEWERS)]
+    assert {event for _, event in viewers} == {snapshot(0)}
+    assert source.reads == 1
+    assert feed.is_full
+    assert [event async for event in feed.follow()] == []
+    for viewer, _ in viewers:
+        await viewer.aclose()
+    assert not feed.is_full
+
+
+async def test_a_change_of_a_service_is_told_at_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "REFRESH_S", 3600.0)
+    service = await asyncio.to_thread(add_service, "weather")
+    feed = Feed(source.read)
+    viewer, _ = await begin(feed)
+    source.value = 1
+    await asyncio.to_thread(change, service, status="running")
+    assert await anext(viewer) == snapshot(1)
+    await viewer.aclose()
+
+
+async def test_a_change_that_rang_nowhere_is_told_soon(source: Source, quick: None) -> None:
+    feed = Feed(source.read)
+    viewer, _ = await begin(feed)
+    source.value = 1
+    assert snapshot(1) in [await anext(viewer) for _ in range(20)]
+    await viewer.aclose()
+
+
+async def test_while_nothing_changes_there_is_only_a_beat(source: Source, quick: None) -> None:
+    feed = Feed(source.read)
+    viewer, _ = await begin(feed)
+    assert [await anext(viewer) for _ in range(3)] == [BEAT] * 3
+    await viewer.aclose()
+
+
+async def test_who_reads_slowly_gets_the_latest_only(source: Source, quick: None) -> None:
+    feed = Feed(source.read)
+    slow, _ = await begin(feed)
+    quick_one, _ = await begin(feed)
+    for value in range(1, 6):
+        source.value = value
+        while await anext(quick_one) != snapshot(value):
+            pass
+    assert await anext(slow) == snapshot(5)
+    for viewer in (slow, quick_one):
+        await viewer.aclose()
+
+
+async def test_a_reading_that_fails_is_said_and_tried_again(source: Source, quick: None) -> None:
+    feed = Feed(source.read)
+    viewer, _ = await begin(feed)
+    source.value = ValueError("out of order")
+    assert PROBLEM in [await anext(viewer) for _ in range(20)]
+    source.value = 2
+    assert snapshot(2) in [await anext(viewer) for _ in range(20)]
+    await viewer.aclose()
+
+
+async def test_a_stream_ends_so_that_leave_is_asked_for_anew(
+    source: Source, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "STREAM_S", 0.2)
+    feed = Feed(source.read)
+    assert snapshot(0) in [event async for event in feed.follow()]
+    assert feed._viewers == 0
+
+
+async def test_with_the_server_every_stream_ends(source: Source) -> None:
+    feed = Feed(source.read)
+    viewers = [(await begin(feed))[0] for _ in range(3)]
+    waiting = [asyncio.ensure_future(anext(viewer)) for viewer in viewers]
+    await asyncio.sleep(0)
+    feed.end()
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ends] == [StopAsyncIteration] * 3
+    assert feed.is_full
+    assert feed._reader is None
+
+
+async def test_when_the_last_one_leaves_nothing_is_read_any_more(source: Source) -> None:
+    feed = Feed(source.read)
+    viewer, _ = await begin(feed)
+    # As the server does it when the browser is gone: in the middle of waiting.
+    waiting = asyncio.ensure_future(anext(viewer))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await viewer.aclose()
+    assert feed._reader is None
+    again, event = await begin(feed)
+    assert event == snapshot(0)
+    assert source.reads == 2
+    await again.aclose()

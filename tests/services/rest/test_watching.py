@@ -1,0 +1,146 @@
+"""What is known of a service: its instances, health, log and counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from agents.ids import new_id
+from services import logfiles
+from services.models import HealthCheck, Instance, Service
+from services.supervision import this_node
+
+from .client import Client
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def launch(service: Service, slot: int | None = 0, age_s: float = 0, **facts: Any) -> Instance:
+    """An instance; without a slot, one that has ended."""
+    then = timezone.now() - timedelta(seconds=age_s)
+    given = {
+        "slot": slot or 0,
+        "live_slot": slot,
+        "state": "stopped" if slot is None else "running",
+        "node": this_node(),
+    }
+    return Instance.objects.create(
+        id=new_id(), service=service, generation=1, state_since=then, host="localhost",
+        port=9001, launched_at=then, **given | facts,
+    )  # fmt: skip
+
+
+def write_log(instance: Instance, *lines: str) -> None:
+    path = logfiles.path_of(instance.service_id, instance.pk)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def test_a_running_service_shows_where_it_answers(client: Client, echo: Service) -> None:
+    launch(echo)
+    assert client.get("services/echo").json["endpoint"] == "ws://localhost:9001/"
+    assert client.get("services").json["items"][0]["endpoint"] == "ws://localhost:9001/"
+
+
+def test_instances_that_live_are_listed_and_the_others_for_who_asks(
+    client: Client, echo: Service
+) -> None:
+    ended = launch(echo, None, age_s=60, error="It fell over.")
+    first, second = launch(echo, 0, age_s=30), launch(echo, 1)
+    page = client.get("services/echo/instances").json
+    assert [item["instance_id"] for item in page["items"]] == [second.pk, first.pk]
+    assert (page["total"], page["limit"], page["offset"]) == (2, 50, 0)
+    every = client.get("services/echo/instances?which=all&limit=2&offset=1").json
+    assert [item["instance_id"] for item in every["items"]] == [first.pk, ended.pk]
+    assert every["items"][1]["error"] == "It fell over."
+    assert every["total"] == 3
+    answer = client.get("services/echo/instances?which=none")
+    assert (answer.status, answer.json["field"]) == (400, "which")
+
+
+def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Service) -> None:
+    instance = launch(echo, misses=1)
+    now = timezone.now()
+    for number in range(30):
+        HealthCheck.objects.create(
+            service=echo, instance=instance, checked_at=now - timedelta(seconds=number),
+            is_healthy=number % 2 == 0, detail="" if number % 2 == 0 else "It did not answer.",
+        )  # fmt: skip
+    found = client.get("services/echo/health").json
+    assert found["summary"]["failing"] == found["summary"]["total"] == 1
+    assert found["instances"][0]["health"] == "failing"
+    assert len(found["checks"]) == 20
+    assert [check["is_healthy"] for check in found["checks"][:2]] == [True, False]
+    assert len(client.get("services/echo/health?limit=3").json["checks"]) == 3
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "x", "1e2", "9" * 30])
+def test_a_limit_that_makes_no_sense_is_refused(client: Client, echo: Service, limit: str) -> None:
+    answer = client.get(f"services/echo/health?limit={limit}")
+    assert (answer.status, answer.json["field"]) == (400, "limit")
+
+
+def test_the_log_is_that_of_the_newest_instance(client: Client, echo: Service) -> None:
+    older, newer = launch(echo, 0, age_s=10), launch(echo, 1)
+    write_log(older, "old")
+    write_log(newer, *(f"line {number}" for number in range(200)), "<b>天气\x1b[31m")
+    found = client.get("services/echo/logs").json
+    assert found["instance_id"] == newer.pk
+    assert len(found["lines"]) == 100 and found["lines"][-1] == "<b>天气\x1b[31m"
+    assert client.get("services/echo/logs?tail=1").json["lines"] == ["<b>天气\x1b[31m"]
+    assert client.get(f"services/echo/logs?instance={older.pk}").json["lines"] == ["old"]
+
+
+def test_a_service_that_was_never_started_has_no_log(client: Client, echo: Service) -> None:
+    found = client.get("services/echo/logs").json
+    assert found == {"service_id": echo.pk, "instance_id": None, "lines": []}
+
+
+@pytest.mark.parametrize("tail", ["0", "5001", "-5", "all", "9" * 30])
+def test_a_log_is_not_read_without_end(client: Client, echo: Service, tail: str) -> None:
+    answer = client.get(f"services/echo/logs?tail={tail}")
+    assert (answer.status, answer.json["field"]) == (400, "tail")
+
+
+@pytest.mark.parametrize("instance", ["..", "../../x", "none", "%00", "x" * 40])
+def test_the_log_of_another_file_can_not_be_asked_for(
+    client: Client, echo: Service, instance: str
+) -> None:
+    answer = client.get(f"services/echo/logs?instance={instance}")
+    assert (answer.status, answer.code) in ((404, "unknown_instance"), (400, "invalid"))
+
+
+def test_the_log_of_another_service_can_not_be_asked_for(
+    client: Client, echo: Service, external: Service
+) -> None:
+    instance = launch(echo)
+    write_log(instance, "private")
+    answer = client.get(f"services/billing/logs?instance={instance.pk}")
+    assert (answer.status, answer.code) == (404, "unknown_instance")
+
+
+def test_a_log_on_another_machine_is_said_to_be_there(client: Client, echo: Service) -> None:
+    launch(echo, node="elsewhere")
+    answer = client.get("services/echo/logs")
+    assert (answer.status, answer.code) == (409, "log_elsewhere")
+    assert "elsewhere" in answer.json["detail"]
+
+
+def test_a_service_and_the_site_are_counted(client: Client, echo: Service) -> None:
+    launch(echo, memory_mb=80.5)
+    own = client.get("services/echo/stats").json
+    assert (own["instances"], own["memory_mb"]) == (1, 80.5)
+    whole = client.get("stats").json
+    assert set(whole) == {"services", "connections", "sessions", "health"}
+    assert whole["services"]["total"] == 1
+    assert whole["health"]["healthy"] == 1
+    assert whole["connections"]["total_connections"] == 0
+
+
+def test_the_site_says_what_it_is(client: Client) -> None:
+    info = client.get("info").json
+    assert (info["name"], info["api_version"], info["auth"]) == ("MyAgent Site", "v1", "open")
+    assert info["version"]
