@@ -142,6 +142,7 @@ def change(
         cleaned["environment"] = secrets.encrypt(_variables(environment))
     changes = cleaned | {"revision": F("revision") + 1, "updated_at": Now()}
     if not Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(**changes):
+        service.refresh_from_db()  # It may be gone by now.
         raise Conflict(
             "unregistered",
             gettext_noop("The service '{name}' is being unregistered."),

@@ -68,7 +68,7 @@ class StillWorking(NotArrived, TimeoutError):
 def plain_errors() -> Iterator[None]:
     """Turns the errors of the site into those above, so that nobody has to know Django's."""
     import filelock
-    from django.core.exceptions import ImproperlyConfigured
+    from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
     from django.db import Error as DatabaseFailure
 
     from services import errors
@@ -79,6 +79,8 @@ def plain_errors() -> Iterator[None]:
         kind = {errors.UnknownService: UnknownService, errors.Conflict: Conflict}
         refusal = kind.get(type(error), Refused)
         raise refusal(error.code, str(error), field=error.field) from None
+    except ObjectDoesNotExist:
+        raise UnknownService("unknown_service", "The service was unregistered meanwhile.") from None
     except ImproperlyConfigured as error:
         raise WrongSettings(f"The settings are wrong: {error}") from error
     except DatabaseFailure as error:
