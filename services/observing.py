@@ -13,10 +13,6 @@ from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
 
-FAILURES_READ = 200
-"""Newest failures that are looked at."""
-
-
 @dataclass(slots=True)
 class Picture:
     """A service with its live instances and its failures, newest first, and why the newest was."""
@@ -49,7 +45,8 @@ def _failed() -> Iterable[Instance]:
     found = Instance.objects.filter(
         since, state=State.ERROR, live_slot__isnull=True, cause__in=FAILURES
     )
-    return found.order_by("-ended_at")[:FAILURES_READ]
+    # Bounded by what `Supervisor.forget_ended` keeps.
+    return found.order_by("-ended_at")
 
 
 def _failure(instance: Instance) -> Failure:

@@ -43,7 +43,7 @@ GOODBYE_S = 10.0
 """Seconds that a runner has, after the grace for its runs, to send its clients away."""
 
 ENDED_KEPT = 20
-"""Ended instances of a service that are remembered."""
+"""Ended instances of a service that are remembered, besides those that its restarts count."""
 
 
 class Supervisor:
@@ -260,7 +260,7 @@ class Supervisor:
         """Deletes the rows and logs of instances that ended long ago."""
         for service in Service.objects.filter(url=""):
             ended = service.instances.filter(live_slot__isnull=True).order_by("-launched_at")
-            for instance in ended[ENDED_KEPT:]:
+            for instance in ended[ENDED_KEPT + service.max_restart_count :]:
                 for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
                     log.unlink(missing_ok=True)
                 instance.delete()
