@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,17 +13,14 @@ from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
 
-FAILURES_READ = 200
-"""Newest failures that are looked at."""
-
-
 @dataclass(slots=True)
 class Picture:
-    """A service with its live instances and its failures, newest first."""
+    """A service with its live instances and its failures, newest first, and why the newest was."""
 
     service: Service
     live: list[Instance] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    last_error: str = ""
 
 
 def read_all() -> list[Picture]:
@@ -36,21 +32,21 @@ def read_all() -> list[Picture]:
             # The row as it was read with the service, not once more for each instance.
             instance.service = picture.service
             picture.live.append(instance)
-    for service_id, failures in _failures().items():
-        if service_id in pictures:
-            pictures[service_id].failures = failures
+    for instance in _failed():
+        if (picture := pictures.get(instance.service_id)) is not None:
+            picture.last_error = picture.last_error or instance.error
+            picture.failures.append(_failure(instance))
     return list(pictures.values())
 
 
-def _failures() -> Mapping[str, list[Failure]]:
+def _failed() -> Iterable[Instance]:
+    """Newest first, of those that were launched since people last started their service."""
     since = Q(service__cleared_at__isnull=True) | Q(launched_at__gte=F("service__cleared_at"))
     found = Instance.objects.filter(
         since, state=State.ERROR, live_slot__isnull=True, cause__in=FAILURES
     )
-    failures: dict[str, list[Failure]] = defaultdict(list)
-    for instance in found.order_by("-ended_at")[:FAILURES_READ]:
-        failures[instance.service_id].append(_failure(instance))
-    return failures
+    # Bounded by what `Supervisor.forget_ended` keeps.
+    return found.order_by("-ended_at")
 
 
 def _failure(instance: Instance) -> Failure:

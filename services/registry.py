@@ -336,7 +336,7 @@ _CHECKS: dict[str, Any] = {
     "weight": _between("weight", 0, 1000),
     "max_sessions": _between("max_sessions", 1, 1_000_000),
     "session_timeout_s": _between("session_timeout_s", 1, 1e9),
-    "max_restart_count": _between("max_restart_count", 0, 1_000_000),
+    "max_restart_count": _between("max_restart_count", 0, 1000),
     "restart_delay_s": _between("restart_delay_s", 0, 3600),
     "memory_limit_mb": _between("memory_limit_mb", 16, 10_000_000),
 }

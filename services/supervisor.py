@@ -43,7 +43,7 @@ GOODBYE_S = 10.0
 """Seconds that a runner has, after the grace for its runs, to send its clients away."""
 
 ENDED_KEPT = 20
-"""Ended instances of a service that are remembered."""
+"""Ended instances of a service that are remembered, besides those that its restarts count."""
 
 
 class Supervisor:
@@ -223,10 +223,12 @@ class Supervisor:
         service = picture.service
         serving = [one for one in picture.live if one.state in Instance.SERVING]
         since = min((one.ready_at for one in serving if one.ready_at), default=None)
+        desired = desired_of(service, is_leaving=False)
         observed: dict[str, Any] = {
             "status": status,
             "error_message": self._error_of(picture),
-            "restart_count": len(picture.failures),
+            # A failure is followed by a restart, unless it was the last straw.
+            "restart_count": len(picture.failures) - is_given_up(desired, picture.failures),
             "started_at": since,
         }
         changed = {
@@ -240,15 +242,13 @@ class Supervisor:
     def _error_of(self, picture: Picture) -> str:
         if picture.service.desired == Service.Desired.STOPPED or not picture.failures:
             return ""
-        newest = Instance.objects.filter(pk=picture.failures[0].instance_id).first()
-        last = newest.error if newest else ""
         desired = desired_of(picture.service, is_leaving=False)
         if is_given_up(desired, picture.failures):
             return why_it_is_given_up(
-                len(picture.failures), last, restarts=picture.service.auto_restart
+                len(picture.failures), picture.last_error, restarts=desired.auto_restart
             )
         is_well_again = any(one.state == State.RUNNING for one in picture.live)
-        return "" if is_well_again else last
+        return "" if is_well_again else picture.last_error
 
     def _forget(self, service: Service) -> None:
         """The last step of unregistering: its runs end, its row goes."""
@@ -260,7 +260,7 @@ class Supervisor:
         """Deletes the rows and logs of instances that ended long ago."""
         for service in Service.objects.filter(url=""):
             ended = service.instances.filter(live_slot__isnull=True).order_by("-launched_at")
-            for instance in ended[ENDED_KEPT:]:
+            for instance in ended[ENDED_KEPT + service.max_restart_count :]:
                 for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
                     log.unlink(missing_ok=True)
                 instance.delete()

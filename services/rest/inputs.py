@@ -70,7 +70,7 @@ class ConfigInput(Strict):
     )  # fmt: skip
     auto_restart = YesNo(required=False, help_text="Whether it is started again after a crash.")
     max_restart_count = Whole(
-        min_value=0, max_value=1_000_000, required=False,
+        min_value=0, max_value=1000, required=False,
         help_text="Crashes in a row after which it is given up.",
     )  # fmt: skip
     restart_delay_s = Number(
