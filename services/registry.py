@@ -92,7 +92,6 @@ def register(
     service.environment = secrets.encrypt(_variables(environment or {}))
     if service.auto_start or service.is_external:
         service.desired = Service.Desired.RUNNING
-    if service.is_external:
         service.status = Service.Status.STARTING
     try:
         with transaction.atomic():
