@@ -13,6 +13,7 @@ from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
 
+
 @dataclass(slots=True)
 class Picture:
     """A service with its live instances and its failures, newest first, and why the newest was."""
