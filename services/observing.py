@@ -47,7 +47,8 @@ def _failed() -> Iterable[Instance]:
         since, state=State.ERROR, live_slot__isnull=True, cause__in=FAILURES
     )
     # Bounded by what `Supervisor.forget_ended` keeps.
-    return found.order_by("-ended_at")
+    columns = ("service_id", "cause", "error", "ready_at", "ended_at")
+    return found.only(*columns).order_by("-ended_at")
 
 
 def _failure(instance: Instance) -> Failure:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_noop
 from agents import schema
 from agents.process import is_provably_gone, own_identity
 from services.errors import ServiceError
+from services.launchers.local import MARKER
 from services.models import Service, Supervisor
 
 START_S = 30.0
@@ -132,7 +133,8 @@ def _start_one() -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=os.environ,
+            # Typed inside an agent, the command carries the agent's own marker.
+            env={name: value for name, value in os.environ.items() if name != MARKER},
             start_new_session=True,
         )
     deadline = time.monotonic() + START_S
