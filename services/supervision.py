@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
+from filelock import FileLock, Timeout
 
 from agents import schema
 from agents.process import is_provably_gone, own_identity
@@ -124,9 +126,19 @@ def is_needed() -> bool:
 
 
 def _start_one() -> None:
+    """One at a time: whoever waited finds the first one's."""
     schema.apply_pending(settings.VAR_DIR)
     log = settings.VAR_DIR / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.VAR_DIR / "supervisor.lock", timeout=START_S):
+            if live_supervisor() is None:
+                _start(log)
+    except Timeout as error:
+        raise _not_started(log) from error
+
+
+def _start(log: Path) -> None:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervise", "--automatic"],
@@ -144,12 +156,16 @@ def _start_one() -> None:
         if status == 0 and not is_needed():
             return
         if status not in (None, 0) or time.monotonic() > deadline:
-            raise ServiceError(
-                "no_supervisor",
-                gettext_noop("The supervisor could not be started; its log says why: {log}"),
-                log=str(log),
-            )
+            raise _not_started(log)
         time.sleep(0.05)
+
+
+def _not_started(log: Path) -> ServiceError:
+    return ServiceError(
+        "no_supervisor",
+        gettext_noop("The supervisor could not be started; its log says why: {log}"),
+        log=str(log),
+    )
 
 
 def _lease_end() -> object:

@@ -64,7 +64,8 @@ def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
     first = site.supervise()
     site.register("echo", ECHO, "--auto-start")
     running = site.until_runs("echo")
-    second = Command(site, "supervise")
+    second = Command(site, "supervise").wait_for_log("waiting_for_the_lease")
+    assert "Supervising" not in second.log
     assert site.until_runs("echo") == running
     first.kill()
     second.wait_for_log("Supervising the services of")
