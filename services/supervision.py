@@ -43,6 +43,12 @@ def live_supervisor() -> Supervisor | None:
     return None if found is None or is_provably_gone(found.process) else found
 
 
+def acting_supervisor() -> Supervisor | None:
+    """The one of this machine, unless it is on its way out: then nothing more is begun by it."""
+    found = live_supervisor()
+    return None if found is None or found.is_asked_to_leave else found
+
+
 def take(*, is_automatic: bool) -> int | None:
     """Makes this process the supervisor: the new epoch. None while another may be alive."""
     row = {
@@ -88,6 +94,11 @@ def holds(epoch: int) -> bool:
     ).exists()
 
 
+def note_leaving(epoch: int) -> None:
+    """Tells everybody that this one only ends what it has."""
+    Supervisor.objects.filter(pk=this_node(), epoch=epoch).update(is_asked_to_leave=True)
+
+
 def release(epoch: int) -> None:
     """Ends the lease, if it is still ours."""
     Supervisor.objects.filter(pk=this_node(), epoch=epoch).update(ended_at=Now())
@@ -99,7 +110,7 @@ def ensure_supervisor() -> bool:
     On SQLite one is started in the background. Raises `ServiceError` if there
     is none and none may be started.
     """
-    if live_supervisor() is not None or Supervisor.objects.filter(
+    if acting_supervisor() is not None or Supervisor.objects.filter(
         ended_at__isnull=True, lease_until__gt=Now()
     ).exclude(node=this_node()):
         return False
@@ -132,7 +143,7 @@ def _start_one() -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.VAR_DIR / "supervisor.lock", timeout=START_S):
-            if live_supervisor() is None:
+            if acting_supervisor() is None:
                 _start(log)
     except Timeout as error:
         raise _not_started(log) from error
@@ -150,7 +161,7 @@ def _start(log: Path) -> None:
             start_new_session=True,
         )
     deadline = time.monotonic() + START_S
-    while live_supervisor() is None:
+    while acting_supervisor() is None:
         # One that finds another already there leaves with status 0; so does one that is done.
         status = process.poll()
         if status == 0 and not is_needed():
