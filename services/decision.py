@@ -21,8 +21,8 @@ CLEAR_S = 600.0
 MAX_DELAY_S = 60.0
 """Longest wait before a restart, without its jitter of up to a quarter."""
 
-UNHEALTHY_GRACE_S = 5.0
-"""Seconds that an instance which does not answer has to leave by itself."""
+IDLE_GRACE_S = 5.0
+"""Seconds that an instance which serves nobody has to leave by itself."""
 
 MEMORY_HARD = 2.0
 """Times its memory limit at which an instance is ended at once."""
@@ -212,8 +212,8 @@ def _why_kill(one: Seen, desired: Desired, now: float, limits: Limits) -> Cause 
         case State.STARTING if not one.is_ready and age_s > limits.start_timeout_s:
             return Cause.START_TIMEOUT
         case State.DRAINING:
-            grace_s = UNHEALTHY_GRACE_S if one.cause is Cause.UNHEALTHY else limits.grace_s
-            if age_s > grace_s:
+            has_runs = one.is_ready and one.cause is not Cause.UNHEALTHY
+            if age_s > (limits.grace_s if has_runs else min(IDLE_GRACE_S, limits.grace_s)):
                 return Cause.STOP
         case State.STOPPING:
             return None

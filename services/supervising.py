@@ -92,7 +92,7 @@ class SupervisorProcess:
             epoch = await self._despite_outages(self._try_to_take)
             if epoch is not None:
                 return epoch
-            if self._is_automatic:
+            if self._is_automatic and await self._despite_outages(self._is_taken):
                 return None
             if not has_waited:
                 has_waited = True
@@ -159,6 +159,9 @@ class SupervisorProcess:
             raise LeaseLost
         return await self._database.run(self._supervisor.work)
 
+    async def _is_taken(self) -> bool:
+        return await self._database.run(supervision.acting_supervisor) is not None
+
     async def _is_done(self) -> bool:
         return not await self._database.run(supervision.is_needed)
 
@@ -174,6 +177,7 @@ class SupervisorProcess:
         Raises `LeaseLost`, also if the database was away for longer than the lease.
         """
         self._supervisor.is_leaving = True
+        await self._despite_outages(lambda: self._database.run(supervision.note_leaving, epoch))
         renewed_at = time.monotonic()
         while not (is_done := await self._despite_outages(lambda: self._end_some(epoch))):
             now = time.monotonic()

@@ -64,7 +64,8 @@ def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
     first = site.supervise()
     site.register("echo", ECHO, "--auto-start")
     running = site.until_runs("echo")
-    second = Command(site, "supervise")
+    second = Command(site, "supervise").wait_for_log("waiting_for_the_lease")
+    assert "Supervising" not in second.log
     assert site.until_runs("echo") == running
     first.kill()
     second.wait_for_log("Supervising the services of")
@@ -301,6 +302,19 @@ def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: Manag
     site.supervise()
     until(lambda: not site.processes("supervise", "--automatic"))
     assert site.until_runs("echo") == running
+
+
+def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
+    site.environment["MYAGENT_SUPERVISOR"] = "auto"
+    slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
+    serving = site.serve()
+    site.register("slow", site.write("slow.py", slow), "--auto-start")
+    site.ask(site.instances("slow")[0]["port"], "hello")
+    serving.send(signal.SIGINT)
+    serving.wait_for_log("Stopping the services")
+    site.register("echo", ECHO, "--auto-start")
+    site.until_runs("echo")
+    assert serving.process.wait(30) == 0
 
 
 def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite) -> None:

@@ -60,6 +60,13 @@ def test_stopping_asks_first_and_kills_after_the_grace() -> None:
     assert decide(stopped, [draining], [], 141, LIMITS) == [Move("i0", Event.KILL, Cause.STOP)]
 
 
+def test_what_never_served_is_not_waited_for() -> None:
+    hanging = instance(state=State.DRAINING, cause=Cause.STOP, is_ready=False)
+    assert decide(Desired(is_running=False), [hanging], [], 6, LIMITS) == [
+        Move("i0", Event.KILL, Cause.STOP)
+    ]
+
+
 def test_what_left_as_asked_has_not_failed() -> None:
     gone = instance(state=State.DRAINING, cause=Cause.STOP, is_alive=False, exit_code=-9)
     actions = decide(Desired(is_running=False), [gone], [], 0, LIMITS)
