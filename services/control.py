@@ -47,8 +47,6 @@ def has_arrived(service: Service) -> bool:
         return service.status == Status.STOPPED and not live.exists()
     if service.status != Status.RUNNING:
         return False  # Its instances are there, but nobody was told yet.
-    if service.status != Status.RUNNING:
-        return False
     fresh = live.filter(generation=service.generation, state=Instance.State.RUNNING)
     return fresh.count() == service.replicas == live.count()
 

@@ -357,3 +357,17 @@ def accepted_run(session: Session) -> Run:
     )
     Session.objects.filter(pk=session.pk).update(last_seq=1)
     return run
+
+
+def test_a_crash_counts_though_somebody_started_what_ran_already(
+    passes: Passes, service: Service
+) -> None:
+    passes.work()
+    (instance,) = live(service)
+    control.start(service)
+    os.kill(instance.pid or 0, signal.SIGKILL)
+    until(lambda: not is_alive(instance.process))
+    for _ in range(3):
+        passes.work()
+    service.refresh_from_db()
+    assert service.restart_count == 1
