@@ -18,6 +18,7 @@ NAME = re.compile(r"[^\W_][\w.-]*")
 MAX_NAME = 100
 TAG = re.compile(r"[\w.:-]{1,50}")
 MAX_TAGS = 50
+NOT_IN_URLS = re.compile(r"""[\s"'`<>\\]""")
 MAX_REPLICAS = 100
 MAX_DESCRIPTION = 10_000
 
@@ -120,8 +121,15 @@ def _url(value: str) -> str:
         is_address = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
-    if not is_address or len(value) > 1024 or not value.isprintable():
+    # Seen before `urlsplit` drops tabs and ends of lines without a word.
+    is_clean = value.isprintable() and not NOT_IN_URLS.search(value)
+    if not is_address or not is_clean or len(value) > 1024:
         raise invalid("url", gettext_noop("The address must be a ws:// or wss:// URL."))
+    if "@" in parts.netloc:
+        raise invalid(
+            "url",
+            gettext_noop("The address is shown to everybody: leave the name and password out."),
+        )
     return value
 
 

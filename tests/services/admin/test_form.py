@@ -207,6 +207,22 @@ def test_variables_that_a_command_set_stay_but_the_admin_sets_none_like_them(
     assert secrets.decrypt(service.environment) == {"PYTHONPATH": "/srv/lib", "APP_A": "1"}
 
 
+def test_a_service_that_goes_while_it_is_changed_is_said_to_be_gone(
+    chief: Client, make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service()
+
+    def find_it_just_before_it_goes(service_id: str) -> Service:
+        found = Service.objects.get(pk=service_id)
+        Service.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(registry, "find", find_it_just_before_it_goes)
+    given = form(agent_factory_path=service.agent_factory_path, weight="2")
+    answer = chief.post(page_of(service), given)
+    assert "There is no service 'weather'." in str(errors(answer))
+
+
 def test_deleting_unregisters_and_says_when_the_row_goes(
     chief: Client, make_service: MakeService, make_instance: MakeInstance
 ) -> None:

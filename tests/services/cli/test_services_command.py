@@ -114,6 +114,7 @@ def test_a_service_that_runs_elsewhere_is_registered_by_its_address() -> None:
         (["x"], "Give either an agent file"),
         (["x", "FILE", "--url", rows.EXTERNAL], "Give either an agent file"),
         (["x", "--url", "http://localhost/"], "must be a ws:// or wss:// URL"),
+        (["x", "--url", "ws://ada:hush@far.example/"], "leave the name and password out"),
         (["x", "FILE", "--port", "0"], "port must be between 1 and 65535"),
         (["x", "FILE", "--port", "9" * 30], "port must be between"),
         (["x", "FILE", "--session-timeout", "nan"], "session_timeout_s must be between"),
@@ -232,6 +233,15 @@ def test_figures_are_told_of_one_service_and_of_all() -> None:
     everything = json.loads(services("stats", "--json"))
     assert everything["services"]["running"] == 1
     assert "services.running\t1\n" in services("stats")
+
+
+def test_health_shows_the_checks_of_a_service_elsewhere() -> None:
+    far = rows.service("far", url=rows.EXTERNAL, agent_factory_path="")
+    HealthCheck.objects.create(
+        service=far, checked_at=timezone.now(), is_healthy=False, detail="It did not answer."
+    )
+    checked, instance, *_ = services("health", "far").splitlines()[-1].split("\t")
+    assert checked.startswith("20") and instance == "-"
 
 
 def test_health_shows_the_last_checks_newest_first() -> None:
