@@ -197,14 +197,15 @@ async def test_an_error_is_told_with_the_end_of_its_log(
 ) -> None:
     settings.VAR_DIR = var_dir
     service = await rows(
-        add_service, "orders", status="error", desired="running", error_message="It failed."
-    )
+        add_service, "orders", status="error", desired="running",
+        error_message="It \x1b[31mfailed\u202e.\nHere.",
+    )  # fmt: skip
     instance = await rows(add_instance, service, live_slot=None, state="error")
     path = path_of(service.pk, instance.pk)
     path.parent.mkdir(parents=True)
-    path.write_text("\x1b[31mred\x1b[0m <b>bold</b>\nlast words", encoding="utf-8")
+    path.write_text("\x1b[31mred\x1b[0m <b>bold</b>\u202e\nlast words", encoding="utf-8")
     page = await new_page(CONSOLE)
-    await expect(card(page, "orders").locator(".error-text")).to_have_text("It failed.")
+    await expect(card(page, "orders").locator(".error-text")).to_have_text("It failed.\nHere.")
     await card(page, "orders").get_by_role("button", name="Show log: orders").click()
     log = card(page, "orders").get_by_role("region", name="Last lines of the log of orders")
     await expect(log).to_have_text("red <b>bold</b>\nlast words")
