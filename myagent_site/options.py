@@ -11,12 +11,16 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`default` has the type that `kind` names; `help` gives the unit."""
+    """`default` has the type that `kind` names; `help` gives the unit.
+
+    `is_tuning`: a service may have its own; all others hold for the whole site.
+    """
 
     name: str
     kind: Literal["str", "bool", "int", "float", "list"]
     default: Any
     help: str
+    is_tuning: bool = False
 
 
 OPTIONS = (
@@ -90,6 +94,14 @@ OPTIONS = (
         "they register none.",
     ),
     Option(
+        "MYAGENT_ENV_ALLOWED",
+        "list",
+        ["OPENAI_*", "LLM_*", "APP_*"],
+        "Environment variables that the REST interface and the admin may set for a service: names, "
+        "or beginnings with `*` after them. Whatever an interpreter, a loader or a shell reads "
+        "lets people run code of theirs.",
+    ),
+    Option(
         "MYAGENT_SUPERVISOR",
         "str",
         "auto",
@@ -118,9 +130,19 @@ OPTIONS = (
         "Seconds for which the results of health checks are kept.",
     ),
     Option(
-        "MYAGENT_LOG_BYTES", "int", 10_000_000, "Bytes after which an instance's log is rotated."
+        "MYAGENT_LOG_BYTES",
+        "int",
+        10_000_000,
+        "Bytes after which an instance's log is rotated.",
+        is_tuning=True,
     ),
-    Option("MYAGENT_LOG_FILES", "int", 3, "Rotated log files that are kept of an instance."),
+    Option(
+        "MYAGENT_LOG_FILES",
+        "int",
+        3,
+        "Rotated log files that are kept of an instance.",
+        is_tuning=True,
+    ),
     Option(
         "MYAGENT_PASS_ENV",
         "list",
@@ -134,6 +156,7 @@ OPTIONS = (
         0,
         "Conversations that a runner serves at once, counting those with a client or a running "
         "answer; more are refused. 0: no limit. A service's own `max_sessions` goes first.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_AGENT",
@@ -143,46 +166,70 @@ OPTIONS = (
         "`daphne myagent_site.asgi:application`.",
     ),
     Option(
-        "MYAGENT_LOG_LEVEL", "str", "INFO", "Lowest level that is logged: DEBUG, INFO, WARNING …"
+        "MYAGENT_LOG_LEVEL",
+        "str",
+        "INFO",
+        "Lowest level that is logged: DEBUG, INFO, WARNING …",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_MESSAGES_PER_SECOND",
         "float",
         10.0,
         "Frames a second that a socket may send over time; more get `rate_limited`. 0: no limit.",
+        is_tuning=True,
     ),
-    Option("MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once."),
+    Option(
+        "MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once.", is_tuning=True
+    ),
     Option(
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",
         200,
         "Sockets that one client address may have open. 0: no limit.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_SESSIONS_PER_CONNECTION",
         "int",
         100,
         "Sessions that one socket may be attached to. 0: no limit.",
+        is_tuning=True,
     ),
-    Option("MYAGENT_QUEUE_LENGTH", "int", 100, "Messages that may wait in a session's queue."),
-    Option("MYAGENT_RUN_TIMEOUT_S", "float", 600.0, "Seconds after which a run ends as timed out."),
+    Option(
+        "MYAGENT_QUEUE_LENGTH",
+        "int",
+        100,
+        "Messages that may wait in a session's queue.",
+        is_tuning=True,
+    ),
+    Option(
+        "MYAGENT_RUN_TIMEOUT_S",
+        "float",
+        600.0,
+        "Seconds after which a run ends as timed out.",
+        is_tuning=True,
+    ),
     Option(
         "MYAGENT_CONFIRM_TIMEOUT_S",
         "float",
         300.0,
         "Seconds after which an unanswered confirmation counts as declined.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_CANCEL_GRACE_S",
         "float",
         4.0,
         "Seconds that a cancelled run may take to stop before it is ended without its consent.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_SESSION_TIMEOUT_S",
         "float",
         1800.0,
         "Seconds after which an idle session without a socket leaves the runner's memory.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_LIVE_SESSIONS",
@@ -190,12 +237,14 @@ OPTIONS = (
         20_000,
         "Sessions in a runner's memory. Above it idle ones without a socket leave early; at twice "
         "as many no new one is started.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
         "Estimated tokens of history that a model is given; whole oldest turns go first.",
+        is_tuning=True,
     ),
     Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a runner's lease holds."),
     Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
@@ -205,19 +254,28 @@ OPTIONS = (
         "float",
         30.0,
         "Seconds that runs may take to finish after SIGTERM; then they are left to be continued.",
+        is_tuning=True,
     ),
-    Option("MYAGENT_HEARTBEAT_S", "float", 25.0, "Seconds of silence before a heartbeat is sent."),
+    Option(
+        "MYAGENT_HEARTBEAT_S",
+        "float",
+        25.0,
+        "Seconds of silence before a heartbeat is sent.",
+        is_tuning=True,
+    ),
     Option(
         "MYAGENT_OUTBOX_CHARACTERS",
         "int",
         2 * 1024 * 1024,
         "Characters that may wait for one slow socket; beyond that it reads from the log.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_SLOW_CLIENT_S",
         "float",
         20.0,
         "Seconds without progress after which a slow socket is closed with 4008.",
+        is_tuning=True,
     ),
     Option(
         "MYAGENT_BARRIER",

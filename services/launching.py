@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from services import secrets
+from services.environment import harmless
 from services.launchers import LaunchFailed, LaunchSpec
 from services.logfiles import path_of
 from services.models import Instance, Service
@@ -39,7 +40,7 @@ def launch_spec(instance: Instance) -> LaunchSpec:
             "runagent",
             f"--service={service.name}",
         ],
-        environment=_clean(os.environ) | secrets.decrypt(service.environment) | _config(service),
+        environment=_clean(os.environ) | _own(service) | _config(service),
         folder=_here(),
         log=path_of(service.pk, instance.pk),
     )
@@ -61,6 +62,11 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name in names or name.startswith(PASSED_PREFIXES)
     }
+
+
+def _own(service: Service) -> dict[str, str]:
+    """What is set for it: but what was stored under other rules may not name another site."""
+    return harmless(secrets.decrypt(service.environment))
 
 
 def _config(service: Service) -> dict[str, str]:

@@ -5,55 +5,22 @@ Synchronous. What is refused raises `services.errors.ServiceError`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
 from agents.ids import new_id
-from services import secrets
+from services import addresses, agent_files, secrets
+from services import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService
+from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
 from services.models import Service
 
-NAME = re.compile(r"[^\W_][\w.-]*")
-MAX_NAME = 100
-TAG = re.compile(r"[\w.:-]{1,50}")
-MAX_TAGS = 50
-MAX_REPLICAS = 100
-MAX_DESCRIPTION = 10_000
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-CONFIGURATION = (
-    "max_sessions",
-    "session_timeout_s",
-    "auto_restart",
-    "max_restart_count",
-    "restart_delay_s",
-    "memory_limit_mb",
-)
-"""How the instances are run: what the REST interface shows under `config`."""
-
-FIELDS = (
-    "name",
-    "description",
-    "agent_factory_path",
-    "url",
-    "host",
-    "port",
-    "tags",
-    "replicas",
-    "weight",
-    "auto_start",
-    *CONFIGURATION,
-)
-"""What `register` and `change` take, besides `environment`."""
+__all__ = ["CONFIGURATION", "FIELDS", "change", "find", "register", "unregister"]
 
 
 def find(name_or_id: str) -> Service:
@@ -66,11 +33,7 @@ def find(name_or_id: str) -> Service:
         for service in sorted(found, key=lambda service: service.pk != name_or_id):
             if name_or_id in (service.pk, service.name):
                 return service
-    raise UnknownService(
-        "unknown_service",
-        gettext_noop("There is no service '{name}'."),
-        name=name_or_id[:MAX_NAME],
-    )
+    raise _unknown(name_or_id)
 
 
 def register(
@@ -80,7 +43,7 @@ def register(
 
     `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`.
     `is_confined`: the asker comes over the network, so the file must lie below
-    `MYAGENT_AGENT_DIRS`.
+    `MYAGENT_AGENT_DIRS`, and `MYAGENT_ENV_ALLOWED` must name the variables.
     """
     service = Service(id=new_id(), **_clean(fields, is_confined=is_confined))
     if bool(service.agent_factory_path) == bool(service.url):
@@ -89,10 +52,13 @@ def register(
             gettext_noop("Give either an agent file or the address of an external service."),
             field="agent_factory_path",
         )
-    service.environment = secrets.encrypt(_variables(environment or {}))
+    service.environment = secrets.encrypt(
+        variables.checked(environment or {}, is_confined=is_confined)
+    )
     if service.auto_start or service.is_external:
         service.desired = Service.Desired.RUNNING
         service.status = Service.Status.STARTING
+    _refuse_taken_port(service, service.host, service.port)
     try:
         with transaction.atomic():
             service.save(force_insert=True)
@@ -105,12 +71,14 @@ def change(
     service: Service,
     *,
     environment: Mapping[str, str] | None = None,
+    keeps_environment: bool = False,
     is_confined: bool = False,
     **fields: Any,
 ) -> Service:
     """Sets the given fields. What concerns the processes holds from their next start on.
 
-    `environment`, where given, replaces the whole of it.
+    `environment`, where given, replaces the whole of it; with `keeps_environment`
+    it is added to what is set. `is_confined`: as with `register`.
     """
     # What stays as it is passes: its file may have been registered from elsewhere.
     changed = {
@@ -119,35 +87,35 @@ def change(
         if name not in FIELDS or value != getattr(service, name)
     }
     cleaned = _clean(changed, is_confined=is_confined)
-    source = {
-        "agent_factory_path": service.agent_factory_path,
-        "url": service.url,
-    } | cleaned
-    if bool(source["agent_factory_path"]) == bool(source["url"]) or (
-        bool(source["url"]) != service.is_external
-    ):
-        raise ServiceError(
-            "invalid",
-            gettext_noop("A service keeps its kind: an agent file, or an external address."),
-            field="agent_factory_path",
-        )
+    _refuse_other_kind(service, cleaned)
     if cleaned.get("name", service.name) != service.name:
         raise Conflict(
             "name_is_fixed",
             gettext_noop("A service keeps its name: its conversations are kept under it."),
             field="name",
         )
+    if {"host", "port"} & set(cleaned):
+        host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
+        _refuse_taken_port(service, host, port)
     if environment is not None:
-        cleaned["environment"] = secrets.encrypt(_variables(environment))
+        # Only what is given now is judged: who set the rest may have been allowed to.
+        given = variables.checked(environment, is_confined=is_confined)
+        kept = secrets.decrypt(service.environment) if keeps_environment else {}
+        cleaned["environment"] = secrets.encrypt(kept | given)
     changes = cleaned | {"revision": F("revision") + 1, "updated_at": Now()}
-    if not Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(**changes):
-        service.refresh_from_db()  # It may be gone by now.
+    has_changed = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(
+        **changes
+    )
+    try:
+        service.refresh_from_db()
+    except Service.DoesNotExist as error:
+        raise _unknown(service.name) from error
+    if not has_changed:
         raise Conflict(
             "unregistered",
             gettext_noop("The service '{name}' is being unregistered."),
             name=service.name,
         )
-    service.refresh_from_db()
     return service
 
 
@@ -167,151 +135,43 @@ def unregister(service: Service) -> None:
 
 
 def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:
-    """The fields, checked, in the form in which they are stored."""
-    unknown = set(fields) - set(FIELDS)
-    if unknown:
-        raise TypeError(f"a service has no field {', '.join(sorted(unknown))}")
-    cleaned = dict(fields)
-    for name, value in fields.items():
-        if (check := _CHECKS.get(name)) is not None:
-            cleaned[name] = check(value)
-    if cleaned.get("agent_factory_path"):
-        cleaned["agent_factory_path"] = _file(
-            cleaned["agent_factory_path"], is_confined=is_confined
-        )
+    cleaned = checked(fields)
+    if path := cleaned.get("agent_factory_path"):
+        cleaned["agent_factory_path"] = agent_files.found(path, is_confined=is_confined)
     return cleaned
 
 
-def _invalid(field: str, template: str, **values: Any) -> ServiceError:
-    return ServiceError("invalid", template, field=field, **values)
-
-
-def _name(value: str) -> str:
-    if len(value) > MAX_NAME or not NAME.fullmatch(value):
-        raise _invalid(
-            "name",
-            gettext_noop(
-                "'{name}' can't be a name: use up to 100 letters, digits, dots, dashes and "
-                "underscores, and begin with a letter or digit."
-            ),
-            name=value[:MAX_NAME],
+def _refuse_other_kind(service: Service, cleaned: Mapping[str, Any]) -> None:
+    path = cleaned.get("agent_factory_path", service.agent_factory_path)
+    url = cleaned.get("url", service.url)
+    if bool(path) == bool(url) or bool(url) != service.is_external:
+        raise ServiceError(
+            "invalid",
+            gettext_noop("A service keeps its kind: an agent file, or an external address."),
+            field="agent_factory_path",
         )
-    return value
 
 
-def _description(value: str) -> str:
-    if len(value) > MAX_DESCRIPTION or not _is_storable(value):
-        raise _invalid(
-            "description",
-            gettext_noop("The description must be text, of at most 10000 characters."),
-        )
-    return value
-
-
-def _is_storable(text: str) -> bool:
-    """Whether every database takes it: NUL is no text, nor is half a character."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _tags(value: Iterable[str]) -> list[str]:
-    tags = sorted(set(value))
-    if len(tags) > MAX_TAGS:
-        raise _invalid("tags", gettext_noop("A service has at most 50 tags."))
-    for tag in tags:
-        if not TAG.fullmatch(tag):
-            raise _invalid(
-                "tags",
-                gettext_noop(
-                    "'{tag}' can't be a tag: use up to 50 letters, digits, dots, colons, dashes "
-                    "and underscores."
-                ),
-                tag=tag[:50],
+def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
+    """Two that pin one port would take turns in failing."""
+    if port is None or service.is_external:
+        return
+    # By the name: who takes one that is there already hears of that.
+    others = Service.objects.filter(port=port, url="").exclude(name=service.name)
+    for other in others.order_by("name"):
+        if addresses.overlap(host, other.host):
+            raise Conflict(
+                "port_taken",
+                gettext_noop("The service '{name}' has port {port} already; choose another port."),
+                field="port",
+                name=other.name,
+                port=port,
             )
-    return tags
 
 
-def _url(value: str) -> str:
-    if not value:
-        return ""
-    try:
-        parts = urlsplit(value)
-        is_address = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address or len(value) > 1024 or not value.isprintable():
-        raise _invalid("url", gettext_noop("The address must be a ws:// or wss:// URL."))
-    return value
-
-
-def _host(value: str) -> str:
-    if not value or len(value) > 191 or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
-        raise _invalid("host", gettext_noop("The host must be a name or an address."))
-    return value
-
-
-def _between(field: str, low: float, high: float) -> Any:
-    def check(value: Any) -> Any:
-        if value is not None and not low <= value <= high:
-            raise _invalid(
-                field,
-                gettext_noop("{field} must be between {low} and {high}."),
-                low=f"{low:g}",
-                high=f"{high:g}",
-            )
-        return value
-
-    return check
-
-
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    for name, value in environment.items():
-        if not VARIABLE.fullmatch(name) or not _is_storable(value):
-            raise _invalid(
-                "environment",
-                gettext_noop("'{name}' can't be an environment variable with that value."),
-                name=name[:100],
-            )
-    return dict(environment)
-
-
-def _file(value: str, *, is_confined: bool) -> str:
-    """The file's absolute path, links resolved."""
-    path = Path(value)
-    if not _is_storable(value) or len(value) > 1024:
-        raise _invalid("agent_factory_path", gettext_noop("That can't be the path of a file."))
-    if is_confined:
-        return _confined(path)
-    path = path.expanduser().absolute()
-    if not path.is_file():
-        raise _invalid(
-            "agent_factory_path", gettext_noop("There is no file {path}."), path=str(path)
-        )
-    return str(path)
-
-
-def _confined(path: Path) -> str:
-    """A path from the network: what lies outside the allowed folders is not even looked at."""
-    if not settings.MYAGENT_AGENT_DIRS:
-        raise _invalid(
-            "agent_factory_path",
-            gettext_noop(
-                "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder."
-            ),
-        )
-    folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
-    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
-    for candidate in candidates:
-        try:
-            resolved = candidate.resolve()
-            is_inside = any(resolved.is_relative_to(folder) for folder in folders)
-            if is_inside and resolved.is_file():
-                return str(resolved)
-        except (OSError, RuntimeError):
-            continue  # A name longer than any file's, or links in a circle.
-    raise _invalid(
-        "agent_factory_path",
-        gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),
-        path=str(path),
+def _unknown(name: str) -> UnknownService:
+    return UnknownService(
+        "unknown_service", gettext_noop("There is no service '{name}'."), name=name[:MAX_NAME]
     )
 
 
@@ -322,20 +182,3 @@ def _name_is_taken(name: str) -> Conflict:
         field="name",
         name=name,
     )
-
-
-_CHECKS: dict[str, Any] = {
-    "name": _name,
-    "description": _description,
-    "tags": _tags,
-    "url": _url,
-    "host": _host,
-    "port": _between("port", 1, 65535),
-    "replicas": _between("replicas", 1, MAX_REPLICAS),
-    "weight": _between("weight", 0, 1000),
-    "max_sessions": _between("max_sessions", 1, 1_000_000),
-    "session_timeout_s": _between("session_timeout_s", 1, 1e9),
-    "max_restart_count": _between("max_restart_count", 0, 1000),
-    "restart_delay_s": _between("restart_delay_s", 0, 3600),
-    "memory_limit_mb": _between("memory_limit_mb", 16, 10_000_000),
-}

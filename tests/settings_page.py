@@ -59,6 +59,8 @@ def _default(option: Option) -> str:
             return f"`{option.default:.15g}`"
         case str() if option.default:
             return f"`{option.default}`"
+        case list() if option.default:
+            return f"`{','.join(option.default)}`"
     return "empty"
 
 

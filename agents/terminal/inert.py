@@ -1,25 +1,44 @@
-"""Text from elsewhere made harmless: nothing in it can control the terminal."""
+"""Text from elsewhere made harmless: nothing in it controls a terminal, or shows another order."""
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
-_CONTROLS = {
-    code: None
-    for code in (*range(0x20), *range(0x7F, 0xA0))
+DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that would show a text in another order than it has."""
+
+_NOT_SHOWN = dict.fromkeys(
+    code
+    for code in (*range(0x20), *range(0x7F, 0xA0), *DIRECTIONS)
     if chr(code) not in "\n\t"
-}  # fmt: skip
+)  # fmt: skip
+
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # operating system commands, such as a title
+    r"|[\x1b\x9b]\[?[0-?]*[ -/]*[@-~]"  # colours, movements
+)
+"""A terminal's escape sequences (ECMA-48)."""
 
 
 def inert(text: object) -> str:
-    """The text without control characters (C0, DEL, C1) but newline and tab."""
-    return str(text).translate(_CONTROLS)
+    """The text, or a part of one, without control characters (C0, DEL, C1, directions).
+
+    Newline and tab stay.
+    """
+    return str(text).translate(_NOT_SHOWN)
+
+
+def readable(text: object) -> str:
+    """A whole log line or error, inert, and without what is left of a terminal's sequences."""
+    return inert(_ESCAPES.sub("", str(text)))
 
 
 def one_line(value: object, longest: int = 120) -> str:
     """A value on one line of at most so many characters: texts as they are, others as JSON."""
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
     # Cut first: a tool's result may be large.
-    line = " ".join(inert(text[: longest * 4]).split())
+    line = " ".join(readable(text[: longest * 4]).split())
     is_cut = len(line) > longest or len(text) > longest * 4
     return f"{line[:longest]}…" if is_cut else line

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.utils.translation import gettext
 
-from agents.terminal.inert import inert
+from agents.terminal import inert
 from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
 from services.admin.texts import TEXTS
 from services.describing import instance_json
@@ -21,15 +20,6 @@ LOG_LINES = 200
 LOG_BYTES = 65_536
 LINE_LENGTH = 2_000
 """Characters of a line of the log that are shown."""
-
-ESCAPES = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # operating system commands, such as a title
-    r"|[\x1b\x9b]\[?[0-?]*[ -/]*[@-~]"  # colours, movements
-)
-"""A terminal's escape sequences (ECMA-48)."""
-
-DIRECTIONS = dict.fromkeys((0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-"""Characters that would show a text in another order than it has."""
 
 
 def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
@@ -65,7 +55,7 @@ def log_of(service: Service, instance: Instance) -> str:
 
 def readable(line: str) -> str:
     """A line without what would control a terminal or reorder the text, cut to a length."""
-    text = inert(ESCAPES.sub("", line)).translate(DIRECTIONS)
+    text = inert.readable(line)
     return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]}…"
 
 

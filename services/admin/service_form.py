@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, gettext_lazy
 
-from services import registry, secrets
+from services import registry
 from services.errors import ServiceError
 from services.models import Service
 
@@ -99,15 +99,12 @@ class ServiceForm(ServiceModelForm):
         # What is left as it is needs no permission: its file may be one that only a command
         # could register.
         changed = {name: value for name, value in given.items() if name in self.changed_data}
-        service = Service.objects.get(pk=self.instance.pk)
+        variables = self.cleaned_data.get("variables", {})
+        is_cleared = self.cleaned_data.get("forget_variables", False)
         return registry.change(
-            service, environment=self._environment(service), is_confined=True, **changed
+            registry.find(self.instance.pk),
+            environment=variables if variables or is_cleared else None,
+            keeps_environment=not is_cleared,
+            is_confined=True,
+            **changed,
         )
-
-    def _environment(self, service: Service) -> dict[str, str] | None:
-        """All of it, as it is to be; None: as it is."""
-        variables: dict[str, str] = self.cleaned_data["variables"]
-        is_cleared = self.cleaned_data["forget_variables"]
-        if not variables and not is_cleared:
-            return None
-        return ({} if is_cleared else secrets.decrypt(service.environment)) | variables

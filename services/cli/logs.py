@@ -56,9 +56,12 @@ def shown(service: Service) -> list[Instance]:
     return [*([ended] if ended else []), *live]
 
 
-def short(instance_id: str) -> str:
-    """The end of an id: the beginning is a time, the same for processes started together."""
-    return instance_id.rpartition("-")[2]
+def short(instance_id: str | None) -> str:
+    """The end of an id: the beginning is a time, the same for processes started together.
+
+    Empty for what no process of ours was asked for, as with an external service.
+    """
+    return (instance_id or "").rpartition("-")[2]
 
 
 def _named(service: Service, instance_id: str) -> Instance:

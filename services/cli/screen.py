@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from agents.terminal.inert import inert, one_line
+from agents.terminal.inert import DIRECTIONS, one_line, readable
 from services.models import Instance, Service
 
 LONGEST_CELL = 1000
@@ -34,7 +34,7 @@ STYLES: dict[str, str] = {
 }
 """By what a cell says."""
 
-_NOT_FOR_TERMINALS = re.compile("[\x7f-\x9f]")
+_NOT_FOR_TERMINALS = re.compile(f"[\x7f-\x9f{''.join(map(chr, DIRECTIONS))}]")
 
 
 class Output(Protocol):
@@ -72,7 +72,7 @@ class RichScreen:
         self._console = console
 
     def say(self, sentence: str) -> None:
-        self._console.print(Text(inert(sentence)), soft_wrap=True)
+        self._console.print(Text(readable(sentence)), soft_wrap=True)
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
         grid = Table.grid(padding=(0, 2))
@@ -125,7 +125,7 @@ class PlainScreen:
         self._output = output
 
     def say(self, sentence: str) -> None:
-        self._write(inert(sentence))
+        self._write(readable(sentence))
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
         for fact in facts:

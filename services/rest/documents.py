@@ -83,7 +83,9 @@ class InstanceSerializer(Answer):
 
 
 class CheckSerializer(Answer):
-    instance_id = serializers.CharField()
+    instance_id = serializers.CharField(
+        allow_null=True, help_text="null: a check of an external service."
+    )
     checked_at = _time()
     is_healthy = serializers.BooleanField()
     latency_ms = serializers.FloatField(allow_null=True)

@@ -9,8 +9,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from services.fields import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
 from services.models import Service
-from services.registry import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
 from services.rest.fields import Number, Strict, Text, Whole, WholeParameter, YesNo
 
 MAX_DESCRIPTION = 10_000
@@ -36,8 +36,9 @@ ENVIRONMENT_SCHEMA = {
     "additionalProperties": {"type": "string"},
     "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     "writeOnly": True,
-    "description": "Environment variables of its processes. Stored encrypted and never shown; "
-    "given, it replaces the whole of what was there.",
+    "description": "Environment variables of its processes. Only those that "
+    "MYAGENT_ENV_ALLOWED names. Stored encrypted and never shown; given, it replaces the whole of "
+    "what was there.",
 }
 
 

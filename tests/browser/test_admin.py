@@ -24,6 +24,8 @@ LIST = "admin/services/service/"
 OURS = "{include: ['#content'], exclude: ['#searchbar']}"
 """What is checked of a page: Django's own search box has a label that the checker dislikes."""
 
+BROKEN = "an_agent_whose_file_has_a_long_name_and_does_not_load.py"
+
 SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 OpenAdmin = Callable[..., Any]
@@ -37,7 +39,8 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedSite]:
     with fresh_database(folder) as url:
         managed = ManagedSite(url, folder, MYAGENT_AGENT_DIRS=str(agents))
         (agents / "echo.py").write_bytes((ROOT / "examples" / "echo_agent.py").read_bytes())
-        (agents / "broken.py").write_text("import <nothing>\n")
+        for broken in ("broken.py", BROKEN):
+            (agents / broken).write_text("import <nothing>\n")
         try:
             yield managed
         finally:
@@ -168,6 +171,25 @@ async def test_a_failure_is_said_where_one_looks_as_text(open_admin: OpenAdmin, 
     await expect(page.locator(".error-message")).to_contain_text("broken.py, line 1")
 
 
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+async def test_the_list_is_whole_on_a_laptop(
+    open_admin: OpenAdmin, site: str, tmp_path: Path, locale: str
+) -> None:
+    page = await open_admin(viewport={"width": 1280, "height": 800}, locale=locale)
+    name = f"support_with_a_long_name_{locale.lower()}"
+    await register(page, site, name, BROKEN, tags=f"support, multilingual, {'t' * 50}")
+    await button(row(page, name), "start").click()
+    await expect(button(row(page, name), "restart")).to_be_visible()
+    await expect(row(page, name).locator(".cell-status")).to_have_attribute("data-kind", "error")
+    await row(page, name).locator(".cell-uptime").evaluate(
+        "cell => { cell.textContent = '11 months, 3 weeks'; }"
+    )
+    await page.screenshot(path=tmp_path / "laptop.png")
+    assert await page.locator("#changelist-form .results").evaluate(
+        "table => table.scrollWidth <= table.clientWidth"
+    )
+
+
 async def test_without_scripts_everything_can_still_be_done(
     open_admin: OpenAdmin, site: str
 ) -> None:
@@ -180,7 +202,7 @@ async def test_without_scripts_everything_can_still_be_done(
 async def test_no_page_breaks_the_policy(open_admin: OpenAdmin, site: str) -> None:
     """The watch fails the test for whatever the browser has blocked."""
     page = await open_admin()
-    await register(page, site, "strict", "echo.py", tags="a, b", variables="KEY=value")
+    await register(page, site, "strict", "echo.py", tags="a, b", variables="APP_KEY=value")
     await page.goto(f"{site}{LIST}?q=strict&tag=a")
     await row(page, "strict").get_by_role("link", name="strict").click()
     await expect(page.locator("#observed")).to_be_visible()

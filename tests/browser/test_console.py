@@ -6,6 +6,7 @@ Pictures are left in the test's temporary folder, for people to look at.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -197,17 +198,31 @@ async def test_an_error_is_told_with_the_end_of_its_log(
 ) -> None:
     settings.VAR_DIR = var_dir
     service = await rows(
-        add_service, "orders", status="error", desired="running", error_message="It failed."
-    )
+        add_service, "orders", status="error", desired="running",
+        error_message="It \x1b[31mfailed\u202e.\nHere.",
+    )  # fmt: skip
     instance = await rows(add_instance, service, live_slot=None, state="error")
     path = path_of(service.pk, instance.pk)
     path.parent.mkdir(parents=True)
-    path.write_text("\x1b[31mred\x1b[0m <b>bold</b>\nlast words", encoding="utf-8")
+    path.write_text("\x1b[31mred\x1b[0m <b>bold</b>\u202e\nlast words", encoding="utf-8")
     page = await new_page(CONSOLE)
-    await expect(card(page, "orders").locator(".error-text")).to_have_text("It failed.")
+    await expect(card(page, "orders").locator(".error-text")).to_have_text("It failed.\nHere.")
     await card(page, "orders").get_by_role("button", name="Show log: orders").click()
     log = card(page, "orders").get_by_role("region", name="Last lines of the log of orders")
     await expect(log).to_have_text("red <b>bold</b>\nlast words")
+
+
+async def test_what_was_given_up_can_be_started_again_and_what_runs_can_not(
+    new_page: NewPage, rows: Rows
+) -> None:
+    service = await rows(add_service, "orders", status="error", desired="running")
+    page = await new_page(CONSOLE)
+    verbs = card(page, "orders").get_by_role("button", name=re.compile("(Start|Stop|Restart): "))
+    await expect(verbs).to_have_text(["Start", "Stop", "Restart"])
+    await rows(change, service, status="running")
+    await expect(verbs).to_have_text(["Stop", "Restart"])
+    await rows(change, service, status="unhealthy", error_message="It failed 6 times in a row.")
+    await expect(verbs).to_have_text(["Start", "Stop", "Restart"])
 
 
 async def test_what_people_and_agents_write_is_only_ever_text(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services import control, health, registry
-from services.errors import Conflict
+from services.errors import Conflict, ServiceError, UnknownService
 from services.health import Finding
 from services.models import Instance, Service
 from tests.services import rows
@@ -59,3 +61,77 @@ def test_a_service_of_two_is_as_its_processes_are(
 def test_a_service_elsewhere_is_one_however_many_are_wanted() -> None:
     service = Service(url="ws://somewhere.example/", replicas=3, status=Status.STARTING)
     assert health.verdict(service, [Finding(service, "")]) == "healthy"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("host", "other"),
+    [
+        ("localhost", "localhost"),
+        ("localhost", "127.0.0.1"),
+        ("::1", "LOCALHOST"),
+        ("0.0.0.0", "10.0.0.5"),
+        ("agents.example", "::"),
+        ("::1", "0:0:0:0:0:0:0:1"),
+    ],
+)
+def test_one_port_is_pinned_by_one_service(host: str, other: str, tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.touch()
+    registry.register(name="first", agent_factory_path=str(agent), host=host, port=8081)
+    fields = {"agent_factory_path": str(agent), "host": other}
+    with pytest.raises(Conflict, match="'first' has port 8081"):
+        registry.register(name="second", port=8081, **fields)
+    second = registry.register(name="second", port=8082, **fields)
+    with pytest.raises(Conflict, match="'first' has port 8081") as refusal:
+        registry.change(second, port=8081)
+    assert (refusal.value.code, refusal.value.field) == ("port_taken", "port")
+    assert registry.change(second, port=8082, weight=2).weight == 2
+
+
+@pytest.mark.django_db
+def test_one_port_of_two_addresses_is_two(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.touch()
+    for name, host in (("a", "10.0.0.5"), ("b", "10.0.0.6"), ("c", "localhost")):
+        registry.register(name=name, agent_factory_path=str(agent), host=host, port=8081)
+    assert Service.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_those_that_share_a_port_already_can_be_changed_otherwise() -> None:
+    rows.service("first", port=8081)
+    second = rows.service("second", port=8081)
+    assert registry.change(second, port=8081, weight=3).weight == 3
+
+
+@pytest.mark.django_db
+def test_one_that_is_gone_is_unknown_to_whoever_changes_it() -> None:
+    service = rows.service("weather")
+    Service.objects.all().delete()
+    with pytest.raises(UnknownService, match="'weather'"):
+        registry.change(service, weight=3)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ws://ada:hush@far.example/",
+        "wss://ada@far.example/",
+        "ws://@far.example/",
+        "ws://far.example/a b",
+        "ws://far.example/\t",
+        "ws://far.example/'x",
+        'ws://far.example/"x',
+        "ws://far.example/<x>",
+        "ws://far.example\\@near.example/",
+        "ws://far.example/\u202egnp",
+        " ws://far.example/",
+    ],
+)
+def test_an_address_that_holds_a_secret_or_a_trap_is_refused(address: str) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        registry.register(name="far", url=address)
+    assert refusal.value.field == "url"
+    assert "hush" not in str(refusal.value)

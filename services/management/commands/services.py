@@ -15,7 +15,7 @@ from filelock import Timeout
 from rich.console import Console
 
 from agents import checks, schema
-from agents.terminal.inert import inert
+from agents.terminal.inert import readable
 from services.cli import arguments, lifecycle, logs, looking
 from services.cli.screen import PlainScreen, RichScreen, Screen
 from services.errors import ServiceError
@@ -48,13 +48,13 @@ class Command(BaseCommand):
             schema.apply_pending(settings.VAR_DIR)
             self.run(options)
         except CommandError as error:
-            raise CommandError(inert(error), returncode=error.returncode) from error
+            raise CommandError(readable(error), returncode=error.returncode) from error
         except ServiceError as error:
-            raise CommandError(inert(error)) from error
+            raise CommandError(readable(error)) from error
         except DatabaseFailure as error:
-            raise CommandError(f"The database can't be used: {inert(error)}") from error
+            raise CommandError(f"The database can't be used: {readable(error)}") from error
         except ImproperlyConfigured as error:
-            raise CommandError(f"The settings are wrong: {inert(error)}") from error
+            raise CommandError(f"The settings are wrong: {readable(error)}") from error
         except Timeout as error:
             raise CommandError(
                 "Another process has been preparing the database for two minutes: see to that one "

@@ -2,10 +2,8 @@
 
 import { element } from "../chat/dom.js";
 import { say } from "../chat/page.js";
+import { readable } from "./readable.js";
 import { readLog } from "./requests.js";
-
-// Colours and other orders to a terminal.
-const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-_])/g;
 
 export class LogView {
   #service;
@@ -42,7 +40,7 @@ export class LogView {
     if (isShown) return;
     try {
       const lines = await readLog(this.#service.service_id);
-      this.#text.textContent = lines.join("\n").replace(ESCAPES, "") || say("empty_log");
+      this.#text.textContent = readable(lines.join("\n")) || say("empty_log");
     } catch {
       this.#text.textContent = say("log_unread");
     }

@@ -6,6 +6,7 @@ import { Charts } from "./charts.js";
 import { InstancesView, setText } from "./instances_view.js";
 import { LogView } from "./log_view.js";
 import { MeasuresView } from "./measures_view.js";
+import { readable } from "./readable.js";
 
 let count = 0;
 
@@ -116,11 +117,14 @@ export class ServiceView {
     // One button for both, so that the keyboard stays where it is.
     parts.power = button(() => (this.#service.desired === "running" ? "stop" : "start"));
     parts.restart = button(() => "restart");
+    // One that was given up is desired still: it can be tried again, or stopped.
+    parts.again = button(() => "start");
     parts.settings = element("a", { className, hidden: true }, say("settings"));
     return element(
       "div",
       { className: "row-actions" },
       parts.chat,
+      parts.again,
       parts.power,
       parts.restart,
       parts.settings,
@@ -175,7 +179,7 @@ export class ServiceView {
   }
 
   #showActions(service) {
-    const { chat, power, restart, settings } = this.#parts;
+    const { chat, again, power, restart, settings } = this.#parts;
     const { name, desired } = service;
     const address = chatAddress(service);
     chat.hidden = !address;
@@ -187,7 +191,12 @@ export class ServiceView {
     const isOurs = page.mayControl && !service.is_external && !service.is_leaving;
     const isDesired = desired === "running";
     power.hidden = !isOurs;
+    const hasFailed = isDesired && hasBeenGivenUp(service);
     const verb = isDesired ? "stop" : "start";
+    if (document.activeElement === again && !(isOurs && hasFailed)) power.focus();
+    again.hidden = !(isOurs && hasFailed);
+    setText(again, say("start"));
+    again.setAttribute("aria-label", named("start", name));
     setText(power, say(verb));
     power.setAttribute("aria-label", named(verb, name));
     if (document.activeElement === restart && !(isOurs && isDesired)) power.focus();
@@ -203,13 +212,14 @@ export class ServiceView {
       error.replaceChildren();
       return;
     }
+    const said = readable(service.error_message);
     if (error.firstElementChild) {
-      setText(error.firstElementChild, service.error_message);
+      setText(error.firstElementChild, said);
       return;
     }
     const text = element("pre", { className: "error-text", tabIndex: 0, role: "region" });
     text.setAttribute("aria-label", `${say("error")}: ${service.name}`);
-    text.textContent = service.error_message;
+    text.textContent = said;
     error.append(text, ...(service.is_external ? [] : [new LogView(service).node]));
   }
 
@@ -234,6 +244,11 @@ export function stateOf(service) {
   const isStopped = service.status === "stopped" || service.status === "stopping";
   if (isStopped === (service.desired === "stopped")) return state;
   return `${state}, ${say(`desired_${service.desired}`)}`;
+}
+
+/** Whether it gets no further unless a person does something: the same as the admin's. */
+function hasBeenGivenUp({ status, error_message: error }) {
+  return status === "error" || (status === "unhealthy" && Boolean(error));
 }
 
 /** A button's own words, then whose button it is. */

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agents.terminal.inert import inert, one_line
+from agents.terminal.inert import inert, one_line, readable
 from agents.terminal.prompts import read_arguments, read_choice
 from agents.terminal.screen import RichScreen
 from agents.terminal.writing import Writing, settled_length
@@ -24,7 +24,7 @@ from myagent.client import (
 )
 from myagent.steps import Decision
 
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 STYLES = re.compile(r"\x1b\[[\d;]*m")
 EVIL = "a\x1b]0;owned\x07\x1b[2Jb\x9b31mc\rd\x08\x7f\x0e e\tf\ng [red]h[/red] [link=x]"
 
@@ -33,6 +33,7 @@ EVIL = "a\x1b]0;owned\x07\x1b[2Jb\x9b31mc\rd\x08\x7f\x0e e\tf\ng [red]h[/red] [l
 def test_nothing_in_a_text_controls_the_terminal(text: str) -> None:
     assert not CONTROLS.search(inert(text))
     assert not CONTROLS.search(one_line(text))
+    assert not CONTROLS.search(readable(text))
     assert "\n" not in one_line(text)
 
 
@@ -40,6 +41,12 @@ def test_what_people_read_stays() -> None:
     assert inert("你好 🎯\tx\ny") == "你好 🎯\tx\ny"
     assert one_line({"a": [1, "龍"]}) == '{"a":[1,"龍"]}'
     assert one_line("x" * 500, 10) == "x" * 10 + "…"
+
+
+def test_a_sequence_for_terminals_goes_whole_and_no_line_with_it() -> None:
+    assert readable("\x1b[1;31mred\x1b[0m \x9b2Kx") == "red x"
+    assert readable("a\x1b]0;never ended\nb") == "a\nb"
+    assert one_line("\x1b[31mred\x1b[0m") == "red"
 
 
 def shown(*events: object) -> str:

@@ -38,13 +38,13 @@ def errors(response: Any) -> dict[str, list[str]]:
 @pytest.mark.usefixtures("agent_file")
 def test_a_service_is_registered_with_all_that_was_given(chief: Client) -> None:
     given = {"tags": "demo, 预报，b demo", "replicas": "2", "port": "9001", "auto_start": "on"}
-    chief.post(f"{LIST}add/", form(description="Sky", variables="KEY=a=b \n\nOTHER=", **given))
+    chief.post(f"{LIST}add/", form(description="Sky", variables="APP_KEY=a=b \n\nAPP_X=", **given))
     service = Service.objects.get()
     assert (service.name, service.description, service.port) == ("weather", "Sky", 9001)
     assert service.tags == sorted({"demo", "预报", "b"})
     assert service.desired == Service.Desired.RUNNING
     assert Path(service.agent_factory_path).is_absolute()
-    assert secrets.decrypt(service.environment) == {"KEY": "a=b ", "OTHER": ""}
+    assert secrets.decrypt(service.environment) == {"APP_KEY": "a=b ", "APP_X": ""}
     assert history_of(service) == [("chief", "Added.")]
 
 
@@ -164,7 +164,7 @@ def test_a_line_that_is_no_variable_is_not_repeated_in_the_error(
 def test_variables_are_kept_added_to_and_forgotten(
     chief: Client, make_service: MakeService
 ) -> None:
-    service = make_service(environment={"A": "1", "B": "2"})
+    service = make_service(environment={"APP_A": "1", "APP_B": "2"})
     path = service.agent_factory_path
 
     def after(**fields: str) -> dict[str, str]:
@@ -172,9 +172,9 @@ def test_variables_are_kept_added_to_and_forgotten(
         service.refresh_from_db()
         return secrets.decrypt(service.environment)
 
-    assert after(variables="") == {"A": "1", "B": "2"}
-    assert after(variables="B=3\r\nC=4") == {"A": "1", "B": "3", "C": "4"}
-    assert after(variables="D=5", forget_variables="on") == {"D": "5"}
+    assert after(variables="") == {"APP_A": "1", "APP_B": "2"}
+    assert after(variables="APP_B=3\r\nAPP_C=4") == {"APP_A": "1", "APP_B": "3", "APP_C": "4"}
+    assert after(variables="APP_D=5", forget_variables="on") == {"APP_D": "5"}
     assert after(forget_variables="on") == {}
     assert "sk" not in str(history_of(service))
 
@@ -182,17 +182,45 @@ def test_variables_are_kept_added_to_and_forgotten(
 def test_variables_under_another_key_are_said_to_be_unreadable_and_can_be_replaced(
     chief: Client, make_service: MakeService, settings: Any
 ) -> None:
-    service = make_service(environment={"A": "1"})
+    service = make_service(environment={"APP_A": "1"})
     path = service.agent_factory_path
     # Encrypted under this key; the session of the test's client is signed with it too.
     Service.objects.update(environment=service.environment[:-8] + "AAAAAAA=")
     assert "another SECRET_KEY" in chief.get(page_of(service)).content.decode()
-    answer = chief.post(page_of(service), form(agent_factory_path=path, variables="B=2"))
+    answer = chief.post(page_of(service), form(agent_factory_path=path, variables="APP_B=2"))
     assert "another SECRET_KEY" in str(errors(answer))
-    both = form(agent_factory_path=path, variables="B=2", forget_variables="on")
+    both = form(agent_factory_path=path, variables="APP_B=2", forget_variables="on")
     chief.post(page_of(service), both)
     service.refresh_from_db()
-    assert secrets.decrypt(service.environment) == {"B": "2"}
+    assert secrets.decrypt(service.environment) == {"APP_B": "2"}
+
+
+def test_variables_that_a_command_set_stay_but_the_admin_sets_none_like_them(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service(environment={"PYTHONPATH": "/srv/lib"})
+    path = service.agent_factory_path
+    answer = chief.post(page_of(service), form(agent_factory_path=path, variables="LD_PRELOAD=x"))
+    assert "MYAGENT_ENV_ALLOWED" in str(errors(answer)["variables"])
+    chief.post(page_of(service), form(agent_factory_path=path, variables="APP_A=1"))
+    service.refresh_from_db()
+    assert secrets.decrypt(service.environment) == {"PYTHONPATH": "/srv/lib", "APP_A": "1"}
+
+
+def test_a_service_that_goes_while_it_is_changed_is_said_to_be_gone(
+    chief: Client, make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service()
+
+    def find_it_just_before_it_goes(service_id: str) -> Service:
+        found = Service.objects.get(pk=service_id)
+        Service.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(registry, "find", find_it_just_before_it_goes)
+    given = form(agent_factory_path=service.agent_factory_path, weight="2")
+    answer = chief.post(page_of(service), given)
+    assert "There is no service 'weather'." in str(errors(answer))
 
 
 def test_deleting_unregisters_and_says_when_the_row_goes(

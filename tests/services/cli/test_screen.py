@@ -10,8 +10,9 @@ from rich.console import Console
 
 from services.cli.screen import PlainScreen, RichScreen, Screen, as_json
 
-EVIL = "\x1b]0;owned\x07\x9b31m[bold]x[/bold]\x7f"
-HARMLESS = "]0;owned31m[bold]x[/bold]"
+DIRECTIONS = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+EVIL = f"\x1b]0;owned\x07\x9b31m[bold]x{DIRECTIONS}[/bold]\x7f"
+HARMLESS = "[bold]x[/bold]"
 
 
 def rich_screen(width: int = 100) -> tuple[Screen, io.StringIO]:
@@ -33,7 +34,7 @@ def test_text_from_elsewhere_is_shown_and_not_obeyed(make: object) -> None:
     screen.table(["error"], [[EVIL]])
     shown = output.getvalue()
     assert shown.count(HARMLESS) == 3
-    assert not {"\x07", "\x9b", "\x7f"} & set(shown)
+    assert not {"\x07", "\x9b", "\x7f", *DIRECTIONS} & set(shown)
     assert "\x1b]" not in shown
 
 
@@ -70,7 +71,7 @@ def test_what_is_looked_up_stays_whole_in_a_narrow_terminal() -> None:
 def test_json_is_read_back_as_it_was_and_harmless() -> None:
     text = as_json({"error": EVIL, "name": "天气"})
     assert "天气" in text
-    assert not {"\x1b", "\x07", "\x9b", "\x7f"} & set(text)
+    assert not {"\x1b", "\x07", "\x9b", "\x7f", *DIRECTIONS} & set(text)
     assert json.loads(text) == {"error": EVIL, "name": "天气"}
 
 

@@ -72,25 +72,66 @@ def test_the_agent_file_is_not_loaded_at_registration(client: Client) -> None:
 
 
 def test_an_environment_is_stored_encrypted_and_never_shown(client: Client) -> None:
-    answer = client.post("services", fields(environment={"API_KEY": "s3cret", "EMPTY": ""}))
+    answer = client.post("services", fields(environment={"APP_KEY": "s3cret", "APP_EMPTY": ""}))
     assert answer.status == 201
     stored = Service.objects.get().environment
-    assert secrets.decrypt(stored) == {"API_KEY": "s3cret", "EMPTY": ""}
+    assert secrets.decrypt(stored) == {"APP_KEY": "s3cret", "APP_EMPTY": ""}
     said = [answer, *(client.get(path) for path in ("services", "services/echo", "stats"))]
     said += [client.patch("services/echo", {"weight": 2}), client.put("services/echo", fields())]
     for one in said:
         assert b'"environment"' not in one.body
-        assert b"API_KEY" not in one.body
+        assert b"APP_KEY" not in one.body
         assert b"s3cret" not in one.body and stored.encode() not in one.body
-    assert secrets.decrypt(Service.objects.get().environment)["API_KEY"] == "s3cret"
+    assert secrets.decrypt(Service.objects.get().environment)["APP_KEY"] == "s3cret"
 
 
 def test_a_wrong_environment_is_refused_without_showing_its_values(client: Client) -> None:
-    answer = client.post("services", fields(environment={"API_KEY": "s3cret\0"}))
+    answer = client.post("services", fields(environment={"APP_KEY": "s3cret\0"}))
     assert answer.status == 400 and b"s3cret" not in answer.body
-    answer = client.post("services", fields(environment={"API_KEY": ["s3cret"]}))
+    answer = client.post("services", fields(environment={"APP_KEY": ["s3cret"]}))
     assert answer.status == 400 and b"s3cret" not in answer.body
-    assert answer.json["field"] == "environment.API_KEY"
+    assert answer.json["field"] == "environment.APP_KEY"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PYTHONPATH", "PYTHONWARNINGS", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH"),
+        *("PATH", "BROWSER", "HOME", "BASH_ENV", "DATABASE_URL", "SECRET_KEY", "MYAGENT_VAR_DIR"),
+        *("DJANGO_SETTINGS_MODULE", "openai_api_key", "OPENAI", "XOPENAI_KEY", "HTTPS_PROXY"),
+    ],
+)
+def test_what_could_run_code_is_no_variable_that_the_network_may_set(
+    client: Client, agent_dir: Path, name: str
+) -> None:
+    refused = client.post("services", fields(environment={name: "x"}))
+    assert (refused.status, refused.json["field"]) == (400, "environment")
+    assert name in refused.json["detail"]
+    # Nor for one that the command registered, with that very variable.
+    path = str(agent_dir / "echo.py")
+    kept = {"PYTHONPATH": "/srv/lib", "APP_MODE": "x"}
+    registry.register(name="echo", agent_factory_path=path, environment=kept)
+    for ask in (client.patch, client.put):
+        refused = ask("services/echo", fields(environment={"APP_MODE": "y", name: "/srv/lib"}))
+        assert (refused.status, refused.json["field"]) == (400, "environment")
+    assert client.patch("services/echo", {"weight": 2}).status == 200
+    assert client.put("services/echo", fields()).status == 200
+    assert secrets.decrypt(Service.objects.get().environment) == kept
+
+
+def test_a_refused_variable_is_refused_with_the_setting_that_would_allow_it(
+    client: Client, settings: Any
+) -> None:
+    asked = fields(environment={"WEATHER_CITY": "Oslo"})
+    assert "MYAGENT_ENV_ALLOWED" in client.post("services", asked).json["detail"]
+    settings.MYAGENT_ENV_ALLOWED = ["WEATHER_CITY"]
+    assert client.post("services", asked).status == 201
+
+
+def test_the_model_of_a_service_is_set_over_the_network(client: Client) -> None:
+    environment = {"OPENAI_BASE_URL": "http://localhost:1/v1", "LLM_MODEL": "m", "APP_MODE": "x"}
+    assert client.post("services", fields(environment=environment)).status == 201
+    assert secrets.decrypt(Service.objects.get().environment) == environment
 
 
 def test_patching_changes_what_is_named_and_nothing_else(client: Client) -> None:
@@ -120,7 +161,8 @@ def test_a_service_that_goes_while_it_is_changed_is_not_found(
 
     monkeypatch.setattr(registry, "find", find_it_just_before_it_goes)
     answer = client.patch("services/echo", {"weight": 2})
-    assert (answer.status, answer.code) == (404, "not_found")
+    assert (answer.status, answer.code) == (404, "unknown_service")
+    assert answer.json["detail"] == "There is no service 'echo'."
 
 
 def test_a_service_that_goes_while_it_is_unregistered_is_gone(

@@ -11,6 +11,7 @@ from django.utils import timezone
 from agents.ids import new_id
 from services import logfiles
 from services.models import HealthCheck, Instance, Service
+from services.rest.documents import CheckSerializer
 from services.supervision import this_node
 
 from .client import Client
@@ -75,6 +76,15 @@ def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Servi
     assert len(found["checks"]) == 20
     assert [check["is_healthy"] for check in found["checks"][:2]] == [True, False]
     assert len(client.get("services/echo/health?limit=3").json["checks"]) == 3
+
+
+def test_the_checks_of_a_service_elsewhere_are_of_no_instance(
+    client: Client, external: Service
+) -> None:
+    HealthCheck.objects.create(service=external, checked_at=timezone.now(), is_healthy=True)
+    [check] = client.get("services/billing/health").json["checks"]
+    assert check["instance_id"] is None
+    assert CheckSerializer().fields["instance_id"].allow_null
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "x", "1e2", "9" * 30])

@@ -1,0 +1,49 @@
+"""Agent files on the disk: which may be registered, and whether they are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation import gettext_noop
+
+from services.fields import invalid
+
+
+def found(value: str, *, is_confined: bool) -> str:
+    """The file's absolute path, links resolved."""
+    path = Path(value)
+    if is_confined:
+        return _confined(path)
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise invalid(
+            "agent_factory_path", gettext_noop("There is no file {path}."), path=str(path)
+        )
+    return str(path)
+
+
+def _confined(path: Path) -> str:
+    """A path from the network: what lies outside the allowed folders is not even looked at."""
+    if not settings.MYAGENT_AGENT_DIRS:
+        raise invalid(
+            "agent_factory_path",
+            gettext_noop(
+                "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder."
+            ),
+        )
+    folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
+    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
+    for candidate in candidates:
+        try:
+            resolved = candidate.resolve()
+            is_inside = any(resolved.is_relative_to(folder) for folder in folders)
+            if is_inside and resolved.is_file():
+                return str(resolved)
+        except (OSError, RuntimeError):
+            continue  # A name longer than any file's, or links in a circle.
+    raise invalid(
+        "agent_factory_path",
+        gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),
+        path=str(path),
+    )
