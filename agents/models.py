@@ -59,6 +59,9 @@ class Session(models.Model):
     closed_at = models.DateTimeField(null=True)
     close_reason = models.CharField(max_length=16, choices=CloseReason.choices, default="")
 
+    class Meta:
+        indexes = [models.Index(fields=["service"], name="session_by_service")]
+
     def __str__(self) -> str:
         return self.id
 
@@ -103,6 +106,7 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["status"], name="run_by_status"),
+            models.Index(fields=["accepted_at"], name="run_by_time"),
         ]
 
     def __str__(self) -> str:

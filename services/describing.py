@@ -162,6 +162,15 @@ def system_stats() -> Json:
     }
 
 
+def health_of(service: Service, instances: Iterable[Instance]) -> str:
+    """That of its worst instance of which any is known; elsewhere, what its checks made of it."""
+    if service.is_external:
+        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
+        return observed.get(Service.Status(service.status), "unknown")
+    found = {instance.health for instance in instances}
+    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
+
+
 def health_summary(instances: Iterable[Instance]) -> Json:
     """How many of the live instances are in which health."""
     found = [instance.health for instance in instances]

@@ -9,23 +9,23 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import structlog
 from django.conf import settings
-from django.db.models import F
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Now
 from django.utils import timezone
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from agents.database import DatabaseThreads
-from agents.models import Runner
 from services import doorbell
 from services.decision import MISSES
-from services.describing import live_instances
-from services.models import HealthCheck, Instance, Service
+from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervision import this_node
 
 logger = structlog.get_logger(__name__)
@@ -53,9 +53,13 @@ class Finding:
 
 
 async def check_all(database: DatabaseThreads) -> None:
-    """Checks this machine's instances that serve, and writes down what was found."""
-    findings = await _check_each(await database.run(serving_here))
-    await database.run(write_down, findings)
+    """Checks this machine's instances that serve, and writes down what was found.
+
+    Services elsewhere have a round of their own: they may be many, and slow.
+    """
+    for to_check in (await database.run(serving_here), await database.run(external_services)):
+        findings = await _check_each(to_check)
+        await database.run(write_down, findings)
 
 
 async def look_at(database: DatabaseThreads, service: Service) -> list[Finding]:
@@ -106,8 +110,12 @@ async def check(one: Instance | Service) -> Finding:
         return Finding(one, "It did not answer in time.")
     except (OSError, WebSocketException, ValueError) as error:
         return Finding(one, f"No socket could be opened: {error}")
+    except Exception:
+        # What answers there is somebody else's code: no other check must suffer.
+        logger.exception("health_check_failed", checked=str(one))
+        return Finding(one, "It could not be checked.")
     latency_ms = (time.perf_counter() - began) * 1000
-    lacks = _what_the_report_lacks(one.runner) if isinstance(one, Instance) else ""
+    lacks = _what_the_report_lacks(one) if isinstance(one, Instance) else ""
     return Finding(one, lacks, latency_ms)
 
 
@@ -117,53 +125,74 @@ async def _greet(one: Instance | Service) -> None:
         if isinstance(one, Service):
             return  # Others may say nothing before they are asked.
         frame = orjson.loads(await socket.recv())
-        if frame.get("event") != "system.connected":
+        if not isinstance(frame, dict) or frame.get("event") != "system.connected":
             raise ValueError("something else than an agent listens there")
 
 
 def _address(instance: Instance) -> str:
-    return {
-        "": f"ws://127.0.0.1:{instance.port}/",
-        "0.0.0.0": f"ws://127.0.0.1:{instance.port}/",
-        "::": f"ws://[::1]:{instance.port}/",
-    }.get(instance.host, instance.endpoint.replace("localhost", "127.0.0.1"))
+    """Where it listens, by a number: a name may mean another address first."""
+    anywhere = {"": "127.0.0.1", "localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+    host = anywhere.get(instance.host, instance.host)
+    return f"ws://{f'[{host}]' if ':' in host else host}:{instance.port}/"
 
 
-def _what_the_report_lacks(runner: Runner | None) -> str:
-    if runner is None or runner.ended_at is not None:
+def _what_the_report_lacks(instance: Instance) -> str:
+    if instance.runner is None or instance.runner.ended_at is not None:
         return "Its runner has no lease."
-    if runner.lease_until < timezone.now():
+    if not instance.lease_holds:  # type: ignore[attr-defined]
         return "Its runner has stopped renewing its lease."
-    stuck_for_s = runner.report.get("stuck_for_s") or 0
+    stuck_for_s = instance.report.get("stuck_for_s") or 0
     if stuck_for_s > STUCK_S:
         return f"Its agent code has blocked every answer for {stuck_for_s:.0f} seconds."
     return ""
 
 
 def serving_here() -> Sequence[Instance | Service]:
-    """This machine's instances, and the services that run elsewhere. Synchronous."""
-    found = Instance.objects.filter(node=this_node(), state__in=Instance.SERVING)
-    return [*found.select_related("runner"), *Service.objects.exclude(url="")]
+    """This machine's instances. Synchronous."""
+    return list(_serving(node=this_node()))
+
+
+def external_services() -> Sequence[Instance | Service]:
+    """The services that run elsewhere, if it is for this machine to check them. Synchronous.
+
+    One machine does: what many find at one bad moment is one miss.
+    """
+    alive = Supervisor.objects.filter(ended_at__isnull=True, lease_until__gt=Now())
+    first = alive.order_by("node").values_list("node", flat=True).first()
+    return list(Service.objects.exclude(url="")) if first == this_node() else []
 
 
 def _serving_of(service: Service) -> Sequence[Instance | Service]:
-    if service.is_external:
-        return [service]
-    return [one for one in live_instances(service) if one.state in Instance.SERVING]
+    return [service] if service.is_external else list(_serving(service=service))
+
+
+def _serving(**where: Any) -> QuerySet[Instance]:
+    """With their runners, and whether these' leases hold by the database's clock."""
+    holds = Case(When(runner__lease_until__gt=Now(), then=Value(True)), default=Value(False))
+    found = Instance.objects.filter(state__in=Instance.SERVING, **where)
+    return found.annotate(lease_holds=holds).select_related("runner").order_by("live_slot")
 
 
 def write_down(findings: Sequence[Finding]) -> None:
     """The history, what follows from it, and when a service was last checked. Synchronous."""
     now = timezone.now()
-    rows = [_row(finding, now) for finding in findings]
-    HealthCheck.objects.bulk_create(rows)
     for finding in findings:
-        if isinstance(finding.checked, Instance):
-            _count_misses(finding.checked, finding)
-        else:
-            _judge(finding.checked, finding)
-    checked = {row.service_id for row in rows}
-    Service.objects.filter(pk__in=checked).update(last_health_check=now)
+        try:
+            with transaction.atomic():
+                _write_one(finding, now)
+        except (IntegrityError, DataError) as error:
+            # What was checked is gone meanwhile; the others are not to blame.
+            logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
+
+
+def _write_one(finding: Finding, now: datetime) -> None:
+    row = _row(finding, now)
+    row.save(force_insert=True)
+    if isinstance(finding.checked, Instance):
+        _count_misses(finding.checked, finding)
+    else:
+        _judge(finding.checked, finding)
+    Service.objects.filter(pk=row.service_id).update(last_health_check=now)
 
 
 def _count_misses(instance: Instance, finding: Finding) -> None:
@@ -194,7 +223,7 @@ def prune() -> None:
     HealthCheck.objects.filter(checked_at__lt=oldest).delete()
 
 
-def _row(finding: Finding, now: Any) -> HealthCheck:
+def _row(finding: Finding, now: datetime) -> HealthCheck:
     row = HealthCheck(
         checked_at=now,
         is_healthy=finding.is_healthy,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -39,6 +40,11 @@ def path_of(service_id: str, instance_id: str) -> Path:
     if not ID.fullmatch(instance_id):
         raise ValueError("that is no id of an instance")
     return folder_of(service_id) / f"{instance_id}.log"
+
+
+def forget(service_id: str) -> None:
+    """Removes all logs of a service. Raises `ValueError` for what can't be an id."""
+    shutil.rmtree(folder_of(service_id), ignore_errors=True)
 
 
 def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:

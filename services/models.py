@@ -220,7 +220,10 @@ class HealthCheck(models.Model):
 
     class Meta:
         ordering = ["-checked_at"]
-        indexes = [models.Index(fields=["service", "checked_at"], name="health_by_time")]
+        indexes = [
+            models.Index(fields=["service", "checked_at"], name="health_by_time"),
+            models.Index(fields=["checked_at"], name="health_to_prune"),
+        ]
 
     def __str__(self) -> str:
         checked = self.instance_id or self.service_id

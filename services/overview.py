@@ -16,7 +16,7 @@ from django.db.models import Count
 from django.db.models.functions import Now
 
 from myagent.protocol import timestamp
-from services.describing import Json, health_summary, instance_json, service_json
+from services.describing import Json, health_of, instance_json, service_json
 from services.models import Instance, Service, Supervisor
 
 MAX_SERVICES = 200
@@ -47,9 +47,6 @@ WORST = ("turn_p95_ms", "loop_lag_ms")
 """Measurements of which a service has that of its worst instance."""
 
 MEASURED = (*SUMMED, *WORST)
-
-HEALTHS = ("unhealthy", "failing", "unknown", "healthy")
-"""The worst first."""
 
 
 def overview() -> Json:
@@ -117,7 +114,6 @@ def _totals(instances: list[Instance]) -> Json:
 
 def _service(service: Service, instances: list[Instance]) -> Json:
     whole = service_json(service, instances)
-    health = health_summary(instances)
     parts = [instance_json(each) for each in instances]
     return {name: whole[name] for name in SHOWN} | {
         "description": service.description[:MAX_DESCRIPTION],
@@ -126,7 +122,7 @@ def _service(service: Service, instances: list[Instance]) -> Json:
         "is_leaving": service.unregistered_at is not None,
         "chat": chat_address(service, instances),
         "is_on_every_address": is_on_every_address(service, instances),
-        "health": next((kind for kind in HEALTHS if health[kind]), "unknown"),
+        "health": health_of(service, instances),
         "measured": measurements(parts),
         "instances": [_instance(each) for each in parts],
     }

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from agents import schema
 from agents.process import is_provably_gone, own_identity
 from services.errors import ServiceError
-from services.launchers.local import MARKER
+from services.launchers.local import MARKER, for_its_owner
 from services.models import Service, Supervisor
 
 START_S = 30.0
@@ -150,7 +150,7 @@ def _start_one() -> None:
 
 
 def _start(log: Path) -> None:
-    with log.open("ab") as output:
+    with open(log, "ab", opener=for_its_owner) as output:
         process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervise", "--automatic"],
             stdin=subprocess.DEVNULL,

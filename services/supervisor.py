@@ -26,7 +26,7 @@ from django.utils import timezone
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Runner
-from services import doorbell, launching, observing
+from services import doorbell, launching, logfiles, observing
 from services.decision import (
     CLEAR_S,
     Desired,
@@ -277,13 +277,16 @@ class Supervisor:
     def _forget(self, service: Service) -> None:
         """The last step of unregistering: its runs end, its row goes."""
         if end_unfinished_runs(service.name):
+            service_id = service.pk
             service.delete()
+            logfiles.forget(service_id)
             logger.info("service_unregistered", service=service.name)
 
     def forget_ended(self) -> None:
-        """Deletes the rows and logs of instances that ended long ago."""
+        """Deletes the rows and logs of this machine's instances that ended long ago."""
         for service in Service.objects.filter(url=""):
-            ended = service.instances.filter(live_slot__isnull=True).order_by("-launched_at")
+            ended = service.instances.filter(live_slot__isnull=True, node=self._node)
+            ended = ended.order_by("-launched_at")
             for instance in ended[ENDED_KEPT + service.max_restart_count :]:
                 for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
                     log.unlink(missing_ok=True)

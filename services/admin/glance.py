@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy
 
 from services import control
+from services.describing import health_of
 from services.models import Instance, Service
 
 HEALTH = {
@@ -62,15 +63,6 @@ def cells_of(service: Service) -> dict[str, Cell]:
         "uptime": Cell(since(service.started_at) if service.status in SERVING else NOTHING),
         "restarts": Cell(str(service.restart_count), "some" if service.restart_count else ""),
     }
-
-
-def health_of(service: Service, live: Iterable[Instance]) -> str:
-    """That of its worst instance that was found in any health."""
-    if service.is_external:
-        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
-        return observed.get(Service.Status(service.status), "unknown")
-    found = {instance.health for instance in live}
-    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
 
 
 def since(moment: datetime | None) -> str:

@@ -41,7 +41,7 @@ class LocalLauncher:
     def launch(self, spec: LaunchSpec) -> Polled:
         try:
             spec.log.parent.mkdir(parents=True, exist_ok=True)
-            with open(spec.log, "ab", opener=_for_its_owner) as log:
+            with open(spec.log, "ab", opener=for_its_owner) as log:
                 child = subprocess.Popen(
                     spec.command,
                     cwd=spec.folder,
@@ -159,7 +159,7 @@ def _carries(pid: int, instance_id: str) -> bool:
         return False
 
 
-def _for_its_owner(path: str, flags: int) -> int:
+def for_its_owner(path: str, flags: int) -> int:
     """What agents say is for nobody else on the machine."""
     return os.open(path, flags, 0o600)
 

@@ -1,0 +1,120 @@
+"""What checks find, and what follows from it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from agents.ids import new_id
+from services import health, logfiles, registry, supervision
+from services.decision import MISSES
+from services.describing import health_of
+from services.health import Finding
+from services.models import HealthCheck, Instance, Service, Supervisor
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+ILL = "It did not answer in time."
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    file = tmp_path / "agent.py"
+    file.touch()
+    return registry.register(name="echo", agent_factory_path=str(file))
+
+
+@pytest.fixture
+def elsewhere() -> Service:
+    return registry.register(name="far", url="ws://127.0.0.1:1/")
+
+
+def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
+    now = timezone.now()
+    return Instance.objects.create(
+        id=new_id(),
+        service=service,
+        slot=slot,
+        live_slot=slot,
+        generation=1,
+        state_since=now,
+        node=supervision.this_node(),
+        host="localhost",
+        launched_at=now,
+        **({"state": Instance.State.RUNNING} | fields),
+    )
+
+
+def test_misses_are_counted_in_a_row_and_forgotten_at_the_first_success(service: Service) -> None:
+    instance = instance_of(service)
+    for _ in range(2):
+        health.write_down([Finding(instance, ILL)])
+    instance.refresh_from_db()
+    assert instance.misses == 2
+    health.write_down([Finding(instance, "")])
+    instance.refresh_from_db()
+    assert instance.misses == 0
+    assert HealthCheck.objects.filter(instance=instance).count() == 3
+    service.refresh_from_db()
+    assert service.last_health_check is not None
+
+
+def test_what_is_gone_meanwhile_loses_no_other_finding(service: Service) -> None:
+    gone, there = instance_of(service, 0), instance_of(service, 1)
+    Instance.objects.filter(pk=gone.pk).delete()
+    health.write_down([Finding(gone, ILL), Finding(there, ILL)])
+    there.refresh_from_db()
+    assert there.misses == 1
+
+
+def test_a_service_elsewhere_is_unhealthy_after_misses_in_a_row(elsewhere: Service) -> None:
+    for number in range(1, MISSES + 1):
+        health.write_down([Finding(elsewhere, ILL)])
+        elsewhere.refresh_from_db()
+        assert (elsewhere.status == Service.Status.UNHEALTHY) == (number == MISSES)
+    assert elsewhere.error_message == ILL
+    health.write_down([Finding(elsewhere, "")])
+    elsewhere.refresh_from_db()
+    assert (elsewhere.status, elsewhere.error_message) == (Service.Status.RUNNING, "")
+
+
+def test_of_several_machines_one_checks_what_runs_elsewhere(elsewhere: Service) -> None:
+    assert supervision.take(is_automatic=False)
+    assert health.external_services() == [elsewhere]
+    now = timezone.now()
+    lower = Supervisor.objects.create(
+        node="!", process="1", started_at=now, lease_until=now + timedelta(minutes=1)
+    )
+    assert health.external_services() == []
+    lower.delete()
+    assert health.external_services() == [elsewhere]
+
+
+def test_old_checks_are_forgotten(service: Service) -> None:
+    instance = instance_of(service)
+    health.write_down([Finding(instance, "")])
+    HealthCheck.objects.update(checked_at=timezone.now() - timedelta(days=2))
+    health.write_down([Finding(instance, "")])
+    health.prune()
+    assert HealthCheck.objects.count() == 1
+
+
+def test_a_start_does_not_hide_how_the_others_are(service: Service) -> None:
+    starting = instance_of(service, 0, state=Instance.State.STARTING)
+    assert health_of(service, [starting]) == "unknown"
+    assert health_of(service, [starting, instance_of(service, 1)]) == "healthy"
+    assert health_of(service, [starting, instance_of(service, 2, misses=1)]) == "failing"
+
+
+def test_the_logs_of_a_service_go_with_it(tmp_path: Path, settings: pytest.FixtureRequest) -> None:
+    settings.VAR_DIR = tmp_path  # type: ignore[attr-defined]
+    log = logfiles.path_of("a-service", "an-instance")
+    log.parent.mkdir(parents=True)
+    log.write_text("words")
+    logfiles.forget("a-service")
+    assert not log.parent.exists()
+    with pytest.raises(ValueError, match="no id"):
+        logfiles.forget("../..")
