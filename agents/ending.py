@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from django.conf import settings
+from django.db.models.functions import Now
 
 from agents import entries, ownership
 from agents.adoption import adopt
@@ -18,16 +19,30 @@ from agents.process import own_identity
 from agents.reading import UnfinishedRun
 from agents.writes import Write
 
+AT_ONCE = 50
+"""Sessions that are ended in one call."""
 
-def end_unfinished_runs(service: str) -> None:
-    """Ends them as interrupted, except where a living runner owns the session. Synchronous.
 
-    Raises `django.db.Error`; may be called again.
+def end_unfinished_runs(service: str) -> bool:
+    """Ends some as interrupted; True once there are none that nobody else will end. Synchronous.
+
+    What a living runner owns is left to it. Raises `django.db.Error`; may be
+    called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
-    session_ids = list(unfinished.values_list("session_id", flat=True).distinct())
+    owners = Runner.objects.filter(service=service, ended_at__isnull=True)
+    # Those that an earlier call of this process left behind, when the database went away.
+    for former in owners.filter(process=own_identity(), port=0):
+        ownership.retire(former.pk)
+    session_ids = list(
+        unfinished.exclude(
+            session__runner__ended_at__isnull=True, session__runner__lease_until__gt=Now()
+        )
+        .values_list("session_id", flat=True)
+        .distinct()[:AT_ONCE]
+    )
     if not session_ids:
-        return
+        return True
     # Only who owns a session may write to its log: so this is a runner, for a moment.
     owner = Runner(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
     ownership.register(owner, settings.MYAGENT_LEASE_S)
@@ -36,6 +51,7 @@ def end_unfinished_runs(service: str) -> None:
             _end_runs_of(session_id, service, owner.pk)
     finally:
         ownership.retire(owner.pk)
+    return False
 
 
 def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:

@@ -57,12 +57,15 @@ def is_alive(identity: str) -> bool:
     return pid is not None and identity_of(pid) == identity
 
 
+def is_of_here(identity: str) -> bool:
+    """Whether its number means something here: the same boot, the same container."""
+    return "/".join(identity.split("/")[:2]) == _boot_and_namespace()
+
+
 def is_provably_gone(identity: str) -> bool:
     """Whether the process can be seen, from here, to be no more.
 
     False where it can't be known: another machine, container or boot.
     """
     pid = pid_of(identity)
-    if pid is None or "/".join(identity.split("/")[:2]) != _boot_and_namespace():
-        return False
-    return identity_of(pid) != identity
+    return pid is not None and is_of_here(identity) and identity_of(pid) != identity

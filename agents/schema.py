@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,11 +20,22 @@ def apply_pending(var_dir: Path) -> None:
 
     Raises `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock can't be used.
     """
+    _make_private()
     if not _is_pending():
         return
     with _lock(var_dir):
         if _is_pending():
             call_command("migrate", interactive=False, verbosity=0)
+
+
+def _make_private() -> None:
+    """A new SQLite file is its owner's alone: it holds conversations."""
+    if connection.vendor != "sqlite":
+        return
+    try:
+        os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return  # It is there already; or it can't be made, which connecting says better.
 
 
 def _lock(var_dir: Path) -> AbstractContextManager[object]:

@@ -35,8 +35,8 @@ OPTIONS = (
         "MYAGENT_VAR_DIR",
         "str",
         "",
-        "Folder for what the site keeps on disk: the generated secret key and locks. "
-        "Empty: `var/` beside `manage.py`.",
+        "Folder for what the site keeps on disk: the generated secret key, logs and locks. Empty: "
+        "`var/` beside the SQLite file; with a database server, beside `manage.py`.",
     ),
     Option(
         "SECRET_KEY",

@@ -21,8 +21,8 @@ CLEAR_S = 600.0
 MAX_DELAY_S = 60.0
 """Longest wait before a restart, without its jitter of up to a quarter."""
 
-UNHEALTHY_GRACE_S = 5.0
-"""Seconds that an instance which does not answer has to leave by itself."""
+IDLE_GRACE_S = 5.0
+"""Seconds that an instance which serves nobody has to leave by itself."""
 
 MEMORY_HARD = 2.0
 """Times its memory limit at which an instance is ended at once."""
@@ -119,16 +119,22 @@ def decide(
         return [*moves, *_drain((one for one in others if one.state in ACTIVE), Cause.STOP)]
     actions: list[Action] = [*moves, *_give_way(desired, others)]
     if may_launch(desired, failures, now):
-        actions += _fill(desired, seen, restart_count=len(counted(failures)))
+        actions += _fill(desired, seen, restart_count=len(failures))
     return actions
 
 
-def counted(failures: Sequence[Failure]) -> Sequence[Failure]:
-    """The failures in a row, with no long time of health between them."""
-    for number, failure in enumerate(failures, 1):
+def counted(desired: Desired, failures: Sequence[Failure]) -> list[Failure]:
+    """The failures in a row, with no long time of health between them.
+
+    Replicas that fail together, for one cause, count once.
+    """
+    row: list[Failure] = []
+    for failure in failures:
+        if not row or row[-1].at - failure.at >= desired.restart_delay_s:
+            row.append(failure)
         if failure.healthy_s >= CLEAR_S:
-            return failures[:number]
-    return failures
+            break
+    return row
 
 
 def is_given_up(desired: Desired, failures: Sequence[Failure]) -> bool:
@@ -137,7 +143,7 @@ def is_given_up(desired: Desired, failures: Sequence[Failure]) -> bool:
         return False
     if failures[0].cause is Cause.CONFIGURATION or not desired.auto_restart:
         return True
-    return len(counted(failures)) > desired.max_restart_count
+    return len(counted(desired, failures)) > desired.max_restart_count
 
 
 def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
@@ -146,14 +152,18 @@ def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
         return float("-inf")
     newest = failures[0]
     # Far above the longest wait, the power itself would overflow.
-    factor = 1 << min(len(counted(failures)) - 1, 16)
+    factor = 1 << min(len(counted(desired, failures)) - 1, 16)
     delay_s = min(MAX_DELAY_S, desired.restart_delay_s * factor)
     jitter = zlib.crc32(newest.instance_id.encode()) % 1000 / 4000
     return newest.at + delay_s * (1 + jitter)
 
 
 def may_launch(desired: Desired, failures: Sequence[Failure], now: float) -> bool:
-    return not is_given_up(desired, failures) and now >= next_launch_at(desired, failures)
+    if is_given_up(desired, failures):
+        return False
+    # After the clock was set back, nobody knows how long ago it was.
+    has_no_time = bool(failures) and failures[0].at > now
+    return has_no_time or now >= next_launch_at(desired, failures)
 
 
 def status_of(desired: Desired, seen: Sequence[Seen], failures: Sequence[Failure]) -> str:
@@ -202,8 +212,8 @@ def _why_kill(one: Seen, desired: Desired, now: float, limits: Limits) -> Cause 
         case State.STARTING if not one.is_ready and age_s > limits.start_timeout_s:
             return Cause.START_TIMEOUT
         case State.DRAINING:
-            grace_s = UNHEALTHY_GRACE_S if one.cause is Cause.UNHEALTHY else limits.grace_s
-            if age_s > grace_s:
+            has_runs = one.is_ready and one.cause is not Cause.UNHEALTHY
+            if age_s > (limits.grace_s if has_runs else min(IDLE_GRACE_S, limits.grace_s)):
                 return Cause.STOP
         case State.STOPPING:
             return None

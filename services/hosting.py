@@ -47,6 +47,10 @@ class Place:
             raise GivenUp
         return cls(Instance.objects.select_related("service").get(pk=instance_id))
 
+    def is_given_up(self) -> bool:
+        """Whether somebody declared this process dead."""
+        return not Instance.objects.filter(pk=self.instance.pk, live_slot__isnull=False).exists()
+
     def note_ready(self, port: int) -> None:
         Instance.objects.filter(pk=self.instance.pk, ready_at__isnull=True).update(
             ready_at=timezone.now(), port=port

@@ -13,6 +13,7 @@ from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
 
+
 @dataclass(slots=True)
 class Picture:
     """A service with its live instances and its failures, newest first, and why the newest was."""
@@ -40,13 +41,19 @@ def read_all() -> list[Picture]:
 
 
 def _failed() -> Iterable[Instance]:
-    """Newest first, of those that were launched since people last started their service."""
-    since = Q(service__cleared_at__isnull=True) | Q(launched_at__gte=F("service__cleared_at"))
+    """Newest first, of those that ended since people last started their service."""
+    since = Q(service__cleared_at__isnull=True) | Q(ended_at__gte=F("service__cleared_at"))
+    # What a restart replaces is of an older generation: how it ends tells nothing of the new one.
     found = Instance.objects.filter(
-        since, state=State.ERROR, live_slot__isnull=True, cause__in=FAILURES
+        since,
+        generation=F("service__generation"),
+        state=State.ERROR,
+        live_slot__isnull=True,
+        cause__in=FAILURES,
     )
     # Bounded by what `Supervisor.forget_ended` keeps.
-    return found.order_by("-ended_at")
+    columns = ("service_id", "cause", "error", "ready_at", "ended_at")
+    return found.only(*columns).order_by("-ended_at")
 
 
 def _failure(instance: Instance) -> Failure:

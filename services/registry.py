@@ -57,7 +57,6 @@ def register(
     )
     if service.auto_start or service.is_external:
         service.desired = Service.Desired.RUNNING
-    if service.is_external:
         service.status = Service.Status.STARTING
     _refuse_taken_port(service, service.host, service.port)
     try:

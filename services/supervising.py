@@ -87,12 +87,16 @@ class SupervisorProcess:
 
     async def _take(self) -> int | None:
         """Waits for the lease; None if it is to leave without."""
+        has_waited = False
         while not self._leaving.is_set():
             epoch = await self._despite_outages(self._try_to_take)
             if epoch is not None:
                 return epoch
-            if self._is_automatic:
+            if self._is_automatic and await self._despite_outages(self._is_taken):
                 return None
+            if not has_waited:
+                has_waited = True
+                logger.info("waiting_for_the_lease", node=supervision.this_node())
             await self._pause(0.3)
         return None
 
@@ -128,8 +132,8 @@ class SupervisorProcess:
         worked_at = renewed_at = float("-inf")
         while not self._leaving.is_set():
             now = time.monotonic()
-            if now - renewed_at >= settings.MYAGENT_RENEW_S:
-                await self._despite_outages(lambda: self._renew(epoch))
+            is_due = now - renewed_at >= settings.MYAGENT_RENEW_S
+            if is_due and await self._despite_outages(lambda: self._renew(epoch)):
                 renewed_at = now
             sound = await self._despite_outages(lambda: self._database.run(doorbell.listen))
             if sound != heard or now - worked_at >= PASS_S:
@@ -140,19 +144,23 @@ class SupervisorProcess:
                     return
             await self._pause(doorbell.LOOK_S if heard else SOON_S)
 
-    async def _renew(self, epoch: int) -> None:
+    async def _renew(self, epoch: int) -> bool:
         lease = await self._database.run(supervision.renew, epoch)
         if lease is None:
             raise LeaseLost
         if lease.is_asked_to_leave and self._is_automatic:
             logger.info("making_room")
             self.leave()
+        return True
 
     async def _work(self, epoch: int) -> bool:
         """One pass, unless the process slept past its lease."""
         if not await self._database.run(supervision.holds, epoch):
             raise LeaseLost
         return await self._database.run(self._supervisor.work)
+
+    async def _is_taken(self) -> bool:
+        return await self._database.run(supervision.acting_supervisor) is not None
 
     async def _is_done(self) -> bool:
         return not await self._database.run(supervision.is_needed)
@@ -169,6 +177,7 @@ class SupervisorProcess:
         Raises `LeaseLost`, also if the database was away for longer than the lease.
         """
         self._supervisor.is_leaving = True
+        await self._despite_outages(lambda: self._database.run(supervision.note_leaving, epoch))
         renewed_at = time.monotonic()
         while not (is_done := await self._despite_outages(lambda: self._end_some(epoch))):
             now = time.monotonic()
@@ -176,8 +185,6 @@ class SupervisorProcess:
                 renewed_at = now
             elif now - renewed_at > settings.MYAGENT_LEASE_S:
                 raise LeaseLost
-            else:
-                await asyncio.sleep(RETRY_S)
 
     async def _end_some(self, epoch: int) -> bool:
         """Whether none was left; then this last pass has written that down."""
@@ -198,7 +205,8 @@ class SupervisorProcess:
             return await work()
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
-            await self._pause(1.0)
+            # Not `_pause`: who is leaving would not wait at all.
+            await asyncio.sleep(RETRY_S)
             return None
 
     async def _pause(self, seconds: float) -> None:

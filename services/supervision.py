@@ -11,16 +11,19 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
+from filelock import FileLock, Timeout
 
 from agents import schema
 from agents.process import is_provably_gone, own_identity
 from services.errors import ServiceError
+from services.launchers.local import MARKER
 from services.models import Service, Supervisor
 
 START_S = 30.0
@@ -38,6 +41,12 @@ def live_supervisor() -> Supervisor | None:
         node=this_node(), ended_at__isnull=True, lease_until__gt=Now()
     ).first()
     return None if found is None or is_provably_gone(found.process) else found
+
+
+def acting_supervisor() -> Supervisor | None:
+    """The one of this machine, unless it is on its way out: then nothing more is begun by it."""
+    found = live_supervisor()
+    return None if found is None or found.is_asked_to_leave else found
 
 
 def take(*, is_automatic: bool) -> int | None:
@@ -85,6 +94,11 @@ def holds(epoch: int) -> bool:
     ).exists()
 
 
+def note_leaving(epoch: int) -> None:
+    """Tells everybody that this one only ends what it has."""
+    Supervisor.objects.filter(pk=this_node(), epoch=epoch).update(is_asked_to_leave=True)
+
+
 def release(epoch: int) -> None:
     """Ends the lease, if it is still ours."""
     Supervisor.objects.filter(pk=this_node(), epoch=epoch).update(ended_at=Now())
@@ -96,7 +110,7 @@ def ensure_supervisor() -> bool:
     On SQLite one is started in the background. Raises `ServiceError` if there
     is none and none may be started.
     """
-    if live_supervisor() is not None or Supervisor.objects.filter(
+    if acting_supervisor() is not None or Supervisor.objects.filter(
         ended_at__isnull=True, lease_until__gt=Now()
     ).exclude(node=this_node()):
         return False
@@ -123,31 +137,46 @@ def is_needed() -> bool:
 
 
 def _start_one() -> None:
+    """One at a time: whoever waited finds the first one's."""
     schema.apply_pending(settings.VAR_DIR)
     log = settings.VAR_DIR / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.VAR_DIR / "supervisor.lock", timeout=START_S):
+            if acting_supervisor() is None:
+                _start(log)
+    except Timeout as error:
+        raise _not_started(log) from error
+
+
+def _start(log: Path) -> None:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervise", "--automatic"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=os.environ,
+            # Typed inside an agent, the command carries the agent's own marker.
+            env={name: value for name, value in os.environ.items() if name != MARKER},
             start_new_session=True,
         )
     deadline = time.monotonic() + START_S
-    while live_supervisor() is None:
+    while acting_supervisor() is None:
         # One that finds another already there leaves with status 0; so does one that is done.
         status = process.poll()
         if status == 0 and not is_needed():
             return
         if status not in (None, 0) or time.monotonic() > deadline:
-            raise ServiceError(
-                "no_supervisor",
-                gettext_noop("The supervisor could not be started; its log says why: {log}"),
-                log=str(log),
-            )
+            raise _not_started(log)
         time.sleep(0.05)
+
+
+def _not_started(log: Path) -> ServiceError:
+    return ServiceError(
+        "no_supervisor",
+        gettext_noop("The supervisor could not be started; its log says why: {log}"),
+        log=str(log),
+    )
 
 
 def _lease_end() -> object:

@@ -11,26 +11,40 @@ supervisor goes on wherever this one is killed:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Runner
 from services import doorbell, launching, observing
-from services.decision import Launch, Limits, Move, decide, is_given_up, status_of
+from services.decision import (
+    CLEAR_S,
+    Desired,
+    Launch,
+    Limits,
+    Move,
+    counted,
+    decide,
+    is_given_up,
+    status_of,
+)
 from services.errors import ServiceError
 from services.failing import why_it_failed, why_it_is_given_up
 from services.launchers import Launcher, LaunchFailed, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
 from services.models import Instance, Service
+from services.models import Supervisor as Lease
 from services.observing import Picture, desired_of, seen_of
 from services.supervision import this_node
 
@@ -38,6 +52,9 @@ logger = structlog.get_logger(__name__)
 
 STARTS_AT_ONCE = 4
 """Processes that may be starting at a time: a machine full of them would start none in time."""
+
+STARTS_OF_ONE = 2
+"""Of these, a service's own at one look: one that hangs must not hold up the others."""
 
 GOODBYE_S = 10.0
 """Seconds that a runner has, after the grace for its runs, to send its clients away."""
@@ -68,13 +85,17 @@ class Supervisor:
         )
         is_busy = False
         for picture in pictures:
+            room = min(STARTS_AT_ONCE - starting, STARTS_OF_ONE)
             try:
-                launches = self._supervise(picture, room=STARTS_AT_ONCE - starting)
-            except ServiceError as error:
-                logger.warning("service_refused", service=picture.service.name, error=str(error))
+                done, launched = self._supervise(picture, room=room)
+            except DatabaseFailure:
+                raise
+            except Exception:
+                # What is wrong with one service must not hold up the others.
+                logger.exception("service_not_supervised", service=picture.service.name)
                 continue
-            is_busy |= launches is not None
-            starting += launches or 0
+            is_busy |= done > 0
+            starting += launched
         return is_busy
 
     @property
@@ -82,8 +103,8 @@ class Supervisor:
         """This machine's instances that have not ended."""
         return Instance.objects.filter(node=self._node, live_slot__isnull=False).count()
 
-    def _supervise(self, picture: Picture, *, room: int) -> int | None:
-        """Looks at one service; how many processes it started, None if nothing was to do."""
+    def _supervise(self, picture: Picture, *, room: int) -> tuple[int, int]:
+        """Looks at one service: how much it did, and how many processes it started."""
         service = picture.service
         polled = {one.pk: self._look(one) for one in picture.live}
         seen = [seen_of(one, polled[one.pk], is_ours=self._is_ours(one)) for one in picture.live]
@@ -92,20 +113,20 @@ class Supervisor:
         limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s)
         now = timezone.now()
         actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
-        launched = 0
+        done = launched = 0
         instances = {one.pk: one for one in picture.live}
         for action in actions:
             match action:
                 case Move():
                     one = instances[action.instance_id]
-                    self._move(one, action, now, polled[one.pk].exit_code)
+                    done += self._move(one, action, now, polled[one.pk].exit_code)
                 case Launch() if launched < room:
                     launched += self._launch(service, action, now)
         self._see_to_leavers(picture.live)
         self._note_status(picture, status_of(desired, seen, picture.failures))
         if service.unregistered_at is not None and not picture.live:
             self._forget(service)
-        return launched if actions else None
+        return done + launched, launched
 
     def _is_ours(self, instance: Instance) -> bool:
         return instance.node == self._node
@@ -116,10 +137,7 @@ class Supervisor:
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
             return polled
-        lease_holds = instance.runner is None or (
-            instance.runner.ended_at is None and instance.runner.lease_until > timezone.now()
-        )
-        return Polled(instance.process, instance.pid, is_alive=lease_holds)
+        return Polled(instance.process, instance.pid, is_alive=_holds_elsewhere(instance))
 
     def _note_look(self, instance: Instance, polled: Polled) -> None:
         seen: dict[str, Any] = {
@@ -129,7 +147,7 @@ class Supervisor:
             "memory_mb": polled.memory_mb and round(polled.memory_mb),
             "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
         }
-        if polled.is_alive and instance.ready_at and instance.runner is None:
+        if polled.is_alive and instance.ready_at and not _has_runner(instance):
             seen["runner"] = _runner_of(instance.service.name, polled.handle)
         changed = {
             name: value
@@ -141,20 +159,21 @@ class Supervisor:
             for name, value in changed.items():
                 setattr(instance, name, value)
 
-    def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> None:
-        """Moves the row, and its process after it. Nothing happens if the row moved meanwhile."""
+    def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> bool:
+        """Moves the row, and its process after it. False if the row moved meanwhile."""
         before = State(instance.state)
         after = TRANSITIONS[before, move.event]
         changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
         if move.event in (Event.LEFT, Event.FAILED):
             # What it started dies with it, before its place is free for another.
-            self._launcher.terminate(instance.pk, instance.process, by_force=True)
+            if self._is_ours(instance):
+                self._launcher.terminate(instance.pk, instance.process, by_force=True)
             changes |= {"ended_at": now, "live_slot": None} | self._last_words(
                 instance, move, exit_code
             )
             self._asked.discard(instance.pk)
         if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):
-            return
+            return False
         for name, value in changes.items():
             setattr(instance, name, value)
         doorbell.ring(instance.service_id)
@@ -165,15 +184,22 @@ class Supervisor:
             pid=instance.pid,
             cause=str(move.cause),
         )
+        return True
 
     def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
         if instance.exit_code is not None:
             exit_code = instance.exit_code
         if move.event is Event.LEFT:
             return {"exit_code": exit_code}
-        lines = self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
+        lines = self._last_lines(instance) if self._is_ours(instance) else ()
         error = why_it_failed(instance, move.cause, exit_code, lines)
         return {"exit_code": exit_code, "error": error}
+
+    def _last_lines(self, instance: Instance) -> Sequence[str]:
+        try:
+            return self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
+        except OSError as error:
+            return [f"Its log can't be read: {error.strerror}."]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
         """Starts a process, its row first. False if another supervisor has the place."""
@@ -227,8 +253,7 @@ class Supervisor:
         observed: dict[str, Any] = {
             "status": status,
             "error_message": self._error_of(picture),
-            # A failure is followed by a restart, unless it was the last straw.
-            "restart_count": len(picture.failures) - is_given_up(desired, picture.failures),
+            "restart_count": _restarts(picture, desired),
             "started_at": since,
         }
         changed = {
@@ -244,17 +269,16 @@ class Supervisor:
             return ""
         desired = desired_of(picture.service, is_leaving=False)
         if is_given_up(desired, picture.failures):
-            return why_it_is_given_up(
-                len(picture.failures), picture.last_error, restarts=desired.auto_restart
-            )
+            count = len(counted(desired, picture.failures))
+            return why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart)
         is_well_again = any(one.state == State.RUNNING for one in picture.live)
         return "" if is_well_again else picture.last_error
 
     def _forget(self, service: Service) -> None:
         """The last step of unregistering: its runs end, its row goes."""
-        end_unfinished_runs(service.name)
-        service.delete()
-        logger.info("service_unregistered", service=service.name)
+        if end_unfinished_runs(service.name):
+            service.delete()
+            logger.info("service_unregistered", service=service.name)
 
     def forget_ended(self) -> None:
         """Deletes the rows and logs of instances that ended long ago."""
@@ -264,6 +288,29 @@ class Supervisor:
                 for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
                     log.unlink(missing_ok=True)
                 instance.delete()
+
+
+def _has_runner(instance: Instance) -> bool:
+    """A runner whose lease ran out begins anew, under another id."""
+    return instance.runner is not None and instance.runner.ended_at is None
+
+
+def _holds_elsewhere(instance: Instance) -> bool:
+    """Whether another machine's instance may live: by its lease, or, starting, its node's."""
+    may_live = {"ended_at__isnull": True, "lease_until__gt": Now()}
+    if instance.runner_id is None:
+        return Lease.objects.filter(node=instance.node, **may_live).exists()
+    return Runner.objects.filter(pk=instance.runner_id, **may_live).exists()
+
+
+def _restarts(picture: Picture, desired: Desired) -> int:
+    """Restarts in a row; none after a long time of health."""
+    row = counted(desired, picture.failures)
+    is_well = any(one.state == State.RUNNING for one in picture.live)
+    if not row or (is_well and timezone.now().timestamp() - row[0].at >= CLEAR_S):
+        return 0
+    # A failure is followed by a restart, unless it was the last straw.
+    return len(row) - is_given_up(desired, picture.failures)
 
 
 def _runner_of(service: str, process: str) -> Runner | None:

@@ -133,6 +133,7 @@ class ManagedSite:
         return command.wait_for_log("Supervising the services of")
 
     def serve(self, *arguments: str, **environment: str) -> Command:
+        environment = {"MYAGENT_SUPERVISOR": "auto"} | environment
         command = Command(self, "serve", "--port", "0", *arguments, **environment)
         return command.wait_for_log("The site is ready at")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401 - its threads must outlive ours; see below
 import logging
 import threading
 import time
@@ -40,10 +42,10 @@ class SupervisorThread:
         self._supervisor: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_leaving = threading.Event()
-        # A program that ends without stopping its manager must end all the same.
         self._thread = threading.Thread(target=self._run, name="agent-manager", daemon=True)
 
     def start(self) -> None:
+        _alive.add(self)
         self._thread.start()
 
     @property
@@ -64,7 +66,11 @@ class SupervisorThread:
     async def wait_until_ended(self) -> None:
         """Cancelling is safe: it goes on leaving."""
         await _until_done(self.ended)
-        self._thread.join()  # It has nothing left to do.
+        self.join()  # It has nothing left to do.
+
+    def join(self) -> None:
+        """Blocks until it has ended."""
+        self._thread.join()
 
     def _heed(self) -> None:
         if self._supervisor is not None and self._is_leaving.is_set():
@@ -78,9 +84,8 @@ class SupervisorThread:
                 asyncio.run(self._live())
         except BaseException as error:
             failure = error
-        if not threading.main_thread().is_alive():
-            return  # The interpreter is leaving, and has taken the threads of the database away.
         self._tell(failure)
+        _alive.discard(self)
 
     def _tell(self, failure: BaseException | None) -> None:
         if not self.ready.done():
@@ -156,3 +161,19 @@ def _is_supervised_for_good() -> bool:
 
     found = live_supervisor()
     return found is not None and not found.is_automatic
+
+
+_alive: set[SupervisorThread] = set()
+
+
+def _leave_with_the_program() -> None:
+    """A program that ends without stopping its manager leaves nothing behind all the same."""
+    threads = list(_alive)
+    for thread in threads:
+        thread.leave()
+    for thread in threads:
+        thread.join()
+
+
+# `atexit` comes too late: by then no pool takes work, and leaving needs the database.
+getattr(threading, "_register_atexit", atexit.register)(_leave_with_the_program)

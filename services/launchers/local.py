@@ -15,10 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
+import structlog
 
-from agents.process import identity_of, is_alive, pid_of
+from agents.process import identity_of, is_alive, is_of_here, pid_of
 from services.launchers import LaunchFailed, LaunchSpec, Polled
 from services.logfiles import tail
+
+logger = structlog.get_logger(__name__)
 
 MARKER = "MYAGENT_INSTANCE"
 
@@ -48,10 +51,10 @@ class LocalLauncher:
                     stderr=log,
                     start_new_session=True,
                 )
-        except OSError as error:
-            raise LaunchFailed(
-                f"The process could not be started: {error.strerror or error}."
-            ) from error
+        except (OSError, ValueError) as error:
+            # A value that no environment can hold is the latter.
+            said = getattr(error, "strerror", None) or error
+            raise LaunchFailed(f"The process could not be started: {said}.") from error
         self._children[spec.instance_id] = child
         return Polled(identity_of(child.pid) or "", child.pid, is_alive=True)
 
@@ -91,7 +94,7 @@ class LocalLauncher:
 
 
 class _Meter:
-    """The memory and CPU of a process group, its leader's pid known to be right."""
+    """The memory of a process group and its leader's CPU; the pid is known to be right."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -130,11 +133,13 @@ def _members(instance_id: str, handle: str) -> Iterator[int]:
     """The group of the process, and what carries the instance's id though it left the group."""
     leader = pid_of(handle)
     # While a group has members its number is not given away. So the group is the process's own
-    # if its leader lives, or if nobody has the number now.
-    is_its_own = leader is not None and identity_of(leader) in (None, handle)
+    # if its leader lives, or if nobody has the number now; if it was of this boot at all.
+    is_its_own = (
+        leader is not None and is_of_here(handle) and (identity_of(leader) in (None, handle))
+    )
     group = set(_group(leader)) if leader is not None and is_its_own else set()
     for pid in psutil.pids():
-        if pid in group or _carries(pid, instance_id):
+        if pid != os.getpid() and (pid in group or _carries(pid, instance_id)):
             yield pid
 
 
@@ -160,5 +165,10 @@ def _for_its_owner(path: str, flags: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        # A program that runs as somebody else now.
+        logger.warning("process_not_ours", pid=pid)

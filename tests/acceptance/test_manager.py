@@ -553,16 +553,25 @@ asyncio.run(main())
     assert folder.processes() == []
 
 
-def test_a_program_that_ends_without_stopping_its_manager_ends_quietly(folder: Folder) -> None:
-    said = folder.run("""
+@pytest.mark.parametrize("ending", ["pass", "sys.exit()", "asyncio.get_running_loop().stop()"])
+def test_a_program_that_does_not_stop_its_manager_leaves_nothing_behind_either(
+    folder: Folder, ending: str
+) -> None:
+    said = folder.run(f"""
 async def main():
     manager = AgentManager("my.db")
     await manager.start(health_check_interval=0.05)
     service = await manager.register_service("echo", "my_agent.py", auto_start=True)
-    say(service.instances[0].pid)
-asyncio.run(main())
+    say(service.status)
+    {ending}
+try:
+    asyncio.run(main())
+except RuntimeError:
+    pass  # The loop was stopped under it.
 """)
-    assert [str(pid) for pid in folder.runners()] == said
+    assert said == ["running"]
+    assert folder.processes() == []
+    assert folder.query("SELECT desired, status FROM services_service") == [("running", "stopped")]
 
 
 def test_ctrl_c_stops_the_manager_and_its_services(folder: Folder) -> None:

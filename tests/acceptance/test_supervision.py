@@ -64,7 +64,8 @@ def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
     first = site.supervise()
     site.register("echo", ECHO, "--auto-start")
     running = site.until_runs("echo")
-    second = Command(site, "supervise")
+    second = Command(site, "supervise").wait_for_log("waiting_for_the_lease")
+    assert "Supervising" not in second.log
     assert site.until_runs("echo") == running
     first.kill()
     second.wait_for_log("Supervising the services of")
@@ -282,6 +283,45 @@ def test_a_serve_that_is_killed_leaves_the_runners_to_the_next(site: ManagedSite
     site.until_gone("echo")
 
 
+def test_a_site_with_a_supervisor_of_its_own_leaves_the_services_to_it(site: ManagedSite) -> None:
+    supervisor = site.supervise()
+    serving = site.serve(MYAGENT_SUPERVISOR="external")
+    site.register("echo", ECHO, "--auto-start")
+    running = site.until_runs("echo")
+    supervisor.stop()
+    site.supervise()
+    assert serving.stop() == 0
+    assert site.until_runs("echo") == running
+
+
+def test_a_full_disk_under_its_log_keeps_no_agent_from_serving(site: ManagedSite) -> None:
+    with (
+        open("/dev/full", "wb") as full,
+        subprocess.Popen(
+            [sys.executable, "manage.py", "runagent", str(ECHO), f"--port={(port := free_port())}"],
+            cwd=ROOT,
+            env=site.environment,
+            stdout=full,
+            stderr=full,
+        ) as process,
+    ):
+        until(lambda: answers(port))
+        site.ask(port, "hello")
+        process.terminate()
+    assert process.returncode == 0
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_new_database_is_its_owner_s_alone(tmp_path: Path) -> None:
+    database = tmp_path / "new.db"
+    ManagedSite(f"sqlite:///{database}", tmp_path).services("list")
+    assert [path.stat().st_mode & 0o077 for path in tmp_path.glob("new.db*")] == [0]
+
+
 def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: ManagedSite) -> None:
     site.environment["MYAGENT_SUPERVISOR"] = "auto"
     site.register("echo", ECHO)
@@ -301,6 +341,19 @@ def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: Manag
     site.supervise()
     until(lambda: not site.processes("supervise", "--automatic"))
     assert site.until_runs("echo") == running
+
+
+def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
+    site.environment["MYAGENT_SUPERVISOR"] = "auto"
+    slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
+    serving = site.serve()
+    site.register("slow", site.write("slow.py", slow), "--auto-start")
+    site.ask(site.instances("slow")[0]["port"], "hello")
+    serving.send(signal.SIGINT)
+    serving.wait_for_log("Stopping the services")
+    site.register("echo", ECHO, "--auto-start")
+    site.until_runs("echo")
+    assert serving.process.wait(30) == 0
 
 
 def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite) -> None:

@@ -60,6 +60,13 @@ def test_stopping_asks_first_and_kills_after_the_grace() -> None:
     assert decide(stopped, [draining], [], 141, LIMITS) == [Move("i0", Event.KILL, Cause.STOP)]
 
 
+def test_what_never_served_is_not_waited_for() -> None:
+    hanging = instance(state=State.DRAINING, cause=Cause.STOP, is_ready=False)
+    assert decide(Desired(is_running=False), [hanging], [], 6, LIMITS) == [
+        Move("i0", Event.KILL, Cause.STOP)
+    ]
+
+
 def test_what_left_as_asked_has_not_failed() -> None:
     gone = instance(state=State.DRAINING, cause=Cause.STOP, is_alive=False, exit_code=-9)
     actions = decide(Desired(is_running=False), [gone], [], 0, LIMITS)
@@ -91,7 +98,8 @@ def test_a_start_that_takes_too_long_is_a_failure() -> None:
 def test_the_delay_before_a_restart_doubles_up_to_a_minute() -> None:
     desired = replace(RUNNING, restart_delay_s=1, max_restart_count=1000)
     delays = [
-        next_launch_at(desired, [failure(0)] * count) for count in (1, 2, 3, 4, 5, 6, 7, 8, 300)
+        next_launch_at(desired, [failure(-2.0 * number) for number in range(count)])
+        for count in (1, 2, 3, 4, 5, 6, 7, 8, 300)
     ]
     assert delays == sorted(delays)
     assert 1 <= delays[0] <= 1.25
@@ -109,8 +117,22 @@ def test_after_too_many_failures_it_is_given_up_until_somebody_starts_it() -> No
 def test_ten_minutes_of_health_make_earlier_failures_forgotten() -> None:
     desired = replace(RUNNING, max_restart_count=2)
     failures = [failure(5000, healthy_s=CLEAR_S), failure(3), failure(2), failure(1)]
-    assert len(counted(failures)) == 1
+    assert len(counted(desired, failures)) == 1
     assert not is_given_up(desired, failures)
+
+
+def test_replicas_that_fail_together_count_once() -> None:
+    desired = replace(RUNNING, replicas=6, restart_delay_s=1)
+    together = [failure(100 + number / 10) for number in range(6)][::-1]
+    assert len(counted(desired, together)) == 1
+    assert not is_given_up(desired, together)
+    in_a_row = [failure(at) for at in (60, 50, 40, 30, 20, 10)]
+    assert len(counted(desired, in_a_row)) == 6
+    assert is_given_up(desired, in_a_row)
+
+
+def test_a_clock_that_was_set_back_postpones_no_restart() -> None:
+    assert decide(RUNNING, [], [failure(5000)], 10, LIMITS) == [Launch(0, 1, 1)]
 
 
 def test_three_misses_make_it_unhealthy_and_three_more_end_it() -> None:

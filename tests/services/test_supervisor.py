@@ -12,10 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
+from agents.ending import end_unfinished_runs
 from agents.ids import new_id
-from agents.models import Runner
+from agents.models import Event, Run, Runner, Session
 from agents.process import identity_of, is_alive
 from services import control, launching, registry, supervision
 from services.launchers import LaunchSpec
@@ -213,3 +215,159 @@ def test_unregistering_ends_the_processes_and_then_the_row(
     passes.work()
     passes.work()
     assert not Service.objects.exists()
+
+
+def test_what_is_wrong_with_one_service_holds_up_no_other(
+    passes: Passes, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = registry.register(name="other", agent_factory_path=service.agent_factory_path)
+    control.start(other)
+    spec = launching.launch_spec
+
+    def refuse(instance: Instance) -> LaunchSpec:
+        if instance.service_id == other.pk:
+            raise RuntimeError("odd")
+        return spec(instance)
+
+    monkeypatch.setattr(launching, "launch_spec", refuse)
+    passes.work()
+    assert len(live(service)) == 1
+
+
+def test_a_handle_of_another_boot_names_nobody_here(passes: Passes, service: Service) -> None:
+    """Its number may be a group's of somebody else by now, whose leader has gone."""
+    orphan = "import os, time; os.fork() and os._exit(0); print(os.getpid(), flush=True); "
+    with subprocess.Popen(
+        [sys.executable, "-c", orphan + "time.sleep(1000)"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as leader:
+        assert leader.stdout is not None
+        innocent = int(leader.stdout.readline())
+        leader.wait()
+        row = launched_by_nobody(service)
+        Instance.objects.filter(pk=row.pk).update(process=f"other-boot/1/{leader.pid}/77")
+        passes.work()
+        row.refresh_from_db()
+        assert row.has_ended
+        assert psutil.pid_exists(innocent)
+        os.kill(innocent, signal.SIGKILL)
+
+
+def test_a_command_typed_inside_an_agent_does_not_end_itself(service: Service) -> None:
+    row = launched_by_nobody(service)
+    kill = (
+        "import django; django.setup();"
+        "from services.launchers.local import LocalLauncher;"
+        f"LocalLauncher().terminate({row.pk!r}, '', by_force=True); print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", kill],
+        env=os.environ | _database_of_the_test() | {MARKER: row.pk},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.strip() == "alive"
+
+
+def test_a_runner_that_began_anew_is_found_again(passes: Passes, service: Service) -> None:
+    passes.work()
+    (instance,) = live(service)
+    runners = [runner_of(instance, is_over) for is_over in (True, False)]
+    Instance.objects.update(ready_at=timezone.now(), runner=runners[0])
+    passes.work()
+    assert live(service)[0].runner == runners[1]
+
+
+def runner_of(instance: Instance, is_over: bool) -> Runner:
+    now = timezone.now()
+    return Runner.objects.create(
+        id=new_id(),
+        service=instance.service.name,
+        host="here",
+        process=instance.process,
+        started_at=now,
+        lease_until=now + timedelta(minutes=1),
+        ended_at=now if is_over else None,
+    )
+
+
+def test_a_start_on_a_machine_that_is_gone_makes_room(passes: Passes, service: Service) -> None:
+    row = launched_by_nobody(service)
+    Instance.objects.update(node="elsewhere")
+    now = timezone.now()
+    lease = Supervisor.objects.create(
+        node="elsewhere", process="1", started_at=now, lease_until=now + timedelta(minutes=1)
+    )
+    passes.work()
+    assert [one.pk for one in live(service)] == [row.pk]
+    lease.lease_until = now - timedelta(seconds=1)
+    lease.save()
+    passes.work()
+    passes.work()
+    assert [one.node for one in live(service)] == [supervision.this_node()]
+
+
+def test_runs_that_an_outage_left_half_ended_are_ended_at_the_next_attempt(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.objects.create(
+        id=new_id(), service=service.name, created_at=timezone.now(), updated_at=timezone.now()
+    )
+    run = accepted_run(session)
+
+    def go_away(*_: object) -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as outage, pytest.raises(OperationalError):
+        outage.setattr("agents.ending.Batch.commit", go_away)
+        outage.setattr("agents.ending.ownership.retire", go_away)
+        end_unfinished_runs(service.name)
+    while not end_unfinished_runs(service.name):
+        pass
+    run.refresh_from_db()
+    assert run.status == Run.Status.INTERRUPTED
+    ends = Event.objects.filter(session=session, event="agent.interrupted")
+    assert ends.count() == 1
+
+
+def accepted_run(session: Session) -> Run:
+    run = Run.objects.create(
+        id=new_id(),
+        session=session,
+        message_id="m",
+        message_key=Run.key_of("m"),
+        accepted_seq=1,
+        position=1,
+        status=Run.Status.QUEUED,
+        accepted_at=timezone.now(),
+    )
+    Event.objects.create(
+        session=session,
+        seq=1,
+        epoch=1,
+        run=run,
+        event="user.message",
+        created_at=timezone.now(),
+        payload='{"content": "hello", "metadata": {}}',
+        message='{"role": "user", "content": "hello"}',
+    )
+    Session.objects.filter(pk=session.pk).update(last_seq=1)
+    return run
+
+
+def test_a_crash_counts_though_somebody_started_what_ran_already(
+    passes: Passes, service: Service
+) -> None:
+    passes.work()
+    (instance,) = live(service)
+    control.start(service)
+    os.kill(instance.pid or 0, signal.SIGKILL)
+    until(lambda: not is_alive(instance.process))
+    for _ in range(3):
+        passes.work()
+    service.refresh_from_db()
+    assert service.restart_count == 1

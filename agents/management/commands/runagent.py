@@ -74,8 +74,10 @@ class Command(BaseCommand):
         url = address_of(options["host"], listener)
 
         def ready() -> None:
-            self.stdout.write(f"{runner.service} is ready at {url}")
-            self.stdout.flush()
+            # A log that takes no more is no reason not to serve.
+            with contextlib.suppress(OSError):
+                self.stdout.write(f"{runner.service} is ready at {url}")
+                self.stdout.flush()
             self.on_ready(runner, runner.hub.lease.port)
 
         try:
@@ -96,8 +98,9 @@ class Command(BaseCommand):
                 f"first ({error.lock_file})."
             ) from error
         # A thread that an agent left behind must not keep the process.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
     def load(self, options: dict[str, Any]) -> RunnerProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from services.hosting import GivenUp, Place
 logger = structlog.get_logger(__name__)
 
 ROTATE_S = 1.0
+LOOK_S = 5.0
 RETRY_S = 1.0
 
 
@@ -77,6 +79,7 @@ class Command(runagent.Command):
             return
         runner.hub.background.start(_note_ready(runner, place, port))
         runner.hub.background.repeat(ROTATE_S, lambda: _rotate(runner, place))
+        runner.hub.background.repeat(LOOK_S, lambda: _leave_if_given_up(runner, place))
 
 
 async def _note_ready(runner: RunnerProcess, place: Place, port: int) -> None:
@@ -87,6 +90,13 @@ async def _note_ready(runner: RunnerProcess, place: Place, port: int) -> None:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             await asyncio.sleep(RETRY_S)
+
+
+async def _leave_if_given_up(runner: RunnerProcess, place: Place) -> None:
+    """One that was thought dead, on a machine that was cut off, must not serve beside its heir."""
+    if await runner.hub.database.run(place.is_given_up):
+        logger.warning("given_up")
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def _rotate(runner: RunnerProcess, place: Place) -> None:

@@ -22,7 +22,10 @@ from services.supervising import SupervisorProcess
 
 
 class Command(BaseCommand):
-    help = "Serves the site and supervises its services; Ctrl-C stops both."
+    help = (
+        "Serves the site and supervises its services; Ctrl-C stops both. With "
+        "MYAGENT_SUPERVISOR=external it leaves the services to `supervise`."
+    )
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
 
@@ -52,6 +55,8 @@ class Command(BaseCommand):
         self, listener: socket.socket, url: str, password: str | None, *, is_debug: bool
     ) -> None:
         supervisor = SupervisorProcess(takes_instances_along=True)
+        if settings.MYAGENT_SUPERVISOR == "external":
+            supervisor.leave()
         supervision = asyncio.create_task(supervisor.run())
         application = import_string(settings.ASGI_APPLICATION)
         server = Server(
@@ -60,9 +65,9 @@ class Command(BaseCommand):
             leave=lambda: self._leave(supervisor, supervision),
         )
 
-        def follow(_: object) -> None:
-            # It ended by itself: without a supervisor the site is of no use.
-            if not server.is_leaving:
+        def follow(ended: asyncio.Task[None]) -> None:
+            # Without the supervisor that it began with the site is of no use.
+            if not server.is_leaving and not ended.cancelled() and ended.exception():
                 server.begin_to_leave()
 
         supervision.add_done_callback(follow)

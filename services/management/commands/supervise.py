@@ -49,6 +49,7 @@ class Command(BaseCommand):
             await process.run()
         finally:
             announcement.cancel()
+            await asyncio.gather(announcement, return_exceptions=True)
 
     async def _announce(self, process: SupervisorProcess, *, is_automatic: bool) -> None:
         await process.is_in_charge.wait()
