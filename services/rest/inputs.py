@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -124,12 +125,25 @@ def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(new, name) for name in left_out} | dict(fields)
 
 
-def query_of(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """What the query says. Raises `ValidationError`."""
+def query_of(
+    request: Request, form: type[serializers.Serializer[Any]], *, beside: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What the query says. Raises `ValidationError`, also for a parameter that nobody reads.
+
+    `beside`: names of those that somebody else reads.
+    """
+    refuse_unread(request, {*form().fields, *beside})
     # As a form, a parameter without a value would count as left out.
     query = form(data=request.query_params.dict())
     query.is_valid(raise_exception=True)
     return dict(query.validated_data)
+
+
+def refuse_unread(request: Request, names: Collection[str]) -> None:
+    """Raises `ValidationError` for parameters of other names: a slip of the pen is noticed."""
+    if unknown := sorted(set(request.query_params) - set(names)):
+        said = gettext("There is no such parameter.")
+        raise serializers.ValidationError({name: [said] for name in unknown})
 
 
 class WaitQuery(serializers.Serializer[Any]):

@@ -53,7 +53,8 @@ class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
     name = Words(lookup_expr="icontains", help_text="In the name, whatever its case.")
     search = Words(method="by_text", help_text="In the name or the description.")
     tags = Words(
-        method="by_tags", help_text="Separated by commas; a service must have all of them."
+        method="by_tags",
+        help_text="Separated by commas; a service must have all of them. Empty: no matter which.",
     )
     ordering = filters.OrderingFilter(
         fields=[(name, name) for name in ORDERS], help_text="With a dash before it: backwards."
@@ -63,7 +64,9 @@ class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
         return selection.with_text(services, text)
 
     def by_tags(self, services: QuerySet[Service], _: str, tags: str) -> QuerySet[Service]:
-        return selection.with_tags(services, [tag.strip() for tag in tags.split(",") if tag])
+        return selection.with_tags(
+            services, [tag.strip() for tag in tags.split(",") if tag.strip()]
+        )
 
 
 class Page(BasePagination):
@@ -72,7 +75,8 @@ class Page(BasePagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        query = query_of(request, PageQuery)
+        # What else there may be, the view has judged.
+        query = query_of(request, PageQuery, beside=request.query_params)
         self._limit: int = query["limit"]
         self._offset: int = query["offset"]
         self._total = queryset.count()

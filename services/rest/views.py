@@ -19,7 +19,14 @@ from services.models import Service
 from services.rest import answers
 from services.rest.base import View
 from services.rest.documents import ServiceSerializer
-from services.rest.inputs import ServiceInput, WaitQuery, query_of, with_defaults
+from services.rest.inputs import (
+    PageQuery,
+    ServiceInput,
+    WaitQuery,
+    query_of,
+    refuse_unread,
+    with_defaults,
+)
 from services.rest.lifecycle import PatientView, supervised
 from services.rest.lists import Page, ServiceFilter
 
@@ -36,6 +43,7 @@ class ServicesView(View, GenericAPIView[Service]):
         responses={200: ServiceSerializer(many=True), **answers.refusals(400, *answers.READ)},
     )
     def get(self, request: Request) -> Response:
+        refuse_unread(request, {*ServiceFilter.base_filters, *PageQuery().fields})
         found = self.filter_queryset(self.get_queryset())
         # A page ends where the next begins, whatever is alike.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))

@@ -18,7 +18,7 @@ from services.describing import instance_json, service_health, service_stats, sy
 from services.models import Instance
 from services.rest import answers, documents
 from services.rest.base import View
-from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, query_of
+from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, PageQuery, query_of
 from services.rest.lists import Page
 
 Method = TypeVar("Method", bound=Callable[..., Response])
@@ -88,7 +88,7 @@ class InstancesView(View, GenericAPIView[Instance]):
         query=InstancesQuery,
     )
     def get(self, request: Request, id: str) -> Response:
-        wanted = query_of(request, InstancesQuery)["which"]
+        wanted = query_of(request, InstancesQuery, beside=PageQuery().fields)["which"]
         found = registry.find(id).instances.select_related("runner").order_by("-launched_at", "pk")
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)

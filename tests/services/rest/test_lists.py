@@ -65,7 +65,8 @@ def names(client: Client, query: str = "") -> list[str]:
         ("limit=2", ["alpha", "beta"]),
         ("limit=2&offset=3", ["gamma"]),
         ("offset=100", []),
-        ("unknown=1", ["alpha", "beta", "delta", "gamma"]),
+        ("tags=", ["alpha", "beta", "delta", "gamma"]),
+        ("tags=%20,", ["alpha", "beta", "delta", "gamma"]),
     ],
 )
 def test_what_is_asked_for_is_listed(client: Client, query: str, expected: list[str]) -> None:
@@ -80,6 +81,9 @@ def test_a_page_says_its_place_in_the_whole(client: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("unknown=1", "unknown"),
+        ("tag=demo", "tag"),
+        ("Status=running", "Status"),
         ("status=flying", "status"),
         ("desired=flying", "desired"),
         ("status=", "status"),

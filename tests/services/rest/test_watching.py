@@ -93,6 +93,15 @@ def test_a_limit_that_makes_no_sense_is_refused(client: Client, echo: Service, l
     assert (answer.status, answer.json["field"]) == (400, "limit")
 
 
+@pytest.mark.parametrize("place", ["health", "logs", "instances"])
+def test_a_parameter_that_nobody_reads_is_refused(
+    client: Client, echo: Service, place: str
+) -> None:
+    answer = client.get(f"services/echo/{place}?lines=5")
+    assert (answer.status, answer.code, answer.json["field"]) == (400, "invalid", "lines")
+    assert client.get("services/echo/instances?which=all&limit=5&offset=0").status == 200
+
+
 def test_the_log_is_that_of_the_newest_instance(client: Client, echo: Service) -> None:
     older, newer = launch(echo, 0, age_s=10), launch(echo, 1)
     write_log(older, "old")
