@@ -181,8 +181,15 @@ async def test_the_list_is_whole_on_a_laptop(
     await button(row(page, name), "start").click()
     await expect(button(row(page, name), "restart")).to_be_visible()
     await expect(row(page, name).locator(".cell-status")).to_have_attribute("data-kind", "error")
-    await row(page, name).locator(".cell-uptime").evaluate(
-        "cell => { cell.textContent = '11 months, 3 weeks'; }"
+    await (
+        row(page, name)
+        .locator(".cell-uptime")
+        .evaluate("cell => { cell.textContent = '11 months, 3 weeks'; }")
+    )
+    await (
+        row(page, name)
+        .locator(".cell-status")
+        .evaluate("cell => { cell.textContent = 'being unregistered'; }")
     )
     await page.screenshot(path=tmp_path / "laptop.png")
     assert await page.locator("#changelist-form .results").evaluate(
