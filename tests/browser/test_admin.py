@@ -186,6 +186,11 @@ async def test_the_list_is_whole_on_a_laptop(
         .locator(".cell-uptime")
         .evaluate("cell => { cell.textContent = '11 months, 3 weeks'; }")
     )
+    await (
+        row(page, name)
+        .locator(".cell-status")
+        .evaluate("cell => { cell.textContent = 'being unregistered'; }")
+    )
     await page.screenshot(path=tmp_path / "laptop.png")
     assert await page.locator("#changelist-form .results").evaluate(
         "table => table.scrollWidth <= table.clientWidth"
