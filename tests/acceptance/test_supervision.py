@@ -19,7 +19,7 @@ from tests.crash.witness import read_log
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.runners import ROOT, Runner, free_port
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.processes, pytest.mark.both_databases, pytest.mark.timeout(240)]
 
 ECHO = ROOT / "examples" / "echo_agent.py"
 
@@ -30,7 +30,6 @@ def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
         yield site
 
 
-@pytest.mark.both_databases
 def test_a_runner_that_is_killed_comes_back(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
@@ -40,7 +39,6 @@ def test_a_runner_that_is_killed_comes_back(site: ManagedSite) -> None:
     assert until(lambda: site.service("echo")["restart_count"]) == 1
 
 
-@pytest.mark.both_databases
 def test_the_next_supervisor_goes_on_wherever_one_was_killed(site: ManagedSite) -> None:
     site.register("echo", ECHO, "--replicas=2")
     running: list[int] = []
@@ -314,46 +312,6 @@ def test_a_full_disk_under_its_log_keeps_no_agent_from_serving(site: ManagedSite
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def test_a_new_database_is_its_owner_s_alone(tmp_path: Path) -> None:
-    database = tmp_path / "new.db"
-    ManagedSite(f"sqlite:///{database}", tmp_path).services("list")
-    assert [path.stat().st_mode & 0o077 for path in tmp_path.glob("new.db*")] == [0]
-
-
-def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: ManagedSite) -> None:
-    site.environment["MYAGENT_SUPERVISOR"] = "auto"
-    site.register("echo", ECHO)
-    site.services("start", "echo")
-    site.until_runs("echo")
-    assert len(site.processes("supervise", "--automatic")) == 1
-    site.services("stop", "echo")
-    site.until_gone("echo")
-    until(lambda: not site.processes("supervise"))
-
-
-def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: ManagedSite) -> None:
-    site.environment["MYAGENT_SUPERVISOR"] = "auto"
-    site.register("echo", ECHO)
-    site.services("start", "echo")
-    running = site.until_runs("echo")
-    site.supervise()
-    until(lambda: not site.processes("supervise", "--automatic"))
-    assert site.until_runs("echo") == running
-
-
-def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
-    site.environment["MYAGENT_SUPERVISOR"] = "auto"
-    slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
-    serving = site.serve()
-    site.register("slow", site.write("slow.py", slow), "--auto-start")
-    site.ask(site.instances("slow")[0]["port"], "hello")
-    serving.send(signal.SIGINT)
-    serving.wait_for_log("Stopping the services")
-    site.register("echo", ECHO, "--auto-start")
-    site.until_runs("echo")
-    assert serving.process.wait(30) == 0
 
 
 def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite) -> None:

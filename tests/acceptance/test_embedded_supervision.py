@@ -1,0 +1,60 @@
+"""On SQLite nobody has to think of a supervisor: commands start one where none is."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.managed_site import ManagedSite, managed_site, until
+from tests.runners import ROOT
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+
+ECHO = ROOT / "examples" / "echo_agent.py"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ManagedSite]:
+    url = f"sqlite:///{tmp_path / 'site.db'}"
+    with managed_site(url, tmp_path, MYAGENT_SUPERVISOR="auto") as site:
+        yield site
+
+
+def test_a_new_database_is_its_owner_s_alone(tmp_path: Path) -> None:
+    database = tmp_path / "new.db"
+    ManagedSite(f"sqlite:///{database}", tmp_path).services("list")
+    assert [path.stat().st_mode & 0o077 for path in tmp_path.glob("new.db*")] == [0]
+
+
+def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: ManagedSite) -> None:
+    site.register("echo", ECHO)
+    site.services("start", "echo")
+    site.until_runs("echo")
+    assert len(site.processes("supervise", "--automatic")) == 1
+    site.services("stop", "echo")
+    site.until_gone("echo")
+    until(lambda: not site.processes("supervise"))
+
+
+def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: ManagedSite) -> None:
+    site.register("echo", ECHO)
+    site.services("start", "echo")
+    running = site.until_runs("echo")
+    site.supervise()
+    until(lambda: not site.processes("supervise", "--automatic"))
+    assert site.until_runs("echo") == running
+
+
+def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
+    slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
+    serving = site.serve()
+    site.register("slow", site.write("slow.py", slow), "--auto-start")
+    site.ask(site.instances("slow")[0]["port"], "hello")
+    serving.send(signal.SIGINT)
+    serving.wait_for_log("Stopping the services")
+    site.register("echo", ECHO, "--auto-start")
+    site.until_runs("echo")
+    assert serving.process.wait(30) == 0
