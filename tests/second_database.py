@@ -1,7 +1,8 @@
-"""Runs the tests marked `both_databases` once more, on MariaDB, beside the same pytest session.
+"""Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, and
+those of the browser, so that two cores have something to do.
 
-Django's settings hold for a process, so a second pytest process runs them, with its database
-named in its environment, and sends its reports here: one list of failures, one closing line.
+Django's settings hold for a process, so other pytest processes run them, one after the other, and
+send their reports to the first: one list of failures, one closing line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -23,7 +25,11 @@ from tests.servers import MariaDB
 
 DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
 REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
-LABEL = "[mariadb]"
+LABEL = " [mariadb]"
+ASIDE = "browser"
+"""The folder of tests that run beside the others, and not once more."""
+
+ROOT = Path(__file__).parent.parent
 
 
 def is_available() -> bool:
@@ -31,7 +37,7 @@ def is_available() -> bool:
 
 
 class ReportSender:
-    """In the second process: each test's reports, a line of JSON each, to the first one."""
+    """In another process: each test's reports, a line of JSON each, to the first one."""
 
     def __init__(self, config: pytest.Config, fd: int) -> None:
         os.set_inheritable(fd, False)
@@ -46,102 +52,128 @@ class ReportSender:
         self._pipe.close()
 
 
-class SecondProcess:
-    """The second pytest. Its reports are read as they come: a pipe that is full would stop it."""
+@dataclass
+class Part:
+    """Tests for one process. `url`: of the database server, where it is not SQLite."""
 
-    def __init__(self, arguments: list[str], url: str, output: Path) -> None:
+    items: Sequence[pytest.Item]
+    label: str = ""
+    url: str = ""
+    lines: list[str] = field(default_factory=list)
+    output: str = ""
+    status: int = pytest.ExitCode.OK
+
+
+class SideStream:
+    """Runs the parts, one after the other, from `__enter__` on; `wait` returns when all have ended.
+
+    Reports are read as they come: a pipe that is full would stop the writer.
+    """
+
+    def __init__(self, parts: Sequence[Part], options: Sequence[str]) -> None:
+        self._parts = parts
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopped = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+        self._thread.join()
+
+    def _work(self) -> None:
+        for part in self._parts:
+            if part.items and not self._is_stopped:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._run(part, Path(folder))
+
+    def _run(self, part: Part, folder: Path) -> None:
+        arguments, output = folder / "arguments", folder / "output"
+        arguments.write_text("".join(f"{item.nodeid}\n" for item in part.items))
         reading, writing = os.pipe()
-        self._output = output
+        environment = os.environ | {REPORTS_FD: str(writing)}
+        if part.url:
+            environment[DATABASE_URL] = part.url
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"@{arguments}"]
         with output.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-                cwd=Path(__file__).parent.parent,
-                env=os.environ | {DATABASE_URL: url, REPORTS_FD: str(writing)},
+                [*command, *self._options],
+                cwd=ROOT,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=[writing],
             )
         os.close(writing)
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, args=[reading], daemon=True)
-        self._reader.start()
-
-    def lines(self) -> list[str]:
-        """All its reports, once it has ended."""
-        self._reader.join()
-        return self._lines
-
-    @property
-    def status(self) -> int:
-        return self._process.wait()
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text(errors="replace")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait()
-        self._reader.join()
-
-    def _read(self, fd: int) -> None:
-        with os.fdopen(fd) as pipe:
-            self._lines.extend(pipe)
+        with os.fdopen(reading) as pipe:
+            part.lines.extend(pipe)
+        part.status = self._process.wait()
+        part.output = output.read_text(errors="replace")
 
 
 class SecondRun:
-    """In the first process: runs the second beside its own tests, then reports its reports."""
+    """In the first process: keeps the side stream, and reports its reports at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        items = [item for item in session.items if item.get_closest_marker("both_databases")]
-        if not items or session.config.option.collectonly:
+        again = [item for item in session.items if item.get_closest_marker("both_databases")]
+        if session.config.option.collectonly:
             return (yield)
-        session.testscollected += len(items)
+        session.testscollected += len(again)
         if not is_available():
             result = yield
-            self._report_as_skipped(items)
+            self._report_as_skipped(again)
             return result
-        with MariaDB() as server, tempfile.TemporaryDirectory() as folder:
-            arguments = Path(folder, "arguments")
-            arguments.write_text("".join(f"{item.nodeid}\n" for item in items))
-            command = [f"@{arguments}", f"--maxfail={session.config.option.maxfail or 0}"]
-            second = SecondProcess(command, server.url("myagent"), Path(folder, "output"))
-            with second:
+        aside = [item for item in session.items if ASIDE in item.path.parts]
+        here = [item for item in session.items if ASIDE not in item.path.parts]
+        if here:  # Else there is nothing that they could run beside.
+            session.items[:] = here
+        else:
+            aside = []
+        with MariaDB() as server:
+            parts = [Part(again, LABEL, server.url("myagent")), Part(aside)]
+            with SideStream(parts, [f"--maxfail={session.config.option.maxfail or 0}"]) as stream:
                 result = yield
-                self._report(session, second)
+                stream.wait()
+            for part in parts:
+                self._report(session, part)
         return result
 
-    def _report(self, session: pytest.Session, second: SecondProcess) -> None:
-        for report in self._reports(second.lines()):
+    def _report(self, session: pytest.Session, part: Part) -> None:
+        for report in self._reports(part):
             self._config.hook.pytest_runtest_logreport(report=report)
-        if second.status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            self._write(f"\n{second.output}")
-            session.shouldfail = f"the tests on MariaDB could not be run (status {second.status})"
+        if part.status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._write(f"\n{part.output}")
+            session.shouldfail = f"tests beside the others could not be run (status {part.status})"
             raise session.Failed(session.shouldfail)
 
-    def _reports(self, lines: Iterable[str]) -> Iterator[pytest.TestReport]:
-        for line in lines:
+    def _reports(self, part: Part) -> Iterator[pytest.TestReport]:
+        for line in part.lines:
             data: dict[str, Any] = json.loads(line)
             path, number, name = data["location"]
-            data["location"] = (path, number, f"{name} {LABEL}")
-            data["nodeid"] = f"{data['nodeid']} {LABEL}"
+            data["location"] = (path, number, f"{name}{part.label}")
+            data["nodeid"] = f"{data['nodeid']}{part.label}"
             yield self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
 
     def _report_as_skipped(self, items: list[pytest.Item]) -> None:
         for item in items:
             path, number, name = item.location
             report = pytest.TestReport(
-                nodeid=f"{item.nodeid} {LABEL}",
-                location=(path, number, f"{name} {LABEL}"),
+                nodeid=f"{item.nodeid}{LABEL}",
+                location=(path, number, f"{name}{LABEL}"),
                 keywords={},
                 outcome="skipped",
                 longrepr=(path, number or 0, "Skipped: MariaDB or mysqlclient is not installed"),
