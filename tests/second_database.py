@@ -1,5 +1,5 @@
 """Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, and
-those of the browser, so that two cores have something to do.
+those of the browser and of crashes, so that two cores have something to do.
 
 Django's settings hold for a process, so other pytest processes run them, one after the other, and
 send their reports to the first: one list of failures, one closing line.
@@ -26,8 +26,8 @@ from tests.servers import MariaDB
 DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
 REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
 LABEL = " [mariadb]"
-ASIDE = "browser"
-"""The folder of tests that run beside the others, and not once more."""
+ASIDE = {"browser", "crash"}
+"""The folders of tests that run beside the others, and not once more."""
 
 ROOT = Path(__file__).parent.parent
 
@@ -137,8 +137,8 @@ class SecondRun:
             result = yield
             self._report_as_skipped(again)
             return result
-        aside = [item for item in session.items if ASIDE in item.path.parts]
-        here = [item for item in session.items if ASIDE not in item.path.parts]
+        aside = [item for item in session.items if ASIDE & set(item.path.parts)]
+        here = [item for item in session.items if not ASIDE & set(item.path.parts)]
         if here:  # Else there is nothing that they could run beside.
             session.items[:] = here
         else:
