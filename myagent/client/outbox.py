@@ -74,7 +74,8 @@ class ResponseRequest(Request):
             return None
         if isinstance(event, ResponseLogged):
             return event
-        if isinstance(event, ToolFinished):
+        # Once it is sent, the server says better what became of it.
+        if isinstance(event, ToolFinished) and not self.is_sent:
             return refused("not_waiting", "The tool does not wait for a response any more.")
         return None
 

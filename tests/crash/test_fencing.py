@@ -165,6 +165,7 @@ async def test_a_run_that_kills_its_process_is_ended_at_the_third_adoption(
     runner = await site.start(file)
     await until_logged_ends(site.database_url, witness.session_id, 1)
     await witness.reattach(runner.url)
+    await witness.until_ended(1)
     end = next(frame for frame in witness.durable if frame["event"] in TERMINAL)
     assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
     assert count(site.folder, mark) >= 3
