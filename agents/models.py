@@ -106,7 +106,6 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["status"], name="run_by_status"),
-            models.Index(fields=["accepted_at"], name="run_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -180,8 +180,8 @@ def write_down(findings: Sequence[Finding]) -> None:
         try:
             with transaction.atomic():
                 _write_one(finding, now)
-        except (IntegrityError, DataError) as error:
-            # What was checked is gone meanwhile; the others are not to blame.
+        except (IntegrityError, DataError, TypeError, ValueError, OverflowError) as error:
+            # It is gone meanwhile, or its report is odd; the others are not to blame.
             logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
 
 

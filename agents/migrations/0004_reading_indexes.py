@@ -10,10 +10,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["accepted_at"], name="run_by_time"),
-        ),
-        migrations.AddIndex(
             model_name="session",
             index=models.Index(fields=["service"], name="session_by_service"),
         ),
