@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from django.db.models import Count
 from django.db.models.functions import Now
 
 from myagent.protocol import timestamp
-from services.describing import Json, health_of, instance_json, service_json
+from services.describing import Json, health_of, instance_json, live_by_service, service_json
 from services.models import Instance, Service, Supervisor
 
 MAX_SERVICES = 200
@@ -51,15 +50,12 @@ MEASURED = (*SUMMED, *WORST)
 
 def overview() -> Json:
     """`totals`, `supervisors` that are alive, and `services` by name."""
-    instances: defaultdict[str, list[Instance]] = defaultdict(list)
-    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
-    for instance in live.order_by("live_slot"):
-        instances[instance.service_id].append(instance)
+    instances = live_by_service()
     services = Service.objects.order_by("name")[:MAX_SERVICES]
     return {
         "totals": _totals([each for some in instances.values() for each in some]),
         "supervisors": supervisors(),
-        "services": [_service(service, instances[service.pk]) for service in services],
+        "services": [_service(service, instances.get(service.pk, [])) for service in services],
     }
 
 

@@ -252,7 +252,7 @@ class Supervisor:
         desired = desired_of(service, is_leaving=False)
         observed: dict[str, Any] = {
             "status": status,
-            "error_message": self._error_of(picture),
+            "error_message": _error_of(picture, desired),
             "restart_count": _restarts(picture, desired),
             "started_at": since,
         }
@@ -263,16 +263,6 @@ class Supervisor:
             Service.objects.filter(pk=service.pk, revision=service.revision).update(
                 **changed, revision=F("revision") + 1
             )
-
-    def _error_of(self, picture: Picture) -> str:
-        if picture.service.desired == Service.Desired.STOPPED or not picture.failures:
-            return ""
-        desired = desired_of(picture.service, is_leaving=False)
-        if is_given_up(desired, picture.failures):
-            count = len(counted(desired, picture.failures))
-            return why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart)
-        is_well_again = any(one.state == State.RUNNING for one in picture.live)
-        return "" if is_well_again else picture.last_error
 
     def _forget(self, service: Service) -> None:
         """The last step of unregistering: its runs end, its row goes."""
@@ -304,6 +294,17 @@ def _holds_elsewhere(instance: Instance) -> bool:
     if instance.runner_id is None:
         return Lease.objects.filter(node=instance.node, **may_live).exists()
     return Runner.objects.filter(pk=instance.runner_id, **may_live).exists()
+
+
+def _error_of(picture: Picture, desired: Desired) -> str:
+    """What people are told is wrong; empty where all is as it should be."""
+    if not desired.is_running or not picture.failures:
+        return ""
+    if is_given_up(desired, picture.failures):
+        count = len(counted(desired, picture.failures))
+        return why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart)
+    is_well_again = any(one.state == State.RUNNING for one in picture.live)
+    return "" if is_well_again else picture.last_error
 
 
 def _restarts(picture: Picture, desired: Desired) -> int:
