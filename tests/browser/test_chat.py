@@ -441,6 +441,24 @@ async def test_reading_is_not_disturbed_by_what_is_written(
     assert await scroller.evaluate(at_end)
 
 
+async def test_a_reader_is_left_in_peace_before_the_browser_tells_of_the_scrolling(
+    page: Page, model: FakeModelControl, nonce: str
+) -> None:
+    await ask(page, "word " * 3000)
+    await say(page, f"[[hold {nonce} after=2]] " + "word " * 2000)
+    await model.held(nonce)
+    await expect(page.locator(".answer")).to_have_count(2)
+    top = await page.locator("#scroller").evaluate("""node => {
+        addEventListener("scroll", event => event.stopImmediatePropagation(), true);
+        node.scrollTop = 100;
+        return node.scrollTop;
+    }""")
+    await model.release(nonce)
+    await expect(page.locator(".copy-answer")).to_have_count(2)
+    assert await page.locator("#scroller").evaluate("node => node.scrollTop") == top == 100
+    await expect(page.get_by_role("button", name="Jump to the latest")).to_be_visible()
+
+
 async def test_a_message_that_is_too_large_is_kept_and_said(page: Page) -> None:
     await page.locator("#message").fill("x" * 262_145)
     await page.locator("#send").click()

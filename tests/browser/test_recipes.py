@@ -208,13 +208,14 @@ async def test_a_recipe_says_what_went_wrong(page: Page, nonce: str) -> None:
 
 
 async def test_a_recipe_finishes_an_answer_whose_runner_was_killed(
-    page: Page, service: Service, nonce: str
+    page: Page, model: FakeModelControl, service: Service, nonce: str
 ) -> None:
     await say(page, f"before {nonce}")
     await expect(texts(page)).to_have_text(f"Answer to: before {nonce}")
     said = f'[[say Look.]] [[tool add {{"a": 1, "b": 2}}]] [[hold {nonce} after=4 times=1 step=2]]'
     await say(page, f"{said} 断了 {nonce}")
-    await expect(texts(page).last).to_contain_text("Answer")
+    await model.held(nonce)
+    await expect(texts(page).nth(1)).to_contain_text("Answer")
     service.kill()
     await asyncio.to_thread(service.restart)
     whole = f"Look.\n\nAnswer to: 断了 {nonce} (results: 3)"

@@ -30,8 +30,20 @@ class Follower {
   }
 
   keep() {
-    if (this.#isFollowing) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.#isFollowing) {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#lastTop = this.#scroller.scrollTop;
+    }
     this.#button.hidden = this.#isFollowing || this.#distance() < NEAR_PX;
+  }
+
+  /** Sees where the reader is now: the browser tells of it only with its next frame. */
+  look() {
+    const { scrollTop } = this.#scroller;
+    const isUp = scrollTop < this.#lastTop;
+    this.#lastTop = scrollTop;
+    if (this.#distance() < NEAR_PX) this.#isFollowing = true;
+    else if (isUp) this.#isFollowing = false;
   }
 
   #distance() {
@@ -40,11 +52,7 @@ class Follower {
   }
 
   #onScroll() {
-    const { scrollTop } = this.#scroller;
-    const isUp = scrollTop < this.#lastTop;
-    this.#lastTop = scrollTop;
-    if (this.#distance() < NEAR_PX) this.#isFollowing = true;
-    else if (isUp) this.#isFollowing = false;
+    this.look();
     this.#button.hidden = this.#isFollowing;
   }
 }
@@ -88,6 +96,7 @@ export class Transcript {
 
   #draw() {
     this.#timer = null;
+    this.#follower.look();
     const shown = new Set(this.#turns.started);
     for (const turn of this.#views.keys()) if (!shown.has(turn)) this.#views.delete(turn);
     for (const turn of shown) {
