@@ -26,7 +26,7 @@ from agents.database import DatabaseThreads
 from services import doorbell
 from services.decision import MISSES
 from services.models import HealthCheck, Instance, Service, Supervisor
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 logger = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 from services import logfiles
 from services.errors import Conflict, UnknownService
 from services.models import Instance, Service
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 
 def instance_of(service: Service, instance_id: str | None) -> Instance | None:

@@ -46,7 +46,7 @@ from services.logfiles import path_of
 from services.models import Instance, Service
 from services.models import Supervisor as Lease
 from services.observing import Picture, desired_of, seen_of
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 logger = structlog.get_logger(__name__)
 

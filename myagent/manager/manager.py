@@ -19,7 +19,7 @@ from myagent.manager.storage.models import (
     ServiceInfo,
     ServiceStatus,
 )
-from myagent.manager.supervision import SupervisorThread
+from myagent.manager.supervisor_thread import SupervisorThread
 from myagent.manager.waiting import seconds, until_arrived, until_gone
 
 P = ParamSpec("P")

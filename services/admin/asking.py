@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from services import control, history
 from services.errors import ServiceError
 from services.models import Service
-from services.supervision import ensure_supervisor, is_needed
+from services.supervisor_start import ensure_supervisor, is_needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from services.admin.texts import TEXTS
 from services.describing import instance_json
 from services.logfiles import path_of, tail
 from services.models import Instance, Service
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 ENDED_SHOWN = 5
 CHECKS_SHOWN = 20

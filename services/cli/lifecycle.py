@@ -13,7 +13,7 @@ from services.cli.screen import Screen
 from services.describing import live_instances
 from services.logfiles import path_of, tail
 from services.models import Service
-from services.supervision import ensure_supervisor
+from services.supervisor_start import ensure_supervisor
 
 Options = dict[str, Any]
 

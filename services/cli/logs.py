@@ -14,7 +14,7 @@ from services import registry
 from services.cli.screen import Screen
 from services.logfiles import Follower, path_of, tail
 from services.models import Instance, Service
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 Options = dict[str, Any]
 

@@ -17,7 +17,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from services import control, history, registry, supervision
+from services import control, history, registry, supervisor_start
 from services.describing import service_json
 from services.models import Service
 from services.rest import answers
@@ -36,11 +36,11 @@ waiting_room = WaitingRoom()
 def supervised(*, is_needed: bool) -> Iterator[None]:
     """Nothing is asked for where nobody would act on it. Raises `ServiceError`."""
     if is_needed:
-        supervision.ensure_supervisor()
+        supervisor_start.ensure_supervisor()
     yield
     if is_needed:
         # One that found nothing to do may have left in between.
-        supervision.ensure_supervisor()
+        supervisor_start.ensure_supervisor()
 
 
 class PatientView(View):

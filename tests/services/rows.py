@@ -9,7 +9,7 @@ from django.utils import timezone
 from agents.ids import new_id
 from services.logfiles import path_of
 from services.models import Instance, Service
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 EXTERNAL = "ws://localhost:9/"
 

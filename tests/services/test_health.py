@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from agents.ids import new_id
-from services import health, logfiles, registry, supervision
+from services import health, logfiles, registry, supervisor_lease
 from services.decision import MISSES
 from services.describing import health_of
 from services.health import Finding
@@ -41,7 +41,7 @@ def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
         live_slot=slot,
         generation=1,
         state_since=now,
-        node=supervision.this_node(),
+        node=supervisor_lease.this_node(),
         host="localhost",
         launched_at=now,
         **({"state": Instance.State.RUNNING} | fields),
@@ -82,7 +82,7 @@ def test_a_service_elsewhere_is_unhealthy_after_misses_in_a_row(elsewhere: Servi
 
 
 def test_of_several_machines_one_checks_what_runs_elsewhere(elsewhere: Service) -> None:
-    assert supervision.take(is_automatic=False)
+    assert supervisor_lease.take(is_automatic=False)
     assert health.external_services() == [elsewhere]
     now = timezone.now()
     lower = Supervisor.objects.create(

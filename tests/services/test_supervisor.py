@@ -19,7 +19,7 @@ from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Event, Run, Runner, Session
 from agents.process import identity_of, is_alive
-from services import control, launching, registry, supervision
+from services import control, launching, registry, supervisor_lease
 from services.launchers import LaunchSpec
 from services.launchers.local import MARKER, LocalLauncher
 from services.models import Instance, Service, Supervisor
@@ -76,7 +76,7 @@ def launched_by_nobody(service: Service) -> Instance:
         live_slot=0,
         generation=1,
         state_since=now,
-        node=supervision.this_node(),
+        node=supervisor_lease.this_node(),
         host="localhost",
         launched_at=now,
     )
@@ -188,20 +188,20 @@ def test_an_instance_of_another_machine_counts_while_its_lease_holds(
     passes.work()
     passes.work()
     (successor,) = live(service)
-    assert successor.node == supervision.this_node()
+    assert successor.node == supervisor_lease.this_node()
 
 
 def test_a_lease_has_one_holder_until_it_expires_or_its_process_is_gone() -> None:
-    epoch = supervision.take(is_automatic=False)
+    epoch = supervisor_lease.take(is_automatic=False)
     assert epoch == 1
-    assert supervision.take(is_automatic=False) is None
+    assert supervisor_lease.take(is_automatic=False) is None
     Supervisor.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert not supervision.holds(epoch)
-    assert supervision.take(is_automatic=False) == 2
-    assert supervision.renew(epoch) is None
+    assert not supervisor_lease.holds(epoch)
+    assert supervisor_lease.take(is_automatic=False) == 2
+    assert supervisor_lease.renew(epoch) is None
     parts = Supervisor.objects.get().process.split("/")
     Supervisor.objects.update(process="/".join([*parts[:3], "1"]))
-    assert supervision.take(is_automatic=False) == 3
+    assert supervisor_lease.take(is_automatic=False) == 3
 
 
 def test_unregistering_ends_the_processes_and_then_the_row(
@@ -308,7 +308,7 @@ def test_a_start_on_a_machine_that_is_gone_makes_room(passes: Passes, service: S
     lease.save()
     passes.work()
     passes.work()
-    assert [one.node for one in live(service)] == [supervision.this_node()]
+    assert [one.node for one in live(service)] == [supervisor_lease.this_node()]
 
 
 def test_runs_that_an_outage_left_half_ended_are_ended_at_the_next_attempt(

@@ -18,7 +18,7 @@ from agents.server import Server, configuration, new_event_loop
 from services import registry
 from services.first_admin import ensure_admin
 from services.models import Service
-from services.supervising import SupervisorProcess
+from services.supervisor_process import SupervisorProcess
 
 
 class Command(BaseCommand):

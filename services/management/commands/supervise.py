@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from agents import checks, logs, schema
-from services.supervising import SupervisorProcess
-from services.supervision import this_node
+from services.supervisor_lease import this_node
+from services.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from agents.ids import new_id
 from agents.models import Runner
 from services import registry
 from services.models import Instance, Service, Supervisor
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 LIST = "/admin/services/service/"
 

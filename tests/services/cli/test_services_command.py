@@ -13,7 +13,7 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from services import registry, secrets, supervision
+from services import registry, secrets, supervisor_lease
 from services.models import HealthCheck, Instance, Service
 from tests.services import rows
 
@@ -36,10 +36,10 @@ def agent_file(tmp_path: Path) -> str:
 @pytest.fixture
 def idle_supervisor() -> Iterator[None]:
     """One that holds the lease and does nothing."""
-    epoch = supervision.take(is_automatic=False)
+    epoch = supervisor_lease.take(is_automatic=False)
     assert epoch is not None
     yield
-    supervision.release(epoch)
+    supervisor_lease.release(epoch)
 
 
 def services(*arguments: object) -> str:

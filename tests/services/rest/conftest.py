@@ -15,7 +15,7 @@ from django.utils import timezone
 from agents.process import own_identity
 from services import registry
 from services.models import Service, Supervisor
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 from .client import CSRF, Client
 

@@ -14,7 +14,7 @@ from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.rest import lifecycle
 from services.rest.waiting import WaitingRoom
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 from tests.managed_site import until
 
 from .client import Client

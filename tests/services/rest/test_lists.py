@@ -13,7 +13,7 @@ from agents.ids import new_id
 from services import registry
 from services.models import Instance, Service
 from services.rest.views import ServicesView
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 from .client import Client
 

@@ -12,7 +12,7 @@ from agents.ids import new_id
 from services import logfiles
 from services.models import HealthCheck, Instance, Service
 from services.rest.documents import CheckSerializer
-from services.supervision import this_node
+from services.supervisor_lease import this_node
 
 from .client import Client
 

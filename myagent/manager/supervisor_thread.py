@@ -102,7 +102,7 @@ class SupervisorThread:
 
         from agents import schema
         from agents.database import DatabaseThreads
-        from services.supervising import SupervisorProcess
+        from services.supervisor_process import SupervisorProcess
 
         self._loop = asyncio.get_running_loop()
         self.database = DatabaseThreads()
@@ -157,7 +157,7 @@ async def _until_done(future: Future[None]) -> None:
 
 def _is_supervised_for_good() -> bool:
     """Whether there is a supervisor, in this process or another, that does not make room."""
-    from services.supervision import live_supervisor
+    from services.supervisor_lease import live_supervisor
 
     found = live_supervisor()
     return found is not None and not found.is_automatic

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.background import Background
 from agents.database import DatabaseThreads
-from services import doorbell, health, supervision
+from services import doorbell, health, supervisor_lease, supervisor_start
 from services.launchers import Launcher
 from services.launchers.local import LocalLauncher
 from services.supervisor import Supervisor
@@ -96,21 +96,21 @@ class SupervisorProcess:
                 return None
             if not has_waited:
                 has_waited = True
-                logger.info("waiting_for_the_lease", node=supervision.this_node())
+                logger.info("waiting_for_the_lease", node=supervisor_lease.this_node())
             await self._pause(0.3)
         return None
 
     async def _try_to_take(self) -> int | None:
         epoch: int | None = await self._database.run(
-            lambda: supervision.take(is_automatic=self._is_automatic)
+            lambda: supervisor_lease.take(is_automatic=self._is_automatic)
         )
         if epoch is None and not self._is_automatic:
-            await self._database.run(supervision.ask_to_leave)
+            await self._database.run(supervisor_lease.ask_to_leave)
         return epoch
 
     async def _hold(self, epoch: int) -> None:
         """Works until it is to leave, or the lease is another's."""
-        logger.info("supervising", node=supervision.this_node(), epoch=epoch)
+        logger.info("supervising", node=supervisor_lease.this_node(), epoch=epoch)
         self.is_in_charge.set()
         background = Background()
         background.repeat(self._health_interval_s, lambda: health.check_all(self._database))
@@ -145,7 +145,7 @@ class SupervisorProcess:
             await self._pause(doorbell.LOOK_S if heard else SOON_S)
 
     async def _renew(self, epoch: int) -> bool:
-        lease = await self._database.run(supervision.renew, epoch)
+        lease = await self._database.run(supervisor_lease.renew, epoch)
         if lease is None:
             raise LeaseLost
         if lease.is_asked_to_leave and self._is_automatic:
@@ -155,19 +155,19 @@ class SupervisorProcess:
 
     async def _work(self, epoch: int) -> bool:
         """One pass, unless the process slept past its lease."""
-        if not await self._database.run(supervision.holds, epoch):
+        if not await self._database.run(supervisor_lease.holds, epoch):
             raise LeaseLost
         return await self._database.run(self._supervisor.work)
 
     async def _is_taken(self) -> bool:
-        return await self._database.run(supervision.acting_supervisor) is not None
+        return await self._database.run(supervisor_lease.acting_supervisor) is not None
 
     async def _is_done(self) -> bool:
-        return not await self._database.run(supervision.is_needed)
+        return not await self._database.run(supervisor_start.is_needed)
 
     async def _release(self, epoch: int) -> None:
         try:
-            await self._database.run(supervision.release, epoch)
+            await self._database.run(supervisor_lease.release, epoch)
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=str(error))
 
@@ -177,7 +177,9 @@ class SupervisorProcess:
         Raises `LeaseLost`, also if the database was away for longer than the lease.
         """
         self._supervisor.is_leaving = True
-        await self._despite_outages(lambda: self._database.run(supervision.note_leaving, epoch))
+        await self._despite_outages(
+            lambda: self._database.run(supervisor_lease.note_leaving, epoch)
+        )
         renewed_at = time.monotonic()
         while not (is_done := await self._despite_outages(lambda: self._end_some(epoch))):
             now = time.monotonic()
@@ -188,7 +190,7 @@ class SupervisorProcess:
 
     async def _end_some(self, epoch: int) -> bool:
         """Whether none was left; then this last pass has written that down."""
-        if await self._database.run(supervision.renew, epoch) is None:
+        if await self._database.run(supervisor_lease.renew, epoch) is None:
             raise LeaseLost
         left = await self._database.run(lambda: self._supervisor.live_count)
         await self._database.run(self._supervisor.work)
