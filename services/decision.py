@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agents.exit_status import CONFIGURATION_ERROR
 from services.lifecycle import ACTIVE, FAILURES, LEAVING, SERVING, Cause, Event, State
 from services.models import Service
 
@@ -26,9 +27,6 @@ IDLE_GRACE_S = 5.0
 
 MEMORY_HARD = 2.0
 """Times its memory limit at which an instance is ended at once."""
-
-CONFIGURATION_ERROR = 78
-"""The exit status for an agent file that can't be loaded (EX_CONFIG of sysexits.h)."""
 
 
 @dataclass(frozen=True, slots=True)

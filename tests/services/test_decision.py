@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from agents.exit_status import CONFIGURATION_ERROR
 from services.decision import (
     CLEAR_S,
-    CONFIGURATION_ERROR,
     MAX_DELAY_S,
     MISSES,
     Desired,

@@ -22,14 +22,12 @@ from filelock import Timeout
 
 from agents import checks, logs
 from agents.edge import is_loopback
+from agents.exit_status import CONFIGURATION_ERROR
 from agents.ownership import NameTaken
 from agents.reloading import run_with_reload
 from agents.runner import RunnerProcess, open_runner, use_runner
 from agents.server import Server, configuration, new_event_loop
 from myagent.loading import AgentFileError
-
-CONFIGURATION_ERROR = 78
-"""The exit status for an agent file that can't be loaded (EX_CONFIG of sysexits.h)."""
 
 LEAVE_GRACE_S = 10.0
 
