@@ -22,6 +22,7 @@ from django.utils import timezone
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from agents.addresses import own_address_of
 from agents.database import DatabaseThreads
 from services import doorbell
 from services.decision import MISSES
@@ -120,20 +121,13 @@ async def check(one: Instance | Service) -> Finding:
 
 
 async def _greet(one: Instance | Service) -> None:
-    url = _address(one) if isinstance(one, Instance) else one.url
+    url = one.url if isinstance(one, Service) else own_address_of(one.host, one.port)
     async with connect(url, compression=None, proxy=None, open_timeout=None) as socket:
         if isinstance(one, Service):
             return  # Others may say nothing before they are asked.
         frame = orjson.loads(await socket.recv())
         if not isinstance(frame, dict) or frame.get("event") != "system.connected":
             raise ValueError("something else than an agent listens there")
-
-
-def _address(instance: Instance) -> str:
-    """Where it listens, by a number: a name may mean another address first."""
-    anywhere = {"": "127.0.0.1", "localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-    host = anywhere.get(instance.host, instance.host)
-    return f"ws://{f'[{host}]' if ':' in host else host}:{instance.port}/"
 
 
 def _what_the_report_lacks(instance: Instance) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy
 
+from agents.addresses import address_of
 from agents.models import Runner
 
 
@@ -181,8 +182,7 @@ class Instance(models.Model):
         """Its address for clients on this machine or network; empty until it is known."""
         if not self.port or self.has_ended:
             return ""
-        shown = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host
-        return f"ws://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+        return address_of(self.host, self.port)
 
     @property
     def report(self) -> dict[str, Any]:

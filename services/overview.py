@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from django.db.models import Count
 from django.db.models.functions import Now
 
+from agents.addresses import is_everywhere
 from myagent.protocol import timestamp
 from services.describing import Json, health_of, instance_json, live_by_service, service_json
 from services.models import Instance, Service, Supervisor
@@ -82,8 +83,9 @@ def chat_address(service: Service, instances: Iterable[Instance]) -> str:
 
 def is_on_every_address(service: Service, instances: Sequence[Instance]) -> bool:
     """Whether its chat is also where the site is, under whatever name that is reached."""
-    serving = [each.host for each in instances if each.state in Instance.SERVING]
-    return not service.is_external and serving[:1] in ([""], ["0.0.0.0"], ["::"])
+    serving = (each.host for each in instances if each.state in Instance.SERVING)
+    first = next(serving, None)
+    return not service.is_external and first is not None and is_everywhere(first)
 
 
 def measurements(instances: Sequence[Json]) -> dict[str, float | None]:

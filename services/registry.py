@@ -13,8 +13,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
+from agents import addresses
 from agents.ids import new_id
-from services import addresses, agent_files, secrets
+from services import agent_files, secrets
 from services import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService
 from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked

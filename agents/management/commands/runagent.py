@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from filelock import Timeout
 
 from agents import checks, logs
-from agents.edge import is_loopback
+from agents.addresses import address_of
 from agents.exit_status import CONFIGURATION_ERROR
 from agents.ownership import NameTaken
 from agents.reloading import run_with_reload
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         runner.hub.lease.port = listener.getsockname()[1]
         use_runner(runner)
         self.warn_about(listener)
-        url = address_of(options["host"], listener)
+        url = address_of(options["host"], runner.hub.lease.port)
 
         def ready() -> None:
             # A log that takes no more is no reason not to serve.
@@ -170,12 +170,6 @@ def let_go(listener: socket.socket) -> None:
     # Not `close`: it does nothing while an event loop has the socket in use.
     if listener.fileno() != -1:
         os.close(listener.detach())
-
-
-def address_of(host: str, listener: socket.socket) -> str:
-    port = listener.getsockname()[1]
-    shown = "localhost" if is_loopback(host) or host in ("", "0.0.0.0", "::") else host
-    return f"ws://{f'[{shown}]' if ':' in shown else shown}:{port}/"
 
 
 async def _serve(

@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
 
 from agents import checks, logs, schema
-from agents.management.commands.runagent import address_of, listen, port_number
+from agents.addresses import address_of
+from agents.management.commands.runagent import listen, port_number
 from agents.server import Server, configuration, new_event_loop
 from services import registry
 from services.first_admin import ensure_admin
@@ -47,7 +48,8 @@ class Command(BaseCommand):
             password = ensure_admin()
             if password is not None and options["with_example"]:
                 self._register_example()
-            url = address_of(options["host"], listener).replace("ws://", "http://", 1)
+            url = address_of(options["host"], listener.getsockname()[1])
+            url = url.replace("ws://", "http://", 1)
             with asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, url, password, is_debug=options["debug"]))
 
