@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
+from django.db.models import Case, QuerySet, Value, When
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from services.models import Supervisor
@@ -22,9 +23,16 @@ class SupervisorAdmin(SupervisorModelAdmin):
     list_display = ("node", "process", "is_in_charge", "is_automatic", "started_at", "lease_until")
     list_display_links = None
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Supervisor]:
+        """With whether each lease holds, by the database's clock: that of who takes them."""
+        holds = When(ended_at__isnull=True, lease_until__gt=Now(), then=Value(True))
+        found = super().get_queryset(request)
+        return found.annotate(lease_holds=Case(holds, default=Value(False)))
+
     @admin.display(description=gettext_lazy("in charge"), boolean=True)
     def is_in_charge(self, supervisor: Supervisor) -> bool:
-        return supervisor.ended_at is None and supervisor.lease_until > timezone.now()
+        holds: bool = supervisor.lease_holds  # type: ignore[attr-defined]
+        return holds
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 
 from services.models import Service, Supervisor
 
@@ -128,6 +133,27 @@ def test_supervisors_are_only_looked_at(chief: Client) -> None:
     for what in ("elsewhere/change/", "elsewhere/delete/", "add/"):
         assert chief.post(f"/admin/services/supervisor/{what}", {"post": "yes"}).status_code == 403
     assert Supervisor.objects.count() == 1
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("fast_s", [-86_400, 86_400])
+def test_who_is_in_charge_does_not_depend_on_the_sites_clock(
+    chief: Client, monkeypatch: pytest.MonkeyPatch, fast_s: int
+) -> None:
+    Supervisor.objects.all().delete()
+    for number, (left_s, ended_at) in enumerate([(60, None), (-1, None), (60, Now())]):
+        Supervisor.objects.create(
+            node=f"node-{number}",
+            process="1",
+            started_at=Now(),
+            lease_until=Now() + timedelta(seconds=left_s),
+            ended_at=ended_at,
+        )
+    wrong = timezone.now() + timedelta(seconds=fast_s)
+    monkeypatch.setattr(timezone, "now", lambda: wrong)
+    page = chief.get("/admin/services/supervisor/")
+    shown = re.findall(r'field-is_in_charge"><img[^>]*alt="(\w+)"', page.content.decode())
+    assert sorted(shown) == ["False", "False", "True"]
 
 
 @pytest.mark.parametrize("model", ["instance", "healthcheck"])
