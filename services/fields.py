@@ -6,7 +6,7 @@ What is refused raises `services.errors.ServiceError`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,13 +14,29 @@ from django.utils.translation import gettext_noop
 
 from services.errors import ServiceError
 
-NAME = re.compile(r"[^\W_][\w.-]*")
 MAX_NAME = 100
-TAG = re.compile(r"[\w.:-]{1,50}")
-MAX_TAGS = 50
-NOT_IN_URLS = re.compile(r"""[\s"'`<>\\]""")
-MAX_REPLICAS = 100
 MAX_DESCRIPTION = 10_000
+MAX_PATH = 1024
+MAX_URL = 1024
+MAX_HOST = 191
+MAX_TAGS = 50
+MAX_TAG = 50
+
+NAME = re.compile(r"[^\W_][\w.-]*")
+TAG = re.compile(rf"[\w.:-]{{1,{MAX_TAG}}}")
+NOT_IN_URLS = re.compile(r"""[\s"'`<>\\]""")
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "port": (1, 65535),
+    "replicas": (1, 100),
+    "weight": (0, 1000),
+    "max_sessions": (1, 1_000_000),
+    "session_timeout_s": (1, 1e9),
+    "max_restart_count": (0, 1000),
+    "restart_delay_s": (0, 3600),
+    "memory_limit_mb": (16, 10_000_000),
+}
+"""The least and the most that the numbers may be."""
 
 CONFIGURATION = (
     "max_sessions",
@@ -102,13 +118,13 @@ def _tags(value: Iterable[str]) -> list[str]:
                     "'{tag}' can't be a tag: use up to 50 letters, digits, dots, colons, dashes "
                     "and underscores."
                 ),
-                tag=tag[:50],
+                tag=tag[:MAX_TAG],
             )
     return tags
 
 
 def _path(value: str) -> str:
-    if not is_storable(value) or len(value) > 1024:
+    if not is_storable(value) or len(value) > MAX_PATH:
         raise invalid("agent_factory_path", gettext_noop("That can't be the path of a file."))
     return value
 
@@ -123,7 +139,7 @@ def _url(value: str) -> str:
         is_address = False
     # Seen before `urlsplit` drops tabs and ends of lines without a word.
     is_clean = value.isprintable() and not NOT_IN_URLS.search(value)
-    if not is_address or not is_clean or len(value) > 1024:
+    if not is_address or not is_clean or len(value) > MAX_URL:
         raise invalid("url", gettext_noop("The address must be a ws:// or wss:// URL."))
     if "@" in parts.netloc:
         raise invalid(
@@ -134,12 +150,14 @@ def _url(value: str) -> str:
 
 
 def _host(value: str) -> str:
-    if not value or len(value) > 191 or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
+    if not value or len(value) > MAX_HOST or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
         raise invalid("host", gettext_noop("The host must be a name or an address."))
     return value
 
 
-def _between(field: str, low: float, high: float) -> Any:
+def _in_range(field: str) -> Callable[[Any], Any]:
+    low, high = RANGES[field]
+
     def check(value: Any) -> Any:
         if value is not None and not low <= value <= high:
             raise invalid(
@@ -153,19 +171,11 @@ def _between(field: str, low: float, high: float) -> Any:
     return check
 
 
-_CHECKS: dict[str, Any] = {
+_CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "description": _description,
     "agent_factory_path": _path,
     "tags": _tags,
     "url": _url,
     "host": _host,
-    "port": _between("port", 1, 65535),
-    "replicas": _between("replicas", 1, MAX_REPLICAS),
-    "weight": _between("weight", 0, 1000),
-    "max_sessions": _between("max_sessions", 1, 1_000_000),
-    "session_timeout_s": _between("session_timeout_s", 1, 1e9),
-    "max_restart_count": _between("max_restart_count", 0, 1000),
-    "restart_delay_s": _between("restart_delay_s", 0, 3600),
-    "memory_limit_mb": _between("memory_limit_mb", 16, 10_000_000),
-}
+} | {field: _in_range(field) for field in RANGES}

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from agents.addresses import address_of
 from agents.models import Runner
+from services import fields
 
 
 class Service(models.Model):
@@ -38,15 +39,18 @@ class Service(models.Model):
         ERROR = "error", gettext_lazy("error")
 
     id = models.CharField(max_length=36, primary_key=True)
-    name = models.CharField(gettext_lazy("name"), max_length=100, unique=True)
+    name = models.CharField(gettext_lazy("name"), max_length=fields.MAX_NAME, unique=True)
     description = models.TextField(gettext_lazy("description"), blank=True, default="")
     agent_factory_path = models.CharField(
-        gettext_lazy("agent file"), max_length=1024, blank=True, default=""
+        gettext_lazy("agent file"), max_length=fields.MAX_PATH, blank=True, default=""
     )
     url = models.CharField(
-        gettext_lazy("address of an external service"), max_length=1024, blank=True, default=""
+        gettext_lazy("address of an external service"),
+        max_length=fields.MAX_URL,
+        blank=True,
+        default="",
     )
-    host = models.CharField(gettext_lazy("host"), max_length=191, default="localhost")
+    host = models.CharField(gettext_lazy("host"), max_length=fields.MAX_HOST, default="localhost")
     port = models.PositiveIntegerField(gettext_lazy("port"), null=True, blank=True)
     tags = models.JSONField(gettext_lazy("tags"), default=list, blank=True)
     replicas = models.PositiveIntegerField(gettext_lazy("replicas"), default=1)
@@ -146,7 +150,7 @@ class Instance(models.Model):
     node = models.CharField(max_length=191)
     process = models.CharField(max_length=191, default="")
     pid = models.PositiveIntegerField(null=True)
-    host = models.CharField(max_length=191)
+    host = models.CharField(max_length=fields.MAX_HOST)
     port = models.PositiveIntegerField(gettext_lazy("port"), default=0)
     runner = models.ForeignKey(Runner, models.SET_NULL, null=True, related_name="+")
     content_hash = models.CharField(max_length=64, default="")

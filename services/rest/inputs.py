@@ -10,11 +10,20 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from services.fields import FIELDS, MAX_NAME, MAX_REPLICAS, MAX_TAGS
+from services.fields import (
+    FIELDS,
+    MAX_DESCRIPTION,
+    MAX_HOST,
+    MAX_NAME,
+    MAX_PATH,
+    MAX_TAG,
+    MAX_TAGS,
+    MAX_URL,
+    RANGES,
+)
 from services.models import Service
 from services.rest.fields import Number, Strict, Text, Whole, WholeParameter, YesNo
 
-MAX_DESCRIPTION = 10_000
 MAX_WAIT_S = 60
 MAX_LIMIT = 500
 MAX_TAIL = 5000
@@ -28,7 +37,7 @@ NAME_SCHEMA = {
 }
 TAGS_SCHEMA = {
     "type": "array",
-    "items": {"type": "string", "pattern": r"^[A-Za-z0-9_.:\-]{1,50}$"},
+    "items": {"type": "string", "pattern": rf"^[A-Za-z0-9_.:\-]{{1,{MAX_TAG}}}$"},
     "maxItems": MAX_TAGS,
     "description": "Letters and digits of other languages may be used too.",
 }
@@ -41,6 +50,12 @@ ENVIRONMENT_SCHEMA = {
     "MYAGENT_ENV_ALLOWED names. Stored encrypted and never shown; given, it replaces the whole of "
     "what was there.",
 }
+
+
+def within(field: str) -> dict[str, Any]:
+    """The options of a number that say what it may be."""
+    low, high = RANGES[field]
+    return {"min_value": low, "max_value": high}
 
 
 @extend_schema_field(NAME_SCHEMA)
@@ -63,24 +78,24 @@ class Environment(serializers.DictField):
 
 class ConfigInput(Strict):
     max_sessions = Whole(
-        min_value=1, max_value=1_000_000, allow_null=True, required=False,
+        **within("max_sessions"), allow_null=True, required=False,
         help_text="Conversations that an instance serves at once; null: the site's own limit.",
     )  # fmt: skip
     session_timeout_s = Number(
-        min_value=1, max_value=1e9, allow_null=True, required=False,
+        **within("session_timeout_s"), allow_null=True, required=False,
         help_text="Seconds after which idle conversations leave memory; null: the site's own.",
     )  # fmt: skip
     auto_restart = YesNo(required=False, help_text="Whether it is started again after a crash.")
     max_restart_count = Whole(
-        min_value=0, max_value=1000, required=False,
+        **within("max_restart_count"), required=False,
         help_text="Crashes in a row after which it is given up.",
     )  # fmt: skip
     restart_delay_s = Number(
-        min_value=0, max_value=3600, required=False,
+        **within("restart_delay_s"), required=False,
         help_text="Seconds before the first start after a crash; each further one waits longer.",
     )  # fmt: skip
     memory_limit_mb = Whole(
-        min_value=16, max_value=10_000_000, allow_null=True, required=False,
+        **within("memory_limit_mb"), allow_null=True, required=False,
         help_text="Memory of an instance, in MB, above which it is replaced; null: no limit.",
     )  # fmt: skip
 
@@ -88,25 +103,26 @@ class ConfigInput(Strict):
 class ServiceInput(ConfigInput):
     name = Name(max_length=MAX_NAME)
     agent_factory_path = Text(
-        max_length=1024, allow_blank=True, required=False,
+        max_length=MAX_PATH, allow_blank=True, required=False,
         help_text="The agent file: absolute, or relative to a folder of MYAGENT_AGENT_DIRS. It "
         "must lie below one of these.",
     )  # fmt: skip
     url = Text(
-        max_length=1024, allow_blank=True, required=False,
+        max_length=MAX_URL, allow_blank=True, required=False,
         help_text="Instead of an agent file: the ws:// or wss:// address of a service elsewhere.",
     )  # fmt: skip
     description = Text(max_length=MAX_DESCRIPTION, allow_blank=True, required=False)
     tags = Tags(required=False)
     host = Text(
-        max_length=191, required=False, help_text="The name or address that instances listen on."
-    )
+        max_length=MAX_HOST, required=False,
+        help_text="The name or address that instances listen on.",
+    )  # fmt: skip
     port = Whole(
-        min_value=1, max_value=65535, allow_null=True, required=False,
+        **within("port"), allow_null=True, required=False,
         help_text="The first instance's port; null, and for the others: a free one.",
     )  # fmt: skip
-    replicas = Whole(min_value=1, max_value=MAX_REPLICAS, required=False)
-    weight = Whole(min_value=0, max_value=1000, required=False)
+    replicas = Whole(**within("replicas"), required=False)
+    weight = Whole(**within("weight"), required=False)
     auto_start = YesNo(required=False, help_text="Whether it is started when it is registered.")
     environment = Environment(required=False)
     config = ConfigInput(
