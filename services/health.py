@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,7 +24,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from agents.addresses import own_address_of
-from agents.database import DatabaseThreads
+from agents.database import DatabaseThreads, is_about_a_row
 from services import doorbell
 from services.decision import MISSES
 from services.models import HealthCheck, Instance, Service, Supervisor
@@ -174,8 +175,10 @@ def write_down(findings: Sequence[Finding]) -> None:
         try:
             with transaction.atomic():
                 _write_one(finding, now)
-        except (IntegrityError, DataError, TypeError, ValueError, OverflowError) as error:
-            # It is gone meanwhile, or its report is odd; the others are not to blame.
+        except (DatabaseFailure, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, DatabaseFailure) and not is_about_a_row(error):
+                raise
+            # It is gone or locked, or its report is odd; the others are not to blame.
             logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
 
 

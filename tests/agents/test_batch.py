@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import NOT_PROVIDED, Model
 
 from agents import entries, statements
 from agents.batch import Batch
-from agents.database import is_passing
+from agents.database import is_about_a_row, is_passing
 from agents.entries import Entry
 from agents.journal import Journal, RowRefused
 from agents.models import Event, Run, Session
@@ -266,6 +266,27 @@ def test_a_passing_trouble_is_told_from_a_row_that_never_fits(
     error: DatabaseError, expected: bool
 ) -> None:
     assert is_passing(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (IntegrityError("FOREIGN KEY constraint failed"), True),
+        (DataError(1264, "out of range"), True),
+        (OperationalError(1205, "lock wait timeout exceeded"), True),
+        (OperationalError(1213, "deadlock found"), True),
+        (OperationalError(1153, "packet too large"), True),
+        (OperationalError(2006, "server has gone away"), False),
+        (OperationalError("database is locked"), False),
+        (OperationalError(), False),
+        (InterfaceError(0, ""), False),
+        (DatabaseError("malformed"), False),
+    ],
+)
+def test_a_row_that_cannot_be_written_now_is_told_from_a_database_that_cannot(
+    error: DatabaseError, expected: bool
+) -> None:
+    assert is_about_a_row(error) is expected
 
 
 def _whole_ms(moment: datetime) -> datetime:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from agents.ids import new_id
@@ -68,6 +73,69 @@ def test_what_is_gone_meanwhile_loses_no_other_finding(service: Service) -> None
     health.write_down([Finding(gone, ILL), Finding(there, ILL)])
     there.refresh_from_db()
     assert there.misses == 1
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Locks of rows, where there are any, are waited for one second, the least there is."""
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+    yield
+    connection.close()
+
+
+@contextmanager
+def locked_by_another(instance: Instance) -> Iterator[None]:
+    """SQLite has no locks of rows: there, nothing is."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    is_locked, may_end = Event(), Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                Instance.objects.select_for_update().get(pk=instance.pk)
+                is_locked.set()
+                may_end.wait()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        held = thread.submit(hold)
+        try:
+            while not is_locked.wait(0.1):
+                assert not held.done(), held.exception()
+            yield
+        finally:
+            may_end.set()
+        held.result()
+
+
+def test_what_somebody_has_locked_loses_no_other_finding(service: Service, impatient: None) -> None:
+    locked, free = instance_of(service, 0), instance_of(service, 1)
+    with locked_by_another(locked):
+        health.write_down([Finding(locked, ILL), Finding(free, ILL)])
+    assert HealthCheck.objects.filter(instance=free).exists()
+    free.refresh_from_db()
+    assert free.misses == 1
+
+
+def test_a_database_that_is_away_is_not_asked_for_each_finding(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fail(row: HealthCheck, **_: object) -> None:
+        asked.append(row)
+        raise OperationalError(2006, "Server has gone away")
+
+    monkeypatch.setattr(HealthCheck, "save", fail)
+    findings = [Finding(instance_of(service, slot), ILL) for slot in range(2)]
+    with pytest.raises(OperationalError, match="gone away"):
+        health.write_down(findings)
+    assert len(asked) == 1
 
 
 def test_a_service_elsewhere_is_unhealthy_after_misses_in_a_row(elsewhere: Service) -> None:
