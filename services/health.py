@@ -54,14 +54,16 @@ class Finding:
         return not self.detail
 
 
-async def check_all(database: DatabaseThreads) -> None:
-    """Checks this machine's instances that serve, and writes down what was found.
+async def check_ours(database: DatabaseThreads) -> None:
+    """Checks this machine's instances that serve, and writes down what was found."""
+    findings = await _check_each(await database.run(serving_here))
+    await database.run(write_down, findings)
 
-    Services elsewhere have a round of their own: they may be many, and slow.
-    """
-    for to_check in (await database.run(serving_here), await database.run(external_services)):
-        findings = await _check_each(to_check)
-        await database.run(write_down, findings)
+
+async def check_elsewhere(database: DatabaseThreads) -> None:
+    """The same for external services; apart, as these may be many, and slow."""
+    findings = await _check_each(await database.run(external_services))
+    await database.run(write_down, findings)
 
 
 async def look_at(database: DatabaseThreads, service: Service) -> list[Finding]:

@@ -113,7 +113,8 @@ class SupervisorProcess:
         logger.info("supervising", node=supervisor_lease.this_node(), epoch=epoch)
         self.is_in_charge.set()
         background = Background()
-        background.repeat(self._health_interval_s, lambda: health.check_all(self._database))
+        background.repeat(self._health_interval_s, lambda: health.check_ours(self._database))
+        background.repeat(self._health_interval_s, lambda: health.check_elsewhere(self._database))
         background.repeat(PRUNE_S, self._prune)
         try:
             await self._watch(epoch)
