@@ -133,14 +133,15 @@ OPTIONS = (
         "MYAGENT_LOG_BYTES",
         "int",
         10_000_000,
-        "Bytes after which an instance's log is rotated.",
+        "Bytes after which an instance's log is rotated, and that of a supervisor which a command "
+        "started.",
         is_tuning=True,
     ),
     Option(
         "MYAGENT_LOG_FILES",
         "int",
         3,
-        "Rotated log files that are kept of an instance.",
+        "Rotated files that are kept of such a log.",
         is_tuning=True,
     ),
     Option(

@@ -16,7 +16,6 @@ from services import doorbell
 from services.launchers.local import MARKER
 from services.logfiles import path_of
 from services.models import Instance
-from services.rotation import rotate_if_large
 
 
 class GivenUp(Exception):
@@ -60,6 +59,3 @@ class Place:
     def note_failure(self, sentence: str, exit_code: int) -> None:
         Instance.objects.filter(pk=self.instance.pk).update(error=sentence, exit_code=exit_code)
         doorbell.ring(self.instance.service_id)
-
-    def rotate_log(self, max_bytes: int, kept: int) -> None:
-        rotate_if_large(self.log, max_bytes, kept)

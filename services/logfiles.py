@@ -2,7 +2,8 @@
 
 `<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; a full one is
 renamed to `.log.1`, what was there before to `.log.2`, oldest first, and a new
-file begins. All of them are read as one stream. Lines are as the process wrote
+file begins. All of them are read as one stream. `<VAR_DIR>/logs/supervisor.log`, of
+a supervisor that nobody started by hand, is kept in the same way. Lines are as the process wrote
 them: whoever shows them makes them harmless.
 """
 
@@ -40,6 +41,11 @@ def path_of(service_id: str, instance_id: str) -> Path:
     if not ID.fullmatch(instance_id):
         raise ValueError("that is no id of an instance")
     return folder_of(service_id) / f"{instance_id}.log"
+
+
+def path_of_supervisor() -> Path:
+    """The newest log file of a supervisor that a command started."""
+    return Path(settings.VAR_DIR) / "logs" / "supervisor.log"
 
 
 def forget(service_id: str) -> None:

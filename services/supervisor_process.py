@@ -13,7 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.background import Background
 from agents.database import DatabaseThreads
-from services import doorbell, health, supervisor_lease, supervisor_start
+from services import doorbell, health, logfiles, rotation, supervisor_lease, supervisor_start
 from services.launchers import Launcher
 from services.launchers.local import LocalLauncher
 from services.supervisor import Supervisor
@@ -112,10 +112,13 @@ class SupervisorProcess:
         """Works until it is to leave, or the lease is another's."""
         logger.info("supervising", node=supervisor_lease.this_node(), epoch=epoch)
         self.is_in_charge.set()
-        background = Background()
+        background, log = Background(), logfiles.path_of_supervisor()
         background.repeat(self._health_interval_s, lambda: health.check_ours(self._database))
         background.repeat(self._health_interval_s, lambda: health.check_elsewhere(self._database))
         background.repeat(PRUNE_S, self._prune)
+        if self._is_automatic:
+            # Nobody but itself sees to the file that it was given for its output.
+            background.repeat(rotation.LOOK_S, lambda: rotation.keep_bounded(self._database, log))
         try:
             await self._watch(epoch)
             if self._takes_instances_along:

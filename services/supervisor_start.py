@@ -17,7 +17,7 @@ from django.utils.translation import gettext_noop
 from filelock import FileLock, Timeout
 
 from agents import schema
-from services import supervisor_lease
+from services import logfiles, supervisor_lease
 from services.errors import ServiceError
 from services.launchers.local import MARKER, for_its_owner
 from services.models import Service, Supervisor
@@ -61,7 +61,7 @@ def is_needed() -> bool:
 def _start_one() -> None:
     """One at a time: whoever waited finds the first one's."""
     schema.apply_pending(settings.VAR_DIR)
-    log = settings.VAR_DIR / "logs" / "supervisor.log"
+    log = logfiles.path_of_supervisor()
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.VAR_DIR / "supervisor.lock", timeout=START_S):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.logfiles import tail
 from tests.managed_site import ManagedSite, managed_site, until
 from tests.runners import ROOT
 
@@ -37,6 +38,20 @@ def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: Managed
     site.services("stop", "echo")
     site.until_gone("echo")
     until(lambda: not site.processes("supervise"))
+
+
+def test_the_log_of_a_supervisor_started_by_a_command_is_rotated(tmp_path: Path) -> None:
+    tuning = {"MYAGENT_SUPERVISOR": "auto", "MYAGENT_LOG_BYTES": "200", "MYAGENT_LOG_FILES": "50"}
+    with managed_site(f"sqlite:///{tmp_path / 'site.db'}", tmp_path, **tuning) as site:
+        site.register("echo", ECHO)
+        site.services("start", "echo")
+        log = tmp_path / "var" / "logs" / "supervisor.log"
+        until(log.with_name("supervisor.log.1").exists)
+        site.services("stop", "echo")
+        until(lambda: not site.processes("supervise"))
+        said = "\n".join(tail(log, 1000))
+    for event in ("supervising", "instance_launched", "instance_ready", "instance_left"):
+        assert said.count(f'"event": "{event}"') == 1
 
 
 def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: ManagedSite) -> None:

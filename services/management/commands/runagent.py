@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 from typing import Any
 
@@ -16,13 +15,12 @@ from django.db import Error as DatabaseFailure
 from agents import logs
 from agents.management.commands import runagent
 from agents.runner import RunnerProcess
-from services import registry
+from services import registry, rotation
 from services.errors import ServiceError
 from services.hosting import GivenUp, Place
 
 logger = structlog.get_logger(__name__)
 
-ROTATE_S = 0.2
 LOOK_S = 5.0
 RETRY_S = 1.0
 
@@ -79,7 +77,9 @@ class Command(runagent.Command):
         if (place := self._place) is None:
             return
         runner.hub.background.start(_note_ready(runner, place, port))
-        runner.hub.background.repeat(ROTATE_S, lambda: _rotate(runner, place))
+        runner.hub.background.repeat(
+            rotation.LOOK_S, lambda: rotation.keep_bounded(runner.hub.database, place.log)
+        )
         runner.hub.background.repeat(LOOK_S, lambda: _leave_if_given_up(runner, place))
 
 
@@ -98,11 +98,3 @@ async def _leave_if_given_up(runner: RunnerProcess, place: Place) -> None:
     if await runner.hub.database.run(place.is_given_up):
         logger.warning("given_up")
         signal.raise_signal(signal.SIGTERM)
-
-
-async def _rotate(runner: RunnerProcess, place: Place) -> None:
-    # A look costs nothing; what there is to do may take its time.
-    if os.fstat(2).st_size >= settings.MYAGENT_LOG_BYTES:
-        await runner.hub.database.run(
-            place.rotate_log, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
-        )
