@@ -5,15 +5,12 @@ Synchronous. What is refused raises `services.errors.ServiceError`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.models import Case, F, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from services import doorbell
 from services.errors import Conflict
 from services.models import Instance, Service
 
@@ -57,26 +54,6 @@ def has_failed(service: Service) -> bool:
         service.status == Status.ERROR
         or (service.status == Status.UNHEALTHY and bool(service.error_message))
     )
-
-
-def follow(service_id: str, timeout_s: float, sleep: Callable[[float], None]) -> Iterator[Service]:
-    """The service, anew at every change, until it arrives, fails or goes; then no more.
-
-    Ends as well after `timeout_s` seconds: look at the last one with
-    `has_arrived`. A service that was unregistered and is gone ends it too.
-    """
-    deadline = time.monotonic() + timeout_s
-    heard = None
-    while time.monotonic() < deadline:
-        if (sound := doorbell.listen()) != heard:
-            heard = sound
-            service = Service.objects.filter(pk=service_id).first()
-            if service is None:
-                return
-            yield service
-            if service.unregistered_at is None and (has_arrived(service) or has_failed(service)):
-                return
-        sleep(min(doorbell.LOOK_S / 2, max(0.0, deadline - time.monotonic())))
 
 
 def _desire(service: Service, desired: Desired) -> None:

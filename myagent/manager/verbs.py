@@ -25,7 +25,6 @@ Fields = Mapping[str, Any]
 class Look:
     """A service while it is waited for. `service`: None once it is gone."""
 
-    sound: Any
     service: ServiceInfo | None
     is_leaving: bool = False
     has_arrived: bool = False
@@ -99,23 +98,23 @@ def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
     return [_info(service, live.get(service.pk, [])) for service in found]
 
 
-def look(service_id: str, heard: Any) -> Look | None:
-    """The service, unless nothing has changed since what was `heard` (a `Look.sound`)."""
-    from services import control, doorbell
-    from services.models import Service
+def watch(service_id: str, timeout_s: float) -> Any:
+    """For `look`, and to be asked for its `pause_s` between two looks; in any thread."""
+    from services.waiting import Watch
 
-    sound = doorbell.listen()
-    if sound == heard:
+    return Watch(service_id, timeout_s)
+
+
+def look(watch: Any) -> Look | None:
+    """The service, unless nothing has changed since the last look of the `watch`."""
+    sight = watch.look()
+    if sight is None:
         return None
-    service = Service.objects.filter(pk=service_id).first()
-    if service is None:
-        return Look(sound, None)
     return Look(
-        sound,
-        _info(service),
-        is_leaving=service.unregistered_at is not None,
-        has_arrived=control.has_arrived(service),
-        has_failed=control.has_failed(service),
+        sight.service and _info(sight.service),
+        is_leaving=sight.is_leaving,
+        has_arrived=sight.has_arrived,
+        has_failed=sight.has_failed,
     )
 
 

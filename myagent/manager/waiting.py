@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,8 +13,6 @@ from myagent.manager.verbs import Look
 
 WAIT_S = 120.0
 """Seconds that are waited unless something else is said."""
-
-LOOK_S = 0.1
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -59,21 +56,20 @@ class _Looking:
         self._run = run
         self._asked = asked
         self._timeout_s = timeout_s
-        self._deadline = time.monotonic() + timeout_s
+        self._watch = verbs.watch(asked.service_id, timeout_s)
         self._last: Look | None = None
 
     async def next(self) -> Look:
         """How it is after the next change. Raises `StillWorking` when the time is over."""
         while True:
-            heard = self._last.sound if self._last else None
-            look: Look | None = await self._run(verbs.look, self._asked.service_id, heard)
+            look: Look | None = await self._run(verbs.look, self._watch)
             if look is not None:
                 self._last = look
                 return look
-            left_s = self._deadline - time.monotonic()
-            if left_s <= 0:
+            pause_s = self._watch.pause_s()
+            if pause_s is None:
                 raise self._too_late()
-            await asyncio.sleep(min(LOOK_S, left_s))
+            await asyncio.sleep(pause_s)
 
     def _too_late(self) -> StillWorking:
         service = (self._last and self._last.service) or self._asked

@@ -14,6 +14,7 @@ from services.describing import live_instances
 from services.logfiles import path_of, tail
 from services.models import Service
 from services.supervisor_start import ensure_supervisor
+from services.waiting import follow
 
 Options = dict[str, Any]
 
@@ -85,7 +86,7 @@ def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
     """How it is in the end; None if it is gone."""
     with screen.progress() as progress:
         progress.tell(f"{service.name}: asked")
-        for seen in control.follow(service.pk, timeout_s, time.sleep):
+        for seen in follow(service.pk, timeout_s, time.sleep):
             progress.tell(f"{seen.name}: {_describe(seen)}")
     return Service.objects.filter(pk=service.pk).first()
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from asgiref.sync import sync_to_async
 
-from services import control, doorbell
-from services.models import Service
+from services.waiting import Watch
 
 MAX_WAITING = 50
 """Requests of a process that may wait at once; each holds a thread and a connection."""
@@ -36,27 +34,13 @@ class WaitingRoom:
 
 
 async def _arrives(service_id: str, timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
-    heard: doorbell.Sound | None = None
+    watch = Watch(service_id, timeout_s)
     while True:
         # Each request has a thread of its own for this.
-        heard, verdict = await sync_to_async(_look)(service_id, heard)
-        left_s = deadline - time.monotonic()
-        if verdict is not None or left_s <= 0:
-            return verdict is True
-        await asyncio.sleep(min(doorbell.LOOK_S, left_s))
-
-
-def _look(service_id: str, heard: doorbell.Sound | None) -> tuple[doorbell.Sound, bool | None]:
-    """Whether it got there; None while that is open."""
-    sound = doorbell.listen()
-    if sound == heard:
-        return sound, None
-    service = Service.objects.filter(pk=service_id).first()
-    if service is None:
-        return sound, True
-    if service.unregistered_at is not None:
-        return sound, None
-    if control.has_arrived(service):
-        return sound, True
-    return sound, False if control.has_failed(service) else None
+        sight = await sync_to_async(watch.look)()
+        if sight is not None and sight.is_final:
+            return not sight.has_failed
+        pause_s = watch.pause_s()
+        if pause_s is None:
+            return False
+        await asyncio.sleep(pause_s)
