@@ -1,4 +1,4 @@
-"""The sessions alive in this process, and the runner that keeps them."""
+"""The runner: what sockets may ask of the sessions alive in this process, and its own life."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import entries, frames, ownership, reading, turns
-from agents.adoption import adopt
 from agents.agent_loop import AgentLoop
 from agents.background import Background
 from agents.database import DatabaseThreads
@@ -24,9 +23,10 @@ from agents.ids import new_id
 from agents.journal import Journal
 from agents.lease import Lease
 from agents.live import LiveSession
-from agents.ownership import OwnedElsewhere, Taken, UnknownSession
+from agents.ownership import Taken
 from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
+from agents.sessions import Sessions
 from agents.subscription import Subscription
 from agents.writes import NewSession
 from myagent.agent import Runnable
@@ -64,8 +64,7 @@ class Hub:
         self.source = str(agent_file.path.expanduser().resolve())
         self.lease = Lease(self.database, service, self.source)
         self._agent_file = agent_file
-        self._live: dict[str, LiveSession] = {}
-        self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+        self._sessions = Sessions(self, service, self.lease)
         self.background = Background()
         self.gauges = Gauges()
         self.connection_count: Callable[[], int] = lambda: 0
@@ -93,7 +92,7 @@ class Hub:
         self.is_draining = True
         try:
             async with asyncio.timeout(grace_s):
-                while any(session.status == "running" for session in self._live.values()):
+                while any(session.status == "running" for session in self._sessions):
                     self.progress.clear()
                     await self.progress.wait()
         except TimeoutError:
@@ -106,31 +105,18 @@ class Hub:
         self._is_stopped = True
         self.is_draining = True
         await self.background.stop()
-        opening = list(self._opening.values())
-        for task in opening:
-            task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
-        for session in self._live.values():
-            session.leave()
+        await self._sessions.leave()
         await self.journal.stop()
         await self.lease.end()
         await self.database.stop()
 
     @property
     def session_count(self) -> int:
-        return len(self._live)
+        return len(self._sessions)
 
     @property
     def running_count(self) -> int:
-        return sum(session.current is not None for session in self._live.values())
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether as many sessions have a client or a running answer as may have."""
-        limit: int = settings.MYAGENT_MAX_SESSIONS
-        if not limit or len(self._live) < limit:
-            return False
-        return sum(not session.is_idle for session in self._live.values()) >= limit
+        return sum(session.current is not None for session in self._sessions)
 
     # The port.
 
@@ -141,13 +127,13 @@ class Hub:
             raise Refused("no_service")
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
-        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS or self._is_full:
+        if self._sessions.is_full:
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(new_id(), 1, lang, 0, is_closed=False, was_orphaned=False)
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
-        session = self._keep(taken, empty)
+        session = self._sessions.keep(taken, empty)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
 
@@ -167,14 +153,14 @@ class Hub:
         return new, entry
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
-        session = await self._find(session_id)
+        session = await self._sessions.find(session_id)
         if session_id not in socket.attached:
             self._check_room(socket)
         oldest = 0
         if last_seq < session.last_seq:
             oldest = await self._read(reading.oldest_seq, session_id)
             # It may have left memory during the read.
-            session = await self._find(session_id)
+            session = await self._sessions.find(session_id)
         is_resync = last_seq > session.last_seq or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq
         socket.push_frame(
@@ -199,7 +185,7 @@ class Hub:
         return place
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
-        session = await self._find(event.session_id)
+        session = await self._sessions.find(event.session_id)
         if event.session_id not in socket.attached:
             self._check_room(socket)
             self._attach(socket, session)
@@ -234,15 +220,14 @@ class Hub:
         return await self._agent_file.create()
 
     def forget(self, session: LiveSession) -> None:
-        self._live.pop(session.session_id, None)
+        self._sessions.drop(session)
         for socket in session.audience.sockets:
             self.detach(socket, session.session_id)
 
     def lost(self, session: LiveSession) -> None:
-        if self._live.get(session.session_id) is not session:
+        if not self._sessions.drop(session):
             return
         logger.warning("session_lost", session_id=session.session_id)
-        del self._live[session.session_id]
         attached = session.audience.sockets
         session.leave()
         for socket in attached:
@@ -251,11 +236,6 @@ class Hub:
             socket.close(CloseCode.GOING_AWAY, frame)
 
     # Inside.
-
-    def _keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
-        session = LiveSession(self, taken, opened)
-        self._live[taken.session_id] = session
-        return session
 
     def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Subscription:
         socket.attached[session.session_id] = session
@@ -273,42 +253,6 @@ class Hub:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
 
-    async def _find(self, session_id: str) -> LiveSession:
-        """The session, alive; raises `Refused`."""
-        if (session := self._live.get(session_id)) is not None:
-            return session
-        try:
-            return await self._open(session_id)
-        except UnknownSession as error:
-            raise Refused("unknown_session") from error
-        except OwnedElsewhere as error:
-            raise Refused("moved") from error
-        except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
-            raise Refused("storage_unavailable") from error
-
-    async def _open(self, session_id: str) -> LiveSession:
-        """Takes a session over; several callers share one attempt."""
-        task = self._opening.get(session_id)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._take(session_id))
-            self._opening[session_id] = task
-            task.add_done_callback(lambda _: self._opening.pop(session_id, None))
-        return await asyncio.shield(task)
-
-    async def _take(self, session_id: str) -> LiveSession:
-        if (live := self._live.get(session_id)) is not None:
-            return live
-        own_id, may_expire = self.lease.runner_id, self.lease.others_may_expire
-        adopted = await self.database.run(adopt, session_id, self.service, own_id, may_expire)
-        if own_id != self.lease.runner_id:
-            # The lease it was taken under was lost meanwhile, and the session with it.
-            raise OwnedElsewhere(own_id)
-        session = self._keep(adopted.taken, adopted.opened)
-        if adopted.opened.unfinished and not adopted.taken.is_closed:
-            session.resume(adopted.opened.unfinished, adopted.killers)
-        return session
-
     async def _renew(self) -> None:
         if await self.lease.renew(self.report()):
             return
@@ -316,50 +260,18 @@ class Hub:
         # one that was begun meanwhile.
         logger.warning("lease_lost", runner_id=self.lease.runner_id)
         await self.lease.register()
-        for session in list(self._live.values()):
+        for session in self._sessions:
             self.lost(session)
         logger.info("lease_taken_anew", runner_id=self.lease.runner_id)
 
     async def _adopt(self) -> None:
-        """Continues the unfinished runs of runners that are gone."""
-        if self.is_draining:
-            return
-        own_id, may_expire = self.lease.runner_id, self.lease.others_may_expire
-        await self.database.run(ownership.end_gone_runners, own_id, self.service)
-        orphans = await self.database.run(ownership.adoptable, self.service, own_id, may_expire)
-        for session_id in orphans:
-            if session_id in self._live:
-                continue
-            try:
-                await self._open(session_id)
-                logger.info("session_adopted", session_id=session_id)
-            except (UnknownSession, OwnedElsewhere):
-                logger.debug("somebody_else_adopted", session_id=session_id)
-            except DatabaseFailure:
-                raise
-            except Exception:
-                # One session that can't be read must not hold up the others.
-                logger.exception("session_not_adopted", session_id=session_id)
+        if not self.is_draining:
+            await self._sessions.adopt_orphans()
 
     async def _sweep(self) -> None:
         """Lets idle sessions leave memory, and dead runners the table."""
-        now = asyncio.get_running_loop().time()
-        idle = sorted(
-            (session for session in self._live.values() if session.is_idle),
-            key=lambda session: session.idle_since,
-        )
-        excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
-        for place, session in enumerate(idle):
-            has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
-            if (place < excess or has_expired) and session.is_idle:
-                await self._give_up(session)
+        await self._sessions.give_up_idle()
         await self.database.run(ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER)
-
-    async def _give_up(self, session: LiveSession) -> None:
-        del self._live[session.session_id]
-        session.leave()
-        own_id = self.lease.runner_id
-        await self.database.run(ownership.give_up, session.session_id, own_id, session.epoch)
 
     def report(self) -> dict[str, Any]:
         """What the runner says of itself, beside its lease."""

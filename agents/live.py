@@ -11,25 +11,23 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from django.conf import settings
-
 from agents import entries, frames, reading
 from agents.agent_loop import AgentLoop
 from agents.audience import Audience
 from agents.background import Background
 from agents.database import DatabaseThreads
-from agents.entries import Entry, Logged, RunRef
+from agents.entries import Entry, Logged
 from agents.execution import Ending, Execution
 from agents.gauges import Gauges
-from agents.ids import new_id
 from agents.inbox import Inbox
+from agents.intake import Intake
 from agents.journal import Journal, Outcome, RowRefused
 from agents.ownership import Taken
 from agents.ports import Refused, Socket
-from agents.runs import Queued, Runs
+from agents.responses import Responses
+from agents.runs import Runs
 from agents.subscription import Subscription
 from agents.writes import (
-    DuplicateMessage,
     NewSession,
     OwnershipLost,
     Write,
@@ -73,13 +71,20 @@ class LiveSession:
         self.epoch = taken.epoch
         self._keeper = keeper
         self._runs = Runs(self, keeper.agents, self._write, opened.last_ordinal)
-        self._inbox = Inbox(
-            taken.session_id,
-            keeper.database,
-            opened.message_ids,
-            knows_all=opened.knows_all_messages,
+        self._intake = Intake(
+            self,
+            Inbox(
+                taken.session_id,
+                keeper.database,
+                opened.message_ids,
+                knows_all=opened.knows_all_messages,
+            ),
+            self._runs,
+            self._write,
+            database=keeper.database,
+            background=keeper.background,
         )
-        self._pending_responses: dict[str, list[Socket]] = {}
+        self._responses = Responses(taken.session_id, self._runs, self.log, keeper.database)
         self._closing: str | None = None
         self.audience = Audience(self, keeper.database)
         self._agent: Runnable | None = None
@@ -127,18 +132,7 @@ class LiveSession:
 
     async def accept(self, socket: Socket, event: UserMessage) -> None:
         """Takes a message in: the echo, once it is durable, is the acknowledgement."""
-        message_id = event.metadata.message_id
-        if message_id is not None and await self._is_repeated(socket, message_id, event):
-            return
-        self._check_open(message_id)
-        busy = self.current is not None
-        if busy and event.metadata.on_busy == "reject":
-            raise Refused("busy", message_id=message_id)
-        if len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
-            raise Refused("busy", message_id=message_id)
-        run_id = new_id()
-        ref = RunRef(run_id, message_id or run_id)
-        self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
+        await self._intake.accept(socket, event)
 
     def cancel(self, socket: Socket, event: Cancel) -> None:
         """Stops the run that the event names; a queued one leaves the queue."""
@@ -157,35 +151,7 @@ class LiveSession:
     async def respond(self, socket: Socket, event: Response) -> None:
         """Answers a question of the current run."""
         self._check_storage()
-        current = self.current
-        call = current.state.calls.get(event.step_id) if current else None
-        if event.step_id in self._pending_responses:
-            self._pending_responses[event.step_id].append(socket)
-            return
-        if current is None or call is None or not call.is_waiting or current.is_stopping:
-            await self._repeat_response(socket, event)
-            return
-        content = event.content.model_dump(exclude_none=True)
-        entry = entries.user_response(content, event.step_id, current.ref)
-        current.on_response(entry)
-        decision = call.decision
-        assert decision is not None
-
-        self._pending_responses[event.step_id] = []
-
-        def decided(outcome: Outcome) -> None:
-            joined = self._pending_responses.pop(event.step_id)
-            if isinstance(outcome, list):
-                for other in joined:
-                    other.push_frame(outcome[0].as_duplicate())
-                current.decide(event.step_id, decision)
-            elif isinstance(outcome, RowRefused):
-                current.on_response_refused(event.step_id)
-                socket.push_frame(
-                    frames.error(socket.lang, "internal_error", session_id=self.session_id)
-                )
-
-        self.log([entry], decided)
+        await self._responses.take(socket, event)
 
     def close(self, reason: str) -> None:
         """Ends every run as interrupted, then the session."""
@@ -235,6 +201,15 @@ class LiveSession:
     def show_text(self, execution: Execution, offset: int, text: str) -> None:
         self.audience.show_text(execution.ref.run_id, execution.step, offset, text)
 
+    # What the intake asks for: see `intake.Session`.
+
+    def check_open(self, message_id: str | None = None) -> None:
+        if self.is_closed or self._closing:
+            raise Refused("session_closed", message_id=message_id)
+        if self._keeper.is_draining:
+            raise Refused("service_unavailable", message_id=message_id)
+        self._check_storage(message_id)
+
     # Life with the hub.
 
     def resume(self, unfinished: Sequence[reading.UnfinishedRun], killers: Sequence[str]) -> None:
@@ -250,88 +225,11 @@ class LiveSession:
 
     # Inside.
 
-    def _check_open(self, message_id: str | None = None) -> None:
-        if self.is_closed or self._closing:
-            raise Refused("session_closed", message_id=message_id)
-        if self._keeper.is_draining:
-            raise Refused("service_unavailable", message_id=message_id)
-        self._check_storage(message_id)
-
     def _check_storage(self, message_id: str | None = None) -> None:
         if self._is_lost:
             raise Refused("moved", message_id=message_id)
         if not self._keeper.journal.is_available:
             raise Refused("storage_unavailable", message_id=message_id)
-
-    async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
-        """Answers a message that was accepted before, or joins one on its way to the disk."""
-        # The journal recognises it in any case; here, before it could do harm.
-        does_harm = self.current is not None and event.metadata.on_busy != "enqueue"
-        seq = await self._inbox.find(message_id, thoroughly=does_harm or self.is_closed)
-        # After the wait: it may have come in by another socket meanwhile.
-        if self._inbox.join(message_id, socket):
-            return True
-        if seq is None:
-            return False
-        await self._echo_again(socket, seq)
-        return True
-
-    async def _echo_again(self, socket: Socket, seq: int) -> None:
-        logged = await self._keeper.database.run(reading.entry_at, self.session_id, seq)
-        if logged is not None:
-            socket.push_frame(logged.as_duplicate())
-
-    def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
-        before = self.current
-        position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
-        entry = entries.user_message(text, ref, position)
-        assert entry.message is not None
-        queued = Queued(ref, entry.message)
-        new_run, started = self._runs.add(queued, is_ahead=is_ahead)
-        self._inbox.expect(ref.message_id)
-
-        def done(outcome: Outcome) -> None:
-            self._on_accepted(outcome, socket, queued)
-            self._runs.start_if_logged(started, outcome)
-
-        self._write([entry], done, new_run=new_run)
-        if is_ahead and before is not None:
-            before.cancel()
-
-    def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
-        ref = queued.ref
-        if isinstance(outcome, Exception):
-            waiting = self._inbox.settle(ref.message_id, None)
-            self._withdraw(outcome, [socket, *waiting], queued)
-            return
-        logged = outcome[0]
-        for other in self._inbox.settle(ref.message_id, logged.seq):
-            other.push_frame(logged.as_duplicate())
-
-    def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
-        """A message could not be accepted after all."""
-        ref = queued.ref
-        self._runs.withdraw(queued)
-        for socket in sockets:
-            if isinstance(error, DuplicateMessage):
-                self._inbox.remember(ref.message_id, error.seq)
-                self._keeper.background.start(self._echo_again(socket, error.seq))
-            elif isinstance(error, RowRefused):
-                frame = frames.error(
-                    socket.lang,
-                    "internal_error",
-                    session_id=self.session_id,
-                    message_id=ref.message_id,
-                )
-                socket.push_frame(frame)
-
-    async def _repeat_response(self, socket: Socket, event: Response) -> None:
-        logged = await self._keeper.database.run(
-            reading.response_to, self.session_id, event.step_id
-        )
-        if logged is None:
-            raise Refused("not_waiting")
-        socket.push_frame(logged.as_duplicate())
 
     def _finish_closing(self) -> None:
         assert self._closing is not None

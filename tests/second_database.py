@@ -1,8 +1,8 @@
 """Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, and
-those of the browser and of crashes, so that two cores have something to do.
+those of the browser and of crashes, so that two cores have something to do: tests wait a lot.
 
-Django's settings hold for a process, so other pytest processes run them, one after the other, and
-send their reports to the first: one list of failures, one closing line.
+Django's settings hold for a process, so other pytest processes run them, and send their reports to
+the first: one list of failures, one closing line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -65,13 +66,13 @@ class Part:
 
 
 class SideStream:
-    """Runs the parts, one after the other, from `__enter__` on; `wait` returns when all have ended.
+    """Runs a part from `__enter__` on; `wait` returns when it has ended.
 
     Reports are read as they come: a pipe that is full would stop the writer.
     """
 
-    def __init__(self, parts: Sequence[Part], options: Sequence[str]) -> None:
-        self._parts = parts
+    def __init__(self, part: Part, options: Sequence[str]) -> None:
+        self._part = part
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
@@ -91,10 +92,9 @@ class SideStream:
         self._thread.join()
 
     def _work(self) -> None:
-        for part in self._parts:
-            if part.items and not self._is_stopped:
-                with tempfile.TemporaryDirectory() as folder:
-                    self._run(part, Path(folder))
+        if self._part.items and not self._is_stopped:
+            with tempfile.TemporaryDirectory() as folder:
+                self._run(self._part, Path(folder))
 
     def _run(self, part: Part, folder: Path) -> None:
         arguments, output = folder / "arguments", folder / "output"
@@ -122,7 +122,7 @@ class SideStream:
 
 
 class SecondRun:
-    """In the first process: keeps the side stream, and reports its reports at the end."""
+    """In the first process: keeps the side streams, and reports their reports at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -145,9 +145,12 @@ class SecondRun:
             aside = []
         with MariaDB() as server:
             parts = [Part(again, LABEL, server.url("myagent")), Part(aside)]
-            with SideStream(parts, [f"--maxfail={session.config.option.maxfail or 0}"]) as stream:
+            options = [f"--maxfail={session.config.option.maxfail or 0}"]
+            with ExitStack() as stack:
+                streams = [stack.enter_context(SideStream(part, options)) for part in parts]
                 result = yield
-                stream.wait()
+                for stream in streams:
+                    stream.wait()
             for part in parts:
                 self._report(session, part)
         return result

@@ -47,6 +47,18 @@ MARKS = {
 }
 
 
+DEEPEST = 19
+"""The level from which on the Markdown parser leaves text out."""
+
+
+def drawn(text: str) -> RenderableType:
+    """Markdown, or the text as it was written where that would lose some of it."""
+    markdown = Markdown(text, hyperlinks=False)
+    if any(token.level >= DEEPEST for token in markdown.parsed):
+        return Text(text)
+    return markdown
+
+
 class Screen(Protocol):
     """Where a chat is shown."""
 
@@ -178,7 +190,7 @@ class RichScreen:
         if change.restarts:
             self.say("(The answer is written again.)")
         if change.block.strip():
-            self._console.print(Markdown(change.block, hyperlinks=False))
+            self._console.print(drawn(change.block))
         self._rest = change.rest
 
     def _draw(self) -> RenderableType:
@@ -186,7 +198,7 @@ class RichScreen:
         if self._rest:
             # Some lines are left for what is below.
             most = max(3, self._console.height - len(self._calls) - 3)
-            parts.append(Tail(Markdown(self._rest, hyperlinks=False), most))
+            parts.append(Tail(drawn(self._rest), most))
         parts += [tool.draw() for tool in list(self._calls.values())]
         status = "Reconnecting…" if self._is_lost else self._status
         return Group(*parts, Text(f"{status}  Ctrl-C stops".strip(), "dim"))

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import orjson
-
+from myagent import exact_json
 from myagent.messages import ToolCall
 from myagent.models.base import ModelError
 
@@ -86,4 +85,4 @@ class CallAssembly:
 def _text(arguments: Any) -> str:
     if arguments is None:
         return ""
-    return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    return arguments if isinstance(arguments, str) else exact_json.dumps(arguments)

@@ -31,6 +31,9 @@ class Stop(_Wire):
 def parse(text: str) -> Query | Stop:
     """What the client says in a text frame. Raises `ProtocolError`."""
     data = read_object(text)
+    if "action" in data and "query" in data:
+        # Neither may be dropped in silence.
+        raise ProtocolError("invalid_event", "action")
     kind = Stop if "action" in data else Query
     try:
         said = kind.model_validate(data)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import orjson
 
+from myagent import exact_json
 from myagent.tool.base_tool import ToolDefinitionError
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ class Arguments:
         if not text.strip():
             return {}
         try:
-            args = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
+            args = exact_json.loads(text)
+        except ValueError as error:
             raise ArgumentsError(
                 f"The arguments are not valid JSON ({error}). Send one JSON object."
             ) from error

@@ -427,6 +427,7 @@ async def test_a_model_that_fails_ends_the_turn_with_a_sentence(runner: Runner) 
         '{"query": null}',
         '{"action": "fly"}',
         '{"query": "a", "token": 7}',
+        '{"query": "a", "action": "cancel"}',
         '{"query": "%s"}' % ("x" * 300_000),
         '{"query": "%s"}' % ("x" * 600_000),
         '{"query": "\\ud800"}',

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.freezing import freeze
 from tests.managed_site import ManagedSite, until
 from tests.recording import Recorder
 from tests.runners import ROOT, free_port
@@ -208,7 +209,7 @@ def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
     site.do("register", "one", PARROT)
     supervisor = site.supervise()
     # Nothing happens from here on.
-    supervisor.process.send_signal(signal.SIGSTOP)
+    freeze(supervisor.process.pid, site.database_url)
     with Terminal([*MANAGE, "start", "one"], ROOT, site.environment) as terminal:
         terminal.until("one: starting")
         terminal.press("\x03")

@@ -16,6 +16,7 @@ import pytest
 
 from myagent.client import Client, Event, FinalAnswer, connect
 from tests.crash.witness import read_log
+from tests.freezing import freeze
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.runners import ROOT, Runner, free_port
 
@@ -77,7 +78,7 @@ def test_a_supervisor_that_slept_does_nothing_twice(site: ManagedSite) -> None:
     sleeper = site.supervise(MYAGENT_LEASE_S="1", MYAGENT_RENEW_S="0.3")
     site.register("echo", ECHO, "--auto-start", "--replicas=2", "--restart-delay=0.1")
     before = site.until_runs("echo", 2)
-    sleeper.send(signal.SIGSTOP)
+    freeze(sleeper.process.pid, site.database_url)
     site.supervise()
     psutil.Process(before[0]).kill()
     after = site.until_runs("echo", 2, not_as={before[0]})

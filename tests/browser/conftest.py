@@ -43,7 +43,7 @@ ARGUMENTS = (
     "--no-first-run",
 )
 FRONTEND = ROOT / "frontend"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 40_000
 
 expect.set_options(timeout=PATIENCE_MS)
 

@@ -17,6 +17,7 @@ from tests.crash.witness import (
     until,
     until_logged_ends,
 )
+from tests.freezing import freeze
 from tests.recording import TERMINAL, Recorder
 from tests.runners import Runner, RunnerDied
 
@@ -37,7 +38,7 @@ async def asleep_while_another_takes_over(site: Site, text: str) -> tuple[Runner
 async def test_a_zombie_writes_nothing_and_sends_its_clients_away(site: Site) -> None:
     zombie, heir, witness = await asleep_while_another_takes_over(site, "hi [[hold model after=2]]")
     await site.fake.wait_held("model")
-    zombie.signal(signal.SIGSTOP)
+    await asyncio.to_thread(freeze, zombie.process.pid, site.database_url)
     await site.fake.wait_held("model", 2)
     site.fake.release("model")
     await until_logged_ends(site.database_url, witness.session_id, 1)
@@ -55,7 +56,7 @@ async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: S
         site, 'hi [[tool transfer {"text": "a"}]]'
     )
     question = await witness.recorder.until("agent.user_confirm")
-    zombie.signal(signal.SIGSTOP)
+    await asyncio.to_thread(freeze, zombie.process.pid, site.database_url)
     await until(lambda: owner_is(heir, site, witness.session_id))
     other = Witness(await Recorder.open(heir.url), witness.session_id)
     await other.recorder.reconnect(witness.session_id)
@@ -78,7 +79,7 @@ async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: S
 async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     zombie, _, witness = await asleep_while_another_takes_over(site, "hi [[hold model]]")
     await site.fake.wait_held("model")
-    zombie.signal(signal.SIGSTOP)
+    await asyncio.to_thread(freeze, zombie.process.pid, site.database_url)
     await site.fake.wait_held("model", 2)
     site.fake.release("model")
     await until_logged_ends(site.database_url, witness.session_id, 1)

@@ -78,11 +78,12 @@ class Witness:
 
 
 @contextmanager
-def _connection(database_url: str) -> Iterator[Any]:
+def connection(database_url: str) -> Iterator[Any]:
+    """One of its own, past the product's code."""
     url = urlsplit(database_url)
     if url.scheme == "sqlite":
-        with closing(sqlite3.connect(url.path, timeout=20)) as connection:
-            yield connection
+        with closing(sqlite3.connect(url.path, timeout=20)) as opened:
+            yield opened
         return
     import MySQLdb
 
@@ -91,22 +92,22 @@ def _connection(database_url: str) -> Iterator[Any]:
         MySQLdb.connect(
             host=url.hostname, port=url.port, user="root", db=url.path[1:], charset="utf8mb4"
         )
-    ) as connection:
-        yield connection
+    ) as opened:
+        yield opened
 
 
 def query(database_url: str, sql: str) -> list[tuple[Any, ...]]:
     """The rows of a plain query, past the product's own code."""
-    with _connection(database_url) as connection, closing(connection.cursor()) as cursor:
+    with connection(database_url) as database, closing(database.cursor()) as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())
 
 
 def execute(database_url: str, sql: str) -> None:
     """A change past the product's own code."""
-    with _connection(database_url) as connection, closing(connection.cursor()) as cursor:
+    with connection(database_url) as database, closing(database.cursor()) as cursor:
         cursor.execute(sql)
-        connection.commit()
+        database.commit()
 
 
 def read_log(database_url: str, session_id: str) -> list[Frame]:

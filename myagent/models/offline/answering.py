@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
+from myagent import exact_json
 from myagent.models.offline.parameters import Parameter
 from myagent.models.offline.study import Tool
 from myagent.models.offline.words import has_chinese
@@ -81,8 +80,8 @@ def readable(content: str, language: Language) -> str:
     if content[:1] not in "{[":
         return content
     try:
-        data = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        data = exact_json.loads(content)
+    except ValueError:
         return content
     return "\n".join(_lines(data, language, depth=0)) or content
 
@@ -120,7 +119,7 @@ def _scalar(value: Any, language: Language) -> str:
         return "无" if language == "zh" else "none"
     if _is_flat(value):
         return ("、" if language == "zh" else ", ").join(_scalar(one, language) for one in value)
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else exact_json.dumps(value)
 
 
 def asking_for(tool: Tool, missing: Sequence[Parameter], language: Language) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 
-import orjson
-
+from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Completion, ToolSpec, Usage
 from myagent.models.offline.answering import (
@@ -80,7 +79,7 @@ def _as_calls(calls: Sequence[Call], talk: Conversation, length: int) -> tuple[T
     chain = f"{length}\n{talk.last_call_id}\n{talk.question}"
     seed = blake2b(chain.encode(errors="replace"), digest_size=8).hexdigest()
     return tuple(
-        ToolCall(f"call_{seed}_{number}", call.tool, orjson.dumps(call.args).decode())
+        ToolCall(f"call_{seed}_{number}", call.tool, exact_json.dumps(call.args))
         for number, call in enumerate(calls, start=1)
     )
 
@@ -120,7 +119,7 @@ def _results(messages: Sequence[ChatMessage]) -> tuple[Result, ...]:
 
 def _arguments(call: ToolCall | None) -> dict[str, object]:
     try:
-        args = orjson.loads(call.arguments) if call else {}
-    except orjson.JSONDecodeError:
+        args = exact_json.loads(call.arguments) if call else {}
+    except ValueError:
         return {}
     return args if isinstance(args, dict) else {}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
-
+from myagent import exact_json
 from myagent.models.offline.blanks import Blanks, mentions
 from myagent.models.offline.labels import labelled, list_kind
 from myagent.models.offline.parameters import Parameter
@@ -32,8 +31,8 @@ def from_json(blanks: Blanks) -> None:
     if match is None:
         return
     try:
-        given = orjson.loads(match.group())
-    except orjson.JSONDecodeError:
+        given = exact_json.loads(match.group())
+    except ValueError:
         return
     known = {p.name: p for p in blanks.parameters}
     if given and given.keys() <= known.keys():

@@ -69,6 +69,13 @@ def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
     assert "[red]h[/red]" in text, "nor is it markup of our own"
 
 
+@pytest.mark.parametrize("depth", range(1, 120, 7))
+@pytest.mark.parametrize("mark", ["> ", "- "])
+def test_text_is_shown_however_deep_it_is(mark: str, depth: int) -> None:
+    text = shown(FinalAnswer(event="agent.final_answer", content=mark * depth + "treasure"))
+    assert "treasure" in text
+
+
 def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:
     output = io.StringIO()
     screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))

@@ -73,6 +73,14 @@ def a_call(name: str = "get_weather", **args: Any) -> ToolCall:
     return ToolCall("call_1", name, json.dumps(args))
 
 
+async def test_a_number_of_any_length_is_passed_on_and_told() -> None:
+    square = [spec("square", "The square of a number", n=INTEGER)]
+    long = 123456789012345678901234567890
+    assert await calls(f"square {long}", square) == [("square", {"n": long})]
+    given = f'{{"square": {long**2}}}'
+    assert str(long**2) in await answer(f"square {long}", square, (a_call("square", n=long), given))
+
+
 def test_it_is_a_chat_model() -> None:
     assert isinstance(OfflineModel(), ChatModel)
 

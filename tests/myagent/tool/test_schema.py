@@ -63,6 +63,20 @@ def test_arguments_are_converted_to_the_hinted_types() -> None:
     assert isinstance(values["count"], int)
 
 
+def test_a_whole_number_keeps_all_its_digits() -> None:
+    arguments = Arguments(paint, None)
+    args = arguments.parse('{"text": "x", "count": 123456789012345678901234567890}')
+    assert arguments.check(args)["count"] == 123456789012345678901234567890
+
+
+@pytest.mark.parametrize(
+    "text", ['{"count": %s}' % ("9" * 5000), "[" * 1000 + "1" * 30 + "]" * 1000]
+)
+def test_arguments_that_python_can_not_read_are_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ArgumentsError, match=r"Send one JSON object|must be one JSON object"):
+        Arguments(paint, None).parse(text)
+
+
 def test_a_method_has_no_self_argument_and_keywords_mean_anything_goes() -> None:
     class Anything:
         def execute(self, **kwargs: Any) -> None: ...

@@ -1,0 +1,121 @@
+"""A session's messages on their way in: each runs once, and is echoed once it is in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from django.conf import settings
+
+from agents import entries, frames, reading
+from agents.background import Background
+from agents.database import DatabaseThreads
+from agents.entries import RunRef
+from agents.ids import new_id
+from agents.inbox import Inbox
+from agents.journal import Outcome, RowRefused
+from agents.ports import Refused, Socket
+from agents.runs import Queued, Runs, WriteLog
+from agents.writes import DuplicateMessage
+from myagent.protocol import UserMessage
+
+
+class Session(Protocol):
+    """What is asked of the session that the messages are for."""
+
+    session_id: str
+    is_closed: bool
+
+    def check_open(self, message_id: str | None = None) -> None:
+        """Raises `Refused` unless a message may come in now."""
+
+
+class Intake:
+    """Belongs to `session`; its methods to the main loop."""
+
+    def __init__(
+        self,
+        session: Session,
+        inbox: Inbox,
+        runs: Runs,
+        write: WriteLog,
+        *,
+        database: DatabaseThreads,
+        background: Background,
+    ) -> None:
+        self._session = session
+        self._inbox = inbox
+        self._runs = runs
+        self._write = write
+        self._database = database
+        self._background = background
+
+    async def accept(self, socket: Socket, event: UserMessage) -> None:
+        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        message_id = event.metadata.message_id
+        if message_id is not None and await self._is_repeated(socket, message_id, event):
+            return
+        self._session.check_open(message_id)
+        is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
+        if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
+            raise Refused("busy", message_id=message_id)
+        run_id = new_id()
+        ref = RunRef(run_id, message_id or run_id)
+        self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
+
+    async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
+        """Answers a message that was accepted before, or joins one on its way to the disk."""
+        # The journal recognises it in any case; here, before it could do harm.
+        does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
+        thoroughly = does_harm or self._session.is_closed
+        seq = await self._inbox.find(message_id, thoroughly=thoroughly)
+        # After the wait: it may have come in by another socket meanwhile.
+        if self._inbox.join(message_id, socket):
+            return True
+        if seq is None:
+            return False
+        await self._echo_again(socket, seq)
+        return True
+
+    async def _echo_again(self, socket: Socket, seq: int) -> None:
+        logged = await self._database.run(reading.entry_at, self._session.session_id, seq)
+        if logged is not None:
+            socket.push_frame(logged.as_duplicate())
+
+    def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
+        before = self._runs.current
+        position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
+        entry = entries.user_message(text, ref, position)
+        assert entry.message is not None
+        queued = Queued(ref, entry.message)
+        new_run, started = self._runs.add(queued, is_ahead=is_ahead)
+        self._inbox.expect(ref.message_id)
+
+        def done(outcome: Outcome) -> None:
+            self._on_accepted(outcome, socket, queued)
+            self._runs.start_if_logged(started, outcome)
+
+        self._write([entry], done, new_run=new_run)
+        if is_ahead and before is not None:
+            before.cancel()
+
+    def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
+        ref = queued.ref
+        if isinstance(outcome, Exception):
+            waiting = self._inbox.settle(ref.message_id, None)
+            self._withdraw(outcome, [socket, *waiting], queued)
+            return
+        logged = outcome[0]
+        for other in self._inbox.settle(ref.message_id, logged.seq):
+            other.push_frame(logged.as_duplicate())
+
+    def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
+        """A message could not be accepted after all."""
+        self._runs.withdraw(queued)
+        ids = {"session_id": self._session.session_id, "message_id": queued.ref.message_id}
+        for socket in sockets:
+            if isinstance(error, DuplicateMessage):
+                self._inbox.remember(queued.ref.message_id, error.seq)
+                self._background.start(self._echo_again(socket, error.seq))
+            elif isinstance(error, RowRefused):
+                socket.push_frame(frames.error(socket.lang, "internal_error", **ids))

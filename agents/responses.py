@@ -1,0 +1,69 @@
+"""People's responses to what a run asks them: each question is answered once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agents import entries, frames, reading
+from agents.database import DatabaseThreads
+from agents.entries import Entry
+from agents.execution import Execution
+from agents.journal import Outcome, RowRefused
+from agents.ports import Refused, Socket
+from agents.runs import Runs
+from myagent.protocol import Response
+from myagent.steps import Decision
+
+Log = Callable[[Sequence[Entry], Callable[[Outcome], None]], None]
+
+
+class Responses:
+    """`log` hands entries to the session's log. Its methods belong to the main loop."""
+
+    def __init__(self, session_id: str, runs: Runs, log: Log, database: DatabaseThreads) -> None:
+        self._session_id = session_id
+        self._runs = runs
+        self._log = log
+        self._database = database
+        self._on_their_way: dict[str, list[Socket]] = {}
+        """By question: who sent a response too, while the first one is being written."""
+
+    async def take(self, socket: Socket, event: Response) -> None:
+        """Answers a question of the current run. Raises `Refused`."""
+        if event.step_id in self._on_their_way:
+            self._on_their_way[event.step_id].append(socket)
+            return
+        current = self._runs.current
+        call = current.state.calls.get(event.step_id) if current else None
+        if current is None or call is None or not call.is_waiting or current.is_stopping:
+            await self._echo_again(socket, event)
+            return
+        entry = entries.user_response(
+            event.content.model_dump(exclude_none=True), event.step_id, current.ref
+        )
+        current.on_response(entry)
+        assert call.decision is not None
+        self._write(socket, current, entry, call.decision)
+
+    def _write(self, socket: Socket, current: Execution, entry: Entry, decision: Decision) -> None:
+        self._on_their_way[entry.step_id] = []
+
+        def decided(outcome: Outcome) -> None:
+            joined = self._on_their_way.pop(entry.step_id)
+            if isinstance(outcome, list):
+                for other in joined:
+                    other.push_frame(outcome[0].as_duplicate())
+                current.decide(entry.step_id, decision)
+            elif isinstance(outcome, RowRefused):
+                current.on_response_refused(entry.step_id)
+                socket.push_frame(
+                    frames.error(socket.lang, "internal_error", session_id=self._session_id)
+                )
+
+        self._log([entry], decided)
+
+    async def _echo_again(self, socket: Socket, event: Response) -> None:
+        logged = await self._database.run(reading.response_to, self._session_id, event.step_id)
+        if logged is None:
+            raise Refused("not_waiting")
+        socket.push_frame(logged.as_duplicate())

@@ -1,0 +1,150 @@
+"""The sessions alive in this process: kept, found, taken over from the log, given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents import ownership, reading
+from agents.adoption import adopt
+from agents.lease import Lease
+from agents.live import Keeper, LiveSession
+from agents.ownership import OwnedElsewhere, Taken, UnknownSession
+from agents.ports import Refused
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+
+class Sessions:
+    """What is here is owned under `lease`. Its methods belong to the main loop."""
+
+    def __init__(self, keeper: Keeper, service: str, lease: Lease) -> None:
+        self._keeper = keeper
+        self._service = service
+        self._lease = lease
+        self._live: dict[str, LiveSession] = {}
+        self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        """As they are now: what comes or goes meanwhile is not seen."""
+        return iter(list(self._live.values()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further one may begin here."""
+        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
+            return True
+        limit: int = settings.MYAGENT_MAX_SESSIONS
+        if not limit or len(self._live) < limit:
+            return False
+        return sum(not session.is_idle for session in self._live.values()) >= limit
+
+    def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
+        session = LiveSession(self._keeper, taken, opened)
+        self._live[taken.session_id] = session
+        return session
+
+    def drop(self, session: LiveSession) -> bool:
+        """Forgets it; False if it is not here, or another has its place."""
+        if self._live.get(session.session_id) is not session:
+            return False
+        del self._live[session.session_id]
+        return True
+
+    async def find(self, session_id: str) -> LiveSession:
+        """The session, alive; raises `Refused`."""
+        if (session := self._live.get(session_id)) is not None:
+            return session
+        try:
+            return await self.open(session_id)
+        except UnknownSession as error:
+            raise Refused("unknown_session") from error
+        except OwnedElsewhere as error:
+            raise Refused("moved") from error
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            raise Refused("storage_unavailable") from error
+
+    async def open(self, session_id: str) -> LiveSession:
+        """Takes a session over; several callers share one attempt.
+
+        Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        """
+        task = self._opening.get(session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._take(session_id))
+            self._opening[session_id] = task
+            task.add_done_callback(lambda _: self._opening.pop(session_id, None))
+        return await asyncio.shield(task)
+
+    async def adopt_orphans(self) -> None:
+        """Continues the unfinished runs of runners that are gone. Raises `django.db.Error`."""
+        own_id, may_expire = self._lease.runner_id, self._lease.others_may_expire
+        await self._run(ownership.end_gone_runners, own_id, self._service)
+        for session_id in await self._run(ownership.adoptable, self._service, own_id, may_expire):
+            if session_id in self._live:
+                continue
+            try:
+                await self.open(session_id)
+                logger.info("session_adopted", session_id=session_id)
+            except (UnknownSession, OwnedElsewhere):
+                logger.debug("somebody_else_adopted", session_id=session_id)
+            except DatabaseFailure:
+                raise
+            except Exception:
+                # One session that can't be read must not hold up the others.
+                logger.exception("session_not_adopted", session_id=session_id)
+
+    async def give_up_idle(self) -> None:
+        """Lets sessions leave memory that nobody used for long, or that are too many."""
+        now = asyncio.get_running_loop().time()
+        idle = sorted(
+            (session for session in self._live.values() if session.is_idle),
+            key=lambda session: session.idle_since,
+        )
+        excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
+        for place, session in enumerate(idle):
+            has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
+            if (place < excess or has_expired) and session.is_idle:
+                await self._give_up(session)
+
+    async def leave(self) -> None:
+        """Stops working on every one; what is unfinished is continued by whoever is next."""
+        opening = list(self._opening.values())
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+        for session in self._live.values():
+            session.leave()
+
+    async def _take(self, session_id: str) -> LiveSession:
+        if (live := self._live.get(session_id)) is not None:
+            return live
+        own_id, may_expire = self._lease.runner_id, self._lease.others_may_expire
+        adopted = await self._run(adopt, session_id, self._service, own_id, may_expire)
+        if own_id != self._lease.runner_id:
+            # The lease it was taken under was lost meanwhile, and the session with it.
+            raise OwnedElsewhere(own_id)
+        session = self.keep(adopted.taken, adopted.opened)
+        if adopted.opened.unfinished and not adopted.taken.is_closed:
+            session.resume(adopted.opened.unfinished, adopted.killers)
+        return session
+
+    async def _give_up(self, session: LiveSession) -> None:
+        del self._live[session.session_id]
+        session.leave()
+        own_id = self._lease.runner_id
+        await self._run(ownership.give_up, session.session_id, own_id, session.epoch)
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        return await self._keeper.database.run(work, *args)
