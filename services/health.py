@@ -186,12 +186,14 @@ def write_down(findings: Sequence[Finding]) -> None:
 
 def _write_one(finding: Finding, now: datetime) -> None:
     row = _row(finding, now)
-    row.save(force_insert=True)
+    # Rows that are changed come before the one that points to them: a pointer shares their locks,
+    # and to ask for more later is a deadlock with whoever waits for the row meanwhile.
+    Service.objects.filter(pk=row.service_id).update(last_health_check=now)
     if isinstance(finding.checked, Instance):
         _count_misses(finding.checked, finding)
-    else:
+    row.save(force_insert=True)
+    if isinstance(finding.checked, Service):
         _judge(finding.checked, finding)
-    Service.objects.filter(pk=row.service_id).update(last_health_check=now)
 
 
 def _count_misses(instance: Instance, finding: Finding) -> None:
