@@ -162,8 +162,9 @@ class ManagedSite:
 
     def runners(self, name: str) -> list[psutil.Process]:
         """The leaders of the service's processes."""
-        runners = self.processes("runagent", f"--service={name}")
-        return [runner for runner in runners if os.getpgid(runner.pid) == runner.pid]
+        return [
+            one for one in self.processes("runagent", f"--service={name}") if leads_a_group(one)
+        ]
 
     def until_runs(self, name: str, count: int = 1, *, not_as: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
         """The pids, once exactly so many run, all of them serve, and none is of the old ones."""
@@ -240,6 +241,13 @@ class ManagedSite:
                 return
             time.sleep(POLL_S)
         raise AssertionError(f"these can't be ended: {left}")
+
+
+def leads_a_group(process: psutil.Process) -> bool:
+    try:
+        return os.getpgid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False  # It has just ended.
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, and
-those of the browser and of crashes, so that two cores have something to do: tests wait a lot.
+those of real processes and browsers, so that two cores have something to do: tests wait a lot.
 
 Django's settings hold for a process, so other pytest processes run them, and send their reports to
 the first: one list of failures, one closing line.
@@ -27,8 +27,8 @@ from tests.servers import MariaDB
 DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
 REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
 LABEL = " [mariadb]"
-ASIDE = {"browser", "crash"}
-"""The folders of tests that run beside the others, and not once more."""
+ASIDE = ({"browser", "crash"}, {"acceptance"})
+"""The folders of tests that run beside the others, each set in a process, and not once more."""
 
 ROOT = Path(__file__).parent.parent
 
@@ -137,14 +137,15 @@ class SecondRun:
             result = yield
             self._report_as_skipped(again)
             return result
-        aside = [item for item in session.items if ASIDE & set(item.path.parts)]
-        here = [item for item in session.items if not ASIDE & set(item.path.parts)]
+        items = list(session.items)
+        asides = [[one for one in items if folders & set(one.path.parts)] for folders in ASIDE]
+        here = [one for one in items if not set[str]().union(*ASIDE) & set(one.path.parts)]
         if here:  # Else there is nothing that they could run beside.
             session.items[:] = here
         else:
-            aside = []
+            asides = []
         with MariaDB() as server:
-            parts = [Part(again, LABEL, server.url("myagent")), Part(aside)]
+            parts = [Part(again, LABEL, server.url("myagent")), *map(Part, asides)]
             options = [f"--maxfail={session.config.option.maxfail or 0}"]
             with ExitStack() as stack:
                 streams = [stack.enter_context(SideStream(part, options)) for part in parts]

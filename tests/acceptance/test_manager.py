@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from myagent_site.options import OPTIONS
-from tests.managed_site import QUICK, until
+from tests.managed_site import QUICK, leads_a_group, until
 from tests.runners import ROOT
 from tests.test_docs import files_in
 
@@ -125,11 +125,7 @@ class Folder:
         return found
 
     def runners(self) -> list[int]:
-        return sorted(
-            process.pid
-            for process in self.processes("runagent")
-            if os.getpgid(process.pid) == process.pid
-        )
+        return sorted(one.pid for one in self.processes("runagent") if leads_a_group(one))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path / "my.db", timeout=20)) as database:

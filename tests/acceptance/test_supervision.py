@@ -175,9 +175,10 @@ def test_a_file_that_ends_its_process_is_started_so_often_and_no_more(site: Mana
     assert count.read_text() == "xxx"
 
 
-FORKS = """
-import subprocess, sys
 WAIT = "import time; time.sleep(1000)"
+FORKS = f"""
+import subprocess, sys
+WAIT = {WAIT!r}
 subprocess.Popen([sys.executable, "-c", WAIT])
 subprocess.Popen([sys.executable, "-c", WAIT], start_new_session=True)
 
@@ -193,7 +194,7 @@ def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> No
     (pid,) = site.until_runs("forks")
 
     def children() -> list[psutil.Process]:
-        return [one for one in site.processes("-c") if "time.sleep(1000)" in one.cmdline()[-1]]
+        return site.processes("-c", WAIT)
 
     until(lambda: len(children()) == 2)
     if ending == "stop":
