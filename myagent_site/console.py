@@ -40,8 +40,9 @@ PRIVATE = {
     "Vary": "Cookie",
 }
 
-feed = Feed(overview)
-end_with_the_server(feed.end)
+feeds = {lang: Feed(overview, lang) for lang, _ in settings.LANGUAGES}
+for feed in feeds.values():
+    end_with_the_server(feed.end)
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -71,6 +72,7 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     """What happens, as server-sent events: see `feed`."""
     if (refused := await sync_to_async(_refuse)(request)) is not None:
         return refused
+    feed = feeds[language_of(request)]
     if feed.is_full:
         return _refusal("busy", "Too many people are watching.", 503, {"Retry-After": "10"})
     # A proxy that gathers an answer before it passes it on would hold up everything.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import structlog
 from django.db import Error as DatabaseFailure
+from django.utils import translation
 
 from agents.database import DatabaseThreads
 from services import doorbell
@@ -16,6 +17,8 @@ from services.describing import Json
 logger = structlog.get_logger(__name__)
 
 MAX_VIEWERS = 50
+"""Of one feed."""
+
 REFRESH_S = 2.0
 """Seconds after which it is read again though nothing rang: reports change without a sound."""
 
@@ -31,14 +34,16 @@ PROBLEM = b"event: problem\ndata:\n\n"
 
 
 class Feed:
-    """What `read` returns, as server-sent events. Its methods belong to the event loop.
+    """What `read` returns in one language, as server-sent events.
 
+    Its methods belong to the event loop.
     While anybody watches, one task looks every `doorbell.LOOK_S` seconds whether
     something changed; a viewer who is slow gets the latest only.
     """
 
-    def __init__(self, read: Callable[[], Json]) -> None:
+    def __init__(self, read: Callable[[], Json], lang: str = "en") -> None:
         self._read = read
+        self._lang = lang
         self._viewers = 0
         self._reader: asyncio.Task[None] | None = None
         self._latest = b""
@@ -116,7 +121,8 @@ class Feed:
             await database.stop()
 
     def _event(self) -> bytes:
-        return b"event: snapshot\ndata: " + orjson.dumps(self._read()) + b"\n\n"
+        with translation.override(self._lang):
+            return b"event: snapshot\ndata: " + orjson.dumps(self._read()) + b"\n\n"
 
     def _publish(self, event: bytes) -> None:
         if event == self._latest:

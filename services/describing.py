@@ -17,6 +17,7 @@ from agents.models import Run, Session
 from myagent.protocol import timestamp
 from services.models import HealthCheck, Instance, Service
 from services.registry import CONFIGURATION
+from services.telling import told
 
 Json = dict[str, Any]
 
@@ -44,7 +45,7 @@ def service_json(service: Service, instances: Iterable[Instance] | None = None) 
         "created_at": _time(service.created_at),
         "started_at": _time(service.started_at),
         "last_health_check": _time(service.last_health_check),
-        "error_message": service.error_message,
+        "error_message": told(service.error_message),
         "restart_count": service.restart_count,
         "config": {name: getattr(service, name) for name in CONFIGURATION},
     }
@@ -68,7 +69,7 @@ def instance_json(instance: Instance) -> Json:
         "turns_per_minute": report.get("turns_per_minute"),
         "turn_p95_ms": report.get("turn_p95_ms"),
         "health": instance.health,
-        "error": instance.error,
+        "error": told(instance.error),
         "version": instance.version,
     }
 
@@ -108,7 +109,7 @@ def health_check_json(check: HealthCheck) -> Json:
         "checked_at": _time(check.checked_at),
         "is_healthy": check.is_healthy,
         "latency_ms": check.latency_ms,
-        "detail": check.detail,
+        "detail": check.reason,
         "memory_mb": check.memory_mb,
         "active_sessions": check.active_sessions,
         "turns_per_minute": check.turns_per_minute,

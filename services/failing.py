@@ -1,55 +1,76 @@
-"""Why an instance failed, in sentences for the people who run it. No I/O."""
+"""Why an instance failed, in sentences for the people who run it: see `telling`. No I/O."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
 
+from django.utils.translation import gettext_noop
+
 from services.lifecycle import Cause
 from services.models import Instance
+from services.telling import Part, Sentence, kept, parts_of
 
 LINES_SHOWN = 5
 """Last lines of the log that go with the sentence."""
 
 
 def why_it_failed(
-    instance: Instance, cause: Cause, exit_code: int | None, last_lines: Sequence[str]
+    instance: Instance, cause: Cause, exit_code: int | None, last_lines: Sequence[Part]
 ) -> str:
     """What the instance said of itself, else what was seen of its end, and its last words."""
     if instance.error:
         return instance.error
-    shown = [line for line in last_lines if line.strip()][-LINES_SHOWN:]
-    return "\n".join([_sentence(instance, cause, exit_code), *shown])
+    shown = [line for line in last_lines if isinstance(line, Sentence) or line.strip()]
+    more = [part for line in shown[-LINES_SHOWN:] for part in ("\n", line)]
+    return kept(_sentence(instance, cause, exit_code), *more)
 
 
 def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
     """`count`: failures in a row; `last`: why the last one was."""
     if not restarts or count <= 1:
         return last
-    return f"It failed {count} times in a row and is not started again. The last time: {last}"
+    return kept(
+        Sentence(
+            gettext_noop(
+                "It failed {count} times in a row and is not started again. The last time:"
+            ),
+            {"count": count},
+        ),
+        " ",
+        *parts_of(last),
+    )
 
 
-def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> str:
+def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Sentence:
     match cause:
         case Cause.START_TIMEOUT:
-            return "It did not become ready in time and was ended."
+            return Sentence(gettext_noop("It did not become ready in time and was ended."))
+        case Cause.MEMORY if instance.memory_mb:
+            return Sentence(
+                gettext_noop("It used {used_mb} MB, which is over its limit, and was ended."),
+                {"used_mb": round(instance.memory_mb)},
+            )
         case Cause.MEMORY:
-            used = f"{instance.memory_mb:.0f} MB" if instance.memory_mb else "more memory"
-            return f"It used {used}, which is over its limit, and was ended."
+            return Sentence(gettext_noop("It used more memory than its limit and was ended."))
         case Cause.UNHEALTHY:
-            return "It stopped answering health checks and was ended."
+            return Sentence(gettext_noop("It stopped answering health checks and was ended."))
         case Cause.CONFIGURATION:
-            return "Its agent file could not be loaded."
+            return Sentence(gettext_noop("Its agent file could not be loaded."))
         case _:
-            return f"Its process ended by itself{_how(exit_code)}."
+            return _end(exit_code)
 
 
-def _how(exit_code: int | None) -> str:
+def _end(exit_code: int | None) -> Sentence:
     if exit_code is None:
-        return ""
+        return Sentence(gettext_noop("Its process ended by itself."))
     if exit_code >= 0:
-        return f" with status {exit_code}"
+        return Sentence(
+            gettext_noop("Its process ended by itself with status {status}."),
+            {"status": exit_code},
+        )
     try:
-        return f", by {signal.Signals(-exit_code).name}"
+        name = signal.Signals(-exit_code).name
     except ValueError:
-        return f", by signal {-exit_code}"
+        name = str(-exit_code)
+    return Sentence(gettext_noop("Its process was ended by signal {signal}."), {"signal": name})

@@ -20,6 +20,7 @@ from django.db import transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
@@ -29,6 +30,7 @@ from services import doorbell
 from services.decision import MISSES
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervisor_lease import this_node
+from services.telling import Sentence, kept, told
 
 logger = structlog.get_logger(__name__)
 
@@ -38,12 +40,24 @@ AT_ONCE = 10
 STUCK_S = 60.0
 """Seconds for which agent code may block its loop before that counts as a miss."""
 
+REASON_LENGTH = 800
+"""Characters of what a foreign program says that are kept."""
+
+LAST_FAILED = Sentence(gettext_noop("Its last checks failed."))
+TOO_LATE = Sentence(gettext_noop("It did not answer in time."))
+UNCHECKED = Sentence(gettext_noop("It could not be checked."))
+NO_LEASE = Sentence(gettext_noop("Its runner has no lease."))
+LEASE_ENDED = Sentence(gettext_noop("Its runner has stopped renewing its lease."))
+
 REPORTED = ("active_sessions", "turns_per_minute", "turn_p95_ms", "loop_lag_ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail` says what is wrong; empty for what is healthy. `checked`: a service elsewhere."""
+    """`detail`: what is wrong, see `telling`; empty for what is healthy.
+
+    `checked`: a service elsewhere.
+    """
 
     checked: Instance | Service
     detail: str
@@ -105,19 +119,20 @@ async def check(one: Instance | Service) -> Finding:
     Of another machine's instance, what its supervisor last found is given.
     """
     if isinstance(one, Instance) and one.node != this_node():
-        return Finding(one, "Its last checks failed." if one.misses else "")
+        return Finding(one, kept(LAST_FAILED) if one.misses else "")
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
             await _greet(one)
     except TimeoutError:
-        return Finding(one, "It did not answer in time.")
+        return Finding(one, kept(TOO_LATE))
     except (OSError, WebSocketException, ValueError) as error:
-        return Finding(one, f"No socket could be opened: {error}")
+        unopened = gettext_noop("No socket could be opened: {reason}")
+        return Finding(one, kept(Sentence(unopened, {"reason": str(error)[:REASON_LENGTH]})))
     except Exception:
         # What answers there is somebody else's code: no other check must suffer.
         logger.exception("health_check_failed", checked=str(one))
-        return Finding(one, "It could not be checked.")
+        return Finding(one, kept(UNCHECKED))
     latency_ms = (time.perf_counter() - began) * 1000
     lacks = _what_the_report_lacks(one) if isinstance(one, Instance) else ""
     return Finding(one, lacks, latency_ms)
@@ -135,12 +150,13 @@ async def _greet(one: Instance | Service) -> None:
 
 def _what_the_report_lacks(instance: Instance) -> str:
     if instance.runner is None or instance.runner.ended_at is not None:
-        return "Its runner has no lease."
+        return kept(NO_LEASE)
     if not instance.lease_holds:  # type: ignore[attr-defined]
-        return "Its runner has stopped renewing its lease."
+        return kept(LEASE_ENDED)
     stuck_for_s = instance.report.get("stuck_for_s") or 0
     if stuck_for_s > STUCK_S:
-        return f"Its agent code has blocked every answer for {stuck_for_s:.0f} seconds."
+        blocked = gettext_noop("Its agent code has blocked every answer for {seconds} seconds.")
+        return kept(Sentence(blocked, {"seconds": round(stuck_for_s)}))
     return ""
 
 
@@ -201,7 +217,7 @@ def _count_misses(instance: Instance, finding: Finding) -> None:
     if instance.misses or not finding.is_healthy:
         Instance.objects.filter(pk=instance.pk).update(misses=misses)
         doorbell.ring(instance.service_id)
-        logger.info("health_check", instance_id=instance.pk, detail=finding.detail)
+        logger.info("health_check", instance_id=instance.pk, detail=told(finding.detail))
 
 
 def _judge(service: Service, finding: Finding) -> None:
@@ -229,7 +245,7 @@ def _row(finding: Finding, now: datetime) -> HealthCheck:
         checked_at=now,
         is_healthy=finding.is_healthy,
         latency_ms=finding.latency_ms,
-        detail=finding.detail[:1000],
+        detail=finding.detail,
     )
     if isinstance(finding.checked, Service):
         row.service = finding.checked

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from services import secrets
 from services.environment import harmless
@@ -82,4 +83,6 @@ def _here() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as error:
-        raise LaunchFailed("The folder in which the supervisor was started is gone.") from error
+        raise LaunchFailed(
+            gettext_noop("The folder in which the supervisor was started is gone.")
+        ) from error

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from agents.addresses import address_of
 from agents.models import Runner
 from services import fields
+from services.telling import told
 
 
 class Service(models.Model):
@@ -231,7 +232,12 @@ class HealthCheck(models.Model):
 
     def __str__(self) -> str:
         checked = self.instance_id or self.service_id
-        return f"{checked}: {'healthy' if self.is_healthy else self.detail}"
+        return f"{checked}: {'healthy' if self.is_healthy else self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """What was wrong, in the active language; empty where nothing was."""
+        return told(self.detail)
 
 
 class Supervisor(models.Model):

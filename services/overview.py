@@ -115,7 +115,7 @@ def _service(service: Service, instances: list[Instance]) -> Json:
     parts = [instance_json(each) for each in instances]
     return {name: whole[name] for name in SHOWN} | {
         "description": service.description[:MAX_DESCRIPTION],
-        "error_message": service.error_message[:MAX_ERROR],
+        "error_message": whole["error_message"][:MAX_ERROR],
         "is_external": service.is_external,
         "is_leaving": service.unregistered_at is not None,
         "chat": chat_address(service, instances),

@@ -22,6 +22,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
@@ -40,13 +41,14 @@ from services.decision import (
 )
 from services.errors import ServiceError
 from services.failing import why_it_failed, why_it_is_given_up
-from services.launchers import Launcher, LaunchFailed, Polled
+from services.launchers import Launcher, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
 from services.models import Instance, Service
 from services.models import Supervisor as Lease
 from services.observing import Picture, desired_of, seen_of
 from services.supervisor_lease import this_node
+from services.telling import Part, Sentence, kept_error
 
 logger = structlog.get_logger(__name__)
 
@@ -195,11 +197,12 @@ class Supervisor:
         error = why_it_failed(instance, move.cause, exit_code, lines)
         return {"exit_code": exit_code, "error": error}
 
-    def _last_lines(self, instance: Instance) -> Sequence[str]:
+    def _last_lines(self, instance: Instance) -> Sequence[Part]:
         try:
             return self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
         except OSError as error:
-            return [f"Its log can't be read: {error.strerror}."]
+            unread = gettext_noop("Its log can't be read: {reason}.")
+            return [Sentence(unread, {"reason": error.strerror})]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
         """Starts a process, its row first. False if another supervisor has the place."""
@@ -226,9 +229,9 @@ class Supervisor:
             return False
         try:
             started = self._launcher.launch(launching.launch_spec(instance))
-        except (LaunchFailed, ServiceError) as error:
+        except ServiceError as error:
             # It is found without a process at the next look.
-            Instance.objects.filter(pk=instance.pk).update(error=str(error))
+            Instance.objects.filter(pk=instance.pk).update(error=kept_error(error))
             return True
         Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
         doorbell.ring(service.pk)

@@ -20,6 +20,7 @@ from typing import Any, Self
 import psutil
 from websockets.sync.client import connect
 
+from services.telling import told
 from tests.crash.witness import execute, query
 from tests.runners import FAST, ROOT, RunnerDied
 
@@ -215,7 +216,8 @@ class ManagedSite:
         rows = self.query(
             f"SELECT {', '.join(columns)} FROM services_service WHERE name = '{name}'"
         )
-        return dict(zip(columns, rows[0], strict=True)) if rows else {}
+        found = dict(zip(columns, rows[0], strict=True)) if rows else {}
+        return found | {"error_message": told(found["error_message"])} if found else {}
 
     def until_status(self, name: str, status: str) -> dict[str, Any]:
         def reached() -> dict[str, Any] | None:

@@ -153,13 +153,14 @@ async def check(database: Any, name_or_id: str) -> ServiceHealth:
 
 def _check(finding: Any) -> HealthCheck:
     from services.models import Instance
+    from services.telling import told
 
     checked = finding.checked
     return HealthCheck(
         instance_id=checked.pk if isinstance(checked, Instance) else None,
         is_healthy=finding.is_healthy,
         latency_ms=finding.latency_ms,
-        detail=finding.detail,
+        detail=told(finding.detail),
     )
 
 

@@ -13,6 +13,7 @@ from services.describing import instance_json
 from services.logfiles import path_of, tail
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
+from services.telling import told
 
 ENDED_SHOWN = 5
 CHECKS_SHOWN = 20
@@ -35,7 +36,7 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     return {
         "text": TEXTS,
         "service": service,
-        "error": readable_lines(service.error_message),
+        "error": readable_lines(told(service.error_message)),
         "cells": [(TEXTS[name], name, cell) for name, cell in cells_of(service).items()],
         "verbs": verbs_of(service),
         "instances": [_row(one) for one in instances],

@@ -14,6 +14,7 @@ from services.describing import live_instances
 from services.logfiles import path_of, tail
 from services.models import Service
 from services.supervisor_start import ensure_supervisor
+from services.telling import told
 from services.waiting import follow
 
 Options = dict[str, Any]
@@ -129,7 +130,7 @@ def why(service: Service) -> str:
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     # Each quotes the other.
-    error = [line for line in service.error_message.splitlines() if line not in lines]
+    error = [line for line in told(service.error_message).splitlines() if line not in lines]
     lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
     if not lines:
         return "\n".join(error)

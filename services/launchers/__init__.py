@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from services.errors import ServiceError
 
 
-class LaunchFailed(Exception):
-    """Nothing was started; the text is a sentence."""
+class LaunchFailed(ServiceError):
+    """Nothing was started."""
+
+    def __init__(self, template: str, **values: Any) -> None:
+        super().__init__("not_launched", template, **values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import structlog
+from django.utils.translation import gettext_noop
 
 from agents.process import identity_of, is_alive, is_of_here, pid_of
 from services.launchers import LaunchFailed, LaunchSpec, Polled
@@ -54,7 +55,9 @@ class LocalLauncher:
         except (OSError, ValueError) as error:
             # A value that no environment can hold is the latter.
             said = getattr(error, "strerror", None) or error
-            raise LaunchFailed(f"The process could not be started: {said}.") from error
+            raise LaunchFailed(
+                gettext_noop("The process could not be started: {reason}."), reason=said
+            ) from error
         self._children[spec.instance_id] = child
         return Polled(identity_of(child.pid) or "", child.pid, is_alive=True)
 

@@ -12,6 +12,10 @@ from django.test import AsyncClient
 
 from agents.runner import use_runner
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
+from myagent_site.pages import LANGUAGE_COOKIE
+from services import health
+from services.models import Service
+from services.telling import kept
 from tests.myagent_site.clients import at_another_machine, at_this_machine
 from tests.myagent_site.test_pages import ROOT
 from tests.services.measured import add_instance, add_running, add_service
@@ -120,6 +124,23 @@ async def test_events_are_a_stream_that_nobody_keeps(here: AsyncClient) -> None:
     stream = aiter(response.streaming_content)
     assert (await anext(stream)).startswith(b"retry:")
     assert (await anext(stream)).startswith(b'event: snapshot\ndata: {"totals":')
+    await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "It did not answer in time."), ("zh-CN", "未在规定时间内响应。")],
+)
+async def test_what_went_wrong_is_said_in_the_language_of_the_page(
+    here: AsyncClient, language: str, sentence: str
+) -> None:
+    error = kept(health.TOO_LATE)
+    await sync_to_async(add_service)("one", Service.Status.ERROR, error_message=error)
+    here.cookies[LANGUAGE_COOKIE] = language
+    response = await here.get("/console/events")
+    stream = aiter(response.streaming_content)
+    await anext(stream)
+    assert sentence in (await anext(stream)).decode()
     await stream.aclose()
 
 

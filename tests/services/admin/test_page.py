@@ -10,9 +10,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services import health
 from services.admin.observed import LINE_LENGTH, LOG_LINES, readable
 from services.logfiles import path_of
 from services.models import HealthCheck, Instance, Service
+from services.telling import Sentence, kept
 
 from .conftest import MakeInstance, MakeService
 from .reading import page_of
@@ -57,6 +59,22 @@ def test_the_last_checks_are_shown(
     text = observed(chief, service)
     assert "3 ms" in text
     assert "No &lt;b&gt;greeting&lt;/b&gt;" in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_what_went_wrong_is_said_in_the_language_of_the_page(
+    chief: Client, make_service: MakeService, make_instance: MakeInstance
+) -> None:
+    ended = kept(Sentence("Its process ended by itself with status {status}.", {"status": 7}))
+    service = make_service(status="error", error_message=ended)
+    both = {"service": service, "instance": make_instance(service), "checked_at": timezone.now()}
+    HealthCheck.objects.create(is_healthy=False, detail=kept(health.TOO_LATE), **both)
+    text = observed(chief, service)
+    assert "Its process ended by itself with status 7." in text
+    assert "It did not answer in time." in text
+    text = chief.get(page_of(service), headers={"accept-language": "zh-CN"}).content.decode()
+    assert "其进程自行结束，退出状态为 7。" in text
+    assert "未在规定时间内响应。" in text
 
 
 @pytest.mark.usefixtures("var_dir")

@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 
 from agents.ids import new_id
-from services import logfiles
+from services import health, logfiles
 from services.models import HealthCheck, Instance, Service
 from services.rest.documents import CheckSerializer
 from services.supervisor_lease import this_node
+from services.telling import kept
 
 from .client import Client
 
@@ -76,6 +77,30 @@ def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Servi
     assert len(found["checks"]) == 20
     assert [check["is_healthy"] for check in found["checks"][:2]] == [True, False]
     assert len(client.get("services/echo/health?limit=3").json["checks"]) == 3
+
+
+def test_what_went_wrong_is_said_in_the_language_that_is_asked_for(
+    client: Client, echo: Service
+) -> None:
+    Service.objects.filter(pk=echo.pk).update(error_message=kept(health.NO_LEASE))
+    launch(echo, error=kept(health.TOO_LATE))
+    checked = {"service": echo, "checked_at": timezone.now(), "is_healthy": False}
+    HealthCheck.objects.create(detail=kept(health.UNCHECKED), **checked)
+    for language, service, instance, check in (
+        (
+            "en",
+            "Its runner has no lease.",
+            "It did not answer in time.",
+            "It could not be checked.",
+        ),
+        ("zh-CN", "其运行进程没有租约。", "未在规定时间内响应。", "无法进行检查。"),
+    ):
+        asked = {"accept_language": language}
+        assert client.get("services/echo", **asked).json["error_message"] == service
+        [found] = client.get("services/echo/instances", **asked).json["items"]
+        assert found["error"] == instance
+        [found] = client.get("services/echo/health", **asked).json["checks"]
+        assert found["detail"] == check
 
 
 def test_the_checks_of_a_service_elsewhere_are_of_no_instance(

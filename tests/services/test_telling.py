@@ -1,0 +1,87 @@
+"""What went wrong is kept as what happened and told to each reader in their language."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.failing import why_it_failed, why_it_is_given_up
+from services.health import TOO_LATE
+from services.launchers import LaunchFailed
+from services.lifecycle import Cause
+from services.models import Instance
+from services.telling import MARK, Sentence, kept, kept_error, parts_of, told
+
+WORDS = st.text(st.characters(exclude_characters="{}\r" + MARK))
+
+
+def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
+    last = why_it_failed(Instance(), Cause.CRASH, -9, ["one", "", "二"])
+    error = why_it_is_given_up(3, last, restarts=True)
+    assert told(error) == (
+        "It failed 3 times in a row and is not started again. The last time: "
+        "Its process was ended by signal SIGKILL.\none\n二"
+    )
+    with translation.override("zh-hans"):
+        assert told(error) == (
+            "已连续失败 3 次，不再重新启动。最后一次： 其进程被信号 SIGKILL 终止。\none\n二"
+        )
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+@pytest.mark.parametrize("exit_code", [None, 0, 7, -15, -9999])
+@pytest.mark.parametrize("memory_mb", [None, 99.6])
+def test_every_end_has_a_sentence_in_both_languages(
+    cause: Cause, exit_code: int | None, memory_mb: float | None
+) -> None:
+    error = why_it_failed(Instance(memory_mb=memory_mb), cause, exit_code, [])
+    with translation.override("zh-hans"):
+        chinese = told(error)
+    assert chinese != told(error)
+    assert "{" not in chinese + told(error)
+
+
+def test_what_an_agent_file_is_told_stands_as_it_is() -> None:
+    said = "line 1 of agent.py: '{x}' is no tool\n  File …"
+    assert told(why_it_failed(Instance(error=said), Cause.CONFIGURATION, 78, ["log"])) == said
+
+
+def test_a_launch_that_failed_says_why_in_the_language_of_the_reader() -> None:
+    error = kept_error(
+        LaunchFailed("The process could not be started: {reason}.", reason=OSError("x"))
+    )
+    assert told(error) == "The process could not be started: x."
+    with translation.override("zh-hans"):
+        assert told(error) == "无法启动进程：x。"
+
+
+@given(st.lists(WORDS | st.builds(Sentence, WORDS, st.just({}))), st.integers(-(2**63), 2**63))
+def test_what_is_kept_is_told_whole(parts: list[str | Sentence], count: int) -> None:
+    text = kept(*parts, Sentence("{count}", {"count": count}))
+    plain = "".join(part if isinstance(part, str) else part.template for part in parts)
+    assert told(text) == plain + str(count)
+    assert kept(*parts_of(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MARK,
+        f"{MARK}{{",
+        f"{MARK}7",
+        f'{MARK}[["{{unknown}}", {{}}]]',
+        f'{MARK}[["{{}}", {{}}]]',
+        f'{MARK}[["{{a.b.c}}", {{"a": 1}}]]',
+        f'{MARK}[["{{a!z:}}", {{"a": 1}}]]',
+        f'{MARK}[["{{a:99999999999999999999}}", {{"a": 1}}]]',
+        f'{MARK}[["", {{}}], null, [1, 2], {{}}]',
+    ],
+)
+def test_what_another_version_kept_breaks_nothing(text: str) -> None:
+    assert MARK not in told(text)
+
+
+def test_a_half_character_can_be_kept() -> None:
+    assert told(kept(TOO_LATE, " \ud800")) == "It did not answer in time. \N{REPLACEMENT CHARACTER}"
