@@ -7,7 +7,6 @@ import itertools
 import random
 import sys
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
@@ -50,6 +49,9 @@ from tests.recording import log_of
 from tests.runners import ROOT, Runner, free_port
 
 from .conftest import Serve
+
+NOBODYS = "01a1fd04-4c41-7c64-a738-270ed833529a"
+"""A session id that was never given out."""
 
 PATIENCE_S = 30.0
 OFFLINE = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "OPENAI_MODEL": ""}
@@ -379,7 +381,7 @@ async def _forbid(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-@pytest.mark.parametrize("session_id", [str(uuid4()), "not a session"])
+@pytest.mark.parametrize("session_id", [NOBODYS, "not a session"])
 async def test_a_session_that_is_not_there_is_final(runner: Runner, session_id: str) -> None:
     with pytest.raises(UnknownSession):
         async with connect(runner.url, session_id=session_id):

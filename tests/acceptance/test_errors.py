@@ -28,6 +28,9 @@ from tests.servers import MariaDB, execute_sql
 from .conftest import Serve
 from .plain_http import health, http_request
 
+NOBODYS = "01a1fd04-4c41-7c64-a738-270ed833529a"
+"""A session id that was never given out."""
+
 MANY = 1_200_000
 UNSPEAKABLE = re.compile(r"Traceback|File \"|\.py\b|/\w+/\w+|sk-|Error\b|<class|0x[0-9a-f]{6}")
 
@@ -204,7 +207,7 @@ async def test_a_frame_over_a_mebibyte_closes_the_socket(runner: Runner, client:
 # Sessions that can't be reached.
 
 
-@pytest.mark.parametrize("name", [str(uuid4()), "nothing", "'; DROP TABLE agents_session; --", ""])
+@pytest.mark.parametrize("name", [NOBODYS, "nothing", "'; DROP TABLE agents_session; --", ""])
 @pytest.mark.parametrize(
     ("event", "fields"),
     [
