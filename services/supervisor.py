@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from agents.database import is_about_a_row
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Runner
@@ -90,8 +91,13 @@ class Supervisor:
             room = min(STARTS_AT_ONCE - starting, STARTS_OF_ONE)
             try:
                 done, launched = self._supervise(picture, room=room)
-            except DatabaseFailure:
-                raise
+            except DatabaseFailure as error:
+                if not is_about_a_row(error):
+                    raise
+                # It is locked, say; the next pass comes soon.
+                name = picture.service.name
+                logger.warning("service_not_supervised", service=name, error=str(error))
+                continue
             except Exception:
                 # What is wrong with one service must not hold up the others.
                 logger.exception("service_not_supervised", service=picture.service.name)

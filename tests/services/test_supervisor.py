@@ -217,8 +217,9 @@ def test_unregistering_ends_the_processes_and_then_the_row(
     assert not Service.objects.exists()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("odd"), OperationalError(1213, "Deadlock found")])
 def test_what_is_wrong_with_one_service_holds_up_no_other(
-    passes: Passes, service: Service, monkeypatch: pytest.MonkeyPatch
+    passes: Passes, service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     other = registry.register(name="other", agent_factory_path=service.agent_factory_path)
     control.start(other)
@@ -226,7 +227,7 @@ def test_what_is_wrong_with_one_service_holds_up_no_other(
 
     def refuse(instance: Instance) -> LaunchSpec:
         if instance.service_id == other.pk:
-            raise RuntimeError("odd")
+            raise error
         return spec(instance)
 
     monkeypatch.setattr(launching, "launch_spec", refuse)
