@@ -14,7 +14,7 @@ from services.lifecycle import Cause
 from services.models import Instance
 from services.telling import MARK, Sentence, kept, kept_error, parts_of, told
 
-WORDS = st.text(st.characters(exclude_characters="{}\r" + MARK))
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}\r" + MARK))
 
 
 def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
