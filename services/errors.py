@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import translation
+from services.telling import Sentence, plain
 
 
 class ServiceError(Exception):
@@ -17,12 +17,12 @@ class ServiceError(Exception):
     def __init__(self, code: str, template: str, *, field: str = "", **values: Any) -> None:
         super().__init__(code, template, values)
         self.code = code
-        self.template = template
         self.field = field
-        self.values = values
+        named = values | {"field": field}
+        self.sentence = Sentence(template, {name: plain(value) for name, value in named.items()})
 
     def __str__(self) -> str:
-        return translation.gettext(self.template).format(field=self.field, **self.values)
+        return self.sentence.told()
 
 
 class UnknownService(ServiceError):

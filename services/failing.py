@@ -33,11 +33,10 @@ def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
     return kept(
         Sentence(
             gettext_noop(
-                "It failed {count} times in a row and is not started again. The last time:"
+                "It failed {count} times in a row and is not started again. The last time: "
             ),
             {"count": count},
         ),
-        " ",
         *parts_of(last),
     )
 

@@ -45,6 +45,7 @@ REASON_LENGTH = 800
 
 LAST_FAILED = Sentence(gettext_noop("Its last checks failed."))
 TOO_LATE = Sentence(gettext_noop("It did not answer in time."))
+STRANGER = Sentence(gettext_noop("Something else than an agent listens there."))
 UNCHECKED = Sentence(gettext_noop("It could not be checked."))
 NO_LEASE = Sentence(gettext_noop("Its runner has no lease."))
 LEASE_ENDED = Sentence(gettext_noop("Its runner has stopped renewing its lease."))
@@ -123,7 +124,7 @@ async def check(one: Instance | Service) -> Finding:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
-            await _greet(one)
+            is_agent = await _greets(one)
     except TimeoutError:
         return Finding(one, kept(TOO_LATE))
     except (OSError, WebSocketException, ValueError) as error:
@@ -133,19 +134,25 @@ async def check(one: Instance | Service) -> Finding:
         # What answers there is somebody else's code: no other check must suffer.
         logger.exception("health_check_failed", checked=str(one))
         return Finding(one, kept(UNCHECKED))
+    if not is_agent:
+        return Finding(one, kept(STRANGER))
     latency_ms = (time.perf_counter() - began) * 1000
     lacks = _what_the_report_lacks(one) if isinstance(one, Instance) else ""
     return Finding(one, lacks, latency_ms)
 
 
-async def _greet(one: Instance | Service) -> None:
+async def _greets(one: Instance | Service) -> bool:
+    """Whether it is what it should be, once a socket is open."""
     url = one.url if isinstance(one, Service) else own_address_of(one.host, one.port)
     async with connect(url, compression=None, proxy=None, open_timeout=None) as socket:
         if isinstance(one, Service):
-            return  # Others may say nothing before they are asked.
-        frame = orjson.loads(await socket.recv())
-        if not isinstance(frame, dict) or frame.get("event") != "system.connected":
-            raise ValueError("something else than an agent listens there")
+            return True  # Others may say nothing before they are asked.
+        said = await socket.recv()
+    try:
+        frame = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(frame, dict) and frame.get("event") == "system.connected"
 
 
 def _what_the_report_lacks(instance: Instance) -> str:

@@ -16,6 +16,7 @@ from services import doorbell
 from services.launchers.local import MARKER
 from services.logfiles import path_of
 from services.models import Instance
+from services.telling import kept
 
 
 class GivenUp(Exception):
@@ -57,5 +58,7 @@ class Place:
         doorbell.ring(self.instance.service_id)
 
     def note_failure(self, sentence: str, exit_code: int) -> None:
-        Instance.objects.filter(pk=self.instance.pk).update(error=sentence, exit_code=exit_code)
+        Instance.objects.filter(pk=self.instance.pk).update(
+            error=kept(sentence), exit_code=exit_code
+        )
         doorbell.ring(self.instance.service_id)

@@ -49,7 +49,7 @@ from services.models import Instance, Service
 from services.models import Supervisor as Lease
 from services.observing import Picture, desired_of, seen_of
 from services.supervisor_lease import this_node
-from services.telling import Part, Sentence, kept_error
+from services.telling import Part, Sentence, kept
 
 logger = structlog.get_logger(__name__)
 
@@ -208,7 +208,7 @@ class Supervisor:
             return self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
         except OSError as error:
             unread = gettext_noop("Its log can't be read: {reason}.")
-            return [Sentence(unread, {"reason": error.strerror})]
+            return [Sentence(unread, {"reason": error.strerror or error})]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
         """Starts a process, its row first. False if another supervisor has the place."""
@@ -237,7 +237,7 @@ class Supervisor:
             started = self._launcher.launch(launching.launch_spec(instance))
         except ServiceError as error:
             # It is found without a process at the next look.
-            Instance.objects.filter(pk=instance.pk).update(error=kept_error(error))
+            Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
             return True
         Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
         doorbell.ring(service.pk)

@@ -7,6 +7,7 @@ says of its own agent file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +15,14 @@ import orjson
 from django.utils import translation
 
 from myagent.tool.text import clean
-from services.errors import ServiceError
 
 MARK = "\x1e"
 """ASCII's record separator, with which no sentence begins."""
+
+PLACE = re.compile(r"\{(\w+)\}")
+
+WIDEST = 2**63
+"""Numbers from here on are kept as text: JSON's readers have no room for them."""
 
 
 class Sentence(NamedTuple):
@@ -26,20 +31,29 @@ class Sentence(NamedTuple):
     template: str
     values: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
+    def told(self) -> str:
+        """The sentence in the active language. Never raises: another version may have kept it.
+
+        A place without a plain value stays as it is written. A template that was stored is data:
+        `str.format` would look into objects for it, and pad without a limit.
+        """
+        template = translation.gettext(self.template) if self.template else ""
+        return PLACE.sub(self._fill, template)
+
+    def _fill(self, place: re.Match[str]) -> str:
+        value = self.values.get(place[1])
+        return str(value) if isinstance(value, int | float | str) else place[0]
+
 
 Part = str | Sentence
 
 
 def kept(*parts: Part) -> str:
     """The parts, one after the other, as they are kept."""
-    if all(isinstance(part, str) for part in parts):
-        return "".join(map(str, parts))
+    texts = [clean(part) for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts) and not (text := "".join(texts)).startswith(MARK):
+        return text
     return MARK + orjson.dumps([_json(part) for part in parts]).decode()
-
-
-def kept_error(error: ServiceError) -> str:
-    """What the error says, as it is kept."""
-    return kept(Sentence(error.template, error.values | {"field": error.field}))
 
 
 def parts_of(text: str) -> Sequence[Part]:
@@ -55,17 +69,20 @@ def parts_of(text: str) -> Sequence[Part]:
 
 def told(text: str) -> str:
     """What was kept, in the active language."""
-    return "".join(_told(part) for part in parts_of(text))
+    parts = parts_of(text)
+    return "".join(part if isinstance(part, str) else part.told() for part in parts)
+
+
+def plain(value: Any) -> int | float | str:
+    """The value as it can be kept."""
+    is_number = isinstance(value, int | float) and -WIDEST < value < WIDEST
+    return value if is_number else clean(str(value))
 
 
 def _json(part: Part) -> Any:
     if isinstance(part, str):
         return clean(part)
-    return [part.template, {name: _plain(value) for name, value in part.values.items()}]
-
-
-def _plain(value: Any) -> int | float | str:
-    return value if isinstance(value, int | float) else clean(str(value))
+    return [part.template, {name: plain(value) for name, value in part.values.items()}]
 
 
 def _part(part: Any) -> Part:
@@ -74,13 +91,3 @@ def _part(part: Any) -> Part:
             return Sentence(template, values)
         case _:
             return str(part)
-
-
-def _told(part: Part) -> str:
-    if isinstance(part, str):
-        return part
-    template = translation.gettext(part.template) if part.template else ""
-    try:
-        return template.format(**part.values)
-    except (LookupError, ValueError, AttributeError, TypeError):
-        return template  # Another version of this site wrote it.

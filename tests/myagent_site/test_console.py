@@ -14,6 +14,7 @@ from agents.runner import use_runner
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services import health
+from services.failing import why_it_is_given_up
 from services.models import Service
 from services.telling import kept
 from tests.myagent_site.clients import at_another_machine, at_this_machine
@@ -129,12 +130,15 @@ async def test_events_are_a_stream_that_nobody_keeps(here: AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "It did not answer in time."), ("zh-CN", "未在规定时间内响应。")],
+    [
+        ("en", "The last time: It did not answer in time."),
+        ("zh-CN", "已连续失败 2 次，不再重新启动。最后一次：未在规定时间内响应。"),
+    ],
 )
 async def test_what_went_wrong_is_said_in_the_language_of_the_page(
     here: AsyncClient, language: str, sentence: str
 ) -> None:
-    error = kept(health.TOO_LATE)
+    error = why_it_is_given_up(2, kept(health.TOO_LATE), restarts=True)
     await sync_to_async(add_service)("one", Service.Status.ERROR, error_message=error)
     here.cookies[LANGUAGE_COOKIE] = language
     response = await here.get("/console/events")

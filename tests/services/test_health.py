@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from websockets.asyncio.server import ServerConnection, serve
 
 from agents.ids import new_id
 from services import control, health, logfiles, registry, supervisor_lease
 from services.decision import MISSES
 from services.describing import health_of
 from services.health import Finding
+from services.hosting import Place
 from services.models import HealthCheck, Instance, Service, Supervisor
+from services.telling import MARK, told
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -56,6 +59,32 @@ def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
         launched_at=now,
         **({"state": Instance.State.RUNNING} | fields),
     )
+
+
+@pytest.mark.parametrize("greeting", ["hello", "[]", '{"event": "other"}', b"\xff"])
+async def test_what_is_no_agent_is_said_in_the_language_of_the_reader(
+    greeting: str | bytes,
+) -> None:
+    async def greet(socket: ServerConnection) -> None:
+        await socket.send(greeting)
+        await socket.wait_closed()
+
+    async with serve(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        finding = await health.check(
+            Instance(node=supervisor_lease.this_node(), host="127.0.0.1", port=port)
+        )
+    assert told(finding.detail) == "Something else than an agent listens there."
+    with translation.override("zh-hans"):
+        assert told(finding.detail) == "在该地址上监听的不是智能体。"
+
+
+def test_what_a_runner_says_of_its_failure_is_told_as_it_said_it(service: Service) -> None:
+    instance = instance_of(service)
+    said = f'{MARK}[["It did not answer in time.", {{}}]]'
+    Place(instance).note_failure(said, 78)
+    instance.refresh_from_db()
+    assert told(instance.error) == said
 
 
 def test_misses_are_counted_in_a_row_and_forgotten_at_the_first_success(service: Service) -> None:

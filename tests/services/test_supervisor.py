@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from django.db import OperationalError
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
@@ -24,6 +24,7 @@ from services.launchers import LaunchSpec
 from services.launchers.local import MARKER, LocalLauncher
 from services.models import Instance, Service, Supervisor
 from services.supervisor import Supervisor as Passes
+from services.telling import told
 from tests.managed_site import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -164,7 +165,9 @@ def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
     assert second.pid != first.pid
     first.refresh_from_db()
     assert first.exit_code == -signal.SIGKILL
-    assert "SIGKILL" in first.error
+    assert told(first.error) == "Its process was ended by signal SIGKILL."
+    with translation.override("zh-hans"):
+        assert told(first.error) == "其进程被信号 SIGKILL 终止。"
 
 
 def test_an_instance_of_another_machine_counts_while_its_lease_holds(

@@ -12,9 +12,9 @@ from services.health import TOO_LATE
 from services.launchers import LaunchFailed
 from services.lifecycle import Cause
 from services.models import Instance
-from services.telling import MARK, Sentence, kept, kept_error, parts_of, told
+from services.telling import MARK, Sentence, kept, parts_of, told
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}\r" + MARK))
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}\r"))
 
 
 def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
@@ -26,7 +26,7 @@ def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
     )
     with translation.override("zh-hans"):
         assert told(error) == (
-            "已连续失败 3 次，不再重新启动。最后一次： 其进程被信号 SIGKILL 终止。\none\n二"
+            "已连续失败 3 次，不再重新启动。最后一次：其进程被信号 SIGKILL 终止。\none\n二"
         )
 
 
@@ -49,9 +49,8 @@ def test_what_an_agent_file_is_told_stands_as_it_is() -> None:
 
 
 def test_a_launch_that_failed_says_why_in_the_language_of_the_reader() -> None:
-    error = kept_error(
-        LaunchFailed("The process could not be started: {reason}.", reason=OSError("x"))
-    )
+    failed = LaunchFailed("The process could not be started: {reason}.", reason=OSError("x"))
+    error = kept(failed.sentence)
     assert told(error) == "The process could not be started: x."
     with translation.override("zh-hans"):
         assert told(error) == "无法启动进程：x。"
@@ -76,11 +75,42 @@ def test_what_is_kept_is_told_whole(parts: list[str | Sentence], count: int) -> 
         f'{MARK}[["{{a.b.c}}", {{"a": 1}}]]',
         f'{MARK}[["{{a!z:}}", {{"a": 1}}]]',
         f'{MARK}[["{{a:99999999999999999999}}", {{"a": 1}}]]',
+        f'{MARK}[["{{a:c}}", {{"a": 10000000000}}]]',
+        f'{MARK}[["It is {{n}}", {{}}], [1], "cut of',
         f'{MARK}[["", {{}}], null, [1, 2], {{}}]',
     ],
 )
 def test_what_another_version_kept_breaks_nothing(text: str) -> None:
     assert MARK not in told(text)
+
+
+def test_a_template_that_was_stored_is_data() -> None:
+    for template in ("{a.__class__}", "{a[0]}", "{a!r}", "{a:1000000}", "{", "{{a}", "{}"):
+        assert told(f'{MARK}[["{template} {{a}}", {{"a": 1}}]]') == (
+            template.replace("{a}", "1") + " 1"
+        )
+
+
+@pytest.mark.parametrize("value", ["null", "[1]", '{"a": 1}'])
+def test_a_place_without_a_plain_value_stays_as_it_is_written(value: str) -> None:
+    text = f'{MARK}[["Its process was ended by signal {{signal}}.", {{"signal": {value}}}]]'
+    assert told(text) == "Its process was ended by signal {signal}."
+
+
+@pytest.mark.parametrize("text", ["", "Its process ended.\n{x}: 50%", "{", '[["It is", {}]]'])
+def test_what_was_stored_as_plain_text_is_told_as_it_stands(text: str) -> None:
+    with translation.override("zh-hans"):
+        assert told(text) == text
+
+
+def test_a_text_that_begins_as_what_is_kept_does_stays_as_it_is() -> None:
+    said = f'{MARK}[["It did not answer in time.", {{}}]]'
+    assert told(kept(said)) == said
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**100), float("nan"), float("inf"), True, None, "{a}"])
+def test_every_value_can_be_kept(value: object) -> None:
+    assert told(kept(Sentence("{a}", {"a": value}))) == str(value)
 
 
 def test_a_half_character_can_be_kept() -> None:

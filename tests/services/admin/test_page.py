@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services import health
 from services.admin.observed import LINE_LENGTH, LOG_LINES, readable
+from services.failing import why_it_is_given_up
 from services.logfiles import path_of
 from services.models import HealthCheck, Instance, Service
 from services.telling import Sentence, kept
@@ -66,14 +67,15 @@ def test_what_went_wrong_is_said_in_the_language_of_the_page(
     chief: Client, make_service: MakeService, make_instance: MakeInstance
 ) -> None:
     ended = kept(Sentence("Its process ended by itself with status {status}.", {"status": 7}))
-    service = make_service(status="error", error_message=ended)
+    given_up = why_it_is_given_up(3, ended, restarts=True)
+    service = make_service(status="error", error_message=given_up)
     both = {"service": service, "instance": make_instance(service), "checked_at": timezone.now()}
     HealthCheck.objects.create(is_healthy=False, detail=kept(health.TOO_LATE), **both)
     text = observed(chief, service)
-    assert "Its process ended by itself with status 7." in text
+    assert "The last time: Its process ended by itself with status 7." in text
     assert "It did not answer in time." in text
     text = chief.get(page_of(service), headers={"accept-language": "zh-CN"}).content.decode()
-    assert "其进程自行结束，退出状态为 7。" in text
+    assert "已连续失败 3 次，不再重新启动。最后一次：其进程自行结束，退出状态为 7。" in text
     assert "未在规定时间内响应。" in text
 
 

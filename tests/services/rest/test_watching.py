@@ -10,10 +10,12 @@ from django.utils import timezone
 
 from agents.ids import new_id
 from services import health, logfiles
+from services.failing import why_it_failed, why_it_is_given_up
+from services.lifecycle import Cause
 from services.models import HealthCheck, Instance, Service
 from services.rest.documents import CheckSerializer
 from services.supervisor_lease import this_node
-from services.telling import kept
+from services.telling import MARK, kept
 
 from .client import Client
 
@@ -101,6 +103,52 @@ def test_what_went_wrong_is_said_in_the_language_that_is_asked_for(
         assert found["error"] == instance
         [found] = client.get("services/echo/health", **asked).json["checks"]
         assert found["detail"] == check
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (
+            {},
+            "It failed 3 times in a row and is not started again. The last time: "
+            "Its process ended by itself with status 7.\n最后一行",
+        ),
+        (
+            {"accept_language": "zh"},
+            "已连续失败 3 次，不再重新启动。最后一次：其进程自行结束，退出状态为 7。\n最后一行",
+        ),
+    ],
+)
+def test_giving_up_is_said_in_the_language_that_is_asked_for_and_in_english_to_others(
+    client: Client, echo: Service, asked: dict[str, str], sentence: str
+) -> None:
+    last = why_it_failed(Instance(), Cause.CRASH, 7, ["最后一行"])
+    error = why_it_is_given_up(3, last, restarts=True)
+    Service.objects.filter(pk=echo.pk).update(status="error", error_message=error)
+    assert client.get("services/echo", **asked).json["error_message"] == sentence
+    [listed] = client.get("services", **asked).json["items"]
+    assert listed["error_message"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("It was stored before: {x}", "It was stored before: {x}"),
+        (f'{MARK}[["It fell {{n}} times.", {{}}]]', "It fell {n} times."),
+        (f'{MARK}[["{{a:c}} {{a}}", {{"a": 10000000000}}]]', "{a:c} 10000000000"),
+        (f'{MARK}[["It', '[["It'),
+    ],
+)
+def test_a_row_of_another_version_is_shown_as_far_as_it_is_understood(
+    client: Client, echo: Service, stored: str, said: str
+) -> None:
+    Service.objects.filter(pk=echo.pk).update(error_message=stored)
+    launch(echo, error=stored)
+    for language in ("en", "zh"):
+        asked = {"accept_language": language}
+        assert client.get("services/echo", **asked).json["error_message"] == said
+        [found] = client.get("services/echo/instances", **asked).json["items"]
+        assert found["error"] == said
 
 
 def test_the_checks_of_a_service_elsewhere_are_of_no_instance(
