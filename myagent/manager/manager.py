@@ -223,8 +223,13 @@ class AgentManager:
         return await asyncio.wrap_future(self._submit(verb, *args, **kwargs))
 
     def _submit(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        from django.utils import translation
+
+        # The other thread has a language of its own.
+        lang = translation.get_language()
+
         def work() -> T:
-            with plain_errors():
+            with translation.override(lang), plain_errors():
                 return verb(*args, **kwargs)
 
         try:

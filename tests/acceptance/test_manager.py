@@ -392,6 +392,34 @@ asyncio.run(main())
     assert folder.processes() == []
 
 
+def test_what_went_wrong_is_said_in_the_language_of_the_program(folder: Folder) -> None:
+    folder.write("leaves.py", "import os\nos._exit(3)\n")
+    once = "ServiceConfig(auto_restart=False)"
+    said = folder.run(f"""
+async def main():
+    async with AgentManager("my.db") as manager:
+        from django.utils import translation
+        try:
+            await manager.register_service("leaves", "leaves.py", config={once}, auto_start=True)
+        except ServiceFailed as error:
+            say(error)
+        with translation.override("zh-hans"):
+            say(manager.get_service("leaves").error_message)
+            try:
+                manager.get_service("nobody")
+            except UnknownService as error:
+                say(error)
+        say(manager.get_service("leaves").error_message)
+asyncio.run(main())
+""")
+    assert said == [
+        "leaves failed: Its process ended by itself with status 3.",
+        "其进程自行结束，退出状态为 3。",
+        "没有名为“nobody”的服务。",
+        "Its process ended by itself with status 3.",
+    ]
+
+
 def test_who_waits_is_told_that_somebody_else_asked_for_something_else(folder: Folder) -> None:
     folder.write("slow.py", "import time\ntime.sleep(1000)\n")
     assert (
