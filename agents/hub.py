@@ -156,20 +156,22 @@ class Hub:
         session = await self._sessions.find(session_id)
         if session_id not in socket.attached:
             self._check_room(socket)
-        oldest = 0
-        if last_seq < session.last_seq:
-            oldest = await self._read(reading.oldest_seq, session_id)
+        oldest = newest = 0
+        if last_seq != session.last_seq:
+            oldest, newest = await self._read(reading.bounds, session_id)
             # It may have left memory during the read.
             session = await self._sessions.find(session_id)
-        is_resync = last_seq > session.last_seq or last_seq + 1 < oldest
+        # What was just committed is in the log before anybody here is told.
+        end = max(session.last_seq, newest)
+        is_resync = last_seq > end or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq
         socket.push_frame(
             frames.resumed(
                 session_id,
                 session.lang,
-                last_seq=session.last_seq,
+                last_seq=max(session.last_seq, seq),
                 status=session.status,
-                replaying=session.last_seq - seq,
+                replaying=max(0, session.last_seq - seq),
                 is_resync=is_resync,
             )
         )

@@ -141,7 +141,8 @@ class Sessions:
         return session
 
     async def _give_up(self, session: LiveSession) -> None:
-        del self._live[session.session_id]
+        if not self.drop(session):
+            return
         session.leave()
         own_id = self._lease.runner_id
         await self._run(ownership.give_up, session.session_id, own_id, session.epoch)

@@ -101,6 +101,10 @@ class Subscription:
                 await self.socket.room()
                 page = await self._read_patiently(limit)
                 for logged in page:
+                    if logged.seq > self._session.last_seq:
+                        # Committed, but told to nobody yet: who leaves with it would come back
+                        # from beyond the session's end.
+                        break
                     while not self.socket.push(logged):
                         await self.socket.room()
                     self.seq = logged.seq

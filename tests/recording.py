@@ -140,7 +140,7 @@ def durable(frames: Iterable[Frame], session_id: str | None = None) -> list[Fram
 def assert_gapless(frames: Iterable[Frame], first: int = 1) -> None:
     """Every durable event once, in order."""
     seqs = [frame["seq"] for frame in durable(frames)]
-    assert seqs == list(range(first, first + len(seqs)))
+    assert seqs == list(range(first, first + len(seqs))), f"not in a row: {seqs}"
 
 
 def assert_one_end_each(frames: Iterable[Frame]) -> None:

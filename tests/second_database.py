@@ -27,8 +27,17 @@ from tests.servers import MariaDB
 DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
 REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
 LABEL = " [mariadb]"
-ASIDE = ({"browser", "crash"}, {"acceptance"})
-"""The folders of tests that run beside the others, each set in a process, and not once more."""
+ASIDE = (
+    {"browser", "crash"},
+    {
+        *("test_supervision.py", "test_embedded_supervision.py", "test_services_commands.py"),
+        *("test_manager.py", "test_doors.py", "test_rest_schema.py"),
+    },
+)
+"""Folders and files of tests that run beside the others, each set in a process, and not once more.
+
+They are chosen so that all end at about the same time.
+"""
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,7 +147,7 @@ class SecondRun:
             self._report_as_skipped(again)
             return result
         items = list(session.items)
-        asides = [[one for one in items if folders & set(one.path.parts)] for folders in ASIDE]
+        asides = [[one for one in items if names & set(one.path.parts)] for names in ASIDE]
         here = [one for one in items if not set[str]().union(*ASIDE) & set(one.path.parts)]
         if here:  # Else there is nothing that they could run beside.
             session.items[:] = here

@@ -273,18 +273,76 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
     story.hub.detach(story.desk)
-    loop, look = asyncio.get_running_loop(), reading.oldest_seq
+    loop, look = asyncio.get_running_loop(), reading.bounds
 
-    def look_while_it_leaves(session_id: str) -> int:
-        monkeypatch.setattr(reading, "oldest_seq", look)
+    def look_while_it_leaves(session_id: str) -> tuple[int, int]:
+        monkeypatch.setattr(reading, "bounds", look)
         asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop).result(PATIENCE_S)
         return look(session_id)
 
-    monkeypatch.setattr(reading, "oldest_seq", look_while_it_leaves)
+    monkeypatch.setattr(reading, "bounds", look_while_it_leaves)
     await story.hub.attach(story.desk, story.session_id, 0)
     await story.desk.hear("agent.replay_complete")
     await story.do(SAY_A)
     await told(story, "agent.final_answer", "a")
+
+
+async def committed_but_told_to_nobody(story: Story) -> tuple[int, Callable[[], None]]:
+    """A message's place in the log, before anybody knows; what is called to let them know."""
+    journal, loop = story.hub.journal, asyncio.get_running_loop()
+    report, kept, is_committed = journal._report, [], asyncio.Event()
+
+    def keep(*outcomes: Any) -> None:
+        kept.append(outcomes)
+        loop.call_soon_threadsafe(is_committed.set)
+
+    def release() -> None:
+        journal._report = report  # type: ignore[method-assign]
+        for outcomes in kept:
+            report(*outcomes)
+
+    journal._report = keep  # type: ignore[method-assign]
+    await story.do(SAY_B)
+    async with asyncio.timeout(PATIENCE_S):
+        await is_committed.wait()
+    newest = (await log_of(story))[-1]
+    assert newest.event == "user.message"
+    return newest.seq, release
+
+
+def durable_seqs(desk: Desk) -> list[int]:
+    return [frame["seq"] for frame in desk.told if "seq" in frame]
+
+
+async def test_who_reads_the_log_is_not_ahead_of_the_session(story: Story) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+    newest, release = await committed_but_told_to_nobody(story)
+    reader = Desk()
+    await story.hub.attach(reader, story.session_id, 0)
+    await reader.hear("agent.replay_complete")
+    assert durable_seqs(reader) == list(range(1, newest))
+    release()
+    answer = await told(story, "agent.final_answer", "b")
+    await reader.hear("agent.final_answer", message_id="b")
+    assert durable_seqs(reader) == list(range(1, answer["seq"] + 1))
+
+
+async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice(
+    story: Story,
+) -> None:
+    story.permits.open()
+    newest, release = await committed_but_told_to_nobody(story)
+    reader = Desk()
+    await story.hub.attach(reader, story.session_id, newest)
+    resumed = await reader.hear("agent.session_resumed")
+    assert "resync" not in resumed["metadata"]
+    assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (newest, 0)
+    release()
+    answer = await told(story, "agent.final_answer", "b")
+    await reader.hear("agent.final_answer", message_id="b")
+    assert durable_seqs(reader) == list(range(newest + 1, answer["seq"] + 1))
 
 
 async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept(
