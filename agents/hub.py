@@ -157,11 +157,13 @@ class Hub:
         if session_id not in socket.attached:
             self._check_room(socket)
         oldest = newest = 0
-        if last_seq != session.last_seq:
-            oldest, newest = await self._read(reading.bounds, session_id)
-            # It may have left memory during the read.
-            session = await self._sessions.find(session_id)
-        # What was just committed is in the log before anybody here is told.
+        if last_seq < session.last_seq:
+            oldest = await self._read(reading.oldest_seq, session_id)
+        elif last_seq > session.last_seq:
+            # What was just committed is in the log before anybody here is told.
+            newest = await self._read(reading.newest_seq, session_id)
+        # It may have left memory during the read.
+        session = await self._sessions.find(session_id)
         end = max(session.last_seq, newest)
         is_resync = last_seq > end or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq

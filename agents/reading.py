@@ -10,7 +10,7 @@ import orjson
 
 from agents.entries import Logged
 from agents.fold import Fact, History, RunState, fold_history
-from agents.models import Event, Run
+from agents.models import Event, Run, Session
 from myagent.messages import ChatMessage
 
 PAGE = 200
@@ -72,10 +72,16 @@ def entry_at(session_id: str, seq: int) -> Logged | None:
     return found[0] if found and found[0].seq == seq else None
 
 
-def bounds(session_id: str) -> tuple[int, int]:
-    """Where the log begins now, and where it ends; zeros if it is empty."""
+def oldest_seq(session_id: str) -> int:
+    """Where the log begins now; 0 if it is empty."""
     seqs = Event.objects.filter(session_id=session_id).order_by("seq").values_list("seq", flat=True)
-    return seqs.first() or 0, seqs.last() or 0
+    return seqs.first() or 0
+
+
+def newest_seq(session_id: str) -> int:
+    """Where the log ends now; 0 if there is none."""
+    seqs = Session.objects.filter(pk=session_id).values_list("last_seq", flat=True)
+    return seqs.first() or 0
 
 
 def response_to(session_id: str, step_id: str) -> Logged | None:

@@ -273,14 +273,14 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
     story.hub.detach(story.desk)
-    loop, look = asyncio.get_running_loop(), reading.bounds
+    loop, look = asyncio.get_running_loop(), reading.oldest_seq
 
-    def look_while_it_leaves(session_id: str) -> tuple[int, int]:
-        monkeypatch.setattr(reading, "bounds", look)
+    def look_while_it_leaves(session_id: str) -> int:
+        monkeypatch.setattr(reading, "oldest_seq", look)
         asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop).result(PATIENCE_S)
         return look(session_id)
 
-    monkeypatch.setattr(reading, "bounds", look_while_it_leaves)
+    monkeypatch.setattr(reading, "oldest_seq", look_while_it_leaves)
     await story.hub.attach(story.desk, story.session_id, 0)
     await story.desk.hear("agent.replay_complete")
     await story.do(SAY_A)
