@@ -7,6 +7,11 @@ from typing import Any
 
 import orjson
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
+"""Of a runner or a supervisor that has not ended, by the database's clock."""
 
 
 class Runner(models.Model):

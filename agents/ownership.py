@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import BooleanField, Case, F, Q, Value, When
 from django.db.models.functions import Now
 
-from agents.models import Run, Runner, Session
+from agents.models import LEASE_HOLDS, Run, Runner, Session
 from agents.process import is_provably_gone
 
 
@@ -65,9 +65,9 @@ def refuse_another_file(service: str, source: str) -> None:
 
     Raises `NameTaken` if another file is served under the name on this machine.
     """
-    others = Runner.objects.filter(
-        service=service, host=socket.gethostname(), ended_at__isnull=True, lease_until__gt=Now()
-    ).exclude(source__in=("", source))
+    others = Runner.objects.filter(LEASE_HOLDS, service=service, host=socket.gethostname()).exclude(
+        source__in=("", source)
+    )
     for other in others:
         if not is_provably_gone(other.process):
             raise NameTaken(other.source)

@@ -26,6 +26,7 @@ from websockets.exceptions import WebSocketException
 
 from agents.addresses import own_address_of
 from agents.database import DatabaseThreads, is_about_a_row
+from agents.models import LEASE_HOLDS
 from services import doorbell
 from services.decision import MISSES
 from services.models import HealthCheck, Instance, Service, Supervisor
@@ -177,7 +178,7 @@ def external_services() -> Sequence[Instance | Service]:
 
     One machine does: what many find at one bad moment is one miss.
     """
-    alive = Supervisor.objects.filter(ended_at__isnull=True, lease_until__gt=Now())
+    alive = Supervisor.objects.filter(LEASE_HOLDS)
     first = alive.order_by("node").values_list("node", flat=True).first()
     return list(Service.objects.exclude(url="")) if first == this_node() else []
 

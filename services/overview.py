@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db.models import Count
-from django.db.models.functions import Now
 
 from agents.addresses import is_everywhere
+from agents.models import LEASE_HOLDS
 from myagent.protocol import timestamp
 from services.describing import Json, health_of, instance_json, live_by_service, service_json
 from services.models import Instance, Service, Supervisor
@@ -62,7 +62,7 @@ def overview() -> Json:
 
 def supervisors() -> list[Json]:
     """Those whose lease holds, by the database's clock."""
-    alive = Supervisor.objects.filter(ended_at__isnull=True, lease_until__gt=Now())
+    alive = Supervisor.objects.filter(LEASE_HOLDS)
     return [
         {"node": each.node, "since": timestamp(each.started_at), "is_automatic": each.is_automatic}
         for each in alive.order_by("node")[:20]

@@ -20,14 +20,13 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.database import is_about_a_row
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
-from agents.models import Runner
+from agents.models import LEASE_HOLDS, Runner
 from services import doorbell, launching, logfiles, observing
 from services.decision import (
     CLEAR_S,
@@ -299,10 +298,9 @@ def _has_runner(instance: Instance) -> bool:
 
 def _holds_elsewhere(instance: Instance) -> bool:
     """Whether another machine's instance may live: by its lease, or, starting, its node's."""
-    may_live = {"ended_at__isnull": True, "lease_until__gt": Now()}
     if instance.runner_id is None:
-        return Lease.objects.filter(node=instance.node, **may_live).exists()
-    return Runner.objects.filter(pk=instance.runner_id, **may_live).exists()
+        return Lease.objects.filter(LEASE_HOLDS, node=instance.node).exists()
+    return Runner.objects.filter(LEASE_HOLDS, pk=instance.runner_id).exists()
 
 
 def _error_of(picture: Picture, desired: Desired) -> str:

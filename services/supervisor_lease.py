@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from agents.models import LEASE_HOLDS
 from agents.process import is_provably_gone, own_identity
 from services.models import Supervisor
 
@@ -24,9 +25,7 @@ def this_node() -> str:
 
 def live_supervisor() -> Supervisor | None:
     """The one that holds this machine's lease and may be alive."""
-    found = Supervisor.objects.filter(
-        node=this_node(), ended_at__isnull=True, lease_until__gt=Now()
-    ).first()
+    found = Supervisor.objects.filter(LEASE_HOLDS, node=this_node()).first()
     return None if found is None or is_provably_gone(found.process) else found
 
 
@@ -76,9 +75,7 @@ def renew(epoch: int) -> Supervisor | None:
 
 def holds(epoch: int) -> bool:
     """Whether the lease is still ours and has not expired."""
-    return Supervisor.objects.filter(
-        pk=this_node(), epoch=epoch, ended_at__isnull=True, lease_until__gt=Now()
-    ).exists()
+    return Supervisor.objects.filter(LEASE_HOLDS, pk=this_node(), epoch=epoch).exists()
 
 
 def note_leaving(epoch: int) -> None:

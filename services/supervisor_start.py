@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 from filelock import FileLock, Timeout
 
 from agents import schema
+from agents.models import LEASE_HOLDS
 from services import logfiles, supervisor_lease
 from services.errors import ServiceError
 from services.launchers.local import MARKER, for_its_owner
@@ -33,7 +33,7 @@ def ensure_supervisor() -> bool:
     is none and none may be started.
     """
     if supervisor_lease.acting_supervisor() is not None or Supervisor.objects.filter(
-        ended_at__isnull=True, lease_until__gt=Now()
+        LEASE_HOLDS
     ).exclude(node=supervisor_lease.this_node()):
         return False
     if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:

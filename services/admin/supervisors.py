@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.db.models import Case, QuerySet, Value, When
-from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from agents.models import LEASE_HOLDS
 from services.models import Supervisor
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class SupervisorAdmin(SupervisorModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Supervisor]:
         """With whether each lease holds, by the database's clock: that of who takes them."""
-        holds = When(ended_at__isnull=True, lease_until__gt=Now(), then=Value(True))
+        holds = When(LEASE_HOLDS, then=Value(True))
         found = super().get_queryset(request)
         return found.annotate(lease_holds=Case(holds, default=Value(False)))
 
