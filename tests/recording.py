@@ -11,6 +11,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 PATIENCE_S = 30.0
+NOBODYS = "01a1fd04-4c41-7c64-a738-270ed833529a"
+"""A session id that was never given out."""
+
 TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
 
 Frame = dict[str, Any]

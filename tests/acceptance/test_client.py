@@ -45,13 +45,10 @@ from myagent.client import (
 )
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
-from tests.recording import log_of
+from tests.recording import NOBODYS, log_of
 from tests.runners import ROOT, Runner, free_port
 
 from .conftest import Serve
-
-NOBODYS = "01a1fd04-4c41-7c64-a738-270ed833529a"
-"""A session id that was never given out."""
 
 PATIENCE_S = 30.0
 OFFLINE = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "OPENAI_MODEL": ""}

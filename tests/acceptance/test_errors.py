@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.recording import (
+    NOBODYS,
     Frame,
     Recorder,
     assert_gapless,
@@ -27,9 +28,6 @@ from tests.servers import MariaDB, execute_sql
 
 from .conftest import Serve
 from .plain_http import health, http_request
-
-NOBODYS = "01a1fd04-4c41-7c64-a738-270ed833529a"
-"""A session id that was never given out."""
 
 MANY = 1_200_000
 UNSPEAKABLE = re.compile(r"Traceback|File \"|\.py\b|/\w+/\w+|sk-|Error\b|<class|0x[0-9a-f]{6}")

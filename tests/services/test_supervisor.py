@@ -112,22 +112,26 @@ def test_a_process_that_was_started_and_not_written_down_is_found(
 def test_a_process_whose_row_was_given_up_serves_nobody(passes: Passes, service: Service) -> None:
     row = launched_by_nobody(service)
     passes.work()
+    claim = (
+        "import os, django; django.setup();"
+        "from services.hosting import Place, GivenUp\n"
+        "try: Place.claim()\n"
+        "except GivenUp: print('given up')"
+    )
+    assert said_inside(row, claim) == "given up"
+
+
+def said_inside(row: Instance, code: str) -> str:
+    """What the code writes, run as a process of the instance."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, django; django.setup();"
-            "from services.hosting import Place, GivenUp\n"
-            "try: Place.claim()\n"
-            "except GivenUp: print('given up')",
-        ],
+        [sys.executable, "-c", code],
         env=os.environ | _database_of_the_test() | {MARKER: row.pk},
         capture_output=True,
         text=True,
         timeout=30,
         check=True,
     )
-    assert done.stdout.strip() == "given up"
+    return done.stdout.strip()
 
 
 def _database_of_the_test() -> dict[str, str]:
@@ -266,15 +270,7 @@ def test_a_command_typed_inside_an_agent_does_not_end_itself(service: Service) -
         "from services.launchers.local import LocalLauncher;"
         f"LocalLauncher().terminate({row.pk!r}, '', by_force=True); print('alive')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", kill],
-        env=os.environ | _database_of_the_test() | {MARKER: row.pk},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert done.stdout.strip() == "alive"
+    assert said_inside(row, kill) == "alive"
 
 
 def test_a_runner_that_began_anew_is_found_again(passes: Passes, service: Service) -> None:
