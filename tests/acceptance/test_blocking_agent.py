@@ -23,7 +23,7 @@ from tests.runners import Runner
 from .conftest import Serve
 from .plain_http import health
 
-AT_ONCE_S = 10.0
+AT_ONCE_S = 20.0
 """What must not wait for a blocked agent may take this long on a busy machine."""
 
 QUICK = {"MYAGENT_CANCEL_GRACE_S": "0.5"}
@@ -48,7 +48,7 @@ async def test_an_agent_that_blocks_its_loop_holds_up_nobody_else(
     runner = serve("odd.py")
     async with await Recorder.open(runner.url) as blocked:
         session = await blocked.create_session()
-        await blocked.say(session, "blocks 30")
+        await blocked.say(session, "blocks 60")
         await blocked.until("agent.partial_answer")
         async with asyncio.timeout(AT_ONCE_S), await Recorder.open(runner.url) as other:
             new = await other.create_session()

@@ -12,7 +12,7 @@ from services.logfiles import tail
 from tests.managed_site import ManagedSite, managed_site, until
 from tests.runners import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.processes
 
 ECHO = ROOT / "examples" / "echo_agent.py"
 

@@ -20,7 +20,7 @@ from tests.managed_site import QUICK, leads_a_group, until
 from tests.runners import ROOT
 from tests.test_docs import files_in
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.processes
 
 PATIENCE_S = 90.0
 

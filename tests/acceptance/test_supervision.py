@@ -20,7 +20,7 @@ from tests.freezing import freeze
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.runners import ROOT, Runner, free_port
 
-pytestmark = [pytest.mark.processes, pytest.mark.both_databases, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
 
 ECHO = ROOT / "examples" / "echo_agent.py"
 

@@ -201,7 +201,6 @@ def faulty_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(400)  # a failure takes time to be made small
 @pytest.mark.usefixtures("faulty_database")
 def test_the_log_is_what_was_acknowledged_whatever_happens() -> None:
     is_quick = connection.vendor == "sqlite"

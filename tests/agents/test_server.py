@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from agents import server
 from agents.server import configuration
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -203,7 +203,6 @@ def quick_hubs(settings: Any) -> Iterator[ExitStack]:
 
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(400)  # a failure takes time to be made small
 def test_a_session_keeps_its_promises_whatever_happens(quick_hubs: ExitStack) -> None:
     agents = quick_hubs.enter_context(agent_loop())
     numbers = iter(range(1_000_000))

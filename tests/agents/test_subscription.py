@@ -89,7 +89,7 @@ async def test_replays_of_different_sockets_do_not_wait_for_each_other() -> None
 async def test_a_replay_that_fails_sends_its_socket_away_to_come_back() -> None:
     desk = Desk()
     complete = replay(Log(3, 100, error=RuntimeError("unreadable")), desk)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await desk.closed() == 4012
     assert not complete.is_set()
     assert desk.last_word["metadata"] == {"code": "internal_error", "retryable": True}
@@ -104,6 +104,6 @@ async def test_a_socket_that_leaves_ends_its_replay_and_frees_the_next() -> None
     complete = replay(log, desk)
     await asyncio.sleep(0)
     first.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await complete.wait()
     assert desk.close_code is None

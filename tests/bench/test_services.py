@@ -20,7 +20,6 @@ def test_every_figure_of_the_bench_is_told(tmp_path: Path) -> None:
         [sys.executable, "-m", "bench.services", "--quick", "--json", str(file)],
         env=os.environ | {"SECRET_KEY": "for tests"},
         check=True,
-        timeout=100,
     )
     found = json.loads(file.read_bytes())
     told = {figure["what"] for figure in found["figures"]}

@@ -14,7 +14,7 @@ from tests.crash.witness import Witness, assert_promises, assert_valid_contexts,
 from tests.recording import TERMINAL
 from tests.runners import Runner
 
-pytestmark = [pytest.mark.both_databases, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.both_databases
 
 CLIENTS = 10
 TURNS = 8
