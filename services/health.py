@@ -21,7 +21,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from agents.addresses import own_address_of
@@ -40,6 +40,9 @@ AT_ONCE = 10
 
 STUCK_S = 60.0
 """Seconds for which agent code may block its loop before that counts as a miss."""
+
+GOODBYE_S = 1.0
+"""Seconds that a peer has to answer the end of a check."""
 
 REASON_LENGTH = 800
 """Characters of what a foreign program says that are kept."""
@@ -124,8 +127,7 @@ async def check(one: Instance | Service) -> Finding:
         return Finding(one, kept(LAST_FAILED) if one.misses else "")
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
-            is_agent = await _greets(one)
+        is_agent = await _greets(one)
     except TimeoutError:
         return Finding(one, kept(TOO_LATE))
     except (OSError, WebSocketException, ValueError) as error:
@@ -143,17 +145,34 @@ async def check(one: Instance | Service) -> Finding:
 
 
 async def _greets(one: Instance | Service) -> bool:
-    """Whether it is what it should be, once a socket is open."""
+    """Whether it is what it should be, once a socket is open. Raises `TimeoutError`."""
     url = one.url if isinstance(one, Service) else own_address_of(one.host, one.port)
-    async with connect(url, compression=None, proxy=None, open_timeout=None) as socket:
-        if isinstance(one, Service):
-            return True  # Others may say nothing before they are asked.
-        said = await socket.recv()
+    socket: ClientConnection | None = None
+    try:
+        async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
+            socket = await connect(url, compression=None, proxy=None, open_timeout=None)
+            if isinstance(one, Service):
+                return True  # Others may say nothing before they are asked.
+            said = await socket.recv()
+    finally:
+        if socket is not None:
+            await _hang_up(socket)
     try:
         frame = orjson.loads(said)
     except orjson.JSONDecodeError:
         return False
     return isinstance(frame, dict) and frame.get("event") == "system.connected"
+
+
+async def _hang_up(socket: ClientConnection) -> None:
+    """Says goodbye. Who does not answer is cut off: such a socket would stay open for good."""
+    try:
+        async with asyncio.timeout(GOODBYE_S):
+            await socket.close()
+    except TimeoutError:
+        logger.debug("goodbye_not_answered", peer=str(socket.remote_address))
+    finally:
+        socket.transport.abort()
 
 
 def _what_the_report_lacks(instance: Instance) -> str:

@@ -106,11 +106,13 @@ class Link:
             raise Lost("The connection was lost.") from error
 
     async def close(self) -> None:
-        """Ends the socket within `CLOSE_S`, whatever the server does."""
+        """Ends the socket within `CLOSE_S`, whatever the server does; cancelled, at once."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close()
         except TimeoutError:
+            pass  # It is cut off.
+        finally:
             self.abort()
 
     def abort(self) -> None:

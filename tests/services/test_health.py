@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,11 +25,15 @@ from services.health import Finding
 from services.hosting import Place
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.telling import MARK, told
+from tests.deaf_peer import deaf_peer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 LOOK_S = 0.15
 """MariaDB shows locks anew to those who look less than ten times a second."""
+
+PATIENCE_S = 10.0
+"""Less than the 20 s after which the library itself would let go of a socket."""
 
 ILL = "It did not answer in time."
 
@@ -59,6 +64,14 @@ def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
         launched_at=now,
         **({"state": Instance.State.RUNNING} | fields),
     )
+
+
+async def test_a_check_leaves_no_socket_open_with_a_peer_that_hears_nothing() -> None:
+    async with deaf_peer() as peer:
+        finding = await health.check(Service(name="far", url=peer.url))
+        async with asyncio.timeout(PATIENCE_S):
+            await peer.is_left.wait()
+    assert finding.is_healthy
 
 
 @pytest.mark.parametrize("greeting", ["hello", "[]", '{"event": "other"}', b"\xff"])

@@ -22,6 +22,8 @@ from myagent.client import (
     connection,
     outbox,
 )
+from myagent.client.link import Link
+from tests.deaf_peer import deaf_peer
 
 from .scripted_server import SESSION, Peer, ScriptedServer
 
@@ -409,3 +411,15 @@ async def test_a_stream_that_is_dropped_holds_up_nobody() -> None:
         await anext(answer)
         del stream
         assert (await answer.end()).content == "yes"
+
+
+async def test_who_is_cancelled_while_it_says_goodbye_leaves_no_socket_open() -> None:
+    async with deaf_peer() as peer:
+        link = await Link.dial(peer.url, None)
+        goodbye = asyncio.create_task(link.close())
+        await asyncio.sleep(0)
+        goodbye.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await goodbye
+        async with asyncio.timeout(10):
+            await peer.is_left.wait()
