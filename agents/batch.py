@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.db import connection, transaction
 
@@ -35,13 +36,14 @@ class Batch:
         """After a commit of unknown outcome: its results if it took effect, else None.
 
         Under one epoch a single process writes a session's log, so an entry at
-        the planned place with our epoch can only be ours. The rows are locked
-        first: the server may still be at work on the lost connection's commit.
+        the planned place with our epoch can only be ours. The row is locked
+        first, also one that is new: the server may still be at work on the
+        lost connection's commit.
         """
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:
                 with transaction.atomic(), connection.cursor() as cursor:
-                    lock_sessions(cursor, [write])
+                    lock_sessions(cursor, [replace(write, new_session=None)])
                     is_there = Event.objects.filter(
                         session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
                     ).exists()

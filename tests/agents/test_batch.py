@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.db.models import NOT_PROVIDED, Model
 
 from agents import entries, statements
@@ -39,6 +50,9 @@ from tests.agents.logs import (
     new_runner,
     thought,
 )
+from tests.locks import LOOK_S, somebody_waits
+
+PATIENCE_S = 20.0
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
@@ -238,6 +252,41 @@ async def test_a_commit_of_unknown_outcome_takes_effect_once(
     assert [[entry.seq for entry in each] for each in found] == [[2]]
     assert [row[2] for row in await rows(session_id)] == ["agent.session_created", "user.message"]
     assert running_journal.is_available
+
+
+def test_a_commit_at_which_the_server_is_still_at_work_takes_effect_once(
+    session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("It has no connection to lose.")
+    ref = new_ref()
+    commit(accepted(session_id, 1, ref))
+    commit_really, is_written = Batch.commit, threading.Event()
+
+    def commit_slowly(batch: Batch) -> None:
+        try:
+            with transaction.atomic():
+                commit_really(batch)
+                is_written.set()
+                deadline = time.monotonic() + PATIENCE_S
+                while not somebody_waits() and time.monotonic() < deadline:
+                    time.sleep(LOOK_S)
+        finally:
+            connection.close()
+
+    def lose_the_connection(self: Batch) -> Any:
+        if is_written.is_set():
+            return commit_really(self)
+        server.submit(commit_slowly, self)
+        assert is_written.wait(PATIENCE_S)
+        raise OperationalError(2013, "the connection was lost")
+
+    monkeypatch.setattr(Batch, "commit", lose_the_connection)
+    writes = [created(new_runner()), Write(session_id, 1, [thought(ref)])]
+    with ThreadPoolExecutor(1) as server:
+        outcomes = Journal()._commit(writes)
+    assert [[entry.seq for entry in outcome] for outcome in outcomes] == [[1], [3]]
+    assert [event for _, _, event, _ in logged(session_id)].count("agent.thinking") == 1
 
 
 def test_what_was_not_committed_is_not_found(session_id: str) -> None:

@@ -26,11 +26,9 @@ from services.hosting import Place
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.telling import MARK, told
 from tests.deaf_peer import deaf_peer
+from tests.locks import LOOK_S, somebody_waits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-LOOK_S = 0.15
-"""MariaDB shows locks anew to those who look less than ten times a second."""
 
 PATIENCE_S = 10.0
 """Less than the 20 s after which the library itself would let go of a socket."""
@@ -195,12 +193,6 @@ def test_a_command_that_comes_between_is_no_deadlock(
     assert HealthCheck.objects.count() == 1
     service.refresh_from_db()
     assert service.generation == 2
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
-        return cursor.fetchone() is not None
 
 
 def test_a_database_that_is_away_is_not_asked_for_each_finding(
