@@ -14,6 +14,7 @@ from django.db import Error as DatabaseFailure
 from agents import ownership
 from agents.database import DatabaseThreads
 from agents.models import Runner
+from agents.ownership import Renewal
 from agents.process import own_identity
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +33,6 @@ class Lease:
         self._database = database
         self._service = service
         self._source = source
-        self._renewed_at = float("-inf")
         self._may_expire_at = float("inf")
 
     @property
@@ -40,7 +40,9 @@ class Lease:
         """Whether another runner's expired lease can be taken for its death.
 
         After an outage or a suspend every lease looks expired: then this is
-        False for one lease period, in which the living renew theirs.
+        False for one lease period, in which the living renew theirs. Only the
+        database's clock can tell: the event loop's stands still while a machine
+        sleeps. Until the next renewal has asked it, `ownership` keeps watch.
         """
         return asyncio.get_running_loop().time() >= self._may_expire_at
 
@@ -56,15 +58,17 @@ class Lease:
         )
         await self._database.run(ownership.register, runner, settings.MYAGENT_LEASE_S)
         self.runner_id = runner.pk
-        self._note_renewal()
+        self._wait_for_others()
 
     async def renew(self, report: dict[str, Any]) -> bool:
         """False: somebody declared this runner dead."""
-        holds = await self._database.run(
+        found = await self._database.run(
             ownership.renew, self.runner_id, settings.MYAGENT_LEASE_S, report
         )
-        self._note_renewal()
-        return holds
+        if found is Renewal.LAPSED:
+            logger.warning("lease_had_lapsed", runner_id=self.runner_id)
+            self._wait_for_others()
+        return found is not Renewal.ENDED
 
     async def end(self) -> None:
         """Gives up everything that was taken. If the database is away, the lease expires."""
@@ -73,8 +77,6 @@ class Lease:
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=str(error))
 
-    def _note_renewal(self) -> None:
+    def _wait_for_others(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._renewed_at > settings.MYAGENT_LEASE_S:
-            self._may_expire_at = now + settings.MYAGENT_LEASE_S
-        self._renewed_at = now
+        self._may_expire_at = now + settings.MYAGENT_LEASE_S

@@ -9,9 +9,10 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Any
 
-from django.db.models import BooleanField, Case, F, Q, Value, When
+from django.db.models import BooleanField, Case, Exists, F, Q, Value, When
 from django.db.models.functions import Now
 
 from agents.models import LEASE_HOLDS, Run, Runner, Session
@@ -53,6 +54,16 @@ class Taken:
     was_orphaned: bool
 
 
+class Renewal(Enum):
+    """What a renewal found of the lease."""
+
+    HELD = auto()
+    LAPSED = auto()
+    """It had run out and nobody had minded; it holds again."""
+    ENDED = auto()
+    """Somebody declared the runner dead."""
+
+
 def register(runner: Runner, lease_s: float) -> None:
     """Writes the runner's row, with its lease."""
     runner.started_at = runner.lease_until = Now()
@@ -73,12 +84,15 @@ def refuse_another_file(service: str, source: str) -> None:
             raise NameTaken(other.source)
 
 
-def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> bool:
-    """Prolongs the lease. False: somebody declared this runner dead."""
-    changed = Runner.objects.filter(pk=runner_id, ended_at__isnull=True).update(
-        lease_until=Now() + timedelta(seconds=lease_s), report=report
-    )
-    return changed == 1
+def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
+    """Prolongs the lease, unless it was ended."""
+    own = Runner.objects.filter(pk=runner_id)
+    until = Now() + timedelta(seconds=lease_s)
+    if own.filter(LEASE_HOLDS).update(lease_until=until, report=report):
+        return Renewal.HELD
+    if own.filter(ended_at__isnull=True).update(lease_until=until, report=report):
+        return Renewal.LAPSED
+    return Renewal.ENDED
 
 
 def end(runner_id: str) -> None:
@@ -115,10 +129,21 @@ def forget_ended_runners(service: str, older_than: timedelta) -> None:
     ).delete()
 
 
-def _is_owned_by_the_living(*, may_expire: bool) -> Q:
+def _can_judge(own_id: str) -> Exists:
+    """Whether the runner may take another's expired lease for its death.
+
+    Not while its own has expired: what kept it from renewing (an outage, a
+    machine that slept, a clock that was set) may have kept the other as well.
+    """
+    return Exists(Runner.objects.filter(LEASE_HOLDS, pk=own_id))
+
+
+def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
     """`may_expire`: whether an expired lease counts as a death."""
-    lease_holds = Q(runner__lease_until__gt=Now()) if may_expire else Q()
-    return Q(runner__isnull=False, runner__ended_at__isnull=True) & lease_holds
+    is_owned = Q(runner__isnull=False, runner__ended_at__isnull=True)
+    if not may_expire:
+        return is_owned
+    return is_owned & (Q(runner__lease_until__gt=Now()) | ~_can_judge(own_id))
 
 
 def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Taken:
@@ -131,7 +156,10 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
             Session.objects.filter(pk=session_id, service=service)
             .annotate(
                 is_owned=Case(
-                    When(_is_owned_by_the_living(may_expire=may_expire), then=Value(True)),
+                    When(
+                        _is_owned_by_the_living(runner_id, may_expire=may_expire),
+                        then=Value(True),
+                    ),
                     default=Value(False),
                     output_field=BooleanField(),
                 )
@@ -196,7 +224,7 @@ def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
         | Q(session__runner__ended_at__isnull=False)
     )
     if may_expire:
-        is_free |= Q(session__runner__lease_until__lte=Now())
+        is_free |= Q(session__runner__lease_until__lte=Now()) & _can_judge(own_id)
     orphaned = unfinished.filter(is_free)
     return list(
         dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db.models.functions import Now
 
 from agents import ownership
 from agents.batch import Batch
-from agents.models import Event, Run
+from agents.models import Event, Run, Runner, Session
+from agents.ports import Refused
 from tests.agents.logs import accepted, created, new_ref, new_runner
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
 
@@ -45,3 +47,31 @@ async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack)
             await asyncio.sleep(0.005)
     assert not await Run.objects.filter(pk=broken, ended_at__isnull=False).aexists()
     await story.hub.stop()
+
+
+@pytest.mark.both_databases
+async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitStack) -> None:
+    story = Story(stack.enter_context(agent_loop()), "tested")
+    await story.begin()
+    hub, lease = story.hub, story.hub.lease
+    other_id = await sync_to_async(new_runner)(lease_s=-1)
+    run_id = await sync_to_async(orphan)(other_id)
+    owned = Session.objects.filter(runs=run_id, runner_id=other_id)
+    # The machine slept, and its loops' clock with it: nothing of this was seen by the hub.
+    lease._may_expire_at = float("-inf")
+    await Runner.objects.filter(pk=lease.runner_id).aupdate(lease_until=Now())
+    assert lease.others_may_expire
+    await hub._adopt()
+    assert await owned.aexists()
+    session_id = await owned.values_list("pk", flat=True).aget()
+    with pytest.raises(Refused, match="moved"):
+        await hub.attach(story.desk, session_id, 0)
+    await hub._renew()
+    assert not lease.others_may_expire
+    await hub._adopt()
+    assert await owned.aexists()
+    # One that is really gone has not renewed its lease by then.
+    lease._may_expire_at = float("-inf")
+    await hub._adopt()
+    assert not await owned.aexists()
+    await hub.stop()
