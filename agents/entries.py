@@ -13,17 +13,23 @@ import orjson
 
 from agents.fold import Fact
 from agents.sentences import say
-from myagent import protocol
+from myagent import exact_json, protocol
 from myagent.messages import ChatMessage
 from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted
 
 
 def encode(data: Any) -> bytes:
-    """JSON of anything: what has no JSON form becomes its text, lone surrogates become '?'."""
+    """JSON of anything: what has no JSON form becomes its text, lone surrogates become '?'.
+
+    Numbers that are none, or have no end, become null.
+    """
     try:
         return orjson.dumps(data)
     except TypeError:
-        return json.dumps(data, ensure_ascii=False, default=str).encode("utf-8", "replace")
+        text = json.dumps(data, default=str)
+        # Python would write NaN, which nobody else can read.
+        finite = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(finite, ensure_ascii=False).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,9 @@ class Logged:
 
     def as_duplicate(self) -> str:
         """The echo for a message that was sent again: without `seq`, naming the original's."""
-        data = orjson.loads(self._render(""))
+        data = exact_json.loads(self._render(""))
         data["metadata"] |= {"duplicate": True, "original_seq": self.seq}
-        return orjson.dumps(data).decode()
+        return exact_json.dumps(data)
 
     def _render(self, position: str) -> str:
         step = f'"step_id":{orjson.dumps(self.step_id).decode()},' if self.step_id else ""

@@ -11,6 +11,7 @@ import orjson
 from agents.entries import Logged
 from agents.fold import Fact, History, RunState, fold_history
 from agents.models import Event, Run, Session
+from myagent import exact_json
 from myagent.messages import ChatMessage
 
 PAGE = 200
@@ -167,7 +168,8 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
     ):
         message = ChatMessage.from_dict(orjson.loads(encoded)) if encoded else None
         first = first or message
-        data = orjson.loads(payload)
+        # A tool that is run again gets the arguments that it had.
+        data = exact_json.loads(payload)
         fact = Fact(event, step_id, created_at, data["content"], data["metadata"], message)
         state.apply(fact)
         last_seq = seq

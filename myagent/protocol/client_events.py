@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from myagent import exact_json
+
 PROTOCOL_VERSION = 1
 
 MAX_FRAME_BYTES = 512 * 1024
@@ -172,6 +174,8 @@ _client_event: TypeAdapter[ClientEvent] = TypeAdapter(
 def parse(text: str) -> ClientEvent:
     """The client event in a text frame. Raises `ProtocolError`."""
     data = read_object(text)
+    if data.get("event") == "user.response":
+        data = _exact(text)
     try:
         event = _client_event.validate_python(data)
     except ValidationError as error:
@@ -194,6 +198,15 @@ def read_object(text: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ProtocolError("invalid_event", is_frame_error=True)
     _check_depth(text, data)
+    return data
+
+
+def _exact(text: str) -> dict[str, Any]:
+    """The object with every digit of its numbers: a tool may be run with them."""
+    try:
+        data: dict[str, Any] = exact_json.loads(text)
+    except ValueError as error:
+        raise ProtocolError("invalid_json", is_frame_error=True) from error
     return data
 
 

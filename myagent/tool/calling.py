@@ -8,8 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.steps import (
     Confirm,
@@ -157,7 +156,7 @@ def _note(entry: PreparedTool, call: ToolCall, decision: Decision | None) -> str
         return ""
     note = ""
     if decision.args is not None and decision.args != entry.arguments.parse(call.arguments):
-        shown, _ = cut(orjson.dumps(decision.args).decode(), NOTE_LIMIT)
+        shown, _ = cut(exact_json.dumps(decision.args), NOTE_LIMIT)
         note += f"The user changed the arguments of this call to: {shown}\n"
     if decision.feedback:
         said, _ = cut(clean(decision.feedback), NOTE_LIMIT)

@@ -6,20 +6,27 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from asgiref.sync import sync_to_async
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import reading
+from agents import entries, reading
+from agents.batch import Batch
 from agents.entries import RunRef
 from agents.fold import Fact, History, RunState, decision_of, fold_history, usage_of
 from agents.journal import Journal
 from agents.models import Run
+from agents.writes import Write
+from myagent import exact_json, protocol
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
-from myagent.steps import Decision
+from myagent.steps import ConfirmationAsked, Decision, Thought, ToolStarted
 from tests.agents.logs import accepted, created, ended, new_ref, new_runner, thought
+
+LONG = 123456789012345678901
+"""Above 64 bits; as a float it is another number."""
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -244,3 +251,38 @@ async def test_an_unfinished_run_is_read_back_where_it_stood() -> None:
     assert (second.run_id, second.state, second.last_seq) == (queued.run_id, RunState(), 3)
     assert opened.message_ids == {ref.message_id: 2, queued.message_id: 3}
     assert await Run.objects.acount() >= 2
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+def test_an_interrupted_call_keeps_every_digit_of_its_arguments() -> None:
+    write, ref = created(new_runner()), new_ref()
+    call = ToolCall("call", "work", orjson.dumps({"text": "a"}).decode())
+    thinking = Thought(1, "", ChatMessage("assistant", "", (call,)), Usage(1, 1), 5)
+    said = f'{{"approved": true, "args": {{"number": {LONG}}}}}'
+    response = protocol.parse(
+        f'{{"event": "user.response", "session_id": "s", "step_id": "call", "content": {said}}}'
+    )
+    assert isinstance(response, protocol.Response)
+    args = response.content.args or {}
+    written = [
+        entries.thinking(thinking, ref),
+        entries.user_confirm(ConfirmationAsked("call", "work", {}, 60), ref, "en", 60),
+        entries.user_response(response.content.model_dump(exclude_none=True), "call", ref),
+        entries.tool_call(ToolStarted("call", "work", args), ref, "en"),
+    ]
+    Batch([write, accepted(write.session_id, 1, ref), Write(write.session_id, 1, written)]).commit()
+    (run,) = reading.open_session(write.session_id, 1000).unfinished
+    (call_state,) = run.state.open_calls
+    assert call_state.started_args == {"number": LONG}
+    assert call_state.decision == Decision(approved=True, args={"number": LONG})
+
+
+def test_what_the_log_holds_can_be_read_again() -> None:
+    odd = {"none": float("nan"), "endless": [float("-inf")], "long": LONG, "half": "\ud800"}
+    assert exact_json.loads(entries.encode(odd).decode()) == {
+        "none": None,
+        "endless": [None],
+        "long": LONG,
+        "half": "?",
+    }

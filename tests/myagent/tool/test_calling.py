@@ -159,6 +159,21 @@ async def test_changed_arguments_are_checked_again() -> None:
     assert "at text: 3 is not of type 'string'" in finished.text
 
 
+async def test_changed_arguments_may_be_longer_than_64_bits() -> None:
+    @tool(requires_confirmation=True)
+    def find(number: int) -> str:
+        return f"found {number}"
+
+    desk = Desk(Decision(approved=True, args={"number": 10**20 + 1}))
+    call = OpenCall(wish("find", number=1))
+    async with aclosing(run_calls([call], Toolbox([find]), desk.confirm)) as calls:
+        finished = one(ToolFinished, [step async for step in calls])
+    assert finished.message.content == (
+        'The user changed the arguments of this call to: {"number":100000000000000000001}\n'
+        "found 100000000000000000001"
+    )
+
+
 async def test_after_an_interruption_a_started_tool_has_an_unknown_effect() -> None:
     call = OpenCall(wish("send", text="hi"), has_started=True, started_args={"text": "hi"})
     (finished,) = await steps_of(call)
