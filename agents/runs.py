@@ -189,8 +189,19 @@ class Runs:
 
     def _end_bare(self, execution: Execution) -> None:
         """Ends a run whose own ending the database can't store."""
+        # Without them a model would not take the context; but they may be what can't be stored.
+        results = closing_results(execution.state, execution.ref)
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused) and results:
+                self._end_with_an_error(execution, [], lambda outcome: None)
+
+        self._end_with_an_error(execution, results, done)
+
+    def _end_with_an_error(
+        self, execution: Execution, before: Sequence[Entry], done: Callable[[Outcome], None]
+    ) -> None:
         sentence = say(self._owner.lang, "internal_error")
         entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
-        written = [*closing_results(execution.state, execution.ref), entry]
         ends = {execution.ref.run_id: str(Run.Status.FAILED)}
-        self._write(written, lambda outcome: None, ends=ends)
+        self._write([*before, entry], done, ends=ends)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -15,6 +15,10 @@ from agents.journal import RowRefused
 from agents.models import Event, Run
 from agents.ports import Refused
 from agents.writes import Write
+from myagent.foreign import ForeignAgent
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import Usage
+from myagent.steps import Answer, Step, Thought, ToolStarted
 from tests.agents.desk import Desk
 from tests.agents.logs import SERVICE
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
@@ -362,3 +366,25 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     with pytest.raises(Refused, match="moved"):
         await story.hub.attach(story.desk, story.session_id, 0)
     assert story.hub.session_count == 0
+
+
+@pytest.mark.both_databases
+async def test_a_run_ends_though_its_calls_have_names_that_cannot_be_stored() -> None:
+    call = ToolCall("x" * (1 + Event._meta.get_field("step_id").max_length), "work", "{}")
+
+    async def talk(text: str) -> AsyncGenerator[Step, None]:
+        yield Thought(1, "", ChatMessage("assistant", "", (call,)), Usage(), 0)
+        yield ToolStarted(call.id, call.name, {})
+        yield Answer("done", 1, Usage())
+
+    with agent_loop() as agents:
+        story = Story(agents, SERVICE)
+        story.model.agent = lambda: ForeignAgent(talk)  # type: ignore[method-assign, assignment, return-value]
+        await story.begin()
+        await story.do(SAY_A)
+        async with asyncio.timeout(PATIENCE_S):
+            # The database sends no event.
+            while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await story.hub.stop()
+    judge_runs(await log_of(story))
