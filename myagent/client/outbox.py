@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from myagent.client.errors import ClientError, refused
 from myagent.protocol.server_events import (
     CancelLogged,
+    Interrupted,
     MessageAccepted,
     Notice,
     ResponseLogged,
@@ -85,12 +86,29 @@ class ResponseRequest(Request):
 
 @dataclass(eq=False, kw_only=True)
 class CancelRequest(Request):
-    """`run_id` or `message_id` names the run; neither: whichever is going."""
+    """`run_id` or `message_id` names the run; neither: whichever is going.
+
+    `stopped` is what was replayed of the run's being stopped: the request may have
+    been taken before the socket was lost, and is answered then that nothing runs.
+    """
 
     run_id: str = ""
     message_id: str = ""
+    stopped: ServerEvent | None = None
 
     def answer(self, event: ServerEvent) -> Outcome | None:
+        if not self.is_sent and self._is_stop(event):
+            self.stopped = event
+        outcome = self._answer_to_this_socket(event)
+        return self.stopped or outcome if isinstance(outcome, Notice) else outcome
+
+    def _is_stop(self, event: ServerEvent) -> bool:
+        if isinstance(event, CancelLogged):
+            return bool(self.run_id) and self.run_id == event.run_id
+        is_named = bool(self.run_id or self.message_id)
+        return is_named and isinstance(event, Interrupted) and self._is_about(event)
+
+    def _answer_to_this_socket(self, event: ServerEvent) -> Outcome | None:
         match event:
             case CancelLogged():
                 is_meant = self.run_id in ("", event.run_id)

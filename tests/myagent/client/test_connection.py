@@ -355,6 +355,28 @@ async def test_responses_go_one_at_a_time_so_that_a_refusal_is_of_the_right_one(
     assert not isinstance(results[1], BaseException) and results[1].step_id == "b"
 
 
+async def test_a_cancel_that_was_taken_before_the_connection_was_lost_has_stopped_its_run() -> None:
+    async def cut_off(peer: Peer) -> None:
+        await peer.create()
+        await peer.echo(2)
+        await peer.hear("user.cancel")
+        peer.socket.transport.abort()
+
+    async def replaying(peer: Peer) -> None:
+        await peer.resume()
+        run = {"run_id": "r", "message_id": "m"}
+        await peer.say("user.cancel", 3, content=None, metadata={"run_id": "r"})
+        await peer.say("agent.interrupted", 4, content="", metadata=run | {"effects": []})
+        await peer.caught_up()
+        await peer.hear("user.cancel")
+        await peer.say("system.notice", content="", metadata={"code": "not_running"})
+        await peer.until_left()
+
+    async with ScriptedServer(cut_off, replaying) as server, connect(server.url) as client:
+        await client.send("hello", message_id="m")
+        assert await client.cancel(run_id="r")
+
+
 async def test_a_cancel_that_is_sent_again_names_its_run() -> None:
     cancels = []
 
