@@ -76,6 +76,8 @@ class Supervisor:
         """Set when its instances are to end with it; what is desired stays."""
         self.is_hurrying = False
         """Set when what drains is to be ended at once."""
+        self.trusts_leases = True
+        """Whether an expired lease on another machine can be taken for a death."""
 
     def work(self) -> bool:
         """One pass. True if something was done, so that another look is due at once."""
@@ -144,7 +146,8 @@ class Supervisor:
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
             return polled
-        return Polled(instance.process, instance.pid, is_alive=_holds_elsewhere(instance))
+        may_live = not self.trusts_leases or _holds_elsewhere(instance)
+        return Polled(instance.process, instance.pid, is_alive=may_live)
 
     def _note_look(self, instance: Instance, polled: Polled) -> None:
         seen: dict[str, Any] = {

@@ -60,6 +60,7 @@ class SupervisorProcess:
         self._database = DatabaseThreads()
         self._supervisor = Supervisor(launcher or LocalLauncher())
         self._leaving = asyncio.Event()
+        self._trusts_leases_at = float("inf")
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
 
@@ -111,6 +112,7 @@ class SupervisorProcess:
     async def _hold(self, epoch: int) -> None:
         """Works until it is to leave, or the lease is another's."""
         logger.info("supervising", node=supervisor_lease.this_node(), epoch=epoch)
+        self._wait_for_others()
         self.is_in_charge.set()
         background, log = Background(), logfiles.path_of_supervisor()
         background.repeat(self._health_interval_s, lambda: health.check_ours(self._database))
@@ -149,6 +151,8 @@ class SupervisorProcess:
             await self._pause(doorbell.LOOK_S if heard else SOON_S)
 
     async def _renew(self, epoch: int) -> bool:
+        if not await self._database.run(supervisor_lease.holds, epoch):
+            self._wait_for_others()
         lease = await self._database.run(supervisor_lease.renew, epoch)
         if lease is None:
             raise LeaseLost
@@ -161,7 +165,15 @@ class SupervisorProcess:
         """One pass, unless the process slept past its lease."""
         if not await self._database.run(supervisor_lease.holds, epoch):
             raise LeaseLost
+        self._supervisor.trusts_leases = time.monotonic() >= self._trusts_leases_at
         return await self._database.run(self._supervisor.work)
+
+    def _wait_for_others(self) -> None:
+        """What kept this one from its lease, such as an outage, may have kept every runner.
+
+        So for one lease period, in which the living renew theirs, none is taken for dead.
+        """
+        self._trusts_leases_at = time.monotonic() + settings.MYAGENT_LEASE_S
 
     async def _is_taken(self) -> bool:
         return await self._database.run(supervisor_lease.acting_supervisor) is not None

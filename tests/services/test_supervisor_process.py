@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
+from django.db.models.functions import Now
+from django.utils import timezone
 from websockets.asyncio.server import ServerConnection, serve
 
+from agents.ids import new_id
+from agents.models import Runner
 from services.launchers import LaunchSpec, Polled
-from services.models import HealthCheck, Service
+from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervisor_process import SupervisorProcess
 from tests.services import rows
 
@@ -95,3 +100,61 @@ async def test_a_service_elsewhere_that_hangs_holds_up_no_check_of_ours(settings
                 await greeted.get()
         checks = HealthCheck.objects.values_list("service__name", flat=True)
         assert {name async for name in checks} == {"ours"}
+
+
+def another_machine_s(lease_s: float) -> Instance:
+    """An instance there, whose runner's lease runs so much longer, or ran out so long ago."""
+    now = timezone.now()
+    runner = Runner.objects.create(
+        id=new_id(),
+        service="far",
+        host="elsewhere",
+        process="boot/namespace/1/1",
+        started_at=now,
+        lease_until=now + timedelta(seconds=lease_s),
+    )
+    return rows.instance(rows.service("far"), node="elsewhere", ready_at=now, runner=runner)
+
+
+async def test_after_an_outage_no_machine_takes_the_others_for_dead() -> None:
+    instance = await sync_to_async(another_machine_s)(lease_s=-1)
+    process = SupervisorProcess(launcher=AllLive())
+    work, passes = process._supervisor.work, asyncio.Queue[None]()
+    loop = asyncio.get_running_loop()
+
+    def work_and_tell() -> bool:
+        is_busy = work()
+        loop.call_soon_threadsafe(passes.put_nowait, None)
+        return is_busy
+
+    process._supervisor.work = work_and_tell  # type: ignore[method-assign]
+    running = asyncio.create_task(process.run())
+    async with asyncio.timeout(PATIENCE_S):
+        await passes.get()
+        # What was known of leases before the outage counts no more than what is known at a start.
+        process._trusts_leases_at = 0.0
+        await Runner.objects.aupdate(lease_until=Now() + timedelta(minutes=1))
+        await passes.get()
+        lapsed = Now() - timedelta(seconds=1)
+        await Supervisor.objects.aupdate(lease_until=lapsed)
+        await Runner.objects.aupdate(lease_until=lapsed)
+        while not passes.empty():
+            passes.get_nowait()
+        for _ in range(2):
+            await passes.get()
+    process.leave()
+    await running
+    await instance.arefresh_from_db()
+    assert (instance.state, instance.live_slot) == (Instance.State.RUNNING, 0)
+
+
+async def test_a_machine_that_stays_away_is_taken_for_dead(settings: Any) -> None:
+    settings.MYAGENT_LEASE_S, settings.MYAGENT_RENEW_S = 2.0, 0.2
+    instance = await sync_to_async(another_machine_s)(lease_s=-1)
+    await Service.objects.aupdate(auto_restart=False)
+    async with supervision(), asyncio.timeout(PATIENCE_S):
+        # The database sends no event.
+        while await Instance.objects.filter(live_slot=0).aexists():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await instance.arefresh_from_db()
+    assert instance.state == Instance.State.ERROR
