@@ -129,13 +129,13 @@ def forget_ended_runners(service: str, older_than: timedelta) -> None:
     ).delete()
 
 
-def _can_judge(own_id: str) -> Exists:
+def _can_judge(own_id: str) -> Q:
     """Whether the runner may take another's expired lease for its death.
 
     Not while its own has expired: what kept it from renewing (an outage, a
     machine that slept, a clock that was set) may have kept the other as well.
     """
-    return Exists(Runner.objects.filter(LEASE_HOLDS, pk=own_id))
+    return Q(Exists(Runner.objects.filter(LEASE_HOLDS, pk=own_id)))
 
 
 def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
