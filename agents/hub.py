@@ -73,9 +73,11 @@ class Hub:
     # Life.
 
     async def start(self) -> None:
-        """Raises `django.db.Error` if the database is away."""
+        """Raises `django.db.Error` if the database is away; then it may be called again."""
         self.journal.start()
-        await self.lease.register()
+        if not self.lease.runner_id:
+            # What an attempt that failed halfway has adopted is owned under its lease.
+            await self.lease.register()
         # First: to adopt many sessions may take longer than a lease holds.
         self.background.repeat(settings.MYAGENT_RENEW_S, self._renew)
         try:

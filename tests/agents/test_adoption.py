@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.db.models.functions import Now
 
 from agents import ownership
@@ -75,3 +77,26 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     await hub._adopt()
     assert not await owned.aexists()
     await hub.stop()
+
+
+async def test_what_a_start_that_failed_halfway_has_adopted_is_owned_by_the_next(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(stack.enter_context(agent_loop()), "tested")
+    dead_id = await sync_to_async(new_runner)()
+    runs = [await sync_to_async(orphan)(dead_id) for _ in range(2)]
+    await sync_to_async(ownership.end)(dead_id)
+    take, has_failed = ownership.take, iter([False, True])
+
+    def take_until_it_is_away(*args: Any) -> ownership.Taken:
+        if next(has_failed, False):
+            raise OperationalError(2006, "server has gone away")
+        return take(*args)
+
+    monkeypatch.setattr(ownership, "take", take_until_it_is_away)
+    with pytest.raises(OperationalError):
+        await story.begin()
+    await story.hub.start()
+    owners = Session.objects.filter(runs__in=runs).values_list("runner_id", flat=True)
+    assert [owner async for owner in owners] == [story.hub.lease.runner_id] * 2
+    await story.hub.stop()
