@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext_noop
 
 from agents.edge import (
     headers_of,
@@ -14,6 +17,7 @@ from agents.edge import (
     scheme_of,
 )
 from agents.handshake import Receive, Scope, Send, refuse
+from agents.sentences import choose
 from myagent.protocol import CloseCode
 from myagent_site.routing import dialect_of
 
@@ -21,6 +25,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 OTHER_SITES = frozenset({b"cross-site", b"same-site"})
 """What a browser says of a request that another site's page makes (Fetch Metadata)."""
+
+FORBIDDEN = gettext_noop("This address or page may not use the site.")
 
 
 class Guard:
@@ -38,7 +44,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not self._may_enter(scope):
             if scope["type"] == "http":
-                await _forbid(send)
+                await _forbid(scope, send)
             else:
                 code = CloseCode.ORIGIN_NOT_ALLOWED
                 last_word = dialect_of(scope["path"]).last_word
@@ -72,8 +78,10 @@ def _is_reached_over_loopback(scope: Scope) -> bool:
     return is_loopback(str(server[0]))
 
 
-async def _forbid(send: Send) -> None:
-    body = b'{"detail": "This address or page may not use the site.", "code": "forbidden"}'
+async def _forbid(scope: Scope, send: Send) -> None:
+    accepted = headers_of(scope).get(b"accept-language", b"").decode("latin-1")
+    with translation.override(choose(accept_language=accepted)):
+        body = orjson.dumps({"detail": translation.gettext(FORBIDDEN), "code": "forbidden"})
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -248,14 +248,18 @@ class Supervisor(models.Model):
     every change of hands.
     """
 
-    node = models.CharField(max_length=191, primary_key=True)
-    process = models.CharField(max_length=191)
+    node = models.CharField(gettext_lazy("node"), max_length=191, primary_key=True)
+    process = models.CharField(gettext_lazy("process"), max_length=191)
     epoch = models.PositiveIntegerField(default=1)
-    is_automatic = models.BooleanField(default=False)
+    is_automatic = models.BooleanField(gettext_lazy("automatic"), default=False)
     is_asked_to_leave = models.BooleanField(default=False)
-    started_at = models.DateTimeField()
-    lease_until = models.DateTimeField()
+    started_at = models.DateTimeField(gettext_lazy("started at"))
+    lease_until = models.DateTimeField(gettext_lazy("lease until"))
     ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = gettext_lazy("supervisor")
+        verbose_name_plural = gettext_lazy("supervisors")
 
     def __str__(self) -> str:
         return f"{self.node} ({self.process})"

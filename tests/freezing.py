@@ -50,7 +50,11 @@ def _becomes_free(database_url: str) -> bool:
     deadline = time.monotonic() + FREE_WITHIN_S
     with connection(database_url) as database, closing(database.cursor()) as cursor:
         while time.monotonic() < deadline:
-            cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_trx")
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.innodb_trx AS held"
+                " JOIN information_schema.processlist AS holder"
+                " ON holder.id = held.trx_mysql_thread_id WHERE holder.db = DATABASE()"
+            )
             if cursor.fetchone() == (0,):
                 return True
             time.sleep(LOOK_S)

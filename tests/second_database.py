@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,11 +39,23 @@ ASIDE = (
 They are chosen so that all end at about the same time.
 """
 
+AGAIN_ASIDE = ({"test_supervision.py", "test_doors.py"},)
+"""The same, of those that run once more on MariaDB."""
+
 ROOT = Path(__file__).parent.parent
 
 
 def is_available() -> bool:
     return MariaDB.is_installed() and importlib.util.find_spec("MySQLdb") is not None
+
+
+def _divided(items: Iterable[pytest.Item], asides: Sequence[Set[str]]) -> list[list[pytest.Item]]:
+    """Those of no set, then those of each."""
+    divided: list[list[pytest.Item]] = [[] for _ in range(1 + len(asides))]
+    for item in items:
+        places = (n for n, names in enumerate(asides, 1) if not names.isdisjoint(item.path.parts))
+        divided[next(places, 0)].append(item)
+    return divided
 
 
 class ReportSender:
@@ -146,15 +158,17 @@ class SecondRun:
             result = yield
             self._report_as_skipped(again)
             return result
-        items = list(session.items)
-        asides = [[one for one in items if names & set(one.path.parts)] for names in ASIDE]
-        here = [one for one in items if not set[str]().union(*ASIDE) & set(one.path.parts)]
+        here, *asides = _divided(session.items, ASIDE)
         if here:  # Else there is nothing that they could run beside.
             session.items[:] = here
         else:
             asides = []
         with MariaDB() as server:
-            parts = [Part(again, LABEL, server.url("myagent")), *map(Part, asides)]
+            parts = [
+                Part(some, LABEL, server.url(f"myagent_{number}"))
+                for number, some in enumerate(_divided(again, AGAIN_ASIDE))
+            ]
+            parts += map(Part, asides)
             options = [f"--maxfail={session.config.option.maxfail or 0}"]
             with ExitStack() as stack:
                 streams = [stack.enter_context(SideStream(part, options)) for part in parts]

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from services import registry
 from services.errors import ServiceError
+from services.fields import checked
 from services.models import Service
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class ServiceForm(ServiceModelForm):
 
     def clean(self) -> dict[str, Any]:
         # Not the base's: whether a name is taken is for the verb to say.
+        self._check_each()
         if not self.errors:
             try:
                 self.service = self._act()
@@ -90,6 +92,15 @@ class ServiceForm(ServiceModelForm):
                 field = FORM_FIELDS.get(error.field, error.field)
                 self.add_error(field if field in self.fields else None, str(error))
         return self.cleaned_data
+
+    def _check_each(self) -> None:
+        """Says of every field what is wrong with it: the verb ends at the first."""
+        for name in registry.FIELDS:
+            if name in self.changed_data and name in self.cleaned_data:
+                try:
+                    checked({name: self.cleaned_data[name]})
+                except ServiceError as error:
+                    self.add_error(name, str(error))
 
     def _act(self) -> Service:
         given = {name: self.cleaned_data[name] for name in registry.FIELDS if name in self.fields}

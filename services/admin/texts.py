@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 TEXTS = {
     "status": gettext_lazy("Status"),
@@ -42,3 +42,21 @@ TEXTS = {
     "unregister": gettext_lazy("Unregister"),
     "keep": gettext_lazy("Keep"),
 }
+
+CHANGED = (
+    gettext_noop("Name"),
+    gettext_noop("Description"),
+    gettext_noop("Agent file"),
+    gettext_noop("Address of an external service"),
+    gettext_noop("Start at registration"),
+    gettext_noop("Replicas"),
+    gettext_noop("Weight"),
+    gettext_noop("Host"),
+    gettext_noop("Restart after a crash"),
+    gettext_noop("Restarts at most"),
+    gettext_noop("First delay of a restart (s)"),
+    gettext_noop("Sessions at most"),
+    gettext_noop("Idle sessions leave memory after (s)"),
+    gettext_noop("Memory limit (MB)"),
+)
+"""Labels of the form that are nowhere else: the history keeps them, and tells them translated."""

@@ -23,7 +23,7 @@ let talk = null;
 const composer = new Composer(byId("composer"), byId("message"), byId("send"), send);
 const transcript = new Transcript(
   { list: byId("turns"), scroller: byId("scroller"), toEnd: byId("to-end") },
-  { answer: (stepId, response) => answer(stepId, response), again: send },
+  { answer: (stepId, response) => answer(stepId, response), again: sendAgain },
 );
 const sidebar = new Sidebar(
   {
@@ -116,6 +116,13 @@ function send(text) {
   showProblem("");
   transcript.follow();
   return true;
+}
+
+/** Whether it was taken. */
+function sendAgain(text) {
+  const isTaken = send(text);
+  if (isTaken) composer.focus();
+  return isTaken;
 }
 
 /** Throws RangeError when the response can't be sent. */

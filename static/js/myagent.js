@@ -141,6 +141,11 @@ class LiveText {
   }
 }
 
+/** Whether a cancel asks for more than one that is on its way: for the whole queue. */
+function isWider({ metadata }, { metadata: before }) {
+  return Boolean(metadata?.all && !before?.all);
+}
+
 /** What the server has not acknowledged yet, in the order in which it was asked for. */
 class Outgoing {
   #entries = [];
@@ -154,8 +159,11 @@ class Outgoing {
   }
 
   add(entry) {
-    if (this.#entries.some(({ kind, key }) => kind === entry.kind && key === entry.key)) return;
-    this.#entries.push({ ...entry, isSent: false, tries: 0 });
+    const known = this.#entries.find(({ kind, key }) => kind === entry.kind && key === entry.key);
+    if (!known) this.#entries.push({ ...entry, isSent: false, tries: 0 });
+    else if (isWider(entry.frame, known.frame)) {
+      Object.assign(known, { frame: entry.frame, isSent: false });
+    }
   }
 
   /** The entry, if it was there. */

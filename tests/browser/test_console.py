@@ -210,6 +210,10 @@ async def test_an_error_is_told_with_the_end_of_its_log(
     await card(page, "orders").get_by_role("button", name="Show log: orders").click()
     log = card(page, "orders").get_by_role("region", name="Last lines of the log of orders")
     await expect(log).to_have_text("red <b>bold</b>\nlast words")
+    # The words of the button begin where the log does.
+    left = "e => e.getBoundingClientRect().left + parseFloat(getComputedStyle(e).paddingLeft) * {}"
+    button = card(page, "orders").get_by_role("button", name="Hide log: orders")
+    assert await button.evaluate(left.format(1)) == await log.evaluate(left.format(0))
 
 
 async def test_what_was_given_up_can_be_started_again_and_what_runs_can_not(

@@ -115,6 +115,32 @@ async def test_the_page_fits_and_everybody_can_use_it(
         assert await serious_problems(page, axe_script) == []
 
 
+async def render(page: Page, text: str) -> None:
+    """The fake model can't say lines of its own."""
+    await ask(page, "hello")
+    await page.evaluate(
+        """async (text) => {
+            const { render } = await import("/static/js/chat/markdown.js");
+            document.querySelector(".answer").replaceChildren(render(text));
+        }""",
+        text,
+    )
+
+
+async def test_the_columns_of_a_table_are_aligned_as_its_author_said(page: Page) -> None:
+    await render(page, "| a | b | c |\n|---|:-:|--:|\n| 1 | 2 | 3 |")
+    for cell in ("th", "td"):
+        aligned = await page.locator(f".answer {cell}").evaluate_all(
+            "cells => cells.map((cell) => getComputedStyle(cell).textAlign)"
+        )
+        assert [each.removeprefix("-webkit-") for each in aligned[1:]] == ["center", "right"]
+
+
+async def test_a_list_goes_on_counting_after_what_interrupts_it(page: Page) -> None:
+    await render(page, "1. one\n\n```\ncode\n```\n\n2. two")
+    await expect(page.locator(".answer ol").last).to_have_attribute("start", "2")
+
+
 async def test_a_page_that_shuts_people_out_would_be_noticed(page: Page, axe_script: str) -> None:
     await page.evaluate("document.getElementById('send').removeAttribute('aria-label')")
     await page.evaluate("document.getElementById('send').removeAttribute('title')")

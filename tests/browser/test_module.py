@@ -129,6 +129,20 @@ async def test_what_was_not_acknowledged_is_sent_again_as_it_was(blank: Page, do
     assert await do("return chat.pending") == []
 
 
+async def test_all_can_be_cancelled_while_one_is_being_cancelled(do: Do) -> None:
+    sent = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        chat.cancel({ runId: "r" });
+        chat.cancel({ runId: "r" });
+        chat.cancel({ runId: "r", all: true });
+        return s.sent.slice(1)"""
+    )
+    assert [frame["metadata"] for frame in sent] == [
+        {"run_id": "r"},
+        {"run_id": "r", "all": True},
+    ]
+
+
 async def test_a_cancel_names_the_current_run_so_that_it_cannot_stop_the_next(do: Do) -> None:
     sent = await do(
         """const s = start({ sessionId: "s" }).open().resume();

@@ -94,6 +94,12 @@ async def test_only_programs_own_pages_and_listed_origins_may_change_anything(
     assert may_enter or answer["code"] == "forbidden"
 
 
+async def test_who_is_refused_hears_why_in_the_language_asked_for() -> None:
+    headers = {"host": "evil.example", "accept-language": "zh-CN,zh;q=0.9"}
+    _, answer, _ = await ask(Guard(application), headers=headers)
+    assert answer["detail"] == "不允许从该地址或页面使用本站点。"
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 async def test_any_page_may_ask_for_what_its_browser_keeps_from_it(method: str) -> None:
     headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}

@@ -42,18 +42,39 @@ async function refreshList() {
   return answer !== null;
 }
 
-/** Replaces what a part holds; what its reader has opened or scrolled stays so. */
-function replacePart(old, fresh) {
-  const wasOpen = old.querySelector("details")?.open ?? false;
-  const details = fresh.querySelector("details");
-  if (details !== null) details.open = wasOpen;
-  if (old.innerHTML === fresh.innerHTML) return;
-  const log = old.querySelector(".log");
+/** Makes a node look like another: what is the same stays, with its focus and its scrolling. */
+function match(node, wanted) {
+  if (node.isEqualNode(wanted)) return;
+  if (node.nodeName !== wanted.nodeName) {
+    node.replaceWith(wanted);
+  } else if (node.nodeType !== Node.ELEMENT_NODE) {
+    node.nodeValue = wanted.nodeValue;
+  } else {
+    matchAttributes(node, wanted);
+    const children = [...wanted.childNodes];
+    while (node.childNodes.length > children.length) node.lastChild.remove();
+    children.forEach((child, at) => {
+      if (node.childNodes[at]) match(node.childNodes[at], child);
+      else node.append(child);
+    });
+  }
+}
+
+function matchAttributes(node, wanted) {
+  for (const { name } of [...node.attributes]) {
+    const isReaders = name === "open"; // What its reader has opened stays so.
+    if (!isReaders && !wanted.hasAttribute(name)) node.removeAttribute(name);
+  }
+  for (const { name, value } of wanted.attributes) node.setAttribute(name, value);
+}
+
+/** Shows a part as it is now; a log whose end is in view goes on to its new end. */
+function refreshPart(part, fresh) {
+  const log = part.querySelector(".log");
   const wasAtEnd = log === null || log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
-  const scrolled = log?.scrollTop ?? 0;
-  old.replaceChildren(...fresh.childNodes);
-  const newLog = old.querySelector(".log");
-  if (newLog !== null) newLog.scrollTop = wasAtEnd ? newLog.scrollHeight : scrolled;
+  match(part, fresh);
+  const newLog = part.querySelector(".log");
+  if (wasAtEnd && newLog !== null) newLog.scrollTop = newLog.scrollHeight;
 }
 
 function showObserved(place, html) {
@@ -63,7 +84,7 @@ function showObserved(place, html) {
   for (const part of parsed.querySelectorAll("[data-part]")) {
     const known = old.get(part.dataset.part);
     if (known === undefined) place.append(part);
-    else replacePart(known, part);
+    else refreshPart(known, part);
     old.delete(part.dataset.part);
   }
   for (const part of old.values()) part.remove();

@@ -15,6 +15,7 @@ const POLICY = {
   ALLOWED_TAGS: TAGS.split(" "),
   ALLOWED_ATTR: ["href", "class", "start", "align"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ADD_URI_SAFE_ATTR: ["start", "align"], // No addresses: their values need not look like one.
   RETURN_DOM_FRAGMENT: true,
 };
 const FIRST_HEADING = 3; // Below the page's own.

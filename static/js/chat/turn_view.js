@@ -26,7 +26,7 @@ export class TurnView {
   #answered;
   #endOf = null;
 
-  /** `actions`: answer(stepId, response), again(text), drawn(). */
+  /** `actions`: answer(stepId, response), again(text) → whether it was taken, drawn(). */
   constructor(turn, actions) {
     this.#turn = turn;
     this.#actions = actions;
@@ -104,7 +104,12 @@ export class TurnView {
     const isAnswer = status === "final_answer";
     const again = element(
       "button",
-      { type: "button", className: "text-button again", onclick: () => this.#actions.again(text) },
+      {
+        type: "button",
+        className: "text-button again",
+        // Once: a double click is no wish to have it run twice.
+        onclick: () => (again.disabled = this.#actions.again(text)),
+      },
       say("try_again"),
     );
     const children = [];

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from services import registry, secrets
+from services.admin.service_form import ServiceForm
+from services.fields import FIELDS
 from services.models import Service, Supervisor
 
 from .conftest import LIST, MakeInstance, MakeService
@@ -84,6 +87,14 @@ def test_what_is_refused_is_said_at_its_field(
     assert Service.objects.count() == 0
 
 
+@pytest.mark.usefixtures("agent_file")
+def test_all_that_is_wrong_is_said_at_once(chief: Client) -> None:
+    wrong = {"name": "no/name", "tags": "a/b", "port": "70000", "host": "a b", "weight": "-1"}
+    response = chief.post(f"{LIST}add/", form() | wrong)
+    assert set(errors(response)) == set(wrong)
+    assert Service.objects.count() == 0
+
+
 def test_a_name_that_is_taken_is_refused_at_the_name(
     chief: Client, make_service: MakeService
 ) -> None:
@@ -115,6 +126,15 @@ def test_what_is_changed_is_in_the_history(chief: Client, make_service: MakeServ
     service.refresh_from_db()
     assert (service.description, service.tags) == ("New", [])
     assert history_of(service) == [("chief", "Changed Description and Tags.")]
+
+
+@pytest.mark.parametrize("field", [name for name in FIELDS if name not in ("name", "auto_start")])
+def test_the_history_is_told_in_the_readers_language(field: str) -> None:
+    """Django keeps the English label of what was changed, and looks it up when it is read."""
+    with translation.override(None):
+        kept = str(ServiceForm().fields[field].label)
+    with translation.override("zh-hans"):
+        assert translation.gettext(kept) == str(ServiceForm().fields[field].label)
 
 
 def test_a_file_that_only_a_command_could_register_is_no_reason_to_refuse_other_changes(

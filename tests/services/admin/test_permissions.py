@@ -135,6 +135,14 @@ def test_supervisors_are_only_looked_at(chief: Client) -> None:
     assert Supervisor.objects.count() == 1
 
 
+def test_supervisors_are_told_of_in_the_readers_language(chief: Client) -> None:
+    page = chief.get("/admin/services/supervisor/", headers={"accept-language": "zh-hans"})
+    text = page.content.decode()
+    assert "监管进程" in text
+    for english in ("upervisors<", "Node<", "Process<", "utomatic<", "Started at<", "Lease until<"):
+        assert english not in text
+
+
 @pytest.mark.both_databases
 @pytest.mark.parametrize("fast_s", [-86_400, 86_400])
 def test_who_is_in_charge_does_not_depend_on_the_sites_clock(
