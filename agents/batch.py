@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from agents.entries import Logged
 from agents.models import Event, Run
 from agents.statements import Rows, SessionState, insert_and_update, live_runs, lock_sessions
 from agents.writes import DuplicateMessage, OwnershipLost, Result, RunEnded, Write
+
+MAX_ENTRY_BYTES = 8 * 1024 * 1024
+"""Of an entry above this no database is asked: quoted, it would not fit into MariaDB's packets.
+
+Far above, the server hangs up instead of saying so, which looks like an outage: the
+whole log would wait for that one row.
+"""
 
 
 class Batch:
@@ -23,6 +30,8 @@ class Batch:
     def commit(self) -> list[Result]:
         """What became of each write. Raises `django.db.Error`; then nothing is known."""
         self.planned = []
+        if any(entry.size > MAX_ENTRY_BYTES for write in self.writes for entry in write.entries):
+            raise DataError("an entry is too large")
         with transaction.atomic(), connection.cursor() as cursor:
             sessions = lock_sessions(cursor, self.writes)
             live = live_runs(cursor, self.writes)

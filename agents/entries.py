@@ -51,6 +51,11 @@ class Entry:
         return Fact(self.event, self.step_id, at, self.content, self.metadata, self.message)
 
     @property
+    def size(self) -> int:
+        """Bytes that the database has to take."""
+        return len(self.payload) + (0 if self.message is None else len(self.message.json))
+
+    @property
     def message_json(self) -> str | None:
         return None if self.message is None else self.message.json.decode()
 

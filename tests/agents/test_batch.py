@@ -39,6 +39,8 @@ from agents.writes import (
     RunStart,
     Write,
 )
+from myagent.models.base import Usage
+from myagent.steps import Answer
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -217,6 +219,21 @@ async def test_one_bad_row_does_not_sink_its_batch(running_journal: Journal) -> 
     )
     assert [type(each) for each in found] == [list, RowRefused, list]
     assert [seq for seq, *_ in await rows(session_id)] == [1, 2, 3]
+
+
+async def test_an_entry_at_which_the_server_would_hang_up_holds_up_no_other(
+    running_journal: Journal,
+) -> None:
+    session_id, ref = await a_session(running_journal), new_ref()
+    huge = entries.final_answer(Answer("x" * (40 * 1024 * 1024), 1, Usage()), ref, 1)
+    async with asyncio.timeout(PATIENCE_S):
+        found = await outcomes(
+            running_journal,
+            accepted(session_id, 1, ref),
+            Write(session_id, 1, [huge], ends={ref.run_id: "answered"}),
+            ended(session_id, 1, ref),
+        )
+    assert [type(each) for each in found] == [list, RowRefused, list]
 
 
 async def test_a_duplicate_in_the_same_batch_names_the_original(running_journal: Journal) -> None:
