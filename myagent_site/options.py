@@ -5,8 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
+
+TRUE = frozenset({"true", "yes", "y", "on", "1"})
+FALSE = frozenset({"false", "no", "n", "off", "0"})
+
+LARGEST = 1e9
+"""Of a number that need not be whole: about thirty years in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,39 @@ class Option:
     default: Any
     help: str
     is_tuning: bool = False
+
+    def parse(self, text: str) -> Any:
+        """The value as the environment has it. Raises `ValueError`, a sentence."""
+        match self.kind:
+            case "str":
+                return text
+            case "list":
+                return [item.strip() for item in text.split(",") if item.strip()]
+        word = text.strip().lower()
+        if not word:
+            return self.default
+        match self.kind:
+            case "bool" if word in TRUE | FALSE:
+                return word in TRUE
+            case "int" if re.fullmatch(r"[0-9]{1,15}", word):
+                return int(word)
+            case "float" if _is_number(word):
+                return float(word)
+        raise ValueError(f"{self.name} must be {KINDS[self.kind]}, not {text!r}.")
+
+
+KINDS = {
+    "bool": "`true` or `false`",
+    "int": "a whole number of at most 15 digits",
+    "float": f"a number from 0 to {LARGEST:.0f}",
+}
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return 0 <= float(word) <= LARGEST
+    except ValueError:
+        return False
 
 
 OPTIONS = (

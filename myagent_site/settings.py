@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +21,25 @@ VERSION = version.of_installation(BASE_DIR)
 # In a checkout the database and `var/` live beside manage.py, else where the command is typed.
 DATA_DIR = BASE_DIR if (BASE_DIR / "pyproject.toml").is_file() else Path.cwd()
 
-env = environ.Env()
-NAMED_ENV_FILE = env.str("MYAGENT_ENV_FILE", default="")
+NAMED_ENV_FILE = os.environ.get("MYAGENT_ENV_FILE", "")
 ENV_FILE = Path(NAMED_ENV_FILE or DATA_DIR / ".env")
 if NAMED_ENV_FILE and (ENV_FILE.is_dir() or not ENV_FILE.exists()):
     raise ImproperlyConfigured(f"MYAGENT_ENV_FILE names {ENV_FILE}, which is not a file.")
 if ENV_FILE.is_file():
-    env.read_env(ENV_FILE)
-
-
-def _list(name: str, default: list[str]) -> list[str]:
-    return [item.strip() for item in env.list(name, default=default) if item.strip()]
+    try:
+        environ.Env.read_env(StringIO(ENV_FILE.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{ENV_FILE} can't be read as text: {error}.") from error
 
 
 def _read() -> dict[str, Any]:
-    readers = {
-        "str": env.str,
-        "bool": env.bool,
-        "int": env.int,
-        "float": env.float,
-        "list": _list,
-    }
     values = {}
     for option in OPTIONS:
+        text = os.environ.get(option.name)
         try:
-            values[option.name] = readers[option.kind](option.name, default=option.default)
+            values[option.name] = option.default if text is None else option.parse(text)
         except ValueError as error:
-            raise ImproperlyConfigured(
-                f"{option.name} must be of type {option.kind}, not {env.str(option.name)!r}."
-            ) from error
+            raise ImproperlyConfigured(str(error)) from error
     return values
 
 

@@ -14,8 +14,9 @@ HEAD = """\
 Every setting has a default that works; none is needed to start. Settings come from the
 environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
 folder where it is started). The environment wins. In `.env` each setting has a line of its own,
-and so has each comment; `.env.example` is a start. Lists are separated by commas, without
-spaces. A value of the wrong type stops the start with a sentence that names it.
+and so has each comment; `.env.example` is a start. Lists are separated by commas. A value of the
+wrong type stops the start with a sentence that names it; a number or a bool that is left empty is
+the default.
 
 ## The model
 

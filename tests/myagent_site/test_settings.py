@@ -41,7 +41,7 @@ def check(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"MYAGENT_VAR_DIR": f"{os.devnull}/var"}, "The secret key can't be kept in"),
         ({"MYAGENT_ENV_FILE": "/nowhere/my.env"}, "MYAGENT_ENV_FILE names /nowhere/my.env"),
         ({"MYAGENT_ENV_FILE": os.path.dirname(__file__)}, "which is not a file."),
-        ({"MYAGENT_LEASE_S": "soon"}, "MYAGENT_LEASE_S must be of type float, not 'soon'."),
+        ({"MYAGENT_LEASE_S": "soon"}, "MYAGENT_LEASE_S must be a number from 0 to 1000000000, not"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(
@@ -55,9 +55,61 @@ def test_a_wrong_setting_is_one_sentence(
     assert "hunter2" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("MYAGENT_RUN_TIMEOUT_S", text) for text in ("10m", "5min", "1,000", "1e400", "nan")),
+        *(("MYAGENT_RUN_TIMEOUT_S", text) for text in ("0x10", "-1", "inf", "１０s")),
+        *(("MYAGENT_QUEUE_LENGTH", text) for text in ("1.5", "-1", "many", "9" * 5000)),
+        *(("DEBUG", text) for text in ("maybe", "2", "truee")),
+    ],
+)
+def test_no_wrong_value_is_taken_for_another_one(name: str, text: str) -> None:
+    (option,) = (option for option in OPTIONS if option.name == name)
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        option.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("MYAGENT_RUN_TIMEOUT_S", " 1.5 ", 1.5),
+        ("MYAGENT_RUN_TIMEOUT_S", "1e3", 1000.0),
+        ("MYAGENT_RUN_TIMEOUT_S", "", 600.0),
+        ("MYAGENT_QUEUE_LENGTH", "007", 7),
+        ("DEBUG", "Yes", True),
+        ("DEBUG", "off", False),
+        ("MYSQL_PASSWORD", "$ecret ", "$ecret "),
+        ("MYAGENT_ENV_ALLOWED", "", []),
+        ("ALLOWED_HOSTS", "a.example, b.example,", ["a.example", "b.example"]),
+    ],
+)
+def test_a_value_is_what_was_written(name: str, text: str, value: object) -> None:
+    (option,) = (option for option in OPTIONS if option.name == name)
+    assert option.parse(text) == value
+
+
+@pytest.mark.parametrize("content", [b"OPENAI_MODEL=caf\xe9\n", b"A=\0\n"])
+def test_a_file_of_settings_that_can_not_be_read_is_one_sentence(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "my.env"
+    file.write_bytes(content)
+    ended = check(tmp_path, MYAGENT_ENV_FILE=str(file))
+    assert ended.returncode == 1
+    (sentence,) = (ended.stdout + ended.stderr).strip().splitlines()
+    assert sentence.startswith(f"The settings are wrong: {file} can't be read as text: ")
+
+
+def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "my.env"
+    file.write_text("MYAGENT_LEASE_S=soon\n", encoding="utf-8-sig")
+    assert "MYAGENT_LEASE_S must be" in check(tmp_path, MYAGENT_ENV_FILE=str(file)).stderr
+
+
 def test_the_named_file_of_settings_is_read(tmp_path: Path) -> None:
     file = tmp_path / "my.env"
     file.write_text("MYAGENT_LEASE_S=soon\n")
     ended = check(tmp_path, MYAGENT_ENV_FILE=str(file))
-    assert "MYAGENT_LEASE_S must be of type float" in ended.stderr
+    assert "MYAGENT_LEASE_S must be a number" in ended.stderr
     assert check(tmp_path).returncode == 0
