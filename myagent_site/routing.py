@@ -15,7 +15,7 @@ from myagent.protocol import CloseCode
 
 EVENTS_PATH = re.compile(r"/(ws/?|services/(?P<service>[^/]+)/?)?")
 # A slash inside the user's id is encoded, but `path` is decoded.
-CHAT_PATH = re.compile(r"/ws/chat/.+")
+CHAT_PATH = re.compile(r"/ws/chat/.*")
 
 
 def dialect_of(path: str) -> type[SocketConsumer]:

@@ -44,6 +44,7 @@ def connect(
 def _with_lang(url: str, lang: str | None) -> str:
     try:
         parts = urlsplit(url)
+        _ = parts.port  # It is read, and can be wrong, only when it is asked for.
     except ValueError as error:
         raise InvalidRequest(f"{url!r} is not an address: {error}.") from error
     if not lang:

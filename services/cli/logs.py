@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from services import registry
 from services.cli.screen import Screen
-from services.logfiles import Follower, path_of, tail
+from services.logfiles import Follower, path_of
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
 
@@ -25,7 +25,10 @@ INSTANCES_LOOK_S = 1.0
 """Seconds between two looks for new processes."""
 
 ALL_LINES = 1_000_000
-"""More than are read of the log of a new process."""
+"""Of a new process: more than it can have written."""
+
+ALL_BYTES = 1 << 40
+"""What was asked for is shown, however long it is; the files themselves are bounded."""
 
 
 def show_logs(screen: Screen, options: Options) -> None:
@@ -44,7 +47,10 @@ def show_logs(screen: Screen, options: Options) -> None:
         raise CommandError(f"{service.name} has not been started yet.")
     paper = _Paper(screen, has_heads=len(instances) > 1)
     for instance in instances:
-        paper.show(instance, tail(path_of(service.pk, instance.pk), options["lines"]))
+        with _log_of(instance, options["lines"]) as log:
+            while lines := log.read():
+                paper.show(instance, lines)
+            paper.show(instance, log.rest())
 
 
 def shown(service: Service) -> list[Instance]:
@@ -76,6 +82,10 @@ def _named(service: Service, instance_id: str) -> Instance:
             f"{service.name} has no process '{instance_id}'; see status {service.name}."
         )
     return found
+
+
+def _log_of(instance: Instance, lines: int) -> Follower:
+    return Follower(path_of(instance.service_id, instance.pk), lines, ALL_BYTES)
 
 
 def _refuse_those_elsewhere(instances: list[Instance]) -> None:
@@ -128,8 +138,7 @@ class _Following:
 
     def _add(self, instances: list[Instance], lines: int) -> None:
         for instance in instances:
-            follower = Follower(path_of(instance.service_id, instance.pk), lines)
-            self._followed[instance.pk] = instance, follower
+            self._followed[instance.pk] = instance, _log_of(instance, lines)
             self._known.add(instance.pk)
         self._paper.has_heads |= len(self._known) > 1
 

@@ -474,7 +474,7 @@ async def test_a_conversation_that_has_ended_takes_no_query(runner: Runner) -> N
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("ws/chat/", 4004),
+        ("ws/chat/", 4400),
         ("ws/chat/ann?service=other", 4004),
         ("ws/chat/" + "x" * 192, 4400),
         ("ws/chat/a/b", 4400),

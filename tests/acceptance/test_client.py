@@ -344,7 +344,13 @@ async def test_where_nothing_listens_the_sentence_says_so(host: str) -> None:
             pass
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "http://localhost/", "ws://", "nonsense", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8080", "http://localhost/", "ws://", "nonsense", ""),
+        *("ws://localhost:99999/", "ws://localhost:x/", "ws://[::1/"),
+    ],
+)
 async def test_a_wrong_address_is_said_to_be_one(url: str) -> None:
     with pytest.raises(InvalidRequest, match="address"):
         async with connect(url):

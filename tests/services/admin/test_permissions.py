@@ -68,6 +68,28 @@ def test_a_user_who_may_only_view_sees_list_and_page_without_buttons(
         assert 'name="_save"' not in text
 
 
+@pytest.mark.parametrize(
+    ("address", "lookup"),
+    [
+        (LIST, "agent_factory_path__regex"),
+        (LIST, "environment__startswith"),
+        (LIST, "environment"),
+        (LIST, "instances__error__contains"),
+        (LIST, "pk__iregex"),
+        ("/admin/services/supervisor/", "node__regex"),
+        ("/admin/auth/user/", "username__iregex"),
+        ("/admin/auth/user/", "groups__name__regex"),
+    ],
+)
+def test_no_list_tells_by_a_filter_what_it_does_not_show_or_waits_for_a_pattern(
+    person: Person, make_service: MakeService, address: str, lookup: str
+) -> None:
+    make_service(name="weather")
+    client = person("view_service", "view_supervisor", "view_user")
+    assert client.get(address).status_code == 200
+    assert client.get(address, {lookup: "^(.+)+!$"}).status_code == 400
+
+
 def test_to_control_is_not_to_edit(person: Person, make_service: MakeService) -> None:
     service = make_service()
     client = person("view_service", "control_service")

@@ -270,6 +270,13 @@ def test_the_last_lines_of_a_log_are_shown_and_not_obeyed() -> None:
     assert services("logs", "weather", "-n", 2) == "two\n[bold]three\n"
 
 
+def test_as_many_lines_are_shown_as_were_asked_for() -> None:
+    instance = rows.instance(rows.service("weather"))
+    written = [f"{number:06} {'x' * 60}" for number in range(40_000)]
+    rows.write_log(instance, *written)
+    assert services("logs", "weather", "-n", 39_999).splitlines() == written[1:]
+
+
 def test_logs_of_several_processes_have_heads() -> None:
     service = rows.service("weather", replicas=2)
     first, second = (rows.instance(service, slot=slot) for slot in (0, 1))
