@@ -17,6 +17,7 @@ from myagent.agent import Agent
 from myagent.foreign import ForeignAgent, is_foreign_agent
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
+from myagent.sentence import Sentence
 from myagent.tool.running import described
 
 SAID_LIMIT = 500
@@ -75,9 +76,13 @@ class AgentFile:
                 agent = await agent
         except (Exception, SystemExit) as error:
             raise AgentFileError(
-                f"{self.path}: create_agent() raised {_said(error)}{_line(error, self.path)}."
+                Sentence(
+                    "{place}: create_agent() raised {reason}.",
+                    place=_place(self.path, _line(error, self.path)),
+                    reason=_said(error),
+                )
             ) from error
-        return as_runnable(agent, self.path, origin="create_agent() returned")
+        return as_runnable(agent, self.path, is_made=True)
 
     def _copied(self) -> Any:
         if inspect.isroutine(self.source):
@@ -86,8 +91,12 @@ class AgentFile:
             return copy.copy(self.source)
         except Exception as error:
             raise AgentFileError(
-                f"{self.path}: the agent can't be copied for a session ({_said(error)}); "
-                "write a create_agent() that makes one."
+                Sentence(
+                    "{file}: the agent can't be copied for a session ({reason}); write a "
+                    "create_agent() that makes one.",
+                    file=self.path,
+                    reason=_said(error),
+                )
             ) from error
 
 
@@ -106,28 +115,40 @@ def load_agent_file(path: Path | str) -> AgentFile:
 
 def _source(file: Path) -> bytes:
     if file.is_dir():
-        raise AgentFileError(f"{file} is a directory; name the agent file in it.")
+        raise AgentFileError(
+            Sentence("{file} is a directory; name the agent file in it.", file=file)
+        )
     if not file.exists():
-        raise AgentFileError(f"{file}: there is no such file.")
+        raise AgentFileError(Sentence("{file}: there is no such file.", file=file))
     if file.suffix != ".py":
-        raise AgentFileError(f"{file} is not a Python file: its name must end in .py.")
+        raise AgentFileError(
+            Sentence("{file} is not a Python file: its name must end in .py.", file=file)
+        )
     try:
         return file.read_bytes()
     except OSError as error:
-        raise AgentFileError(f"{file} can't be read: {error.strerror}.") from error
+        raise AgentFileError(
+            Sentence("{file} can't be read: {reason}.", file=file, reason=error.strerror)
+        ) from error
 
 
 def _compiled(file: Path, source: bytes) -> CodeType:
     if b"\0" in source:
-        raise AgentFileError(f"{file} is not a Python file: it holds binary data.")
+        raise AgentFileError(
+            Sentence("{file} is not a Python file: it holds binary data.", file=file)
+        )
     try:
         text = decode_source(source)
         return compile(text, str(file.resolve()), "exec", dont_inherit=True)
     except SyntaxError as error:
-        place = f", line {error.lineno}" if error.lineno else ""
-        raise AgentFileError(f"{file}{place}: syntax error: {error.msg}.") from error
+        place = _place(file, error.lineno)
+        raise AgentFileError(
+            Sentence("{place}: syntax error: {reason}.", place=place, reason=error.msg)
+        ) from error
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        raise AgentFileError(f"{file} can't be read as Python: {_said(error)}.") from error
+        raise AgentFileError(
+            Sentence("{file} can't be read as Python: {reason}.", file=file, reason=_said(error))
+        ) from error
 
 
 def _run(code: CodeType, file: Path) -> ModuleType:
@@ -142,7 +163,7 @@ def _run(code: CodeType, file: Path) -> ModuleType:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        raise AgentFileError(f"{file}{_line(error, file)}: {_failure(error)}.") from error
+        raise AgentFileError(_failure(error, _place(file, _line(error, file)))) from error
     return module
 
 
@@ -151,26 +172,39 @@ def _said(error: BaseException) -> str:
     return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
 
 
-def _failure(error: BaseException) -> str:
+def _failure(error: BaseException, place: str) -> Sentence:
     match error:
         case ModuleNotFoundError(name=str() as name):
-            return f"it imports {name!r}, which is not installed and not next to the file"
+            return Sentence(
+                "{place}: it imports {name}, which is not installed and not next to the file.",
+                place=place,
+                name=repr(name),
+            )
         case ImportError():
-            return f"an import failed: {_said(error)}"
+            reason = _said(error)
+            return Sentence("{place}: an import failed: {reason}.", place=place, reason=reason)
         case SystemExit():
-            return "it ended the program (SystemExit) while it was loaded"
-    return f"it raised {_said(error)} while it was loaded"
+            return Sentence(
+                "{place}: it ended the program (SystemExit) while it was loaded.", place=place
+            )
+    return Sentence(
+        "{place}: it raised {reason} while it was loaded.", place=place, reason=_said(error)
+    )
 
 
-def _line(error: BaseException, file: Path) -> str:
-    """The last line of the file that had a part in the error, as `, line N`."""
+def _place(file: Path, line: int | None) -> str:
+    return Sentence("{file}, line {line}", file=file, line=line) if line else str(file)
+
+
+def _line(error: BaseException, file: Path) -> int | None:
+    """The last line of the file that had a part in the error."""
     numbers = []
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == str(file.resolve()):
             numbers.append(traceback.tb_lineno)
         traceback = traceback.tb_next
-    return f", line {numbers[-1]}" if numbers else ""
+    return numbers[-1] if numbers else None
 
 
 def _agent_in(module: ModuleType, file: Path) -> AgentFile:
@@ -183,21 +217,32 @@ def _agent_in(module: ModuleType, file: Path) -> AgentFile:
         _check_factory(factory, file)
         return AgentFile(file, factory, is_factory=True)
     raise AgentFileError(
-        f"{file} has no agent: give it a module-level 'agent', or a function create_agent()."
+        Sentence(
+            "{file} has no agent: give it a module-level 'agent', or a function create_agent().",
+            file=file,
+        )
     )
 
 
 def _check_factory(factory: Callable[[], Any], file: Path) -> None:
     if not callable(factory):
         raise AgentFileError(
-            f"{file}: 'create_agent' is {_what(factory)}; it must be a function without arguments."
+            Sentence(
+                "{file}: 'create_agent' is {what}; it must be a function without arguments.",
+                file=file,
+                what=_what(factory),
+            )
         )
     try:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise AgentFileError(
-            f"{file}: create_agent() is called without arguments, but it has a "
-            f"{str(error).removeprefix('missing a ')}; give it a default."
+            Sentence(
+                "{file}: create_agent() is called without arguments, but it has a {what}; give it "
+                "a default.",
+                file=file,
+                what=str(error).removeprefix("missing a "),
+            )
         ) from error
     except ValueError:
         return  # A callable without a signature, written in C: calling it will show.
@@ -211,13 +256,23 @@ def _is_runnable(agent: Any) -> bool:
     return not isinstance(agent, type) and isinstance(agent, Runnable)
 
 
-def as_runnable(agent: Any, file: Path, *, origin: str = "'agent' is") -> Runnable:
-    """The agent as a service takes it. Raises `AgentFileError` if it is none."""
+def as_runnable(agent: Any, file: Path, *, is_made: bool = False) -> Runnable:
+    """The agent as a service takes it. Raises `AgentFileError` if it is none.
+
+    `is_made`: the file's `create_agent` returned it.
+    """
     if isinstance(agent, Agent) or _is_runnable(agent):
         return agent  # type: ignore[no-any-return]
     if is_foreign_agent(agent):
         return ForeignAgent(agent, default_name=file.stem)
-    sentence = f"{file}: {origin} {_what(agent)}, which is not an agent: {_advice(agent)}."
+    parts = {"file": file, "what": _what(agent), "advice": _advice(agent)}
+    sentence = (
+        Sentence(
+            "{file}: create_agent() returned {what}, which is not an agent: {advice}.", **parts
+        )
+        if is_made
+        else Sentence("{file}: 'agent' is {what}, which is not an agent: {advice}.", **parts)
+    )
     if inspect.iscoroutine(agent):
         agent.close()
     raise AgentFileError(sentence)
@@ -227,19 +282,19 @@ def _what(agent: Any) -> str:
     if agent is None:
         return "None"
     if isinstance(agent, type):
-        return f"the class {agent.__name__}"
+        return Sentence("the class {name}", name=agent.__name__)
     if isinstance(agent, ModuleType):
-        return f"the module {agent.__name__}"
+        return Sentence("the module {name}", name=agent.__name__)
     if inspect.isroutine(agent):
-        return f"the function {agent.__name__}()"
-    return f"an object of type {type(agent).__name__}"
+        return Sentence("the function {name}()", name=agent.__name__)
+    return Sentence("an object of type {name}", name=type(agent).__name__)
 
 
 def _advice(agent: Any) -> str:
     if isinstance(agent, type):
-        return f"make one of it, as in agent = {agent.__name__}()"
+        return Sentence("make one of it, as in agent = {name}()", name=agent.__name__)
     if inspect.iscoroutine(agent):
-        return "write an 'async def create_agent()', which is awaited"
+        return Sentence("write an 'async def create_agent()', which is awaited")
     if inspect.isroutine(agent):
-        return "write it as 'async def' with the text as its argument"
-    return "use create_react_agent(), or an object with arun(text) or astream(text)"
+        return Sentence("write it as 'async def' with the text as its argument")
+    return Sentence("use create_react_agent(), or an object with arun(text) or astream(text)")

@@ -36,6 +36,7 @@ from myagent.protocol.server_events import (
     ServerEvent,
     SessionEnded,
 )
+from myagent.sentence import Sentence
 
 LEAVE_S = 5.0
 
@@ -101,7 +102,7 @@ class Client:
             opened.cancel()
         if not self._connection.opened.is_set():
             await self._leave()
-            raise self._error or ClientError("The session could not be opened.")
+            raise self._error or ClientError(Sentence("The session could not be opened."))
         return self
 
     async def __aexit__(
@@ -120,11 +121,15 @@ class Client:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         failure = None if task.cancelled() else task.exception()
-        error = ClientClosed("The client has been left.") if task.cancelled() else ended(failure)
+        error = (
+            ClientClosed(Sentence("The client has been left."))
+            if task.cancelled()
+            else ended(failure)
+        )
         if error is not None and error is not failure:
             error.__cause__ = failure
         self._connection.state = ConnectionState.CLOSED
-        self._error = error or refused("session_closed", "This conversation has ended.")
+        self._error = error or refused("session_closed", Sentence("This conversation has ended."))
         self._outbox.fail(self._error)
         for answer in list(self._answers.values()):
             answer.fail(self._error)
@@ -267,7 +272,9 @@ class Client:
         try:
             text = orjson.dumps(frame).decode()
         except TypeError as error:
-            raise InvalidRequest(f"This can't be sent as JSON: {error}.") from error
+            raise InvalidRequest(
+                Sentence("This can't be sent as JSON: {reason}.", reason=str(error))
+            ) from error
         return self._checked(text)
 
     @staticmethod
@@ -276,7 +283,9 @@ class Client:
         try:
             protocol.parse(frame)
         except protocol.ProtocolError as error:
-            raise InvalidRequest(f"The service would not take this: {error}.") from error
+            raise InvalidRequest(
+                Sentence("The service would not take this: {reason}.", reason=str(error))
+            ) from error
         return frame
 
     def _check_open(self) -> None:

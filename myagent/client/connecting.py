@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from myagent.client.client import Client
 from myagent.client.connection import Address
 from myagent.client.errors import InvalidRequest
+from myagent.sentence import Sentence
 
 GIVE_UP_AFTER_S = 120.0
 
@@ -46,7 +47,9 @@ def _with_lang(url: str, lang: str | None) -> str:
         parts = urlsplit(url)
         _ = parts.port  # It is read, and can be wrong, only when it is asked for.
     except ValueError as error:
-        raise InvalidRequest(f"{url!r} is not an address: {error}.") from error
+        raise InvalidRequest(
+            Sentence("{url} is not an address: {reason}.", url=repr(url), reason=str(error))
+        ) from error
     if not lang:
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"lang": lang}))))

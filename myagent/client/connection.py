@@ -14,6 +14,7 @@ from myagent.client.link import Link, Unreachable
 from myagent.client.outbox import Outbox, Request
 from myagent.client.streams import ConnectionChanged, ConnectionState, Event, Streams
 from myagent.protocol.server_events import Connected, ServerEvent
+from myagent.sentence import Sentence
 
 OPENING_S = 30.0
 """How long a server may take to open a session; after a crash it waits for a lease to end."""
@@ -84,11 +85,11 @@ class Connection:
                 await self._connect_once()
             except Lost as lost:
                 if isinstance(lost, Unreachable) and not self.opened.is_set():
-                    raise ConnectionFailed(str(lost)) from lost
+                    raise ConnectionFailed(*lost.args) from lost
                 is_good = self._conversation.last_seq > last_seq
                 if is_good or loop.time() - started_at > STEADY_S:
                     waits = delays()
-                await self._pause(str(lost), next(waits))
+                await self._pause(lost.args[0], next(waits))
         self._change(ConnectionChanged(state=ConnectionState.CLOSED))
 
     async def _pause(self, reason: str, delay_s: float) -> None:
@@ -103,7 +104,11 @@ class Connection:
 
     def _give_up(self, reason: str) -> GaveUp:
         waited_s = self._address.give_up_after_s
-        return GaveUp(f"Gave up after {waited_s:g} seconds. {reason}")
+        return GaveUp(
+            Sentence(
+                "Gave up after {seconds} seconds. {reason}", seconds=f"{waited_s:g}", reason=reason
+            )
+        )
 
     async def _connect_once(self) -> None:
         """One socket's life; ends with `Lost`, a `ClientError`, or the session."""
@@ -136,7 +141,7 @@ class Connection:
                     if is_connected:
                         self._take(event)
         except TimeoutError as error:
-            raise Lost("The service does not open the session.") from error
+            raise Lost(Sentence("The service does not open the session.")) from error
         self._change(ConnectionChanged(state=ConnectionState.CONNECTED))
         self.opened.set()
 
@@ -198,4 +203,4 @@ def ended(error: BaseException | None) -> ClientError | None:
     """What readers are told when `run` has ended like this."""
     if error is None or isinstance(error, ClientError):
         return error
-    return ClientError("The client failed; the cause is attached.")
+    return ClientError(Sentence("The client failed; the cause is attached."))

@@ -23,6 +23,7 @@ from myagent.protocol.server_events import (
     SessionResumed,
     ThinkingStarted,
 )
+from myagent.sentence import Sentence
 
 PASSING = frozenset(
     {"rate_limited", "storage_unavailable", "service_unavailable", "moved", "internal_error"}
@@ -112,7 +113,7 @@ class Conversation:
         if seq <= self.last_seq:
             return False
         if seq > self.last_seq + 1:
-            raise Lost(f"Event {self.last_seq + 1} is missing.")
+            raise Lost(Sentence("Event {seq} is missing.", seq=self.last_seq + 1))
         self.last_seq = seq
         return True
 

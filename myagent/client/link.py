@@ -24,6 +24,7 @@ from myagent.client.errors import (
 )
 from myagent.protocol import CloseCode
 from myagent.protocol.server_events import ServerError, ServerEvent, UnreadableFrame, read
+from myagent.sentence import Sentence
 
 DIAL_S = 10.0
 CLOSE_S = 2.0
@@ -71,16 +72,23 @@ class Link:
             )
         except InvalidURI as error:
             raise InvalidRequest(
-                f"{url!r} is not the address of a service: that looks like ws://localhost:8080/."
+                Sentence(
+                    "{url} is not the address of a service: that looks like ws://localhost:8080/.",
+                    url=repr(url),
+                )
             ) from error
         except InvalidStatus as error:
             raise _refusal(url, error.response.status_code) from error
         except InvalidHandshake as error:
-            raise Unreachable(f"What answers at {url} is not a WebSocket service.") from error
+            raise Unreachable(
+                Sentence("What answers at {url} is not a WebSocket service.", url=url)
+            ) from error
         except TimeoutError as error:
-            raise Unreachable(f"Nothing answers at {url}.") from error
+            raise Unreachable(Sentence("Nothing answers at {url}.", url=url)) from error
         except OSError as error:
-            raise Unreachable(f"{url} can't be reached: {_reason(error)}.") from error
+            raise Unreachable(
+                Sentence("{url} can't be reached: {reason}.", url=url, reason=_reason(error))
+            ) from error
         return cls(socket)
 
     async def receive(self) -> ServerEvent:
@@ -103,7 +111,7 @@ class Link:
         try:
             await self._socket.send(frame)
         except ConnectionClosed as error:
-            raise Lost("The connection was lost.") from error
+            raise Lost(Sentence("The connection was lost.")) from error
 
     async def close(self) -> None:
         """Ends the socket within `CLOSE_S`, whatever the server does; cancelled, at once."""
@@ -133,31 +141,37 @@ class Link:
                 await (await self._socket.ping())
         except TimeoutError as error:
             self.abort()
-            raise Lost("The server does not answer any more.") from error
+            raise Lost(Sentence("The server does not answer any more.")) from error
 
     def _ending(self, closed: ConnectionClosed) -> Exception:
         close = closed.rcvd or closed.sent
         code = close.code if close is not None else None
         if code in _FINAL:
-            sentence = self._last_error or f"The server closed the connection with code {code}."
+            sentence = self._last_error or Sentence(
+                "The server closed the connection with code {code}.", code=code
+            )
             return _FINAL[code](sentence)
-        return Lost(self._last_error or "The connection was lost.")
+        return Lost(self._last_error or Sentence("The connection was lost."))
 
 
 def _reason(error: OSError) -> str:
     # A name with several addresses fails with one text for all of them, and no number.
     if f"Errno {errno.ECONNREFUSED}" in str(error):
-        return "nothing listens there"
+        return Sentence("nothing listens there")
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
-    return error.strerror or "no connection could be made"
+    return error.strerror or Sentence("no connection could be made")
 
 
 def _refusal(url: str, status: int) -> Exception:
     if status in (401, 403):
-        return NotAllowed(f"{url} does not let this client in (HTTP {status}).")
+        return NotAllowed(
+            Sentence("{url} does not let this client in (HTTP {status}).", url=url, status=status)
+        )
     if status == 404:
-        return NoSuchService(f"There is no service at {url} (HTTP 404).")
-    sentence = f"{url} does not take WebSocket connections (HTTP {status})."
+        return NoSuchService(Sentence("There is no service at {url} (HTTP 404).", url=url))
+    sentence = Sentence(
+        "{url} does not take WebSocket connections (HTTP {status}).", url=url, status=status
+    )
     is_passing = status >= 500 or status == 429
     return Unreachable(sentence) if is_passing else ConnectionFailed(sentence)

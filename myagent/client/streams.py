@@ -13,6 +13,7 @@ from typing import Self
 
 from myagent.client.errors import ClientError
 from myagent.protocol.server_events import ServerEvent
+from myagent.sentence import Sentence
 
 LIMIT = 256
 """Events that wait in a stream before nothing more is read from the socket."""
@@ -149,5 +150,7 @@ class Streams:
         for answer in self._verbs:
             if not answer.done():
                 answer.set_exception(
-                    ClientError(f"{HARD_LIMIT} events wait and nobody reads them.")
+                    ClientError(
+                        Sentence("{count} events wait and nobody reads them.", count=HARD_LIMIT)
+                    )
                 )

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from myagent.manager.errors import WrongSettings, plain_errors
+from myagent.sentence import Sentence
 
 SETTINGS = "DJANGO_SETTINGS_MODULE"
 
@@ -61,12 +62,14 @@ def sqlite_url(path: str | os.PathLike[str]) -> str:
     """Relative paths mean the folder in which the program is now. Raises `WrongSettings`."""
     name = os.fspath(path)
     if name == ":memory:" or "\0" in name:
-        raise WrongSettings("The database must be a file: it is shared with the services.")
+        raise WrongSettings(
+            Sentence("The database must be a file: it is shared with the services.")
+        )
     file = Path(name).expanduser().absolute()
     if not file.parent.is_dir():
-        raise WrongSettings(f"There is no folder {file.parent}.")
+        raise WrongSettings(Sentence("There is no folder {folder}.", folder=file.parent))
     if file.is_dir():
-        raise WrongSettings(f"{file} is a folder, not an SQLite file.")
+        raise WrongSettings(Sentence("{file} is a folder, not an SQLite file.", file=file))
     return f"sqlite:///{quote(os.fsencode(file))}"
 
 

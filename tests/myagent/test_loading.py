@@ -369,7 +369,7 @@ def test_a_file_that_failed_leaves_no_module_behind(write: Write) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("raise ValueError('no key')", r"create_agent\(\) raised ValueError: no key, line 2"),
+        ("raise ValueError('no key')", r"line 2: create_agent\(\) raised ValueError: no key\."),
         ("raise SystemExit(1)", r"create_agent\(\) raised SystemExit: 1"),
         ("return 3", r"create_agent\(\) returned an object of type int"),
         ("pass", r"create_agent\(\) returned None"),
