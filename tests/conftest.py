@@ -74,6 +74,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(PRIVATE) or name.lower() in PROXIES:
             del os.environ[name]
+    # What the commands say is in English, whatever language the person who runs this speaks.
+    os.environ["LC_ALL"] = "C.UTF-8"
+    os.environ.pop("LANGUAGE", None)
     sys.addaudithook(_stay_here)
     if fd := os.environ.pop(second_database.REPORTS_FD, None):
         config.pluginmanager.register(second_database.ReportSender(config, int(fd)))

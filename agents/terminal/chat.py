@@ -10,8 +10,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
 from prompt_toolkit.application import in_terminal
 
+from agents.terminal.command import told
 from agents.terminal.prompts import InterruptKey, Prompts
 from agents.terminal.screen import Screen
 from myagent.client import (
@@ -44,7 +47,8 @@ class Status(IntEnum):
     INTERRUPTED = 130
 
 
-NOBODY = Decision(approved=False, feedback="Nobody is there to confirm this.")
+NOBODY = Decision(approved=False, feedback=gettext_noop("Nobody is there to confirm this."))
+"""The agent is told so in English, whatever the terminal speaks."""
 
 
 class Chat:
@@ -185,7 +189,7 @@ class Chat:
             await self._client.send(text, message_id=self._sent)
         except (Refused, ValueError) as error:
             self._sent = ""
-            self._screen.say(str(error))
+            self._screen.say(told(error))
             if self._message is not None:
                 self._status = Status.NO_ANSWER
 
@@ -206,13 +210,14 @@ class Chat:
 
     async def _respond(self, question: ConfirmationAsked, decision: Decision) -> None:
         if decision is NOBODY:
-            self._screen.say(f"Declined: {NOBODY.feedback}")
+            reason = translation.gettext(NOBODY.feedback)
+            self._screen.say(gettext("Declined: {reason}").format(reason=reason))
         try:
             await self._client.respond(
                 question.step_id, decision.approved, decision.args, decision.feedback or None
             )
         except (Refused, ValueError) as error:
-            self._screen.say(str(error))
+            self._screen.say(told(error))
         self._questions.pop(question.step_id, None)
 
     # Stopping and leaving.
@@ -234,7 +239,7 @@ class Chat:
             self._leaving.set()
         else:
             self._is_stopping = True
-            self._screen.say("Stopping… Press Ctrl-C again to leave.")
+            self._screen.say(gettext("Stopping… Press Ctrl-C again to leave."))
             task = asyncio.get_running_loop().create_task(self._stop())
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -244,14 +249,14 @@ class Chat:
         try:
             await self._client.cancel(message_id=self._sent or None)
         except ClientError as error:
-            self._screen.say(str(error))
+            self._screen.say(told(error))
 
     def _warn_or_leave(self) -> None:
         if self._was_warned:
             self._leaving.set()
         else:
             self._was_warned = True
-            self._screen.say("Press Ctrl-C again, or Ctrl-D, to leave.")
+            self._screen.say(gettext("Press Ctrl-C again, or Ctrl-D, to leave."))
 
     async def _left(self) -> None:
         await self._leaving.wait()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
 from prompt_toolkit import PromptSession
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.validation import Validator
@@ -17,9 +19,9 @@ YES = frozenset({"y", "yes", "是", "好"})
 NO = frozenset({"n", "no", "否", "不"})
 EDIT = frozenset({"e", "edit", "改"})
 
-CHOICES = "Run it? [y]es, [n]o (and why), [e]dit the arguments: "
+CHOICES = gettext_noop("Run it? [y]es, [n]o (and why), [e]dit the arguments: ")
 
-ARGUMENTS = "Arguments, as JSON: "
+ARGUMENTS = gettext_noop("Arguments, as JSON: ")
 
 
 class InterruptKey(Exception):
@@ -49,16 +51,12 @@ def _is_edit(text: str) -> bool:
     return text.strip().lower() in EDIT
 
 
-_CHOICE = Validator.from_callable(
-    lambda text: _is_edit(text) or read_choice(text) is not None,
-    error_message="Type y, n or e.",
-    move_cursor_to_end=True,
-)
-_ARGUMENTS = Validator.from_callable(
-    lambda text: read_arguments(text) is not None,
-    error_message="This must be a JSON object.",
-    move_cursor_to_end=True,
-)
+def _is_choice(text: str) -> bool:
+    return _is_edit(text) or read_choice(text) is not None
+
+
+def _is_arguments(text: str) -> bool:
+    return read_arguments(text) is not None
 
 
 class Prompts:
@@ -84,20 +82,28 @@ class Prompts:
             raise
 
     async def decision(self, args: Mapping[str, Any]) -> Decision:
-        text = await self._checked(CHOICES, _CHOICE)
+        text = await self._checked(
+            translation.gettext(CHOICES), _is_choice, gettext("Type y, n or e.")
+        )
         if _is_edit(text):
             given = orjson.dumps(dict(args)).decode()
-            edited = read_arguments(await self._checked(ARGUMENTS, _ARGUMENTS, given))
+            complaint = gettext("This must be a JSON object.")
+            typed = await self._checked(
+                translation.gettext(ARGUMENTS), _is_arguments, complaint, given
+            )
+            edited = read_arguments(typed)
             return Decision(approved=True, args=edited)
         decision = read_choice(text)
         assert decision is not None
         return decision
 
-    async def _checked(self, question: str, validator: Validator, default: str = "") -> str:
+    async def _checked(
+        self, question: str, is_right: Callable[[str], bool], complaint: str, default: str = ""
+    ) -> str:
         return await self._decisions.prompt_async(
             question,
             default=default,
-            validator=validator,
+            validator=Validator.from_callable(is_right, complaint, move_cursor_to_end=True),
             validate_while_typing=False,
             handle_sigint=False,
         )

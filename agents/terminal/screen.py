@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
+from agents.terminal.command import told
 from agents.terminal.inert import inert, one_line
 from agents.terminal.tail import Tail
 from agents.terminal.writing import Change, Writing
@@ -39,11 +42,11 @@ from myagent.client import (
 )
 
 MARKS = {
-    "success": ("✓", "green"),
-    "error": ("✗", "red"),
-    "declined": ("⊘", "yellow"),
-    "cancelled": ("■", "yellow"),
-    "unknown": ("?", "yellow"),
+    gettext_noop("success"): ("✓", "green"),
+    gettext_noop("error"): ("✗", "red"),
+    gettext_noop("declined"): ("⊘", "yellow"),
+    gettext_noop("cancelled"): ("■", "yellow"),
+    gettext_noop("unknown"): ("?", "yellow"),
 }
 
 
@@ -131,9 +134,11 @@ class RichScreen:
             case MessageAccepted() if not is_own and not event.duplicate:
                 self._console.print(Text(f"\n› {inert(event.content)}", "bold cyan"))
             case ResponseLogged() if not event.duplicate:
-                self.say("  Approved." if event.is_approved else "  Declined.")
+                answer = gettext("Approved.") if event.is_approved else gettext("Declined.")
+                self.say(f"  {answer}")
             case SessionCreated():
-                self.say(f"{inert(event.content)} Session {inert(event.session_id)}")
+                session = gettext("Session {id}").format(id=inert(event.session_id))
+                self.say(f"{inert(event.content)} {session}")
             case Notice() | ServerError() | SessionEnded():
                 self.say(inert(event.content))
 
@@ -154,8 +159,9 @@ class RichScreen:
         running = self._calls.pop(event.step_id, None)
         call = _call(event.tool, {}) if running is None else running.call
         mark, style = MARKS.get(event.status, MARKS["unknown"])
+        status = translation.gettext(event.status) if event.status in MARKS else event.status
         line = Text(f"{mark} ", style).append(call, "bold")
-        line.append(f" · {inert(event.status)} · {_duration(event.duration_ms)}", "dim")
+        line.append(f" · {inert(status)} · {_duration(event.duration_ms)}", "dim")
         self._console.print(line)
         if event.content:
             self._console.print(Text(f"  {one_line(event.content, 300)}", "dim"))
@@ -176,19 +182,20 @@ class RichScreen:
         self._console.print(Text(f"■ {inert(event.content)}", style))
         if isinstance(event, (Interrupted, TimedOut)) and event.effects:
             tools = ", ".join(inert(tool) for tool in event.effects)
-            self._console.print(Text(f"  What became of {tools} is not known.", style))
+            sentence = gettext("What became of {tools} is not known.").format(tools=tools)
+            self._console.print(Text(f"  {sentence}", style))
 
     def _show_connection(self, event: ConnectionChanged) -> None:
         if event.state is ConnectionState.RECONNECTING and not self._is_lost:
             self._is_lost = True
-            self.say(f"⚠ {inert(event.reason)} Reconnecting…")
+            self.say(f"⚠ {inert(told(event.reason))} {gettext('Reconnecting…')}")
         elif event.state is ConnectionState.CONNECTED and self._is_lost:
             self._is_lost = False
-            self.say("✓ Reconnected.")
+            self.say(f"✓ {gettext('Reconnected.')}")
 
     def _write(self, change: Change) -> None:
         if change.restarts:
-            self.say("(The answer is written again.)")
+            self.say(gettext("(The answer is written again.)"))
         if change.block.strip():
             self._console.print(drawn(change.block))
         self._rest = change.rest
@@ -200,8 +207,8 @@ class RichScreen:
             most = max(3, self._console.height - len(self._calls) - 3)
             parts.append(Tail(drawn(self._rest), most))
         parts += [tool.draw() for tool in list(self._calls.values())]
-        status = "Reconnecting…" if self._is_lost else self._status
-        return Group(*parts, Text(f"{status}  Ctrl-C stops".strip(), "dim"))
+        status = gettext("Reconnecting…") if self._is_lost else self._status
+        return Group(*parts, Text(f"{status}  {gettext('Ctrl-C stops')}".strip(), "dim"))
 
 
 class _RunningTool:
@@ -238,7 +245,7 @@ class PlainScreen:
             case RunEnded() | ServerError():
                 self.say(inert(event.content))
             case ConnectionChanged(state=ConnectionState.RECONNECTING):
-                self.say(f"{inert(event.reason)} Reconnecting…")
+                self.say(f"{inert(told(event.reason))} {gettext('Reconnecting…')}")
 
 
 def _call(tool: str, args: Mapping[str, Any]) -> str:

@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from myagent.manager.cli.site import USAGE_ERROR, run
+from myagent.manager.cli.site import USAGE_ERROR, run, said
+from myagent.sentence import Sentence
 
-USAGE = """\
+USAGE = Sentence(
+    """\
 `myagent-ws server FILE` serves an agent file over WebSocket.
 
   myagent-ws server my_agent.py --host 0.0.0.0 --port 8080 --debug
@@ -20,16 +22,17 @@ USAGE = """\
 
 `myagent-ws server --help` and `myagent-ws services --help` list the options.
 """
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line `arguments`, by default the process's own; may raise `SystemExit`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
-        sys.stderr.write(USAGE)
+        sys.stderr.write(said(USAGE))
         sys.exit(USAGE_ERROR)
     if given in (["-h"], ["--help"], ["help"]):
-        sys.stdout.write(USAGE)
+        sys.stdout.write(said(USAGE))
         return
     if given[0] == "services":
         run("myagent-ws services", "services", given[1:])
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[0] == "server":
         del given[0]
     elif not _may_be_agent_file(given[0]):
-        sys.stderr.write(f"There is no command {given[0]!r}.\n\n{USAGE}")
+        unknown = Sentence("There is no command {name}.", name=repr(given[0]))
+        sys.stderr.write(f"{said(unknown)}\n\n{said(USAGE)}")
         sys.exit(USAGE_ERROR)
     run("myagent-ws server", "runagent", given)
 

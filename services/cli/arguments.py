@@ -8,31 +8,39 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
+
 from services.models import Service
 
 TIMEOUT_S = 120.0
 """Seconds that a command waits for what it asked for, unless told otherwise."""
 
-EXIT_STATUSES = """\
+EXIT_STATUSES = gettext_noop(
+    """\
 exit status: 0 done, and observed; 1 refused, failed or not observed in time, as a
 sentence says; 2 wrong usage; 130 no longer waited for, after Ctrl-C.
 """
+)
 
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
     """Every verb with its options; the one that is typed is `verb`."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, title=gettext("verbs")
+    )
 
     def verb(name: str, summary: str) -> argparse.ArgumentParser:
-        epilog = EXIT_STATUSES
-        return verbs.add_parser(name, help=summary, description=f"{summary}.", epilog=epilog)
+        epilog = translation.gettext(EXIT_STATUSES)
+        description = gettext("{summary}.").format(summary=summary)
+        return verbs.add_parser(name, help=summary, description=description, epilog=epilog)
 
-    _add_registration(verb("register", "Puts a service on the list"))
+    _add_registration(verb("register", gettext("Puts a service on the list")))
     for name, summary in (
-        ("start", "Starts a service"),
-        ("stop", "Stops a service: running answers are finished first"),
-        ("restart", "Replaces a service's processes by new ones"),
-        ("unregister", "Stops a service and takes it off the list"),
+        ("start", gettext("Starts a service")),
+        ("stop", gettext("Stops a service: running answers are finished first")),
+        ("restart", gettext("Replaces a service's processes by new ones")),
+        ("unregister", gettext("Stops a service and takes it off the list")),
     ):
         added = verb(name, summary)
         _add_name(added)
@@ -41,85 +49,105 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_registration(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="letters, digits, dots, dashes, underscores")
-    parser.add_argument("file", metavar="FILE", nargs="?", help="the agent file")
-    parser.add_argument("--url", metavar="ws://…", help="a service that runs elsewhere, no FILE")
-    parser.add_argument("--host", help="address to listen on (localhost)")
-    parser.add_argument("--port", type=int, help="of the first replica; else any free one")
-    parser.add_argument("--description", metavar="TEXT", help="what it is, in a sentence")
     parser.add_argument(
-        "--tags", type=tags, action="extend", metavar="A,B", help="words to find it by"
+        "name", metavar="NAME", help=gettext("letters, digits, dots, dashes, underscores")
     )
-    parser.add_argument("--auto-start", action="store_true", help="start it at once")
-    parser.add_argument("--max-sessions", type=int, metavar="N", help="more are refused")
+    parser.add_argument("file", metavar="FILE", nargs="?", help=gettext("the agent file"))
+    parser.add_argument(
+        "--url", metavar="ws://…", help=gettext("a service that runs elsewhere, no FILE")
+    )
+    parser.add_argument("--host", help=gettext("address to listen on (localhost)"))
+    parser.add_argument("--port", type=int, help=gettext("of the first replica; else any free one"))
+    parser.add_argument("--description", metavar="TEXT", help=gettext("what it is, in a sentence"))
+    parser.add_argument(
+        "--tags", type=tags, action="extend", metavar="A,B", help=gettext("words to find it by")
+    )
+    parser.add_argument("--auto-start", action="store_true", help=gettext("start it at once"))
+    parser.add_argument("--max-sessions", type=int, metavar="N", help=gettext("more are refused"))
     parser.add_argument(
         "--session-timeout",
         type=float,
         metavar="S",
         dest="session_timeout_s",
-        help="seconds after which idle sessions leave memory",
+        help=gettext("seconds after which idle sessions leave memory"),
     )
     parser.add_argument(
         "--auto-restart",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="start it again after a crash (the default)",
+        help=gettext("start it again after a crash (the default)"),
     )
-    parser.add_argument("--max-restart-count", type=int, metavar="N", help="crashes in a row (5)")
+    parser.add_argument(
+        "--max-restart-count", type=int, metavar="N", help=gettext("crashes in a row (5)")
+    )
     parser.add_argument(
         "--restart-delay",
         type=float,
         metavar="S",
         dest="restart_delay_s",
-        help="seconds before the first restart; they double (1)",
+        help=gettext("seconds before the first restart; they double (1)"),
     )
-    parser.add_argument("--replicas", type=int, metavar="N", help="processes (1)")
-    parser.add_argument("--weight", type=int, metavar="N", help="its share of new clients (1)")
-    parser.add_argument("--memory-limit-mb", type=int, metavar="N", help="of each process")
+    parser.add_argument("--replicas", type=int, metavar="N", help=gettext("processes (1)"))
+    parser.add_argument(
+        "--weight", type=int, metavar="N", help=gettext("its share of new clients (1)")
+    )
+    parser.add_argument("--memory-limit-mb", type=int, metavar="N", help=gettext("of each process"))
     parser.add_argument(
         "--env",
         type=variable,
         action="append",
         metavar="K=V",
-        help="a variable of its processes; K alone takes the value that it has here. Repeatable",
+        help=gettext(
+            "a variable of its processes; K alone takes the value that it has here. Repeatable"
+        ),
     )
     _add_waiting(parser)
 
 
 def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    listing = verb("list", "Lists services")
+    listing = verb("list", gettext("Lists services"))
     listing.add_argument("--status", choices=Service.Status.values)
     listing.add_argument(
-        "--tags", type=tags, action="extend", metavar="A,B", help="only those with all of these"
+        "--tags",
+        type=tags,
+        action="extend",
+        metavar="A,B",
+        help=gettext("only those with all of these"),
     )
-    status = verb("status", "Shows a service and its processes")
-    stats = verb("stats", "Shows figures of a service, or of all together")
-    logs = verb("logs", "Shows what a service's processes write")
-    health = verb("health", "Shows the health of a service's processes and its last checks")
+    status = verb("status", gettext("Shows a service and its processes"))
+    stats = verb("stats", gettext("Shows figures of a service, or of all together"))
+    logs = verb("logs", gettext("Shows what a service's processes write"))
+    health = verb(
+        "health", gettext("Shows the health of a service's processes and its last checks")
+    )
     for viewed in (status, logs, health):
         _add_name(viewed)
-    stats.add_argument("name", metavar="NAME", nargs="?", help="the service's name or id")
+    stats.add_argument("name", metavar="NAME", nargs="?", help=gettext("the service's name or id"))
     for viewed in (listing, status, stats, health):
-        viewed.add_argument("--json", action="store_true", help="the same as JSON")
-    logs.add_argument("-f", "--follow", action="store_true", help="and what comes, until Ctrl-C")
+        viewed.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
     logs.add_argument(
-        "-n", "--lines", type=line_count, default=100, metavar="N", help="last lines (100)"
+        "-f", "--follow", action="store_true", help=gettext("and what comes, until Ctrl-C")
     )
-    logs.add_argument("--instance", metavar="ID", help="of this process, which may have ended")
+    logs.add_argument(
+        "-n", "--lines", type=line_count, default=100, metavar="N", help=gettext("last lines (100)")
+    )
+    logs.add_argument(
+        "--instance", metavar="ID", help=gettext("of this process, which may have ended")
+    )
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the service's name or id")
+    parser.add_argument("name", metavar="NAME", help=gettext("the service's name or id"))
 
 
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-wait", action="store_true", help="ask, and leave")
+    parser.add_argument("--no-wait", action="store_true", help=gettext("ask, and leave"))
     parser.add_argument(
         "--timeout",
         type=seconds,
         default=TIMEOUT_S,
         metavar="S",
-        help="seconds to wait for it at most (%(default)g)",
+        help=gettext("seconds to wait for it at most (%(default)g)"),
     )
 
 
@@ -131,21 +159,23 @@ def variable(text: str) -> tuple[str, str]:
     """`K=V`, or `K` with the value that it has in this environment."""
     name, equals, value = text.partition("=")
     if not equals and name not in os.environ:
-        raise argparse.ArgumentTypeError(f"give {name or 'K'}=VALUE: it has no value here.")
+        raise argparse.ArgumentTypeError(
+            gettext("give {name}=VALUE: it has no value here.").format(name=name or "K")
+        )
     return name, value if equals else os.environ[name]
 
 
 def seconds(text: str) -> float:
     value: float = _number(float, text)
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError("give seconds, more than 0.")
+        raise argparse.ArgumentTypeError(gettext("give seconds, more than 0."))
     return value
 
 
 def line_count(text: str) -> int:
     value: int = _number(int, text)
     if not 0 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError("give a number of lines up to 1000000.")
+        raise argparse.ArgumentTypeError(gettext("give a number of lines up to 1000000."))
     return value
 
 
@@ -153,4 +183,6 @@ def _number(kind: Callable[[str], Any], text: str) -> Any:
     try:
         return kind(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number.") from error
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is not a number.").format(text=text)
+        ) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils.translation import gettext
 
 from services import control, registry
 from services.cli.screen import Screen
@@ -35,7 +36,8 @@ def register(screen: Screen, options: Options) -> None:
     if options["file"] is not None:
         given["agent_factory_path"] = options["file"]
     service = registry.register(environment=dict(options["env"] or ()), **given)
-    screen.say(f"{service.name} is registered ({service.pk}).")
+    sentence = gettext("{name} is registered ({id}).")
+    screen.say(sentence.format(name=service.name, id=service.pk))
     if service.auto_start and not service.is_external:
         _see_to(screen, service, options)
 
@@ -56,7 +58,7 @@ def unregister(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     registry.unregister(service)
     if service.is_external:
-        screen.say(f"{service.name} is unregistered.")
+        screen.say(gettext("{name} is unregistered.").format(name=service.name))
     else:
         service.refresh_from_db()
         _see_to(screen, service, options)
@@ -77,7 +79,9 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
         seen = _wait(screen, service, options["timeout"])
     except KeyboardInterrupt:
         raise CommandError(
-            f"No longer waited for; what was asked of {service.name} still holds.",
+            gettext("No longer waited for; what was asked of {name} still holds.").format(
+                name=service.name
+            ),
             returncode=INTERRUPTED,
         ) from None
     _judge(screen, service, seen, options["timeout"])
@@ -86,7 +90,7 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
 def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
     """How it is in the end; None if it is gone."""
     with screen.progress() as progress:
-        progress.tell(f"{service.name}: asked")
+        progress.tell(gettext("{name}: asked").format(name=service.name))
         for seen in follow(service.pk, timeout_s, time.sleep):
             progress.tell(f"{seen.name}: {_describe(seen)}")
     return Service.objects.filter(pk=service.pk).first()
@@ -96,33 +100,46 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
     """Says that it got there. Raises `CommandError` if it did not."""
     if seen is None:
         if asked.unregistered_at is None:
-            raise CommandError(f"{asked.name} was unregistered meanwhile.")
-        screen.say(f"{asked.name} is unregistered.")
+            raise CommandError(
+                gettext("{name} was unregistered meanwhile.").format(name=asked.name)
+            )
+        screen.say(gettext("{name} is unregistered.").format(name=asked.name))
     elif seen.desired != asked.desired or (seen.unregistered_at and not asked.unregistered_at):
-        raise CommandError(f"Somebody else asked something else of {asked.name} meanwhile.")
+        raise CommandError(
+            gettext("Somebody else asked something else of {name} meanwhile.").format(
+                name=asked.name
+            )
+        )
     elif control.has_arrived(seen) and seen.unregistered_at is None:
         screen.say(_arrival(seen))
     elif control.has_failed(seen):
-        raise CommandError(f"{seen.name} failed: {why(seen)}")
-    else:
         raise CommandError(
-            f"After {timeout_s:g} seconds {seen.name} is not there yet: {_describe(seen)}. It is "
-            f"still worked on. {why(seen)}".rstrip()
+            gettext("{name} failed: {reason}").format(name=seen.name, reason=why(seen))
         )
+    else:
+        sentence = gettext(
+            "After {seconds} seconds {name} is not there yet: {state}. It is still worked on."
+        ).format(seconds=f"{timeout_s:g}", name=seen.name, state=_describe(seen))
+        raise CommandError(f"{sentence} {why(seen)}".rstrip())
 
 
 def _arrival(service: Service) -> str:
     if service.desired == Service.Desired.STOPPED:
-        return f"{service.name} is stopped."
+        return gettext("{name} is stopped.").format(name=service.name)
     instances = live_instances(service)
     endpoints = [instance.endpoint for instance in instances if instance.endpoint]
-    return f"{service.name} is running at {' and '.join(endpoints)}"
+    places = gettext(" and ").join(endpoints)
+    return gettext("{name} is running at {places}").format(name=service.name, places=places)
 
 
 def _describe(service: Service) -> str:
     """Its state, and those of its processes where there are several or they differ."""
-    states = [instance.state for instance in live_instances(service)]
-    return service.status + (f" ({', '.join(states)})" if set(states) - {service.status} else "")
+    instances = live_instances(service)
+    status = service.get_status_display()
+    if not {instance.state for instance in instances} - {service.status}:
+        return status
+    states = ", ".join(instance.get_state_display() for instance in instances)
+    return f"{status} ({states})"
 
 
 def why(service: Service) -> str:
@@ -134,4 +151,6 @@ def why(service: Service) -> str:
     lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
     if not lines:
         return "\n".join(error)
-    return "\n".join([*error, "The last lines of its log:", *(f"  {line}" for line in lines)])
+    return "\n".join(
+        [*error, gettext("The last lines of its log:"), *(f"  {line}" for line in lines)]
+    )

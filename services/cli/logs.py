@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from services import registry
 from services.cli.screen import Screen
@@ -35,7 +36,9 @@ def show_logs(screen: Screen, options: Options) -> None:
     """Raises `CommandError` and `ServiceError`."""
     service = registry.find(options["name"])
     if service.is_external:
-        raise CommandError(f"{service.name} runs elsewhere: its log is there.")
+        raise CommandError(
+            gettext("{name} runs elsewhere: its log is there.").format(name=service.name)
+        )
     instances = [_named(service, options["instance"])] if options["instance"] else shown(service)
     _refuse_those_elsewhere(instances)
     if options["follow"]:
@@ -44,7 +47,7 @@ def show_logs(screen: Screen, options: Options) -> None:
             _Following(screen, options["lines"]).run(instances, new)
         return
     if not instances:
-        raise CommandError(f"{service.name} has not been started yet.")
+        raise CommandError(gettext("{name} has not been started yet.").format(name=service.name))
     paper = _Paper(screen, has_heads=len(instances) > 1)
     for instance in instances:
         with _log_of(instance, options["lines"]) as log:
@@ -79,7 +82,9 @@ def _named(service: Service, instance_id: str) -> Instance:
         found = service.instances.filter(is_meant).first()
     if found is None:
         raise CommandError(
-            f"{service.name} has no process '{instance_id}'; see status {service.name}."
+            gettext("{name} has no process '{id}'; see status {name}.").format(
+                name=service.name, id=instance_id
+            )
         )
     return found
 
@@ -92,7 +97,11 @@ def _refuse_those_elsewhere(instances: list[Instance]) -> None:
     here = this_node()
     nodes = {instance.node for instance in instances}
     if nodes and here not in nodes:
-        raise CommandError(f"Its log is on another machine: {', '.join(sorted(nodes))}.")
+        raise CommandError(
+            gettext("Its log is on another machine: {machines}.").format(
+                machines=", ".join(sorted(nodes))
+            )
+        )
 
 
 class _Paper:

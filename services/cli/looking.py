@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from agents.terminal.inert import one_line
 from services import describing, registry
 from services.cli.logs import short
-from services.cli.screen import Screen, as_json
+from services.cli.screen import Screen, Word, as_json
 from services.models import Service
 from services.selection import with_tags
 
@@ -16,33 +18,53 @@ Options = dict[str, Any]
 Json = dict[str, Any]
 
 INSTANCE_COLUMNS = {
-    "instance": "instance_id",
-    "state": "state",
-    "pid": "pid",
-    "endpoint": "endpoint",
-    "started": "started_at",
-    "sessions": "active_sessions",
-    "memory MB": "memory_mb",
-    "CPU %": "cpu_percent",
+    gettext_noop("instance"): "instance_id",
+    gettext_noop("state"): "state",
+    gettext_noop("pid"): "pid",
+    gettext_noop("endpoint"): "endpoint",
+    gettext_noop("started"): "started_at",
+    gettext_noop("sessions"): "active_sessions",
+    gettext_noop("memory MB"): "memory_mb",
+    gettext_noop("CPU %"): "cpu_percent",
 }
 
 HEALTH_COLUMNS = {
-    "instance": "instance_id",
-    "health": "health",
-    "memory MB": "memory_mb",
-    "loop lag ms": "loop_lag_ms",
-    "turns/min": "turns_per_minute",
-    "p95 ms": "turn_p95_ms",
-    "error": "error",
+    gettext_noop("instance"): "instance_id",
+    gettext_noop("health"): "health",
+    gettext_noop("memory MB"): "memory_mb",
+    gettext_noop("loop lag ms"): "loop_lag_ms",
+    gettext_noop("turns/min"): "turns_per_minute",
+    gettext_noop("p95 ms"): "turn_p95_ms",
+    gettext_noop("error"): "error",
 }
 
 CHECK_COLUMNS = {
-    "checked": "checked_at",
-    "instance": "instance_id",
-    "healthy": "is_healthy",
-    "answered in ms": "latency_ms",
-    "detail": "detail",
+    gettext_noop("checked"): "checked_at",
+    gettext_noop("instance"): "instance_id",
+    gettext_noop("healthy"): "is_healthy",
+    gettext_noop("answered in ms"): "latency_ms",
+    gettext_noop("detail"): "detail",
 }
+
+LIST_COLUMNS = (
+    gettext_noop("name"),
+    gettext_noop("status"),
+    gettext_noop("processes"),
+    gettext_noop("endpoint"),
+    gettext_noop("tags"),
+    gettext_noop("error"),
+)
+
+WORDS = frozenset({"status", "desired", "state", "health"})
+"""Fields that hold words of our own: states of services and instances, and these."""
+
+HEALTH_WORDS = (
+    gettext_noop("healthy"),
+    gettext_noop("failing"),
+    gettext_noop("unhealthy"),
+    gettext_noop("unknown"),
+)
+"""See `Instance.health`."""
 
 ERROR_LENGTH = 60
 """Characters of an error that a list shows; `status` shows all."""
@@ -63,8 +85,7 @@ def show_list(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    columns = ("name", "status", "processes", "endpoint", "tags", "error")
-    screen.table(columns, map(_row, found))
+    screen.table(LIST_COLUMNS, map(_row, found))
 
 
 def show_status(screen: Screen, options: Options) -> None:
@@ -73,7 +94,7 @@ def show_status(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    screen.facts((name, found[name]) for name in SERVICE_FACTS)
+    screen.facts((name, _value(found, name)) for name in SERVICE_FACTS)
     screen.facts(found["config"].items())
     _show_rows(screen, INSTANCE_COLUMNS, found["instances"])
 
@@ -94,7 +115,7 @@ def show_health(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    screen.facts((name, found[name]) for name in ("name", "status", "last_health_check"))
+    screen.facts((name, _value(found, name)) for name in ("name", "status", "last_health_check"))
     _show_rows(screen, HEALTH_COLUMNS, found["instances"])
     _show_rows(screen, CHECK_COLUMNS, found["checks"])
 
@@ -109,8 +130,8 @@ def _row(found: Json) -> tuple[object, ...]:
     processes = len(found["instances"])
     return (
         found["name"],
-        found["status"],
-        "elsewhere" if found["url"] else f"{processes}/{found['replicas']}",
+        Word(found["status"]),
+        Word(gettext_noop("elsewhere")) if found["url"] else f"{processes}/{found['replicas']}",
         found["endpoint"],
         found["tags"],
         one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
@@ -119,10 +140,15 @@ def _row(found: Json) -> tuple[object, ...]:
 
 def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -> None:
     shown = [row | {"instance_id": short(row["instance_id"])} for row in found]
-    rows = [[row[name] for name in columns.values()] for row in shown]
+    rows = [[_value(row, name) for name in columns.values()] for row in shown]
     if rows:
         screen.say("")
         screen.table(tuple(columns), rows)
+
+
+def _value(found: Json, name: str) -> object:
+    value = found[name]
+    return Word(value) if name in WORDS and value else value
 
 
 def _flat(found: Json, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,5 +1,8 @@
 """How the commands answer: tables and colours in a terminal, plain lines in a pipe.
 
+Sentences come in the language of the terminal. Rows are for programs in a pipe, and in English
+there; a terminal translates what is a `Word` of them, and the columns' names.
+
 Whatever they show may come from elsewhere: nothing in it controls the terminal.
 """
 
@@ -12,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+from django.utils import translation
+from django.utils.translation import gettext_noop
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
@@ -37,6 +42,15 @@ STYLES: dict[str, str] = {
 _NOT_FOR_TERMINALS = re.compile(f"[\x7f-\x9f{''.join(map(chr, DIRECTIONS))}]")
 
 
+class Word(str):
+    """A cell that is a word of our own, marked for translation, and nobody's name or text."""
+
+    __slots__ = ()
+
+
+YES, NO = Word(gettext_noop("yes")), Word(gettext_noop("no"))
+
+
 class Output(Protocol):
     """Where a program's answer goes."""
 
@@ -60,7 +74,8 @@ class Screen(Protocol):
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
         """Names with their values."""
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None: ...
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """The columns' names are marked for translation."""
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]: ...
 
@@ -85,7 +100,8 @@ class RichScreen:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
         for column in columns:
-            table.add_column(Text(column), overflow="fold", no_wrap=column not in LONG_COLUMNS)
+            heading = Text(translation.gettext(column))
+            table.add_column(heading, overflow="fold", no_wrap=column not in LONG_COLUMNS)
         for row in rows:
             table.add_row(*map(_styled, row))
         self._console.print(table)
@@ -161,8 +177,11 @@ def as_json(value: Any) -> str:
 
 
 def _styled(value: object) -> Text:
+    if isinstance(value, bool):
+        value = YES if value else NO
     text = _cell(value)
-    return Text(text, STYLES.get(text, ""))
+    shown = translation.gettext(text) if isinstance(value, Word) else text
+    return Text(shown, STYLES.get(text, ""))
 
 
 def _cell(value: object) -> str:
@@ -170,7 +189,7 @@ def _cell(value: object) -> str:
         case None | "":
             return "-"
         case bool():
-            return "yes" if value else "no"
+            return YES if value else NO
         case float():
             return f"{value:.1f}"
         case list():

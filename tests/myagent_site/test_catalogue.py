@@ -31,9 +31,9 @@ def first_arguments(packages: Iterable[str], functions: set[str]) -> Iterator[st
 
 
 def marked_for_translation() -> Iterator[str]:
-    """Every text for people: marked with Django's functions, or a model's error of the SDK."""
+    """Every text for people: marked with Django's functions, or a sentence of the SDK."""
     yield from first_arguments(PACKAGES, MARKERS)
-    yield from first_arguments(["myagent"], {"ModelError"})
+    yield from first_arguments(["myagent"], {"ModelError", "Sentence"})
 
 
 def read_catalogue() -> dict[str, str]:

@@ -15,9 +15,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 
 from agents import checks, logs
@@ -27,13 +28,14 @@ from agents.ownership import NameTaken
 from agents.reloading import run_with_reload
 from agents.runner import RunnerProcess, open_runner, use_runner
 from agents.server import Server, configuration, new_event_loop
+from agents.terminal.command import TerminalCommand, in_language_of_site, told
 from myagent.loading import AgentFileError
 
 LEAVE_GRACE_S = 10.0
 
 
-class Command(BaseCommand):
-    help = "Runs one agent file as a WebSocket service."
+class Command(TerminalCommand):
+    help = gettext_noop("Runs one agent file as a WebSocket service.")
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
     file_is_required = True
@@ -43,16 +45,22 @@ class Command(BaseCommand):
             "file",
             metavar="FILE",
             nargs=None if self.file_is_required else "?",
-            help="the agent file, such as my_agent.py",
+            help=gettext("the agent file, such as my_agent.py"),
         )
-        parser.add_argument("--host", default="localhost", help="address to listen on")
-        parser.add_argument("--port", type=port_number, default=8080, help="0 picks a free one")
+        parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
         parser.add_argument(
-            "--name", type=service_name, help="the service's name; the file's stem by default"
+            "--port", type=port_number, default=8080, help=gettext("0 picks a free one")
         )
-        parser.add_argument("--debug", action="store_true", help="log everything, with tracebacks")
         parser.add_argument(
-            "--reload", action="store_true", help="restart when the agent file changes"
+            "--name",
+            type=service_name,
+            help=gettext("the service's name; the file's stem by default"),
+        )
+        parser.add_argument(
+            "--debug", action="store_true", help=gettext("log everything, with tracebacks")
+        )
+        parser.add_argument(
+            "--reload", action="store_true", help=gettext("restart when the agent file changes")
         )
         parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
 
@@ -70,30 +78,39 @@ class Command(BaseCommand):
         use_runner(runner)
         self.warn_about(listener)
         url = address_of(options["host"], runner.hub.lease.port)
+        greeting = gettext("{service} is ready at {url}").format(service=runner.service, url=url)
 
         def ready() -> None:
             # A log that takes no more is no reason not to serve.
             with contextlib.suppress(OSError):
-                self.stdout.write(f"{runner.service} is ready at {url}")
+                self.stdout.write(greeting)
                 self.stdout.flush()
             self.on_ready(runner, runner.hub.lease.port)
 
         try:
-            with asyncio.Runner(loop_factory=new_event_loop) as loop:
+            with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 code = loop.run(_serve(runner, listener, ready, is_debug=options["debug"]))
         except DatabaseFailure as error:
-            raise CommandError(f"The database can't be used: {error}") from error
+            raise CommandError(
+                gettext("The database can't be used: {reason}").format(reason=error)
+            ) from error
         except ImproperlyConfigured as error:
-            raise CommandError(f"The settings are wrong: {error}") from error
+            raise CommandError(
+                gettext("The settings are wrong: {reason}").format(reason=error)
+            ) from error
         except NameTaken as error:
             raise CommandError(
-                f"Another agent file is served as '{runner.service}' already, {error.source}: "
-                "choose another name with --name."
+                gettext(
+                    "Another agent file is served as '{service}' already, {file}: choose another "
+                    "name with --name."
+                ).format(service=runner.service, file=error.source)
             ) from error
         except Timeout as error:
             raise CommandError(
-                "Another process has been preparing the database for two minutes: see to that one "
-                f"first ({error.lock_file})."
+                gettext(
+                    "Another process has been preparing the database for two minutes: see to that "
+                    "one first ({file})."
+                ).format(file=error.lock_file)
             ) from error
         # A thread that an agent left behind must not keep the process.
         with contextlib.suppress(OSError):
@@ -107,13 +124,15 @@ class Command(BaseCommand):
             return open_runner(options["file"], name=options["name"])
         except argparse.ArgumentTypeError as error:
             raise CommandError(
-                f"The file's name is no name for a service: {error} Choose one with --name.",
+                gettext(
+                    "The file's name is no name for a service: {reason} Choose one with --name."
+                ).format(reason=error),
                 returncode=CONFIGURATION_ERROR,
             ) from error
         except AgentFileError as error:
             if options["debug"] and error.__cause__ is not None:
                 raise
-            raise CommandError(str(error), returncode=CONFIGURATION_ERROR) from error
+            raise CommandError(told(error), returncode=CONFIGURATION_ERROR) from error
 
     def on_ready(self, runner: RunnerProcess, port: int) -> None:
         """Called on the event loop once clients are served."""
@@ -123,21 +142,27 @@ class Command(BaseCommand):
         if not ipaddress.ip_address(address).is_loopback:
             self.stderr.write(
                 self.style.WARNING(
-                    f"WARNING: {address} can be reached from other machines, and there is no "
-                    "authentication: whoever can connect can use this agent."
+                    gettext(
+                        "WARNING: {address} can be reached from other machines, and there is no "
+                        "authentication: whoever can connect can use this agent."
+                    ).format(address=address)
                 )
             )
 
 
 def port_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number up to 65535.")
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is not a port: give a number up to 65535.").format(text=text)
+        )
     return int(text)
 
 
 def service_name(text: str) -> str:
     if not text.isprintable() or "/" in text or not 0 < len(text) <= 100:
-        raise argparse.ArgumentTypeError("a name has 1 to 100 printable characters and no slash.")
+        raise argparse.ArgumentTypeError(
+            gettext("a name has 1 to 100 printable characters and no slash.")
+        )
     return text
 
 
@@ -155,13 +180,19 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
         os.register_at_fork(after_in_child=partial(let_go, listener))
         return listener
     except socket.gaierror as error:
-        raise CommandError(f"There is no address '{host}' on this machine.") from error
+        raise CommandError(
+            gettext("There is no address '{host}' on this machine.").format(host=host)
+        ) from error
     except PermissionError as error:
-        raise CommandError(f"Port {port} needs more rights; choose one above 1023.") from error
+        raise CommandError(
+            gettext("Port {port} needs more rights; choose one above 1023.").format(port=port)
+        ) from error
     except OSError as error:
         raise CommandError(
-            f"Port {port} on {host} is in use or can't be used: stop what listens there, or "
-            "choose another with --port."
+            gettext(
+                "Port {port} on {host} is in use or can't be used: stop what listens there, or "
+                "choose another with --port."
+            ).format(port=port, host=host)
         ) from error
 
 

@@ -5,32 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from myagent.manager.cli.site import USAGE_ERROR, run, use_database
+from myagent.manager.cli.site import USAGE_ERROR, run, said, use_database
+from myagent.sentence import Sentence
 
 PROGRAM = "python -m myagent.manager.cli.manager"
 
-USAGE = f"""\
-`{PROGRAM}` registers agents as services, and runs and watches them.
+USAGE = Sentence(
+    """\
+`{program}` registers agents as services, and runs and watches them.
 
-  {PROGRAM} register NAME FILE [--auto-start] [--tags A,B] …
-  {PROGRAM} start | stop | restart | unregister NAME
-  {PROGRAM} list | status NAME | stats [NAME] | logs NAME | health NAME
-  {PROGRAM} daemon
+  {program} register NAME FILE [--auto-start] [--tags A,B] …
+  {program} start | stop | restart | unregister NAME
+  {program} list | status NAME | stats [NAME] | logs NAME | health NAME
+  {program} daemon
 
 `VERB --help` lists the options of each. `daemon` is the supervisor, which starts, stops and
 checks the services; without it, on SQLite, a verb that needs one starts it in the background.
 --db-path FILE, before or after the verb, names an SQLite file instead of the site's database.
-"""
+""",
+    program=PROGRAM,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line `arguments`, by default the process's own; may raise `SystemExit`."""
     given = use_database(list(sys.argv[1:] if arguments is None else arguments))
     if not given:
-        sys.stderr.write(USAGE)
+        sys.stderr.write(said(USAGE))
         sys.exit(USAGE_ERROR)
     if given[0] in ("-h", "--help", "help"):
-        sys.stdout.write(USAGE)
+        sys.stdout.write(said(USAGE))
     elif given[0] == "daemon":
         run(f"{PROGRAM} daemon", "supervise", given[1:])
     else:

@@ -7,6 +7,7 @@ import sys
 
 from myagent.manager.database import sqlite_url
 from myagent.manager.errors import WrongSettings
+from myagent.sentence import Sentence
 
 OPTION = "--db-path"
 USAGE_ERROR = 2
@@ -26,27 +27,47 @@ def use_database(arguments: list[str]) -> list[str]:
             rest.append(argument)
             continue
         if not (path := path if equals else next(given, "")):
-            sys.stderr.write(f"{OPTION} needs the path of an SQLite file.\n")
+            needs = Sentence("{option} needs the path of an SQLite file.", option=OPTION)
+            sys.stderr.write(f"{said(needs)}\n")
             sys.exit(USAGE_ERROR)
         # Settings read the environment, and so do the processes that are started.
         try:
             os.environ["DATABASE_URL"] = sqlite_url(path)
         except WrongSettings as error:
-            sys.exit(f"{OPTION}: {error}")
+            sys.exit(f"{OPTION}: {said(error.args[0])}")
     return rest
 
 
 def run(program: str, command: str, arguments: list[str]) -> None:
     """The site's command; its help calls it `program`. May raise `SystemExit`."""
+    _set_up()
+    from django.core.management import ManagementUtility
+
+    first, _, last = program.rpartition(" ")
+    ManagementUtility([first]).fetch_command(command).run_from_argv([first, last, *arguments])
+
+
+def said(text: str) -> str:
+    """What these commands say themselves, in the terminal's language. May raise `SystemExit`."""
+    from agents.terminal import language
+
+    if not isinstance(text, Sentence) or language.is_english(language.tags(os.environ)):
+        return text
+    # Nobody who reads English waits for the site to be loaded.
+    _set_up()
+    from agents.terminal.command import in_language_of_terminal, told
+
+    with in_language_of_terminal():
+        return told(text)
+
+
+def _set_up() -> None:
     # The SDK knows no Django: only these commands, which sit on top of the site, need it.
     import django
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import ManagementUtility
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
     try:
         django.setup()
     except ImproperlyConfigured as error:
         sys.exit(f"The settings are wrong: {error}")
-    first, _, last = program.rpartition(" ")
-    ManagementUtility([first]).fetch_command(command).run_from_argv([first, last, *arguments])

@@ -11,6 +11,8 @@ import structlog
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseFailure
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
 
 from agents import logs
 from agents.management.commands import runagent
@@ -26,20 +28,22 @@ RETRY_S = 1.0
 
 
 class Command(runagent.Command):
-    help = "Runs one agent file, or a service on the list, as a WebSocket service."
+    help = gettext_noop("Runs one agent file, or a service on the list, as a WebSocket service.")
     file_is_required = False
 
     _place: Place | None = None
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--service", metavar="NAME", help="a service on the list")
+        parser.add_argument("--service", metavar="NAME", help=gettext("a service on the list"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["service"] is not None:
             options = self._options_of(options)
         elif options["file"] is None:
-            raise CommandError("Name an agent file, or a service with --service.", returncode=2)
+            raise CommandError(
+                gettext("Name an agent file, or a service with --service."), returncode=2
+            )
         try:
             super().handle(*args, **options)
         except CommandError as error:
@@ -55,6 +59,9 @@ class Command(runagent.Command):
         except GivenUp:
             logger.info("given_up")
             raise SystemExit(0) from None
+        if self._place is not None:
+            # Nobody sits there: what it says is kept, or goes to its log.
+            translation.activate(settings.LANGUAGE_CODE)
         try:
             service = self._place.instance.service if self._place else None
             service = service or registry.find(options["service"])

@@ -9,21 +9,23 @@ import socket
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext, gettext_noop
+from rich.cells import cell_len, set_cell_size
 
 from agents import checks, logs, schema
 from agents.addresses import address_of
 from agents.management.commands.runagent import listen, port_number
 from agents.server import Server, configuration, new_event_loop
+from agents.terminal.command import TerminalCommand, in_language_of_site
 from services import registry
 from services.first_admin import ensure_admin
 from services.models import Service
 from services.supervisor_process import SupervisorProcess
 
 
-class Command(BaseCommand):
-    help = (
+class Command(TerminalCommand):
+    help = gettext_noop(
         "Serves the site and supervises its services; Ctrl-C stops both. With "
         "MYAGENT_SUPERVISOR=external it leaves the services to `supervise`."
     )
@@ -31,13 +33,15 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--host", default="localhost", help="address to listen on")
-        parser.add_argument("--port", type=port_number, default=8000, help="0 picks a free one")
-        parser.add_argument("--debug", action="store_true", help="log everything")
+        parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
+        parser.add_argument(
+            "--port", type=port_number, default=8000, help=gettext("0 picks a free one")
+        )
+        parser.add_argument("--debug", action="store_true", help=gettext("log everything"))
         parser.add_argument(
             "--with-example",
             action="store_true",
-            help="on a new site, register the example weather agent",
+            help=gettext("on a new site, register the example weather agent"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,12 +54,12 @@ class Command(BaseCommand):
                 self._register_example()
             url = address_of(options["host"], listener.getsockname()[1])
             url = url.replace("ws://", "http://", 1)
-            with asyncio.Runner(loop_factory=new_event_loop) as loop:
-                loop.run(self._serve(listener, url, password, is_debug=options["debug"]))
+            self._greeting = greeting(url, password)
+            self._farewell = gettext("Stopping the services; once more to stop them at once.")
+            with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
+                loop.run(self._serve(listener, is_debug=options["debug"]))
 
-    async def _serve(
-        self, listener: socket.socket, url: str, password: str | None, *, is_debug: bool
-    ) -> None:
+    async def _serve(self, listener: socket.socket, *, is_debug: bool) -> None:
         supervisor = SupervisorProcess(takes_instances_along=True)
         if settings.MYAGENT_SUPERVISOR == "external":
             supervisor.leave()
@@ -63,7 +67,7 @@ class Command(BaseCommand):
         application = import_string(settings.ASGI_APPLICATION)
         server = Server(
             configuration(application, is_debug=is_debug),
-            ready=lambda: self._greet(url, password),
+            ready=lambda: self._say(self._greeting),
             leave=lambda: self._leave(supervisor, supervision),
         )
 
@@ -87,7 +91,7 @@ class Command(BaseCommand):
         Cancelled, it hurries; cancelled again, it leaves the services as they are.
         """
         if not supervision.done():
-            self._say("Stopping the services; once more to stop them at once.")
+            self._say(self._farewell)
         supervisor.leave()
         try:
             await asyncio.shield(supervision)
@@ -109,13 +113,19 @@ class Command(BaseCommand):
                 auto_start=True,
             )
 
-    def _greet(self, url: str, password: str | None) -> None:
-        self._say(f"The site is ready at {url}")
-        for name, path in (("console", "console"), ("admin", "admin/"), ("REST API", "docs")):
-            self._say(f"  {name:<9} {url}{path}")
-        if password is not None:
-            self._say(f"  Log in as 'admin' with the password {password} (shown only this once)")
-
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)
         self.stdout.flush()
+
+
+def greeting(url: str, password: str | None) -> str:
+    """Where the site's pages are, in lines."""
+    lines = [gettext("The site is ready at {url}").format(url=url)]
+    pages = {gettext("console"): "console", gettext("admin"): "admin/", gettext("REST API"): "docs"}
+    widest = max(map(cell_len, pages))
+    for name, path in pages.items():
+        lines.append(f"  {set_cell_size(name, widest)}  {url}{path}")
+    if password is not None:
+        sentence = gettext("Log in as 'admin' with the password {password} (shown only this once)")
+        lines.append(f"  {sentence.format(password=password)}")
+    return "\n".join(lines)

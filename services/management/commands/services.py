@@ -9,12 +9,14 @@ from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFailure
+from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 from rich.console import Console
 
 from agents import checks, schema
+from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
 from services.cli import arguments, lifecycle, logs, looking
 from services.cli.screen import PlainScreen, RichScreen, Screen
@@ -34,8 +36,8 @@ VERBS = {
 }
 
 
-class Command(BaseCommand):
-    help = "Registers services, starts and stops them, and shows how they are."
+class Command(TerminalCommand):
+    help = gettext_noop("Registers services, starts and stops them, and shows how they are.")
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
 
@@ -52,13 +54,19 @@ class Command(BaseCommand):
         except ServiceError as error:
             raise CommandError(readable(error)) from error
         except DatabaseFailure as error:
-            raise CommandError(f"The database can't be used: {readable(error)}") from error
+            raise CommandError(
+                gettext("The database can't be used: {reason}").format(reason=readable(error))
+            ) from error
         except ImproperlyConfigured as error:
-            raise CommandError(f"The settings are wrong: {readable(error)}") from error
+            raise CommandError(
+                gettext("The settings are wrong: {reason}").format(reason=readable(error))
+            ) from error
         except Timeout as error:
             raise CommandError(
-                "Another process has been preparing the database for two minutes: see to that one "
-                f"first ({error.lock_file})."
+                gettext(
+                    "Another process has been preparing the database for two minutes: see to that "
+                    "one first ({file})."
+                ).format(file=error.lock_file)
             ) from error
         except BrokenPipeError:
             # Whoever read has seen enough; Python must not complain at its end either.

@@ -9,17 +9,23 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.utils.translation import gettext, gettext_noop
 
 from agents import checks, logs, schema
+from agents.terminal.command import TerminalCommand, in_language_of_site
 from services.supervisor_lease import this_node
 from services.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
 
+AUTOMATIC = (
+    "Supervising the services of {node} (started by a command; it leaves when nothing is to run)"
+)
+"""A line of its log, which is in English like the others."""
 
-class Command(BaseCommand):
-    help = "Starts, stops and checks the services on the list. They outlive it."
+
+class Command(TerminalCommand):
+    help = gettext_noop("Starts, stops and checks the services on the list. They outlive it.")
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
 
@@ -28,7 +34,7 @@ class Command(BaseCommand):
             "--interval",
             type=_seconds,
             metavar="S",
-            help="seconds between health checks (MYAGENT_HEALTH_INTERVAL_S)",
+            help=gettext("seconds between health checks (MYAGENT_HEALTH_INTERVAL_S)"),
         )
         parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
 
@@ -38,23 +44,26 @@ class Command(BaseCommand):
         process = SupervisorProcess(
             is_automatic=options["automatic"], health_interval_s=options["interval"]
         )
-        asyncio.run(self._run(process, is_automatic=options["automatic"]))
+        announcement = gettext("Supervising the services of {node}").format(node=this_node())
+        with in_language_of_site():
+            if options["automatic"]:
+                announcement = AUTOMATIC.format(node=this_node())
+            asyncio.run(self._run(process, announcement))
 
-    async def _run(self, process: SupervisorProcess, *, is_automatic: bool) -> None:
+    async def _run(self, process: SupervisorProcess, sentence: str) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, process.leave)
-        announcement = loop.create_task(self._announce(process, is_automatic=is_automatic))
+        announcement = loop.create_task(self._announce(process, sentence))
         try:
             await process.run()
         finally:
             announcement.cancel()
             await asyncio.gather(announcement, return_exceptions=True)
 
-    async def _announce(self, process: SupervisorProcess, *, is_automatic: bool) -> None:
+    async def _announce(self, process: SupervisorProcess, sentence: str) -> None:
         await process.is_in_charge.wait()
-        suffix = " (started by a command; it leaves when nothing is to run)" if is_automatic else ""
-        self.stdout.write(f"Supervising the services of {this_node()}{suffix}")
+        self.stdout.write(sentence)
         self.stdout.flush()
 
 
@@ -64,5 +73,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0.05 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0.")
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is no number of seconds above 0.").format(text=text)
+        )
     return seconds

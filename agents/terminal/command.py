@@ -1,0 +1,62 @@
+"""Commands that speak the language of the terminal that they are typed in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import translation
+
+from agents.sentences import choose
+from agents.terminal import language
+from myagent.sentence import Sentence
+
+
+def wanted() -> list[str]:
+    """The language tags of the terminal; see `language.tags`."""
+    return language.tags(os.environ, getattr(sys.stdout, "encoding", None) or "utf-8")
+
+
+def in_language_of_terminal() -> AbstractContextManager[None]:
+    return translation.override(choose(*wanted()))
+
+
+def in_language_of_site() -> AbstractContextManager[None]:
+    """For a server's loop: its log, and what it keeps, is not for the terminal alone.
+
+    What it has to say in the terminal is put into words before.
+    """
+    return translation.override(settings.LANGUAGE_CODE)
+
+
+def told(text: object) -> str:
+    """What the SDK says, in the active language where it was made of a template."""
+    if isinstance(text, BaseException):
+        text = text.args[0] if text.args else ""
+    if not isinstance(text, Sentence):
+        return str(text)
+    values = {name: _told_part(value) for name, value in text.values.items()}
+    return translation.gettext(text.template).format(**values)
+
+
+def _told_part(value: object) -> object:
+    return told(value) if isinstance(value, Sentence) else value
+
+
+class TerminalCommand(BaseCommand):
+    """Typed in a terminal, it speaks that one's language; called by a program, the active one.
+
+    `help` is marked with `gettext_noop`.
+    """
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        with in_language_of_terminal():
+            super().run_from_argv(argv)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        self.help = translation.gettext(self.help)
+        return super().create_parser(prog_name, subcommand, **kwargs)
