@@ -14,14 +14,18 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from myagent.agent import Agent
+from myagent.file_failures import (
+    advice_on,
+    line_of,
+    place_in,
+    said,
+    what_it_is,
+    why_it_failed,
+)
 from myagent.foreign import ForeignAgent, is_foreign_agent
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.sentence import Sentence
-from myagent.tool.running import described
-
-SAID_LIMIT = 500
-"""Characters of an exception's own words in a sentence."""
 
 _numbers = count(1)
 
@@ -78,8 +82,8 @@ class AgentFile:
             raise AgentFileError(
                 Sentence(
                     "{place}: create_agent() raised {reason}.",
-                    place=_place(self.path, _line(error, self.path)),
-                    reason=_said(error),
+                    place=place_in(self.path, line_of(error, self.path)),
+                    reason=said(error),
                 )
             ) from error
         return as_runnable(agent, self.path, is_made=True)
@@ -95,7 +99,7 @@ class AgentFile:
                     "{file}: the agent can't be copied for a session ({reason}); write a "
                     "create_agent() that makes one.",
                     file=self.path,
-                    reason=_said(error),
+                    reason=said(error),
                 )
             ) from error
 
@@ -141,13 +145,13 @@ def _compiled(file: Path, source: bytes) -> CodeType:
         text = decode_source(source)
         return compile(text, str(file.resolve()), "exec", dont_inherit=True)
     except SyntaxError as error:
-        place = _place(file, error.lineno)
+        place = place_in(file, error.lineno)
         raise AgentFileError(
             Sentence("{place}: syntax error: {reason}.", place=place, reason=error.msg)
         ) from error
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise AgentFileError(
-            Sentence("{file} can't be read as Python: {reason}.", file=file, reason=_said(error))
+            Sentence("{file} can't be read as Python: {reason}.", file=file, reason=said(error))
         ) from error
 
 
@@ -163,48 +167,8 @@ def _run(code: CodeType, file: Path) -> ModuleType:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        raise AgentFileError(_failure(error, _place(file, _line(error, file)))) from error
+        raise AgentFileError(why_it_failed(error, place_in(file, line_of(error, file)))) from error
     return module
-
-
-def _said(error: BaseException) -> str:
-    """What an error says, on one line and without a full stop."""
-    return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
-
-
-def _failure(error: BaseException, place: str) -> Sentence:
-    match error:
-        case ModuleNotFoundError(name=str() as name):
-            return Sentence(
-                "{place}: it imports {name}, which is not installed and not next to the file.",
-                place=place,
-                name=repr(name),
-            )
-        case ImportError():
-            reason = _said(error)
-            return Sentence("{place}: an import failed: {reason}.", place=place, reason=reason)
-        case SystemExit():
-            return Sentence(
-                "{place}: it ended the program (SystemExit) while it was loaded.", place=place
-            )
-    return Sentence(
-        "{place}: it raised {reason} while it was loaded.", place=place, reason=_said(error)
-    )
-
-
-def _place(file: Path, line: int | None) -> str:
-    return Sentence("{file}, line {line}", file=file, line=line) if line else str(file)
-
-
-def _line(error: BaseException, file: Path) -> int | None:
-    """The last line of the file that had a part in the error."""
-    numbers = []
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == str(file.resolve()):
-            numbers.append(traceback.tb_lineno)
-        traceback = traceback.tb_next
-    return numbers[-1] if numbers else None
 
 
 def _agent_in(module: ModuleType, file: Path) -> AgentFile:
@@ -230,7 +194,7 @@ def _check_factory(factory: Callable[[], Any], file: Path) -> None:
             Sentence(
                 "{file}: 'create_agent' is {what}; it must be a function without arguments.",
                 file=file,
-                what=_what(factory),
+                what=what_it_is(factory),
             )
         )
     try:
@@ -265,7 +229,7 @@ def as_runnable(agent: Any, file: Path, *, is_made: bool = False) -> Runnable:
         return agent  # type: ignore[no-any-return]
     if is_foreign_agent(agent):
         return ForeignAgent(agent, default_name=file.stem)
-    parts = {"file": file, "what": _what(agent), "advice": _advice(agent)}
+    parts = {"file": file, "what": what_it_is(agent), "advice": advice_on(agent)}
     sentence = (
         Sentence(
             "{file}: create_agent() returned {what}, which is not an agent: {advice}.", **parts
@@ -276,25 +240,3 @@ def as_runnable(agent: Any, file: Path, *, is_made: bool = False) -> Runnable:
     if inspect.iscoroutine(agent):
         agent.close()
     raise AgentFileError(sentence)
-
-
-def _what(agent: Any) -> str:
-    if agent is None:
-        return "None"
-    if isinstance(agent, type):
-        return Sentence("the class {name}", name=agent.__name__)
-    if isinstance(agent, ModuleType):
-        return Sentence("the module {name}", name=agent.__name__)
-    if inspect.isroutine(agent):
-        return Sentence("the function {name}()", name=agent.__name__)
-    return Sentence("an object of type {name}", name=type(agent).__name__)
-
-
-def _advice(agent: Any) -> str:
-    if isinstance(agent, type):
-        return Sentence("make one of it, as in agent = {name}()", name=agent.__name__)
-    if inspect.iscoroutine(agent):
-        return Sentence("write an 'async def create_agent()', which is awaited")
-    if inspect.isroutine(agent):
-        return Sentence("write it as 'async def' with the text as its argument")
-    return Sentence("use create_react_agent(), or an object with arun(text) or astream(text)")

@@ -1,0 +1,80 @@
+"""What is wrong with an agent file, in sentences for whoever wrote it. No I/O."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from myagent.sentence import Sentence
+from myagent.tool.running import described
+
+SAID_LIMIT = 500
+"""Characters of an exception's own words in a sentence."""
+
+
+def said(error: BaseException) -> str:
+    """What an error says, on one line and without a full stop."""
+    return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
+
+
+def why_it_failed(error: BaseException, place: str) -> Sentence:
+    """Why it could not be run; `place` is the file, and the line if it is known."""
+    match error:
+        case ModuleNotFoundError(name=str() as name):
+            return Sentence(
+                "{place}: it imports {name}, which is not installed and not next to the file.",
+                place=place,
+                name=repr(name),
+            )
+        case ImportError():
+            reason = said(error)
+            return Sentence("{place}: an import failed: {reason}.", place=place, reason=reason)
+        case SystemExit():
+            return Sentence(
+                "{place}: it ended the program (SystemExit) while it was loaded.", place=place
+            )
+    return Sentence(
+        "{place}: it raised {reason} while it was loaded.", place=place, reason=said(error)
+    )
+
+
+def place_in(file: Path, line: int | None) -> str:
+    """The file, with the line if it is known."""
+    return Sentence("{file}, line {line}", file=file, line=line) if line else str(file)
+
+
+def line_of(error: BaseException, file: Path) -> int | None:
+    """The last line of the file that had a part in the error."""
+    numbers = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == str(file.resolve()):
+            numbers.append(traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return numbers[-1] if numbers else None
+
+
+def what_it_is(agent: Any) -> str:
+    """An object that was taken for an agent."""
+    if agent is None:
+        return "None"
+    if isinstance(agent, type):
+        return Sentence("the class {name}", name=agent.__name__)
+    if isinstance(agent, ModuleType):
+        return Sentence("the module {name}", name=agent.__name__)
+    if inspect.isroutine(agent):
+        return Sentence("the function {name}()", name=agent.__name__)
+    return Sentence("an object of type {name}", name=type(agent).__name__)
+
+
+def advice_on(agent: Any) -> str:
+    """How to make an agent of it."""
+    if isinstance(agent, type):
+        return Sentence("make one of it, as in agent = {name}()", name=agent.__name__)
+    if inspect.iscoroutine(agent):
+        return Sentence("write an 'async def create_agent()', which is awaited")
+    if inspect.isroutine(agent):
+        return Sentence("write it as 'async def' with the text as its argument")
+    return Sentence("use create_react_agent(), or an object with arun(text) or astream(text)")
