@@ -61,7 +61,18 @@ async def yields_rubbish(text):
 
 DEEDS = {
     deed.__name__: deed
-    for deed in (says, counts, writes, blocks, ignores, waits, raises, exits, cancels, yields_rubbish)
+    for deed in (
+        says,
+        counts,
+        writes,
+        blocks,
+        ignores,
+        waits,
+        raises,
+        exits,
+        cancels,
+        yields_rubbish,
+    )
 }
 
 
