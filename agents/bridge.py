@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agents.agent_loop import AgentLoop
@@ -26,8 +26,12 @@ from myagent.steps import (
     TextDelta,
     Thought,
 )
+from myagent.tool.text import cut
 
 TEXT_INTERVAL_S = 0.03
+
+MAX_ANSWER_BYTES = 512 * 1024
+"""UTF-8 that a client is sent of an answer: many refuse frames above 1 MiB."""
 
 
 class RunAbandoned(Exception):
@@ -82,6 +86,7 @@ class Bridge:
         self._decisions: dict[str, asyncio.Future[Decision]] = {}
         self._text: list[str] = []
         self._text_step = 0
+        self._room = MAX_ANSWER_BYTES
         self._flush_timer: asyncio.TimerHandle | None = None
         self._next_flush_at = 0.0
 
@@ -143,13 +148,15 @@ class Bridge:
                     self._add_text(step)
                 case StepStarted():
                     self._flush()
+                    self._room = MAX_ANSWER_BYTES
                     self._to_main(self._receiver.on_step_started, step.step)
                 case Thought() if not step.message.tool_calls:
                     # The answer follows at once: both go into the log together.
                     last_thought = [step]
                 case Answer():
                     self._flush()
-                    self._to_main(self._receiver.on_steps, [*last_thought, step], self)
+                    answer = _as_far_as_it_fits(step)
+                    self._to_main(self._receiver.on_steps, [*last_thought, answer], self)
                     return True
                 case _:
                     self._flush()
@@ -192,8 +199,13 @@ class Bridge:
     def _add_text(self, delta: TextDelta) -> None:
         if delta.step != self._text_step:
             self._flush()
-            self._text_step = delta.step
-        self._text.append(delta.text)
+            self._text_step, self._room = delta.step, MAX_ANSWER_BYTES
+        text, full_length = cut(delta.text, self._room)
+        # What comes after a gap must not close it.
+        self._room = 0 if full_length else self._room - len(text.encode())
+        if not text:
+            return
+        self._text.append(text)
         loop = asyncio.get_running_loop()
         if self._flush_timer is not None:
             return
@@ -219,3 +231,8 @@ class Bridge:
         # A closed main loop means that the process is leaving; the log knows the rest.
         if not self._main.is_closed():
             self._main.call_soon_threadsafe(function, *args)
+
+
+def _as_far_as_it_fits(answer: Answer) -> Answer:
+    text, full_length = cut(answer.text, MAX_ANSWER_BYTES)
+    return replace(answer, text=text, full_length=full_length) if full_length else answer

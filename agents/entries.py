@@ -181,6 +181,8 @@ def final_answer(step: Answer, run: RunRef, duration_ms: int) -> Entry:
         "duration_ms": duration_ms,
         "stop_reason": step.stop_reason,
     }
+    if step.full_length is not None:
+        metadata["truncated"] = step.full_length
     return Entry("agent.final_answer", step.text, metadata, "", step.message, run_id=run.run_id)
 
 

@@ -66,7 +66,7 @@ class Sessions:
         if (session := self._live.get(session_id)) is not None:
             return session
         try:
-            return await self.open(session_id)
+            session = await self.open(session_id)
         except UnknownSession as error:
             raise Refused("unknown_session") from error
         except OwnedElsewhere as error:
@@ -74,6 +74,8 @@ class Sessions:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
+        # It may have left memory again before its caller's turn came.
+        return session if self._live.get(session_id) is session else await self.find(session_id)
 
     async def open(self, session_id: str) -> LiveSession:
         """Takes a session over; several callers share one attempt.

@@ -80,12 +80,16 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of a run."""
+    """The end of a run.
+
+    `full_length` is the text's length in characters when it had to be cut.
+    """
 
     text: str
     steps: int
     usage: Usage
     stop_reason: StopReason = "answer"
+    full_length: int | None = None
 
     @property
     def message(self) -> ChatMessage:

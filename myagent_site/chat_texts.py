@@ -55,6 +55,7 @@ TEXTS = {
     "result": gettext_noop("Result"),
     "empty_result": gettext_noop("Empty"),
     "truncated": gettext_noop("Cut: the whole result had {length} characters."),
+    "cut_answer": gettext_noop("Cut: the whole answer had {length} characters."),
     "tool_waiting": gettext_noop("Waits for you"),
     "tool_running": gettext_noop("Running"),
     "tool_success": gettext_noop("Done"),

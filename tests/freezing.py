@@ -12,12 +12,10 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests.crash.witness import PATIENCE_S, connection
+from tests.locks import LOOK_S, TRANSACTIONS
 
 FREE_WITHIN_S = 1.0
 """Seconds in which those who are awake let go of the database."""
-
-LOOK_S = 0.15
-"""MariaDB shows transactions anew to those who look less than ten times a second."""
 
 
 def freeze(pid: int, database_url: str) -> None:
@@ -50,11 +48,7 @@ def _becomes_free(database_url: str) -> bool:
     deadline = time.monotonic() + FREE_WITHIN_S
     with connection(database_url) as database, closing(database.cursor()) as cursor:
         while time.monotonic() < deadline:
-            cursor.execute(
-                "SELECT COUNT(*) FROM information_schema.innodb_trx AS held"
-                " JOIN information_schema.processlist AS holder"
-                " ON holder.id = held.trx_mysql_thread_id WHERE holder.db = DATABASE()"
-            )
+            cursor.execute(TRANSACTIONS)
             if cursor.fetchone() == (0,):
                 return True
             time.sleep(LOOK_S)

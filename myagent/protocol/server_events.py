@@ -182,12 +182,13 @@ class RunEnded(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalAnswer(RunEnded):
-    """The whole answer is `content`."""
+    """The answer is `content`. `truncated` is its whole length where it had to be cut."""
 
     steps: int = 0
     usage: Mapping[str, Any] = field(default_factory=dict)
     duration_ms: int = 0
     stop_reason: StopReason = "answer"
+    truncated: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

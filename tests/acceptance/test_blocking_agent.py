@@ -40,6 +40,18 @@ def lease(database_url: str) -> str:
 # Agents.
 
 
+async def test_an_answer_too_long_for_a_frame_is_cut_and_says_how_long_it_was(serve: Serve) -> None:
+    runner = serve("odd.py")
+    async with await Recorder.open(runner.url) as client:
+        session = await client.create_session()
+        end = await client.ask(session, "writes 400")
+        assert end["metadata"]["truncated"] == 400_000
+        assert end["content"] == "龍" * (512 * 1024 // 3)
+        pieces = [one for one in client.frames if one["event"] == "agent.partial_answer"]
+        assert "".join(piece["content"] for piece in pieces) == end["content"]
+        assert (await client.ask(session, "says hi"))["content"] == "You said: hi"
+
+
 async def test_an_agent_that_blocks_its_loop_holds_up_nobody_else(
     serve: Serve, fresh_database_url: str
 ) -> None:

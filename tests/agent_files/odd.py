@@ -15,6 +15,11 @@ async def counts(text):
         await asyncio.sleep(0)
 
 
+async def writes(text):
+    for _ in range(int(text)):
+        yield "龍" * 1_000
+
+
 async def blocks(text):
     yield "Blocking."
     time.sleep(float(text))  # noqa: ASYNC251 - it is what the tests are about
@@ -56,7 +61,18 @@ async def yields_rubbish(text):
 
 DEEDS = {
     deed.__name__: deed
-    for deed in (says, counts, blocks, ignores, waits, raises, exits, cancels, yields_rubbish)
+    for deed in (
+        says,
+        counts,
+        writes,
+        blocks,
+        ignores,
+        waits,
+        raises,
+        exits,
+        cancels,
+        yields_rubbish,
+    )
 }
 
 

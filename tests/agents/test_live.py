@@ -271,6 +271,28 @@ async def test_a_session_is_closed_once_also_when_it_is_read_from_the_log(
         await story.hub.send(story.desk, closing)
 
 
+async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+    loop, sweeps = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+    keep = story.hub._sessions.keep
+
+    def keep_and_sweep(*args: Any) -> Any:
+        if not sweeps:
+            sweeps.append(loop.create_task(story.hub._sweep()))
+        return keep(*args)
+
+    story.hub._sessions.keep = keep_and_sweep  # type: ignore[method-assign]
+    await story.do(("cancel", None))
+    await sweeps[0]
+    (attached,) = story.desk.attached.values()
+    assert attached is (await story.hub._sessions.find(story.session_id))
+
+
 async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
     story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

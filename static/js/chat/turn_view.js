@@ -8,6 +8,7 @@ import { ToolView } from "./tool_view.js";
 /** The last lines of an answer that is no answer. */
 function endNote({ event, content, metadata }) {
   if (event === "agent.final_answer") {
+    if (metadata.truncated) return say("cut_answer", { length: metadata.truncated });
     return metadata.stop_reason === "max_steps" ? say("max_steps") : "";
   }
   const effects = metadata.effects ?? [];
