@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import translation
 
-from agents.sentences import choose
 from agents.terminal import language
 from myagent.sentence import Sentence
 
@@ -22,7 +21,13 @@ def wanted() -> list[str]:
 
 
 def in_language_of_terminal() -> AbstractContextManager[None]:
-    return translation.override(choose(*wanted()))
+    tags = wanted()
+    if language.is_english(tags):
+        return translation.override("en")
+    # What it loads with itself is not for every command to wait for.
+    from agents.sentences import choose
+
+    return translation.override(choose(*tags))
 
 
 def in_language_of_site() -> AbstractContextManager[None]:
