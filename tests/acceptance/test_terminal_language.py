@@ -176,7 +176,7 @@ def test_an_agent_file_is_served_with_a_chinese_greeting_and_an_english_log(
         # What the service says is in the terminal's language as well.
         terminal.until("已开始与", "的对话。", "会话", "›")
         terminal.interrupt()
-        terminal.until("再按一次 Ctrl-C，或按 Ctrl-D 退出。")
+        terminal.until("再按一次 Ctrl-C，或按 Ctrl-D 退出。", "›")
         terminal.press("\x04")
         terminal.until("如需继续：manage.py chat")
         assert terminal.wait() == 0
