@@ -188,6 +188,7 @@ async def test_a_question_can_be_declined_with_a_reason(page: Page, nonce: str) 
     await expect(answer(page)).to_contain_text(nonce)
     card = page.locator(".tool")
     await expect(card).to_have_attribute("data-status", "declined")
+    await expect(card.locator(".tool-status")).to_have_text("Declined")
     await card.locator("summary").click()
     await expect(card).to_contain_text(f"Your words: too dear {nonce}")
 

@@ -14,6 +14,7 @@ const ICONS = {
   declined: "no",
   unknown: "alert",
 };
+const NEVER_RAN = new Set(["declined", "cancelled"]);
 const PREVIEW_LENGTH = 80;
 
 /** A value of JSON as a person reads it. */
@@ -102,7 +103,8 @@ export class ToolView {
     const drawn = JSON.stringify([tool, args, status, result?.length, response, stepId]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
-    const took = durationMs === undefined ? "" : ` · ${duration(durationMs)}`;
+    const hasRun = durationMs !== undefined && !NEVER_RAN.has(status);
+    const took = hasRun ? ` · ${duration(durationMs)}` : "";
     const preview = Object.values(args ?? {}).map(shown).join(", ");
     this.#icon.replaceChildren(icon(ICONS[status] ?? "tool"));
     this.#name.textContent = tool;
