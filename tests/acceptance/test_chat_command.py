@@ -157,6 +157,15 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
     assert await asyncio.to_thread(typist.terminal.wait) == 0
 
 
+async def test_a_key_is_taken_that_is_pressed_before_there_is_a_prompt_again(
+    typist: Typist,
+) -> None:
+    await typist.until(PROMPT)
+    typist.terminal.interrupt()
+    await typist.until("Press Ctrl-C again, or Ctrl-D, to leave.")
+    assert await typist.leave() == 0
+
+
 async def test_ctrl_c_at_a_question_stops_the_run(typist: Typist) -> None:
     await typist.until(PROMPT)
     await typist.enter(f"{ORDER} please")

@@ -125,13 +125,17 @@ def how_to_continue(client: Client, url: str) -> str:
 
 @contextlib.contextmanager
 def quiet_keys() -> Iterator[None]:
-    """Keys that are pressed while nothing is asked do not show up in the middle of an answer."""
+    """Keys that are pressed while nothing is asked do not show up in the middle of an answer.
+
+    They wait for the next prompt one by one: a line's editor would keep Ctrl-D to itself.
+    """
     if not sys.stdin.isatty():
         yield
         return
     before = termios.tcgetattr(sys.stdin)
     quiet = termios.tcgetattr(sys.stdin)
-    quiet[3] &= ~termios.ECHO
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
     termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
     try:
         yield
