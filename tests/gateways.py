@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.managed_site import ManagedSite, until
-from tests.runners import ROOT, STOP_S, free_port
+from tests.ports import free_port
+from tests.runners import ROOT, STOP_S
 
 
 @contextmanager

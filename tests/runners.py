@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Literal, Self
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0
@@ -25,12 +26,6 @@ FAST = {
     "MYAGENT_MESSAGES_PER_SECOND": "0",
 }
 """Leases and intervals short enough to wait for."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class RunnerDied(AssertionError):

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_port
+
 START_S = 60.0
 STOP_S = 20.0
 POLL_S = 0.02
@@ -26,14 +28,6 @@ POLL_S = 0.02
 
 class ServerError(Exception):
     """A private server could not be installed, started or reached; the text holds its log."""
-
-
-def free_port() -> int:
-    """A port nobody listens on now. Another process may take it first: callers try again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def execute_sql(port: int, statement: str) -> None:

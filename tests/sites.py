@@ -12,7 +12,8 @@ from typing import IO, Literal, Self
 
 from django.conf import settings
 
-from tests.runners import ROOT, START_S, STOP_S, free_port
+from tests.ports import free_port
+from tests.runners import ROOT, START_S, STOP_S
 
 MARKS = {"uvicorn": "Uvicorn running on", "daphne": "Listening on TCP address"}
 

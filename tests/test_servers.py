@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 
 import MySQLdb
 import pytest
 
 from tests.conftest import OutsideCall
+from tests.ports import free_port
+from tests.runners import ROOT
 from tests.servers import MariaDB, Redis, ServerError, execute_sql
 
 pytestmark = pytest.mark.processes
@@ -44,3 +49,24 @@ def test_a_test_cannot_reach_another_machine() -> None:
         outside.connect(("192.0.2.1", 443))
     with pytest.raises(OutsideCall):
         socket.getaddrinfo("api.example.com", 443)
+
+
+def test_no_two_processes_choose_the_same_port() -> None:
+    ask = "from tests.ports import free_port; print(*{free_port() for _ in range(250)})"
+    command = [sys.executable, "-c", f"{ask}; input()"]
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _ in range(2)
+        ]
+        lines = [other.stdout.readline() for other in others if other.stdout is not None]
+        for other in others:
+            other.communicate("\n")
+    chosen = [free_port() for _ in range(250)] + [
+        int(port) for line in lines for port in line.split()
+    ]
+    assert len(chosen) == len(set(chosen)) == 750

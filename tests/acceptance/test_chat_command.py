@@ -14,8 +14,9 @@ import pytest
 
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
+from tests.ports import free_port
 from tests.recording import Recorder, log_of
-from tests.runners import ROOT, Runner, free_port
+from tests.runners import ROOT, Runner
 from tests.terminals import Terminal
 
 from .conftest import Serve

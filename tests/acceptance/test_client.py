@@ -45,8 +45,9 @@ from myagent.client import (
 )
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
+from tests.ports import free_port
 from tests.recording import NOBODYS, log_of
-from tests.runners import ROOT, Runner, free_port
+from tests.runners import ROOT, Runner
 
 from .conftest import Serve
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_model_control import FakeModelControl
+from tests.ports import free_port
 from tests.recording import (
     Recorder,
     assert_gapless,
@@ -19,7 +20,7 @@ from tests.recording import (
     durable,
     kinds,
 )
-from tests.runners import ROOT, STOP_S, Runner, RunnerDied, free_port
+from tests.runners import ROOT, STOP_S, Runner, RunnerDied
 
 from .conftest import AGENT_FILES, Serve
 

@@ -17,8 +17,9 @@ import pytest
 
 from tests.freezing import freeze
 from tests.managed_site import ManagedSite, until
+from tests.ports import free_port
 from tests.recording import Recorder
-from tests.runners import ROOT, free_port
+from tests.runners import ROOT
 from tests.terminals import Terminal
 
 from .conftest import AGENT_FILES

@@ -18,7 +18,8 @@ from myagent.client import Client, Event, FinalAnswer, connect
 from tests.crash.witness import read_log
 from tests.freezing import freeze
 from tests.managed_site import Command, ManagedSite, managed_site, until
-from tests.runners import ROOT, Runner, free_port
+from tests.ports import free_port
+from tests.runners import ROOT, Runner
 
 pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
 

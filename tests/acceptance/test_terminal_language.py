@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.managed_site import Command, ManagedSite
-from tests.runners import ROOT, free_port
+from tests.ports import free_port
+from tests.runners import ROOT
 from tests.terminals import Terminal
 
 from .conftest import AGENT_FILES
