@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,20 +17,6 @@ from myagent.messages import ChatMessage
 from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted
 
 
-def encode(data: Any) -> bytes:
-    """JSON of anything: what has no JSON form becomes its text, lone surrogates become '?'.
-
-    Numbers that are none, or have no end, become null.
-    """
-    try:
-        return orjson.dumps(data)
-    except TypeError:
-        text = json.dumps(data, default=str)
-        # Python would write NaN, which nobody else can read.
-        finite = json.loads(text, parse_constant=lambda name: None)
-        return json.dumps(finite, ensure_ascii=False).encode("utf-8", "replace")
-
-
 @dataclass(frozen=True)
 class Entry:
     """An entry on its way into the log. `message` is what it adds to the model's context."""
@@ -45,7 +30,7 @@ class Entry:
 
     @cached_property
     def payload(self) -> bytes:
-        return encode({"content": self.content, "metadata": self.metadata})
+        return exact_json.encode({"content": self.content, "metadata": self.metadata})
 
     def fact(self, at: datetime) -> Fact:
         return Fact(self.event, self.step_id, at, self.content, self.metadata, self.message)

@@ -9,17 +9,24 @@ from typing import Any
 import orjson
 
 _LONG_NUMBER = re.compile(r"\d{19}")
+_LONG_NUMBER_IN_BYTES = re.compile(rb"\d{19}")
 
 
-def loads(text: str) -> Any:
+def loads(text: str | bytes) -> Any:
     """What the text says. Raises `ValueError` for what is not JSON, or has endless numbers."""
     value = orjson.loads(text)
-    if _LONG_NUMBER.search(text) is None:
+    if not _may_have_long_numbers(text):
         return value
     try:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _may_have_long_numbers(text: str | bytes) -> bool:
+    if isinstance(text, str):
+        return _LONG_NUMBER.search(text) is not None
+    return _LONG_NUMBER_IN_BYTES.search(text) is not None
 
 
 def dumps(value: Any) -> str:
@@ -28,3 +35,17 @@ def dumps(value: Any) -> str:
         return orjson.dumps(value).decode()
     except TypeError:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def encode(data: Any) -> bytes:
+    """JSON of anything: what has no JSON form becomes its text, lone surrogates become '?'.
+
+    Numbers that are none, or have no end, become null.
+    """
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        text = json.dumps(data, default=str)
+        # Python would write NaN, which nobody else can read.
+        finite = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(finite, ensure_ascii=False).encode("utf-8", "replace")

@@ -280,7 +280,7 @@ def test_an_interrupted_call_keeps_every_digit_of_its_arguments() -> None:
 
 def test_what_the_log_holds_can_be_read_again() -> None:
     odd = {"none": float("nan"), "endless": [float("-inf")], "long": LONG, "half": "\ud800"}
-    assert exact_json.loads(entries.encode(odd).decode()) == {
+    assert exact_json.loads(exact_json.encode(odd).decode()) == {
         "none": None,
         "endless": [None],
         "long": LONG,

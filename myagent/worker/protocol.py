@@ -1,0 +1,280 @@
+"""What servers and a worker say to each other on a link, as types. No I/O.
+
+A server, or the supervisor, dials and says `Hello`; the worker answers `Ready`,
+or `Unfit` if it does not speak that version, and hangs up. Everything about a
+run carries its `RunKey`. Of two runs of one session the one with the higher key
+is the newer: the worker refuses what comes of an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from myagent.messages import ChatMessage
+from myagent.sentence import Sentence
+from myagent.steps import Decision, Resume, Step
+
+VERSION = 1
+
+
+class LinkError(Exception):
+    """The other end sent what no peer of this version sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """One attempt at one run: `attempt` counts within the owner's `epoch` of the session."""
+
+    session_id: str
+    epoch: int
+    attempt: int
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Higher is newer, within a session."""
+        return self.epoch, self.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence as data: its template, and values that are plain or sentences again.
+
+    The template comes from another process: fill it in by names alone, never
+    with `str.format`, which would look into objects and pad without a limit.
+    """
+
+    template: str
+    values: Mapping[str, str | int | float | Said] = field(default_factory=dict)
+
+
+# What a server says.
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame. `peer` names who dials, for the worker's log."""
+
+    version: int
+    peer: str
+    role: Literal["server", "supervisor"] = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Carry out a run.
+
+    The session's history is what the worker has of it, cut to `kept` messages,
+    and `messages` after them. With `kept` above 0 that must be `generation`,
+    and at least so many messages: else the answer is `NeedHistory`. The last
+    message is the question, or belongs to the run that `resume` continues.
+    """
+
+    key: RunKey
+    generation: int
+    kept: int
+    messages: Sequence[ChatMessage]
+    resume: Resume
+    is_continued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The last steps are in the log: the run may go on."""
+
+    key: RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The last steps never will be in the log: the run ends."""
+
+    key: RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Somebody answered a confirmation."""
+
+    key: RunKey
+    step_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the run; `Stopped` answers it."""
+
+    key: RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The session has left the server's memory: its agent and history may go."""
+
+    session_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no new runs, finish what runs, then end. The supervisor says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    number: int
+
+
+# What a worker says.
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInfo:
+    """A tool as people are shown it."""
+
+    name: str
+    description: str
+    idempotent: bool
+    requires_confirmation: bool
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """What is known of the agent once its file is loaded. `model`: '' where nobody knows."""
+
+    name: str
+    description: str = ""
+    tools: Sequence[ToolInfo] = ()
+    model: str = ""
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The answer to `Hello`: the file is loaded, runs may be started."""
+
+    version: int
+    instance_id: str
+    pid: int
+    agent: AgentInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The worker does not speak the version of `Hello`; it speaks `version`."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """The model is asked for a step; text of the same step said before no longer counts."""
+
+    key: RunKey
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next piece of a step's text."""
+
+    key: RunKey
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Durable steps; the run waits for `Accept` or `Refuse`, unless the last is an `Answer`."""
+
+    key: RunKey
+    steps: Sequence[Step]
+
+
+StopKind = Literal[
+    "cancelled",  # as it was asked to
+    "refused",  # its steps were
+    "superseded",  # by a newer run of its session
+    "model_error",  # the model could not be asked; `said` is for people
+    "cut_off",  # it was interrupted earlier, and this agent can neither go on nor start again
+    "too_large",  # what it has to say fits into no frame
+    "failed",  # its code raised, or ended without an answer
+    "draining",  # the worker takes no new runs: another has to
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run's code has come to its end without an answer.
+
+    `detail` is for the log: what was raised, with its traceback.
+    """
+
+    key: RunKey
+    kind: StopKind
+    said: Said | None = None
+    is_retryable: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedHistory:
+    """The worker does not have the history that `Start` builds on: send it whole."""
+
+    key: RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the worker says of itself. `lag_ms`: its loop's worst since the last report.
+
+    `abandoned`: tools that run on although nobody waits for them any more.
+    """
+
+    running: int = 0
+    sessions: int = 0
+    lag_ms: float = 0.0
+    abandoned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    number: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The worker takes no new runs; it ends when those that run are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debugging:
+    """Somebody sits at a debugger's prompt, or has left it: silence is no sign of death."""
+
+    is_on: bool
+
+
+FromServer = Hello | Start | Accept | Refuse | Decide | Cancel | Forget | Drain | Ping
+FromWorker = (
+    Ready | Unfit | Stepping | Text | Steps | Stopped | NeedHistory | Pong | Draining | Debugging
+)
+
+
+def said_of(sentence: str, values: Mapping[str, object] | None = None) -> Said:
+    """A sentence as data; of a `Sentence`, with what it was made of."""
+    template = str(sentence)
+    if isinstance(sentence, Sentence) and values is None:
+        template, values = sentence.template, sentence.values
+    return Said(template, {name: _said_value(value) for name, value in (values or {}).items()})
+
+
+def _said_value(value: object) -> str | int | float | Said:
+    if isinstance(value, Sentence):
+        return said_of(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return str(value)
