@@ -59,6 +59,12 @@ class Audience:
             for subscription in list(self._subscriptions.values()):
                 subscription.offer_frame(frame)
 
+    def show_notice(self, code: str) -> None:
+        if self._subscriptions:
+            frame = frames.notice(self._session.lang, code, session_id=self._session.session_id)
+            for subscription in list(self._subscriptions.values()):
+                subscription.offer_frame(frame)
+
     def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
         for subscription in list(self._subscriptions.values()):
             subscription.offer_text(run_id, step, offset, text)

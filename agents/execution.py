@@ -1,7 +1,8 @@
-"""One run, seen from the main loop: its steps become log entries, and it ends exactly once.
+"""One run: a worker carries it out, its steps become log entries, and it ends exactly once.
 
 Whatever ends a run – its answer, an error, a cancel, a time-out – goes through
-`_end`, which writes the open calls' results and the terminal entry together.
+`_end`, which writes the open calls' results and the terminal entry together. A
+worker that ends does not: the run goes on from its entries on another.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ import structlog
 from django.conf import settings
 
 from agents import entries
-from agents.agent_loop import AgentLoop
-from agents.bridge import Bridge, CutOff, Stopped, Task
 from agents.clock import Clock
 from agents.entries import Entry, RunRef
 from agents.fold import CallState, History, RunState
 from agents.journal import Outcome, RowRefused
+from agents.link import Attempt, Link
 from agents.models import Run
-from agents.sentences import say, say_why
-from myagent.agent import Runnable
+from agents.sentences import say, tell
+from agents.workers import Pool
 from myagent.messages import ChatMessage
-from myagent.models.base import ModelError
 from myagent.protocol import ErrorCode
 from myagent.steps import (
     Answer,
@@ -38,6 +37,7 @@ from myagent.steps import (
     ToolStarted,
     ToolStatus,
 )
+from myagent.worker.protocol import RunKey, Stopped
 
 logger = structlog.get_logger(__name__)
 
@@ -50,15 +50,23 @@ class Ending:
     entry: Entry
 
 
+MOST_DEATHS = 3
+"""Workers that may die at a run, with no entry of it in between, before it is ended."""
+
+
 class Owner(Protocol):
     """The session that a run belongs to."""
 
     session_id: str
     lang: str
     history: History
+    pool: Pool
+    """The workers of the session's service."""
+    worker: Link | None
+    """The one that the session's runs go to while it lives: its agent may keep state."""
 
-    async def agent(self) -> Runnable:
-        """The session's agent. Awaited on the agent loop."""
+    def next_key(self) -> RunKey:
+        """The key of the next attempt at a run."""
 
     def log(self, entries: Sequence[Entry], done: Callable[[Outcome], None]) -> None: ...
 
@@ -68,9 +76,12 @@ class Owner(Protocol):
 
     def show_text(self, execution: Execution, offset: int, text: str) -> None: ...
 
+    def show_notice(self, code: str) -> None:
+        """Tells the session's sockets, in passing, how the run fares."""
+
 
 class Execution:
-    """A run that this process carries out. Its methods belong to the main loop.
+    """A run that this process sees to. Its methods belong to the event loop.
 
     `state` is the fold of its entries so far. After `is_ended` nothing of the
     run enters the log any more.
@@ -79,7 +90,6 @@ class Execution:
     def __init__(
         self,
         owner: Owner,
-        agents: AgentLoop,
         ref: RunRef,
         *,
         state: RunState | None = None,
@@ -91,7 +101,12 @@ class Execution:
         self.text = ""
         self.is_ended = False
         self._owner = owner
-        self._bridge = Bridge(agents, self)
+        self._attempt: Attempt | None = None
+        self._deaths = 0
+        self._writing = 0
+        self._is_continued = False
+        self._is_adrift = False
+        """The session's sockets were told that the run waits for a worker."""
         self._started_at = started_at or datetime.now(UTC)
         self._stopping: Run.Status | None = None
         self._has_started = False
@@ -107,17 +122,20 @@ class Execution:
     def is_stopping(self) -> bool:
         return self._stopping is not None
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what kills workers: then it meets none of its kind on one."""
+        return self._deaths >= MOST_DEATHS - 1
+
     def start(self, *, is_continued: bool = False) -> None:
         """Starts the run, or continues it where `state` says."""
         assert not self._has_started, "a run is started once"
         self._has_started = True
+        self._is_continued = is_continued
         for call in self.state.waiting:
             self._watch_deadline(call)
         self._set_clock()
-        task = Task(
-            self._owner.agent, self._owner.history.messages(), self.state.resume(), is_continued
-        )
-        self._bridge.start(task)
+        self._go_on("waiting")
 
     def cancel(self) -> None:
         """Asks the run to stop; it ends as interrupted soon, with or without its consent."""
@@ -125,20 +143,82 @@ class Execution:
 
     def leave(self) -> None:
         """Stops without an end: another process, or this one later, continues from the log."""
+        if self._attempt is not None:
+            self._attempt.cancel()
         self._quiet()
-        self._bridge.cancel()
 
     def decide(self, step_id: str, decision: Decision) -> None:
         """Passes on a decision that is in the log."""
         self._clock.settle(step_id)
         self._set_clock()
-        self._bridge.decide(step_id, decision)
+        if self._attempt is not None:
+            self._attempt.decide(step_id, decision)
+        elif not (self.is_ended or self._stopping):
+            self._go_on("continuing")
 
-    def kill(self) -> None:
-        """Ends a run at which the process ended again and again."""
-        self._end(self._failure("agent_error", say(self._owner.lang, "agent_kills")))
+    # Its way to a worker.
 
-    # What the agent's side tells.
+    def _go_on(self, notice: str) -> None:
+        """Goes to a worker, unless it can't make use of one yet.
+
+        That is while steps are on their way into the log, from which it goes
+        on, and while all that is open waits for people.
+        """
+        calls = self.state.open_calls
+        if self._writing or (calls and all(call.is_waiting for call in calls)):
+            return
+        self._owner.pool.place(self, self._owner.worker)
+        if self._attempt is None and not (self.is_ended or self._is_adrift):
+            self._is_adrift = True
+            self._owner.show_notice(notice)
+
+    def on_placed(self, link: Link) -> None:
+        self._begin_on(link)
+        if self._is_adrift:
+            self._is_adrift = False
+            self._owner.show_notice("continued")
+
+    def on_unplaced(self) -> None:
+        sentence = say(self._owner.lang, "no_worker")
+        self._end(self._failure("service_unavailable", sentence, is_retryable=True))
+
+    def _begin_on(self, link: Link) -> None:
+        owner = self._owner
+        owner.worker = link
+        self._attempt = link.start(
+            owner.next_key(),
+            owner.history,
+            self.state.resume(),
+            self,
+            is_continued=self._is_continued,
+        )
+        self._attempt.is_quarantined = self.is_suspect
+
+    def on_history_needed(self, link: Link) -> None:
+        if not self.is_ended:
+            self._begin_on(link)
+
+    def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
+        if self._attempt is not attempt:
+            return
+        self._attempt = None
+        if self.is_ended:
+            return
+        if self._stopping:
+            self._end_stopped()
+            return
+        self._is_continued = True
+        if has_died and not self.state.waiting:
+            self._deaths += 1
+        if self._deaths >= MOST_DEATHS:
+            logger.error("run_kills_workers", run_id=self.ref.run_id)
+            self._end(self._failure("agent_error", say(self._owner.lang, "agent_kills")))
+            return
+        self._is_adrift = True
+        self._owner.show_notice("continuing")
+        self._go_on("continuing")
+
+    # What the worker tells.
 
     def on_step_started(self, step: int) -> None:
         if self.is_ended or self._stopping:
@@ -155,19 +235,21 @@ class Execution:
         self.text += text
         self._owner.show_text(self, offset, text)
 
-    def on_steps(self, steps: Sequence[Step], bridge: Bridge) -> None:
+    def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         try:
-            self._take_steps(steps, bridge)
+            self._take_steps(steps, attempt)
         except Exception as error:
             # Steps that fit no run: an agent of somebody else's made them.
-            bridge.refuse()
-            self.on_stopped(Stopped(error))
+            logger.exception("odd_steps", run_id=self.ref.run_id)
+            attempt.refuse()
+            attempt.done()
+            self.on_stopped(Stopped(attempt.key, "failed", detail=repr(error)))
 
-    def _take_steps(self, steps: Sequence[Step], bridge: Bridge) -> None:
+    def _take_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         last = steps[-1]
         is_late = self._stopping and not isinstance(last, ToolFinished)
         if self.is_ended or is_late:
-            bridge.refuse()
+            attempt.refuse()
             if not self.is_ended and isinstance(last, Answer):
                 self._end_stopped()
             return
@@ -176,27 +258,34 @@ class Execution:
             self._end(Ending(Run.Status.ANSWERED, logged.pop()), logged)
         else:
             self._apply(logged)
-            self._owner.log(logged, lambda outcome: self._on_logged(logged, outcome))
+            self._writing += 1
+            self._owner.log(logged, lambda outcome: self._on_logged(logged, outcome, attempt))
 
-    def on_stopped(self, outcome: Stopped) -> None:
+    def on_stopped(self, stopped: Stopped) -> None:
+        self._attempt = None
         if self.is_ended:
             return
         if self._stopping:
             self._end_stopped()
             return
-        error = outcome.error
-        if error is None:
-            return  # Its steps were refused: who refused them ends the run.
         lang = self._owner.lang
-        if isinstance(error, ModelError):
-            logger.warning("model_failed", run_id=self.ref.run_id, error=str(error))
-            sentence = say_why(lang, error)
-            self._end(self._failure("model_error", sentence, is_retryable=error.is_retryable))
-        elif isinstance(error, CutOff):
-            self._end(self._failure("agent_error", say(lang, "agent_gone"), is_retryable=True))
-        else:
-            logger.error("agent_failed", run_id=self.ref.run_id, exc_info=error)
-            self._end(self._failure("agent_error", say(lang, "agent_error")))
+        match stopped.kind:
+            case "refused" | "superseded":
+                return  # Who refused its steps ends the run; so does who has the session now.
+            case "draining":
+                self._go_on("continuing")
+            case "model_error":
+                logger.warning("model_failed", run_id=self.ref.run_id, error=stopped.detail)
+                sentence = tell(lang, stopped.said) if stopped.said else say(lang, "agent_error")
+                is_retryable = stopped.is_retryable
+                self._end(self._failure("model_error", sentence, is_retryable=is_retryable))
+            case "cut_off":
+                self._end(self._failure("agent_error", say(lang, "agent_gone"), is_retryable=True))
+            case _:
+                logger.error(
+                    "agent_failed", run_id=self.ref.run_id, how=stopped.kind, detail=stopped.detail
+                )
+                self._end(self._failure("agent_error", say(lang, "agent_error")))
 
     # Inside.
 
@@ -216,15 +305,22 @@ class Execution:
                 return entries.final_answer(step, self.ref, self.age_ms)
         raise TypeError(f"not a durable step: {step!r}")
 
-    def _on_logged(self, written: Sequence[Entry], outcome: Outcome) -> None:
+    def _on_logged(self, written: Sequence[Entry], outcome: Outcome, attempt: Attempt) -> None:
+        self._writing -= 1
         if self.is_ended or isinstance(outcome, Exception):
-            self._bridge.refuse()
+            attempt.refuse()
             if isinstance(outcome, RowRefused) and not self.is_ended:
                 self.state.take_back(entry.fact(datetime.now(UTC)) for entry in written)
                 sentence = say(self._owner.lang, "internal_error")
                 self._end(self._failure("internal_error", sentence))
-        else:
-            self._bridge.accept()
+            return
+        self._deaths = 0
+        if self._attempt is attempt:
+            attempt.is_quarantined = False
+            attempt.accept()
+        elif self._attempt is None and not self._stopping:
+            # The worker ended meanwhile: the run goes on behind what is now in the log.
+            self._go_on("continuing")
 
     def _apply(self, written: Sequence[Entry]) -> None:
         """Folds entries as they are handed to the journal: it keeps their order."""
@@ -272,10 +368,10 @@ class Execution:
             return
         self._stopping = status
         self._clock.stop()
-        if not self._has_started:
+        if self._attempt is None:
             self._end_stopped()
             return
-        self._bridge.cancel()
+        self._attempt.cancel()
         loop = asyncio.get_running_loop()
         self._abandonment = loop.call_later(settings.MYAGENT_CANCEL_GRACE_S, self._abandon)
 
@@ -310,6 +406,11 @@ class Execution:
         self._clock.stop()
         if self._abandonment is not None:
             self._abandonment.cancel()
+        if self._attempt is not None:
+            self._attempt.done()
+            self._attempt = None
+        self._owner.pool.withdraw(self)
+        self._owner.pool.note_room()
 
     @property
     def age_ms(self) -> int:

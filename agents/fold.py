@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 from myagent.messages import ChatMessage, ToolCall
@@ -26,15 +27,21 @@ class Turn:
     tokens: int = 0
 
 
+_generations = count(1)
+
+
 class History:
     """The model's memory: turns in the order in which their runs started.
 
     Above `max_tokens` (estimated) whole oldest turns go, so that a tool call
-    never loses its result; the newest turn always stays.
+    never loses its result; the newest turn always stays. `generation` tells
+    this memory from every other of the process, and changes with everything
+    but a message that is added: who has it knows what is new by its length.
     """
 
     def __init__(self, max_tokens: int) -> None:
         self.max_tokens = max_tokens
+        self.generation = next(_generations)
         self._turns: deque[Turn] = deque()
         # In one list: it is copied whole for every run.
         self._messages: list[ChatMessage] = []
@@ -61,6 +68,7 @@ class History:
             turn = self._turns.pop()
             del self._messages[len(self._messages) - turn.messages :]
             self._tokens -= turn.tokens
+            self.generation = next(_generations)
 
     def take_back(self, messages: Iterable[ChatMessage]) -> None:
         """Takes the newest messages back, as many as are given and are still there."""
@@ -68,18 +76,21 @@ class History:
             if self._messages and self._messages[-1] is message:
                 turn = self._turns[-1]
                 self._messages.pop()
+                self.generation = next(_generations)
                 turn.messages -= 1
                 turn.tokens -= message.tokens
                 self._tokens -= message.tokens
 
-    def messages(self) -> list[ChatMessage]:
-        return self._messages.copy()
+    def messages(self, start: int = 0) -> list[ChatMessage]:
+        """A copy, from the `start`th on."""
+        return self._messages[start:]
 
     def _trim(self) -> None:
         while self._tokens > self.max_tokens and len(self._turns) > 1:
             turn = self._turns.popleft()
             del self._messages[: turn.messages]
             self._tokens -= turn.tokens
+            self.generation = next(_generations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -14,7 +15,6 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import entries, frames, ownership, reading, turns
-from agents.agent_loop import AgentLoop
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import Entry
@@ -28,9 +28,8 @@ from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
 from agents.sessions import Sessions
 from agents.subscription import Subscription
+from agents.workers import Workers
 from agents.writes import NewSession
-from myagent.agent import Runnable
-from myagent.loading import AgentFile
 from myagent.protocol import (
     Cancel,
     CloseCode,
@@ -54,16 +53,15 @@ class Hub:
     runs finish; `stop` gives everything up. Both may be called twice.
     """
 
-    def __init__(self, agent_file: AgentFile, service: str, agents: AgentLoop) -> None:
+    def __init__(self, file: Path | str, service: str, workers: Workers) -> None:
         self.service = service
-        self.agents = agents
+        self.workers = workers
         self.journal = Journal()
         self.database = DatabaseThreads()
         self.is_draining = False
         self.progress = asyncio.Event()
-        self.source = str(agent_file.path.expanduser().resolve())
+        self.source = str(Path(file).expanduser().resolve())
         self.lease = Lease(self.database, service, self.source)
-        self._agent_file = agent_file
         self._sessions = Sessions(self, service, self.lease)
         self.background = Background()
         self.gauges = Gauges()
@@ -120,6 +118,17 @@ class Hub:
     def running_count(self) -> int:
         return sum(session.current is not None for session in self._sessions)
 
+    @property
+    def agent_name(self) -> str:
+        """What the agent calls itself; the service's name until a worker was there."""
+        agent = self.workers.of(self.service).agent
+        return agent.name if agent is not None else self.service
+
+    @property
+    def agent_description(self) -> str:
+        agent = self.workers.of(self.service).agent
+        return agent.description if agent is not None else ""
+
     # The port.
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
@@ -133,7 +142,7 @@ class Hub:
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
-        taken = Taken(new_id(), 1, lang, 0, is_closed=False, was_orphaned=False)
+        taken = Taken(new_id(), self.service, 1, lang, 0, is_closed=False, was_orphaned=False)
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)
         self._attach(socket, session)
@@ -150,7 +159,7 @@ class Hub:
             client=orjson.dumps(event.metadata.client).decode(),
         )
         entry = entries.session_created(
-            session.lang, self._agent_file.agent_name, self.service, socket.connection_id
+            session.lang, self.agent_name, self.service, socket.connection_id
         )
         return new, entry
 
@@ -222,9 +231,6 @@ class Hub:
 
     # What live sessions need: see `live.Keeper`.
 
-    async def create_agent(self) -> Runnable:
-        return await self._agent_file.create()
-
     def forget(self, session: LiveSession) -> None:
         self._sessions.drop(session)
         for socket in session.audience.sockets:
@@ -284,7 +290,7 @@ class Hub:
         return {
             "active_sessions": self.session_count,
             "running": self.running_count,
-            "stuck_for_s": round(self.agents.stuck_for_s, 1),
+            "stuck_for_s": round(self.workers.of(self.service).silent_for_s, 1),
             "pid": os.getpid(),
             "connections": self.connection_count(),
             **self.gauges.report(),

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from agents import entries, frames, reading
-from agents.agent_loop import AgentLoop
 from agents.audience import Audience
 from agents.background import Background
 from agents.database import DatabaseThreads
@@ -22,18 +21,20 @@ from agents.gauges import Gauges
 from agents.inbox import Inbox
 from agents.intake import Intake
 from agents.journal import Journal, Outcome, RowRefused
+from agents.link import Link
 from agents.ownership import Taken
 from agents.ports import Refused, Socket
 from agents.responses import Responses
 from agents.runs import Runs
 from agents.subscription import Subscription
+from agents.workers import Workers
 from agents.writes import (
     NewSession,
     OwnershipLost,
     Write,
 )
-from myagent.agent import Runnable
 from myagent.protocol import Cancel, Response, UserMessage
+from myagent.worker.protocol import RunKey
 
 
 class Keeper(Protocol):
@@ -41,15 +42,12 @@ class Keeper(Protocol):
 
     journal: Journal
     database: DatabaseThreads
-    agents: AgentLoop
+    workers: Workers
     background: Background
     gauges: Gauges
     is_draining: bool
     progress: asyncio.Event
     """Set whenever a session has moved on."""
-
-    async def create_agent(self) -> Runnable:
-        """A new agent. Awaited on the agent loop."""
 
     def lost(self, session: LiveSession) -> None:
         """Another process owns the session now."""
@@ -70,7 +68,10 @@ class LiveSession:
         self.idle_since = asyncio.get_running_loop().time()
         self.epoch = taken.epoch
         self._keeper = keeper
-        self._runs = Runs(self, keeper.agents, self._write, opened.last_ordinal)
+        self.pool = keeper.workers.of(taken.service)
+        self.worker: Link | None = None
+        self._attempts = 0
+        self._runs = Runs(self, self._write, opened.last_ordinal)
         self._intake = Intake(
             self,
             Inbox(
@@ -87,7 +88,6 @@ class LiveSession:
         self._responses = Responses(taken.session_id, self._runs, self.log, keeper.database)
         self._closing: str | None = None
         self.audience = Audience(self, keeper.database)
-        self._agent: Runnable | None = None
         self._is_lost = False
         self._writing = 0
 
@@ -170,11 +170,9 @@ class LiveSession:
 
     # What runs ask for: see `execution.Owner`.
 
-    async def agent(self) -> Runnable:
-        # On the agent loop, where runs of one session never overlap.
-        if self._agent is None:
-            self._agent = await self._keeper.create_agent()
-        return self._agent
+    def next_key(self) -> RunKey:
+        self._attempts += 1
+        return RunKey(self.session_id, self.epoch, self._attempts)
 
     def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
         for entry in written:
@@ -201,6 +199,9 @@ class LiveSession:
     def show_text(self, execution: Execution, offset: int, text: str) -> None:
         self.audience.show_text(execution.ref.run_id, execution.step, offset, text)
 
+    def show_notice(self, code: str) -> None:
+        self.audience.show_notice(code)
+
     # What the intake asks for: see `intake.Session`.
 
     def check_open(self, message_id: str | None = None) -> None:
@@ -212,15 +213,17 @@ class LiveSession:
 
     # Life with the hub.
 
-    def resume(self, unfinished: Sequence[reading.UnfinishedRun], killers: Sequence[str]) -> None:
-        """Goes on with what the log left unfinished. `killers` are runs that must not go on."""
-        self._runs.resume(unfinished, killers)
+    def resume(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
+        """Goes on with what the log left unfinished."""
+        self._runs.resume(unfinished)
 
     def leave(self) -> None:
         """Stops working on the session; the log keeps what another owner needs."""
         self._is_lost = True
         if self.current is not None:
             self.current.leave()
+        for link in self.pool:
+            link.forget(self.session_id, self.epoch)
         self.audience.clear()
 
     # Inside.

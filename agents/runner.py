@@ -14,27 +14,27 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import ownership, schema
-from agents.agent_loop import AgentLoop
 from agents.connections import Connections
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
 from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
-from myagent.loading import AgentFile, load_agent_file
+from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
+from agents.workers import Workers
 from myagent.protocol import CloseCode
-from myagent.tool.running import abandoned_tasks, abandoned_threads
 
 logger = structlog.get_logger(__name__)
 
 
 class RunnerProcess:
-    """Put together by `open_runner`; `start` before the first socket, `leave` at the end."""
+    """`start` before the first socket, `leave` at the end."""
 
-    def __init__(self, agent_file: AgentFile, service: str, agents: AgentLoop) -> None:
-        self.agent_file = agent_file
+    def __init__(self, file: Path | str, service: str, *, is_debug: bool = False) -> None:
         self.service = service
-        self.agents = agents
-        self.hub = Hub(agent_file, service, agents)
+        self.workers = Workers()
+        self.pool = self.workers.of(service)
+        self.worker = StandaloneWorker(file, self.pool, is_debug=is_debug)
+        self.hub = Hub(file, service, self.workers)
         self.connections = Connections(service)
         self.hub.connection_count = self.connections.__len__
         self.started_at = time.time()
@@ -44,16 +44,22 @@ class RunnerProcess:
         self._has_left = False
 
     async def start(self) -> None:
-        """Starts once, however often it is called. Raises `django.db.Error` and `NameTaken`."""
+        """Starts once, however often it is called.
+
+        Raises `django.db.Error`, `NameTaken`, `FileRefused` and `WorkerDied`.
+        """
         if self._start is None or (self._start.done() and self._start.exception()):
             self._start = asyncio.get_running_loop().create_task(self._open())
         await asyncio.shield(self._start)
 
     async def _open(self) -> None:
+        # It loads the agent file while the database is made ready.
+        self.worker.launch()
         if not self.is_supervised:
             await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
             refuse = ownership.refuse_another_file
             await self.hub.database.run(refuse, self.service, self.hub.source)
+        await self.worker.start()
         await self.hub.start()
 
     async def serve(
@@ -72,6 +78,10 @@ class RunnerProcess:
             return
         except NameTaken as error:
             logger.error("name_taken", service=self.service, source=error.source)
+            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
+            return
+        except (FileRefused, WorkerDied) as error:
+            logger.error("agent_not_loaded", service=self.service, error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
             return
         await dialect(scope, receive, send, self.hub, self.connections).run()
@@ -94,13 +104,13 @@ class RunnerProcess:
             stop_listening()
             await self.connections.close()
             await self.hub.stop()
-            if not self.agents.stop():
-                logger.warning("agent_code_left_running")
+            await self.worker.stop()
 
     def health(self) -> dict[str, Any]:
         """What `/health` says of the runner."""
-        stuck_for_s = self.agents.stuck_for_s
-        is_well = not stuck_for_s and self.hub.journal.is_available
+        silent_for_s = self.pool.silent_for_s
+        has_worker = self.pool.has_worker
+        is_well = has_worker and not silent_for_s and self.hub.journal.is_available
         return {
             "status": "healthy" if is_well else "degraded",
             "service": self.service,
@@ -108,19 +118,11 @@ class RunnerProcess:
             "active_sessions": self.hub.session_count,
             "running": self.hub.running_count,
             "storage_available": self.hub.journal.is_available,
-            "agent_stuck_for_s": round(stuck_for_s, 1),
-            "abandoned_tools": abandoned_threads() + abandoned_tasks(),
+            "has_worker": has_worker,
+            "agent_stuck_for_s": round(silent_for_s, 1),
+            "abandoned_tools": sum(link.report.abandoned for link in self.pool),
             "draining": self.hub.is_draining,
         }
-
-
-def open_runner(path: Path | str, *, name: str | None = None) -> RunnerProcess:
-    """Loads an agent file. Raises `myagent.loading.AgentFileError`."""
-    agent_file = load_agent_file(path)
-    agent_file.prepare()
-    agents = AgentLoop()
-    agents.start()
-    return RunnerProcess(agent_file, name or agent_file.name, agents)
 
 
 _current: RunnerProcess | None = None

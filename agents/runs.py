@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents import entries
-from agents.agent_loop import AgentLoop
 from agents.entries import Entry, RunRef
 from agents.execution import Ending, Execution, Owner, closing_results
 from agents.journal import Outcome, RowRefused
@@ -42,11 +41,10 @@ class WriteLog(Protocol):
 class Runs:
     """Belongs to `owner`, whose memory follows what runs; its methods to the main loop."""
 
-    def __init__(self, owner: Owner, agents: AgentLoop, write: WriteLog, last_ordinal: int) -> None:
+    def __init__(self, owner: Owner, write: WriteLog, last_ordinal: int) -> None:
         self.current: Execution | None = None
         self.waiting: list[Queued] = []
         self._owner = owner
-        self._agents = agents
         self._write = write
         self._ordinal = last_ordinal
 
@@ -131,25 +129,21 @@ class Runs:
         if is_logged and started is not None and self.current is started:
             started.start()
 
-    def resume(self, unfinished: Sequence[UnfinishedRun], killers: Sequence[str]) -> None:
-        """Goes on with what the log left unfinished. `killers` are runs that must not go on."""
+    def resume(self, unfinished: Sequence[UnfinishedRun]) -> None:
+        """Goes on with what the log left unfinished."""
         for run in unfinished:
             ref = RunRef(run.run_id, run.message_id)
             if run.ordinal is None:
                 self.waiting.append(Queued(ref, run.message))
             else:
                 self.current = Execution(
-                    self._owner, self._agents, ref, state=run.state, started_at=run.started_at
+                    self._owner, ref, state=run.state, started_at=run.started_at
                 )
         interrupted = self.current
         self._let_cancels_hold(unfinished)
         if self.current is None:
             self._start_next()
-        elif self.current is not interrupted:
-            return
-        elif self.current.ref.run_id in killers:
-            self.current.kill()
-        else:
+        elif self.current is interrupted:
             self.current.start(is_continued=True)
 
     def _let_cancels_hold(self, unfinished: Sequence[UnfinishedRun]) -> None:
@@ -175,7 +169,7 @@ class Runs:
         self._ordinal += 1
         self._owner.history.start_turn(run.ref.run_id)
         self._owner.history.add(run.ref.run_id, run.message)
-        self.current = Execution(self._owner, self._agents, run.ref)
+        self.current = Execution(self._owner, run.ref)
         return self.current
 
     def _start_next(self) -> None:

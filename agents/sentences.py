@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from django.conf import settings
@@ -9,7 +10,9 @@ from django.utils import translation
 from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from myagent.models.base import ModelError
+from myagent.worker.protocol import Said
+
+PLACE = re.compile(r"\{(\w+)\}")
 
 SENTENCES = {
     "connected": gettext_noop("Connected to {server}."),
@@ -23,6 +26,9 @@ SENTENCES = {
     "timeout": gettext_noop("The answer took longer than {timeout_s} seconds and was stopped."),
     # Notices.
     "not_running": gettext_noop("There is nothing to cancel: that answer has already ended."),
+    "waiting": gettext_noop("The service has no worker just now. The answer waits for one."),
+    "continuing": gettext_noop("The agent's process has ended. The answer waits for another one."),
+    "continued": gettext_noop("The answer goes on."),
     "draining": gettext_noop("The server is about to restart. Reconnect in a moment."),
     # Errors, by the protocol's codes.
     "invalid_json": gettext_noop("The frame is not valid JSON."),
@@ -47,6 +53,7 @@ SENTENCES = {
         "The message could not be saved just now and was not accepted. Try again soon."
     ),
     "agent_error": gettext_noop("The agent failed on this message. Its log has the details."),
+    "no_worker": gettext_noop("The service is not running. Try again later."),
     "agent_gone": gettext_noop(
         "The agent was cut off while it worked and can't continue. Ask again."
     ),
@@ -67,10 +74,20 @@ def say(lang: str, name: str, **values: object) -> str:
     return _translated(lang, SENTENCES[name]).format(**values)
 
 
-def say_why(lang: str, error: ModelError) -> str:
-    """What a model's error says, in a language of the site if the catalogue has it."""
-    template = _translated(lang, error.template)
-    return template.format(**error.values) if error.values else template
+def tell(lang: str, said: Said) -> str:
+    """What another process said, in a language of the site if the catalogue has it.
+
+    A place without a value stays as it is written.
+    """
+
+    def fill(place: re.Match[str]) -> str:
+        value = said.values.get(place[1])
+        if value is None:
+            return place[0]
+        return tell(lang, value) if isinstance(value, Said) else str(value)
+
+    template = _translated(lang, said.template) if said.template else ""
+    return PLACE.sub(fill, template) if said.values else template
 
 
 MAX_TAG = 35

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
@@ -13,14 +14,15 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - needs the settings and the apps
 
-from agents.runner import current_runner, open_runner, use_runner  # noqa: E402
+from agents.runner import RunnerProcess, current_runner, use_runner  # noqa: E402
 from myagent_site.bodies import BoundedBodies  # noqa: E402
 from myagent_site.guard import Guard  # noqa: E402
 from myagent_site.routing import sockets  # noqa: E402
 
 # Under a plain ASGI server nobody else says which agent file to host.
 if settings.MYAGENT_AGENT and current_runner() is None:
-    use_runner(open_runner(settings.MYAGENT_AGENT))
+    _file = Path(settings.MYAGENT_AGENT)
+    use_runner(RunnerProcess(_file, _file.stem))
 
 application = Guard(
     ProtocolTypeRouter({"http": BoundedBodies(django_application), "websocket": sockets})

@@ -287,6 +287,18 @@ OPTIONS = (
         "Estimated tokens of history that a model is given; whole oldest turns go first.",
         is_tuning=True,
     ),
+    Option(
+        "MYAGENT_WORKER_WAIT_S",
+        "float",
+        60.0,
+        "Seconds that answers wait for a worker of their service; then they end as errors.",
+    ),
+    Option(
+        "MYAGENT_WORKER_STUCK_S",
+        "float",
+        60.0,
+        "Seconds for which a worker may give no sign of life before it is ended and replaced.",
+    ),
     Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a runner's lease holds."),
     Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
     Option("MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose runner is gone."),

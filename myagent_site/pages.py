@@ -89,13 +89,13 @@ def _languages(lang: str) -> dict[str, Any]:
 
 def _context(lang: str, runner: RunnerProcess) -> dict[str, Any]:
     texts = translated(TEXTS, lang)
-    agent = runner.agent_file.agent_name
+    agent = runner.hub.agent_name
     return {
         "text": texts,
         "modules": modules(
             "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
         ),
-        "agent": {"name": agent, "description": _description(runner.agent_file.source)},
+        "agent": {"name": agent, "description": runner.hub.agent_description},
         "page": {
             "socket": "/",
             "service": runner.service,
@@ -111,12 +111,6 @@ def modules(*patterns: str) -> list[str]:
     """What a page's script imports: named in the page, the browser fetches all of it at once."""
     found = (path for pattern in patterns for path in sorted(settings.STATIC_DIR.glob(pattern)))
     return [path.relative_to(settings.STATIC_DIR).as_posix() for path in found]
-
-
-def _description(source: Any) -> str:
-    """What an agent says of itself; a factory's agents can't be asked before they exist."""
-    description = getattr(source, "description", "")
-    return description if isinstance(description, str) else ""
 
 
 async def static_file(request: HttpRequest) -> HttpResponse:

@@ -6,17 +6,18 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
-import os
 import socket
 import sys
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseFailure
+from django.utils import translation
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
@@ -24,14 +25,16 @@ from filelock import Timeout
 from agents import checks, logs
 from agents.addresses import address_of
 from agents.exit_status import CONFIGURATION_ERROR
+from agents.link import LinkFailed
 from agents.ownership import NameTaken
-from agents.reloading import run_with_reload
-from agents.runner import RunnerProcess, open_runner, use_runner
+from agents.reloading import changes
+from agents.runner import RunnerProcess, use_runner
+from agents.sentences import tell
 from agents.server import Server, configuration, new_event_loop
-from agents.terminal.command import TerminalCommand, in_language_of_site, told
-from myagent.loading import AgentFileError
+from agents.standalone import FileRefused, WorkerDied
+from agents.terminal.command import TerminalCommand, in_language_of_site
 
-LEAVE_GRACE_S = 10.0
+logger = structlog.get_logger(__name__)
 
 
 class Command(TerminalCommand):
@@ -62,18 +65,15 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--reload", action="store_true", help=gettext("restart when the agent file changes")
         )
-        parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
-        listener = listen(options["host"], options["port"], options["fd"])
+        listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
-            if options["reload"]:
-                sys.exit(run_with_reload(options, listener))
             self.serve(listener, options)
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        runner = self.load(options)
+        runner = self.prepare(options)
         runner.hub.lease.port = listener.getsockname()[1]
         use_runner(runner)
         self.warn_about(listener)
@@ -89,7 +89,7 @@ class Command(TerminalCommand):
 
         try:
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
-                code = loop.run(_serve(runner, listener, ready, is_debug=options["debug"]))
+                code = loop.run(self._serve(runner, listener, ready, options))
         except DatabaseFailure as error:
             raise CommandError(
                 gettext("The database can't be used: {reason}").format(reason=error)
@@ -112,16 +112,22 @@ class Command(TerminalCommand):
                     "one first ({file})."
                 ).format(file=error.lock_file)
             ) from error
-        # A thread that an agent left behind must not keep the process.
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        except FileRefused as error:
+            raise CommandError(self._why(error), returncode=CONFIGURATION_ERROR) from error
+        except WorkerDied as error:
+            raise CommandError(
+                gettext(
+                    "The process that loads {file} ended with status {status} before it was ready."
+                ).format(file=options["file"], status=error.status)
+            ) from error
+        if code:
+            sys.exit(code)
 
-    def load(self, options: dict[str, Any]) -> RunnerProcess:
+    def prepare(self, options: dict[str, Any]) -> RunnerProcess:
+        """What serves the agent file, not started yet. Raises `CommandError`."""
+        file = options["file"]
         try:
-            service_name(options["name"] or Path(options["file"]).stem or "agent")
-            return open_runner(options["file"], name=options["name"])
+            name = service_name(options["name"] or Path(file).stem or "agent")
         except argparse.ArgumentTypeError as error:
             raise CommandError(
                 gettext(
@@ -129,10 +135,65 @@ class Command(TerminalCommand):
                 ).format(reason=error),
                 returncode=CONFIGURATION_ERROR,
             ) from error
-        except AgentFileError as error:
-            if options["debug"] and error.__cause__ is not None:
-                raise
-            raise CommandError(told(error), returncode=CONFIGURATION_ERROR) from error
+        return RunnerProcess(file, name, is_debug=options["debug"])
+
+    async def _serve(
+        self,
+        runner: RunnerProcess,
+        listener: socket.socket,
+        ready: Callable[[], None],
+        options: dict[str, Any],
+    ) -> int:
+        application = import_string(settings.ASGI_APPLICATION)
+        server = Server(
+            configuration(application, is_debug=options["debug"]),
+            ready=ready,
+            leave=lambda: runner.leave(
+                settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=server.stop_listening
+            ),
+        )
+        server.hurries = not runner.is_supervised
+        reloading = None
+        try:
+            if options["reload"]:
+                folder = Path(runner.hub.source).parent
+                await self._start_patiently(runner, folder)
+                reloading = asyncio.create_task(self._reload(runner, folder))
+            else:
+                await runner.start()
+            await server.serve(sockets=[listener])
+        finally:
+            if reloading is not None:
+                reloading.cancel()
+            await runner.leave(0)
+        return 0 if server.started else 1
+
+    async def _start_patiently(self, runner: RunnerProcess, folder: Path) -> None:
+        """Starts as soon as the file can be loaded."""
+        while True:
+            try:
+                await runner.start()
+                return
+            except FileRefused as error:
+                self._complain(error)
+            async for _ in changes(folder):
+                break
+
+    async def _reload(self, runner: RunnerProcess, folder: Path) -> None:
+        async for _ in changes(folder):
+            logger.info("agent_file_changed")
+            try:
+                await runner.worker.restart()
+            except FileRefused as error:
+                self._complain(error)
+            except (WorkerDied, LinkFailed) as error:
+                logger.error("worker_not_started", error=str(error))
+
+    def _complain(self, error: FileRefused) -> None:
+        self.stderr.write(self.style.ERROR(self._why(error)))
+
+    def _why(self, error: FileRefused) -> str:
+        return tell(translation.get_language() or settings.LANGUAGE_CODE, error.said)
 
     def on_ready(self, runner: RunnerProcess, port: int) -> None:
         """Called on the event loop once clients are served."""
@@ -166,10 +227,8 @@ def service_name(text: str) -> str:
     return text
 
 
-def listen(host: str, port: int, fd: int | None) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `CommandError`."""
-    if fd is not None:
-        return socket.socket(fileno=fd)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
@@ -177,7 +236,6 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
         # Accepted sockets inherit it: small frames must not wait for each other.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        os.register_at_fork(after_in_child=partial(let_go, listener))
         return listener
     except socket.gaierror as error:
         raise CommandError(
@@ -194,28 +252,3 @@ def listen(host: str, port: int, fd: int | None) -> socket.socket:
                 "choose another with --port."
             ).format(port=port, host=host)
         ) from error
-
-
-def let_go(listener: socket.socket) -> None:
-    """In a child that agent code forks: it must not hold the port after this process."""
-    # Not `close`: it does nothing while an event loop has the socket in use.
-    if listener.fileno() != -1:
-        os.close(listener.detach())
-
-
-async def _serve(
-    runner: RunnerProcess, listener: socket.socket, ready: Any, *, is_debug: bool
-) -> int:
-    await runner.start()
-
-    async def leave() -> None:
-        await runner.leave(settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=server.stop_listening)
-
-    application = import_string(settings.ASGI_APPLICATION)
-    server = Server(configuration(application, is_debug=is_debug), ready=ready, leave=leave)
-    server.hurries = not runner.is_supervised
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        await runner.leave(0)
-    return 0 if server.started else 1

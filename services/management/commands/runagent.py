@@ -75,8 +75,8 @@ class Command(runagent.Command):
             "port": port,
         }
 
-    def load(self, options: dict[str, Any]) -> RunnerProcess:
-        runner = super().load(options)
+    def prepare(self, options: dict[str, Any]) -> RunnerProcess:
+        runner = super().prepare(options)
         runner.is_supervised = self._place is not None
         return runner
 

@@ -46,7 +46,7 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
-        listener = listen(options["host"], options["port"], None)
+        listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()

@@ -1,0 +1,341 @@
+"""A link: this server's connection to a worker, on which it carries out runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import structlog
+
+from agents.fold import History
+from agents.process import identity_of, is_alive
+from myagent.steps import Decision, Resume, Step
+from myagent.worker import codec, protocol
+from myagent.worker.framing import FrameReader, FrameTooLarge, framed
+from myagent.worker.protocol import AgentInfo, FromServer, FromWorker, LinkError, Report, RunKey
+
+logger = structlog.get_logger(__name__)
+
+PING_S = 1.0
+"""Seconds between two questions whether the worker still answers."""
+
+SILENT_AFTER_S = 1.0
+"""Seconds without an answer from which on a worker counts as silent."""
+
+MOST_UNREAD_BYTES = 64 * 1024 * 1024
+"""Of frames that a worker has not read, above which the link is given up."""
+
+DEATH_S = 0.5
+"""Seconds that a process may take to be gone after its end of the link is."""
+
+
+class LinkFailed(Exception):
+    """No worker that can be talked to answers at an address; says why."""
+
+
+class Receiver(Protocol):
+    """Who is told how a run fares on a worker. Called on the event loop, in order."""
+
+    def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
+        """Durable steps; answered with `attempt.accept()` or `attempt.refuse()`."""
+
+    def on_step_started(self, step: int) -> None: ...
+
+    def on_text(self, step: int, text: str) -> None: ...
+
+    def on_stopped(self, stopped: protocol.Stopped) -> None: ...
+
+    def on_history_needed(self, link: Link) -> None:
+        """Nothing was started: the worker needs the history whole. Start it anew."""
+
+    def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
+        """The link has ended. `has_died`: because the worker's process did, unasked."""
+
+
+class Attempt:
+    """One run on one worker, from its start until one of the two is done with it."""
+
+    def __init__(self, link: Link, key: RunKey, receiver: Receiver) -> None:
+        self.link = link
+        self.key = key
+        self.receiver = receiver
+        self.is_quarantined = False
+        """The run may be what kills workers: only it is blamed if this one dies."""
+
+    def accept(self) -> None:
+        """The steps are in the log: the run may go on."""
+        self.link.send(protocol.Accept(self.key))
+
+    def refuse(self) -> None:
+        """The steps are not wanted: the run ends."""
+        self.link.send(protocol.Refuse(self.key))
+
+    def decide(self, step_id: str, decision: Decision) -> None:
+        self.link.send(protocol.Decide(self.key, step_id, decision))
+
+    def cancel(self) -> None:
+        """Asks the run to stop, which it tells."""
+        self.link.send(protocol.Cancel(self.key))
+
+    def done(self) -> None:
+        """Nothing of the run is wanted any more. May be called twice."""
+        self.link.release(self)
+
+
+class Link(asyncio.Protocol):
+    """Made by `dial`, which returns it once the worker has said what its agent is.
+
+    `send` and the like do nothing once it has ended; `on_closed` is called then.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._frames = FrameReader()
+        self._ready: asyncio.Future[protocol.Ready] = self._loop.create_future()
+        self._attempts: dict[str, Attempt] = {}
+        self._known: dict[str, tuple[int, int]] = {}
+        """What the worker has of a session's history: its generation and length."""
+        self._identity: str | None = None
+        self._pings = 0
+        self._pinged_at: float | None = None
+        self._pulse: asyncio.TimerHandle | None = None
+        self._farewell: asyncio.Task[None] | None = None
+        self.agent = AgentInfo("")
+        self.instance_id = ""
+        self.pid = 0
+        self.report = Report()
+        self.is_draining = False
+        self.is_debugging = False
+        self.is_closed = False
+        self.on_closed: Callable[[Link], None] = lambda link: None
+        self.on_draining: Callable[[Link], None] = lambda link: None
+
+    # Life.
+
+    async def _greet(self, peer: str, role: str) -> None:
+        hello = protocol.Hello(protocol.VERSION, peer, role)  # type: ignore[arg-type]
+        self.send(hello)
+        ready = await self._ready
+        self.agent, self.instance_id, self.pid = ready.agent, ready.instance_id, ready.pid
+        self._identity = identity_of(ready.pid)
+        self._ping()
+
+    def close(self) -> None:
+        """Ends the link; the worker stops what it does for this server. May be called twice."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def silent_for_s(self) -> float:
+        """Seconds for which the worker has owed an answer; 0.0 if it answers, or is debugged."""
+        if self._pinged_at is None or self.is_debugging:
+            return 0.0
+        silence_s = self._loop.time() - self._pinged_at
+        return silence_s if silence_s > SILENT_AFTER_S else 0.0
+
+    @property
+    def running(self) -> int:
+        """Runs of this server's on the worker."""
+        return len(self._attempts)
+
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a quarantined run is here."""
+        return any(attempt.is_quarantined for attempt in self._attempts.values())
+
+    # Runs.
+
+    def start(
+        self,
+        key: RunKey,
+        history: History,
+        resume: Resume,
+        receiver: Receiver,
+        *,
+        is_continued: bool,
+    ) -> Attempt:
+        """Hands a run to the worker, with what is new of the session's history."""
+        attempt = Attempt(self, key, receiver)
+        self._attempts[key.session_id] = attempt
+        generation, kept = self._known.get(key.session_id, (0, 0))
+        if generation != history.generation:
+            kept = 0
+        messages = history.messages(kept)
+        self._known[key.session_id] = (history.generation, kept + len(messages))
+        start = protocol.Start(key, history.generation, kept, messages, resume, is_continued)
+        try:
+            self.send(start)
+        except FrameTooLarge as error:
+            self._known.pop(key.session_id, None)
+            # Later: who starts a run does not have the attempt yet.
+            self._loop.call_soon(
+                self._tell_stopped, protocol.Stopped(key, "too_large", detail=str(error))
+            )
+        return attempt
+
+    def release(self, attempt: Attempt) -> None:
+        """What the worker still says of it is dropped."""
+        if self._attempts.get(attempt.key.session_id) is attempt:
+            del self._attempts[attempt.key.session_id]
+
+    def forget(self, session_id: str, epoch: int) -> None:
+        """The session leaves this server's memory."""
+        if self._known.pop(session_id, None) is not None:
+            self.send(protocol.Forget(session_id, epoch))
+
+    def drain(self) -> None:
+        """Asks the worker to finish what it has and to end."""
+        self.send(protocol.Drain())
+
+    # Frames.
+
+    def send(self, message: FromServer) -> None:
+        """Raises `FrameTooLarge`, sending nothing."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(framed(codec.encode(message)))
+        if transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
+            logger.warning("worker_does_not_read", pid=self.pid)
+            transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._pinged_at is not None:
+            self._pinged_at = self._loop.time()
+        try:
+            for frame in self._frames.feed(data):
+                self._take(codec.decode_from_worker(frame))
+        except (LinkError, FrameTooLarge) as error:
+            self._give_up(error)
+        except Exception as error:
+            logger.exception("link_failed", pid=self.pid)
+            self._give_up(LinkError(str(error)))
+
+    def _give_up(self, error: Exception) -> None:
+        logger.error("link_given_up", pid=self.pid, error=str(error))
+        if not self._ready.done():
+            self._ready.set_exception(LinkFailed(str(error)))
+        self.close()
+
+    def _take(self, message: FromWorker) -> None:
+        match message:
+            case protocol.Text(key, step, text):
+                if attempt := self._attempt(key):
+                    attempt.receiver.on_text(step, text)
+            case protocol.Steps(key, steps):
+                if attempt := self._attempt(key):
+                    attempt.receiver.on_steps(steps, attempt)
+            case protocol.Stepping(key, step):
+                if attempt := self._attempt(key):
+                    attempt.receiver.on_step_started(step)
+            case protocol.Stopped():
+                self._tell_stopped(message)
+            case protocol.NeedHistory(key):
+                self._known.pop(key.session_id, None)
+                if attempt := self._attempt(key):
+                    attempt.done()
+                    attempt.receiver.on_history_needed(self)
+            case _:
+                self._take_news(message)
+
+    def _take_news(self, message: FromWorker) -> None:
+        """What the worker says of itself."""
+        match message:
+            case protocol.Pong(number, report):
+                self.report = report
+                if number == self._pings:
+                    self._pinged_at = None
+            case protocol.Draining():
+                self.is_draining = True
+                self.on_draining(self)
+            case protocol.Debugging(is_on):
+                self.is_debugging = is_on
+            case protocol.Ready() if not self._ready.done():
+                self._ready.set_result(message)
+            case protocol.Unfit(version) if not self._ready.done():
+                sentence = f"the worker speaks version {version}, not {protocol.VERSION}"
+                self._ready.set_exception(LinkFailed(sentence))
+            case _:
+                raise LinkError(f"unexpected here: {message!r}")
+
+    def _attempt(self, key: RunKey) -> Attempt | None:
+        """The attempt that a frame is about; None for one of any other than the present."""
+        attempt = self._attempts.get(key.session_id)
+        return attempt if attempt is not None and attempt.key == key else None
+
+    def _tell_stopped(self, stopped: protocol.Stopped) -> None:
+        if attempt := self._attempt(stopped.key):
+            attempt.done()
+            attempt.receiver.on_stopped(stopped)
+
+    def _ping(self) -> None:
+        if self._pinged_at is None:
+            self._pings += 1
+            self._pinged_at = self._loop.time()
+            self.send(protocol.Ping(self._pings))
+        self._pulse = self._loop.call_later(PING_S, self._ping)
+
+    # The end.
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = True
+        if self._pulse is not None:
+            self._pulse.cancel()
+        if not self._ready.done():
+            self._ready.set_exception(LinkFailed("the worker hung up"))
+        # Somebody may have stopped waiting for it.
+        self._ready.exception()
+        self._farewell = self._loop.create_task(self._tell_lost())
+
+    async def _tell_lost(self) -> None:
+        """Tells each run once it is known whether the process has died."""
+        has_died = self._attempts and not self.is_draining and await self._is_gone()
+        attempts, self._attempts = list(self._attempts.values()), {}
+        self.on_closed(self)
+        suspects = [attempt for attempt in attempts if attempt.is_quarantined]
+        for attempt in attempts:
+            is_to_blame = bool(has_died) and (not suspects or attempt.is_quarantined)
+            try:
+                attempt.receiver.on_lost(attempt, has_died=is_to_blame)
+            except Exception:
+                # One run's trouble must not keep the others from going on.
+                logger.exception("run_not_moved", session_id=attempt.key.session_id)
+
+    async def _is_gone(self) -> bool:
+        """Whether the worker's process is; its sockets end a moment before it does."""
+        deadline = self._loop.time() + DEATH_S
+        while self._identity is not None and is_alive(self._identity):
+            if self._loop.time() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+
+async def dial(
+    address: Path, peer: str, *, role: str = "server", timeout_s: float | None = 10.0
+) -> Link:
+    """A link to the worker that listens on a Unix socket, once it is ready.
+
+    `peer` is what the worker's log calls this end. Raises `LinkFailed`.
+    Cancelling is safe.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, link = await loop.create_unix_connection(Link, str(address))
+            try:
+                await link._greet(peer, role)
+            except BaseException:
+                link.close()
+                raise
+    except TimeoutError as error:
+        raise LinkFailed("it did not answer in time") from error
+    except OSError as error:
+        raise LinkFailed(error.strerror or str(error)) from error
+    return link

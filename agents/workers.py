@@ -1,0 +1,152 @@
+"""The workers that this server has links to, and the runs that wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Protocol
+
+import structlog
+from django.conf import settings
+
+from agents.link import Link
+from myagent.worker.protocol import AgentInfo
+
+logger = structlog.get_logger(__name__)
+
+
+class Placeable(Protocol):
+    """A run that needs a worker. Called on the event loop."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what kills workers: it shares one with no other such run."""
+
+    def on_placed(self, link: Link) -> None:
+        """A worker takes it."""
+
+    def on_unplaced(self) -> None:
+        """There has been no worker for so long that it is to end."""
+
+
+class Pool:
+    """The workers of one service. Its methods belong to the event loop."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.agent: AgentInfo | None = None
+        """What the newest worker says of its agent; kept when that one ends."""
+        self._links: list[Link] = []
+        self._waiting: list[Placeable] = []
+        self._patience: asyncio.TimerHandle | None = None
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links))
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether a run could be started now."""
+        return any(not link.is_draining for link in self._links)
+
+    @property
+    def silent_for_s(self) -> float:
+        """How long the worst of its workers has not answered; 0.0 if all do."""
+        return max((link.silent_for_s for link in self._links), default=0.0)
+
+    def add(self, link: Link) -> None:
+        """A worker is there; runs that wait are started."""
+        self.agent = link.agent
+        self._links.append(link)
+        link.on_closed = self._on_closed
+        link.on_draining = lambda link: None
+        self._serve_waiting()
+
+    def place(self, run: Placeable, preferred: Link | None) -> None:
+        """Gives the run to a worker, now or as soon as there is one for it."""
+        link = self._choose(run, preferred)
+        if link is not None:
+            run.on_placed(link)
+            return
+        self._waiting.append(run)
+        self._watch_patience()
+
+    def withdraw(self, run: Placeable) -> None:
+        """The run does not need a worker any more. May be called twice."""
+        if run in self._waiting:
+            self._waiting.remove(run)
+
+    def note_room(self) -> None:
+        """A run has ended: one that waits may take its place."""
+        if self._waiting:
+            self._serve_waiting()
+
+    def give_up(self) -> None:
+        """No worker will come: what waits for one ends."""
+        waiting, self._waiting = self._waiting, []
+        for run in waiting:
+            run.on_unplaced()
+
+    def close(self) -> None:
+        """Ends the links; the workers stop what they do for this server."""
+        self._stop_patience()
+        self._waiting.clear()
+        for link in self:
+            link.close()
+
+    def _choose(self, run: Placeable, preferred: Link | None) -> Link | None:
+        """The session's own worker while it lives, else the one with the fewest runs."""
+        free = [
+            link
+            for link in self._links
+            if not (link.is_draining or link.is_closed or (run.is_suspect and link.has_suspect))
+        ]
+        if preferred in free:
+            return preferred
+        return min(free, key=lambda link: link.running, default=None)
+
+    def _serve_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for run in waiting:
+            self.place(run, None)
+        if self.has_worker:
+            self._stop_patience()
+
+    def _on_closed(self, link: Link) -> None:
+        self._links.remove(link)
+        logger.info("worker_left", service=self.service, pid=link.pid)
+
+    def _watch_patience(self) -> None:
+        if self._patience is None and not self.has_worker:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(settings.MYAGENT_WORKER_WAIT_S, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        logger.error("no_worker", service=self.service, runs=len(self._waiting))
+        self.give_up()
+
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+class Workers:
+    """The pools of this server, by service."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, Pool] = {}
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(list(self._pools.values()))
+
+    def of(self, service: str) -> Pool:
+        """The service's pool, made when it is first asked for."""
+        pool = self._pools.get(service)
+        if pool is None:
+            pool = self._pools[service] = Pool(service)
+        return pool
+
+    def close(self) -> None:
+        for pool in self:
+            pool.close()
