@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from myagent import exact_json
@@ -69,6 +70,17 @@ def decode_from_worker(data: bytes) -> FromWorker:
     """Raises `LinkError`."""
     message: FromWorker = _decode(data, _FROM_WORKER)
     return message
+
+
+def encode_said(said: Said) -> bytes:
+    """A sentence alone, as it is in a file."""
+    return exact_json.encode(_said_json(said))
+
+
+def decode_said(data: bytes) -> Said:
+    """Raises `LinkError`."""
+    said: Said = _parsed(data, _said)
+    return said
 
 
 # JSON, one way.
@@ -257,9 +269,12 @@ _ENCODERS: dict[type, Any] = {
 
 
 def _decode(data: bytes, decoders: Mapping[str, Any]) -> Any:
+    return _parsed(data, lambda parsed: decoders[parsed["kind"]](parsed))
+
+
+def _parsed(data: bytes, read: Callable[[Json], Any]) -> Any:
     try:
-        parsed = exact_json.loads(data)
-        return decoders[parsed["kind"]](parsed)
+        return read(exact_json.loads(data))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LinkError(f"not a frame of a link: {data[:80]!r}") from error
 
@@ -305,6 +320,11 @@ def _plain(value: Any) -> str | int | float:
     return value if isinstance(value, int | float) else str(value)
 
 
+def _seconds(value: Any) -> float:
+    # JSON has no number for a wait without an end.
+    return math.inf if value is None else float(value)
+
+
 def _agent(data: Json) -> AgentInfo:
     tools = [
         ToolInfo(
@@ -334,7 +354,7 @@ _STEPS: dict[str, Any] = {
         int(d["duration_ms"]),
     ),
     "confirmation_asked": lambda d: ConfirmationAsked(
-        str(d["step_id"]), str(d["tool"]), d["args"], float(d["timeout_s"])
+        str(d["step_id"]), str(d["tool"]), d["args"], _seconds(d["timeout_s"])
     ),
     "tool_started": lambda d: ToolStarted(str(d["step_id"]), str(d["tool"]), d["args"]),
     "tool_finished": lambda d: ToolFinished(
