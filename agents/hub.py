@@ -62,7 +62,12 @@ class Hub:
         self.is_draining = False
         self.progress = asyncio.Event()
         self.source = str(agent_file.path.expanduser().resolve())
-        self.lease = Lease(self.database, service, self.source)
+        self.lease = Lease(
+            service,
+            self.source,
+            report=self.report,
+            journal_moved_at=lambda: self.journal.moved_at,
+        )
         self._agent_file = agent_file
         self._sessions = Sessions(self, service, self.lease)
         self.background = Background()
@@ -78,8 +83,7 @@ class Hub:
         if not self.lease.runner_id:
             # What an attempt that failed halfway has adopted is owned under its lease.
             await self.lease.register()
-        # First: to adopt many sessions may take longer than a lease holds.
-        self.background.repeat(settings.MYAGENT_RENEW_S, self._renew)
+        self.background.repeat(0, self._begin_anew_when_lost)
         try:
             await self._adopt()
         except DatabaseFailure:
@@ -259,13 +263,12 @@ class Hub:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
 
-    async def _renew(self) -> None:
-        if await self.lease.renew(self.report()):
-            return
-        # Somebody declared this runner dead: its sessions are not ours any more, and neither is
-        # one that was begun meanwhile.
+    async def _begin_anew_when_lost(self) -> None:
+        """Somebody declares this runner dead: its sessions are not ours any more."""
+        await self.lease.until_lost()
         logger.warning("lease_lost", runner_id=self.lease.runner_id)
         await self.lease.register()
+        # Neither is one that was begun meanwhile.
         for session in self._sessions:
             self.lost(session)
         logger.info("lease_taken_anew", runner_id=self.lease.runner_id)

@@ -16,6 +16,7 @@ from agents import ownership
 from agents.batch import Batch
 from agents.models import Event, Run, Runner, Session
 from agents.ports import Refused
+from tests.agents.leases import renew
 from tests.agents.logs import accepted, created, new_ref, new_runner
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
 
@@ -68,7 +69,7 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     session_id = await owned.values_list("pk", flat=True).aget()
     with pytest.raises(Refused, match="moved"):
         await hub.attach(story.desk, session_id, 0)
-    await hub._renew()
+    await renew(hub)
     assert not lease.others_may_expire
     await hub._adopt()
     assert await owned.aexists()

@@ -74,9 +74,12 @@ class Story:
     def desk(self) -> Desk:
         return self.desks[-1]
 
-    async def _start_hub(self) -> None:
+    def new_hub(self) -> Hub:
         file = AgentFile(Path("permitted.py"), self.model.agent, is_factory=True)
-        hub = Hub(file, self.service, self._agents)
+        return Hub(file, self.service, self._agents)
+
+    async def _start_hub(self) -> None:
+        hub = self.new_hub()
         self.hubs.append(hub)
         self.desks.append(Desk())
         await hub.start()
