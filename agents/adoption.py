@@ -28,7 +28,8 @@ def adopt(session_id: str, service: str, own_id: str, may_expire: bool) -> Adopt
     Raises `UnknownSession`, or `OwnedElsewhere` if another runner is alive.
     """
     taken = _take(session_id, service, own_id, may_expire)
-    opened = reading.open_session(session_id, settings.MYAGENT_CONTEXT_TOKENS)
+    budget = settings.MYAGENT_CONTEXT_TOKENS
+    opened = reading.open_session(session_id, budget, is_closed=taken.is_closed)
     return Adopted(taken, opened, _killers(opened) if taken.was_orphaned else [])
 
 

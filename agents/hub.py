@@ -50,8 +50,9 @@ FORGET_RUNNERS_AFTER = timedelta(days=1)
 class Hub:
     """Keeps live sessions of one service; a `SessionPort`.
 
-    `start` registers the runner and adopts what a dead one left; `drain` lets
-    runs finish; `stop` gives everything up. Both may be called twice.
+    `start` registers the runner and begins to adopt what dead ones left;
+    `drain` lets runs finish; `stop` gives everything up. Both may be called
+    twice.
     """
 
     def __init__(self, agent_file: AgentFile, service: str, agents: AgentLoop) -> None:
@@ -80,16 +81,10 @@ class Hub:
     async def start(self) -> None:
         """Raises `django.db.Error` if the database is away; then it may be called again."""
         self.journal.start()
-        if not self.lease.runner_id:
-            # What an attempt that failed halfway has adopted is owned under its lease.
-            await self.lease.register()
+        await self.lease.register()
         self.background.repeat(0, self._begin_anew_when_lost)
-        try:
-            await self._adopt()
-        except DatabaseFailure:
-            await self.background.stop()
-            raise
-        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt)
+        # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
+        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self.background.repeat(0, self.gauges.watch_lag)
         self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
 

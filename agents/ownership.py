@@ -213,11 +213,13 @@ def give_up(session_id: str, runner_id: str, epoch: int) -> None:
 
 
 def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
-    """Sessions of the service with unfinished runs that no other living runner owns.
+    """Open sessions of the service with unfinished runs that no other living runner owns.
 
     Oldest first; those that this runner owns are among them.
     """
-    unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
+    unfinished = Run.objects.filter(
+        status__in=Run.UNFINISHED, session__service=service, session__closed_at__isnull=True
+    )
     is_free = (
         Q(session__runner__isnull=True)
         | Q(session__runner_id=own_id)
