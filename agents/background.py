@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 import structlog
 from django.db import Error as DatabaseFailure
 
 logger = structlog.get_logger(__name__)
+
+STOP_S = 5.0
+"""Seconds that cancelled tasks have to end."""
 
 
 class Background:
@@ -23,16 +26,18 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
-    def repeat(self, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Does the work again and again; a failure does not end it."""
-        self.start(_repeat(interval_s, work))
+    def repeat(
+        self, interval_s: float, work: Callable[[], Awaitable[None]], *, is_due: bool = False
+    ) -> None:
+        """Does the work again and again, at first after an interval or, if it is due, at once.
+
+        A failure does not end it.
+        """
+        self.start(_repeat(interval_s, work, is_due=is_due))
 
     async def stop(self) -> None:
-        """Cancels what runs and waits for it. May be called twice."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancels what runs and waits for it, but not for ever. May be called twice."""
+        await end(self._tasks)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -40,13 +45,43 @@ class Background:
             logger.error("background_task_failed", exc_info=task.exception())
 
 
-async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Does the work again and again; a failure is logged and does not end it."""
-    while True:
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancels tasks and waits until they have ended, `STOP_S` at most.
+
+    Cancelling is safe: they have been cancelled by then.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, left = await asyncio.wait(list(tasks), timeout=STOP_S)
+        for task in left:
+            logger.warning("task_left_running", task=repr(task.get_coro()))
+
+
+async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_due: bool) -> None:
+    """Ends by being cancelled, and by nothing that the work does."""
+    if not is_due:
         await asyncio.sleep(interval_s)
+    while True:
         try:
             await work()
         except DatabaseFailure as error:
-            logger.warning("storage_away", work=work.__qualname__, error=str(error))
+            logger.warning("storage_away", work=_name_of(work), error=str(error))
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            # What it waited for was cancelled, such as a task that others wait for too.
+            logger.warning("work_cancelled", work=_name_of(work))
         except Exception:
-            logger.exception("work_failed", work=work.__qualname__)
+            logger.exception("work_failed", work=_name_of(work))
+        await asyncio.sleep(interval_s)
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself is asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _name_of(work: Callable[..., object]) -> str:
+    return getattr(work, "__qualname__", repr(work))

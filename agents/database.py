@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import structlog
 from django.db import (
     DataError,
     Error,
@@ -19,6 +20,8 @@ from django.db import (
 )
 
 T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
 
 THREADS = 4
 
@@ -60,6 +63,14 @@ class DatabaseThreads:
             connection.inc_thread_sharing()
             connection.close()
         self._opened.clear()
+
+
+def drop_connection() -> None:
+    """Closes this thread's connection, which may be gone."""
+    try:
+        connections["default"].close()
+    except Error as error:
+        logger.debug("connection_was_gone", error=str(error))
 
 
 # Errors that say 'this row can't be stored', in MySQL's numbers: packet too large, incorrect

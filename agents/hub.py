@@ -49,8 +49,9 @@ FORGET_RUNNERS_AFTER = timedelta(days=1)
 class Hub:
     """Keeps live sessions of one service; a `SessionPort`.
 
-    `start` registers the runner and adopts what a dead one left; `drain` lets
-    runs finish; `stop` gives everything up. Both may be called twice.
+    `start` registers the runner and begins to adopt what dead ones left;
+    `drain` lets runs finish; `stop` gives everything up. Both may be called
+    twice.
     """
 
     def __init__(self, file: Path | str, service: str, workers: Workers) -> None:
@@ -61,7 +62,12 @@ class Hub:
         self.is_draining = False
         self.progress = asyncio.Event()
         self.source = str(Path(file).expanduser().resolve())
-        self.lease = Lease(self.database, service, self.source)
+        self.lease = Lease(
+            service,
+            self.source,
+            report=self.report,
+            journal_moved_at=lambda: self.journal.moved_at,
+        )
         self._sessions = Sessions(self, service, self.lease)
         self.background = Background()
         self.gauges = Gauges()
@@ -73,17 +79,10 @@ class Hub:
     async def start(self) -> None:
         """Raises `django.db.Error` if the database is away; then it may be called again."""
         self.journal.start()
-        if not self.lease.runner_id:
-            # What an attempt that failed halfway has adopted is owned under its lease.
-            await self.lease.register()
-        # First: to adopt many sessions may take longer than a lease holds.
-        self.background.repeat(settings.MYAGENT_RENEW_S, self._renew)
-        try:
-            await self._adopt()
-        except DatabaseFailure:
-            await self.background.stop()
-            raise
-        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt)
+        await self.lease.register()
+        self.background.repeat(0, self._begin_anew_when_lost)
+        # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
+        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self.background.repeat(0, self.gauges.watch_lag)
         self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
 
@@ -265,13 +264,12 @@ class Hub:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
 
-    async def _renew(self) -> None:
-        if await self.lease.renew(self.report()):
-            return
-        # Somebody declared this runner dead: its sessions are not ours any more, and neither is
-        # one that was begun meanwhile.
+    async def _begin_anew_when_lost(self) -> None:
+        """Somebody declares this runner dead: its sessions are not ours any more."""
+        await self.lease.until_lost()
         logger.warning("lease_lost", runner_id=self.lease.runner_id)
         await self.lease.register()
+        # Neither is one that was begun meanwhile.
         for session in self._sessions:
             self.lost(session)
         logger.info("lease_taken_anew", runner_id=self.lease.runner_id)

@@ -10,16 +10,16 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from django.db import Error as DatabaseFailure
-from django.db import connection
 
 from agents import barriers
 from agents.batch import Batch, find_duplicate
-from agents.database import is_passing
+from agents.database import drop_connection, is_passing
 from agents.entries import Logged
 from agents.writes import Write
 
@@ -66,6 +66,8 @@ class Journal:
         self._backlog = 0
         self._is_out = False
         self._commit_began_at: float | None = None
+        self._is_waiting = True
+        self._moved_at = 0.0
 
     def start(self) -> None:
         """Starts the thread; does nothing if it runs already."""
@@ -89,6 +91,14 @@ class Journal:
         began = self._commit_began_at
         hangs = began is not None and time.monotonic() - began > HANGS_AFTER_S
         return not self._is_out and not hangs and self._backlog < MAX_BACKLOG
+
+    @property
+    def moved_at(self) -> float:
+        """When its thread moved last, by `time.monotonic`. To wait for work is to move.
+
+        So is to wait for the database: another process would have to wait for it as well.
+        """
+        return time.monotonic() if self._is_waiting else self._moved_at
 
     def append(self, write: Write, done: Done) -> None:
         """Queues a write. Call it on the event loop."""
@@ -118,10 +128,20 @@ class Journal:
                 self._commit_began_at = None
                 self._report([done for _, done in batch], outcomes)
         finally:
-            connection.close()
+            drop_connection()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._moved_at = time.monotonic()
+            self._is_waiting = False
 
     def _gather(self) -> list[tuple[Write, Done]] | None:
-        first = self._queue.get()
+        with self._waiting():
+            first = self._queue.get()
         if first is None:
             return None
         batch = [first]
@@ -175,37 +195,34 @@ class Journal:
         while True:
             try:
                 barriers.reach("before", batch.writes)
-                results = (batch.find_committed() if is_unknown else None) or batch.commit()
+                with self._waiting():
+                    results = (batch.find_committed() if is_unknown else None) or batch.commit()
                 barriers.reach("after", batch.writes)
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False
                 return results
             except DatabaseFailure as error:
-                _drop_connection()
+                drop_connection()
                 if not is_passing(error):
                     raise
                 is_unknown = is_unknown or bool(batch.planned)
                 logger.warning("storage_away", error=str(error), writes=len(batch.writes))
             # A connection that had been idle too long is no outage: the next try tells.
             self._is_out = delay_s > FIRST_RETRY_S
-            if self._stopping.wait(delay_s):
+            with self._waiting():
+                is_stopping = self._stopping.wait(delay_s)
+            if is_stopping:
                 raise JournalStopped
             delay_s = min(delay_s * 2, LAST_RETRY_S)
 
     def _refusal(self, write: Write, error: Exception) -> Exception:
         try:
-            duplicate = find_duplicate(write)
+            with self._waiting():
+                duplicate = find_duplicate(write)
         except DatabaseFailure:
             duplicate = None
         if duplicate is not None:
             return duplicate
         logger.error("row_refused", session_id=write.session_id, error=str(error))
         return RowRefused()
-
-
-def _drop_connection() -> None:
-    try:
-        connection.close()
-    except DatabaseFailure as error:
-        logger.debug("connection_was_gone", error=str(error))

@@ -1,10 +1,13 @@
-"""This process's place among the runners, kept alive by renewal."""
+"""This process's place among the runners, kept alive by renewal while the process moves."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,28 +15,53 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import ownership
-from agents.database import DatabaseThreads
+from agents.lease_thread import LeaseThread
 from agents.models import Runner
 from agents.ownership import Renewal
 from agents.process import own_identity
+from agents.pulse import LoopEnded, Pulse
 
 logger = structlog.get_logger(__name__)
 
+END_S = 5.0
+"""Seconds that the database has to take the lease back."""
+
 
 class Lease:
-    """Its methods raise `django.db.Error` when the database is away.
+    """Its methods belong to the event loop.
 
     Between `register` and `end` the sessions taken under `runner_id` are this
-    process's, as long as nobody finds the lease expired or the process gone.
+    process's, as long as nobody finds the lease expired or the process gone. A
+    thread renews it, but not for a process that hangs: only while the event
+    loop and the journal have moved within the time for which a lease holds.
+
+    `report` is what the runner says of itself, asked for on the loop;
+    `journal_moved_at`, asked for in the thread, is by `time.monotonic`.
     """
 
-    def __init__(self, database: DatabaseThreads, service: str, source: str) -> None:
+    def __init__(
+        self,
+        service: str,
+        source: str,
+        *,
+        report: Callable[[], dict[str, Any]],
+        journal_moved_at: Callable[[], float],
+    ) -> None:
         self.runner_id = ""
         self.port = 0
-        self._database = database
         self._service = service
         self._source = source
+        self._report = report
+        self._journal_moved_at = journal_moved_at
+        self._thread = LeaseThread(self._renew)
+        self._pulse: Pulse[dict[str, Any]] | None = None
+        self._kept_id = ""
+        """What the thread renews: `runner_id`, or what that is about to become."""
         self._may_expire_at = float("inf")
+        self._stands_still = False
+        self._ended_id: str | None = None
+        self._has_ended = asyncio.Event()
+        self._is_ending = False
 
     @property
     def others_may_expire(self) -> bool:
@@ -41,13 +69,19 @@ class Lease:
 
         After an outage or a suspend every lease looks expired: then this is
         False for one lease period, in which the living renew theirs. Only the
-        database's clock can tell: the event loop's stands still while a machine
+        database's clock can tell: the process's stands still while a machine
         sleeps. Until the next renewal has asked it, `ownership` keeps watch.
         """
-        return asyncio.get_running_loop().time() >= self._may_expire_at
+        return time.monotonic() >= self._may_expire_at
 
     async def register(self) -> None:
-        """Begins anew, under a new `runner_id`."""
+        """Begins anew, under a new `runner_id`. Raises `django.db.Error`.
+
+        Cancelling is safe: what was registered all the same, `end` gives up.
+        """
+        if self._pulse is None:
+            self._pulse = Pulse(self._report)
+        self._thread.start()
         runner = Runner(
             id=str(uuid.uuid4()),
             service=self._service,
@@ -56,27 +90,81 @@ class Lease:
             process=own_identity(),
             source=self._source,
         )
-        await self._database.run(ownership.register, runner, settings.MYAGENT_LEASE_S)
+        await self._thread.run(partial(self._register, runner))
         self.runner_id = runner.pk
-        self._wait_for_others()
 
-    async def renew(self, report: dict[str, Any]) -> bool:
-        """False: somebody declared this runner dead."""
-        found = await self._database.run(
-            ownership.renew, self.runner_id, settings.MYAGENT_LEASE_S, report
-        )
-        if found is Renewal.LAPSED:
-            logger.warning("lease_had_lapsed", runner_id=self.runner_id)
-            self._wait_for_others()
-        return found is not Renewal.ENDED
+    async def until_lost(self) -> None:
+        """Waits until somebody is found to have declared this runner dead.
+
+        Until it has registered anew, every renewal finds so again.
+        """
+        while self._ended_id != self.runner_id:
+            self._has_ended.clear()
+            await self._has_ended.wait()
+        self._ended_id = None
 
     async def end(self) -> None:
-        """Gives up everything that was taken. If the database is away, the lease expires."""
+        """Gives up everything that was taken. If the database is away, the lease expires.
+
+        May be called twice. Cancelling is safe: it goes on, and the next call waits for it.
+        """
+        if not self._is_ending:
+            self._is_ending = True
+            self._thread.finish(self._retire)
+        if not await self._thread.ended(END_S):
+            logger.warning("lease_left_to_expire", error="The database does not answer.")
+
+    # In the thread.
+
+    def _register(self, runner: Runner) -> None:
+        ownership.register(runner, settings.MYAGENT_LEASE_S)
+        self._kept_id = runner.pk
+        self._wait_for_others()
+
+    def _renew(self) -> None:
+        pulse = self._pulse
+        assert pulse is not None
         try:
-            await self._database.run(ownership.retire, self.runner_id)
+            pulse.ask(settings.MYAGENT_RENEW_S / 2)
+            if not self._kept_id or not self._is_moving(pulse.moved_at):
+                return
+            found = ownership.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
+            if found is Renewal.LAPSED:
+                self._wait_for_others()
+                logger.warning("lease_had_lapsed", runner_id=self._kept_id)
+            elif found is Renewal.ENDED:
+                pulse.tell(self._note_ended, self._kept_id)
+        except LoopEnded:
+            logger.warning("lease_outlived_its_loop", runner_id=self._kept_id)
+            self._thread.finish()
+
+    def _is_moving(self, loop_moved_at: float) -> bool:
+        """Whether the process does what its lease is for."""
+        journal_moved_at, now = self._journal_moved_at(), time.monotonic()
+        loop_still_s, journal_still_s = now - loop_moved_at, now - journal_moved_at
+        stood_still = self._stands_still
+        self._stands_still = max(loop_still_s, journal_still_s) > settings.MYAGENT_LEASE_S
+        if self._stands_still and not stood_still:
+            logger.error(
+                "lease_not_renewed",
+                loop_still_s=round(loop_still_s, 1),
+                journal_still_s=round(journal_still_s, 1),
+            )
+        return not self._stands_still
+
+    def _retire(self) -> None:
+        if not self._kept_id:
+            return
+        try:
+            ownership.retire(self._kept_id)
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=str(error))
 
     def _wait_for_others(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._may_expire_at = now + settings.MYAGENT_LEASE_S
+        self._may_expire_at = time.monotonic() + settings.MYAGENT_LEASE_S
+
+    # On the loop again.
+
+    def _note_ended(self, runner_id: str) -> None:
+        self._ended_id = runner_id
+        self._has_ended.set()

@@ -47,6 +47,7 @@ class Taken:
     """
 
     session_id: str
+    service: str
     epoch: int
     lang: str
     last_seq: int
@@ -199,6 +200,7 @@ def _is_declared_dead(runner_id: str) -> bool:
 def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
     return Taken(
         session_id=session.pk,
+        service=session.service,
         epoch=epoch,
         lang=session.lang,
         last_seq=session.last_seq,
@@ -213,11 +215,13 @@ def give_up(session_id: str, runner_id: str, epoch: int) -> None:
 
 
 def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
-    """Sessions of the service with unfinished runs that no other living runner owns.
+    """Open sessions of the service with unfinished runs that no other living runner owns.
 
     Oldest first; those that this runner owns are among them.
     """
-    unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
+    unfinished = Run.objects.filter(
+        status__in=Run.UNFINISHED, session__service=service, session__closed_at__isnull=True
+    )
     is_free = (
         Q(session__runner__isnull=True)
         | Q(session__runner_id=own_id)
@@ -231,10 +235,6 @@ def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
     )
 
 
-def count_adoption(run_id: str, last_seq: int) -> int:
-    """Notes that a run was adopted; how often it was since it last wrote an entry."""
-    run = Run.objects.get(pk=run_id)
-    run.adoptions = run.adoptions + 1 if run.adopted_seq == last_seq else 1
-    run.adopted_seq = last_seq
-    run.save(update_fields=["adoptions", "adopted_seq"])
-    return run.adoptions
+def count_adoption(run_id: str) -> None:
+    """Notes that a run was cut off by the end of the process that saw to it."""
+    Run.objects.filter(pk=run_id).update(adoptions=F("adoptions") + 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
+from django.db.models import QuerySet
 
 from agents.entries import Logged
 from agents.fold import Fact, History, RunState, fold_history
@@ -98,20 +99,18 @@ def accepted_seq(session_id: str, message_id: str) -> int | None:
     return found.values_list("accepted_seq", flat=True).first()
 
 
-def open_session(session_id: str, max_tokens: int) -> Opened:
-    """The session's memory and its unfinished runs, from the log."""
+def open_session(session_id: str, max_tokens: int, *, is_closed: bool = False) -> Opened:
+    """The session's memory and its unfinished runs, from the log.
+
+    No model is asked any more in one that is closed: its history stays empty.
+    """
     runs = Run.objects.filter(session_id=session_id)
     known = list(
         runs.order_by("-accepted_seq").values_list("message_id", "accepted_seq")[
             : REMEMBERED_MESSAGES + 1
         ]
     )
-    started = [
-        (run_id, ordinal or 0, seq)
-        for run_id, ordinal, seq in runs.filter(ordinal__isnull=False)
-        .order_by("-ordinal")
-        .values_list("pk", "ordinal", "accepted_seq")[:MOST_TURNS]
-    ]
+    started = [] if is_closed else _started(runs)
     opened = Opened(
         history=_history(session_id, started, max_tokens),
         last_ordinal=started[0][1] if started else 0,
@@ -121,6 +120,15 @@ def open_session(session_id: str, max_tokens: int) -> Opened:
     for run in runs.filter(status__in=Run.UNFINISHED).order_by("ordinal", "position"):
         opened.unfinished.append(_unfinished(session_id, run))
     return opened
+
+
+def _started(runs: QuerySet[Run]) -> list[tuple[str, int, int]]:
+    """`(run_id, ordinal, accepted_seq)` of those that a memory can hold, newest first."""
+    rows = runs.filter(ordinal__isnull=False).order_by("-ordinal")
+    return [
+        (run_id, ordinal or 0, seq)
+        for run_id, ordinal, seq in rows.values_list("pk", "ordinal", "accepted_seq")[:MOST_TURNS]
+    ]
 
 
 def _history(session_id: str, started: Sequence[tuple[str, int, int]], max_tokens: int) -> History:

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import ownership, reading
+from agents import background, ownership, reading
 from agents.adoption import adopt
 from agents.lease import Lease
 from agents.live import Keeper, LiveSession
@@ -20,6 +20,9 @@ from agents.ports import Refused
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
+
+ADOPTED_AT_ONCE = 2
+"""Sessions that adoption opens at once: of the database's threads, clients keep the others."""
 
 
 class Sessions:
@@ -90,10 +93,27 @@ class Sessions:
         return await asyncio.shield(task)
 
     async def adopt_orphans(self) -> None:
-        """Continues the unfinished runs of runners that are gone. Raises `django.db.Error`."""
+        """Continues the unfinished runs of runners that are gone, some sessions at a time.
+
+        A session that a client asks for first is opened for it at once. Ends
+        early when the process drains. Raises `django.db.Error`. Cancelling is
+        safe: what is being opened goes on until `leave`.
+        """
         own_id, may_expire = self._lease.runner_id, self._lease.others_may_expire
         await self._run(ownership.end_gone_runners, own_id, self._service)
-        for session_id in await self._run(ownership.adoptable, self._service, own_id, may_expire):
+        found = iter(await self._run(ownership.adoptable, self._service, own_id, may_expire))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(ADOPTED_AT_ONCE):
+                    group.create_task(self._adopt_each(found))
+        except ExceptionGroup as failed:
+            # Of any two, the second says the same: the database is away.
+            raise failed.exceptions[0] from failed
+
+    async def _adopt_each(self, found: Iterator[str]) -> None:
+        for session_id in found:
+            if self._keeper.is_draining:
+                return
             if session_id in self._live:
                 continue
             try:
@@ -122,10 +142,7 @@ class Sessions:
 
     async def leave(self) -> None:
         """Stops working on every one; what is unfinished is continued by whoever is next."""
-        opening = list(self._opening.values())
-        for task in opening:
-            task.cancel()
-        await asyncio.gather(*opening, return_exceptions=True)
+        await background.end(self._opening.values())
         for session in self._live.values():
             session.leave()
 
@@ -139,7 +156,7 @@ class Sessions:
             raise OwnedElsewhere(own_id)
         session = self.keep(adopted.taken, adopted.opened)
         if adopted.opened.unfinished and not adopted.taken.is_closed:
-            session.resume(adopted.opened.unfinished, adopted.killers)
+            session.resume(adopted.opened.unfinished)
         return session
 
     async def _give_up(self, session: LiveSession) -> None:

@@ -20,6 +20,7 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import Answer, Step, Thought, ToolStarted
 from tests.agents.desk import Desk
+from tests.agents.leases import begin_anew
 from tests.agents.logs import SERVICE
 from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
 from tests.agents.test_session_property import parsed as event
@@ -379,10 +380,10 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     await story.hub._sweep()
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
-    def open_while_the_lease_is_lost(*args: Any) -> reading.Opened:
+    def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
         ownership.end(story.hub.lease.runner_id)
-        asyncio.run_coroutine_threadsafe(story.hub._renew(), loop).result(PATIENCE_S)
-        return open_session(*args)
+        asyncio.run_coroutine_threadsafe(begin_anew(story.hub), loop).result(PATIENCE_S)
+        return open_session(*args, **options)
 
     monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
     with pytest.raises(Refused, match="moved"):

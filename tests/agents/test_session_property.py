@@ -15,13 +15,13 @@ from typing import Any
 
 import orjson
 import pytest
+from agents.agent_loop import AgentLoop
 from django.db import connection
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agents import ownership
-from agents.agent_loop import AgentLoop
 from agents.hub import Hub
 from agents.journal import JournalStopped
 from agents.models import Event, Run
@@ -74,9 +74,12 @@ class Story:
     def desk(self) -> Desk:
         return self.desks[-1]
 
-    async def _start_hub(self) -> None:
+    def new_hub(self) -> Hub:
         file = AgentFile(Path("permitted.py"), self.model.agent, is_factory=True)
-        hub = Hub(file, self.service, self._agents)
+        return Hub(file, self.service, self._agents)
+
+    async def _start_hub(self) -> None:
+        hub = self.new_hub()
         self.hubs.append(hub)
         self.desks.append(Desk())
         await hub.start()
