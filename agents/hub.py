@@ -105,6 +105,7 @@ class Hub:
         self.is_draining = True
         await self.background.stop()
         await self._sessions.leave()
+        self.workers.close()
         await self.journal.stop()
         await self.lease.end()
         await self.database.stop()

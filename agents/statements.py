@@ -87,7 +87,6 @@ class Rows:
                 self.moment,
                 self.moment if is_started else None,
                 0,
-                0,
             )
         )
 
@@ -152,7 +151,7 @@ SESSION_COLUMNS = (
 )  # fmt: skip
 RUN_COLUMNS = (
     "id", "session_id", "message_id", "message_key", "accepted_seq", "position", "ordinal",
-    "status", "accepted_at", "started_at", "adoptions", "adopted_seq",
+    "status", "accepted_at", "started_at", "adoptions",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "session_id", "seq", "epoch", "run_id", "event", "step_id", "created_at", "payload", "message",

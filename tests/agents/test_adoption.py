@@ -22,7 +22,7 @@ from agents.ports import Refused
 from agents.sessions import ADOPTED_AT_ONCE
 from tests.agents.leases import renew
 from tests.agents.logs import SERVICE, accepted, created, ended, new_ref, new_runner
-from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
+from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +41,7 @@ def orphan(runner_id: str) -> str:
 
 
 async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     story.permits.open()
     runner_id = await sync_to_async(new_runner)()
     broken, sound = [await sync_to_async(orphan)(runner_id) for _ in range(2)]
@@ -58,7 +58,7 @@ async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack)
 
 @pytest.mark.both_databases
 async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitStack) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     await story.begin()
     hub, lease = story.hub, story.hub.lease
     other_id = await sync_to_async(new_runner)(lease_s=-1)
@@ -137,7 +137,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
 async def test_a_runner_is_ready_before_it_has_adopted_anything(
     stack: ExitStack, held: Held
 ) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     runs = await orphans(1)
     async with asyncio.timeout(PATIENCE_S / 2):
         await story.begin()
@@ -150,7 +150,7 @@ async def test_a_runner_is_ready_before_it_has_adopted_anything(
 async def test_adoption_opens_a_few_at_once_and_leaves_threads_to_clients(
     stack: ExitStack, held: Held
 ) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     runs = await orphans(2 * THREADS)
     await story.begin()
     await held.until_some(ADOPTED_AT_ONCE)
@@ -165,7 +165,7 @@ async def test_adoption_opens_a_few_at_once_and_leaves_threads_to_clients(
 async def test_a_client_need_not_wait_for_its_sessions_turn(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     runs = await orphans(2 * THREADS)
     sessions = [
         session_id
@@ -186,7 +186,7 @@ async def test_a_client_need_not_wait_for_its_sessions_turn(
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["drain", "stop"])
 async def test_who_leaves_adopts_no_more(stack: ExitStack, held: Held, *, is_stopped: bool) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     story.permits.open()
     await orphans(2 * THREADS)
     await story.begin()
@@ -210,7 +210,7 @@ async def test_what_an_outage_kept_from_adoption_is_adopted_by_its_repetition(
     stack: ExitStack, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MYAGENT_ADOPT_S = 0.05
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     runs = await orphans(4)
     take, is_away = ownership.take, iter([False, True, True])
 
@@ -229,7 +229,7 @@ async def test_what_an_outage_kept_from_adoption_is_adopted_by_its_repetition(
 async def test_a_start_that_the_database_refused_may_be_tried_again(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = Story(stack.enter_context(agent_loop()), "tested")
+    story = Story(stack.enter_context(stage()), "tested")
     runs, register = await orphans(1), ownership.register
 
     def be_away(*_: Any) -> None:

@@ -9,36 +9,43 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agents import entries
-from agents.agent_loop import AgentLoop
-from agents.bridge import Stopped
 from agents.entries import Entry, RunRef
 from agents.execution import Ending, Execution
 from agents.fold import CallState, History, RunState
+from agents.link import Link, dial
+from agents.workers import Pool
 from myagent.messages import ChatMessage, ToolCall
-from myagent.models.base import ModelError, Usage
+from myagent.models.base import Usage
 from myagent.steps import Step, Thought
-from tests.agents.test_session_property import PATIENCE_S, agent_loop
+from myagent.worker.protocol import RunKey, Said, Stopped
+from tests.agents.test_session_property import PATIENCE_S
+from tests.inline_worker import inline_worker
 
 REF = RunRef("run", "message")
-
-
-class NoLoop(AgentLoop):
-    """Agents that never do anything."""
-
-    def call(self, function: Any, *args: Any) -> None:
-        pass
+KEY = RunKey("session", 1, 1)
 
 
 class Session:
-    """An `execution.Owner` that is asked for nothing here but its memory."""
+    """An `execution.Owner` that is asked for nothing here but its memory. It has no workers."""
 
     session_id = "session"
     lang = "zh-hans"
-    agent = log = show_thinking = show_text = None
+    log = show_thinking = show_text = None
 
     def __init__(self) -> None:
         self.history = History(1000)
+        self.pool = Pool("service")
+        self.worker: Link | None = None
         self.endings: list[Ending] = []
+        self.notices: list[str] = []
+        self.attempts = 0
+
+    def next_key(self) -> RunKey:
+        self.attempts += 1
+        return RunKey(self.session_id, 1, self.attempts)
+
+    def show_notice(self, code: str) -> None:
+        self.notices.append(code)
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self.endings.append(ending)
@@ -48,7 +55,7 @@ def overdue() -> tuple[Execution, CallState]:
     """A run whose question's deadline passes as soon as the loop turns."""
     asked_at = datetime.now(UTC) - timedelta(seconds=60)
     call = CallState(ToolCall("call", "tool", "{}"), asked_at=asked_at, timeout_s=30)
-    execution = Execution(Session(), NoLoop(), REF, state=RunState(1, calls={"call": call}))
+    execution = Execution(Session(), REF, state=RunState(1, calls={"call": call}))
     execution.start(is_continued=True)
     return execution, call
 
@@ -90,11 +97,20 @@ async def test_a_response_that_cannot_be_stored_leaves_the_question_to_its_deadl
 
 async def test_a_model_that_fails_is_told_of_in_the_language_of_the_session() -> None:
     session = Session()
-    error = ModelError("The model did not answer in time.", is_retryable=True)
-    Execution(session, NoLoop(), REF).on_stopped(Stopped(error))
+    said = Said("The model did not answer in time.")
+    Execution(session, REF).on_stopped(Stopped(KEY, "model_error", said, is_retryable=True))
     (ending,) = session.endings
     assert ending.entry.content == "模型未能及时回答。"
     assert ending.entry.metadata["code"] == "model_error"
+    assert ending.entry.metadata["retryable"] is True
+
+
+async def test_a_template_from_a_worker_is_filled_in_by_names_alone() -> None:
+    session = Session()
+    said = Said("{status.__class__} {status:>9999999999} {status}", {"status": 503})
+    Execution(session, REF).on_stopped(Stopped(KEY, "model_error", said))
+    (ending,) = session.endings
+    assert ending.entry.content == "{status.__class__} {status:>9999999999} 503"
 
 
 class Stubborn:
@@ -125,7 +141,7 @@ class Employer(Session):
         self.has_ended = asyncio.Event()
         self.employed = Stubborn()
 
-    async def agent(self) -> Stubborn:
+    async def create(self) -> Stubborn:
         return self.employed
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
@@ -137,18 +153,21 @@ async def test_an_agent_that_swallows_its_cancel_ends_as_soon_as_its_next_step_i
     settings: Any,
 ) -> None:
     settings.MYAGENT_CANCEL_GRACE_S = 100 * PATIENCE_S
-    with agent_loop() as agents:
-        session = Employer()
-        execution = Execution(session, agents, REF)
+    session = Employer()
+    with inline_worker(session.create) as worker:
+        link = await dial(worker.path, "a test")
+        session.pool.add(link)
+        execution = Execution(session, REF)
         execution.start()
         await asyncio.to_thread(session.employed.is_at_work.wait, PATIENCE_S)
         execution.cancel()
         async with asyncio.timeout(PATIENCE_S):
             await session.has_ended.wait()
+        link.close()
     assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
 
 
 async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> None:
     session = Session()
-    Execution(session, NoLoop(), REF).on_stopped(Stopped(None))
+    Execution(session, REF).on_stopped(Stopped(KEY, "refused"))
     assert session.endings == []

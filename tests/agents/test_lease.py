@@ -16,7 +16,7 @@ from agents import barriers, lease, ownership
 from agents.batch import Batch
 from agents.models import LEASE_HOLDS, Runner
 from agents.ownership import Renewal
-from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
+from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,7 @@ async def story(settings: Any) -> AsyncIterator[Story]:
     """A session at a hub whose lease is short."""
     settings.MYAGENT_LEASE_S, settings.MYAGENT_RENEW_S = LEASE_S, 0.05
     settings.MYAGENT_ADOPT_S = 60.0
-    with agent_loop() as agents:
+    with stage() as agents:
         story = Story(agents, "tested")
         await story.begin()
         yield story
@@ -243,7 +243,7 @@ async def test_what_a_cancelled_start_has_registered_is_retired(
         register(*args)
 
     monkeypatch.setattr(ownership, "register", wait_and_register)
-    with agent_loop() as agents:
+    with stage() as agents:
         hub = Story(agents, "tested").new_hub()
         start = asyncio.create_task(hub.start())
         assert await asyncio.to_thread(begun.wait, PATIENCE_S)

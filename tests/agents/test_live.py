@@ -22,7 +22,7 @@ from myagent.steps import Answer, Step, Thought, ToolStarted
 from tests.agents.desk import Desk
 from tests.agents.leases import begin_anew
 from tests.agents.logs import SERVICE
-from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop, judge, judge_runs
+from tests.agents.test_session_property import PATIENCE_S, Story, judge, judge_runs, stage
 from tests.agents.test_session_property import parsed as event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,7 +33,7 @@ SAY_A, SAY_B, SAY_C = [("say", name, "enqueue") for name in "abc"]
 @pytest.fixture
 async def story(settings: Any) -> AsyncIterator[Story]:
     settings.MYAGENT_ADOPT_S = 60.0
-    with agent_loop() as agents:
+    with stage() as agents:
         story = Story(agents, SERVICE)
         await story.begin()
         yield story
@@ -400,7 +400,7 @@ async def test_a_run_ends_though_its_calls_have_names_that_cannot_be_stored() ->
         yield ToolStarted(call.id, call.name, {})
         yield Answer("done", 1, Usage())
 
-    with agent_loop() as agents:
+    with stage() as agents:
         story = Story(agents, SERVICE)
         story.model.agent = lambda: ForeignAgent(talk)  # type: ignore[method-assign, assignment, return-value]
         await story.begin()

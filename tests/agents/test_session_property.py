@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 import pytest
-from agents.agent_loop import AgentLoop
 from django.db import connection
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
@@ -24,12 +23,15 @@ from hypothesis import strategies as st
 from agents import ownership
 from agents.hub import Hub
 from agents.journal import JournalStopped
+from agents.link import dial
 from agents.models import Event, Run
 from agents.ports import Refused
+from agents.workers import Workers
 from myagent import protocol
-from myagent.loading import AgentFile
+from myagent.agent import Agent
 from tests.agents.desk import Desk, Permits, PermittedModel
 from tests.agents.logs import SERVICE
+from tests.inline_worker import inline_worker
 
 TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
 PATIENCE_S = 30
@@ -48,17 +50,27 @@ OPERATIONS = st.one_of(
 )
 
 
+class Stage:
+    """Where agents play: a worker listens at `path`, and asks the model of the present story."""
+
+    path: Path
+    model: PermittedModel
+
+    async def create(self) -> Agent:
+        return self.model.agent()
+
+
 class Story:
     """One session, the hub that owns it, and those before it."""
 
-    def __init__(self, agents: AgentLoop, service: str) -> None:
+    def __init__(self, stage: Stage, service: str) -> None:
         self.permits = Permits()
-        self.model = PermittedModel(self.permits)
+        self.model = stage.model = PermittedModel(self.permits)
         self.service = service
         self.hubs: list[Hub] = []
         self.desks: list[Desk] = []
         self.session_id = ""
-        self._agents = agents
+        self._stage = stage
 
     async def begin(self) -> None:
         await self._start_hub()
@@ -75,13 +87,13 @@ class Story:
         return self.desks[-1]
 
     def new_hub(self) -> Hub:
-        file = AgentFile(Path("permitted.py"), self.model.agent, is_factory=True)
-        return Hub(file, self.service, self._agents)
+        return Hub("permitted.py", self.service, Workers())
 
     async def _start_hub(self) -> None:
         hub = self.new_hub()
         self.hubs.append(hub)
         self.desks.append(Desk())
+        hub.workers.of(self.service).add(await dial(self._stage.path, "a test"))
         await hub.start()
 
     async def do(self, operation: tuple[Any, ...]) -> None:
@@ -113,6 +125,7 @@ class Story:
         old = self.hub
         if is_dead:
             loop = asyncio.get_running_loop()
+            old.workers.close()
             old.journal.append = lambda write, done: loop.call_soon(done, JournalStopped())  # type: ignore[assignment, method-assign, misc]
         await old.database.run(ownership.end, old.lease.runner_id)
         await self._start_hub()
@@ -142,13 +155,12 @@ def parsed(event: str, **fields: Any) -> Any:
 
 
 @contextmanager
-def agent_loop() -> Iterator[AgentLoop]:
-    agents = AgentLoop()
-    agents.start()
-    try:
-        yield agents
-    finally:
-        assert agents.stop()
+def stage() -> Iterator[Stage]:
+    """A worker for the agents of stories, one story after the other."""
+    found = Stage()
+    with inline_worker(found.create) as worker:
+        found.path = worker.path
+        yield found
 
 
 async def tell(story: Story, operations: list[tuple[Any, ...]]) -> None:
@@ -207,7 +219,7 @@ def quick_hubs(settings: Any) -> Iterator[ExitStack]:
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_a_session_keeps_its_promises_whatever_happens(quick_hubs: ExitStack) -> None:
-    agents = quick_hubs.enter_context(agent_loop())
+    theirs = quick_hubs.enter_context(stage())
     numbers = iter(range(1_000_000))
 
     @hypothesis_settings(max_examples=40 if connection.vendor == "sqlite" else 10, deadline=None)
@@ -216,7 +228,7 @@ def test_a_session_keeps_its_promises_whatever_happens(quick_hubs: ExitStack) ->
     @example([("say", "a", "enqueue"), ("say", "b", "enqueue"), ("cancel", "a")])
     @example([("say", "a", "enqueue"), ("cancel", "a"), ("say", "a", "interrupt")])
     def holds(operations: list[tuple[Any, ...]]) -> None:
-        story = Story(agents, f"{SERVICE}-{next(numbers)}")
+        story = Story(theirs, f"{SERVICE}-{next(numbers)}")
         asyncio.run(tell(story, operations))
         judge(story)
 
