@@ -1,0 +1,60 @@
+"""`python -m myagent.worker FILE --socket PATH --instance ID`"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from myagent.worker.process import ORPHAN_AFTER_S, Options, run_worker
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return run_worker(Options(**vars(options)))
+    except OSError as error:
+        print(f"The worker can't listen at {options.socket}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m myagent.worker",
+        description="Carries out an agent file's runs for the servers that dial its socket.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--socket", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--instance", dest="instance_id", required=True, metavar="ID")
+    parser.add_argument(
+        "--parent-fd",
+        type=int,
+        metavar="N",
+        help="the read end of a pipe: once nobody holds the other end, the worker ends at once",
+    )
+    parser.add_argument(
+        "--orphan-after",
+        dest="orphan_after_s",
+        type=float,
+        default=ORPHAN_AFTER_S,
+        metavar="S",
+        help="seconds without a link after which it ends (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--failure",
+        type=Path,
+        metavar="PATH",
+        help="where to write, as JSON, why the file can't be loaded",
+    )
+    parser.add_argument("--debug", dest="is_debug", action="store_true", help="say more")
+    parser.add_argument(
+        "--terminal",
+        dest="on_terminal",
+        action="store_true",
+        help="a person reads its standard error: say less",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""A worker's process: one agent file, carried out for whoever dials its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Set
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from myagent.loading import AgentFile, AgentFileError, load_agent_file
+from myagent.runnable import Runnable
+from myagent.worker import logs, signals
+from myagent.worker.codec import encode_said
+from myagent.worker.describing import describe
+from myagent.worker.endings import sentence_of
+from myagent.worker.loops import run_to_end
+from myagent.worker.server import LinkServer
+
+EX_CONFIG = 78
+"""The exit status when the agent file can't be used: starting it again changes nothing."""
+
+ORPHAN_AFTER_S = 60.0
+BACKLOG = 64
+CLOSE_S = 2.0
+"""How long what agent code left on the loop may take to end once it is cancelled."""
+OOM_SCORE = 500
+"""Of 1000: what is short of memory ends the worker, not its server."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker is started. `failure`: where the reason goes when the file can't be loaded.
+
+    `parent_fd`: the read end of a pipe that its server holds open. `on_terminal`:
+    a person reads its standard error.
+    """
+
+    file: Path
+    socket: Path
+    instance_id: str
+    parent_fd: int | None = None
+    orphan_after_s: float = ORPHAN_AFTER_S
+    failure: Path | None = None
+    is_debug: bool = False
+    on_terminal: bool = False
+
+
+def run_worker(options: Options) -> int:
+    """Serves until it is drained or forgotten; the exit status. Raises `OSError` for the socket."""
+    logs.set_up(_level(options))
+    _be_first_to_go()
+    _write_lines()
+    signals.leave_interrupts_to_server()
+    with _listening(options.socket) as listening:
+        leave = partial(_remove, options.socket, os.stat(options.socket).st_ino)
+        if options.parent_fd is not None:
+            signals.end_with_parent(options.parent_fd, leave)
+        status = 1
+        try:
+            _serve(options, listening, leave)
+            status = 0
+        except AgentFileError as error:
+            _tell_failure(error, options)
+            status = EX_CONFIG
+        finally:
+            leave()
+            # Threads that agent code left behind must not keep the process.
+            signals.bound_exit(status)
+    return status
+
+
+def _serve(options: Options, listening: socket.socket, leave: Callable[[], None]) -> None:
+    # Before the loop runs: files may use one of their own while they are loaded.
+    file = load_agent_file(options.file)
+    _prepare(file)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        run_to_end(loop, _work(file, options, listening, leave))
+    finally:
+        _close(loop)
+
+
+async def _work(
+    file: AgentFile, options: Options, listening: socket.socket, leave: Callable[[], None]
+) -> None:
+    first = await file.create()
+    if file.is_factory:
+        _prepare(replace(file, source=first, is_factory=False))
+    server = LinkServer(
+        _beginning_with(first, file.create),
+        describe(first, file.agent_name),
+        options.instance_id,
+        orphan_after_s=options.orphan_after_s,
+    )
+    loop = asyncio.get_running_loop()
+    signals.take_signals(lambda: loop.call_soon_threadsafe(server.drain), leave)
+    signals.watch_debugger(loop, lambda is_on: server.tell_debugging(is_on=is_on))
+    await server.open(listening)
+    logger.info(
+        "ready file=%r instance=%r pid=%d", str(file.path), options.instance_id, os.getpid()
+    )
+    end = await server.until_end()
+    logger.info("leaving reason=%s", end)
+    # Who looks for the worker from now on must not find it.
+    leave()
+    await server.close()
+
+
+def _beginning_with(
+    first: Runnable, create: Callable[[], Awaitable[Runnable]]
+) -> Callable[[], Awaitable[Runnable]]:
+    """What makes agents; the first one is there already."""
+    made = [first]
+
+    async def source() -> Runnable:
+        return made.pop() if made else await create()
+
+    return source
+
+
+def _prepare(file: AgentFile) -> None:
+    try:
+        file.prepare()
+    except Exception:
+        # The first question to the model fails for the same reason, and says so to its asker.
+        logger.warning("not_prepared file=%r", str(file.path), exc_info=True)
+
+
+def _listening(path: Path) -> socket.socket:
+    """The socket; who dials it from now on waits until the file is loaded."""
+    listening = socket.socket(socket.AF_UNIX)
+    with suppress(FileNotFoundError):
+        path.unlink()
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    finally:
+        os.umask(before)
+    return listening
+
+
+def _remove(path: Path, number: int) -> None:
+    """Removes the socket, unless another one has its name by now."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_ino == number:
+            path.unlink()
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what agent code left on the loop, in bounded time."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    run_to_end(loop, _settled(tasks))
+    run_to_end(loop, _settled({loop.create_task(loop.shutdown_asyncgens())}))
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+async def _settled(tasks: Set[asyncio.Task[Any]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSE_S)
+
+
+def _tell_failure(error: AgentFileError, options: Options) -> None:
+    if options.is_debug:
+        traceback.print_exception(error)
+    print(error, file=sys.stderr)
+    if options.failure is not None:
+        beside = options.failure.with_name(f"{options.failure.name}.new")
+        beside.write_bytes(encode_said(sentence_of(error)))
+        beside.replace(options.failure)
+
+
+def _level(options: Options) -> int:
+    if options.is_debug:
+        return logging.DEBUG
+    return logging.WARNING if options.on_terminal else logging.INFO
+
+
+def _be_first_to_go() -> None:
+    score = Path("/proc/self/oom_score_adj")
+    if not score.exists():
+        return
+    try:
+        if int(score.read_text()) < OOM_SCORE:
+            score.write_text(str(OOM_SCORE))
+    except (OSError, ValueError) as error:
+        logger.info("memory_order_not_set reason=%r", str(error))
+
+
+def _write_lines() -> None:
+    """What the agent prints is in the log file as soon as its line is complete."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
