@@ -13,11 +13,12 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import ownership, schema
+from agents import background, ownership, schema
 from agents.agent_loop import AgentLoop
 from agents.connections import Connections
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
+from agents.once import Once
 from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
 from myagent.loading import AgentFile, load_agent_file
@@ -25,6 +26,10 @@ from myagent.protocol import CloseCode
 from myagent.tool.running import abandoned_tasks, abandoned_threads
 
 logger = structlog.get_logger(__name__)
+
+
+class HasLeft(Exception):
+    """The runner serves no more."""
 
 
 class RunnerProcess:
@@ -42,12 +47,22 @@ class RunnerProcess:
         """Somebody else started it, applied the migrations, and may ask it to leave twice."""
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
+        self._end = Once(self._send_everybody_away)
 
     async def start(self) -> None:
-        """Starts once, however often it is called. Raises `django.db.Error` and `NameTaken`."""
+        """Starts once, however often it is called.
+
+        Raises `django.db.Error`, `NameTaken`, and `HasLeft` once it leaves.
+        Cancelling is safe: others may wait for the same start, which goes on.
+        """
+        if self._has_left:
+            raise HasLeft
         if self._start is None or (self._start.done() and self._start.exception()):
             self._start = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._start)
+        await asyncio.wait([self._start])
+        if self._has_left:
+            raise HasLeft
+        self._start.result()
 
     async def _open(self) -> None:
         if not self.is_supervised:
@@ -61,11 +76,11 @@ class RunnerProcess:
     ) -> None:
         """One socket."""
         turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
-        if self._has_left:
-            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
-            return
         try:
             await self.start()
+        except HasLeft:
+            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
+            return
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
@@ -82,8 +97,9 @@ class RunnerProcess:
         """Lets runs finish within the grace, sends clients away and gives the sessions up.
 
         `stop_listening` is called before they are sent away, so that they come
-        back to the next process and not to this one. Cancelling shortens the
-        grace to nothing; the rest is done all the same.
+        back to the next process and not to this one. May be called twice, and
+        while it starts. Cancelling shortens the grace to nothing; the rest goes
+        on all the same, and the next call waits for it.
         """
         self.hub.is_draining = True
         self.connections.announce_drain()
@@ -92,10 +108,15 @@ class RunnerProcess:
         finally:
             self._has_left = True
             stop_listening()
-            await self.connections.close()
-            await self.hub.stop()
-            if not self.agents.stop():
-                logger.warning("agent_code_left_running")
+            await self._end()
+
+    async def _send_everybody_away(self) -> None:
+        if self._start is not None:
+            await background.end([self._start])
+        await self.connections.close()
+        await self.hub.stop()
+        if not self.agents.stop():
+            logger.warning("agent_code_left_running")
 
     def health(self) -> dict[str, Any]:
         """What `/health` says of the runner."""
