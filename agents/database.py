@@ -25,6 +25,9 @@ logger = structlog.get_logger(__name__)
 
 THREADS = 4
 
+STOP_S = 10.0
+"""Seconds that a stop waits for the database."""
+
 
 class DatabaseThreads:
     """Runs plain functions that use the ORM."""
@@ -32,6 +35,7 @@ class DatabaseThreads:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._opened: dict[int, Any] = {}
+        self._ending: threading.Thread | None = None
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """The function's result. Cancelling is safe: the function runs to its end."""
@@ -53,22 +57,37 @@ class DatabaseThreads:
             raise
 
     async def stop(self) -> None:
-        """Waits for what is under way and closes the connections."""
-        await asyncio.to_thread(self._end)
+        """Waits for what was begun and closes the connections; may be called twice.
+
+        A database that hangs is waited for no longer than `STOP_S`: what has not
+        begun by then is cancelled. Cancelling is safe: it goes on, and the next
+        call waits for it.
+        """
+        if self._ending is None:
+            # In a thread: Django closes no connection where an event loop runs.
+            self._ending = threading.Thread(target=self._end, name="database-end", daemon=True)
+            self._ending.start()
+        await asyncio.to_thread(self._ending.join, STOP_S)
+        if self._ending.is_alive():
+            logger.warning("database_work_left_running")
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _end(self) -> None:
-        # In a thread: Django closes no connection where an event loop runs.
         self._executor.shutdown()
         for connection in self._opened.values():
             connection.inc_thread_sharing()
-            connection.close()
+            _close(connection)
         self._opened.clear()
 
 
 def drop_connection() -> None:
     """Closes this thread's connection, which may be gone."""
+    _close(connections["default"])
+
+
+def _close(connection: Any) -> None:
     try:
-        connections["default"].close()
+        connection.close()
     except Error as error:
         logger.debug("connection_was_gone", error=str(error))
 

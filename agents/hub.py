@@ -23,6 +23,7 @@ from agents.ids import new_id
 from agents.journal import Journal
 from agents.lease import Lease
 from agents.live import LiveSession
+from agents.once import Once
 from agents.ownership import Taken
 from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
@@ -72,14 +73,21 @@ class Hub:
         self.background = Background()
         self.gauges = Gauges()
         self.connection_count: Callable[[], int] = lambda: 0
-        self._is_stopped = False
+        self._end = Once(self._give_everything_up)
 
     # Life.
 
     async def start(self) -> None:
-        """Raises `django.db.Error` if the database is away; then it may be called again."""
+        """Raises `django.db.Error` if the database is away; then it may be called again.
+
+        What is stopped, or was meanwhile, does not start.
+        """
+        if self._end.has_begun:
+            return
         self.journal.start()
         await self.lease.register()
+        if self._end.has_begun:
+            return
         self.background.repeat(0, self._begin_anew_when_lost)
         # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
@@ -98,10 +106,14 @@ class Hub:
             logger.warning("runs_left_to_be_continued")
 
     async def stop(self) -> None:
-        """Gives the sessions up; unfinished runs are continued from the log by whoever is next."""
-        if self._is_stopped:
-            return
-        self._is_stopped = True
+        """Gives the sessions up; unfinished runs are continued from the log by whoever is next.
+
+        May be called while it starts. Cancelling is safe: it goes on, and the
+        next call waits for it. A database that hangs does not hold it up.
+        """
+        await self._end()
+
+    async def _give_everything_up(self) -> None:
         self.is_draining = True
         await self.background.stop()
         await self._sessions.leave()

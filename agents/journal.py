@@ -34,6 +34,9 @@ MAX_BACKLOG = 5_000
 HANGS_AFTER_S = 5.0
 """Seconds that a commit may take before the database counts as away."""
 
+STOP_S = 10.0
+"""Seconds that a stop waits for the database to take what was appended."""
+
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 2.0
 
@@ -76,14 +79,20 @@ class Journal:
             self._thread.start()
 
     async def stop(self) -> None:
-        """Writes what was appended, unless the database is away; may be called twice."""
+        """Writes what was appended, unless the database is away; may be called twice.
+
+        A database that hangs is waited for no longer than `STOP_S`. Cancelling
+        is safe: it goes on, and the next call waits for it.
+        """
         if self._loop is None:
             return
         self._queue.put(None)
         if self._is_out:
             self._stopping.set()
-        await asyncio.to_thread(self._thread.join, 10)
+        await asyncio.to_thread(self._thread.join, STOP_S)
         self._stopping.set()
+        if self._thread.is_alive():
+            logger.warning("writes_left_unanswered", writes=self._backlog)
 
     @property
     def is_available(self) -> bool:

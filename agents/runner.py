@@ -13,10 +13,11 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import ownership, schema
+from agents import background, ownership, schema
 from agents.connections import Connections
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
+from agents.once import Once
 from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
 from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
@@ -24,6 +25,10 @@ from agents.workers import Workers
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
+
+
+class HasLeft(Exception):
+    """The runner serves no more."""
 
 
 class RunnerProcess:
@@ -42,15 +47,23 @@ class RunnerProcess:
         """Somebody else started it, applied the migrations, and may ask it to leave twice."""
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
+        self._end = Once(self._send_everybody_away)
 
     async def start(self) -> None:
         """Starts once, however often it is called.
 
-        Raises `django.db.Error`, `NameTaken`, `FileRefused` and `WorkerDied`.
+        Raises `django.db.Error`, `NameTaken`, `FileRefused` and `WorkerDied`,
+        and `HasLeft` once it leaves. Cancelling is safe: others may wait for
+        the same start, which goes on.
         """
+        if self._has_left:
+            raise HasLeft
         if self._start is None or (self._start.done() and self._start.exception()):
             self._start = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._start)
+        await asyncio.wait([self._start])
+        if self._has_left:
+            raise HasLeft
+        self._start.result()
 
     async def _open(self) -> None:
         # It loads the agent file while the database is made ready.
@@ -67,11 +80,11 @@ class RunnerProcess:
     ) -> None:
         """One socket."""
         turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
-        if self._has_left:
-            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
-            return
         try:
             await self.start()
+        except HasLeft:
+            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
+            return
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
@@ -92,8 +105,9 @@ class RunnerProcess:
         """Lets runs finish within the grace, sends clients away and gives the sessions up.
 
         `stop_listening` is called before they are sent away, so that they come
-        back to the next process and not to this one. Cancelling shortens the
-        grace to nothing; the rest is done all the same.
+        back to the next process and not to this one. May be called twice, and
+        while it starts. Cancelling shortens the grace to nothing; the rest goes
+        on all the same, and the next call waits for it.
         """
         self.hub.is_draining = True
         self.connections.announce_drain()
@@ -102,9 +116,14 @@ class RunnerProcess:
         finally:
             self._has_left = True
             stop_listening()
-            await self.connections.close()
-            await self.hub.stop()
-            await self.worker.stop()
+            await self._end()
+
+    async def _send_everybody_away(self) -> None:
+        if self._start is not None:
+            await background.end([self._start])
+        await self.connections.close()
+        await self.hub.stop()
+        await self.worker.stop()
 
     def health(self) -> dict[str, Any]:
         """What `/health` says of the runner."""

@@ -1,0 +1,195 @@
+"""Whoever stops a hub, or a runner, is not held up, and what was begun is finished."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import background, database, journal, lease, ownership
+from agents.batch import Batch
+from agents.hub import Hub
+from agents.models import Event, Runner
+from agents.runner import HasLeft, RunnerProcess
+from myagent.loading import AgentFile
+from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAY = ("say", "a", "enqueue")
+
+
+class Gate:
+    """Whoever comes through waits until it is open."""
+
+    def __init__(self) -> None:
+        self._is_open = threading.Event()
+        self._arrived = threading.Event()
+
+    def open(self) -> None:
+        self._is_open.set()
+
+    def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def wait(*args: Any) -> Any:
+            self._arrived.set()
+            self._is_open.wait(PATIENCE_S)
+            return work(*args)
+
+        return wait
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self._arrived.wait, PATIENCE_S)
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+async def story() -> AsyncIterator[Story]:
+    with agent_loop() as agents:
+        yield Story(agents, "tested")
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[RunnerProcess]:
+    """One whose database is prepared already."""
+    with ExitStack() as stack:
+        agents = stack.enter_context(agent_loop())
+        story = Story(agents, "tested")
+        file = AgentFile(Path("permitted.py"), story.model.agent, is_factory=True)
+        runner = RunnerProcess(file, "tested", agents)
+        runner.is_supervised = True
+        yield runner
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+
+
+async def has_left(hub: Hub) -> bool:
+    """Nothing of it is alive, here or in the database."""
+    names = {thread.name for thread in threading.enumerate()}
+    is_registered = await Runner.objects.filter(ended_at__isnull=True).aexists()
+    return not (is_registered or names & {"lease", "journal"})
+
+
+async def test_a_stop_that_was_cancelled_is_finished_by_the_next(
+    story: Story, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await story.begin()
+    monkeypatch.setattr(Batch, "commit", gate.before(Batch.commit))
+    await story.do(SAY)
+    await gate.reached()
+    first = asyncio.create_task(story.hub.stop())
+    await asyncio.sleep(0)
+    await cancel(first)
+    second = asyncio.create_task(story.hub.stop())
+    await asyncio.sleep(0)
+    assert not second.done()
+    gate.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await second
+    assert await has_left(story.hub)
+    assert await Event.objects.filter(event="user.message").aexists()
+
+
+async def test_two_stops_at_once_both_wait_until_it_has_left(story: Story) -> None:
+    await story.begin()
+    await asyncio.gather(story.hub.stop(), story.hub.stop())
+    assert await has_left(story.hub)
+
+
+async def test_a_stop_during_the_start_leaves_nothing_behind(
+    story: Story, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
+    hub = story.new_hub()
+    start = asyncio.create_task(hub.start())
+    await gate.reached()
+    stop = asyncio.create_task(hub.stop())
+    await asyncio.sleep(0)
+    gate.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(start, stop)
+    assert await has_left(hub)
+    # Nor does it start afterwards.
+    await hub.start()
+    assert await has_left(hub)
+
+
+async def test_a_hub_that_never_started_can_be_stopped(story: Story) -> None:
+    hub = story.new_hub()
+    await hub.stop()
+    await hub.stop()
+    assert await has_left(hub)
+
+
+async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
+    story: Story, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in (
+        (background, "STOP_S"),
+        (database, "STOP_S"),
+        (journal, "STOP_S"),
+        (lease, "END_S"),
+    ):
+        monkeypatch.setattr(module, name, 0.05)
+    await story.begin()
+    monkeypatch.setattr(Batch, "commit", gate.before(Batch.commit))
+    monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
+    read = story.hub.database.submit(gate.before(int))
+    await story.do(SAY)
+    await gate.reached()
+    async with asyncio.timeout(PATIENCE_S / 2):
+        await story.hub.stop()
+    assert not read.done()
+    # What was begun is finished as soon as the database answers.
+    gate.open()
+    async with asyncio.timeout(PATIENCE_S):
+        # A thread's end is no event.
+        while not await has_left(story.hub):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_a_runner_that_is_hurried_while_it_leaves_is_finished_by_the_next_call(
+    runner: RunnerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runner.start()
+    monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
+    leave = asyncio.create_task(runner.leave(0))
+    await gate.reached()
+    await cancel(leave)
+    second = asyncio.create_task(runner.leave(0))
+    await asyncio.sleep(0)
+    gate.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await second
+    assert await has_left(runner.hub)
+
+
+async def test_a_runner_may_leave_while_it_starts(
+    runner: RunnerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
+    start = asyncio.create_task(runner.start())
+    await gate.reached()
+    leave = asyncio.create_task(runner.leave(0))
+    with pytest.raises(HasLeft):
+        await start
+    gate.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await leave
+    assert await has_left(runner.hub)
+    with pytest.raises(HasLeft):
+        await runner.start()
