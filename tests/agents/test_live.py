@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
@@ -369,6 +370,92 @@ async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice
     answer = await told(story, "agent.final_answer", "b")
     await reader.hear("agent.final_answer", message_id="b")
     assert durable_seqs(reader) == list(range(newest + 1, answer["seq"] + 1))
+
+
+async def test_who_comes_back_to_a_log_that_was_pruned_to_nothing_is_told_of_it(
+    story: Story,
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    end = (await told(story, "agent.final_answer", "a"))["seq"]
+    await Event.objects.filter(session_id=story.session_id).adelete()
+    readers = {0: Desk(), end - 1: Desk(), end: Desk()}
+    for last_seq, reader in readers.items():
+        await story.hub.attach(reader, story.session_id, last_seq)
+        async with asyncio.timeout(PATIENCE_S):
+            complete = await reader.hear("agent.replay_complete")
+        assert complete["metadata"]["last_seq"] == end
+        resumed = await reader.hear("agent.session_resumed")
+        assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (end, 0)
+        assert resumed["metadata"].get("resync", False) is (last_seq < end)
+    await story.do(SAY_B)
+    answer = await told(story, "agent.final_answer", "b")
+    for reader in readers.values():
+        await reader.hear("agent.final_answer", message_id="b")
+        assert durable_seqs(reader) == list(range(end + 1, answer["seq"] + 1))
+
+
+async def test_sessions_that_are_attached_at_once_do_not_exceed_what_a_socket_may_have(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSIONS_PER_CONNECTION = 2
+    session_ids = []
+    for _ in range(5):
+        await story.hub.create(desk := Desk(), event("user.create_session"))
+        session_ids.append((await desk.hear("agent.session_created"))["session_id"])
+    socket = Desk()
+    outcomes = await asyncio.gather(
+        *(story.hub.attach(socket, session_id, 0) for session_id in session_ids),
+        return_exceptions=True,
+    )
+    refused = [str(each) for each in outcomes if isinstance(each, Refused)]
+    assert (len(socket.attached), refused) == (2, ["too_many_sessions"] * 3)
+    assert len([frame for frame in socket.told if frame["event"] == "agent.session_resumed"]) == 2
+
+
+def look_late(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, Callable[[], None]]:
+    """Whoever looks up a message has looked, but is told nothing until the second is called."""
+    loop, looked, told = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    look = reading.accepted_seq
+
+    def look_and_wait(session_id: str, message_id: str) -> int | None:
+        seq = look(session_id, message_id)
+        loop.call_soon_threadsafe(looked.set)
+        assert told.wait(PATIENCE_S)
+        return seq
+
+    monkeypatch.setattr(reading, "accepted_seq", look_and_wait)
+    return looked, told.set
+
+
+async def test_a_message_that_is_accepted_while_it_is_looked_up_is_not_interrupted_by_itself(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    story.permits.close()
+    await story.do(SAY_C)
+    await told(story, "user.message", "c")
+    looked, tell = look_late(monkeypatch)
+    repeated = event(
+        "user.message",
+        session_id=story.session_id,
+        content="text d",
+        metadata={"message_id": "d", "on_busy": "interrupt"},
+    )
+    other = Desk()
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        group.create_task(story.hub.send(other, repeated))
+        await looked.wait()
+        await story.do(("say", "d", "enqueue"))
+        await told(story, "user.message", "d")
+        await story.do(("cancel", "c"))
+        await told(story, "agent.interrupted", "c")
+        tell()
+    again = await other.hear("user.message", duplicate=True)
+    assert again["metadata"]["message_id"] == "d"
+    story.permits.open()
+    await told(story, "agent.final_answer", "d")
+    judge_runs(await log_of(story))
 
 
 async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept(

@@ -29,12 +29,14 @@ class Log:
         self.pruned: Container[int] = ()
         self.limits: list[int] = []
         self.readers = self.most_readers = 0
+        self.is_being_read = asyncio.Event()
         self._payload = b'{"content":"' + b"x" * (size - 14) + b'"}'
         self._error = error
 
     async def run(self, work: Any, session_id: str, seq: int, limit: int) -> list[Logged]:
         self.limits.append(limit)
         self.readers += 1
+        self.is_being_read.set()
         self.most_readers = max(self.most_readers, self.readers)
         kept = [each for each in range(seq + 1, self.last_seq + 1) if each not in self.pruned]
         await turns()
@@ -147,8 +149,7 @@ async def test_what_is_written_while_a_pruned_log_is_read_is_not_missed() -> Non
     log.pruned = range(1, 21)
     subscription, complete = subscribe(log, desk), asyncio.Event()
     subscription.replay(announce=complete.set)
-    while not log.readers:
-        await asyncio.sleep(0)
+    await log.is_being_read.wait()
     log.last_seq = subscription._session.last_seq = 22
     subscription.offer(log._entry(21))
     async with asyncio.timeout(30):
