@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from agents import ownership, reading
 from agents.hub import Hub
-from agents.journal import RowRefused
+from agents.journal import JournalStopped, RowRefused
 from agents.models import Event, Run
 from agents.ports import Refused
-from agents.writes import Write
+from agents.writes import OwnershipLost, RunEnded, Write
 from myagent.foreign import ForeignAgent
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
@@ -64,6 +65,24 @@ def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
             append(write, done)
 
     hub.journal.append = choose  # type: ignore[method-assign]
+
+
+def refuse_all(hub: Hub, is_meant: Callable[[Write], bool], error: Exception) -> Callable[[], None]:
+    """What is meant waits until the result is called, and is refused then."""
+    append, held = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if is_meant(write):
+            held.append(done)
+        else:
+            append(write, done)
+
+    def refuse() -> None:
+        for done in held:
+            done(error)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+    return refuse
 
 
 def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]:
@@ -196,6 +215,81 @@ async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_
     assert "seq" not in again
     duplicates = [frame for frame in story.desk.told if frame["metadata"].get("duplicate")]
     assert duplicates == [], "nobody else asked"
+
+
+REFUSALS: list[tuple[type[Exception], str, str]] = [
+    (RowRefused, "internal_error", "internal_error"),
+    (RunEnded, "not_waiting", "internal_error"),
+    (OwnershipLost, "moved", "moved"),
+    (JournalStopped, "service_unavailable", "service_unavailable"),
+]
+"""Why nothing was written; what is said of a response then, and of a message."""
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, code, _ in REFUSALS])
+async def test_everybody_whose_response_was_not_taken_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.desk.hear("agent.user_confirm")
+    named = {"session_id": story.session_id, "step_id": question["step_id"]}
+    refuse = refuse_all(story.hub, writes("user.response"), refusal())
+    joined, gone = Desk(), Desk()
+    for desk in (story.desk, joined, gone):
+        await story.hub.send(desk, event("user.response", content={"approved": True}, **named))
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code)
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, _, code in REFUSALS])
+async def test_everybody_whose_message_was_not_accepted_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    refuse = refuse_all(story.hub, writes("user.message"), refusal())
+    joined, gone = Desk(), Desk()
+    said = {"content": "text a", "metadata": {"message_id": "a", "on_busy": "interrupt"}}
+    for desk in (story.desk, joined, gone):
+        message = event("user.message", session_id=story.session_id, **said)
+        await story.hub.send(desk, message)
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code, message_id="a")
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize("refusal", [RowRefused, JournalStopped])
+async def test_who_begins_a_session_that_cannot_be_written_is_told(
+    story: Story, refusal: type[Exception]
+) -> None:
+    refuse = refuse_all(story.hub, writes("agent.session_created"), refusal())
+    desk = Desk()
+    await story.hub.create(desk, event("user.create_session"))
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        await desk.hear("system.error")
+    assert (desk.attached, story.hub.session_count) == ({}, 1)
+
+
+async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+
+    def fail(session_id: str, seq: int) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(reading, "entry_at", fail)
+    await story.do(SAY_A)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.desk.hear("system.error", code="storage_unavailable", message_id="a")
 
 
 async def test_a_session_that_is_being_written_does_not_leave_memory(
