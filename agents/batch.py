@@ -9,7 +9,16 @@ from django.db import DataError, connection, transaction
 
 from agents.entries import Logged
 from agents.models import Event, Run
-from agents.statements import Rows, SessionState, insert_and_update, live_runs, lock_sessions
+from agents.statements import (
+    MessageKey,
+    Rows,
+    SessionState,
+    accepted_messages,
+    insert_and_update,
+    key_of,
+    live_runs,
+    lock_sessions,
+)
 from agents.writes import DuplicateMessage, OwnershipLost, Result, RunEnded, Write
 
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
@@ -35,9 +44,10 @@ class Batch:
         with transaction.atomic(), connection.cursor() as cursor:
             sessions = lock_sessions(cursor, self.writes)
             live = live_runs(cursor, self.writes)
+            accepted = accepted_messages(cursor, self.writes)
             rows = Rows()
             for write in self.writes:
-                self.planned.append(_plan(write, sessions, live, rows))
+                self.planned.append(_plan(write, sessions, live, accepted, rows))
             insert_and_update(cursor, rows, sessions)
         return self.planned
 
@@ -74,7 +84,13 @@ def find_duplicate(write: Write) -> DuplicateMessage | None:
     return None if seq is None else DuplicateMessage(seq)
 
 
-def _plan(write: Write, sessions: dict[str, SessionState], live: set[str], rows: Rows) -> Result:
+def _plan(
+    write: Write,
+    sessions: dict[str, SessionState],
+    live: set[str],
+    accepted: dict[MessageKey, int],
+    rows: Rows,
+) -> Result:
     if write.new_session is not None:
         sessions[write.session_id] = SessionState(write.epoch, 0)
         rows.add_session(write.session_id, write.epoch, write.new_session)
@@ -83,11 +99,13 @@ def _plan(write: Write, sessions: dict[str, SessionState], live: set[str], rows:
         return OwnershipLost(write.session_id)
     if not write.needs_live() <= live:
         return RunEnded(write.session_id)
-    first_seq = session.last_seq + 1
-    logged = _log(write, session, rows)
     if write.new_run is not None:
+        key, seq = key_of(write), session.last_seq + 1
+        if (original_seq := accepted.setdefault(key, seq)) != seq:
+            return DuplicateMessage(original_seq)
         live.add(write.new_run.run_id)
-        rows.add_run(write.session_id, write.new_run, first_seq)
+        rows.add_run(write.session_id, write.new_run, key[1], seq)
+    logged = _log(write, session, rows)
     if write.starts is not None:
         rows.start(write.starts)
     for run_id, status in write.ends.items():

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -25,9 +26,21 @@ from myagent.protocol import (
     CreateSessionMetadata,
     UserMessage,
 )
-from myagent.protocol.chat import MAX_USER_ID, Chunk, Failure, Query, ServerFrame, Status, parse
+from myagent.protocol.chat import (
+    MAX_USER_ID,
+    Chunk,
+    Failure,
+    Query,
+    ServerFrame,
+    Status,
+    Stop,
+    parse,
+)
 
 PATH = re.compile(r"/ws/chat/(?P<user_id>[^/]+)/?")
+
+LANE = ""
+"""The one lane of a socket: a conversation's queries and cancels keep their order."""
 
 CREATE_S = 10.0
 """Seconds for which a first query waits until its session is in the log."""
@@ -88,12 +101,17 @@ class ChatConsumer(SocketConsumer):
         return True
 
     def push_frame(self, frame: str) -> None:
+        # Not what the consumer itself says of other frames, while a session is begun.
+        if orjson.loads(frame)["event"] == "system.error":
+            self._settled.set()
+        self.say(frame)
+
+    def say(self, frame: str) -> None:
         if self.outbox.is_overfull:
             self.close_slow()
             return
         told: dict[str, Any] = orjson.loads(frame)
         if told["event"] == "system.error":
-            self._settled.set()
             self._tell([Failure(told["content"])])
         elif told["event"] == "agent.thinking":
             self._tell(self._translation.step_started(told["metadata"]["step"]))
@@ -145,11 +163,17 @@ class ChatConsumer(SocketConsumer):
 
     async def read(self) -> None:
         if self._session_id is not None:
-            await self._attach(self._session_id)
+            await self.lanes.take(LANE, 0, partial(self._attach, self._session_id))
         await super().read()
 
     async def take(self, text: str) -> None:
         said = parse(text)
+        if self.lanes.has_room(LANE):
+            await self.lanes.take(LANE, len(text), partial(self._carry_out, said))
+        else:
+            self.say_refused("rate_limited")
+
+    async def _carry_out(self, said: Query | Stop) -> None:
         if isinstance(said, Query):
             await self._ask(said.query)
         elif self._is_attached and self._session_id is not None:

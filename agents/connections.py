@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import structlog
 from django.conf import settings
 
 from agents import frames
@@ -14,6 +16,8 @@ from myagent.protocol import CloseCode
 
 if TYPE_CHECKING:
     from agents.sockets import SocketConsumer
+
+logger = structlog.get_logger(__name__)
 
 PULSE_S = 1.0
 
@@ -53,14 +57,16 @@ class Connections:
             self._all_gone.set()
 
     def announce_drain(self) -> None:
-        for consumer in list(self._open.values()):
-            consumer.push_frame(frames.notice(consumer.lang, "draining"))
+        self._tell_all(lambda each: each.push_frame(frames.notice(each.lang, "draining")))
 
     async def close(self, grace_s: float = 3.0) -> None:
         """Sends everybody away to reconnect, and waits until they are gone."""
-        for consumer in list(self._open.values()):
+
+        def send_away(consumer: SocketConsumer) -> None:
             frame = frames.error(consumer.lang, "service_unavailable", sentence="draining")
             consumer.close(CloseCode.GOING_AWAY, frame)
+
+        self._tell_all(send_away)
         try:
             async with asyncio.timeout(grace_s):
                 await self._all_gone.wait()
@@ -75,6 +81,12 @@ class Connections:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PULSE_S)
-            now = loop.time()
-            for consumer in list(self._open.values()):
-                consumer.beat(now)
+            self._tell_all(lambda each: each.beat(loop.time()))
+
+    def _tell_all(self, tell: Callable[[SocketConsumer], None]) -> None:
+        """A socket that can't be told is logged and costs the others nothing."""
+        for consumer in list(self._open.values()):
+            try:
+                tell(consumer)
+            except Exception:
+                logger.exception("socket_not_told", connection_id=consumer.connection_id)

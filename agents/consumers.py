@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from agents import frames
+from agents.connections import Connections
 from agents.entries import Logged
+from agents.handshake import Receive, Scope, Send
+from agents.ports import SessionPort
 from agents.sockets import SocketConsumer
 from myagent import protocol
 from myagent.protocol import (
@@ -15,9 +21,22 @@ from myagent.protocol import (
     UserMessage,
 )
 
+OPENINGS_AT_ONCE = 4
+"""Sessions that are opened for one socket side by side: others want theirs read, too."""
+
 
 class EventsConsumer(SocketConsumer):
-    """A socket of the events dialect. Nothing in it waits for a run or a commit."""
+    """A socket of the events dialect. Nothing in it waits for a run or a commit.
+
+    Each session has a lane: what is asked of one never waits for another. Only
+    what opens sessions takes turns; a cancel or a response does not.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+    ) -> None:
+        super().__init__(scope, receive, send, port, others)
+        self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
 
     def greet(self) -> None:
         name = self.others.name
@@ -43,7 +62,15 @@ class EventsConsumer(SocketConsumer):
 
     async def take(self, text: str) -> None:
         event = protocol.parse(text)
-        session_id = None if isinstance(event, CreateSession) else event.session_id
+        session_id, message_id = _names(event)
+        lane = session_id or ""
+        if self.lanes.has_room(lane):
+            work = partial(self._carry_out, event, session_id)
+            await self.lanes.take(lane, len(text), work)
+        else:
+            self.say_refused("rate_limited", session_id, message_id)
+
+    async def _carry_out(self, event: ClientEvent, session_id: str | None) -> None:
         await self.attempt(self._do(event), session_id)
 
     async def _do(self, event: ClientEvent) -> None:
@@ -51,9 +78,13 @@ class EventsConsumer(SocketConsumer):
             case CreateSession():
                 await self.port.create(self, event)
             case Reconnect():
-                await self.port.attach(self, event.session_id, event.metadata.last_seq)
+                async with self._openings:
+                    await self.port.attach(self, event.session_id, event.metadata.last_seq)
             case Detach():
                 self.port.detach(self, event.session_id)
+            case UserMessage() if event.session_id not in self.attached:
+                async with self._openings:
+                    await self.port.send(self, event)
             case _:
                 await self.port.send(self, event)
 
@@ -70,8 +101,12 @@ def _names_in(text: str) -> tuple[str | None, str | None]:
     if len(text) > MOST_NAMED:
         return None, None
     try:
-        event = protocol.parse(text)
+        return _names(protocol.parse(text))
     except ProtocolError:
         return None, None
+
+
+def _names(event: ClientEvent) -> tuple[str | None, str | None]:
+    """The session and the message that an event names."""
     session_id = None if isinstance(event, CreateSession) else event.session_id
     return session_id, event.metadata.message_id if isinstance(event, UserMessage) else None

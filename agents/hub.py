@@ -177,16 +177,19 @@ class Hub:
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
         session = await self._sessions.find(session_id)
-        if session_id not in socket.attached:
-            self._check_room(socket)
         oldest = newest = 0
         if last_seq < session.last_seq:
-            oldest = await self._read(reading.oldest_seq, session_id)
+            # Of a log that was pruned to nothing the oldest entry is the one that comes next.
+            following = session.last_seq + 1
+            oldest = await self._read(reading.oldest_seq, session_id) or following
         elif last_seq > session.last_seq:
             # What was just committed is in the log before anybody here is told.
             newest = await self._read(reading.newest_seq, session_id)
         # It may have left memory during the read.
         session = await self._sessions.find(session_id)
+        if session_id not in socket.attached:
+            # After the last wait: several may be on their way to the socket at once.
+            self._check_room(socket)
         end = max(session.last_seq, newest)
         is_resync = last_seq > end or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq

@@ -58,4 +58,7 @@ class Inbox:
         seq = self._accepted.get(message_id)
         if seq is None and thoroughly and not self._knows_all:
             seq = await self._database.run(reading.accepted_seq, self._session_id, message_id)
+            if seq is None:
+                # It may have been accepted since the database looked.
+                seq = self._accepted.get(message_id)
         return seq

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 
 from agents import entries, frames, reading
 from agents.background import Background
@@ -13,11 +15,14 @@ from agents.database import DatabaseThreads
 from agents.entries import RunRef
 from agents.ids import new_id
 from agents.inbox import Inbox
-from agents.journal import Outcome, RowRefused
+from agents.journal import Outcome
 from agents.ports import Refused, Socket
+from agents.refusals import code_of
 from agents.runs import Queued, Runs, WriteLog
 from agents.writes import DuplicateMessage
-from myagent.protocol import UserMessage
+from myagent.protocol import ErrorCode, UserMessage
+
+logger = structlog.get_logger(__name__)
 
 
 class Session(Protocol):
@@ -112,10 +117,24 @@ class Intake:
     def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
         """A message could not be accepted after all."""
         self._runs.withdraw(queued)
-        ids = {"session_id": self._session.session_id, "message_id": queued.ref.message_id}
+        message_id = queued.ref.message_id
+        if isinstance(error, DuplicateMessage):
+            self._inbox.remember(message_id, error.seq)
         for socket in sockets:
             if isinstance(error, DuplicateMessage):
-                self._inbox.remember(queued.ref.message_id, error.seq)
-                self._background.start(self._echo_again(socket, error.seq))
-            elif isinstance(error, RowRefused):
-                socket.push_frame(frames.error(socket.lang, "internal_error", **ids))
+                self._background.start(self._answer_again(socket, message_id, error.seq))
+            else:
+                self._explain(socket, code_of(error), message_id)
+
+    async def _answer_again(self, socket: Socket, message_id: str, seq: int) -> None:
+        try:
+            await self._echo_again(socket, seq)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            self._explain(socket, "storage_unavailable", message_id)
+
+    def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:
+        """Says that a message was not accepted."""
+        session_id = self._session.session_id
+        frame = frames.error(socket.lang, code, session_id=session_id, message_id=message_id)
+        socket.push_frame(frame)

@@ -195,8 +195,9 @@ class Journal:
             if len(writes) == 1:
                 logger.exception("write_failed", session_id=writes[0].session_id)
                 return [RowRefused()]
-        # One bad row must not sink its batch.
-        return [outcome for write in writes for outcome in self._commit([write])]
+        # One bad row must not sink its batch, and is found by halves.
+        middle = len(writes) // 2
+        return [*self._commit(writes[:middle]), *self._commit(writes[middle:])]
 
     def _try_until_answered(self, batch: Batch) -> list[Any]:
         delay_s = FIRST_RETRY_S

@@ -24,6 +24,7 @@ from agents.journal import Journal, Outcome, RowRefused
 from agents.link import Link
 from agents.ownership import Taken
 from agents.ports import Refused, Socket
+from agents.refusals import code_of
 from agents.responses import Responses
 from agents.runs import Runs
 from agents.subscription import Subscription
@@ -124,9 +125,9 @@ class LiveSession:
         """Writes the session's first entry."""
 
         def done(outcome: Outcome) -> None:
-            if isinstance(outcome, RowRefused):
+            if isinstance(outcome, Exception):
                 self._keeper.forget(self)
-                socket.push_frame(frames.error(socket.lang, "internal_error"))
+                socket.push_frame(frames.error(socket.lang, code_of(outcome)))
 
         self._write([entry], done, new_session=new)
 

@@ -10,7 +10,9 @@ from agents.entries import Entry
 from agents.execution import Execution
 from agents.journal import Outcome, RowRefused
 from agents.ports import Refused, Socket
+from agents.refusals import code_of
 from agents.runs import Runs
+from agents.writes import RunEnded
 from myagent.protocol import Response
 from myagent.steps import Decision
 
@@ -54,13 +56,18 @@ class Responses:
                 for other in joined:
                     other.push_frame(outcome[0].as_duplicate())
                 current.decide(entry.step_id, decision)
-            elif isinstance(outcome, RowRefused):
+                return
+            if isinstance(outcome, RowRefused):
                 current.on_response_refused(entry.step_id)
-                socket.push_frame(
-                    frames.error(socket.lang, "internal_error", session_id=self._session_id)
-                )
+            for other in (socket, *joined):
+                self._explain(other, outcome)
 
         self._log([entry], decided)
+
+    def _explain(self, socket: Socket, error: Exception) -> None:
+        """Says that a response was not taken."""
+        code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
+        socket.push_frame(frames.error(socket.lang, code, session_id=self._session_id))
 
     async def _echo_again(self, socket: Socket, event: Response) -> None:
         logged = await self._database.run(reading.response_to, self._session_id, event.step_id)

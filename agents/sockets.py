@@ -16,6 +16,7 @@ from agents.connections import Connections
 from agents.edge import client_address, headers_of
 from agents.entries import Logged
 from agents.handshake import Receive, Scope, Send, language_of, page_may_connect
+from agents.lanes import Lanes
 from agents.limits import TokenBucket
 from agents.outbox import Outbox, SocketGone
 from agents.ports import Refused, SessionPort
@@ -38,7 +39,8 @@ class SocketConsumer(ABC):
 
     A direct receive loop: no layer between the server and the port. A dialect
     says what comes in (`take`) and how what happens is told (`push` and its
-    like, `last_word`).
+    like, `last_word`). What a client asks for is done in `lanes`, so that
+    reading goes on while it waits.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class SocketConsumer(ABC):
         self.lang = language_of(scope, headers)
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
+        self.lanes = Lanes()
         self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
         self.scope = scope
         self._headers = headers
@@ -69,7 +72,10 @@ class SocketConsumer(ABC):
 
     @abstractmethod
     async def take(self, text: str) -> None:
-        """Does what a frame asks for. Raises `ProtocolError` if it is unusable, doing nothing."""
+        """Has done what a frame asks for, in its lane.
+
+        Raises `ProtocolError` if it is unusable; then nothing is done.
+        """
 
     @abstractmethod
     def push(self, logged: Logged) -> bool: ...
@@ -81,6 +87,10 @@ class SocketConsumer(ABC):
 
     @abstractmethod
     def push_frame(self, frame: str) -> None: ...
+
+    def say(self, frame: str) -> None:
+        """Queues the consumer's own word about a frame that came in."""
+        self.push_frame(frame)
 
     @abstractmethod
     def greet(self) -> None:
@@ -114,6 +124,7 @@ class SocketConsumer(ABC):
             self._closing = (code, frame)
             for task in self._tasks:
                 task.cancel()
+            self.lanes.cancel()
 
     def close_slow(self) -> None:
         self.close(CloseCode.SLOW_READER, frames.error(self.lang, "slow_client"))
@@ -160,10 +171,13 @@ class SocketConsumer(ABC):
         self._tasks = [reader, writer]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Who has left gets done what was asked for before; `close` cuts that short.
+            await self.lanes.settle()
         finally:
             for task in self._tasks:
                 task.cancel()
             results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.lanes.stop()
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
                 logger.error("socket_failed", exc_info=result)
@@ -227,7 +241,7 @@ class SocketConsumer(ABC):
         frame = frames.error(self.lang, error.code, sentence=sentence, detail=error.detail)
         self._bad_frames = self._bad_frames + 1 if error.is_frame_error else 0
         if self._bad_frames < MOST_BAD_FRAMES:
-            self.push_frame(frame)
+            self.say(frame)
         else:
             self.close(CloseCode.PROTOCOL_ABUSE, frame)
 
@@ -253,4 +267,4 @@ class SocketConsumer(ABC):
         if code == "moved":
             self.close(CloseCode.GOING_AWAY, frame)
         else:
-            self.push_frame(frame)
+            self.say(frame)

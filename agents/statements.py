@@ -71,7 +71,7 @@ class Rows:
             )
         )
 
-    def add_run(self, session_id: str, run: NewRun, seq: int) -> None:
+    def add_run(self, session_id: str, run: NewRun, message_key: str, seq: int) -> None:
         """`seq` is its message's place in the log."""
         is_started = run.ordinal is not None
         self.runs.append(
@@ -79,7 +79,7 @@ class Rows:
                 run.run_id,
                 session_id,
                 run.message_id,
-                Run.key_of(run.message_id),
+                message_key,
                 seq,
                 -seq if run.is_ahead else seq,
                 run.ordinal,
@@ -139,6 +139,37 @@ def live_runs(cursor: CursorWrapper, writes: Sequence[Write]) -> set[str]:
         return set()
     cursor.execute(f"SELECT id FROM {_RUN} WHERE id IN ({_marks(ids)}) AND ended_at IS NULL", ids)
     return {id_ for (id_,) in cursor.fetchall()}
+
+
+MessageKey = tuple[str, str]
+"""A session, and what stands for a message's id there (see `Run.key_of`)."""
+
+
+def key_of(write: Write) -> MessageKey:
+    """Of the message that the write's new run is for."""
+    assert write.new_run is not None
+    return write.session_id, Run.key_of(write.new_run.message_id)
+
+
+def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[MessageKey, int]:
+    """Where the log holds those of the writes' new messages that were accepted before."""
+    # A message that no client gave an id has its run's own, which is new.
+    keys = sorted(
+        {
+            key_of(write)
+            for write in writes
+            if write.new_run is not None and write.new_run.message_id != write.new_run.run_id
+        }
+    )
+    if not keys:
+        return {}
+    # Alternatives, and not one list of pairs: every database finds each by the index.
+    wanted = " OR ".join("(session_id=%s AND message_key=%s)" for _ in keys)
+    cursor.execute(
+        f"SELECT session_id, message_key, accepted_seq FROM {_RUN} WHERE {wanted}",
+        [value for key in keys for value in key],
+    )
+    return {(session_id, key): seq for session_id, key, seq in cursor.fetchall()}
 
 
 _SESSION = Session._meta.db_table

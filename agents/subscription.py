@@ -99,21 +99,28 @@ class Subscription:
         while self.seq < self._session.last_seq:
             async with self.socket.replaying:
                 await self.socket.room()
+                end = self._session.last_seq
                 page = await self._read_patiently(limit)
-                for logged in page:
-                    if logged.seq > self._session.last_seq:
-                        # Committed, but told to nobody yet: who leaves with it would come back
-                        # from beyond the session's end.
-                        break
-                    while not self.socket.push(logged):
-                        await self.socket.room()
-                    self.seq = logged.seq
+                await self._push_all(page)
+            if len(page) < limit:
+                # The log was read to its end: what is missing up to there was pruned.
+                self.seq = max(self.seq, end)
             limit = _next_limit(page)
         if announce is not None:
             announce()
         self._is_live = True
         self._pump = None
         self._show_text_so_far()
+
+    async def _push_all(self, page: list[Logged]) -> None:
+        for logged in page:
+            if logged.seq > self._session.last_seq:
+                # Committed, but told to nobody yet: who leaves with it would come back
+                # from beyond the session's end.
+                return
+            while not self.socket.push(logged):
+                await self.socket.room()
+            self.seq = logged.seq
 
     async def _read_patiently(self, limit: int) -> list[Logged]:
         while True:
@@ -133,5 +140,7 @@ class Subscription:
 
 def _next_limit(page: list[Logged]) -> int:
     """How many entries of this page's kind to read at once."""
-    average = sum(len(logged.payload) for logged in page) // max(1, len(page))
+    if not page:
+        return FIRST_PAGE
+    average = sum(len(logged.payload) for logged in page) // len(page)
     return min(PAGE, max(1, PAGE_CHARACTERS // max(1, average)))

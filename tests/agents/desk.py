@@ -79,6 +79,10 @@ class Permits:
         """From now on every step is allowed."""
         self._is_open = True
 
+    def close(self) -> None:
+        """From now on each step waits for its permit again."""
+        self._is_open = False
+
     async def take(self) -> None:
         # The permits come from another loop.
         while not (self._is_open or self._free.acquire(blocking=False)):  # noqa: ASYNC110

@@ -23,12 +23,13 @@ from django.db import (
     transaction,
 )
 from django.db.models import NOT_PROVIDED, Model
+from django.test.utils import CaptureQueriesContext
 
-from agents import entries, statements
+from agents import batch, entries, statements
 from agents.batch import Batch
 from agents.database import is_about_a_row, is_passing
 from agents.entries import Entry
-from agents.journal import Journal, RowRefused
+from agents.journal import MAX_BATCH, Journal, RowRefused
 from agents.models import Event, Run, Session
 from agents.writes import (
     DuplicateMessage,
@@ -247,6 +248,95 @@ async def test_a_duplicate_in_the_same_batch_names_the_original(running_journal:
     assert isinstance(found[2], DuplicateMessage)
     assert found[2].seq == found[0][0].seq
     assert len(await rows(session_id)) == 3
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many writes each transaction that was tried was about."""
+    commit_really, sizes = Batch.commit, []
+
+    def count(self: Batch) -> Any:
+        sizes.append(len(self.writes))
+        return commit_really(self)
+
+    monkeypatch.setattr(Batch, "commit", count)
+    return sizes
+
+
+def test_repeated_messages_are_refused_alone_in_the_transaction_of_the_others(
+    session_id: str, commits: list[int]
+) -> None:
+    other = created(new_runner())
+    old, elsewhere = accepted(session_id, 1, new_ref("old")), new_ref("old")
+    commit(old, other)
+    commits.clear()
+    thinking = new_ref("new 0")
+    writes = [
+        *(accepted(session_id, 1, new_ref(f"new {number}"), None) for number in range(1, 40)),
+        accepted(session_id, 1, thinking),
+        accepted(session_id, 1, new_ref("old"), None),
+        accepted(session_id, 1, new_ref("new 7"), None),
+        accepted(session_id, 7, new_ref("refused"), None),
+        accepted(session_id, 1, new_ref("refused"), None),
+        accepted(session_id, 1, new_ref("OLD"), None),
+        accepted(other.session_id, 1, elsewhere),
+        Write(session_id, 1, [thought(thinking)]),
+    ]
+    *new, again, twice, stale, first, capitals, same, step = Journal()._commit(writes)
+    assert commits == [len(writes)]
+    assert isinstance(again, DuplicateMessage)
+    assert again.seq == 2
+    assert isinstance(twice, DuplicateMessage)
+    assert twice.seq == new[6][0].seq
+    assert isinstance(stale, OwnershipLost)
+    seqs = [result[0].seq for result in [*new, first, capitals, step]]
+    assert seqs == list(range(3, 3 + len(seqs))), "what is refused takes no place in the log"
+    assert same[0].seq == 2, "in another session it is another message"
+
+
+def test_a_message_that_no_client_named_is_not_looked_up(
+    session_id: str,
+) -> None:
+    def queries(*writes: Write) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            commit(*writes)
+        return len(captured)
+
+    named = queries(accepted(session_id, 1, new_ref("named"), None))
+    assert queries(accepted(session_id, 1, new_ref(), None)) == named - 1
+
+
+def test_what_refers_to_a_refused_repetition_is_refused_too(session_id: str) -> None:
+    commit(accepted(session_id, 1, new_ref("old")))
+    repeated = new_ref("old")
+    results = commit(accepted(session_id, 1, repeated, None), cancelled(session_id, 1, repeated))
+    assert [type(result) for result in results] == [DuplicateMessage, RunEnded]
+
+
+def test_a_repetition_that_was_not_seen_in_time_is_refused_alone_all_the_same(
+    session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(accepted(session_id, 1, new_ref("old")))
+    monkeypatch.setattr(batch, "accepted_messages", lambda *_: {})
+    writes = [accepted(session_id, 1, new_ref(name), None) for name in ("a", "old", "b")]
+    before, again, after = Journal()._commit(writes)
+    assert isinstance(again, DuplicateMessage)
+    assert (before[0].seq, again.seq, after[0].seq) == (3, 2, 4)
+
+
+def test_a_bad_row_costs_a_few_transactions_and_not_one_for_each_other(
+    session_id: str, commits: list[int]
+) -> None:
+    ref = new_ref()
+    bad = Entry("agent.tool_result", "x", {}, run_id=ref.run_id)
+    object.__setattr__(bad, "event", None)
+    writes = [accepted(session_id, 1, ref)]
+    writes += [Write(session_id, 1, [thought(ref)]) for _ in range(MAX_BATCH - 1)]
+    writes[100] = Write(session_id, 1, [bad])
+    outcomes = Journal()._commit(writes)
+    assert isinstance(outcomes.pop(100), RowRefused)
+    assert [outcome[0].seq for outcome in outcomes] == list(range(2, MAX_BATCH + 1))
+    assert len(commits) <= 2 * 8 + 1
 
 
 @pytest.mark.parametrize("effect", [True, False])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from agents import ownership, reading
 from agents.hub import Hub
-from agents.journal import RowRefused
+from agents.journal import JournalStopped, RowRefused
 from agents.models import Event, Run
 from agents.ports import Refused
-from agents.writes import Write
+from agents.writes import OwnershipLost, RunEnded, Write
 from myagent.foreign import ForeignAgent
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
@@ -64,6 +66,24 @@ def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
             append(write, done)
 
     hub.journal.append = choose  # type: ignore[method-assign]
+
+
+def refuse_all(hub: Hub, is_meant: Callable[[Write], bool], error: Exception) -> Callable[[], None]:
+    """What is meant waits until the result is called, and is refused then."""
+    append, held = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if is_meant(write):
+            held.append(done)
+        else:
+            append(write, done)
+
+    def refuse() -> None:
+        for done in held:
+            done(error)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+    return refuse
 
 
 def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]:
@@ -196,6 +216,81 @@ async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_
     assert "seq" not in again
     duplicates = [frame for frame in story.desk.told if frame["metadata"].get("duplicate")]
     assert duplicates == [], "nobody else asked"
+
+
+REFUSALS: list[tuple[type[Exception], str, str]] = [
+    (RowRefused, "internal_error", "internal_error"),
+    (RunEnded, "not_waiting", "internal_error"),
+    (OwnershipLost, "moved", "moved"),
+    (JournalStopped, "service_unavailable", "service_unavailable"),
+]
+"""Why nothing was written; what is said of a response then, and of a message."""
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, code, _ in REFUSALS])
+async def test_everybody_whose_response_was_not_taken_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.desk.hear("agent.user_confirm")
+    named = {"session_id": story.session_id, "step_id": question["step_id"]}
+    refuse = refuse_all(story.hub, writes("user.response"), refusal())
+    joined, gone = Desk(), Desk()
+    for desk in (story.desk, joined, gone):
+        await story.hub.send(desk, event("user.response", content={"approved": True}, **named))
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code)
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, _, code in REFUSALS])
+async def test_everybody_whose_message_was_not_accepted_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    refuse = refuse_all(story.hub, writes("user.message"), refusal())
+    joined, gone = Desk(), Desk()
+    said = {"content": "text a", "metadata": {"message_id": "a", "on_busy": "interrupt"}}
+    for desk in (story.desk, joined, gone):
+        message = event("user.message", session_id=story.session_id, **said)
+        await story.hub.send(desk, message)
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code, message_id="a")
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize("refusal", [RowRefused, JournalStopped])
+async def test_who_begins_a_session_that_cannot_be_written_is_told(
+    story: Story, refusal: type[Exception]
+) -> None:
+    refuse = refuse_all(story.hub, writes("agent.session_created"), refusal())
+    desk = Desk()
+    await story.hub.create(desk, event("user.create_session"))
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        await desk.hear("system.error")
+    assert (desk.attached, story.hub.session_count) == ({}, 1)
+
+
+async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+
+    def fail(session_id: str, seq: int) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(reading, "entry_at", fail)
+    await story.do(SAY_A)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.desk.hear("system.error", code="storage_unavailable", message_id="a")
 
 
 async def test_a_session_that_is_being_written_does_not_leave_memory(
@@ -370,6 +465,92 @@ async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice
     answer = await told(story, "agent.final_answer", "b")
     await reader.hear("agent.final_answer", message_id="b")
     assert durable_seqs(reader) == list(range(newest + 1, answer["seq"] + 1))
+
+
+async def test_who_comes_back_to_a_log_that_was_pruned_to_nothing_is_told_of_it(
+    story: Story,
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    end = (await told(story, "agent.final_answer", "a"))["seq"]
+    await Event.objects.filter(session_id=story.session_id).adelete()
+    readers = {0: Desk(), end - 1: Desk(), end: Desk()}
+    for last_seq, reader in readers.items():
+        await story.hub.attach(reader, story.session_id, last_seq)
+        async with asyncio.timeout(PATIENCE_S):
+            complete = await reader.hear("agent.replay_complete")
+        assert complete["metadata"]["last_seq"] == end
+        resumed = await reader.hear("agent.session_resumed")
+        assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (end, 0)
+        assert resumed["metadata"].get("resync", False) is (last_seq < end)
+    await story.do(SAY_B)
+    answer = await told(story, "agent.final_answer", "b")
+    for reader in readers.values():
+        await reader.hear("agent.final_answer", message_id="b")
+        assert durable_seqs(reader) == list(range(end + 1, answer["seq"] + 1))
+
+
+async def test_sessions_that_are_attached_at_once_do_not_exceed_what_a_socket_may_have(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSIONS_PER_CONNECTION = 2
+    session_ids = []
+    for _ in range(5):
+        await story.hub.create(desk := Desk(), event("user.create_session"))
+        session_ids.append((await desk.hear("agent.session_created"))["session_id"])
+    socket = Desk()
+    outcomes = await asyncio.gather(
+        *(story.hub.attach(socket, session_id, 0) for session_id in session_ids),
+        return_exceptions=True,
+    )
+    refused = [str(each) for each in outcomes if isinstance(each, Refused)]
+    assert (len(socket.attached), refused) == (2, ["too_many_sessions"] * 3)
+    assert len([frame for frame in socket.told if frame["event"] == "agent.session_resumed"]) == 2
+
+
+def look_late(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, Callable[[], None]]:
+    """Whoever looks up a message has looked, but is told nothing until the second is called."""
+    loop, looked, told = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    look = reading.accepted_seq
+
+    def look_and_wait(session_id: str, message_id: str) -> int | None:
+        seq = look(session_id, message_id)
+        loop.call_soon_threadsafe(looked.set)
+        assert told.wait(PATIENCE_S)
+        return seq
+
+    monkeypatch.setattr(reading, "accepted_seq", look_and_wait)
+    return looked, told.set
+
+
+async def test_a_message_that_is_accepted_while_it_is_looked_up_is_not_interrupted_by_itself(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    story.permits.close()
+    await story.do(SAY_C)
+    await told(story, "user.message", "c")
+    looked, tell = look_late(monkeypatch)
+    repeated = event(
+        "user.message",
+        session_id=story.session_id,
+        content="text d",
+        metadata={"message_id": "d", "on_busy": "interrupt"},
+    )
+    other = Desk()
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        group.create_task(story.hub.send(other, repeated))
+        await looked.wait()
+        await story.do(("say", "d", "enqueue"))
+        await told(story, "user.message", "d")
+        await story.do(("cancel", "c"))
+        await told(story, "agent.interrupted", "c")
+        tell()
+    again = await other.hear("user.message", duplicate=True)
+    assert again["metadata"]["message_id"] == "d"
+    story.permits.open()
+    await told(story, "agent.final_answer", "d")
+    judge_runs(await log_of(story))
 
 
 async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept(
