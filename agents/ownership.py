@@ -7,6 +7,7 @@ through `DatabaseThreads`.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -209,9 +210,12 @@ def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
     )
 
 
-def give_up(session_id: str, runner_id: str, epoch: int) -> None:
-    """Frees the session, unless somebody took it since."""
-    Session.objects.filter(pk=session_id, runner_id=runner_id, epoch=epoch).update(runner=None)
+def give_up(epochs: Mapping[str, int], runner_id: str) -> None:
+    """Frees sessions, given with the epoch of each, but none that somebody took since."""
+    owned = Q()
+    for session_id, epoch in epochs.items():
+        owned |= Q(pk=session_id, epoch=epoch)
+    Session.objects.filter(owned, runner_id=runner_id).update(runner=None)
 
 
 def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +25,9 @@ logger = structlog.get_logger(__name__)
 ADOPTED_AT_ONCE = 2
 """Sessions that adoption opens at once: of the database's threads, clients keep the others."""
 
+FREED_AT_ONCE = 100
+"""Sessions that are given up in one statement."""
+
 
 class Sessions:
     """What is here is owned under `lease`. Its methods belong to the main loop."""
@@ -34,6 +38,8 @@ class Sessions:
         self._lease = lease
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+        self._to_free: dict[str, int] = {}
+        """Sessions that left memory and are owned yet, with the epoch of each."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -128,7 +134,10 @@ class Sessions:
                 logger.exception("session_not_adopted", session_id=session_id)
 
     async def give_up_idle(self) -> None:
-        """Lets sessions leave memory that nobody used for long, or that are too many."""
+        """Lets sessions leave memory that nobody used for long, or that are too many.
+
+        Raises `django.db.Error`; then the next call frees what is owned yet.
+        """
         now = asyncio.get_running_loop().time()
         idle = sorted(
             (session for session in self._live.values() if session.is_idle),
@@ -137,8 +146,17 @@ class Sessions:
         excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
         for place, session in enumerate(idle):
             has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
-            if (place < excess or has_expired) and session.is_idle:
-                await self._give_up(session)
+            if (place < excess or has_expired) and self.drop(session):
+                session.leave()
+                self._to_free[session.session_id] = session.epoch
+        await self._free()
+
+    async def _free(self) -> None:
+        while some := dict(islice(self._to_free.items(), FREED_AT_ONCE)):
+            await self._run(ownership.give_up, some, self._lease.runner_id)
+            for session_id, epoch in some.items():
+                if self._to_free.get(session_id) == epoch:
+                    del self._to_free[session_id]
 
     async def leave(self) -> None:
         """Stops working on every one; what is unfinished is continued by whoever is next."""
@@ -158,13 +176,6 @@ class Sessions:
         if adopted.opened.unfinished and not adopted.taken.is_closed:
             session.resume(adopted.opened.unfinished)
         return session
-
-    async def _give_up(self, session: LiveSession) -> None:
-        if not self.drop(session):
-            return
-        session.leave()
-        own_id = self._lease.runner_id
-        await self._run(ownership.give_up, session.session_id, own_id, session.epoch)
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._keeper.database.run(work, *args)

@@ -68,6 +68,7 @@ async def until_it_outlives_itself(runner_id: str) -> None:
     await until(lambda: until_of(runner_id) > first + timedelta(seconds=LEASE_S))
 
 
+@pytest.mark.both_databases
 async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
     story: Story, may_go_on: threading.Event
 ) -> None:
@@ -76,6 +77,7 @@ async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
     assert not any(read.done() for read in reads)
 
 
+@pytest.mark.both_databases
 async def test_a_runner_with_thousands_of_reads_learns_that_its_lease_was_lost(
     story: Story, may_go_on: threading.Event
 ) -> None:
@@ -175,6 +177,7 @@ async def test_the_row_tells_what_the_runner_says_of_itself(story: Story) -> Non
     await until(lambda: report()["connections"] == 7)
 
 
+@pytest.mark.both_databases
 async def test_the_end_gives_up_the_lease_and_closes_the_connection(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

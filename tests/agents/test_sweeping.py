@@ -1,0 +1,84 @@
+"""Sessions that nobody uses leave memory, and are free for every runner."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from agents import ownership
+from agents.models import Session
+from tests.agents.test_session_property import Story, agent_loop, parsed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def story(settings: Any) -> AsyncIterator[Story]:
+    """A hub with sessions, all of them idle."""
+    settings.MYAGENT_SESSION_TIMEOUT_S = 1_000_000
+    settings.MYAGENT_SESSIONS_PER_CONNECTION = 0
+    with agent_loop() as agents:
+        story = Story(agents, "tested")
+        await story.begin()
+        for _ in range(5):
+            story.desk.told.clear()
+            await story.hub.create(story.desk, parsed("user.create_session"))
+            await story.desk.hear("agent.session_created")
+        story.hub.detach(story.desk)
+        settings.MYAGENT_SESSION_TIMEOUT_S = 0
+        yield story
+        await story.hub.stop()
+
+
+async def owned(story: Story) -> int:
+    return await Session.objects.filter(runner_id=story.hub.lease.runner_id).acount()
+
+
+async def test_many_are_given_up_in_one_statement(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, give_up = [], ownership.give_up
+
+    def count(*args: Any) -> None:
+        calls.append(args)
+        give_up(*args)
+
+    monkeypatch.setattr(ownership, "give_up", count)
+    await story.hub._sweep()
+    assert (story.hub.session_count, await owned(story), len(calls)) == (0, 0, 1)
+
+
+async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up = ownership.give_up
+
+    def be_away(*_: Any) -> None:
+        raise OperationalError(2006, "server has gone away")
+
+    monkeypatch.setattr(ownership, "give_up", be_away)
+    with pytest.raises(OperationalError):
+        await story.hub._sweep()
+    monkeypatch.setattr(ownership, "give_up", give_up)
+    await story.hub._sweep()
+    assert (story.hub.session_count, await owned(story)) == (0, 0)
+
+
+@pytest.mark.both_databases
+async def test_one_that_was_taken_back_meanwhile_stays(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up = ownership.give_up
+
+    def take_back(epochs: Any, runner_id: str) -> None:
+        ownership.take(story.session_id, "tested", runner_id, False)
+        give_up(epochs, runner_id)
+
+    monkeypatch.setattr(ownership, "give_up", take_back)
+    await story.hub._sweep()
+    assert [session.pk async for session in Session.objects.exclude(runner=None)] == [
+        story.session_id
+    ]
