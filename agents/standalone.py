@@ -60,6 +60,8 @@ class Child:
         self.link: Link | None = None
         held, self._pipe = os.pipe()
         options = [f"--parent-fd={held}", *(["--debug"] if is_debug else [])]
+        if sys.stderr is not None and sys.stderr.isatty():
+            options.append("--terminal")
         is_terminal = sys.stdin is not None and sys.stdin.isatty()
         try:
             # On a terminal it shares the foreground, so that a debugger can be talked to.

@@ -17,7 +17,7 @@ from agents.hub import Hub
 from agents.models import Event, Runner
 from agents.runner import HasLeft, RunnerProcess
 from myagent.loading import AgentFile
-from tests.agents.test_session_property import PATIENCE_S, Story, agent_loop
+from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ async def gate() -> AsyncIterator[Gate]:
 
 @pytest.fixture
 async def story() -> AsyncIterator[Story]:
-    with agent_loop() as agents:
+    with stage() as agents:
         yield Story(agents, "tested")
 
 
@@ -63,7 +63,7 @@ async def story() -> AsyncIterator[Story]:
 async def runner() -> AsyncIterator[RunnerProcess]:
     """One whose database is prepared already."""
     with ExitStack() as stack:
-        agents = stack.enter_context(agent_loop())
+        agents = stack.enter_context(stage())
         story = Story(agents, "tested")
         file = AgentFile(Path("permitted.py"), story.model.agent, is_factory=True)
         runner = RunnerProcess(file, "tested", agents)

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from agents import ownership
 from agents.models import Session
-from tests.agents.test_session_property import Story, agent_loop, parsed
+from tests.agents.test_session_property import Story, stage, parsed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +20,7 @@ async def story(settings: Any) -> AsyncIterator[Story]:
     """A hub with sessions, all of them idle."""
     settings.MYAGENT_SESSION_TIMEOUT_S = 1_000_000
     settings.MYAGENT_SESSIONS_PER_CONNECTION = 0
-    with agent_loop() as agents:
+    with stage() as agents:
         story = Story(agents, "tested")
         await story.begin()
         for _ in range(5):
