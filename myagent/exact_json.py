@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import orjson
 
-_LONG_NUMBER = re.compile(r"\d{19}")
-_LONG_NUMBER_IN_BYTES = re.compile(rb"\d{19}")
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 
 
 def loads(text: str | bytes) -> Any:
@@ -24,9 +23,9 @@ def loads(text: str | bytes) -> Any:
 
 
 def _may_have_long_numbers(text: str | bytes) -> bool:
-    if isinstance(text, str):
-        return _LONG_NUMBER.search(text) is not None
-    return _LONG_NUMBER_IN_BYTES.search(text) is not None
+    # A regular expression would take many times as long as to parse the text.
+    data = text.encode() if isinstance(text, str) else text
+    return _LONG_NUMBER in data.translate(_DIGITS_AS_ZERO)
 
 
 def dumps(value: Any) -> str:

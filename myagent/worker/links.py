@@ -54,17 +54,29 @@ class Link(asyncio.Protocol):
         self.lag_ms = 0.0
         """The loop's worst lag since this link asked for a report."""
         self._host = host
+        self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
+        self._unsent: list[bytes] = []
         self._is_closed = False
         self._transport: asyncio.Transport
         self._silence: asyncio.TimerHandle
 
     def send(self, message: FromWorker) -> None:
-        """Raises `FrameTooLarge`, and what a value that has no JSON raises."""
+        """Sends the message when the loop comes round, together with others.
+
+        Raises `FrameTooLarge`, and what a value that has no JSON raises.
+        """
         frame = framed(encode(message))
-        if self._is_closed:
+        if not self._unsent:
+            self._loop.call_soon(self.flush)
+        self._unsent.append(frame)
+
+    def flush(self) -> None:
+        """Sends now what is to be sent."""
+        data, self._unsent = b"".join(self._unsent), []
+        if self._is_closed or not data:
             return
-        self._transport.write(frame)
+        self._transport.write(data)
         if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             logger.warning("link_not_read peer=%r", self._name)
             self.cut()
@@ -75,6 +87,7 @@ class Link(asyncio.Protocol):
 
     def hang_up(self) -> None:
         """Ends the link once what was sent is out."""
+        self.flush()
         self._is_closed = True
         self._transport.close()
 
@@ -89,8 +102,7 @@ class Link(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         leave_to_parent(self)
-        loop = asyncio.get_running_loop()
-        self._silence = loop.call_later(HELLO_TIMEOUT_S, self._refuse, "it said no Hello")
+        self._silence = self._loop.call_later(HELLO_TIMEOUT_S, self._refuse, "it said no Hello")
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -53,7 +53,10 @@ class Outlet(Protocol):
     runs: set[Run]
 
     def send(self, message: FromWorker) -> None:
-        """Raises `FrameTooLarge`, and what a value that has no JSON raises."""
+        """Sends when the loop comes round.
+
+        Raises `FrameTooLarge`, and what a value that has no JSON raises.
+        """
 
 
 class Run:
@@ -83,6 +86,7 @@ class Run:
         self._on_over = on_over
         self._has_begun = False
         self._is_told = False
+        self._has_news = False
         self._asked: StopKind | None = None
         self._abandonment: asyncio.TimerHandle | None = None
         self._committed: asyncio.Future[None] | None = None
@@ -195,6 +199,10 @@ class Run:
                 case _:
                     self._text.flush()
                     await self._commit(step)
+            if self._has_news:
+                # Out before the agent goes on: its code may block the loop.
+                self._has_news = False
+                await asyncio.sleep(0)
         raise AgentError("The agent ended without an answer.")
 
     async def _commit(self, step: Step) -> None:
@@ -205,6 +213,7 @@ class Run:
             self._at_work.add(step.step_id)
         self._say(Steps(self.key, [step]))
         await self._committed
+        self._has_news = False
         if isinstance(step, ToolFinished):
             self._at_work.discard(step.step_id)
             self._move_if_waiting()
@@ -243,6 +252,7 @@ class Run:
         if isinstance(message, Steps) and not self._is_ours:
             _check(message)
         self._outlet.send(message)
+        self._has_news = True
 
     def _say_text(self, step: int, text: str) -> None:
         self._say(Text(self.key, step, text))

@@ -101,6 +101,8 @@ class LinkServer:
     def tell_debugging(self, *, is_on: bool) -> None:
         """Somebody sits at a debugger's prompt, which blocks the loop, or has left it."""
         self._announce(Debugging(is_on))
+        for link in list(self._links):
+            link.flush()
 
     async def close(self) -> None:
         """Cancels what runs and ends the links, in bounded time."""
