@@ -60,6 +60,7 @@ class ChatConsumer(SocketConsumer):
         self._user_id = _user_id(scope)
         self._translation = Translation(self.lang)
         self._is_attached = False
+        self._has_come_back = self._session_id is None
         self._owed_after: int | None = None
         """Until it has been sent the end of the turn for which it came back."""
         self._ends: deque[tuple[str, int]] = deque()
@@ -162,18 +163,17 @@ class ChatConsumer(SocketConsumer):
             self.others.bookmarks.keep(self._session_id, self._sent_seq)
 
     async def read(self) -> None:
-        if self._session_id is not None:
+        if not self._has_come_back and self._session_id is not None:
+            self._has_come_back = True
             await self.lanes.take(LANE, 0, partial(self._attach, self._session_id))
         await super().read()
 
     async def take(self, text: str) -> None:
-        said = parse(text)
-        if self.lanes.has_room(LANE):
-            await self.lanes.take(LANE, len(text), partial(self._carry_out, said))
-        else:
+        work = partial(self._answer, parse(text))
+        if not await self.carry_out(LANE, text, work):
             self.say_refused("rate_limited")
 
-    async def _carry_out(self, said: Query | Stop) -> None:
+    async def _answer(self, said: Query | Stop) -> None:
         if isinstance(said, Query):
             await self._ask(said.query)
         elif self._is_attached and self._session_id is not None:

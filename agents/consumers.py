@@ -63,14 +63,11 @@ class EventsConsumer(SocketConsumer):
     async def take(self, text: str) -> None:
         event = protocol.parse(text)
         session_id, message_id = _names(event)
-        lane = session_id or ""
-        if self.lanes.has_room(lane):
-            work = partial(self._carry_out, event, session_id)
-            await self.lanes.take(lane, len(text), work)
-        else:
+        work = partial(self._answer, event, session_id)
+        if not await self.carry_out(session_id or "", text, work):
             self.say_refused("rate_limited", session_id, message_id)
 
-    async def _carry_out(self, event: ClientEvent, session_id: str | None) -> None:
+    async def _answer(self, event: ClientEvent, session_id: str | None) -> None:
         await self.attempt(self._do(event), session_id)
 
     async def _do(self, event: ClientEvent) -> None:

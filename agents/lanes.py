@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
 
 import structlog
 
@@ -22,71 +24,97 @@ LEAST_WEIGHT = 4 * 1024
 class Lanes:
     """A lane carries out one piece of work after the other; lanes do not wait for each other.
 
+    Who reads carries out at once what it has read: most work needs no wait. At
+    the first wait another task reads on, and the one that waits is the lane's.
+
     Bounded: from `MOST_HELD` on a lane at work has no room for more, and from
-    twice as much `take` waits, whichever lane is asked for. Its methods belong
-    to one reader.
+    twice as much nothing is read, whichever lane it might be for.
+
+    `read` reads while `is_reader`, and gives what it reads to `take`.
     """
 
-    def __init__(self) -> None:
-        self._lanes: dict[str, deque[tuple[Work, int]]] = {}
+    def __init__(self, read: Callable[[], Awaitable[None]]) -> None:
+        self._read = read
+        self._reader: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lanes: dict[str, deque[tuple[Work, int]]] = {}
         self._held = 0
         self._room: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Reads, until `read` has ended and everything is done; raises what `read` raises.
+
+        Cancelling it cancels what is under way and drops what waits.
+        """
+        self._ended = asyncio.get_running_loop().create_future()
+        self._read_on()
+        try:
+            await self._ended
+        finally:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def is_reader(self) -> bool:
+        """Whether the task that asks is the one that reads."""
+        return asyncio.current_task() is self._reader
 
     def has_room(self, lane: str) -> bool:
         return self._held < MOST_HELD or lane not in self._lanes
 
     async def take(self, lane: str, size: int, work: Work) -> None:
-        """Returns once the work is done, or waits for something. Ask `has_room` first.
+        """Has work of `size` characters done in a lane that has room.
 
-        `size` is in characters. Cancelling is safe: the work goes on.
+        For who reads; afterwards, it may be the reader no more.
         """
         weight = max(size, LEAST_WEIGHT)
         self._held += weight
-        before = self._lanes.get(lane)
-        if before is not None:
-            before.append((work, weight))
+        waiting = self._lanes.get(lane)
+        if waiting is None:
+            await _noticing(self._carry_out(lane, work, weight), self._read_on)
         else:
-            self._open(lane, (work, weight))
-            # Most work needs no wait: it is done before the next frame is read.
-            await asyncio.sleep(0)
+            waiting.append((work, weight))
+            await self._have_room()
+
+    def _read_on(self) -> None:
+        self._reader = asyncio.get_running_loop().create_task(self._read_with_room())
+        self._tasks.add(self._reader)
+        self._reader.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if self._ended is None or self._ended.done():
+            return
+        if error is not None:
+            self._ended.set_exception(error)
+        elif task.cancelled() or not self._tasks:
+            self._ended.set_result(None)
+
+    async def _read_with_room(self) -> None:
+        await self._have_room()
+        await self._read()
+
+    async def _have_room(self) -> None:
         while self._held >= 2 * MOST_HELD:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    async def settle(self) -> None:
-        """Waits until nothing is under way. Cancelling is safe."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def cancel(self) -> None:
-        """Cancels what is under way and drops what waits. May be called from a lane's own work."""
-        for waiting in self._lanes.values():
-            waiting.clear()
-        for task in self._tasks:
-            task.cancel()
-
-    async def stop(self) -> None:
-        """Cancels everything and waits until it has ended. May be called twice."""
-        self.cancel()
-        await self.settle()
-
-    def _open(self, lane: str, first: tuple[Work, int]) -> None:
-        waiting = self._lanes[lane] = deque([first])
-        task = asyncio.get_running_loop().create_task(self._carry_out(lane, waiting))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _carry_out(self, lane: str, waiting: deque[tuple[Work, int]]) -> None:
+    async def _carry_out(self, lane: str, work: Work, weight: int) -> None:
+        waiting = self._lanes[lane] = deque()
         try:
-            while waiting:
-                work, weight = waiting.popleft()
+            while True:
                 try:
                     await work()
                 except Exception:
-                    logger.exception("work_failed", lane=lane)
-                finally:
-                    self._let_go(weight)
+                    logger.exception("work_failed")
+                self._let_go(weight)
+                if not waiting:
+                    return
+                work, weight = waiting.popleft()
         finally:
             del self._lanes[lane]
 
@@ -94,3 +122,22 @@ class Lanes:
         self._held -= weight
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+
+@types.coroutine
+def _noticing(
+    work: Coroutine[Any, Any, None], on_wait: Callable[[], None]
+) -> Generator[Any, None, None]:
+    """Awaits the work, and calls `on_wait` as it begins to wait for the first time."""
+    try:
+        waits_for = work.send(None)
+        on_wait()
+        while True:
+            try:
+                yield waits_for
+            except BaseException as error:
+                waits_for = work.throw(error)
+            else:
+                waits_for = work.send(None)
+    except StopIteration:
+        return

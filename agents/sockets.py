@@ -16,7 +16,7 @@ from agents.connections import Connections
 from agents.edge import client_address, headers_of
 from agents.entries import Logged
 from agents.handshake import Receive, Scope, Send, language_of, page_may_connect
-from agents.lanes import Lanes
+from agents.lanes import Lanes, Work
 from agents.limits import TokenBucket
 from agents.outbox import Outbox, SocketGone
 from agents.ports import Refused, SessionPort
@@ -53,7 +53,7 @@ class SocketConsumer(ABC):
         self.lang = language_of(scope, headers)
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
-        self.lanes = Lanes()
+        self.lanes = Lanes(self.read)
         self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
         self.scope = scope
         self._headers = headers
@@ -124,7 +124,6 @@ class SocketConsumer(ABC):
             self._closing = (code, frame)
             for task in self._tasks:
                 task.cancel()
-            self.lanes.cancel()
 
     def close_slow(self) -> None:
         self.close(CloseCode.SLOW_READER, frames.error(self.lang, "slow_client"))
@@ -166,18 +165,17 @@ class SocketConsumer(ABC):
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()
         self.greet()
-        reader = loop.create_task(self.read())
+        reader = loop.create_task(self.lanes.run())
         writer = loop.create_task(self.outbox.run())
         self._tasks = [reader, writer]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             # Who has left gets done what was asked for before; `close` cuts that short.
-            await self.lanes.settle()
+            await asyncio.wait([reader])
         finally:
             for task in self._tasks:
                 task.cancel()
             results = await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self.lanes.stop()
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
                 logger.error("socket_failed", exc_info=result)
@@ -208,8 +206,8 @@ class SocketConsumer(ABC):
             logger.debug("peer_does_not_read", connection_id=self.connection_id)
 
     async def read(self) -> None:
-        """Reads what the client says until it leaves."""
-        while True:
+        """Reads what the client says until it leaves, or until another task reads on."""
+        while self.lanes.is_reader:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -231,8 +229,14 @@ class SocketConsumer(ABC):
             await self.take(text)
         except ProtocolError as error:
             self._explain(error)
-        else:
-            self._bad_frames = 0
+
+    async def carry_out(self, lane: str, text: str, work: Work) -> bool:
+        """Has done what a usable frame asks for. False: too much waits in its lane already."""
+        self._bad_frames = 0
+        if not self.lanes.has_room(lane):
+            return False
+        await self.lanes.take(lane, len(text), work)
+        return True
 
     def _explain(self, error: ProtocolError) -> None:
         sentence = (

@@ -153,14 +153,7 @@ def key_of(write: Write) -> MessageKey:
 
 def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[MessageKey, int]:
     """Where the log holds those of the writes' new messages that were accepted before."""
-    # A message that no client gave an id has its run's own, which is new.
-    keys = sorted(
-        {
-            key_of(write)
-            for write in writes
-            if write.new_run is not None and write.new_run.message_id != write.new_run.run_id
-        }
-    )
+    keys = sorted({key_of(write) for write in writes if write.new_run is not None})
     if not keys:
         return {}
     # Alternatives, and not one list of pairs: every database finds each by the index.

@@ -23,7 +23,6 @@ from django.db import (
     transaction,
 )
 from django.db.models import NOT_PROVIDED, Model
-from django.test.utils import CaptureQueriesContext
 
 from agents import batch, entries, statements
 from agents.batch import Batch
@@ -292,16 +291,21 @@ def test_repeated_messages_are_refused_alone_in_the_transaction_of_the_others(
     assert same[0].seq == 2, "in another session it is another message"
 
 
-def test_a_message_that_no_client_named_is_not_looked_up(
-    session_id: str,
+def test_only_a_batch_with_a_repeated_message_pays_for_looking_it_up(
+    session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def queries(*writes: Write) -> int:
-        with CaptureQueriesContext(connection) as captured:
-            commit(*writes)
-        return len(captured)
+    look, looked = batch.accepted_messages, []
 
-    named = queries(accepted(session_id, 1, new_ref("named"), None))
-    assert queries(accepted(session_id, 1, new_ref(), None)) == named - 1
+    def count(cursor: Any, writes: Sequence[Write]) -> Any:
+        looked.append(len(writes))
+        return look(cursor, writes)
+
+    monkeypatch.setattr(batch, "accepted_messages", count)
+    commit(accepted(session_id, 1, new_ref("a")), accepted(session_id, 1, new_ref("a")))
+    assert looked == [], "in the same batch it is seen without"
+    results = commit(*(accepted(session_id, 1, new_ref(name)) for name in "bac"))
+    assert [type(result) for result in results] == [list, DuplicateMessage, list]
+    assert looked == [3]
 
 
 def test_what_refers_to_a_refused_repetition_is_refused_too(session_id: str) -> None:

@@ -137,3 +137,57 @@ async def test_pieces_that_wait_become_one_chunk() -> None:
     await socket.outbox.drain()
     assert [frame["type"] for frame in peer.received] == ["status", "chunk"]
     assert peer.received[1]["content"] == ANSWER[:50]
+
+
+class Beginning:
+    """A port at which a conversation begins once `begin` is called."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.begun = asyncio.Event()
+        self.socket: ChatConsumer | None = None
+
+    async def create(self, socket: ChatConsumer, event: Any) -> None:
+        self.socket = socket
+        self.begun.set()
+
+    def begin(self) -> None:
+        assert self.socket is not None
+        talk = Conversation()
+        talk.ask()
+        (created, *_) = talk.log
+        assert created.event == "agent.session_created"
+        self.socket.push(created)
+
+    async def send(self, socket: ChatConsumer, event: Any) -> None:
+        self.asked.append(event.event)
+
+    def detach(self, socket: ChatConsumer, session_id: str | None = None) -> None: ...
+
+
+async def test_what_is_said_while_a_conversation_begins_waits_for_it_and_is_not_lost(
+    settings: Any,
+) -> None:
+    settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST = 0.001, 3
+    port, told, incoming = Beginning(), list[dict[str, Any]](), asyncio.Queue[dict[str, Any]]()
+    is_refused = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if "text" in message:
+            told.append(json.loads(message["text"]))
+        if len(told) == 2:
+            is_refused.set()
+
+    incoming.put_nowait({"type": "websocket.connect"})
+    for text in ('{"query": "hello"}', '{"action": "cancel"}', "garbage", '{"query": "refused"}'):
+        incoming.put_nowait({"type": "websocket.receive", "text": text})
+    scope = scope_of("/ws/chat/ann")
+    socket = ChatConsumer(scope, incoming.get, send, cast(SessionPort, port), Connections("test"))
+    life = asyncio.create_task(socket.run())
+    async with asyncio.timeout(30):
+        await is_refused.wait()
+        assert [frame["type"] for frame in told] == ["error", "error"]
+        port.begin()
+        incoming.put_nowait({"type": "websocket.disconnect"})
+        await life
+    assert port.asked == ["user.message", "user.cancel"]
