@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-import orjson
+from myagent import fast_json
 
 _LONG_NUMBER = re.compile(r"\d{19}")
 _LONG_NUMBER_IN_BYTES = re.compile(rb"\d{19}")
@@ -14,7 +14,7 @@ _LONG_NUMBER_IN_BYTES = re.compile(rb"\d{19}")
 
 def loads(text: str | bytes) -> Any:
     """What the text says. Raises `ValueError` for what is not JSON, or has endless numbers."""
-    value = orjson.loads(text)
+    value = fast_json.loads(text)
     if not _may_have_long_numbers(text):
         return value
     try:
@@ -32,7 +32,7 @@ def _may_have_long_numbers(text: str | bytes) -> bool:
 def dumps(value: Any) -> str:
     """Its JSON. Raises `TypeError` for what has none."""
     try:
-        return orjson.dumps(value).decode()
+        return fast_json.dumps(value).decode()
     except TypeError:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -43,7 +43,7 @@ def encode(data: Any) -> bytes:
     Numbers that are none, or have no end, become null.
     """
     try:
-        return orjson.dumps(data)
+        return fast_json.dumps(data)
     except TypeError:
         text = json.dumps(data, default=str)
         # Python would write NaN, which nobody else can read.

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
-import orjson
-
-from myagent import exact_json
+from myagent import exact_json, fast_json
 from myagent.tool.base_tool import ToolDefinitionError
 
 if TYPE_CHECKING:
@@ -86,7 +84,7 @@ def checked_schema(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, Mapping):
         raise ToolDefinitionError(f"'parameters' must be a dict, not {type(schema).__name__}")
     try:
-        copy = orjson.loads(orjson.dumps(dict(schema)))
+        copy = fast_json.loads(fast_json.dumps(dict(schema)))
     except TypeError as error:
         raise ToolDefinitionError(f"'parameters' must be plain JSON: {error}") from error
     if copy.setdefault("type", "object") != "object":
