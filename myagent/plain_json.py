@@ -40,10 +40,10 @@ def dumps(value: Any, /, default: Default | None = None, option: int | None = No
         raise TypeError("str is not valid UTF-8: surrogates not allowed") from error
 
 
-def loads(data: str | bytes, /) -> Any:
+def loads(data: str | bytes | bytearray | memoryview, /) -> Any:
     """Raises `json.JSONDecodeError`."""
     try:
-        text = data.encode().decode() if isinstance(data, str) else data.decode()
+        text = (data.encode() if isinstance(data, str) else bytes(data)).decode()
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
