@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from myagent.lacking import what_is_lacking
 from myagent.sentence import Sentence
 from myagent.tool.running import described
 
@@ -21,6 +22,8 @@ def said(error: BaseException) -> str:
 
 def why_it_failed(error: BaseException, place: str) -> Sentence:
     """Why it could not be run; `place` is the file, and the line if it is known."""
+    if lacking := what_is_lacking(error):
+        return Sentence("{place}: {lacking}.", place=place, lacking=lacking)
     match error:
         case ModuleNotFoundError(name=str() as name):
             return Sentence(

@@ -12,6 +12,7 @@ from typing import Any, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from myagent import installed
 from myagent.tool.base_tool import ToolDefinitionError
 
 
@@ -43,8 +44,9 @@ def schema_from(function: Callable[..., Any]) -> dict[str, Any]:
             "use named parameters, or give a schema in 'parameters'"
         )
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function))
-        return adapter.json_schema(schema_generator=Untitled)
+        with installed.packages():
+            adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function))
+            return adapter.json_schema(schema_generator=Untitled)
     except Exception as error:
         raise ToolDefinitionError(_unreadable_hints(error)) from error
 
@@ -62,11 +64,13 @@ def converters_from(function: Callable[..., Any]) -> dict[str, Converter]:
     }
     try:
         hints = get_type_hints(function, include_extras=True)
-        return {
-            name: _converter(TypeAdapter(hint)) for name, hint in hints.items() if name in named
-        }
+        with installed.packages():
+            adapters: dict[str, TypeAdapter[Any]] = {
+                name: TypeAdapter(hint) for name, hint in hints.items() if name in named
+            }
     except Exception as error:
         raise ToolDefinitionError(_unreadable_hints(error)) from error
+    return {name: _converter(adapter) for name, adapter in adapters.items()}
 
 
 def _converter(adapter: TypeAdapter[Any]) -> Converter:
