@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import TracebackType
-
-from myagent.sentence import Sentence
 
 _OPENAI = "openai[aiohttp]>=3,<4"
 _JSONSCHEMA = "jsonschema>=4.23"
@@ -27,19 +24,11 @@ LOOKED_FOR = frozenset({*REQUIREMENTS, "httpx", "orjson"})
 _SDK = Path(__file__).parent
 
 
-def what_is_lacking(error: BaseException) -> Sentence | None:
-    """What to install, if the SDK could not import something that it needs; no full stop."""
+def lacking_requirement(error: BaseException) -> str | None:
+    """What to install, if the SDK could not import something that it needs."""
     if not isinstance(error, ImportError) or not _was_asked_by_sdk(error):
         return None
-    requirement = REQUIREMENTS.get((error.name or "").partition(".")[0])
-    if requirement is None:
-        return None
-    return Sentence(
-        "its environment needs {requirement}; install it with: {python} -m pip install "
-        "'{requirement}'",
-        requirement=requirement,
-        python=sys.executable,
-    )
+    return REQUIREMENTS.get((error.name or "").partition(".")[0])
 
 
 def _was_asked_by_sdk(error: ImportError) -> bool:

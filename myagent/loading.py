@@ -27,7 +27,7 @@ from myagent.file_failures import (
     why_it_failed,
 )
 from myagent.foreign import ForeignAgent, is_foreign_agent
-from myagent.lacking import LOOKED_FOR, what_is_lacking
+from myagent.lacking import LOOKED_FOR, lacking_requirement
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.sentence import Sentence
@@ -94,7 +94,7 @@ class AgentFile:
                 agent = await agent
         except (Exception, SystemExit) as error:
             place = place_in(self.path, line_of(error, self.path))
-            if what_is_lacking(error):
+            if lacking_requirement(error):
                 raise AgentFileError(why_it_failed(error, place)) from error
             raise AgentFileError(
                 Sentence(
