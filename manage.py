@@ -3,9 +3,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+
+if sys.flags.safe_path:
+    # Without -P Python puts the folder of its program there itself.
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def main() -> None:

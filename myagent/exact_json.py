@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import orjson
+from myagent import fast_json
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
@@ -13,7 +13,7 @@ _LONG_NUMBER = b"0" * 19
 
 def loads(text: str | bytes) -> Any:
     """What the text says. Raises `ValueError` for what is not JSON, or has endless numbers."""
-    value = orjson.loads(text)
+    value = fast_json.loads(text)
     if not _may_have_long_numbers(text):
         return value
     try:
@@ -31,7 +31,7 @@ def _may_have_long_numbers(text: str | bytes) -> bool:
 def dumps(value: Any) -> str:
     """Its JSON. Raises `TypeError` for what has none."""
     try:
-        return orjson.dumps(value).decode()
+        return fast_json.dumps(value).decode()
     except TypeError:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -42,7 +42,7 @@ def encode(data: Any) -> bytes:
     Numbers that are none, or have no end, become null.
     """
     try:
-        return orjson.dumps(data)
+        return fast_json.dumps(data)
     except TypeError:
         text = json.dumps(data, default=str)
         # Python would write NaN, which nobody else can read.

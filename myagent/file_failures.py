@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from myagent.lacking import lacking_requirement
 from myagent.sentence import Sentence
 from myagent.tool.running import described
 
@@ -21,6 +23,13 @@ def said(error: BaseException) -> str:
 
 def why_it_failed(error: BaseException, place: str) -> Sentence:
     """Why it could not be run; `place` is the file, and the line if it is known."""
+    if requirement := lacking_requirement(error):
+        return Sentence(
+            "{place}: it needs {requirement}, which its environment lacks; {command} installs it.",
+            place=place,
+            requirement=requirement,
+            command=f"{sys.executable} -m pip install '{requirement}'",
+        )
     match error:
         case ModuleNotFoundError(name=str() as name):
             return Sentence(

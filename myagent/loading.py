@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import decode_source
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec, spec_from_file_location
+from io import BytesIO, IncrementalNewlineDecoder
 from itertools import count
 from pathlib import Path
+from tokenize import detect_encoding
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -23,9 +27,13 @@ from myagent.file_failures import (
     why_it_failed,
 )
 from myagent.foreign import ForeignAgent, is_foreign_agent
+from myagent.lacking import LOOKED_FOR, lacking_requirement
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.sentence import Sentence
+
+MAIN_OF_CHILDREN = "__mp_main__"
+"""What `multiprocessing` calls the main program's file in the processes that it starts."""
 
 _numbers = count(1)
 
@@ -60,11 +68,17 @@ class AgentFile:
         return name if isinstance(name, str) and name else self.name
 
     def prepare(self) -> None:
-        """Does ahead of the first question what would slow it down: slow imports."""
-        if isinstance(self.source, Agent):
-            model = self.source.chat_model
-            if isinstance(model, OpenAIModel):
-                model.prepare()
+        """Does ahead of the first question what would slow it down: slow imports.
+
+        Raises `AgentFileError` where the environment lacks what they need.
+        """
+        model = self.source.chat_model if isinstance(self.source, Agent) else None
+        if not isinstance(model, OpenAIModel):
+            return
+        try:
+            model.prepare()
+        except ImportError as error:
+            raise AgentFileError(why_it_failed(error, str(self.path))) from error
 
     async def create(self) -> Runnable:
         """An agent of its own for one session. Raises `AgentFileError`.
@@ -79,11 +93,12 @@ class AgentFile:
             if inspect.isawaitable(agent):
                 agent = await agent
         except (Exception, SystemExit) as error:
+            place = place_in(self.path, line_of(error, self.path))
+            if lacking_requirement(error):
+                raise AgentFileError(why_it_failed(error, place)) from error
             raise AgentFileError(
                 Sentence(
-                    "{place}: create_agent() raised {reason}.",
-                    place=place_in(self.path, line_of(error, self.path)),
-                    reason=said(error),
+                    "{place}: create_agent() raised {reason}.", place=place, reason=said(error)
                 )
             ) from error
         return as_runnable(agent, self.path, is_made=True)
@@ -111,6 +126,12 @@ def load_agent_file(path: Path | str) -> AgentFile:
     not; its folder is put on `sys.path`, so that it can import its
     neighbours. A module-level `agent` that is an agent is taken first, then
     the factory `create_agent`.
+
+    The module is known by the file's stem, so that pickle, and with it the
+    processes that an agent spawns, find it. Where the stem is taken – by the
+    standard library, an installed package, a module that is loaded already –
+    it is `__mp_main__` if the file is this process's main program (see
+    `myagent.worker.surroundings`), else a name of its own that nothing imports.
     """
     file = Path(path).expanduser()
     code = _compiled(file, _source(file))
@@ -142,7 +163,7 @@ def _compiled(file: Path, source: bytes) -> CodeType:
             Sentence("{file} is not a Python file: it holds binary data.", file=file)
         )
     try:
-        text = decode_source(source)
+        text = _decoded(source)
         return compile(text, str(file.resolve()), "exec", dont_inherit=True)
     except SyntaxError as error:
         place = place_in(file, error.lineno)
@@ -155,12 +176,17 @@ def _compiled(file: Path, source: bytes) -> CodeType:
         ) from error
 
 
+def _decoded(source: bytes) -> str:
+    """As Python itself reads a source. Raises `SyntaxError` and `ValueError`."""
+    encoding, _ = detect_encoding(BytesIO(source).readline)
+    return IncrementalNewlineDecoder(None, translate=True).decode(source.decode(encoding))
+
+
 def _run(code: CodeType, file: Path) -> ModuleType:
     folder = str(file.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    module = ModuleType(f"_agent_file_{next(_numbers)}_{file.stem}")
-    module.__file__ = str(file)
+    module = _new_module(_module_name(file), file)
     # Dataclasses and pickle look a class's module up here.
     sys.modules[module.__name__] = module
     try:
@@ -169,6 +195,45 @@ def _run(code: CodeType, file: Path) -> ModuleType:
         del sys.modules[module.__name__]
         raise AgentFileError(why_it_failed(error, place_in(file, line_of(error, file)))) from error
     return module
+
+
+def _new_module(name: str, file: Path) -> ModuleType:
+    spec = spec_from_file_location(name, file)
+    assert spec is not None, "a name that ends in .py has a loader"
+    return module_from_spec(spec)
+
+
+def _module_name(file: Path) -> str:
+    if not is_name_taken(file):
+        return file.stem
+    main = sys.modules["__main__"]
+    if getattr(main, "__file__", None) == str(file):
+        # Once imported it no longer gives the name to `__main__`.
+        import multiprocessing  # noqa: F401
+
+        if sys.modules.get(MAIN_OF_CHILDREN, main) is main:
+            return MAIN_OF_CHILDREN
+    return f"_agent_file_{next(_numbers)}_{file.stem}"
+
+
+def is_name_taken(file: Path) -> bool:
+    """Whether the stem of a file (a resolved path) is no name for its module.
+
+    That is so if anything else is known by it.
+    """
+    name = file.stem
+    if "." in name or name in sys.modules or name in sys.stdlib_module_names | LOOKED_FOR:
+        return True
+    elsewhere = [entry for entry in sys.path if os.path.realpath(entry) != str(file.parent)]
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            spec = PathFinder.find_spec(name, elsewhere)
+        else:
+            spec = finder.find_spec(name, None)
+        # A folder that merely has the name has no loader, and loses to the file.
+        if spec is not None and spec.loader is not None:
+            return True
+    return False
 
 
 def _agent_in(module: ModuleType, file: Path) -> AgentFile:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import orjson
+from myagent import fast_json
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -71,7 +71,7 @@ class ChatMessage:
     @cached_property
     def json(self) -> bytes:
         """The wire form, encoded once: a long history is joined, never encoded again."""
-        return orjson.dumps(self.to_dict())
+        return fast_json.dumps(self.to_dict())
 
     @cached_property
     def tokens(self) -> int:

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from myagent import fast_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Completion, ModelError, ToolSpec
 
@@ -41,7 +40,7 @@ Script = Iterable[Reply] | Callable[[Request], Reply]
 
 def call(tool: str, /, **args: Any) -> ToolCall:
     """A model's wish to call a tool."""
-    return ToolCall(id="", name=tool, arguments=orjson.dumps(args).decode())
+    return ToolCall(id="", name=tool, arguments=fast_json.dumps(args).decode())
 
 
 class ScriptedModel:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SYSTEM_TOOLS = ("bash", "basename", "cat", "cp", "dirname", "grep", "ls", "readlink", "rm")
+SYSTEM_TOOLS = (
+    *("bash", "basename", "cat", "cp", "dirname", "grep", "ln", "ls", "mkdir", "readlink", "rm"),
+)
 
 pytestmark = pytest.mark.processes
 
@@ -124,6 +126,35 @@ def test_an_installation_that_failed_is_done_anew(with_python: Checkout) -> None
     left_over.touch()
     assert with_python.run(with_python.bootstrap).returncode == 0
     assert not left_over.exists()
+
+
+def site_path_of(checkout: Checkout) -> list[str]:
+    """What an interpreter of its environment has on its path, of the checkout."""
+    python = checkout.root / ".venv" / "bin" / "python"
+    done = checkout.run(python, "-P", "-c", "import sys; print(*sys.path, sep='\\n')")
+    found = [line for line in done.stdout.splitlines() if Path(line).is_relative_to(checkout.root)]
+    return [line for line in found if not line.endswith("site-packages")]
+
+
+def test_programs_of_the_environment_find_the_sdk_and_nothing_else(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    sdk = with_python.root / ".venv" / "sdk"
+    assert site_path_of(with_python) == [str(sdk)]
+    assert [entry.name for entry in sdk.iterdir()] == ["myagent"]
+    assert (sdk / "myagent").readlink() == Path("../../myagent")
+
+
+def test_an_environment_without_the_sdk_is_mended_in_place(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    venv = with_python.root / ".venv"
+    (packages,) = venv.glob("lib/python3*/site-packages")
+    (packages / "myagent-sdk.pth").unlink()
+    shutil.rmtree(venv / "sdk")
+    whole_tree = packages / "myagent-site-tree.pth"
+    whole_tree.write_text(f"{with_python.root}\n")
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    assert site_path_of(with_python) == [str(venv / "sdk")]
+    assert with_python.installations() == 1
 
 
 def test_a_checkout_that_moved_gets_a_new_environment(with_python: Checkout) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from myagent.manager.cli.site import USAGE_ERROR, run, said
+from myagent.manager.tree import find_site, leave_folder
 from myagent.sentence import Sentence
 
 USAGE = Sentence(
@@ -27,6 +28,7 @@ USAGE = Sentence(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line `arguments`, by default the process's own; may raise `SystemExit`."""
+    find_site()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         sys.stderr.write(said(USAGE))
@@ -51,4 +53,5 @@ def _may_be_agent_file(argument: str) -> bool:
 
 
 if __name__ == "__main__":
+    leave_folder()
     main()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from myagent.manager.errors import WrongSettings, plain_errors
+from myagent.manager.tree import find_site
 from myagent.sentence import Sentence
 
 SETTINGS = "DJANGO_SETTINGS_MODULE"
@@ -21,6 +22,11 @@ def use_database(path: str | os.PathLike[str] | None) -> None:
     None: the one that the settings name. Raises `WrongSettings`, also if the
     process uses another already.
     """
+    if taken := find_site():
+        raise WrongSettings(
+            f"This program has imported a package {taken!r} that is not the site's, which has one "
+            "of that name too. Use the manager in a process of its own."
+        )
     from django.conf import settings
 
     variables = {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from myagent import fast_json
 from myagent.models.base import Completion, ModelError, Usage
 from myagent.models.surrogates import replace_lone_surrogates
 from myagent.models.toolcalls import CallAssembly
@@ -20,8 +19,8 @@ def parse_chunk(data: bytes) -> dict[str, Any]:
     Raises `ModelError` if it is not a JSON object.
     """
     try:
-        chunk = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        chunk = fast_json.loads(data)
+    except ValueError:
         chunk = _parse_cleaned(data)
     if not isinstance(chunk, dict):
         raise _unreadable()
@@ -31,8 +30,8 @@ def parse_chunk(data: bytes) -> dict[str, Any]:
 def _parse_cleaned(data: bytes) -> Any:
     valid = data.decode("utf-8", "replace").encode()
     try:
-        return orjson.loads(replace_lone_surrogates(valid))
-    except orjson.JSONDecodeError as error:
+        return fast_json.loads(replace_lone_surrogates(valid))
+    except ValueError as error:
         raise _unreadable() from error
 
 

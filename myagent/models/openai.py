@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from myagent.messages import ChatMessage
 from myagent.models.base import Completion, ModelError, ToolSpec
@@ -15,8 +15,6 @@ from myagent.models.requests import RequestEncoder
 if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
-
-_CONNECT_S = 10.0
 
 
 class OpenAIModel:
@@ -56,9 +54,10 @@ class OpenAIModel:
         return f"OpenAIModel({self.model!r})"
 
     def prepare(self) -> None:
-        """Imports what the first call needs, which takes a second."""
+        """Imports what the first call needs, which takes a second. Raises `ImportError`."""
         import myagent.models.body
-        import myagent.models.failures  # noqa: F401
+        import myagent.models.failures
+        import myagent.models.transport  # noqa: F401
 
     async def aclose(self) -> None:
         """Closes the running loop's connections; the next call opens new ones."""
@@ -104,42 +103,38 @@ class OpenAIModel:
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
     ) -> httpx2.Response:
         """The response, its head read. Raises `ModelError`."""
-        import httpx2
-        import openai
-
-        from myagent.models.failures import CALL_FAILURES, is_about_stream_options, model_error
+        self._import()
+        from myagent.models import failures, transport
 
         with_usage = self._takes_stream_options
         body = self._encoder.encode(messages, tools, with_usage=with_usage)
         try:
-            client = await self._clients.get()
-            response = await client.post(
-                "/chat/completions",
-                content=body,
-                cast_to=httpx2.Response,
-                stream=True,
-                stream_cls=openai.AsyncStream[Any],
-            )
-        except CALL_FAILURES as error:
-            if not (with_usage and is_about_stream_options(error)):
-                raise model_error(error, self.model) from error
-        else:
-            # The type of a stream is declared; asked for as a response, it is that.
-            return cast("httpx2.Response", response)
+            return await transport.ask(await self._clients.get(), body)
+        except failures.CALL_FAILURES as error:
+            if not (with_usage and failures.is_about_stream_options(error)):
+                raise failures.model_error(error, self.model) from error
         self._takes_stream_options = False
         return await self._ask(messages, tools)
 
-    def _open_client(self) -> AsyncOpenAI:
-        import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
+    def _import(self) -> None:
+        """Raises `ModelError` where a package is not installed."""
+        try:
+            self.prepare()
+        except ImportError as error:
+            raise ModelError(
+                "The model can't be asked: the agent's environment lacks the package '{package}'.",
+                is_retryable=False,
+                package=error.name,
+            ) from error
 
-        timeout = httpx2.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S))
-        return AsyncOpenAI(
+    def _open_client(self) -> AsyncOpenAI:
+        from myagent.models import transport
+
+        return transport.open_client(
             api_key=self._api_key,
             base_url=self._base_url,
-            timeout=timeout,
+            timeout_s=self._timeout_s,
             max_retries=self._max_retries,
-            http_client=DefaultAioHttpClient(timeout=timeout),
         )
 
 

@@ -6,8 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 
-import orjson
-
+from myagent import fast_json
 from myagent.messages import ChatMessage
 from myagent.models.base import ToolSpec
 from myagent.models.surrogates import replace_lone_surrogates
@@ -22,7 +21,7 @@ class RequestEncoder:
     """
 
     def __init__(self, model: str) -> None:
-        self._head = b'{"model":%b,"stream":true,' % orjson.dumps(model)
+        self._head = b'{"model":%b,"stream":true,' % fast_json.dumps(model)
         self._tools: OrderedDict[tuple[int, ...], tuple[list[ToolSpec], bytes]] = OrderedDict()
 
     def encode(
@@ -47,7 +46,7 @@ class RequestEncoder:
         if key in self._tools:
             self._tools.move_to_end(key)
         else:
-            encoded = b'"tools":%b,' % orjson.dumps([tool.to_dict() for tool in tools])
+            encoded = b'"tools":%b,' % fast_json.dumps([tool.to_dict() for tool in tools])
             self._tools[key] = (list(tools), encoded)
             if len(self._tools) > _MAX_TOOL_SETS:
                 self._tools.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import is_dataclass
 from typing import Any
 
-import orjson
+from myagent import fast_json
 
 TEXT_LIMIT = 256 * 1024
 """Bytes of UTF-8 that a result may have (wire protocol, tools and confirmations)."""
@@ -28,7 +28,7 @@ def _text_of(value: Any) -> str:
         return value.decode("utf-8", "replace")
     if isinstance(value, dict | list | tuple) or _is_record(value):
         try:
-            return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+            return fast_json.dumps(value, default=str, option=fast_json.NON_STR_KEYS).decode()
         except (TypeError, ValueError):
             return str(value)
     return str(value)

@@ -6,6 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from myagent.worker import surroundings
+
+if __name__ == "__main__":
+    surroundings.clear()
+
 from myagent.worker.process import ORPHAN_AFTER_S, Options, run_worker
 
 

@@ -1,70 +1,120 @@
-"""What people are shown of an agent, read off an object that may be anybody's."""
+"""What is known of an agent, ours or somebody else's, once its file is loaded."""
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from myagent.agent import Agent
 from myagent.foreign import ForeignAgent
+from myagent.models.offline import OfflineModel
 from myagent.runnable import Runnable
-from myagent.tool.base_tool import BaseTool
-from myagent.tool.text import cut, text_of
+from myagent.tool.text import clean
+from myagent.tool.toolbox import PreparedTool
 from myagent.worker.protocol import AgentInfo, ToolInfo
 
-MAX_TEXT_BYTES = 8 * 1024
-MAX_TOOLS = 256
+TEXT_LIMIT = 2000
+"""Characters of a description that are told; names have fewer."""
+
+TOOLS_LIMIT = 200
 
 logger = logging.getLogger(__name__)
 
+_MODEL_NAMES = ("model", "model_name", "model_id")
+_DEPTH = 3
 
-def describe(agent: Runnable, default_name: str) -> AgentInfo:
-    """Never raises; texts and lists are cut to a bounded length."""
-    steps = _read(agent, "max_steps")
-    shown = agent.agent if isinstance(agent, ForeignAgent) else agent
+
+def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
+    """Never raises: what an agent does not tell, or not as agents usually do, is left out.
+
+    `default_name` is that of an agent without one.
+    """
+    if isinstance(runnable, Agent):
+        return AgentInfo(
+            name=_text(runnable.name),
+            description=_text(runnable.description),
+            tools=tuple(map(_our_tool, _prepared(runnable))),
+            model=_model_of(runnable),
+            max_steps=runnable.max_steps,
+        )
+    agent = runnable.agent if isinstance(runnable, ForeignAgent) else runnable
     return AgentInfo(
-        name=_text(agent, "name") or default_name,
-        description=_text(shown, "description"),
-        tools=_tools(agent.tools) if isinstance(agent, Agent) else (),
-        model=_model(agent) if isinstance(agent, Agent) else "",
-        max_steps=steps if isinstance(steps, int) else None,
+        name=_text(_got(runnable, "name")) or default_name or type(agent).__name__,
+        description=_text(_got(agent, "description")) or _docstring(agent),
+        tools=tuple(_foreign_tools(_got(agent, "tools"))),
+        model=_model_name(agent),
+        max_steps=_number(_got(runnable, "max_steps")),
     )
 
 
-def _tools(tools: Iterable[BaseTool]) -> list[ToolInfo]:
-    return [
-        ToolInfo(
-            name=tool.name,
-            description=_text(tool, "description"),
-            idempotent=bool(tool.idempotent),
-            requires_confirmation=bool(tool.requires_confirmation),
-            timeout_s=tool.timeout_s,
-        )
-        for tool in list(tools)[:MAX_TOOLS]
-    ]
+def _prepared(agent: Agent) -> Iterable[PreparedTool]:
+    found = (agent.toolbox.find(name) for name in agent.toolbox.names)
+    return [entry for entry in found if entry is not None][:TOOLS_LIMIT]
 
 
-def _model(agent: Agent) -> str:
-    """The model's name, as the model itself says it."""
+def _our_tool(entry: PreparedTool) -> ToolInfo:
+    return ToolInfo(
+        name=entry.spec.name,
+        description=_text(entry.spec.description),
+        idempotent=bool(entry.tool.idempotent),
+        requires_confirmation=bool(entry.tool.requires_confirmation),
+        timeout_s=entry.tool.timeout_s,
+    )
+
+
+def _foreign_tools(tools: Any) -> Iterable[ToolInfo]:
+    """Functions, and objects with a name: that is how other frameworks write them."""
+    if isinstance(tools, Mapping):
+        tools = list(tools.values())
+    if not isinstance(tools, list | tuple):
+        return
+    for tool in tools[:TOOLS_LIMIT]:
+        if name := _text(_got(tool, "name")) or _text(_got(tool, "__name__")):
+            description = _text(_got(tool, "description")) or _docstring(tool)
+            # Nobody here runs them: what they may do is not known.
+            yield ToolInfo(name, description, False, False, None)
+
+
+def _docstring(value: Any) -> str:
+    return _text(inspect.getdoc(value)) if inspect.isroutine(value) else ""
+
+
+def _model_of(agent: Agent) -> str:
     try:
-        model = agent.chat_model
+        return _model_name(agent.chat_model)
     except Exception:
-        logger.warning("the agent's model can't be made yet", exc_info=True)
+        # The first question to the model fails for the same reason, and says so to its asker.
+        logger.warning("model_unknown agent=%r", agent.name, exc_info=True)
         return ""
-    return _text(model, "model") or type(model).__name__
 
 
-def _text(owner: object, attribute: str) -> str:
-    value = _read(owner, attribute)
-    if not isinstance(value, str):
-        return ""
-    return cut(text_of(value), MAX_TEXT_BYTES)[0]
+def _model_name(holder: Any, depth: int = _DEPTH) -> str:
+    """A model's name, wherever the agent keeps it: as a text, or in an object."""
+    if isinstance(holder, OfflineModel):
+        return "offline"
+    for attribute in _MODEL_NAMES:
+        value = _got(holder, attribute)
+        if name := _text(value):
+            return name
+        if value is not None and depth > 1 and (name := _model_name(value, depth - 1)):
+            return name
+    return ""
 
 
-def _read(owner: object, attribute: str) -> Any:
+def _got(value: Any, attribute: str) -> Any:
+    """The attribute, or None; a property of somebody else's may raise anything."""
     try:
-        return getattr(owner, attribute, None)
+        return getattr(value, attribute, None)
     except Exception:
-        logger.warning("%s of the agent can't be read", attribute, exc_info=True)
         return None
+
+
+def _text(value: Any) -> str:
+    return clean(value.strip())[:TEXT_LIMIT] if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and value > 0 else None

@@ -17,7 +17,7 @@ from typing import Any
 
 from myagent.loading import AgentFile, AgentFileError, load_agent_file
 from myagent.runnable import Runnable
-from myagent.worker import logs, signals
+from myagent.worker import logs, signals, surroundings
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
@@ -80,6 +80,7 @@ def run_worker(options: Options) -> int:
 
 
 def _serve(options: Options, listening: socket.socket, leave: Callable[[], None]) -> None:
+    surroundings.enter(options.file)
     # Before the loop runs: files may use one of their own while they are loaded.
     file = load_agent_file(options.file)
     _prepare(file)

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from agents import ownership
 from agents.models import Session
-from tests.agents.test_session_property import Story, stage, parsed
+from tests.agents.test_session_property import Story, parsed, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -26,12 +26,12 @@ model = ScriptedModel(lambda request: request.texts[-1].upper())
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
+def _as_it_was(tmp_path: Path) -> Iterator[None]:
     path, modules = [*sys.path], {*sys.modules}
     yield
     sys.path[:] = path
     for name in {*sys.modules} - modules:
-        if name.startswith(("_agent_file_", "neighbour")):
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path.resolve())):
             del sys.modules[name]
 
 
@@ -275,6 +275,39 @@ async def test_dataclasses_pickle_and_postponed_hints_work_in_the_file(write: Wr
     agent_file = load_agent_file(write(source))
     note = agent_file.source.note
     assert pickle.loads(pickle.dumps(note("x"))) == note("x")
+
+
+def test_a_class_of_the_file_is_known_by_the_stem(write: Write) -> None:
+    path = write("class Mine:\n    async def arun(self, text): ...\nagent = Mine()")
+    agent = load_agent_file(path).source
+    assert type(agent).__module__ == "my_agent"
+    assert sys.modules["my_agent"].__spec__ is not None
+    assert isinstance(pickle.loads(pickle.dumps(agent)), type(agent))
+
+
+@pytest.mark.parametrize("name", ["json", "openai", "pytest", "httpx", "test.loading", "tests"])
+def test_a_stem_that_is_taken_stays_with_its_owner(write: Write, name: str) -> None:
+    before = sys.modules.get(name)
+    agent = load_agent_file(write("async def agent(text): ...", f"{name}.py")).source
+    assert sys.modules.get(name) is before
+    assert agent.__module__.startswith("_agent_file_")
+    assert sys.modules[agent.__module__].agent is agent
+
+
+def test_a_folder_of_the_same_name_does_not_take_it(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "lib" / "my_agent").mkdir(parents=True)
+    sys.path.append(str(tmp_path / "lib"))
+    assert load_agent_file(write("async def agent(text): ...")).source.__module__ == "my_agent"
+
+
+def test_files_of_the_same_stem_are_not_mixed_up(write: Write, tmp_path: Path) -> None:
+    sources = []
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        source = f"WORD = '{folder}'\nasync def agent(text): return WORD"
+        sources.append(load_agent_file(write(source, f"{folder}/my_agent.py")).source)
+    assert [asyncio.run(source("")) for source in sources] == ["first", "second"]
+    assert [sys.modules[source.__module__].WORD for source in sources] == ["first", "second"]
 
 
 def test_the_same_file_loads_twice_side_by_side(write: Write) -> None:

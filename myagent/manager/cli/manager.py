@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from myagent.manager.cli.site import USAGE_ERROR, run, said, use_database
+from myagent.manager.tree import find_site, leave_folder
 from myagent.sentence import Sentence
 
 PROGRAM = "python -m myagent.manager.cli.manager"
@@ -29,6 +30,7 @@ checks the services; without it, on SQLite, a verb that needs one starts it in t
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line `arguments`, by default the process's own; may raise `SystemExit`."""
+    find_site()
     given = use_database(list(sys.argv[1:] if arguments is None else arguments))
     if not given:
         sys.stderr.write(said(USAGE))
@@ -42,4 +44,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    leave_folder()
     main()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import orjson
-
+from myagent import fast_json
 from myagent.models.base import ToolSpec
 from myagent.models.offline.lexicon import WEAK_TOOL_WORDS
 from myagent.models.offline.parameters import (
@@ -55,13 +54,13 @@ class Tool:
 
 def study(spec: ToolSpec) -> Tool:
     """Never raises: what is odd in a schema is read as if it were not there."""
-    schema = orjson.dumps(spec.parameters, default=str, option=orjson.OPT_NON_STR_KEYS)
+    schema = fast_json.dumps(spec.parameters, default=str, option=fast_json.NON_STR_KEYS)
     return _study(spec.name, spec.description or "", schema)
 
 
 @lru_cache(maxsize=512)
 def _study(name: str, description: str, schema_json: bytes) -> Tool:
-    schema = orjson.loads(schema_json)
+    schema = fast_json.loads(schema_json)
     parameters = read_parameters(schema if isinstance(schema, dict) else {})
     phrase = name_words(name)
     lesson = _Lesson()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from myagent.tool.base_tool import ToolDefinitionError
-from myagent.tool.schema import Arguments, ArgumentsError, schema_from
+from myagent.tool.hints import schema_from
+from myagent.tool.schema import Arguments, ArgumentsError
 
 
 class Colour(enum.Enum):
