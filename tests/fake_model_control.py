@@ -31,6 +31,11 @@ class FakeModelControl:
     async def release(self, name: str) -> None:
         await self._call("POST", f"__release/{name}")
 
+    async def stats(self, disconnects: int = 0) -> dict[str, int]:
+        """Its counters, once so many clients have left while they were answered."""
+        stats: dict[str, int] = await self._call("GET", f"__stats?disconnects={disconnects}")
+        return stats
+
     async def requests_about(self, text: str) -> list[list[dict[str, Any]]]:
         """The messages of each question in which the text occurs, oldest first."""
         requests = await self._call("GET", "__requests")

@@ -28,7 +28,10 @@ def files_in(page: Path) -> dict[str, str]:
     return {block["name"]: block[1] for block in found}
 
 
-FILES = files_in(ROOT / "docs" / "agents.md")
+SHOWN = files_in(ROOT / "docs" / "agents.md")
+EXAMPLES = {path.name: path for path in (ROOT / "examples").glob("*.py")}
+OF_EXAMPLES = [name for name in SHOWN if name in EXAMPLES]
+FILES = {name: text for name, text in SHOWN.items() if name not in EXAMPLES}
 AGENTS = [name for name in FILES if not name.startswith("test_")]
 TESTS = [name for name in FILES if name.startswith("test_")]
 
@@ -55,6 +58,12 @@ async def ask(agent: Runnable, text: str) -> str:
 async def test_an_agent_file_of_the_documents_loads_and_answers(name: str, folder: Path) -> None:
     agent = await load_agent_file(folder / name).create()
     assert await ask(agent, "Say hello to Ada, add 2 and 3, list the notes, count")
+
+
+@pytest.mark.parametrize("name", OF_EXAMPLES)
+def test_an_example_is_shown_as_it_is_but_for_its_docstring(name: str) -> None:
+    _, _, code = EXAMPLES[name].read_text(encoding="utf-8").partition('\n"""\n\n')
+    assert SHOWN[name] == f"# {name}\n{code}"
 
 
 @pytest.mark.processes

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.processes
 RECORDING_PIP = """\
 import os, pathlib, sys
 with open(os.environ["PIP_CALLS"], "a") as calls:
-    print(*sys.argv[1:], file=calls)
-sys.exit(int(os.environ.get("PIP_STATUS", "0")))
+    print(os.environ.get("PIP_PYTHON", ""), *sys.argv[1:], file=calls)
+is_meant = os.environ.get("PIP_FAILS_WITH", "") in " ".join(sys.argv)
+sys.exit(int(os.environ.get("PIP_STATUS", "0")) if is_meant else 0)
 """
 
 
@@ -77,8 +78,15 @@ class Checkout:
     def bootstrap(self) -> Path:
         return self.root / "scripts" / "bootstrap"
 
-    def installations(self) -> int:
-        return len(self.pip_calls.read_text().splitlines()) if self.pip_calls.exists() else 0
+    def put_framework(self, name: str, lock: str) -> None:
+        folder = self.root / "tests" / "frameworks"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.txt").write_text(lock)
+
+    def installations(self, of: str = "") -> int:
+        """How often pip was called, with arguments in which `of` occurs."""
+        calls = self.pip_calls.read_text().splitlines() if self.pip_calls.exists() else []
+        return sum(of in call for call in calls)
 
 
 @pytest.fixture
@@ -242,6 +250,49 @@ def test_under_ci_nothing_is_skipped(with_python: Checkout) -> None:
     assert result.returncode == 1
     assert "mysqlclient cannot be built here." in result.stderr
     assert "SKIPPED" not in result.stderr
+
+
+def test_each_framework_gets_an_environment_of_its_own_once(with_python: Checkout) -> None:
+    names = ("one", "another")
+    for name in names:
+        with_python.put_framework(name, f"{name}==1.0\n")
+    for _ in range(2):
+        result = with_python.run(with_python.bootstrap, "--test")
+        assert result.returncode == 0, result.stderr
+    for name in names:
+        python = with_python.root / ".venv" / "frameworks" / name / "bin" / "python"
+        prefix = with_python.run(python, "-c", "import sys; print(sys.prefix)")
+        assert Path(prefix.stdout.strip()) == python.parents[1]
+        assert with_python.installations(f"frameworks/{name}.txt") == 1
+        assert with_python.installations(f"{python} install ") == 1
+
+
+def test_a_framework_is_installed_anew_when_its_lock_changed(with_python: Checkout) -> None:
+    for version in ("1.0", "2.0"):
+        with_python.put_framework("one", f"one=={version}\n")
+        assert with_python.run(with_python.bootstrap, "--test").returncode == 0
+    assert with_python.installations("frameworks/one.txt") == 2
+
+
+def test_only_tests_need_frameworks(with_python: Checkout) -> None:
+    with_python.put_framework("one", "one==1.0\n")
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    assert with_python.installations() == 1
+    assert not (with_python.root / ".venv" / "frameworks").exists()
+
+
+def test_a_framework_that_cannot_be_installed_is_said_and_tried_again(
+    with_python: Checkout,
+) -> None:
+    for name in ("one", "two"):
+        with_python.put_framework(name, f"{name}==1.0\n")
+    failing = {"PIP_STATUS": "1", "PIP_FAILS_WITH": "frameworks/one.txt"}
+    result = with_python.run(with_python.bootstrap, "--test", **failing)
+    assert result.returncode == 0, result.stderr
+    assert "SKIPPED: The packages of tests/frameworks/one.txt cannot be installed." in result.stderr
+    assert with_python.run(with_python.bootstrap, "--test").returncode == 0
+    assert with_python.installations("frameworks/one.txt") == 2
+    assert with_python.installations("frameworks/two.txt") == 1
 
 
 def test_production_is_not_production_without_its_database_client(with_python: Checkout) -> None:
