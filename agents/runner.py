@@ -34,11 +34,13 @@ class HasLeft(Exception):
 class RunnerProcess:
     """`start` before the first socket, `leave` at the end."""
 
-    def __init__(self, file: Path | str, service: str, *, is_debug: bool = False) -> None:
+    def __init__(
+        self, file: Path | str, service: str, *, python: str = "", is_debug: bool = False
+    ) -> None:
         self.service = service
         self.workers = Workers()
         self.pool = self.workers.of(service)
-        self.worker = StandaloneWorker(file, self.pool, is_debug=is_debug)
+        self.worker = StandaloneWorker(file, self.pool, python=python, is_debug=is_debug)
         self.hub = Hub(file, service, self.workers)
         self.connections = Connections(service)
         self.hub.connection_count = self.connections.__len__

@@ -54,7 +54,7 @@ class WorkerDied(Exception):
 class Child:
     """One worker process. It ends with this one: it holds the other end of a pipe."""
 
-    def __init__(self, file: str, *, is_debug: bool) -> None:
+    def __init__(self, file: str, *, python: str, is_debug: bool) -> None:
         self.instance_id = new_id()
         self.paths = Paths.of(self.instance_id)
         self.link: Link | None = None
@@ -66,7 +66,7 @@ class Child:
         try:
             # On a terminal it shares the foreground, so that a debugger can be talked to.
             self.process = subprocess.Popen(
-                command_of(file, self.instance_id, *options),
+                command_of(file, self.instance_id, *options, python=python),
                 env=with_sdk(os.environ),
                 stdin=None if is_terminal else subprocess.DEVNULL,
                 pass_fds=[held],
@@ -137,10 +137,16 @@ class Child:
 
 
 class StandaloneWorker:
-    """Keeps one worker for `file` in `pool`. Its methods belong to the event loop."""
+    """Keeps one worker for `file` in `pool`. Its methods belong to the event loop.
 
-    def __init__(self, file: Path | str, pool: Pool, *, is_debug: bool = False) -> None:
+    `python`: the interpreter that runs it; this process's own if empty.
+    """
+
+    def __init__(
+        self, file: Path | str, pool: Pool, *, python: str = "", is_debug: bool = False
+    ) -> None:
         self._file = str(file)
+        self._python = python
         self._pool = pool
         self._is_debug = is_debug
         self._child: Child | None = None
@@ -150,7 +156,7 @@ class StandaloneWorker:
     def launch(self) -> None:
         """Starts the process without waiting for it; `start` does. Needs no event loop."""
         if self._child is None:
-            self._child = Child(self._file, is_debug=self._is_debug)
+            self._child = self._new_child()
 
     async def start(self) -> None:
         """Waits until the worker is ready. Raises `FileRefused` and `WorkerDied`."""
@@ -171,7 +177,7 @@ class StandaloneWorker:
         Raises `FileRefused` and `WorkerDied`; then the present one serves on.
         """
         async with self._is_changing:
-            heir = Child(self._file, is_debug=self._is_debug)
+            heir = self._new_child()
             try:
                 self._pool.add(await heir.connect())
             except BaseException:
@@ -189,6 +195,9 @@ class StandaloneWorker:
         child, self._child = self._child, None
         if child is not None:
             await child.end()
+
+    def _new_child(self) -> Child:
+        return Child(self._file, python=self._python, is_debug=self._is_debug)
 
     async def _retire(self, child: Child) -> None:
         """Lets it finish what it has."""
@@ -237,7 +246,7 @@ class StandaloneWorker:
             async with self._is_changing:
                 if self._child is not former:
                     return delay_s
-                child = Child(self._file, is_debug=self._is_debug)
+                child = self._new_child()
                 try:
                     self._pool.add(await child.connect())
                 except (FileRefused, WorkerDied, LinkFailed) as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+
 from myagent.sdk import sdk_folder
 
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})

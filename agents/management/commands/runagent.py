@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -58,6 +59,11 @@ class Command(TerminalCommand):
             "--name",
             type=service_name,
             help=gettext("the service's name; the file's stem by default"),
+        )
+        parser.add_argument(
+            "--python",
+            metavar="PATH",
+            help=gettext("the interpreter that runs the agent; this command's own by default"),
         )
         parser.add_argument(
             "--debug", action="store_true", help=gettext("log everything, with tracebacks")
@@ -135,7 +141,13 @@ class Command(TerminalCommand):
                 ).format(reason=error),
                 returncode=CONFIGURATION_ERROR,
             ) from error
-        return RunnerProcess(file, name, is_debug=options["debug"])
+        python = options["python"] or ""
+        if python and shutil.which(python) is None:
+            raise CommandError(
+                gettext("There is no interpreter {path}.").format(path=python),
+                returncode=CONFIGURATION_ERROR,
+            )
+        return RunnerProcess(file, name, python=python, is_debug=options["debug"])
 
     async def _serve(
         self,
