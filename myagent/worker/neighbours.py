@@ -130,7 +130,10 @@ class Neighbours(MetaPathFinder):
 
     def _that_hide_loaded(self) -> Iterator[ModuleSpec]:
         """The neighbours that are called like a module that is loaded, or are loaded themselves."""
-        names = {entry.partition(".")[0] for entry in os.listdir(self._folder)}
+        try:
+            names = {entry.partition(".")[0] for entry in os.listdir(self._folder)}
+        except OSError:
+            return  # Nothing can be imported from it either; the loading tells why.
         for name in names & sys.modules.keys() - _NEVER_HIDDEN - {self._own_name}:
             if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):
                 continue

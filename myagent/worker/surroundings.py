@@ -20,12 +20,9 @@ _NEEDED_LATER = (
     "concurrent.futures.thread",
     "encodings.idna",
     "linecache",
-    "myagent.agent",
-    "myagent.models.offline",
-    "myagent.testing",
     "traceback",
 )
-"""Imported ahead, so that no neighbour of the file is taken for what they import."""
+"""Imported ahead, so that no neighbour of the file is taken for these, or for what they import."""
 
 
 def clear() -> None:

@@ -157,3 +157,8 @@ def test_a_symlink_leads_to_the_folder_of_its_target(worker: Worker, tmp_path: P
     link = tmp_path / "link.py"
     os.symlink(worker.folder / "my_agent.py", link)
     assert worker.answer(str(link)) == "x"
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_told(worker: Worker) -> None:
+    told = worker.refusal("nowhere/my_agent.py")
+    assert told == f"{worker.folder}/nowhere/my_agent.py: there is no such file."
