@@ -47,7 +47,7 @@ def enter(file: Path) -> None:
     From now on its neighbours are what their names import, although the worker
     has imported other modules of these names; the SDK itself still gets those.
     Processes that the agent spawns can import the file, whatever it is called.
-    To be called once, after the last import of the worker's own, on the event loop.
+    To be called once, after the last import of the worker's own.
     """
     for name in _NEEDED_LATER:
         import_module(name)
