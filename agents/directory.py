@@ -1,4 +1,4 @@
-"""Which services a server carries conversations of: a seam that whoever knows the services fills."""
+"""Which services a server carries conversations of: a seam that who knows the services fills."""
 
 from __future__ import annotations
 
