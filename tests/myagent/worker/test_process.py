@@ -286,6 +286,7 @@ import os, time
 async def agent(text):
     child = os.fork()
     if not child:
+        print("the child is there", flush=True)
         time.sleep(3600)
         os._exit(0)
     return str(child)
@@ -299,6 +300,7 @@ async def test_a_child_that_agent_code_forked_does_not_hold_a_link(launch: Launc
         child = int(answer_of(await link.steps_of(start())))
         worker.process.kill()
         await link.ended()
+        await hear_line(worker, "the child is there")
         assert psutil.pid_exists(child)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_unix_connection(str(worker.path))
@@ -310,6 +312,8 @@ async def test_a_child_that_is_terminated_does_not_make_the_worker_drain(launch:
     await bound(worker)
     async with dialled(worker.path) as link:
         child = psutil.Process(int(answer_of(await link.steps_of(start()))))
+        # A signal that comes while Python is being forked is lost to every program.
+        await hear_line(worker, "the child is there")
         child.terminate()
         async with asyncio.timeout(PATIENCE_S):
             while child.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
