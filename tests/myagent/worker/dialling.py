@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from myagent.messages import ChatMessage
 from myagent.runnable import NOTHING_DONE
@@ -86,6 +86,13 @@ class Dialled:
                 await self.next()
         except (EOFError, ConnectionResetError):
             return self.heard[place:]
+
+    def pause(self) -> None:
+        """Reads nothing from now on."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def resume(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     async def close(self) -> None:
         self.writer.transport.abort()
