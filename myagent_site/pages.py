@@ -13,8 +13,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
-from agents.runner import RunnerProcess, current_runner
 from agents.sentences import choose, supported
+from agents.serving import ServerProcess, current_server
 from myagent_site.chat_texts import TEXTS, translated
 
 LANGUAGE_COOKIE = "myagent_lang"
@@ -46,8 +46,8 @@ PAGE_HEADERS = {
 
 async def chat(request: HttpRequest) -> HttpResponse:
     """The chat with the agent of this process, which is a runner."""
-    runner = current_runner()
-    if runner is None:
+    runner = current_server()
+    if runner is None or not runner.service:
         return HttpResponse(status=404)
     lang = language_of(request)
     return answer(request, lang, "chat.html", _context(lang, runner))
@@ -87,19 +87,19 @@ def _languages(lang: str) -> dict[str, Any]:
     }
 
 
-def _context(lang: str, runner: RunnerProcess) -> dict[str, Any]:
+def _context(lang: str, runner: ServerProcess) -> dict[str, Any]:
     texts = translated(TEXTS, lang)
-    agent = runner.hub.agent_name
+    agent = runner.hub.agent_of(runner.service)
     return {
         "text": texts,
         "modules": modules(
             "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
         ),
-        "agent": {"name": agent, "description": runner.hub.agent_description},
+        "agent": {"name": agent.name, "description": agent.description},
         "page": {
             "socket": "/",
             "service": runner.service,
-            "agent": agent,
+            "agent": agent.name,
             "lang": lang,
             "texts": texts,
         },
@@ -144,7 +144,8 @@ def _files() -> WhiteNoise:
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )
-    if current_runner() is None:
+    server = current_server()
+    if server is None or not server.service:
         for storage in AppDirectoriesFinder().storages.values():
             files.add_files(storage.location, prefix=settings.STATIC_URL)
     return files
