@@ -97,7 +97,7 @@ class Link(asyncio.Protocol):
         self._ready: asyncio.Future[protocol.Ready] = self._loop.create_future()
         self._attempts: dict[str, Attempt] = {}
         self._known: dict[str, tuple[int, int]] = {}
-        """What the worker has of a session's history: its generation and length."""
+        """What the worker has of a session's history: its generation and end."""
         self._identity: str | None = None
         self._pings = 0
         self._pinged_at: float | None = None
@@ -165,12 +165,20 @@ class Link(asyncio.Protocol):
         """Hands a run to the worker, with what is new of the session's history."""
         attempt = Attempt(self, key, receiver)
         self._attempts[key.session_id] = attempt
-        generation, kept = self._known.get(key.session_id, (0, 0))
+        generation, at = self._known.get(key.session_id, (0, 0))
         if generation != history.generation:
-            kept = 0
-        messages = history.messages(kept)
-        self._known[key.session_id] = (history.generation, kept + len(messages))
-        start = protocol.Start(key, history.generation, kept, messages, resume, is_continued)
+            at = history.first
+        at = max(at, history.first)
+        self._known[key.session_id] = (history.generation, history.end)
+        start = protocol.Start(
+            key,
+            history.generation,
+            history.first,
+            at,
+            history.messages(at),
+            resume,
+            is_continued,
+        )
         try:
             self.send(start)
         except FrameTooLarge as error:

@@ -286,3 +286,16 @@ def test_what_the_log_holds_can_be_read_again() -> None:
         "long": LONG,
         "half": "?",
     }
+
+
+def test_who_has_a_part_of_the_memory_knows_what_is_new_by_the_numbers() -> None:
+    history = History(max_tokens=40)
+    history.start_turn("one")
+    history.add("one", ChatMessage("user", "x" * 60))
+    seen, end = history.generation, history.end
+    history.start_turn("two")
+    history.add("two", ChatMessage("user", "y" * 100))
+    assert (history.first, history.end, history.generation) == (1, 2, seen), "the first turn went"
+    assert [message.content[0] for message in history.messages(end)] == ["y"]
+    history.drop_turn("two")
+    assert history.generation != seen, "another message may get the same number"

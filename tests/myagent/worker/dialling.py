@@ -130,7 +130,8 @@ def start(
     messages = [ChatMessage("user", text)] if isinstance(text, str) else text
     given: dict[str, Any] = {
         "generation": 1,
-        "kept": 0,
+        "first": 0,
+        "at": 0,
         "resume": NOTHING_DONE,
         "is_continued": False,
     }

@@ -42,16 +42,16 @@ async def test_the_history_may_go_on_from_where_the_worker_has_it() -> None:
                 return (await link.hear(NeedHistory)).key == begun.key
 
             assert await answer(start(said("a", "b"))) == "a | b"
-            assert await answer(start(said("c"), attempt=2, kept=2)) == "a | b | c"
-            assert await answer(start(said("d"), attempt=3, kept=1)) == "a | d"
-            assert await is_asked_for(start(said("e"), attempt=4, kept=3))
-            assert await is_asked_for(start(said("e"), attempt=4, kept=2, generation=2))
-            assert await is_asked_for(start(said("e"), session="other", kept=1))
+            assert await answer(start(said("c"), attempt=2, at=2)) == "a | b | c"
+            assert await answer(start(said("d"), attempt=3, at=1)) == "a | d"
+            assert await is_asked_for(start(said("e"), attempt=4, at=3))
+            assert await is_asked_for(start(said("e"), attempt=4, at=2, generation=2))
+            assert await is_asked_for(start(said("e"), session="other", at=1))
             # The same attempt again, whole.
             whole = start(said("x", "e"), attempt=4, generation=2)
             assert await answer(whole) == "x | e"
             link.say(Forget("s", 1))
-            assert await is_asked_for(start(said("f"), attempt=5, kept=2, generation=2))
+            assert await is_asked_for(start(said("f"), attempt=5, at=2, generation=2))
 
 
 # Cancelling, and runs that are too old.
