@@ -24,9 +24,6 @@ Json = dict[str, Any]
 
 def service_json(service: Service, instances: Iterable[Instance] | None = None) -> Json:
     """`instances`: its live ones, where the caller has read them already."""
-    if instances is None:
-        instances = live_instances(service)
-    endpoints = [instance.endpoint for instance in instances if instance.state in Instance.SERVING]
     return {
         "service_id": service.pk,
         "name": service.name,
@@ -35,7 +32,7 @@ def service_json(service: Service, instances: Iterable[Instance] | None = None) 
         "url": service.url,
         "host": service.host,
         "port": service.port,
-        "endpoint": service.url or next(iter(endpoints), ""),
+        "endpoint": service.url,
         "tags": service.tags,
         "status": service.status,
         "desired": service.desired,
@@ -57,15 +54,15 @@ def instance_json(instance: Instance) -> Json:
         "instance_id": instance.pk,
         "state": instance.state,
         "pid": instance.pid,
-        "host": instance.host,
-        "port": instance.port,
-        "endpoint": instance.endpoint,
+        "host": instance.node,
+        "port": None,
+        "endpoint": "",
         "started_at": _time(instance.ready_at),
         "restart_count": instance.restart_count,
-        "active_sessions": report.get("active_sessions"),
+        "active_sessions": report.get("sessions"),
         "memory_mb": instance.memory_mb,
         "cpu_percent": instance.cpu_percent,
-        "loop_lag_ms": report.get("loop_lag_ms"),
+        "loop_lag_ms": report.get("lag_ms"),
         "turns_per_minute": report.get("turns_per_minute"),
         "turn_p95_ms": report.get("turn_p95_ms"),
         "health": instance.health,
@@ -76,13 +73,13 @@ def instance_json(instance: Instance) -> Json:
 
 def live_instances(service: Service) -> list[Instance]:
     """Its instances that have not ended, first slots first."""
-    live = service.instances.filter(live_slot__isnull=False).select_related("runner")
+    live = service.instances.filter(live_slot__isnull=False)
     return list(live.order_by("live_slot"))
 
 
 def live_by_service() -> dict[str, list[Instance]]:
     """The same for all services in one query."""
-    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    live = Instance.objects.filter(live_slot__isnull=False)
     found: dict[str, list[Instance]] = defaultdict(list)
     for instance in live.order_by("live_slot"):
         found[instance.service_id].append(instance)
@@ -146,9 +143,7 @@ def service_stats(service: Service) -> Json:
 def system_stats() -> Json:
     """Counts of the whole site: `services`, `connections`, `sessions`, `health`."""
     by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
-    instances = list(
-        Instance.objects.filter(live_slot__isnull=False).select_related("runner").order_by("pk")
-    )
+    instances = list(Instance.objects.filter(live_slot__isnull=False).order_by("pk"))
     reports = [instance.report for instance in instances]
     return {
         "services": {"total": sum(by_status.values())}

@@ -77,15 +77,12 @@ def chat_address(service: Service, instances: Iterable[Instance]) -> str:
         host = parts.netloc.rpartition("@")[2]
         scheme = "https" if parts.scheme == "wss" else "http"
         return f"{scheme}://{host}/" if HOST.fullmatch(host) else ""
-    serving = (each.endpoint for each in instances if each.state in Instance.SERVING)
-    return next(serving, "").replace("ws://", "http://", 1)
+    return ""
 
 
 def is_on_every_address(service: Service, instances: Sequence[Instance]) -> bool:
     """Whether its chat is also where the site is, under whatever name that is reached."""
-    serving = (each.host for each in instances if each.state in Instance.SERVING)
-    first = next(serving, None)
-    return not service.is_external and first is not None and is_everywhere(first)
+    return not service.is_external and is_everywhere(service.host)
 
 
 def measurements(instances: Sequence[Json]) -> dict[str, float | None]:

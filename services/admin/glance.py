@@ -38,7 +38,7 @@ class Cell:
 
 def with_live_instances(services: QuerySet[Service]) -> QuerySet[Service]:
     """The services with their live instances and these' reports: two queries for all of them."""
-    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    live = Instance.objects.filter(live_slot__isnull=False)
     return services.prefetch_related(Prefetch("instances", live, to_attr="live"))
 
 
@@ -52,7 +52,7 @@ def cells_of(service: Service) -> dict[str, Cell]:
     """`service`: read through `with_live_instances`."""
     live = live_of(service)
     health = health_of(service, live)
-    sessions = sum(one.report.get("active_sessions") or 0 for one in live)
+    sessions = sum(one.report.get("sessions") or 0 for one in live)
     is_going = service.unregistered_at is not None
     status = UNREGISTERING if is_going else service.get_status_display()
     return {

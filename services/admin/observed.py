@@ -29,7 +29,7 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     `service`: read through `with_live_instances`.
     """
     live = sorted(live_of(service), key=lambda instance: instance.slot)
-    ended = service.instances.filter(live_slot__isnull=True).select_related("runner")
+    ended = service.instances.filter(live_slot__isnull=True)
     instances = [*live, *ended.order_by("-launched_at")[:ENDED_SHOWN]]
     shown = next((one for one in instances if one.pk == chosen), next(iter(instances), None))
     checks = service.health_checks.select_related("instance").order_by("-checked_at")

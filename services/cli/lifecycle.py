@@ -126,10 +126,7 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
 def _arrival(service: Service) -> str:
     if service.desired == Service.Desired.STOPPED:
         return gettext("{name} is stopped.").format(name=service.name)
-    instances = live_instances(service)
-    endpoints = [instance.endpoint for instance in instances if instance.endpoint]
-    places = gettext(" and ").join(endpoints)
-    return gettext("{name} is running at {places}").format(name=service.name, places=places)
+    return gettext("{name} is running.").format(name=service.name)
 
 
 def _describe(service: Service) -> str:

@@ -37,6 +37,7 @@ class ConfigSerializer(Answer):
     max_restart_count = serializers.IntegerField()
     restart_delay_s = serializers.FloatField()
     memory_limit_mb = serializers.IntegerField(allow_null=True)
+    python = serializers.CharField(help_text="Its interpreter; empty: the site's own.")
 
 
 class ServiceSerializer(Answer):
@@ -67,7 +68,7 @@ class InstanceSerializer(Answer):
     state = serializers.ChoiceField(Instance.State.choices)
     pid = serializers.IntegerField(allow_null=True)
     host = serializers.CharField()
-    port = serializers.IntegerField()
+    port = serializers.IntegerField(allow_null=True)
     endpoint = serializers.CharField(help_text="Empty until it is known, and when it has ended.")
     started_at = _time("When it became ready.")
     restart_count = serializers.IntegerField()

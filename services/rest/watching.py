@@ -89,7 +89,7 @@ class InstancesView(View, GenericAPIView[Instance]):
     )
     def get(self, request: Request, id: str) -> Response:
         wanted = query_of(request, InstancesQuery, beside=PageQuery().fields)["which"]
-        found = registry.find(id).instances.select_related("runner").order_by("-launched_at", "pk")
+        found = registry.find(id).instances.order_by("-launched_at", "pk")
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)
         page = self.paginate_queryset(found) or ()

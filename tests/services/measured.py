@@ -8,22 +8,12 @@ from typing import Any
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agents.ids import new_id
-from agents.models import Runner
 from services import doorbell
 from services.models import HealthCheck, Instance, Service, Supervisor
 from tests.services import rows
 
-REPORT = {
-    "active_sessions": 3,
-    "running": 1,
-    "connections": 4,
-    "turns_per_minute": 12.5,
-    "turn_p95_ms": 840.0,
-    "loop_lag_ms": 1.25,
-    "stuck_for_s": 0.0,
-    "pid": 4711,
-}
+REPORT = {"running": 1, "sessions": 3, "lag_ms": 1.25, "abandoned": 0}
+"""What a worker says of itself."""
 
 
 def add_service(name: str, status: str = Service.Status.STOPPED, **fields: Any) -> Service:
@@ -35,16 +25,8 @@ def add_instance(
 ) -> Instance:
     """One that runs and reports, unless the fields say otherwise."""
     now = timezone.now()
-    runner = Runner.objects.create(
-        id=new_id(),
-        service=service.name,
-        host="localhost",
-        process=new_id(),
-        started_at=now,
-        lease_until=now + timedelta(seconds=15),
-        report=REPORT if report is None else report,
-    )
-    given = {"runner": runner, "ready_at": now, "memory_mb": 96.0} | fields
+    said = REPORT if report is None else report
+    given = {"report": said, "ready_at": now, "memory_mb": 96.0} | fields
     return rows.instance(service, slot=slot, **given)
 
 

@@ -40,7 +40,7 @@ def test_instances_are_shown_with_all_that_is_known_of_them(
     chief: Client, make_service: MakeService, make_instance: MakeInstance
 ) -> None:
     service = make_service()
-    make_instance(service, 0, sessions=7, pid=4711, port=9123, memory_mb=81.6, cpu_percent=12.0)
+    make_instance(service, 0, sessions=7, pid=4711, memory_mb=81.6, cpu_percent=12.0)
     failed = {"state": Instance.State.ERROR, "live_slot": None, "error": "It fell over.\nBadly."}
     make_instance(service, 1, **failed)
     for text in (observed(chief, service), chief.get(page_of(service)).content.decode()):

@@ -105,7 +105,7 @@ class Desk:
         now = timezone.now()
         Instance.objects.create(
             id=new_id(), service=self._service, slot=0, live_slot=0, state="running",
-            generation=1, state_since=now, node=this_node(), host="localhost", port=9001,
+            generation=1, state_since=now, node=this_node(),
             launched_at=now,
         )  # fmt: skip
         self.say(status="running")
