@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
-from agents.runner import RunnerProcess, current_runner
+from agents.runner import current_runner
 from agents.sentences import choose, supported
 from myagent_site.chat_texts import TEXTS, translated
 
@@ -49,8 +49,36 @@ async def chat(request: HttpRequest) -> HttpResponse:
     runner = current_runner()
     if runner is None:
         return HttpResponse(status=404)
+    return chat_page(
+        request,
+        service=runner.service,
+        socket="/",
+        agent=runner.hub.agent_name,
+        description=runner.hub.agent_description,
+    )
+
+
+def chat_page(
+    request: HttpRequest, *, service: str, socket: str, agent: str, description: str
+) -> HttpResponse:
+    """The chat with an agent. `socket`: the path of the service's socket."""
     lang = language_of(request)
-    return answer(request, lang, "chat.html", _context(lang, runner))
+    texts = translated(TEXTS, lang)
+    context = {
+        "text": texts,
+        "modules": modules(
+            "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
+        ),
+        "agent": {"name": agent, "description": description},
+        "page": {
+            "socket": socket,
+            "service": service,
+            "agent": agent,
+            "lang": lang,
+            "texts": texts,
+        },
+    }
+    return answer(request, lang, "chat.html", context)
 
 
 def language_of(request: HttpRequest) -> str:
@@ -84,25 +112,6 @@ def _languages(lang: str) -> dict[str, Any]:
             {"code": code, "name": name, "is_current": code == lang}
             for code, name in (("en", "English"), ("zh-hans", "简体中文"))
         ],
-    }
-
-
-def _context(lang: str, runner: RunnerProcess) -> dict[str, Any]:
-    texts = translated(TEXTS, lang)
-    agent = runner.hub.agent_name
-    return {
-        "text": texts,
-        "modules": modules(
-            "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
-        ),
-        "agent": {"name": agent, "description": runner.hub.agent_description},
-        "page": {
-            "socket": "/",
-            "service": runner.service,
-            "agent": agent,
-            "lang": lang,
-            "texts": texts,
-        },
     }
 
 

@@ -13,7 +13,6 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.ids import new_id
-from agents.models import Runner
 from services import registry
 from services.models import Instance, Service, Supervisor
 from services.supervisor_lease import this_node
@@ -88,15 +87,6 @@ def make_service(agent_file: Path) -> MakeService:
 def make_instance() -> MakeInstance:
     def make(service: Service, slot: int = 0, *, sessions: int = 0, **fields: Any) -> Instance:
         now = timezone.now()
-        runner = Runner.objects.create(
-            id=new_id(),
-            service=service.name,
-            host="localhost",
-            process="1",
-            started_at=now,
-            lease_until=now,
-            report={"active_sessions": sessions, "loop_lag_ms": 1.5},
-        )
         defaults = {
             "id": new_id(),
             "live_slot": slot,
@@ -106,8 +96,7 @@ def make_instance() -> MakeInstance:
             "launched_at": now,
             "ready_at": now,
             "node": this_node(),
-            "host": "localhost",
-            "runner": runner,
+            "report": {"sessions": sessions, "lag_ms": 1.5},
         }
         return Instance.objects.create(service=service, slot=slot, **(defaults | fields))
 

@@ -128,5 +128,5 @@ def launched(service: Service, slot: int) -> Instance:
     now = timezone.now()
     return Instance.objects.create(
         id=new_id(), service=service, slot=slot, live_slot=slot, generation=1, state="running",
-        state_since=now, node=this_node(), host="localhost", port=9000 + slot, launched_at=now,
+        state_since=now, node=this_node(), launched_at=now,
     )  # fmt: skip
