@@ -110,6 +110,7 @@ class Link(asyncio.Protocol):
         self.is_draining = False
         self.is_debugging = False
         self.is_closed = False
+        self._has_closed = asyncio.Event()
         self.on_closed: Callable[[Link], None] = lambda link: None
         self.on_draining: Callable[[Link], None] = lambda link: None
 
@@ -127,6 +128,10 @@ class Link(asyncio.Protocol):
         """Ends the link; the worker stops what it does for this server. May be called twice."""
         if self._transport is not None:
             self._transport.abort()
+
+    async def until_closed(self) -> None:
+        """Waits until the link has ended. Cancelling is safe."""
+        await self._has_closed.wait()
 
     @property
     def silent_for_s(self) -> float:
@@ -285,6 +290,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
+        self._has_closed.set()
         if self._pulse is not None:
             self._pulse.cancel()
         if not self._ready.done():

@@ -13,8 +13,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
-from agents.runner import current_runner
 from agents.sentences import choose, supported
+from agents.serving import current_server
 from myagent_site.chat_texts import TEXTS, translated
 
 LANGUAGE_COOKIE = "myagent_lang"
@@ -45,16 +45,17 @@ PAGE_HEADERS = {
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
-    """The chat with the agent of this process, which is a runner."""
-    runner = current_runner()
-    if runner is None:
+    """The chat with the agent of this process, where it is a server with a single one."""
+    server = current_server()
+    if server is None or not server.service:
         return HttpResponse(status=404)
+    agent = server.hub.agent_of(server.service)
     return chat_page(
         request,
-        service=runner.service,
+        service=server.service,
         socket="/",
-        agent=runner.hub.agent_name,
-        description=runner.hub.agent_description,
+        agent=agent.name,
+        description=agent.description,
     )
 
 
@@ -153,7 +154,8 @@ def _files() -> WhiteNoise:
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )
-    if current_runner() is None:
+    server = current_server()
+    if server is None or not server.service:
         for storage in AppDirectoriesFinder().storages.values():
             files.add_files(storage.location, prefix=settings.STATIC_URL)
     return files

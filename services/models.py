@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from agents.addresses import address_of
-from agents.models import Runner
+from agents.models import Server
 from services import fields
 from services.telling import told
 
@@ -153,7 +153,7 @@ class Instance(models.Model):
     pid = models.PositiveIntegerField(null=True)
     host = models.CharField(max_length=fields.MAX_HOST)
     port = models.PositiveIntegerField(gettext_lazy("port"), default=0)
-    runner = models.ForeignKey(Runner, models.SET_NULL, null=True, related_name="+")
+    runner = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
     content_hash = models.CharField(max_length=64, default="")
     version = models.CharField(max_length=64, default="")
     launched_at = models.DateTimeField()

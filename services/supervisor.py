@@ -26,7 +26,7 @@ from django.utils.translation import gettext_noop
 from agents.database import is_about_a_row
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
-from agents.models import LEASE_HOLDS, Runner
+from agents.models import LEASE_HOLDS, Server
 from services import doorbell, launching, logfiles, observing
 from services.decision import (
     CLEAR_S,
@@ -303,7 +303,7 @@ def _holds_elsewhere(instance: Instance) -> bool:
     """Whether another machine's instance may live: by its lease, or, starting, its node's."""
     if instance.runner_id is None:
         return Lease.objects.filter(LEASE_HOLDS, node=instance.node).exists()
-    return Runner.objects.filter(LEASE_HOLDS, pk=instance.runner_id).exists()
+    return Server.objects.filter(LEASE_HOLDS, pk=instance.runner_id).exists()
 
 
 def _error_of(picture: Picture, desired: Desired) -> str:
@@ -327,10 +327,10 @@ def _restarts(picture: Picture, desired: Desired) -> int:
     return len(row) - is_given_up(desired, picture.failures)
 
 
-def _runner_of(service: str, process: str) -> Runner | None:
+def _runner_of(service: str, process: str) -> Server | None:
     """The runner's own row: its lease and its report."""
     return (
-        Runner.objects.filter(service=service, process=process, ended_at__isnull=True)
+        Server.objects.filter(service=service, process=process, ended_at__isnull=True)
         .order_by("-started_at")
         .first()
     )

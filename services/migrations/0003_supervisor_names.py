@@ -8,6 +8,9 @@ class Migration(migrations.Migration):
         ("services", "0002_pruning_index"),
     ]
 
+    # Its column `runner` refers to a model that has another name from then on.
+    run_before = [("agents", "0006_servers")]
+
     operations = [
         migrations.AlterModelOptions(
             name="supervisor",

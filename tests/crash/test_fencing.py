@@ -173,7 +173,7 @@ async def test_a_run_that_kills_its_workers_is_ended_at_the_third_death(
 
 def owner_is(runner: Runner, site: Site, session_id: str) -> bool:
     rows = site.query(
-        "SELECT r.port FROM agents_session s JOIN agents_runner r ON s.runner_id = r.id"
+        "SELECT r.port FROM agents_session s JOIN agents_server r ON s.owner_id = r.id"
         f" WHERE s.id = '{session_id}'"
     )
     return rows == [(runner.port,)]
