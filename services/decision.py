@@ -31,19 +31,21 @@ MEMORY_HARD = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """`grace_s`: what a draining instance has until it is killed. `stuck_s`: how long one may be
+    silent."""
+
     start_timeout_s: float
     grace_s: float
-    """What a draining instance has until it is killed."""
+    stuck_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What people want of a service. `port_is_pinned`: slot 0 has a port of its own."""
+    """What people want of a service."""
 
     is_running: bool
     replicas: int = 1
     generation: int = 1
-    port_is_pinned: bool = False
     auto_restart: bool = True
     max_restart_count: int = 5
     restart_delay_s: float = 1.0
@@ -52,7 +54,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An instance that had not ended when last looked at. `is_ours`: this machine's."""
+    """An instance that had not ended when last looked at.
+
+    `is_ours`: this machine's. `silent_s`: for how long it has owed an answer.
+    """
 
     instance_id: str
     slot: int
@@ -65,14 +70,19 @@ class Seen:
     is_ready: bool = False
     exit_code: int | None = None
     misses: int = 0
+    silent_s: float = 0.0
     memory_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An instance that failed since people last started the service. `healthy_s`: it had served."""
+    """An instance that failed since people last started the service.
+
+    It was launched at `began` and ended at `at`; `healthy_s`: it had served.
+    """
 
     instance_id: str
+    began: float
     at: float
     healthy_s: float
     cause: Cause
@@ -121,14 +131,15 @@ def decide(
     return actions
 
 
-def counted(desired: Desired, failures: Sequence[Failure]) -> list[Failure]:
+def counted(failures: Sequence[Failure]) -> list[Failure]:
     """The failures in a row, with no long time of health between them.
 
-    Replicas that fail together, for one cause, count once.
+    Replicas that fail together, for one cause, count once: of two in a row, the
+    later was launched when the earlier had failed.
     """
     row: list[Failure] = []
     for failure in failures:
-        if not row or row[-1].at - failure.at >= desired.restart_delay_s:
+        if not row or failure.at <= row[-1].began:
             row.append(failure)
         if failure.healthy_s >= CLEAR_S:
             break
@@ -141,16 +152,17 @@ def is_given_up(desired: Desired, failures: Sequence[Failure]) -> bool:
         return False
     if failures[0].cause is Cause.CONFIGURATION or not desired.auto_restart:
         return True
-    return len(counted(desired, failures)) > desired.max_restart_count
+    return len(counted(failures)) > desired.max_restart_count
 
 
 def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
-    """When the next start is due after the failures."""
+    """When the next start is due after the failures: at once after the first of them."""
     if not failures:
         return float("-inf")
     newest = failures[0]
+    count = len(counted(failures))
     # Far above the longest wait, the power itself would overflow.
-    factor = 1 << min(len(counted(desired, failures)) - 1, 16)
+    factor = 1 << min(count - 2, 16) if count > 1 else 0
     delay_s = min(MAX_DELAY_S, desired.restart_delay_s * factor)
     jitter = zlib.crc32(newest.instance_id.encode()) % 1000 / 4000
     return newest.at + delay_s * (1 + jitter)
@@ -215,6 +227,8 @@ def _why_kill(one: Seen, desired: Desired, now: float, limits: Limits) -> Cause 
                 return Cause.STOP
         case State.STOPPING:
             return None
+    if one.state in SERVING and one.silent_s > limits.stuck_s:
+        return Cause.UNHEALTHY
     if _uses_more_than(one, desired.memory_limit_mb, MEMORY_HARD):
         return Cause.MEMORY
     return None
@@ -250,44 +264,24 @@ def _give_way(desired: Desired, seen: Sequence[Seen]) -> Iterator[Move]:
     )
     serving = sum(one.state in SERVING for one in active)
     fresh = sum(one.generation == desired.generation for one in active)
-    pinned_may_go = _serving_elsewhere(desired, active) >= desired.replicas - 1
     for one in active:
         is_old = one.generation != desired.generation
         is_serving = one.state in SERVING
-        holds_the_port = desired.port_is_pinned and one.slot == 0
-        if not is_old and (holds_the_port or fresh <= desired.replicas):
+        if not is_old and fresh <= desired.replicas:
             continue
-        may_go = pinned_may_go if holds_the_port else serving > desired.replicas
-        if is_serving and not may_go:
+        if is_serving and serving <= desired.replicas:
             continue
         serving -= is_serving
         fresh -= not is_old
         yield from _drain([one], Cause.RESTART if is_old else Cause.SCALE)
 
 
-def _serving_elsewhere(desired: Desired, active: Sequence[Seen]) -> int:
-    return sum(
-        one.state in SERVING and one.generation == desired.generation and one.slot != 0
-        for one in active
-    )
-
-
 def _fill(desired: Desired, seen: Sequence[Seen], restart_count: int) -> Iterator[Launch]:
-    """Starts what is missing: one more than desired while old ones serve, in free slots.
-
-    A pinned port can't be listened on twice: slot 0 is filled when it is free.
-    """
+    """Starts what is missing: one more than desired while old ones serve, in free slots."""
     taken = {one.slot for one in seen}
     active = [one for one in seen if one.state in ACTIVE]
-    elsewhere = [one for one in active if one.slot != 0 or not desired.port_is_pinned]
-    fresh = sum(one.generation == desired.generation for one in elsewhere)
-    wanted = desired.replicas
-    if desired.port_is_pinned and desired.replicas:
-        wanted -= 1
-        if 0 not in taken:
-            yield Launch(0, desired.generation, restart_count)
-        taken.add(0)
-    room = wanted + (fresh < len(elsewhere)) - len(elsewhere)
-    free = (slot for slot in range(len(taken) + wanted + 1) if slot not in taken)
-    for slot, _ in zip(free, range(min(wanted - fresh, room)), strict=False):
+    fresh = sum(one.generation == desired.generation for one in active)
+    room = desired.replicas + (fresh < len(active)) - len(active)
+    free = (slot for slot in range(len(taken) + desired.replicas + 1) if slot not in taken)
+    for slot, _ in zip(free, range(min(desired.replicas - fresh, room)), strict=False):
         yield Launch(slot, desired.generation, restart_count)

@@ -1,4 +1,4 @@
-"""The variables of a service's processes: who may set which.
+"""The variables of a service's workers: who may set which.
 
 What is refused raises `services.errors.ServiceError`.
 """
@@ -16,7 +16,8 @@ from services.fields import invalid, is_storable
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
-OWN = frozenset({"DJANGO_SETTINGS_MODULE"})
+OWN = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
+"""The latter leads a worker to the SDK; all else that it imports is for its interpreter to find."""
 
 
 def checked(environment: Mapping[str, str], *, is_confined: bool) -> dict[str, str]:
@@ -51,9 +52,7 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_of_the_site(name: str) -> bool:
-    """Whether all processes of the site must agree on it."""
-    if name in settings.TUNING_VARIABLES:
-        return False
+    """Whether it is for the site's own processes, and none of a worker's business."""
     return name.startswith(OWN_PREFIX) or name in settings.SITE_VARIABLES or name in OWN
 
 

@@ -1,15 +1,21 @@
-"""Why an instance failed, in sentences for the people who run it: see `telling`. No I/O."""
+"""Why an instance failed, in sentences for the people who run it: see `telling`."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
+import structlog
 from django.utils.translation import gettext_noop
 
+from myagent.worker.codec import decode_said
+from myagent.worker.protocol import LinkError, Said
 from services.lifecycle import Cause
 from services.models import Instance
 from services.telling import Part, Sentence, kept, parts_of
+
+logger = structlog.get_logger(__name__)
 
 LINES_SHOWN = 5
 """Last lines of the log that go with the sentence."""
@@ -26,6 +32,17 @@ def why_it_failed(
     return kept(_sentence(instance, cause, exit_code), *more)
 
 
+def why_it_was_refused(failure: Path) -> str:
+    """What a worker left in the file when it could not load its agent file; empty if it did not."""
+    try:
+        return kept(_as_sentence(decode_said(failure.read_bytes())))
+    except FileNotFoundError:
+        return ""
+    except (OSError, LinkError) as error:
+        logger.warning("failure_not_read", file=str(failure), error=str(error))
+        return ""
+
+
 def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
     """`count`: failures in a row; `last`: why the last one was."""
     if not restarts or count <= 1:
@@ -39,6 +56,14 @@ def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
         ),
         *parts_of(last),
     )
+
+
+def _as_sentence(said: Said) -> Sentence:
+    values = {
+        name: _as_sentence(value) if isinstance(value, Said) else value
+        for name, value in said.values.items()
+    }
+    return Sentence(said.template, values)
 
 
 def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Sentence:

@@ -45,6 +45,7 @@ CONFIGURATION = (
     "max_restart_count",
     "restart_delay_s",
     "memory_limit_mb",
+    "python",
 )
 """How the instances are run: what the REST interface shows under `config`."""
 
@@ -129,6 +130,12 @@ def _path(value: str) -> str:
     return value
 
 
+def _python(value: str) -> str:
+    if not is_storable(value) or len(value) > MAX_PATH:
+        raise invalid("python", gettext_noop("That can't be the path of an interpreter."))
+    return value
+
+
 def _url(value: str) -> str:
     if not value:
         return ""
@@ -176,6 +183,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "description": _description,
     "agent_factory_path": _path,
     "tags": _tags,
+    "python": _python,
     "url": _url,
     "host": _host,
 } | {field: _in_range(field) for field in RANGES}

@@ -1,34 +1,35 @@
-"""Health checks: can a client open a socket to an instance, and does its runner still report?
+"""Health checks: does a worker answer whoever dials it, and what does it report?
 
-Of a service that runs elsewhere only the first can be known.
+Of a service that runs elsewhere it is known only whether a socket can be opened.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import transaction
-from django.db.models import Case, F, QuerySet, Value, When
-from django.db.models.functions import Now
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from agents.addresses import own_address_of
 from agents.database import DatabaseThreads, is_about_a_row
+from agents.link import LinkFailed, dial
 from agents.models import LEASE_HOLDS
+from agents.worker_process import Paths
 from services import doorbell
 from services.decision import MISSES
+from services.links import Links
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervisor_lease import this_node
 from services.telling import Sentence, kept, told
@@ -38,9 +39,6 @@ logger = structlog.get_logger(__name__)
 AT_ONCE = 10
 """Checks under way at a time."""
 
-STUCK_S = 60.0
-"""Seconds for which agent code may block its loop before that counts as a miss."""
-
 GOODBYE_S = 1.0
 """Seconds that a peer has to answer the end of a check."""
 
@@ -49,34 +47,36 @@ REASON_LENGTH = 800
 
 LAST_FAILED = Sentence(gettext_noop("Its last checks failed."))
 TOO_LATE = Sentence(gettext_noop("It did not answer in time."))
-STRANGER = Sentence(gettext_noop("Something else than an agent listens there."))
 UNCHECKED = Sentence(gettext_noop("It could not be checked."))
-NO_LEASE = Sentence(gettext_noop("Its runner has no lease."))
-LEASE_ENDED = Sentence(gettext_noop("Its runner has stopped renewing its lease."))
+UNLINKED = gettext_noop("It could not be reached: {reason}")
+UNOPENED = gettext_noop("No socket could be opened: {reason}")
 
-REPORTED = ("active_sessions", "turns_per_minute", "turn_p95_ms", "loop_lag_ms")
+Report = dict[str, Any]
+"""See `Instance.report`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`detail`: what is wrong, see `telling`; empty for what is healthy.
 
-    `checked`: a service elsewhere.
+    `checked`: a service only if it runs elsewhere. `report`: what a worker says
+    of itself; None where nobody listens to it.
     """
 
     checked: Instance | Service
     detail: str
     latency_ms: float | None = None
+    report: Report | None = None
 
     @property
     def is_healthy(self) -> bool:
         return not self.detail
 
 
-async def check_ours(database: DatabaseThreads) -> None:
-    """Checks this machine's instances that serve, and writes down what was found."""
+async def check_ours(database: DatabaseThreads, links: Links) -> None:
+    """Checks this machine's instances that serve, and writes down what was found and reported."""
     findings = await _check_each(await database.run(serving_here))
-    await database.run(write_down, findings)
+    await database.run(write_down, [_as_linked(finding, links) for finding in findings])
 
 
 async def check_elsewhere(database: DatabaseThreads) -> None:
@@ -119,7 +119,7 @@ def verdict(service: Service, findings: Sequence[Finding]) -> str:
 
 
 async def check(one: Instance | Service) -> Finding:
-    """Opens a socket; of our own reads the greeting, and looks at the runner's own report.
+    """Dials a worker, as servers do; of a service elsewhere opens a socket.
 
     Of another machine's instance, what its supervisor last found is given.
     """
@@ -127,41 +127,52 @@ async def check(one: Instance | Service) -> Finding:
         return Finding(one, kept(LAST_FAILED) if one.misses else "")
     began = time.perf_counter()
     try:
-        is_agent = await _greets(one)
+        await (_open(one) if isinstance(one, Service) else _dial(one))
     except TimeoutError:
         return Finding(one, kept(TOO_LATE))
+    except LinkFailed as error:
+        return Finding(one, kept(Sentence(UNLINKED, {"reason": str(error)[:REASON_LENGTH]})))
     except (OSError, WebSocketException, ValueError) as error:
-        unopened = gettext_noop("No socket could be opened: {reason}")
-        return Finding(one, kept(Sentence(unopened, {"reason": str(error)[:REASON_LENGTH]})))
+        return Finding(one, kept(Sentence(UNOPENED, {"reason": str(error)[:REASON_LENGTH]})))
     except Exception:
         # What answers there is somebody else's code: no other check must suffer.
         logger.exception("health_check_failed", checked=str(one))
         return Finding(one, kept(UNCHECKED))
-    if not is_agent:
-        return Finding(one, kept(STRANGER))
-    latency_ms = (time.perf_counter() - began) * 1000
-    lacks = _what_the_report_lacks(one) if isinstance(one, Instance) else ""
-    return Finding(one, lacks, latency_ms)
+    return Finding(one, "", (time.perf_counter() - began) * 1000)
 
 
-async def _greets(one: Instance | Service) -> bool:
-    """Whether it is what it should be, once a socket is open. Raises `TimeoutError`."""
-    url = one.url if isinstance(one, Service) else own_address_of(one.host, one.port)
+async def _dial(instance: Instance) -> None:
+    """Raises `LinkFailed`, and `TimeoutError`."""
+    async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
+        link = await dial(
+            Paths.of(instance.pk).socket,
+            f"health check {os.getpid()}",
+            role="supervisor",
+            timeout_s=None,
+        )
+    link.close()
+
+
+async def _open(service: Service) -> None:
+    """Raises `TimeoutError`, and what the socket does. Others may say nothing unless asked."""
     socket: ClientConnection | None = None
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
-            socket = await connect(url, compression=None, proxy=None, open_timeout=None)
-            if isinstance(one, Service):
-                return True  # Others may say nothing before they are asked.
-            said = await socket.recv()
+            socket = await connect(service.url, compression=None, proxy=None, open_timeout=None)
     finally:
         if socket is not None:
             await _hang_up(socket)
-    try:
-        frame = orjson.loads(said)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(frame, dict) and frame.get("event") == "system.connected"
+
+
+def _as_linked(finding: Finding, links: Links) -> Finding:
+    """The finding, with what the supervisor's own link to the worker tells."""
+    link = links.of(finding.checked.pk)
+    if link is None:
+        return finding
+    if link.is_debugging:
+        # Somebody sits at its prompt: no answer is to be expected.
+        finding = replace(finding, detail="")
+    return replace(finding, report=asdict(link.report))
 
 
 async def _hang_up(socket: ClientConnection) -> None:
@@ -173,18 +184,6 @@ async def _hang_up(socket: ClientConnection) -> None:
         logger.debug("goodbye_not_answered", peer=str(socket.remote_address))
     finally:
         socket.transport.abort()
-
-
-def _what_the_report_lacks(instance: Instance) -> str:
-    if instance.runner is None or instance.runner.ended_at is not None:
-        return kept(NO_LEASE)
-    if not instance.lease_holds:  # type: ignore[attr-defined]
-        return kept(LEASE_ENDED)
-    stuck_for_s = instance.report.get("stuck_for_s") or 0
-    if stuck_for_s > STUCK_S:
-        blocked = gettext_noop("Its agent code has blocked every answer for {seconds} seconds.")
-        return kept(Sentence(blocked, {"seconds": round(stuck_for_s)}))
-    return ""
 
 
 def serving_here() -> Sequence[Instance | Service]:
@@ -207,10 +206,7 @@ def _serving_of(service: Service) -> Sequence[Instance | Service]:
 
 
 def _serving(**where: Any) -> QuerySet[Instance]:
-    """With their runners, and whether these' leases hold by the database's clock."""
-    holds = Case(When(runner__lease_until__gt=Now(), then=Value(True)), default=Value(False))
-    found = Instance.objects.filter(state__in=Instance.SERVING, **where)
-    return found.annotate(lease_holds=holds).select_related("runner").order_by("live_slot")
+    return Instance.objects.filter(state__in=Instance.SERVING, **where).order_by("live_slot")
 
 
 def write_down(findings: Sequence[Finding]) -> None:
@@ -233,6 +229,8 @@ def _write_one(finding: Finding, now: datetime) -> None:
     # and to ask for more later is a deadlock with whoever waits for the row meanwhile.
     Service.objects.filter(pk=row.service_id).update(last_health_check=now)
     if isinstance(finding.checked, Instance):
+        if finding.report is not None:
+            Instance.objects.filter(pk=finding.checked.pk).update(report=finding.report)
         _count_misses(finding.checked, finding)
     row.save(force_insert=True)
     if isinstance(finding.checked, Service):
@@ -279,6 +277,6 @@ def _row(finding: Finding, now: datetime) -> HealthCheck:
         return row
     instance = finding.checked
     row.service_id, row.instance, row.memory_mb = instance.service_id, instance, instance.memory_mb
-    for name in REPORTED:
-        setattr(row, name, instance.report.get(name))
+    report = finding.report or {}
+    row.active_sessions, row.loop_lag_ms = report.get("sessions"), report.get("lag_ms")
     return row

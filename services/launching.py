@@ -1,16 +1,16 @@
-"""What a service's process is started with: its command line, and a clean environment."""
+"""What a service's worker is started with: its command line, and a clean environment."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from agents.worker_process import command_of, with_sdk
 from services import secrets
 from services.environment import harmless
 from services.launchers import LaunchFailed, LaunchSpec
@@ -20,12 +20,12 @@ from services.models import Instance, Service
 PASSED = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ"),
-        *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONUNBUFFERED"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "DJANGO_SETTINGS_MODULE"),
+        *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONUNBUFFERED"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     }
 )
-"""Variables of the supervisor's own that a service's process gets, besides the site's settings."""
+"""Variables of the supervisor's own that a worker gets."""
 
 PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_")
 
@@ -35,13 +35,8 @@ def launch_spec(instance: Instance) -> LaunchSpec:
     service = instance.service
     return LaunchSpec(
         instance_id=instance.pk,
-        command=[
-            sys.executable,
-            str(settings.BASE_DIR / "manage.py"),
-            "runagent",
-            f"--service={service.name}",
-        ],
-        environment=_clean(os.environ) | _own(service) | _config(service),
+        command=command_of(service.agent_factory_path, instance.pk, python=service.python),
+        environment=with_sdk(_clean(os.environ) | _own(service)),
         folder=_here(),
         log=path_of(service.pk, instance.pk),
     )
@@ -57,7 +52,8 @@ def content_hash(path: str) -> str:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    names = PASSED | set(settings.SITE_VARIABLES) | set(settings.MYAGENT_PASS_ENV)
+    """What is passed on: none of it tells of the site, whatever `MYAGENT_PASS_ENV` names."""
+    names = (PASSED | set(settings.MYAGENT_PASS_ENV)) - set(settings.SITE_VARIABLES)
     return {
         name: value
         for name, value in environment.items()
@@ -68,14 +64,6 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
 def _own(service: Service) -> dict[str, str]:
     """What is set for it: but what was stored under other rules may not name another site."""
     return harmless(secrets.decrypt(service.environment))
-
-
-def _config(service: Service) -> dict[str, str]:
-    config = {
-        "MYAGENT_MAX_SESSIONS": service.max_sessions,
-        "MYAGENT_SESSION_TIMEOUT_S": service.session_timeout_s,
-    }
-    return {name: str(value) for name, value in config.items() if value is not None}
 
 
 def _here() -> Path:

@@ -13,7 +13,7 @@ Cause = Instance.Cause
 class Event(StrEnum):
     """What happens to an instance."""
 
-    READY = "ready"  # it listens
+    READY = "ready"  # its agent file is loaded, and it answers
     MISSED = "missed"  # three health checks in a row failed
     RECOVERED = "recovered"  # a health check passed again
     DRAIN = "drain"  # it is asked to finish its runs and leave

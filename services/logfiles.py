@@ -1,9 +1,9 @@
 """The log files of instances: where they are, their last lines, and what is added to them.
 
-`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; a full one is
-renamed to `.log.1`, what was there before to `.log.2`, oldest first, and a new
-file begins. All of them are read as one stream. `<VAR_DIR>/logs/supervisor.log`, of
-a supervisor that nobody started by hand, is kept in the same way. Lines are as the process wrote
+`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; a full one becomes
+`.log.1`, what was there before `.log.2`, oldest first, and a new one begins. All
+of them are read as one stream. `<VAR_DIR>/logs/supervisor.log`, of a supervisor that
+nobody started by hand, is kept in the same way. Lines are as the process wrote
 them: whoever shows them makes them harmless.
 """
 
@@ -118,8 +118,7 @@ class Follower:
             return self._file is not None
         here = os.fstat(self._file.fileno())
         if here.st_size < self._file.tell():
-            self._file.seek(0)  # Somebody emptied it.
-            return here.st_size > 0
+            return self._after_emptying(here.st_size)
         following = self._following(here)
         if following is None:
             return False
@@ -130,6 +129,21 @@ class Follower:
         self._file.close()
         self._file = following
         return True
+
+    def _after_emptying(self, size: int) -> bool:
+        """What was in the file is the next older one: what is unread of it comes first."""
+        assert self._file is not None
+        place = self._file.tell()
+        older = _opened(self._path.with_name(f"{self._path.name}.1"))
+        if older is not None and os.fstat(older.fileno()).st_size > place:
+            older.seek(place)
+            self._file.close()
+            self._file = older
+            return True
+        if older is not None:
+            older.close()
+        self._file.seek(0)
+        return size > 0
 
     def _following(self, here: os.stat_result) -> BinaryIO | None:
         files = _files(self._path)

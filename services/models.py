@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 from django.utils.translation import gettext_lazy
 
-from agents.addresses import address_of
-from agents.models import Server
 from services import fields
 from services.telling import told
 
@@ -18,8 +14,11 @@ class Service(models.Model):
 
     People set `desired`, `replicas` and the configuration, through
     `services.registry` and `services.control`; `status`, `error_message`,
-    `restart_count`, `started_at` and `last_health_check` are what the
-    supervisor observed.
+    `restart_count`, `started_at`, `last_health_check` and `agent`, what the
+    newest worker said of its agent, are what the supervisor observed.
+
+    `host` and `port`: where a server listens for this service alone. `python`:
+    the interpreter of its workers, the site's own if empty.
 
     `revision` grows with everything that somebody may wait for (see
     `services.doorbell`); `generation`, with every restart that is asked for:
@@ -70,6 +69,9 @@ class Service(models.Model):
         gettext_lazy("memory limit (MB)"), null=True, blank=True
     )
     environment = models.TextField(gettext_lazy("environment"), blank=True, default="")
+    python = models.CharField(
+        gettext_lazy("interpreter"), max_length=fields.MAX_PATH, blank=True, default=""
+    )
 
     desired = models.CharField(
         gettext_lazy("desired"), max_length=16, choices=Desired.choices, default=Desired.STOPPED
@@ -86,6 +88,7 @@ class Service(models.Model):
     restart_count = models.PositiveIntegerField(gettext_lazy("restarts"), default=0)
     started_at = models.DateTimeField(gettext_lazy("started"), null=True)
     last_health_check = models.DateTimeField(gettext_lazy("last health check"), null=True)
+    agent = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(gettext_lazy("registered"), auto_now_add=True)
     updated_at = models.DateTimeField(gettext_lazy("changed"), auto_now=True)
 
@@ -105,12 +108,14 @@ class Service(models.Model):
 
 
 class Instance(models.Model):
-    """One process launched for a service.
+    """One worker launched for a service.
 
     `slot` is its place among the replicas; `live_slot` repeats it while the
     process may live, so that the database refuses a second one in the same
     place. `process` names the operating-system process (see `agents.process`)
-    once it is known; `node`, the machine whose supervisor launched it.
+    once it is known; `node`, the machine whose supervisor launched it, where
+    it listens at `agents.worker_process.Paths`. `report` is what it last said
+    of itself: `running`, `sessions`, `lag_ms` and `abandoned`.
     """
 
     class State(models.TextChoices):
@@ -151,9 +156,7 @@ class Instance(models.Model):
     node = models.CharField(max_length=191)
     process = models.CharField(max_length=191, default="")
     pid = models.PositiveIntegerField(null=True)
-    host = models.CharField(max_length=fields.MAX_HOST)
-    port = models.PositiveIntegerField(gettext_lazy("port"), default=0)
-    runner = models.ForeignKey(Server, models.SET_NULL, null=True, related_name="+")
+    report = models.JSONField(default=dict)
     content_hash = models.CharField(max_length=64, default="")
     version = models.CharField(max_length=64, default="")
     launched_at = models.DateTimeField()
@@ -183,19 +186,6 @@ class Instance(models.Model):
         return self.state in self.ENDED
 
     @property
-    def endpoint(self) -> str:
-        """Its address for clients on this machine or network; empty until it is known."""
-        if not self.port or self.has_ended:
-            return ""
-        return address_of(self.host, self.port)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What the runner last said of itself; empty when it never did."""
-        report: dict[str, Any] = self.runner.report if self.runner else {}
-        return report
-
-    @property
     def health(self) -> str:
         """`healthy`, `failing` (misses, but not enough to give it up), `unhealthy` or `unknown`."""
         if self.state == self.State.UNHEALTHY:
@@ -206,7 +196,7 @@ class Instance(models.Model):
 
 
 class HealthCheck(models.Model):
-    """What one check found. Numbers as in the runner's own report.
+    """What one check found. Numbers as in the worker's own report.
 
     `instance` is null for an external service, of which no process is known.
     """

@@ -27,7 +27,7 @@ class Picture:
 def read_all() -> list[Picture]:
     """Every service that processes are launched for."""
     pictures = {service.pk: Picture(service) for service in Service.objects.filter(url="")}
-    live = Instance.objects.filter(live_slot__isnull=False).select_related("runner")
+    live = Instance.objects.filter(live_slot__isnull=False)
     for instance in live.order_by("slot"):
         if (picture := pictures.get(instance.service_id)) is not None:
             # The row as it was read with the service, not once more for each instance.
@@ -52,14 +52,16 @@ def _failed() -> Iterable[Instance]:
         cause__in=FAILURES,
     )
     # Bounded by what `Supervisor.forget_ended` keeps.
-    columns = ("service_id", "cause", "error", "ready_at", "ended_at")
+    columns = ("service_id", "cause", "error", "launched_at", "ready_at", "ended_at")
     return found.only(*columns).order_by("-ended_at")
 
 
 def _failure(instance: Instance) -> Failure:
     at = _seconds(instance.ended_at)
     healthy_s = at - _seconds(instance.ready_at) if instance.ready_at else 0.0
-    return Failure(instance.pk, at, healthy_s, Cause(instance.cause))
+    return Failure(
+        instance.pk, _seconds(instance.launched_at), at, healthy_s, Cause(instance.cause)
+    )
 
 
 def desired_of(service: Service, *, is_leaving: bool) -> Desired:
@@ -68,7 +70,6 @@ def desired_of(service: Service, *, is_leaving: bool) -> Desired:
         is_running=service.desired == Service.Desired.RUNNING and not is_leaving,
         replicas=service.replicas,
         generation=service.generation,
-        port_is_pinned=service.port is not None,
         auto_restart=service.auto_restart,
         max_restart_count=service.max_restart_count,
         restart_delay_s=service.restart_delay_s,
@@ -76,7 +77,8 @@ def desired_of(service: Service, *, is_leaving: bool) -> Desired:
     )
 
 
-def seen_of(instance: Instance, polled: Polled, *, is_ours: bool) -> Seen:
+def seen_of(instance: Instance, polled: Polled, *, is_ours: bool, silent_s: float = 0.0) -> Seen:
+    """`silent_s`: see `decision.Seen`."""
     return Seen(
         instance_id=instance.pk,
         slot=instance.slot,
@@ -87,9 +89,9 @@ def seen_of(instance: Instance, polled: Polled, *, is_ours: bool) -> Seen:
         is_ours=is_ours,
         is_alive=polled.is_alive,
         is_ready=instance.ready_at is not None,
-        # What it wrote down itself holds, where nobody could see it end.
-        exit_code=polled.exit_code if instance.exit_code is None else instance.exit_code,
+        exit_code=polled.exit_code,
         misses=instance.misses,
+        silent_s=silent_s,
         memory_mb=polled.memory_mb,
     )
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 
 from agents import addresses
 from agents.ids import new_id
-from services import agent_files, secrets
+from services import agent_files, interpreters, secrets
 from services import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService
 from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
@@ -44,7 +44,8 @@ def register(
 
     `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`.
     `is_confined`: the asker comes over the network, so the file must lie below
-    `MYAGENT_AGENT_DIRS`, and `MYAGENT_ENV_ALLOWED` must name the variables.
+    `MYAGENT_AGENT_DIRS`, `MYAGENT_ENV_ALLOWED` must name the variables, and no
+    interpreter can be chosen.
     """
     service = Service(id=new_id(), **_clean(fields, is_confined=is_confined))
     if bool(service.agent_factory_path) == bool(service.url):
@@ -139,6 +140,8 @@ def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:
     cleaned = checked(fields)
     if path := cleaned.get("agent_factory_path"):
         cleaned["agent_factory_path"] = agent_files.found(path, is_confined=is_confined)
+    if python := cleaned.get("python"):
+        cleaned["python"] = interpreters.found(python, is_confined=is_confined)
     return cleaned
 
 

@@ -4,15 +4,17 @@ One pass looks at every service and does what is to be done now. What it does
 is written to the row first and to the process after, so that the next
 supervisor goes on wherever this one is killed:
 
-- an instance's row is there before its process, which finds its row or ends;
+- an instance's row is there before its process, which is found by the row's id;
 - an instance that is to leave is asked by whoever supervises, once each;
 - one that is to end is killed at every pass until it is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,13 +22,16 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.database import is_about_a_row
 from agents.ending import end_unfinished_runs
+from agents.exit_status import CONFIGURATION_ERROR
 from agents.ids import new_id
-from agents.models import LEASE_HOLDS, Server
+from agents.worker_process import Paths
+from myagent.worker.process import ORPHAN_AFTER_S
 from services import doorbell, launching, logfiles, observing
 from services.decision import (
     CLEAR_S,
@@ -40,7 +45,7 @@ from services.decision import (
     status_of,
 )
 from services.errors import ServiceError
-from services.failing import why_it_failed, why_it_is_given_up
+from services.failing import why_it_failed, why_it_is_given_up, why_it_was_refused
 from services.launchers import Launcher, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
@@ -59,7 +64,7 @@ STARTS_OF_ONE = 2
 """Of these, a service's own at one look: one that hangs must not hold up the others."""
 
 GOODBYE_S = 10.0
-"""Seconds that a runner has, after the grace for its runs, to send its clients away."""
+"""Seconds that a worker has, after the grace for its runs, to end."""
 
 ENDED_KEPT = 20
 """Ended instances of a service that are remembered, besides those that its restarts count."""
@@ -72,6 +77,11 @@ class Supervisor:
         self._launcher = launcher
         self._node = this_node()
         self._asked: set[str] = set()
+        self._found: dict[str, Path] = {}
+        self.living: Mapping[str, Path] = {}
+        """This machine's instances whose process lived at the last pass, and their logs."""
+        self.silences: Mapping[str, float] = {}
+        """For how many seconds instances have owed an answer."""
         self.is_leaving = False
         """Set when its instances are to end with it; what is desired stays."""
         self.is_hurrying = False
@@ -82,6 +92,7 @@ class Supervisor:
     def work(self) -> bool:
         """One pass. True if something was done, so that another look is due at once."""
         pictures = observing.read_all()
+        self._found = {}
         starting = sum(
             one.state == State.STARTING and one.node == self._node
             for picture in pictures
@@ -105,6 +116,7 @@ class Supervisor:
                 continue
             is_busy |= done > 0
             starting += launched
+        self.living = self._found
         return is_busy
 
     @property
@@ -116,10 +128,18 @@ class Supervisor:
         """Looks at one service: how much it did, and how many processes it started."""
         service = picture.service
         polled = {one.pk: self._look(one) for one in picture.live}
-        seen = [seen_of(one, polled[one.pk], is_ours=self._is_ours(one)) for one in picture.live]
+        seen = [
+            seen_of(
+                one,
+                polled[one.pk],
+                is_ours=self._is_ours(one),
+                silent_s=self.silences.get(one.pk, 0.0),
+            )
+            for one in picture.live
+        ]
         desired = desired_of(service, is_leaving=self.is_leaving)
         grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
-        limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s)
+        limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s, settings.MYAGENT_WORKER_STUCK_S)
         now = timezone.now()
         actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
         done = launched = 0
@@ -145,9 +165,17 @@ class Supervisor:
         if self._is_ours(instance):
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
+            if polled.is_alive:
+                self._note_living(instance)
+            elif polled.exit_code is None and Paths.of(instance.pk).failure.exists():
+                # Nobody saw it end, but it left word why it did.
+                polled = replace(polled, exit_code=CONFIGURATION_ERROR)
             return polled
         may_live = not self.trusts_leases or _holds_elsewhere(instance)
         return Polled(instance.process, instance.pid, is_alive=may_live)
+
+    def _note_living(self, instance: Instance) -> None:
+        self._found[instance.pk] = path_of(instance.service_id, instance.pk)
 
     def _note_look(self, instance: Instance, polled: Polled) -> None:
         seen: dict[str, Any] = {
@@ -157,8 +185,6 @@ class Supervisor:
             "memory_mb": polled.memory_mb and round(polled.memory_mb),
             "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
         }
-        if polled.is_alive and instance.ready_at and not _has_runner(instance):
-            seen["runner"] = _runner_of(instance.service.name, polled.handle)
         changed = {
             name: value
             for name, value in seen.items()
@@ -186,6 +212,8 @@ class Supervisor:
             return False
         for name, value in changes.items():
             setattr(instance, name, value)
+        if instance.has_ended and self._is_ours(instance):
+            Paths.of(instance.pk).remove()
         doorbell.ring(instance.service_id)
         logger.info(
             "instance_" + move.event,
@@ -197,12 +225,13 @@ class Supervisor:
         return True
 
     def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
-        if instance.exit_code is not None:
-            exit_code = instance.exit_code
         if move.event is Event.LEFT:
             return {"exit_code": exit_code}
-        lines = self._last_lines(instance) if self._is_ours(instance) else ()
-        error = why_it_failed(instance, move.cause, exit_code, lines)
+        is_ours = self._is_ours(instance)
+        error = why_it_was_refused(Paths.of(instance.pk).failure) if is_ours else ""
+        if not error:
+            lines = self._last_lines(instance) if is_ours else ()
+            error = why_it_failed(instance, move.cause, exit_code, lines)
         return {"exit_code": exit_code, "error": error}
 
     def _last_lines(self, instance: Instance) -> Sequence[Part]:
@@ -223,8 +252,6 @@ class Supervisor:
             generation=launch.generation,
             state_since=now,
             node=self._node,
-            host=service.host,
-            port=service.port or 0 if launch.slot == 0 else 0,
             content_hash=content_hash,
             version=content_hash[:12],
             launched_at=now,
@@ -242,6 +269,7 @@ class Supervisor:
             Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
             return True
         Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
+        self._note_living(instance)
         doorbell.ring(service.pk)
         logger.info("instance_launched", service=service.name, pid=started.pid)
         return True
@@ -291,19 +319,17 @@ class Supervisor:
             for instance in ended[ENDED_KEPT + service.max_restart_count :]:
                 for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
                     log.unlink(missing_ok=True)
+                Paths.of(instance.pk).remove()
                 instance.delete()
 
 
-def _has_runner(instance: Instance) -> bool:
-    """A runner whose lease ran out begins anew, under another id."""
-    return instance.runner is not None and instance.runner.ended_at is None
-
-
 def _holds_elsewhere(instance: Instance) -> bool:
-    """Whether another machine's instance may live: by its lease, or, starting, its node's."""
-    if instance.runner_id is None:
-        return Lease.objects.filter(LEASE_HOLDS, node=instance.node).exists()
-    return Server.objects.filter(LEASE_HOLDS, pk=instance.runner_id).exists()
+    """Whether another machine's instance may live: its node is supervised, or was until just now.
+
+    A worker outlives its supervisor, but for no longer than this if nobody else is there.
+    """
+    recently = Now() - timedelta(seconds=ORPHAN_AFTER_S)
+    return Lease.objects.filter(node=instance.node, lease_until__gt=recently).exists()
 
 
 def _error_of(picture: Picture, desired: Desired) -> str:
@@ -311,7 +337,7 @@ def _error_of(picture: Picture, desired: Desired) -> str:
     if not desired.is_running or not picture.failures:
         return ""
     if is_given_up(desired, picture.failures):
-        count = len(counted(desired, picture.failures))
+        count = len(counted(picture.failures))
         return why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart)
     is_well_again = any(one.state == State.RUNNING for one in picture.live)
     return "" if is_well_again else picture.last_error
@@ -319,18 +345,9 @@ def _error_of(picture: Picture, desired: Desired) -> str:
 
 def _restarts(picture: Picture, desired: Desired) -> int:
     """Restarts in a row; none after a long time of health."""
-    row = counted(desired, picture.failures)
+    row = counted(picture.failures)
     is_well = any(one.state == State.RUNNING for one in picture.live)
     if not row or (is_well and timezone.now().timestamp() - row[0].at >= CLEAR_S):
         return 0
     # A failure is followed by a restart, unless it was the last straw.
     return len(row) - is_given_up(desired, picture.failures)
-
-
-def _runner_of(service: str, process: str) -> Server | None:
-    """The runner's own row: its lease and its report."""
-    return (
-        Server.objects.filter(service=service, process=process, ended_at__isnull=True)
-        .order_by("-started_at")
-        .first()
-    )

@@ -16,6 +16,7 @@ from agents.database import DatabaseThreads
 from services import doorbell, health, logfiles, rotation, supervisor_lease, supervisor_start
 from services.launchers import Launcher
 from services.launchers.local import LocalLauncher
+from services.links import Links
 from services.supervisor import Supervisor
 
 T = TypeVar("T")
@@ -60,17 +61,20 @@ class SupervisorProcess:
         self._database = DatabaseThreads()
         self._supervisor = Supervisor(launcher or LocalLauncher())
         self._leaving = asyncio.Event()
+        self._is_wanted = asyncio.Event()
+        self._links = Links(self._database, self._is_wanted.set)
         self._trusts_leases_at = float("inf")
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
 
     def leave(self) -> None:
         self._leaving.set()
+        self._is_wanted.set()
 
     def hurry(self) -> None:
         """Leaves without waiting for the runs of the instances that it takes along."""
         self._supervisor.is_hurrying = True
-        self._leaving.set()
+        self.leave()
 
     async def run(self) -> None:
         """Cancelling lets the lease expire; prefer `leave`."""
@@ -115,9 +119,12 @@ class SupervisorProcess:
         self._wait_for_others()
         self.is_in_charge.set()
         background, log = Background(), logfiles.path_of_supervisor()
-        background.repeat(self._health_interval_s, lambda: health.check_ours(self._database))
+        background.repeat(
+            self._health_interval_s, lambda: health.check_ours(self._database, self._links)
+        )
         background.repeat(self._health_interval_s, lambda: health.check_elsewhere(self._database))
         background.repeat(PRUNE_S, self._prune)
+        background.repeat(rotation.LOOK_S, self._keep_logs_bounded)
         if self._is_automatic:
             # Nobody but itself sees to the file that it was given for its output.
             background.repeat(rotation.LOOK_S, lambda: rotation.keep_bounded(self._database, log))
@@ -130,6 +137,7 @@ class SupervisorProcess:
         finally:
             self.is_in_charge.clear()
             await background.stop()
+            await self._links.close()
             await self._release(epoch)
 
     async def _watch(self, epoch: int) -> None:
@@ -148,7 +156,8 @@ class SupervisorProcess:
                     heard = None
                 elif self._is_automatic and await self._despite_outages(self._is_done):
                     return
-            await self._pause(doorbell.LOOK_S if heard else SOON_S)
+            if await self._pause(doorbell.LOOK_S if heard else SOON_S):
+                heard = None
 
     async def _renew(self, epoch: int) -> bool:
         if not await self._database.run(supervisor_lease.holds, epoch):
@@ -166,7 +175,14 @@ class SupervisorProcess:
         if not await self._database.run(supervisor_lease.holds, epoch):
             raise LeaseLost
         self._supervisor.trusts_leases = time.monotonic() >= self._trusts_leases_at
-        return await self._database.run(self._supervisor.work)
+        return await self._pass()
+
+    async def _pass(self) -> bool:
+        """One pass, by what the links tell; and links to whatever lives after it."""
+        self._supervisor.silences = self._links.silences()
+        is_busy = await self._database.run(self._supervisor.work)
+        self._links.keep(self._supervisor.living)
+        return is_busy
 
     def _wait_for_others(self) -> None:
         """What kept this one from its lease, such as an outage, may have kept every runner.
@@ -209,13 +225,17 @@ class SupervisorProcess:
         if await self._database.run(supervisor_lease.renew, epoch) is None:
             raise LeaseLost
         left = await self._database.run(lambda: self._supervisor.live_count)
-        await self._database.run(self._supervisor.work)
+        await self._pass()
         await asyncio.sleep(SOON_S)
         return not left
 
     async def _prune(self) -> None:
         await self._database.run(health.prune)
         await self._database.run(self._supervisor.forget_ended)
+
+    async def _keep_logs_bounded(self) -> None:
+        """Workers only write: nobody but their supervisor sees to their logs."""
+        await rotation.keep_bounded_for_others(self._database, self._supervisor.living.values())
 
     async def _despite_outages(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """None if the database was away."""
@@ -227,10 +247,12 @@ class SupervisorProcess:
             await asyncio.sleep(RETRY_S)
             return None
 
-    async def _pause(self, seconds: float) -> None:
-        """Ends early if it is to leave."""
+    async def _pause(self, seconds: float) -> bool:
+        """Ends early, which is True, if it is to leave or a link has news."""
         try:
             async with asyncio.timeout(seconds):
-                await self._leaving.wait()
+                await self._is_wanted.wait()
         except TimeoutError:
-            return
+            return False
+        self._is_wanted.clear()
+        return True

@@ -1,8 +1,8 @@
 """What went wrong, kept as what happened, and told in the language of whoever reads it.
 
 What is kept is text: a mark, and the JSON of its parts. A part is text that stands as it is, or a
-sentence's template and its values. Text without the mark stands as it is as a whole: what a runner
-says of its own agent file.
+sentence's template and its values, which may be sentences again. Text without the mark stands as it
+is as a whole.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ WIDEST = 2**63
 """Numbers from here on are kept as text: JSON's readers have no room for them."""
 
 
+MAX_DEPTH = 4
+"""Of sentences in sentences; deeper ones are left out."""
+
+
 class Sentence(NamedTuple):
-    """`template` is marked with `gettext_noop`; `values` are numbers and text."""
+    """`template` is marked with `gettext_noop`; `values` are numbers, text and sentences."""
 
     template: str
     values: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
@@ -42,6 +46,8 @@ class Sentence(NamedTuple):
 
     def _fill(self, place: re.Match[str]) -> str:
         value = self.values.get(place[1])
+        if isinstance(value, Sentence):
+            return value.told()
         return str(value) if isinstance(value, int | float | str) else place[0]
 
 
@@ -79,15 +85,30 @@ def plain(value: Any) -> int | float | str:
     return value if is_number else clean(str(value))
 
 
-def _json(part: Part) -> Any:
+def _json(part: Part, depth: int = 0) -> Any:
     if isinstance(part, str):
         return clean(part)
-    return [part.template, {name: plain(value) for name, value in part.values.items()}]
+    values = {name: _value_json(value, depth + 1) for name, value in part.values.items()}
+    return [part.template, values]
 
 
-def _part(part: Any) -> Part:
+def _value_json(value: Any, depth: int) -> Any:
+    if not isinstance(value, Sentence):
+        return plain(value)
+    return _json(value, depth) if depth < MAX_DEPTH else ""
+
+
+def _part(part: Any, depth: int = 0) -> Part:
     match part:
-        case [str(template), dict(values)]:
-            return Sentence(template, values)
+        case [str(template), dict(values)] if depth < MAX_DEPTH:
+            return Sentence(template, {name: _value(values[name], depth + 1) for name in values})
         case _:
             return str(part)
+
+
+def _value(value: Any, depth: int) -> Any:
+    match value:
+        case [str(), dict()]:
+            return _part(value, depth)
+        case _:
+            return value

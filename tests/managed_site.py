@@ -1,17 +1,19 @@
 """A managed site for tests: its commands, its supervisor, and the operating system's own view.
 
-What runs is judged by the process table: a process is a site's if it carries the site's folder
-in its environment.
+What runs is judged by the process table: a process is a site's if it carries the site's folder in
+its environment, or, a worker, the id of an instance: it is told nothing else of the site.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,6 +98,7 @@ class ManagedSite:
         self.database_url = database_url
         self.folder = folder
         self.commands: list[Command] = []
+        self._instances: defaultdict[str, set[str]] = defaultdict(set)
         self.environment = (
             os.environ
             | QUICK
@@ -134,9 +137,17 @@ class ManagedSite:
         return command.wait_for_log("Supervising the services of")
 
     def serve(self, *arguments: str, **environment: str) -> Command:
+        """A server of the site, which supervises as well unless the environment says otherwise."""
         environment = {"MYAGENT_SUPERVISOR": "auto"} | environment
         command = Command(self, "serve", "--port", "0", *arguments, **environment)
         return command.wait_for_log("The site is ready at")
+
+    @staticmethod
+    def url(serving: Command, name: str) -> str:
+        """Where a server that `serve` started talks for a service."""
+        found = re.search(r"is ready at http://[^:]+:(\d+)/", serving.log)
+        assert found is not None, serving.log
+        return f"ws://127.0.0.1:{found[1]}/services/{name}/"
 
     def write(self, name: str, code: str) -> Path:
         """An agent file."""
@@ -151,27 +162,46 @@ class ManagedSite:
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """The site's processes whose command line has all the words."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                mine = process.environ().get("MYAGENT_VAR_DIR") == str(self.folder / "var")
-                if mine and set(words) <= set(process.cmdline()):
-                    found.append(process)
-        return found
-
-    def runners(self, name: str) -> list[psutil.Process]:
-        """The leaders of the service's processes."""
+        self._remember_instances()
+        ids = set().union(*self._instances.values())
         return [
-            one for one in self.processes("runagent", f"--service={name}") if leads_a_group(one)
+            process
+            for process, environment in living()
+            if (
+                environment.get("MYAGENT_VAR_DIR") == str(self.folder / "var")
+                or environment.get("MYAGENT_INSTANCE") in ids
+            )
+            and set(words) <= set(command_of(process))
         ]
+
+    def belonging_to(self, name: str) -> list[psutil.Process]:
+        """The service's workers, and what they started."""
+        self._remember_instances()
+        ids = self._instances[name]
+        return [
+            process
+            for process, environment in living()
+            if environment.get("MYAGENT_INSTANCE") in ids
+        ]
+
+    def _remember_instances(self) -> None:
+        """Whose rows go with their service may live on for a moment."""
+        rows = self.query(
+            "SELECT s.name, i.id FROM services_instance i JOIN services_service s "
+            "ON s.id = i.service_id"
+        )
+        for name, instance_id in rows:
+            self._instances[name].add(instance_id)
+
+    def workers(self, name: str) -> list[psutil.Process]:
+        """The service's workers alone."""
+        return [one for one in self.belonging_to(name) if leads_a_group(one) and is_worker(one)]
 
     def until_runs(self, name: str, count: int = 1, *, not_as: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
         """The pids, once exactly so many run, all of them serve, and none is of the old ones."""
 
         def serving() -> list[int] | None:
-            pids = {runner.pid for runner in self.runners(name)}
+            pids = {worker.pid for worker in self.workers(name)}
             rows = self.instances(name)
             served = {row["pid"] for row in rows if row["state"] == "running"}
             is_so = pids == served and len(pids) == count == len(rows) and not pids & not_as
@@ -181,7 +211,7 @@ class ManagedSite:
         return pids
 
     def until_gone(self, name: str) -> None:
-        until(lambda: not self.processes(f"--service={name}"), f"{name} gone")
+        until(lambda: not self.belonging_to(name), f"{name} gone")
 
     # The database, read past the product's code.
 
@@ -192,9 +222,9 @@ class ManagedSite:
         """A change behind the product's back."""
         execute(self.database_url, sql)
 
-    def ask(self, port: int, text: str) -> None:
-        """A message to the agent at a port, from a client that leaves once it was accepted."""
-        with connect(f"ws://127.0.0.1:{port}/") as socket:
+    def ask(self, url: str, text: str) -> None:
+        """A message to an agent, from a client that leaves once it was accepted."""
+        with connect(url) as socket:
             socket.send(json.dumps({"event": "user.create_session"}))
             while (frame := json.loads(socket.recv(PATIENCE_S)))["event"] != "user.message":
                 if frame["event"] == "agent.session_created":
@@ -203,7 +233,7 @@ class ManagedSite:
 
     def instances(self, name: str) -> list[dict[str, Any]]:
         """Those that have not ended."""
-        columns = ("id", "state", "pid", "port", "slot", "error")
+        columns = ("id", "state", "pid", "slot", "error")
         rows = self.query(
             f"SELECT {', '.join(f'i.{column}' for column in columns)} FROM services_instance i "
             "JOIN services_service s ON s.id = i.service_id "
@@ -243,6 +273,25 @@ class ManagedSite:
                 return
             time.sleep(POLL_S)
         raise AssertionError(f"these can't be ended: {left}")
+
+
+def living() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """All processes that can be looked into, with their environment."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process, process.environ()
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []  # It has just ended.
+
+
+def is_worker(process: psutil.Process) -> bool:
+    return "myagent.worker" in command_of(process)
 
 
 def leads_a_group(process: psutil.Process) -> bool:

@@ -18,6 +18,7 @@ CONFIGURATION = (
     "max_restart_count",
     "restart_delay_s",
     "memory_limit_mb",
+    "python",
 )
 
 

@@ -212,5 +212,6 @@ PROCESSES = [
     "max_sessions",
     "session_timeout_s",
     "memory_limit_mb",
+    "python",
 ]
 """How the instances are run."""

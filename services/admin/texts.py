@@ -59,5 +59,6 @@ CHANGED = (
     gettext_noop("Sessions at most"),
     gettext_noop("Idle sessions leave memory after (s)"),
     gettext_noop("Memory limit (MB)"),
+    gettext_noop("Interpreter"),
 )
 """Labels of the form that are nowhere else: the history keeps them, and tells them translated."""

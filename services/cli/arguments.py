@@ -57,7 +57,7 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
         "--url", metavar="ws://…", help=gettext("a service that runs elsewhere, no FILE")
     )
     parser.add_argument("--host", help=gettext("address to listen on (localhost)"))
-    parser.add_argument("--port", type=int, help=gettext("of the first replica; else any free one"))
+    parser.add_argument("--port", type=int, help=gettext("on which a server listens for it alone"))
     parser.add_argument("--description", metavar="TEXT", help=gettext("what it is, in a sentence"))
     parser.add_argument(
         "--tags", type=tags, action="extend", metavar="A,B", help=gettext("words to find it by")
@@ -85,13 +85,18 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="S",
         dest="restart_delay_s",
-        help=gettext("seconds before the first restart; they double (1)"),
+        help=gettext("seconds before the second restart in a row; they double (1)"),
     )
     parser.add_argument("--replicas", type=int, metavar="N", help=gettext("processes (1)"))
     parser.add_argument(
         "--weight", type=int, metavar="N", help=gettext("its share of new clients (1)")
     )
     parser.add_argument("--memory-limit-mb", type=int, metavar="N", help=gettext("of each process"))
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        help=gettext("the interpreter that runs the agent; the site's own by default"),
+    )
     parser.add_argument(
         "--env",
         type=variable,

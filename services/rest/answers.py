@@ -89,6 +89,7 @@ WEATHER: dict[str, Any] = {
         "max_restart_count": 5,
         "restart_delay_s": 1.0,
         "memory_limit_mb": 512,
+        "python": "",
     },
 }
 

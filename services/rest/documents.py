@@ -37,6 +37,7 @@ class ConfigSerializer(Answer):
     max_restart_count = serializers.IntegerField()
     restart_delay_s = serializers.FloatField()
     memory_limit_mb = serializers.IntegerField(allow_null=True)
+    python = serializers.CharField(help_text="Its interpreter; empty: the site's own.")
 
 
 class ServiceSerializer(Answer):

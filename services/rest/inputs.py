@@ -92,11 +92,17 @@ class ConfigInput(Strict):
     )  # fmt: skip
     restart_delay_s = Number(
         **within("restart_delay_s"), required=False,
-        help_text="Seconds before the first start after a crash; each further one waits longer.",
+        help_text="Seconds before the start after a second crash in a row; that after the first "
+        "is at once, each further one waits longer.",
     )  # fmt: skip
     memory_limit_mb = Whole(
         **within("memory_limit_mb"), allow_null=True, required=False,
         help_text="Memory of an instance, in MB, above which it is replaced; null: no limit.",
+    )  # fmt: skip
+    python = Text(
+        max_length=MAX_PATH, allow_blank=True, required=False,
+        help_text="The interpreter that runs the agent file; empty: the site's own. Another one "
+        "can't be chosen over the network.",
     )  # fmt: skip
 
 
@@ -115,11 +121,11 @@ class ServiceInput(ConfigInput):
     tags = Tags(required=False)
     host = Text(
         max_length=MAX_HOST, required=False,
-        help_text="The name or address that instances listen on.",
+        help_text="The name or address that a server listens on for it alone, if it has a port.",
     )  # fmt: skip
     port = Whole(
         **within("port"), allow_null=True, required=False,
-        help_text="The first instance's port; null, and for the others: a free one.",
+        help_text="A port on which a server listens for it alone; null: none.",
     )  # fmt: skip
     replicas = Whole(**within("replicas"), required=False)
     weight = Whole(**within("weight"), required=False)

@@ -33,8 +33,6 @@ def instance(of: Service, state: str = Instance.State.RUNNING, **fields: Any) ->
         "state_since": now,
         "launched_at": now,
         "node": this_node(),
-        "host": "localhost",
-        "port": 8100 + slot,
         "pid": 4000 + slot,
     } | fields
     return Instance.objects.create(id=new_id(), service=of, state=state, **given)

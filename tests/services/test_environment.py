@@ -1,15 +1,18 @@
-"""Which variables a service may have: none that would part its processes from the site."""
+"""Which variables a service's workers have: none that tells them of the site."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import pytest
-from django.conf import settings
 
 from agents.ids import new_id
 from services import registry, secrets
 from services.environment import checked
 from services.errors import ServiceError
-from services.launching import launch_spec
+from services.launching import PASSED, launch_spec
 from services.models import Service
 from tests.services import rows
 
@@ -17,32 +20,26 @@ OWN = [
     *("DATABASE_URL", "SECRET_KEY", "MYSQL_HOST", "MYAGENT_VAR_DIR", "MYAGENT_INSTANCE"),
     *("MYAGENT_ENV_FILE", "MYAGENT_BARRIER", "MYAGENT_NOT_YET", "DJANGO_SETTINGS_MODULE", "DEBUG"),
     *("MYAGENT_AGENT_DIRS", "MYAGENT_ENV_ALLOWED", "MYAGENT_AUTH", "MYAGENT_LEASE_S"),
+    *("MYAGENT_RUN_TIMEOUT_S", "MYAGENT_LOG_LEVEL", "PYTHONPATH"),
 ]
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_not_even_a_command_gives_a_service_another_site(name: str) -> None:
+def test_not_even_a_command_gives_a_service_what_is_the_site_s(name: str) -> None:
     with pytest.raises(ServiceError, match=name):
         checked({name: "x"}, is_confined=False)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["MYAGENT_RUN_TIMEOUT_S", "MYAGENT_CONTEXT_TOKENS", "MYAGENT_LOG_LEVEL", "PYTHONPATH", "PATH"],
-)
-def test_a_command_may_tune_a_service_and_its_interpreter(name: str) -> None:
+@pytest.mark.parametrize("name", ["PATH", "PYTHONUNBUFFERED", "APP_MODE", "LLM_MODEL"])
+def test_a_command_may_set_what_an_agent_and_its_interpreter_read(name: str) -> None:
     assert checked({name: "1"}, is_confined=False) == {name: "1"}
 
 
 @pytest.mark.parametrize("name", ["MYAGENT_VAR_DIR", "DATABASE_URL"])
-def test_no_setting_opens_the_site_itself_to_the_network(name: str, settings: object) -> None:
-    settings.MYAGENT_ENV_ALLOWED = ["*"]  # type: ignore[attr-defined]
+def test_no_setting_opens_the_site_itself_to_the_network(name: str, settings: Any) -> None:
+    settings.MYAGENT_ENV_ALLOWED = ["*"]
     with pytest.raises(ServiceError, match=name):
         checked({name: "x"}, is_confined=True)
-
-
-def test_every_setting_of_the_site_is_either_its_own_or_tuning() -> None:
-    assert set(settings.SITE_VARIABLES) > settings.TUNING_VARIABLES
 
 
 @pytest.mark.django_db
@@ -51,7 +48,27 @@ def test_what_was_stored_under_other_rules_does_not_reach_the_process() -> None:
     service = rows.service("weather", environment=stored)
     environment = launch_spec(rows.instance(service)).environment
     assert environment["APP_MODE"] == "x"
-    assert environment.get("DATABASE_URL") != "sqlite:////tmp/other.db"
+    assert "DATABASE_URL" not in environment
+
+
+@pytest.mark.django_db
+def test_a_worker_is_handed_no_variable_of_the_site_even_if_a_setting_names_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    for name in [*settings.SITE_VARIABLES, "DJANGO_SETTINGS_MODULE", "UNKNOWN_SECRET", "APP_KEY"]:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    settings.MYAGENT_PASS_ENV = ["APP_KEY", "DATABASE_URL", "SECRET_KEY"]
+    environment = launch_spec(rows.instance(rows.service("weather"))).environment
+    assert environment["OPENAI_API_KEY"] == "sk-1"
+    assert environment["APP_KEY"] == "x"
+    known = PASSED | {"OPENAI_API_KEY", "APP_KEY", "PYTHONPATH"}
+    prefixes = ("LC_", "OPENAI_", "LLM_")
+    assert [
+        name for name in environment if name not in known and not name.startswith(prefixes)
+    ] == []
+    assert environment["PYTHONPATH"] == str(Path(settings.VAR_DIR).resolve() / "sdk")
+    assert os.listdir(environment["PYTHONPATH"]) == ["myagent"]
 
 
 @pytest.mark.django_db

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from time import sleep
 from typing import Any
@@ -15,16 +17,16 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone, translation
-from websockets.asyncio.server import ServerConnection, serve
 
 from agents.ids import new_id
+from agents.worker_process import Paths
+from myagent.worker.framing import framed
 from services import control, health, logfiles, registry, supervisor_lease
 from services.decision import MISSES
 from services.describing import health_of
 from services.health import Finding
-from services.hosting import Place
 from services.models import HealthCheck, Instance, Service, Supervisor
-from services.telling import MARK, told
+from services.telling import told
 from tests.deaf_peer import deaf_peer
 from tests.locks import LOOK_S, somebody_waits
 
@@ -58,7 +60,6 @@ def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
         generation=1,
         state_since=now,
         node=supervisor_lease.this_node(),
-        host="localhost",
         launched_at=now,
         **({"state": Instance.State.RUNNING} | fields),
     )
@@ -72,30 +73,53 @@ async def test_a_check_leaves_no_socket_open_with_a_peer_that_hears_nothing() ->
     assert finding.is_healthy
 
 
-@pytest.mark.parametrize("greeting", ["hello", "[]", '{"event": "other"}', b"\xff"])
-async def test_what_is_no_agent_is_said_in_the_language_of_the_reader(
-    greeting: str | bytes,
-) -> None:
-    async def greet(socket: ServerConnection) -> None:
-        await socket.send(greeting)
-        await socket.wait_closed()
+@pytest.fixture
+def here(settings: Any) -> Iterator[Instance]:
+    """An instance of this machine, whose worker nobody has launched."""
+    with TemporaryDirectory() as folder:
+        settings.VAR_DIR = Path(folder)
+        yield Instance(id=new_id(), node=supervisor_lease.this_node())
 
-    async with serve(greet, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        finding = await health.check(
-            Instance(node=supervisor_lease.this_node(), host="127.0.0.1", port=port)
-        )
-    assert told(finding.detail) == "Something else than an agent listens there."
+
+async def test_of_a_worker_that_nobody_can_dial_it_is_said_why(here: Instance) -> None:
+    finding = await health.check(here)
+    assert told(finding.detail) == "It could not be reached: No such file or directory"
     with translation.override("zh-hans"):
-        assert told(finding.detail) == "在该地址上监听的不是智能体。"
+        assert told(finding.detail).startswith("无法连接到它")
 
 
-def test_what_a_runner_says_of_its_failure_is_told_as_it_said_it(service: Service) -> None:
+async def test_a_worker_that_does_not_answer_is_not_waited_for(
+    here: Instance, settings: Any
+) -> None:
+    settings.MYAGENT_HEALTH_TIMEOUT_S = 0.05
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(Paths.of(here.pk).socket))
+        deaf.listen()
+        finding = await health.check(here)
+    assert told(finding.detail) == ILL
+
+
+async def test_what_answers_otherwise_than_a_worker_is_none(here: Instance) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed(b"[]"))
+        writer.close()
+
+    async with await asyncio.start_unix_server(talk, Paths.of(here.pk).socket):
+        finding = await health.check(here)
+    assert told(finding.detail).startswith("It could not be reached: ")
+
+
+def test_what_a_worker_reports_is_kept_with_the_check(service: Service) -> None:
     instance = instance_of(service)
-    said = f'{MARK}[["It did not answer in time.", {{}}]]'
-    Place(instance).note_failure(said, 78)
+    report = {"running": 1, "sessions": 7, "lag_ms": 2.5, "abandoned": 0}
+    health.write_down([Finding(instance, "", 1.0, report)])
     instance.refresh_from_db()
-    assert told(instance.error) == said
+    assert instance.report == report
+    check = HealthCheck.objects.get()
+    assert (check.active_sessions, check.loop_lag_ms) == (7, 2.5)
+    health.write_down([Finding(instance, ILL)])
+    instance.refresh_from_db()
+    assert instance.report == report
 
 
 def test_misses_are_counted_in_a_row_and_forgotten_at_the_first_success(service: Service) -> None:

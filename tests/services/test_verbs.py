@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from services import control, health, registry
 from services.errors import Conflict, ServiceError, UnknownService
 from services.health import Finding
+from services.launching import launch_spec
 from services.models import Instance, Service
 from tests.services import rows
 
@@ -135,3 +137,20 @@ def test_an_address_that_holds_a_secret_or_a_trap_is_refused(address: str) -> No
         registry.register(name="far", url=address)
     assert refusal.value.field == "url"
     assert "hush" not in str(refusal.value)
+
+
+@pytest.mark.django_db
+def test_an_interpreter_is_kept_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    """A virtual environment's is a link: behind it lies one that does not know its packages."""
+    agent = tmp_path / "agent.py"
+    agent.touch()
+    python = tmp_path / "venv" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    service = registry.register(name="own", agent_factory_path=str(agent), python=str(python))
+    assert service.python == str(python)
+    assert launch_spec(rows.instance(service)).command[0] == str(python)
+    for wrong in (str(agent), str(tmp_path), str(tmp_path / "none")):
+        with pytest.raises(ServiceError, match="There is no interpreter") as refused:
+            registry.change(service, python=wrong)
+        assert refused.value.field == "python"

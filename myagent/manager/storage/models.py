@@ -40,7 +40,8 @@ class ServiceConfig:
     """How a service's processes are run. None: the site's own setting, or no limit.
 
     `session_timeout_s` and `restart_delay_s` are seconds, and may be given
-    without their `_s`. `environment` is kept encrypted and never read back:
+    without their `_s`. `python`: the interpreter that runs the agent file, the
+    site's own if empty. `environment` is kept encrypted and never read back:
     None, in a change, leaves it as it is.
     """
 
@@ -51,6 +52,7 @@ class ServiceConfig:
     max_restart_count: int = 5
     restart_delay_s: float = 1.0
     memory_limit_mb: int | None = None
+    python: str = ""
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     session_timeout: InitVar[float | None] = None
     restart_delay: InitVar[float | None] = None

@@ -218,13 +218,13 @@ def test_variables_under_another_key_are_said_to_be_unreadable_and_can_be_replac
 def test_variables_that_a_command_set_stay_but_the_admin_sets_none_like_them(
     chief: Client, make_service: MakeService
 ) -> None:
-    service = make_service(environment={"PYTHONPATH": "/srv/lib"})
+    service = make_service(environment={"PYTHONSTARTUP": "/srv/lib"})
     path = service.agent_factory_path
     answer = chief.post(page_of(service), form(agent_factory_path=path, variables="LD_PRELOAD=x"))
     assert "MYAGENT_ENV_ALLOWED" in str(errors(answer)["variables"])
     chief.post(page_of(service), form(agent_factory_path=path, variables="APP_A=1"))
     service.refresh_from_db()
-    assert secrets.decrypt(service.environment) == {"PYTHONPATH": "/srv/lib", "APP_A": "1"}
+    assert secrets.decrypt(service.environment) == {"PYTHONSTARTUP": "/srv/lib", "APP_A": "1"}
 
 
 def test_a_service_that_goes_while_it_is_changed_is_said_to_be_gone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def test_every_option_of_register_is_kept(agent_file: str, monkeypatch: pytest.M
         *("--description", "天气", "--tags", "b, a,,b", "--max-sessions", 3, "--weight", 7),
         *("--session-timeout", 60.5, "--no-auto-restart", "--max-restart-count", 2),
         *("--restart-delay", 0.5, "--replicas", 2, "--memory-limit-mb", 256),
-        *("--env", "KEY=a=b", "--env", "EMPTY=", "--env", "FROM_HERE"),
+        *("--python", sys.executable, "--env", "KEY=a=b", "--env", "EMPTY=", "--env", "FROM_HERE"),
     )
     service = registry.find("weather")
     assert answer == f"weather is registered ({service.pk}).\n"
@@ -86,6 +87,7 @@ def test_every_option_of_register_is_kept(agent_file: str, monkeypatch: pytest.M
     assert (service.auto_restart, service.max_restart_count) == (False, 2)
     assert (service.restart_delay_s, service.replicas) == (0.5, 2)
     assert (service.memory_limit_mb, service.auto_start) == (256, False)
+    assert service.python == sys.executable
     assert secrets.decrypt(service.environment) == {
         "KEY": "a=b",
         "EMPTY": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def test_a_registered_service_is_shown_as_it_was_described(client: Client, agent
         "max_restart_count": 2,
         "restart_delay_s": 0.5,
         "memory_limit_mb": 256,
+        "python": "",
     }
     assert client.get(answer.headers["location"]).json == shown
     assert client.get("services/echo").json == shown
@@ -109,7 +111,7 @@ def test_what_could_run_code_is_no_variable_that_the_network_may_set(
     assert name in refused.json["detail"]
     # Nor for one that the command registered, with that very variable.
     path = str(agent_dir / "echo.py")
-    kept = {"PYTHONPATH": "/srv/lib", "APP_MODE": "x"}
+    kept = {"PYTHONSTARTUP": "/srv/lib", "APP_MODE": "x"}
     registry.register(name="echo", agent_factory_path=path, environment=kept)
     for ask in (client.patch, client.put):
         refused = ask("services/echo", fields(environment={"APP_MODE": "y", name: "/srv/lib"}))
@@ -117,6 +119,21 @@ def test_what_could_run_code_is_no_variable_that_the_network_may_set(
     assert client.patch("services/echo", {"weight": 2}).status == 200
     assert client.put("services/echo", fields()).status == 200
     assert secrets.decrypt(Service.objects.get().environment) == kept
+
+
+def test_no_interpreter_is_chosen_over_the_network_but_one_that_is_set_stays(
+    client: Client, agent_dir: Path
+) -> None:
+    refused = client.post("services", fields(python=sys.executable))
+    assert (refused.status, refused.json["field"]) == (400, "python")
+    path = str(agent_dir / "echo.py")
+    registry.register(name="echo", agent_factory_path=path, python=sys.executable)
+    shown = client.get("services/echo").json
+    assert shown["config"]["python"] == sys.executable
+    answer = client.put("services/echo", fields(weight=2, config=shown["config"]))
+    assert (answer.status, answer.json["config"]["python"]) == (200, sys.executable)
+    assert client.patch("services/echo", {"python": "/bin/sh"}).json["field"] == "python"
+    assert client.patch("services/echo", {"python": ""}).json["config"]["python"] == ""
 
 
 def test_a_refused_variable_is_refused_with_the_setting_that_would_allow_it(

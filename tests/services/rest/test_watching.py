@@ -33,8 +33,8 @@ def launch(service: Service, slot: int | None = 0, age_s: float = 0, **facts: An
         "node": this_node(),
     }
     return Instance.objects.create(
-        id=new_id(), service=service, generation=1, state_since=then,
-        launched_at=then, **given | facts,
+        id=new_id(), service=service, generation=1, state_since=then, launched_at=then,
+        **given | facts,
     )  # fmt: skip
 
 

@@ -1,0 +1,138 @@
+"""The supervisor's links to the workers of its machine: by them it learns how each one fares.
+
+What a link tells is written down by whoever asks (`services.health`), but for
+the moment that a worker is ready; its end makes the supervisor look at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents import background
+from agents.database import DatabaseThreads
+from agents.link import Link, LinkFailed, dial
+from agents.process import identity_of, is_alive
+from agents.worker_process import Paths
+from myagent.worker.protocol import AgentInfo
+from services.models import Instance, Service
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 0.02
+"""Seconds between two looks whether a worker that starts can be dialled."""
+
+AGAIN_S = 0.2
+"""Seconds until a worker is dialled again, whose link has ended though it lives."""
+
+GONE_S = 0.5
+"""Seconds that a process may take to be gone after its end of the link is."""
+
+
+class Links:
+    """Its methods belong to the event loop. `wake`: called when there is something to do."""
+
+    def __init__(self, database: DatabaseThreads, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def keep(self, instance_ids: Iterable[str]) -> None:
+        """Holds a link to each of these, and to no other."""
+        wanted = set(instance_ids)
+        for instance_id in self._tasks.keys() - wanted:
+            self._tasks.pop(instance_id).cancel()
+        for instance_id in wanted - self._tasks.keys():
+            work = self._attend(instance_id)
+            self._tasks[instance_id] = asyncio.get_running_loop().create_task(work)
+
+    async def close(self) -> None:
+        """Ends the links; the workers go on. May be called twice."""
+        tasks, self._tasks = list(self._tasks.values()), {}
+        await background.end(tasks)
+
+    def of(self, instance_id: str) -> Link | None:
+        """The link to a worker that is ready."""
+        return self._links.get(instance_id)
+
+    def silences(self) -> dict[str, float]:
+        """For how many seconds each worker has owed an answer; none while it is debugged."""
+        return {instance_id: link.silent_for_s for instance_id, link in self._links.items()}
+
+    async def _attend(self, instance_id: str) -> None:
+        """Dials it again and again, until it is cancelled."""
+        while True:
+            link = await _dialled(instance_id)
+            ended = asyncio.Event()
+            link.on_closed = lambda link, ended=ended: ended.set()  # type: ignore[misc]
+            self._links[instance_id] = link
+            process = identity_of(link.pid)
+            try:
+                await self._note_ready(instance_id, link.agent)
+                await ended.wait()
+            finally:
+                del self._links[instance_id]
+                link.close()
+            await _gone(process)
+            self._wake()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _note_ready(self, instance_id: str, agent: AgentInfo) -> None:
+        described = asdict(agent)
+        while True:
+            try:
+                await self._database.run(note_ready, instance_id, described)
+                break
+            except DatabaseFailure as error:
+                logger.warning("storage_away", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+        self._wake()
+
+
+def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
+    """Writes down, once, that a worker is ready, and what its agent is. Synchronous."""
+    waits = Instance.objects.filter(pk=instance_id, ready_at__isnull=True)
+    instance = waits.first()
+    if instance is None:
+        return
+    with transaction.atomic():
+        # The service's row before the instance's, as all others lock them.
+        Service.objects.filter(pk=instance.service_id).update(
+            agent=agent, revision=F("revision") + 1
+        )
+        waits.update(ready_at=timezone.now())
+
+
+async def _dialled(instance_id: str) -> Link:
+    """A link, once the worker is ready. Cancelling is safe."""
+    address = Paths.of(instance_id).socket
+    while True:
+        try:
+            # A file may take as long to load as its start may take: that is for others to judge.
+            return await dial(
+                address, f"supervisor {os.getpid()}", role="supervisor", timeout_s=None
+            )
+        except LinkFailed as error:
+            is_absent = isinstance(error.__cause__, OSError)
+            if not is_absent:
+                logger.info("not_linked", instance_id=instance_id, error=str(error))
+            await asyncio.sleep(LOOK_S if is_absent else AGAIN_S)
+
+
+async def _gone(process: str | None) -> None:
+    """Waits until a process has ended, but not for long."""
+    deadline = asyncio.get_running_loop().time() + GONE_S
+    while process is not None and is_alive(process):
+        if asyncio.get_running_loop().time() > deadline:
+            return
+        await asyncio.sleep(0.01)
