@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from agents.serving import standalone, use_server
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
+from agents.serving import standalone, use_server
 from myagent_site.asgi import application
 
 PAGES = ("/admin/", "/admin/login/", "/admin/services/service/", "/admin/services/service/add/")

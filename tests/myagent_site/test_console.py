@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents.serving import use_server
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
+from agents.serving import use_server
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services import health

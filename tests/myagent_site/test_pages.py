@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agents.serving import standalone, use_server
 from django.conf import settings
 from django.test import AsyncClient
 
+from agents.serving import standalone, use_server
 from myagent_site.chat_texts import TEXTS
 from tests.myagent_site.clients import at_this_machine
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents.serving import use_server
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import OperationalError
 from django.test import AsyncClient
 
+from agents.serving import use_server
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from services.models import Service
 from tests.myagent_site.clients import at_another_machine, at_this_machine
