@@ -22,10 +22,10 @@ READY_TIMEOUT_S = 5.0
 
 async def health(request: HttpRequest) -> JsonResponse:
     """Whether the process is well: 200, or 503 when it can't do its work just now."""
-    runner = current_server()
+    server = current_server()
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}
-    if runner is not None:
-        report |= runner.health()
+    if server is not None:
+        report |= server.health()
     status = 200 if report["status"] == "healthy" else 503
     return JsonResponse(report | {"timestamp": timestamp()}, status=status)
 
