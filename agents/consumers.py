@@ -33,9 +33,15 @@ class EventsConsumer(SocketConsumer):
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        port: SessionPort,
+        others: Connections,
+        service: str | None = None,
     ) -> None:
-        super().__init__(scope, receive, send, port, others)
+        super().__init__(scope, receive, send, port, others, service)
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
 
     def greet(self) -> None:

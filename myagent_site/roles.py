@@ -1,4 +1,4 @@
-"""What a server offers over HTTP: one with a single agent its few pages, any other the site."""
+"""What is offered over HTTP: at an address of a single agent its few pages, else the site."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from agents.serving import current_server
+from myagent_site.pages import service_of_address
 
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 
@@ -17,8 +17,7 @@ def pages_of_this_process(
     """Middleware: beside a single agent there is neither the admin nor the REST API."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        server = current_server()
-        if server is not None and server.service:
+        if service_of_address(request) is not None:
             request.urlconf = SINGLE_AGENT_PAGES
         return await get_response(request)
 
