@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,12 +17,12 @@ class Adopted:
     opened: reading.Opened
 
 
-def adopt(session_id: str, service: str, own_id: str, may_expire: bool) -> Adopted:
+def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Adopted:
     """Makes `own_id` the session's owner and reads what it needs to go on.
 
-    Raises `UnknownSession`, or `OwnedElsewhere` if another runner is alive.
+    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
     """
-    taken = _take(session_id, service, own_id, may_expire)
+    taken = _take(session_id, services, own_id, may_expire)
     budget = settings.MYAGENT_CONTEXT_TOKENS
     opened = reading.open_session(session_id, budget, is_closed=taken.is_closed)
     if taken.was_orphaned:
@@ -31,10 +32,10 @@ def adopt(session_id: str, service: str, own_id: str, may_expire: bool) -> Adopt
     return Adopted(taken, opened)
 
 
-def _take(session_id: str, service: str, own_id: str, may_expire: bool) -> Taken:
+def _take(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Taken:
     try:
-        return ownership.take(session_id, service, own_id, may_expire)
+        return ownership.take(session_id, services, own_id, may_expire)
     except OwnedElsewhere as error:
-        if not ownership.end_if_gone(error.runner_id):
+        if not ownership.end_if_gone(error.server_id):
             raise
-        return ownership.take(session_id, service, own_id, may_expire)
+        return ownership.take(session_id, services, own_id, may_expire)

@@ -37,7 +37,7 @@ from myagent.protocol.chat import (
     parse,
 )
 
-PATH = re.compile(r"/ws/chat/(?P<user_id>[^/]+)/?")
+PATH = re.compile(r"(/services/[^/]+)?/ws/chat/(?P<user_id>[^/]+)/?")
 
 LANE = ""
 """The one lane of a socket: a conversation's queries and cancels keep their order."""
@@ -50,11 +50,16 @@ class ChatConsumer(SocketConsumer):
     """A socket of the chat dialect: one conversation, begun by its first query."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        port: SessionPort,
+        others: Connections,
+        service: str | None = None,
     ) -> None:
-        super().__init__(scope, receive, self._noting_ends(send), port, others)
+        super().__init__(scope, receive, self._noting_ends(send), port, others, service)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        self._service = query.get("service", [None])[0]
         self._session_id = query.get("session_id", [None])[0]
         self._after = _number(query.get("after", [""])[0])
         self._user_id = _user_id(scope)
@@ -194,7 +199,7 @@ class ChatConsumer(SocketConsumer):
     async def _create(self) -> None:
         """Begins a conversation, and waits until it is in the log or refused."""
         self._settled.clear()
-        metadata = CreateSessionMetadata(service=self._service, client={"user_id": self._user_id})
+        metadata = CreateSessionMetadata(client={"user_id": self._user_id})
         event = CreateSession(event="user.create_session", metadata=metadata)
         if not await self.attempt(self.port.create(self, event), None):
             return

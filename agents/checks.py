@@ -50,7 +50,7 @@ def check_numbers(**_: Any) -> list[Error]:
         if not getattr(settings, name) >= 0
     ]
     if settings.MYAGENT_RENEW_S * 2 > settings.MYAGENT_LEASE_S:
-        hint = "A runner must have two chances to renew its lease."
+        hint = "A server must have two chances to renew its lease."
         errors.append(
             Error(
                 "MYAGENT_RENEW_S must be at most half of MYAGENT_LEASE_S.",

@@ -1,4 +1,4 @@
-"""Which services a server carries conversations of: a seam that whoever knows the services fills."""
+"""Which services a server carries conversations of: a seam that who knows the services fills."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Listed:
 
 
 class Directory(Protocol):
-    """A snapshot: its methods return at once. Called on the event loop."""
+    """A snapshot: but for `refresh` its methods return at once. Called on the event loop."""
 
     def find(self, service: str) -> Listed | None:
         """None: there is no such service here."""
@@ -31,6 +31,12 @@ class Directory(Protocol):
 
     def names(self) -> Sequence[str]:
         """The services whose conversations this server may carry."""
+
+    async def refresh(self) -> None:
+        """Looks whether that has changed, for somebody who would be refused otherwise.
+
+        Raises `django.db.Error`.
+        """
 
 
 class SingleService:
@@ -47,3 +53,6 @@ class SingleService:
 
     def names(self) -> Sequence[str]:
         return [self._listed.name]
+
+    async def refresh(self) -> None:
+        """Nothing ever changes."""

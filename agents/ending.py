@@ -13,7 +13,7 @@ from agents.batch import Batch
 from agents.entries import Entry, RunRef
 from agents.execution import closing_results
 from agents.ids import new_id
-from agents.models import Run, Runner
+from agents.models import Run, Server
 from agents.ownership import OwnedElsewhere, UnknownSession
 from agents.process import own_identity
 from agents.reading import UnfinishedRun
@@ -26,25 +26,25 @@ AT_ONCE = 50
 def end_unfinished_runs(service: str) -> bool:
     """Ends some as interrupted; True once there are none that nobody else will end. Synchronous.
 
-    What a living runner owns is left to it. Raises `django.db.Error`; may be
+    What a living server owns is left to it. Raises `django.db.Error`; may be
     called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
-    owners = Runner.objects.filter(service=service, ended_at__isnull=True)
+    owners = Server.objects.filter(service=service, ended_at__isnull=True)
     # Those that an earlier call of this process left behind, when the database went away.
     for former in owners.filter(process=own_identity(), port=0):
         ownership.retire(former.pk)
     session_ids = list(
         unfinished.exclude(
-            session__runner__ended_at__isnull=True, session__runner__lease_until__gt=Now()
+            session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
         )
         .values_list("session_id", flat=True)
         .distinct()[:AT_ONCE]
     )
     if not session_ids:
         return True
-    # Only who owns a session may write to its log: so this is a runner, for a moment.
-    owner = Runner(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
+    # Only who owns a session may write to its log: so this is a server, for a moment.
+    owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
     ownership.register(owner, settings.MYAGENT_LEASE_S)
     try:
         for session_id in session_ids:
@@ -56,7 +56,7 @@ def end_unfinished_runs(service: str) -> bool:
 
 def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
     try:
-        adopted = adopt(session_id, service, owner_id, True)
+        adopted = adopt(session_id, [service], owner_id, True)
     except (OwnedElsewhere, UnknownSession):
         return
     runs = adopted.opened.unfinished

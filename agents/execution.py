@@ -24,7 +24,7 @@ from agents.journal import Outcome, RowRefused
 from agents.link import Attempt, Link
 from agents.models import Run
 from agents.sentences import say, tell
-from agents.workers import Pool
+from agents.workers import Pool, Why
 from myagent.messages import ChatMessage
 from myagent.protocol import ErrorCode
 from myagent.steps import (
@@ -178,7 +178,11 @@ class Execution:
             self._is_adrift = False
             self._owner.show_notice("continued")
 
-    def on_unplaced(self) -> None:
+    def on_unplaced(self, why: Why) -> None:
+        if why == "stopped":
+            self._stopping = Run.Status.INTERRUPTED
+            self._end_stopped()
+            return
         sentence = say(self._owner.lang, "no_worker")
         self._end(self._failure("service_unavailable", sentence, is_retryable=True))
 

@@ -1,4 +1,4 @@
-"""What a runner's exit status says to whoever started it."""
+"""What a worker's exit status says to whoever started it."""
 
 from __future__ import annotations
 

@@ -34,14 +34,16 @@ class History:
     """The model's memory: turns in the order in which their runs started.
 
     Above `max_tokens` (estimated) whole oldest turns go, so that a tool call
-    never loses its result; the newest turn always stays. `generation` tells
-    this memory from every other of the process, and changes with everything
-    but a message that is added: who has it knows what is new by its length.
+    never loses its result; the newest turn always stays. Its messages are
+    numbered, from `first` to the one before `end`. `generation` tells this
+    memory from every other of the process, and changes when a number gets
+    another message: who has a part of it knows what is new by the numbers.
     """
 
     def __init__(self, max_tokens: int) -> None:
         self.max_tokens = max_tokens
         self.generation = next(_generations)
+        self.first = 0
         self._turns: deque[Turn] = deque()
         # In one list: it is copied whole for every run.
         self._messages: list[ChatMessage] = []
@@ -81,16 +83,20 @@ class History:
                 turn.tokens -= message.tokens
                 self._tokens -= message.tokens
 
+    @property
+    def end(self) -> int:
+        return self.first + len(self._messages)
+
     def messages(self, start: int = 0) -> list[ChatMessage]:
-        """A copy, from the `start`th on."""
-        return self._messages[start:]
+        """A copy, from the number `start` on."""
+        return self._messages[max(0, start - self.first) :]
 
     def _trim(self) -> None:
         while self._tokens > self.max_tokens and len(self._turns) > 1:
             turn = self._turns.popleft()
             del self._messages[: turn.messages]
+            self.first += turn.messages
             self._tokens -= turn.tokens
-            self.generation = next(_generations)
 
 
 @dataclass(frozen=True, slots=True)

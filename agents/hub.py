@@ -1,4 +1,4 @@
-"""The runner: what sockets may ask of the sessions alive in this process, and its own life."""
+"""What sockets may ask of the sessions alive in this process, and the life of these."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -17,8 +16,9 @@ from django.db import Error as DatabaseFailure
 from agents import entries, frames, ownership, reading, turns
 from agents.background import Background
 from agents.database import DatabaseThreads
+from agents.directory import Directory, Listed
 from agents.entries import Entry
-from agents.gauges import Gauges
+from agents.gauges import Gauges, LoopLag
 from agents.ids import new_id
 from agents.journal import Journal
 from agents.lease import Lease
@@ -39,39 +39,42 @@ from myagent.protocol import (
     Response,
     UserMessage,
 )
+from myagent.worker.protocol import AgentInfo
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
-FORGET_RUNNERS_AFTER = timedelta(days=1)
+FORGET_SERVERS_AFTER = timedelta(days=1)
 
 
 class Hub:
-    """Keeps live sessions of one service; a `SessionPort`.
+    """Keeps live sessions of the services in `directory`; a `SessionPort`.
 
-    `start` registers the runner and begins to adopt what dead ones left;
+    `start` registers the server and begins to adopt what dead ones left;
     `drain` lets runs finish; `stop` gives everything up. Both may be called
-    twice.
+    twice. `service` and `source`: of a server with one agent file.
     """
 
-    def __init__(self, file: Path | str, service: str, workers: Workers) -> None:
-        self.service = service
+    def __init__(
+        self, directory: Directory, workers: Workers, *, service: str = "", source: str = ""
+    ) -> None:
+        self.directory = directory
         self.workers = workers
         self.journal = Journal()
         self.database = DatabaseThreads()
         self.is_draining = False
         self.progress = asyncio.Event()
-        self.source = str(Path(file).expanduser().resolve())
         self.lease = Lease(
             service,
-            self.source,
+            source,
             report=self.report,
             journal_moved_at=lambda: self.journal.moved_at,
         )
-        self._sessions = Sessions(self, service, self.lease)
+        self._sessions = Sessions(self, directory, self.lease)
         self.background = Background()
-        self.gauges = Gauges()
+        self._gauges: dict[str, Gauges] = {}
+        self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self._end = Once(self._give_everything_up)
 
@@ -91,7 +94,7 @@ class Hub:
         self.background.repeat(0, self._begin_anew_when_lost)
         # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
-        self.background.repeat(0, self.gauges.watch_lag)
+        self.background.repeat(0, self._lag.watch)
         self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
 
     async def drain(self, grace_s: float) -> None:
@@ -130,31 +133,28 @@ class Hub:
     def running_count(self) -> int:
         return sum(session.current is not None for session in self._sessions)
 
-    @property
-    def agent_name(self) -> str:
-        """What the agent calls itself; the service's name until a worker was there."""
-        agent = self.workers.of(self.service).agent
-        return agent.name if agent is not None else self.service
+    def agent_of(self, service: str) -> AgentInfo:
+        """What the service's agent says of itself; little before a worker was there."""
+        return self.workers.of(service).agent or AgentInfo(service)
 
-    @property
-    def agent_description(self) -> str:
-        agent = self.workers.of(self.service).agent
-        return agent.description if agent is not None else ""
+    def end_runs(self, service: str) -> None:
+        """Ends the service's runs that are carried here, as interrupted."""
+        for session in self._sessions.of(service):
+            session.end_runs()
 
     # The port.
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
         if self.is_draining:
             raise Refused("service_unavailable")
-        if event.metadata.service not in (None, self.service):
-            raise Refused("no_service")
+        listed = await self._service_for(socket, event.metadata.service)
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
-        if self._sessions.is_full:
+        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
-        taken = Taken(new_id(), self.service, 1, lang, 0, is_closed=False, was_orphaned=False)
+        taken = Taken(new_id(), listed.name, 1, lang, 0, is_closed=False, was_orphaned=False)
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)
         self._attach(socket, session)
@@ -164,19 +164,18 @@ class Hub:
         self, socket: Socket, session: LiveSession, event: CreateSession
     ) -> tuple[NewSession, Entry]:
         new = NewSession(
-            service=self.service,
+            service=session.service,
             lang=session.lang,
-            runner_id=self.lease.runner_id,
+            owner_id=self.lease.server_id,
             tags=orjson.dumps(event.metadata.tags).decode(),
             client=orjson.dumps(event.metadata.client).decode(),
         )
-        entry = entries.session_created(
-            session.lang, self.agent_name, self.service, socket.connection_id
-        )
+        agent = self.agent_of(session.service).name
+        entry = entries.session_created(session.lang, agent, session.service, socket.connection_id)
         return new, entry
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
-        session = await self._sessions.find(session_id)
+        session = await self._find(socket, session_id)
         oldest = newest = 0
         if last_seq < session.last_seq:
             # Of a log that was pruned to nothing the oldest entry is the one that comes next.
@@ -186,7 +185,7 @@ class Hub:
             # What was just committed is in the log before anybody here is told.
             newest = await self._read(reading.newest_seq, session_id)
         # It may have left memory during the read.
-        session = await self._sessions.find(session_id)
+        session = await self._find(socket, session_id)
         if session_id not in socket.attached:
             # After the last wait: several may be on their way to the socket at once.
             self._check_room(socket)
@@ -215,7 +214,7 @@ class Hub:
         return place
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
-        session = await self._sessions.find(event.session_id)
+        session = await self._find(socket, event.session_id)
         if event.session_id not in socket.attached:
             self._check_room(socket)
             self._attach(socket, session)
@@ -262,7 +261,52 @@ class Hub:
             frame = frames.error(socket.lang, "moved", session_id=session.session_id)
             socket.close(CloseCode.GOING_AWAY, frame)
 
+    async def knows(self, service: str) -> bool:
+        """Whether there is such a service, perhaps for a moment only."""
+        if self.directory.find(service) is None:
+            await self._refresh()
+        return self.directory.find(service) is not None
+
+    def may_wait(self, service: str) -> bool:
+        listed = self.directory.find(service)
+        return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
+
+    def gauges_of(self, service: str) -> Gauges:
+        return self._gauges.setdefault(service, Gauges())
+
     # Inside.
+
+    async def _service_for(self, socket: Socket, wanted: str | None) -> Listed:
+        """The service of a new session. Raises `Refused`."""
+        if socket.service is not None and wanted not in (None, socket.service):
+            raise Refused("no_service")
+        named = wanted or socket.service
+        listed = self._listed(named)
+        if listed is None or not self.may_wait(listed.name):
+            # It may have been registered or started this very moment.
+            await self._refresh()
+            listed = self._listed(named)
+        if listed is None:
+            raise Refused("no_service")
+        return listed
+
+    def _listed(self, named: str | None) -> Listed | None:
+        name = named or self.directory.default()
+        return None if name is None else self.directory.find(name)
+
+    async def _refresh(self) -> None:
+        try:
+            await self.directory.refresh()
+        except DatabaseFailure as error:
+            # What was known before holds.
+            logger.warning("storage_away", error=str(error))
+
+    async def _find(self, socket: Socket, session_id: str) -> LiveSession:
+        """The session, if it is of the service whose door the socket came through."""
+        session = await self._sessions.find(session_id)
+        if socket.service not in (None, session.service):
+            raise Refused("unknown_session")
+        return session
 
     def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Subscription:
         socket.attached[session.session_id] = session
@@ -281,31 +325,46 @@ class Hub:
             raise Refused("storage_unavailable") from error
 
     async def _begin_anew_when_lost(self) -> None:
-        """Somebody declares this runner dead: its sessions are not ours any more."""
+        """Somebody declares this server dead: its sessions are not ours any more."""
         await self.lease.until_lost()
-        logger.warning("lease_lost", runner_id=self.lease.runner_id)
+        logger.warning("lease_lost", server_id=self.lease.server_id)
         await self.lease.register()
         # Neither is one that was begun meanwhile.
         for session in self._sessions:
             self.lost(session)
-        logger.info("lease_taken_anew", runner_id=self.lease.runner_id)
+        logger.info("lease_taken_anew", server_id=self.lease.server_id)
 
     async def _adopt(self) -> None:
         if not self.is_draining:
             await self._sessions.adopt_orphans()
 
     async def _sweep(self) -> None:
-        """Lets idle sessions leave memory, and dead runners the table."""
+        """Lets idle sessions leave memory, and dead servers the table."""
         await self._sessions.give_up_idle()
-        await self.database.run(ownership.forget_ended_runners, self.service, FORGET_RUNNERS_AFTER)
+        await self.database.run(ownership.forget_ended_servers, FORGET_SERVERS_AFTER)
 
     def report(self) -> dict[str, Any]:
-        """What the runner says of itself, beside its lease."""
+        """What the server says of itself, beside its lease; `services` by name."""
         return {
-            "active_sessions": self.session_count,
-            "running": self.running_count,
-            "stuck_for_s": round(self.workers.of(self.service).silent_for_s, 1),
             "pid": os.getpid(),
             "connections": self.connection_count(),
-            **self.gauges.report(),
+            "active_sessions": self.session_count,
+            "running": self.running_count,
+            "loop_lag_ms": self._lag.worst_ms(),
+            "services": self._services_report(),
         }
+
+    def _services_report(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        sockets: dict[str, set[str]] = {}
+        for session in self._sessions:
+            one = found.setdefault(session.service, {"active_sessions": 0, "running": 0})
+            one["active_sessions"] += 1
+            one["running"] += session.current is not None
+            ids = sockets.setdefault(session.service, set())
+            ids.update(socket.connection_id for socket in session.audience.sockets)
+        for service, gauges in self._gauges.items():
+            found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
+        for service, ids in sockets.items():
+            found[service]["connections"] = len(ids)
+        return found

@@ -1,4 +1,4 @@
-"""This process's place among the runners, kept alive by renewal while the process moves."""
+"""This process's place among the servers, kept alive by renewal while the process moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.db import Error as DatabaseFailure
 
 from agents import ownership
 from agents.lease_thread import LeaseThread
-from agents.models import Runner
+from agents.models import Server
 from agents.ownership import Renewal
 from agents.process import own_identity
 from agents.pulse import LoopEnded, Pulse
@@ -30,12 +30,12 @@ END_S = 5.0
 class Lease:
     """Its methods belong to the event loop.
 
-    Between `register` and `end` the sessions taken under `runner_id` are this
+    Between `register` and `end` the sessions taken under `server_id` are this
     process's, as long as nobody finds the lease expired or the process gone. A
     thread renews it, but not for a process that hangs: only while the event
     loop and the journal have moved within the time for which a lease holds.
 
-    `report` is what the runner says of itself, asked for on the loop;
+    `report` is what the server says of itself, asked for on the loop;
     `journal_moved_at`, asked for in the thread, is by `time.monotonic`.
     """
 
@@ -47,8 +47,9 @@ class Lease:
         report: Callable[[], dict[str, Any]],
         journal_moved_at: Callable[[], float],
     ) -> None:
-        self.runner_id = ""
+        self.server_id = ""
         self.port = 0
+        self.address = ""
         self._service = service
         self._source = source
         self._report = report
@@ -56,7 +57,7 @@ class Lease:
         self._thread = LeaseThread(self._renew)
         self._pulse: Pulse[dict[str, Any]] | None = None
         self._kept_id = ""
-        """What the thread renews: `runner_id`, or what that is about to become."""
+        """What the thread renews: `server_id`, or what that is about to become."""
         self._may_expire_at = float("inf")
         self._stands_still = False
         self._ended_id: str | None = None
@@ -65,7 +66,7 @@ class Lease:
 
     @property
     def others_may_expire(self) -> bool:
-        """Whether another runner's expired lease can be taken for its death.
+        """Whether another server's expired lease can be taken for its death.
 
         After an outage or a suspend every lease looks expired: then this is
         False for one lease period, in which the living renew theirs. Only the
@@ -75,30 +76,31 @@ class Lease:
         return time.monotonic() >= self._may_expire_at
 
     async def register(self) -> None:
-        """Begins anew, under a new `runner_id`. Raises `django.db.Error`.
+        """Begins anew, under a new `server_id`. Raises `django.db.Error`.
 
         Cancelling is safe: what was registered all the same, `end` gives up.
         """
         if self._pulse is None:
             self._pulse = Pulse(self._report)
         self._thread.start()
-        runner = Runner(
+        server = Server(
             id=str(uuid.uuid4()),
             service=self._service,
             host=socket.gethostname(),
             port=self.port,
+            address=self.address,
             process=own_identity(),
             source=self._source,
         )
-        await self._thread.run(partial(self._register, runner))
-        self.runner_id = runner.pk
+        await self._thread.run(partial(self._register, server))
+        self.server_id = server.pk
 
     async def until_lost(self) -> None:
-        """Waits until somebody is found to have declared this runner dead.
+        """Waits until somebody is found to have declared this server dead.
 
         Until it has registered anew, every renewal finds so again.
         """
-        while self._ended_id != self.runner_id:
+        while self._ended_id != self.server_id:
             self._has_ended.clear()
             await self._has_ended.wait()
         self._ended_id = None
@@ -116,9 +118,9 @@ class Lease:
 
     # In the thread.
 
-    def _register(self, runner: Runner) -> None:
-        ownership.register(runner, settings.MYAGENT_LEASE_S)
-        self._kept_id = runner.pk
+    def _register(self, server: Server) -> None:
+        ownership.register(server, settings.MYAGENT_LEASE_S)
+        self._kept_id = server.pk
         self._wait_for_others()
 
     def _renew(self) -> None:
@@ -131,11 +133,11 @@ class Lease:
             found = ownership.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
             if found is Renewal.LAPSED:
                 self._wait_for_others()
-                logger.warning("lease_had_lapsed", runner_id=self._kept_id)
+                logger.warning("lease_had_lapsed", server_id=self._kept_id)
             elif found is Renewal.ENDED:
                 pulse.tell(self._note_ended, self._kept_id)
         except LoopEnded:
-            logger.warning("lease_outlived_its_loop", runner_id=self._kept_id)
+            logger.warning("lease_outlived_its_loop", server_id=self._kept_id)
             self._thread.finish()
 
     def _is_moving(self, loop_moved_at: float) -> bool:
@@ -165,6 +167,6 @@ class Lease:
 
     # On the loop again.
 
-    def _note_ended(self, runner_id: str) -> None:
-        self._ended_id = runner_id
+    def _note_ended(self, server_id: str) -> None:
+        self._ended_id = server_id
         self._has_ended.set()

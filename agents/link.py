@@ -97,7 +97,7 @@ class Link(asyncio.Protocol):
         self._ready: asyncio.Future[protocol.Ready] = self._loop.create_future()
         self._attempts: dict[str, Attempt] = {}
         self._known: dict[str, tuple[int, int]] = {}
-        """What the worker has of a session's history: its generation and length."""
+        """What the worker has of a session's history: its generation and end."""
         self._identity: str | None = None
         self._pings = 0
         self._pinged_at: float | None = None
@@ -110,6 +110,7 @@ class Link(asyncio.Protocol):
         self.is_draining = False
         self.is_debugging = False
         self.is_closed = False
+        self._has_closed = asyncio.Event()
         self.on_closed: Callable[[Link], None] = lambda link: None
         self.on_draining: Callable[[Link], None] = lambda link: None
 
@@ -127,6 +128,10 @@ class Link(asyncio.Protocol):
         """Ends the link; the worker stops what it does for this server. May be called twice."""
         if self._transport is not None:
             self._transport.abort()
+
+    async def until_closed(self) -> None:
+        """Waits until the link has ended. Cancelling is safe."""
+        await self._has_closed.wait()
 
     @property
     def silent_for_s(self) -> float:
@@ -160,12 +165,20 @@ class Link(asyncio.Protocol):
         """Hands a run to the worker, with what is new of the session's history."""
         attempt = Attempt(self, key, receiver)
         self._attempts[key.session_id] = attempt
-        generation, kept = self._known.get(key.session_id, (0, 0))
+        generation, at = self._known.get(key.session_id, (0, 0))
         if generation != history.generation:
-            kept = 0
-        messages = history.messages(kept)
-        self._known[key.session_id] = (history.generation, kept + len(messages))
-        start = protocol.Start(key, history.generation, kept, messages, resume, is_continued)
+            at = history.first
+        at = max(at, history.first)
+        self._known[key.session_id] = (history.generation, history.end)
+        start = protocol.Start(
+            key,
+            history.generation,
+            history.first,
+            at,
+            history.messages(at),
+            resume,
+            is_continued,
+        )
         try:
             self.send(start)
         except FrameTooLarge as error:
@@ -285,6 +298,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
+        self._has_closed.set()
         if self._pulse is not None:
             self._pulse.cancel()
         if not self._ready.done():

@@ -45,10 +45,15 @@ class Keeper(Protocol):
     database: DatabaseThreads
     workers: Workers
     background: Background
-    gauges: Gauges
     is_draining: bool
     progress: asyncio.Event
     """Set whenever a session has moved on."""
+
+    def may_wait(self, service: str) -> bool:
+        """Whether the service has a worker, or is about to get one."""
+
+    def gauges_of(self, service: str) -> Gauges:
+        """Where its turns are noted."""
 
     def lost(self, session: LiveSession) -> None:
         """Another process owns the session now."""
@@ -62,6 +67,7 @@ class LiveSession:
 
     def __init__(self, keeper: Keeper, taken: Taken, opened: reading.Opened) -> None:
         self.session_id = taken.session_id
+        self.service = taken.service
         self.lang = taken.lang
         self.last_seq = taken.last_seq
         self.history = opened.history
@@ -97,6 +103,13 @@ class LiveSession:
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
         """Attaches at `seq`, or at the log's end; replaces what the socket had."""
         return self.audience.add(socket, self.last_seq if seq is None else seq)
+
+    def end_runs(self) -> None:
+        """Ends everything that runs or waits, as interrupted."""
+        if self._runs.waiting:
+            self._runs.end_waiting(self._runs.waiting)
+        if self.current is not None:
+            self.current.cancel()
 
     def unsubscribe(self, socket: Socket) -> None:
         self.audience.remove(socket)
@@ -162,12 +175,10 @@ class LiveSession:
             return
         self._check_storage()
         self._closing = reason
-        if self._runs.waiting:
-            self._runs.end_waiting(self._runs.waiting)
-        if self.current is None:
+        is_at_rest = self.current is None
+        self.end_runs()
+        if is_at_rest:
             self._finish_closing()
-        else:
-            self.current.cancel()
 
     # What runs ask for: see `execution.Owner`.
 
@@ -189,7 +200,7 @@ class LiveSession:
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self._runs.end_current(execution, before, ending, is_draining=self._keeper.is_draining)
-        self._keeper.gauges.note_turn(execution.age_ms)
+        self._keeper.gauges_of(self.service).note_turn(execution.age_ms)
         self.idle_since = asyncio.get_running_loop().time()
         if self._closing:
             self._finish_closing()
@@ -208,7 +219,7 @@ class LiveSession:
     def check_open(self, message_id: str | None = None) -> None:
         if self.is_closed or self._closing:
             raise Refused("session_closed", message_id=message_id)
-        if self._keeper.is_draining:
+        if self._keeper.is_draining or not self._keeper.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
         self._check_storage(message_id)
 

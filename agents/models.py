@@ -11,20 +11,23 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
-"""Of a runner or a supervisor that has not ended, by the database's clock."""
+"""Of a server or a supervisor that has not ended, by the database's clock."""
 
 
-class Runner(models.Model):
-    """A live runner process: its lease, and what it says of itself.
+class Server(models.Model):
+    """A process that holds sockets and sessions: its lease, and what it says of itself.
 
     `process` identifies the operating-system process (see `agents.process`);
-    the lease is by the database's clock. `source` is the agent file's path.
+    the lease is by the database's clock. `address` is where clients on its
+    machine reach it; empty where it does not know. A server with a single agent
+    file has its `service` and `source`, the file's path.
     """
 
     id = models.CharField(max_length=36, primary_key=True)
-    service = models.CharField(max_length=100, db_index=True)
+    service = models.CharField(max_length=100, default="", db_index=True)
     host = models.CharField(max_length=191)
     port = models.PositiveIntegerField(default=0)
+    address = models.CharField(max_length=191, default="")
     process = models.CharField(max_length=191)
     source = models.CharField(max_length=1024, default="")
     version = models.CharField(max_length=64, default="")
@@ -34,11 +37,11 @@ class Runner(models.Model):
     report = models.JSONField(default=dict)
 
     def __str__(self) -> str:
-        return f"{self.service} at {self.host}:{self.port}"
+        return f"{self.service or 'the site'} at {self.host}:{self.port}"
 
 
 class Session(models.Model):
-    """A conversation. `runner` and `epoch` say who may write to its log.
+    """A conversation. `owner` and `epoch` say who may write to its log.
 
     `epoch` grows with every change of ownership; a writer with an older one
     is refused. `last_seq` is the log's end.
@@ -54,9 +57,7 @@ class Session(models.Model):
     lang = models.CharField(max_length=16, default="en")
     tags = models.JSONField(default=list)
     client = models.JSONField(default=dict)
-    runner = models.ForeignKey(
-        Runner, on_delete=models.SET_NULL, null=True, related_name="sessions"
-    )
+    owner = models.ForeignKey(Server, on_delete=models.SET_NULL, null=True, related_name="sessions")
     epoch = models.PositiveIntegerField(default=1)
     last_seq = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField()

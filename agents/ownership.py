@@ -1,4 +1,4 @@
-"""Who may write to a session's log: runners' leases, and sessions taken and given up.
+"""Who may write to a session's log: servers' leases, and sessions taken and given up.
 
 All of it by conditional updates and the database's clock. Synchronous: call it
 through `DatabaseThreads`.
@@ -7,7 +7,7 @@ through `DatabaseThreads`.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -16,12 +16,12 @@ from typing import Any
 from django.db.models import BooleanField, Case, Exists, F, Q, Value, When
 from django.db.models.functions import Now
 
-from agents.models import LEASE_HOLDS, Run, Runner, Session
+from agents.models import LEASE_HOLDS, Run, Server, Session
 from agents.process import is_provably_gone
 
 
 class UnknownSession(Exception):
-    """There is no such session in this service."""
+    """There is no such session in the services that are served here."""
 
 
 class NameTaken(Exception):
@@ -33,16 +33,16 @@ class NameTaken(Exception):
 
 
 class OwnedElsewhere(Exception):
-    """Another live runner owns the session. `runner_id` names it."""
+    """Another live server owns the session. `server_id` names it."""
 
-    def __init__(self, runner_id: str) -> None:
-        super().__init__(runner_id)
-        self.runner_id = runner_id
+    def __init__(self, server_id: str) -> None:
+        super().__init__(server_id)
+        self.server_id = server_id
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session that this runner owns from now on; a closed one is only read.
+    """A session that this server owns from now on; a closed one is only read.
 
     `was_orphaned`: its former owner did not give it up but died.
     """
@@ -63,22 +63,22 @@ class Renewal(Enum):
     LAPSED = auto()
     """It had run out and nobody had minded; it holds again."""
     ENDED = auto()
-    """Somebody declared the runner dead."""
+    """Somebody declared the server dead."""
 
 
-def register(runner: Runner, lease_s: float) -> None:
-    """Writes the runner's row, with its lease."""
-    runner.started_at = runner.lease_until = Now()
-    runner.save(force_insert=True)
-    renew(runner.pk, lease_s, {})
+def register(server: Server, lease_s: float) -> None:
+    """Writes the server's row, with its lease."""
+    server.started_at = server.lease_until = Now()
+    server.save(force_insert=True)
+    renew(server.pk, lease_s, {})
 
 
 def refuse_another_file(service: str, source: str) -> None:
-    """One name is one agent file: its runners continue each other's runs.
+    """One name is one agent file: its servers continue each other's runs.
 
     Raises `NameTaken` if another file is served under the name on this machine.
     """
-    others = Runner.objects.filter(LEASE_HOLDS, service=service, host=socket.gethostname()).exclude(
+    others = Server.objects.filter(LEASE_HOLDS, service=service, host=socket.gethostname()).exclude(
         source__in=("", source)
     )
     for other in others:
@@ -86,9 +86,9 @@ def refuse_another_file(service: str, source: str) -> None:
             raise NameTaken(other.source)
 
 
-def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
+def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
     """Prolongs the lease, unless it was ended."""
-    own = Runner.objects.filter(pk=runner_id)
+    own = Server.objects.filter(pk=server_id)
     until = Now() + timedelta(seconds=lease_s)
     if own.filter(LEASE_HOLDS).update(lease_until=until, report=report):
         return Renewal.HELD
@@ -97,69 +97,67 @@ def renew(runner_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
     return Renewal.ENDED
 
 
-def end(runner_id: str) -> None:
-    """Ends a runner's lease: its sessions are free from now on."""
-    Runner.objects.filter(pk=runner_id, ended_at__isnull=True).update(ended_at=Now())
+def end(server_id: str) -> None:
+    """Ends a server's lease: its sessions are free from now on."""
+    Server.objects.filter(pk=server_id, ended_at__isnull=True).update(ended_at=Now())
 
 
-def retire(runner_id: str) -> None:
-    """Gives up everything that the runner owns, and its lease: it leaves by its own will."""
-    Session.objects.filter(runner_id=runner_id).update(runner=None)
-    end(runner_id)
+def retire(server_id: str) -> None:
+    """Gives up everything that the server owns, and its lease: it leaves by its own will."""
+    Session.objects.filter(owner_id=server_id).update(owner=None)
+    end(server_id)
 
 
-def end_gone_runners(own_id: str, service: str) -> None:
-    """Ends the leases of the service's runners whose process is provably gone."""
-    others = Runner.objects.filter(service=service, ended_at__isnull=True).exclude(pk=own_id)
-    for runner_id in others.values_list("pk", flat=True):
-        end_if_gone(runner_id)
+def end_gone_servers(own_id: str) -> None:
+    """Ends the leases of servers whose process is provably gone."""
+    others = Server.objects.filter(ended_at__isnull=True).exclude(pk=own_id)
+    for server_id in others.values_list("pk", flat=True):
+        end_if_gone(server_id)
 
 
-def end_if_gone(runner_id: str) -> bool:
-    """Ends a runner's lease if its process is provably gone; whether it is."""
-    runner = Runner.objects.filter(pk=runner_id).first()
-    if runner is None or not is_provably_gone(runner.process):
+def end_if_gone(server_id: str) -> bool:
+    """Ends a server's lease if its process is provably gone; whether it is."""
+    server = Server.objects.filter(pk=server_id).first()
+    if server is None or not is_provably_gone(server.process):
         return False
-    end(runner_id)
+    end(server_id)
     return True
 
 
-def forget_ended_runners(service: str, older_than: timedelta) -> None:
-    """Deletes the rows of runners that ended long ago and own nothing."""
-    Runner.objects.filter(
-        service=service, ended_at__lt=Now() - older_than, sessions__isnull=True
-    ).delete()
+def forget_ended_servers(older_than: timedelta) -> None:
+    """Deletes the rows of servers that ended long ago and own nothing."""
+    Server.objects.filter(ended_at__lt=Now() - older_than, sessions__isnull=True).delete()
 
 
 def _can_judge(own_id: str) -> Q:
-    """Whether the runner may take another's expired lease for its death.
+    """Whether the server may take another's expired lease for its death.
 
     Not while its own has expired: what kept it from renewing (an outage, a
     machine that slept, a clock that was set) may have kept the other as well.
     """
-    return Q(Exists(Runner.objects.filter(LEASE_HOLDS, pk=own_id)))
+    return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
 
 
 def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
     """`may_expire`: whether an expired lease counts as a death."""
-    is_owned = Q(runner__isnull=False, runner__ended_at__isnull=True)
+    is_owned = Q(owner__isnull=False, owner__ended_at__isnull=True)
     if not may_expire:
         return is_owned
-    return is_owned & (Q(runner__lease_until__gt=Now()) | ~_can_judge(own_id))
+    return is_owned & (Q(owner__lease_until__gt=Now()) | ~_can_judge(own_id))
 
 
-def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Taken:
-    """Makes the runner the session's owner, with a new epoch.
+def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
+    """Makes the server the owner of a session of these services, with a new epoch.
 
-    Raises `UnknownSession`, or `OwnedElsewhere` if another runner is alive.
+    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
     """
     while True:
         session = (
-            Session.objects.filter(pk=session_id, service=service)
+            Session.objects.filter(pk=session_id)
             .annotate(
                 is_owned=Case(
                     When(
-                        _is_owned_by_the_living(runner_id, may_expire=may_expire),
+                        _is_owned_by_the_living(server_id, may_expire=may_expire),
                         then=Value(True),
                     ),
                     default=Value(False),
@@ -169,36 +167,36 @@ def take(session_id: str, service: str, runner_id: str, may_expire: bool) -> Tak
             .first()
         )
         # MySQL finds ids in any case; the log knows one spelling.
-        if session is None or session.pk != session_id:
+        if session is None or session.pk != session_id or session.service not in services:
             raise UnknownSession(session_id)
         if session.closed_at is not None:
-            return _taken(session, session.epoch, runner_id)
-        owner = session.runner_id
-        if session.is_owned and owner is not None and owner != runner_id:
+            return _taken(session, session.epoch, server_id)
+        owner = session.owner_id
+        if session.is_owned and owner is not None and owner != server_id:
             raise OwnedElsewhere(owner)
-        if owner not in (None, runner_id) and not _is_declared_dead(owner):
+        if owner not in (None, server_id) and not _is_declared_dead(owner):
             continue
         changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
-            runner_id=runner_id, epoch=F("epoch") + 1
+            owner_id=server_id, epoch=F("epoch") + 1
         )
         if changed:
             # The former owner may have written between the look and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
-            return _taken(session, session.epoch + 1, runner_id)
+            return _taken(session, session.epoch + 1, server_id)
 
 
-def _is_declared_dead(runner_id: str) -> bool:
+def _is_declared_dead(server_id: str) -> bool:
     """Ends an expired lease; False if it was renewed meanwhile.
 
-    A runner that slept past its lease learns so, at its next renewal, that its
+    A server that slept past its lease learns so, at its next renewal, that its
     sessions are gone, also those for which it has nothing to write.
     """
-    runner = Runner.objects.filter(pk=runner_id)
-    runner.filter(ended_at__isnull=True, lease_until__lte=Now()).update(ended_at=Now())
-    return runner.filter(ended_at__isnull=False).exists()
+    server = Server.objects.filter(pk=server_id)
+    server.filter(ended_at__isnull=True, lease_until__lte=Now()).update(ended_at=Now())
+    return server.filter(ended_at__isnull=False).exists()
 
 
-def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
+def _taken(session: Session, epoch: int, server_id: str) -> Taken:
     return Taken(
         session_id=session.pk,
         service=session.service,
@@ -206,33 +204,33 @@ def _taken(session: Session, epoch: int, runner_id: str) -> Taken:
         lang=session.lang,
         last_seq=session.last_seq,
         is_closed=session.closed_at is not None,
-        was_orphaned=session.runner_id not in (None, runner_id),
+        was_orphaned=session.owner_id not in (None, server_id),
     )
 
 
-def give_up(epochs: Mapping[str, int], runner_id: str) -> None:
+def give_up(epochs: Mapping[str, int], server_id: str) -> None:
     """Frees sessions, given with the epoch of each, but none that somebody took since."""
     owned = Q()
     for session_id, epoch in epochs.items():
         owned |= Q(pk=session_id, epoch=epoch)
-    Session.objects.filter(owned, runner_id=runner_id).update(runner=None)
+    Session.objects.filter(owned, owner_id=server_id).update(owner=None)
 
 
-def adoptable(service: str, own_id: str, may_expire: bool) -> list[str]:
-    """Open sessions of the service with unfinished runs that no other living runner owns.
+def adoptable(services: Collection[str], own_id: str, may_expire: bool) -> list[str]:
+    """Open sessions of the services with unfinished runs that no other living server owns.
 
-    Oldest first; those that this runner owns are among them.
+    Oldest first; those that this server owns are among them.
     """
     unfinished = Run.objects.filter(
-        status__in=Run.UNFINISHED, session__service=service, session__closed_at__isnull=True
+        status__in=Run.UNFINISHED, session__service__in=services, session__closed_at__isnull=True
     )
     is_free = (
-        Q(session__runner__isnull=True)
-        | Q(session__runner_id=own_id)
-        | Q(session__runner__ended_at__isnull=False)
+        Q(session__owner__isnull=True)
+        | Q(session__owner_id=own_id)
+        | Q(session__owner__ended_at__isnull=False)
     )
     if may_expire:
-        is_free |= Q(session__runner__lease_until__lte=Now()) & _can_judge(own_id)
+        is_free |= Q(session__owner__lease_until__lte=Now()) & _can_judge(own_id)
     orphaned = unfinished.filter(is_free)
     return list(
         dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))

@@ -55,6 +55,8 @@ class Socket(Protocol):
 
     connection_id: str
     lang: str
+    service: str | None
+    """Whose door the client came through; None: any service of the server."""
     attached: dict[str, Any]
     replaying: asyncio.Lock
     """Held by the session whose log is read for the socket: one at a time."""

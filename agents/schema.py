@@ -8,17 +8,34 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext
 from filelock import FileLock, Timeout
 
+from agents.process import pid_of
+
 WAIT_S = 120
+
+
+class OldProcess(CommandError):
+    """A process that runs older code lives: its tables can't be changed under it."""
+
+    def __init__(self, service: str, host: str, process: str) -> None:
+        super().__init__(
+            gettext(
+                "An older version still serves '{service}' on {host} (process {pid}): stop it "
+                "first, then start this one again."
+            ).format(service=service, host=host, pid=pid_of(process))
+        )
 
 
 def apply_pending(var_dir: Path) -> None:
     """Applies what is missing, one process at a time.
 
-    Raises `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock can't be used.
+    Raises `OldProcess`, `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock
+    can't be used.
     """
     _make_private()
     if not _is_pending():

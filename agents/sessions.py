@@ -13,6 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents import background, ownership, reading
 from agents.adoption import adopt
+from agents.directory import Directory, Listed
 from agents.lease import Lease
 from agents.live import Keeper, LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
@@ -32,9 +33,9 @@ FREED_AT_ONCE = 100
 class Sessions:
     """What is here is owned under `lease`. Its methods belong to the main loop."""
 
-    def __init__(self, keeper: Keeper, service: str, lease: Lease) -> None:
+    def __init__(self, keeper: Keeper, directory: Directory, lease: Lease) -> None:
         self._keeper = keeper
-        self._service = service
+        self._directory = directory
         self._lease = lease
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
@@ -48,15 +49,17 @@ class Sessions:
         """As they are now: what comes or goes meanwhile is not seen."""
         return iter(list(self._live.values()))
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further one may begin here."""
+    def of(self, service: str) -> list[LiveSession]:
+        return [session for session in self._live.values() if session.service == service]
+
+    def is_full(self, listed: Listed) -> bool:
+        """Whether no further one of the service may begin here."""
         if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
             return True
-        limit: int = settings.MYAGENT_MAX_SESSIONS
+        limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
         if not limit or len(self._live) < limit:
             return False
-        return sum(not session.is_idle for session in self._live.values()) >= limit
+        return sum(not session.is_idle for session in self.of(listed.name)) >= limit
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
         session = LiveSession(self._keeper, taken, opened)
@@ -99,15 +102,16 @@ class Sessions:
         return await asyncio.shield(task)
 
     async def adopt_orphans(self) -> None:
-        """Continues the unfinished runs of runners that are gone, some sessions at a time.
+        """Continues the unfinished runs of servers that are gone, some sessions at a time.
 
         A session that a client asks for first is opened for it at once. Ends
         early when the process drains. Raises `django.db.Error`. Cancelling is
         safe: what is being opened goes on until `leave`.
         """
-        own_id, may_expire = self._lease.runner_id, self._lease.others_may_expire
-        await self._run(ownership.end_gone_runners, own_id, self._service)
-        found = iter(await self._run(ownership.adoptable, self._service, own_id, may_expire))
+        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
+        services = self._directory.names()
+        await self._run(ownership.end_gone_servers, own_id)
+        found = iter(await self._run(ownership.adoptable, services, own_id, may_expire))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(ADOPTED_AT_ONCE):
@@ -153,7 +157,7 @@ class Sessions:
 
     async def _free(self) -> None:
         while some := dict(islice(self._to_free.items(), FREED_AT_ONCE)):
-            await self._run(ownership.give_up, some, self._lease.runner_id)
+            await self._run(ownership.give_up, some, self._lease.server_id)
             for session_id, epoch in some.items():
                 if self._to_free.get(session_id) == epoch:
                     del self._to_free[session_id]
@@ -167,9 +171,9 @@ class Sessions:
     async def _take(self, session_id: str) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
-        own_id, may_expire = self._lease.runner_id, self._lease.others_may_expire
-        adopted = await self._run(adopt, session_id, self._service, own_id, may_expire)
-        if own_id != self._lease.runner_id:
+        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
+        adopted = await self._run(adopt, session_id, self._directory.names(), own_id, may_expire)
+        if own_id != self._lease.server_id:
             # The lease it was taken under was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
         session = self.keep(adopted.taken, adopted.opened)

@@ -44,13 +44,20 @@ class SocketConsumer(ABC):
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, port: SessionPort, others: Connections
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        port: SessionPort,
+        others: Connections,
+        service: str | None = None,
     ) -> None:
         headers = headers_of(scope)
         self.connection_id = str(uuid.uuid4())
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)
+        self.service = service
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
         self.lanes = Lanes(self.read)

@@ -62,7 +62,7 @@ class Rows:
                 new.lang,
                 new.tags,
                 new.client,
-                new.runner_id,
+                new.owner_id,
                 epoch,
                 0,
                 self.moment,
@@ -170,7 +170,7 @@ _RUN = Run._meta.db_table
 _EVENT = Event._meta.db_table
 
 SESSION_COLUMNS = (
-    "id", "service", "lang", "tags", "client", "runner_id", "epoch", "last_seq",
+    "id", "service", "lang", "tags", "client", "owner_id", "epoch", "last_seq",
     "created_at", "updated_at", "close_reason",
 )  # fmt: skip
 RUN_COLUMNS = (

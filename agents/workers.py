@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 from django.conf import settings
@@ -13,6 +13,10 @@ from agents.link import Link
 from myagent.worker.protocol import AgentInfo
 
 logger = structlog.get_logger(__name__)
+
+
+Why = Literal["stopped", "unavailable"]
+"""Why runs get no worker: their service was stopped, or has none although it should."""
 
 
 class Placeable(Protocol):
@@ -25,8 +29,8 @@ class Placeable(Protocol):
     def on_placed(self, link: Link) -> None:
         """A worker takes it."""
 
-    def on_unplaced(self) -> None:
-        """There has been no worker for so long that it is to end."""
+    def on_unplaced(self, why: Why) -> None:
+        """It is to end: none will come, or there has been none for too long."""
 
 
 class Pool:
@@ -80,11 +84,12 @@ class Pool:
         if self._waiting:
             self._serve_waiting()
 
-    def give_up(self) -> None:
+    def give_up(self, why: Why) -> None:
         """No worker will come: what waits for one ends."""
+        self._stop_patience()
         waiting, self._waiting = self._waiting, []
         for run in waiting:
-            run.on_unplaced()
+            run.on_unplaced(why)
 
     def close(self) -> None:
         """Ends the links; the workers stop what they do for this server."""
@@ -123,7 +128,7 @@ class Pool:
     def _lose_patience(self) -> None:
         self._patience = None
         logger.error("no_worker", service=self.service, runs=len(self._waiting))
-        self.give_up()
+        self.give_up("unavailable")
 
     def _stop_patience(self) -> None:
         if self._patience is not None:

@@ -32,7 +32,7 @@ class DuplicateMessage(WriteRefused):
 class NewSession:
     service: str
     lang: str
-    runner_id: str
+    owner_id: str
     tags: str
     client: str
     """`tags` and `client` are JSON texts."""

@@ -14,15 +14,19 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 - needs the settings and the apps
 
-from agents.runner import RunnerProcess, current_runner, use_runner  # noqa: E402
+from agents.serving import current_server, standalone, use_server  # noqa: E402
 from myagent_site.bodies import BoundedBodies  # noqa: E402
 from myagent_site.guard import Guard  # noqa: E402
 from myagent_site.routing import sockets  # noqa: E402
+from services.serving import site_server  # noqa: E402
 
-# Under a plain ASGI server nobody else says which agent file to host.
-if settings.MYAGENT_AGENT and current_runner() is None:
-    _file = Path(settings.MYAGENT_AGENT)
-    use_runner(RunnerProcess(_file, _file.stem))
+# Under a plain ASGI server nobody else says what is to be served.
+if current_server() is None:
+    if settings.MYAGENT_AGENT:
+        _file = Path(settings.MYAGENT_AGENT)
+        use_server(standalone(_file, _file.stem)[0])
+    else:
+        use_server(site_server()[0])
 
 application = Guard(
     ProtocolTypeRouter({"http": BoundedBodies(django_application), "websocket": sockets})

@@ -44,6 +44,7 @@ TEXTS = {
     "queued": gettext_noop("Waits for its turn"),
     "remove_queued": gettext_noop("Remove “{text}”"),
     "sending": gettext_noop("Sending…"),
+    "sending_again": gettext_noop("Not taken yet. Trying again…"),
     "you_said": gettext_noop("You said:"),
     "agent_said": gettext_noop("{agent} said:"),
     "thinking": gettext_noop("Thinking…"),

@@ -116,7 +116,6 @@ TEXTS = (
         # Instances.
         "state": gettext_noop("State"),
         "process": gettext_noop("Process"),
-        "port": gettext_noop("Port"),
         "since": gettext_noop("Ready since"),
         "no_instances": gettext_noop("No process runs for it."),
         "instances": gettext_noop("Instances of {name}"),
@@ -163,5 +162,17 @@ HOME_TEXTS = (
         "admin_hint": gettext_noop("Register, change and look after services"),
         "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
         "unhealthy": gettext_noop("Unhealthy"),
+    }
+)
+
+NO_CHAT_TEXTS = (
+    SHARED
+    | PLACES
+    | {
+        "title": HOME_TEXTS["title"],
+        "storage_away": TEXTS["storage_away"],
+        "no_service_title": gettext_noop("No such service"),
+        "no_service": gettext_noop("No service of this site has this name:"),
+        "to_home": gettext_noop("See the services that run"),
     }
 )

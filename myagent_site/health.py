@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext
 
-from agents.runner import current_runner
+from agents.serving import current_server
 from myagent.protocol import timestamp
 
 logger = structlog.get_logger(__name__)
@@ -22,10 +22,10 @@ READY_TIMEOUT_S = 5.0
 
 async def health(request: HttpRequest) -> JsonResponse:
     """Whether the process is well: 200, or 503 when it can't do its work just now."""
-    runner = current_runner()
+    server = current_server()
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}
-    if runner is not None:
-        report |= runner.health()
+    if server is not None:
+        report |= server.health()
     status = 200 if report["status"] == "healthy" else 503
     return JsonResponse(report | {"timestamp": timestamp()}, status=status)
 

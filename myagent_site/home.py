@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
-from django.http.request import split_domain_port
 
 from myagent_site.chat_texts import translated
 from myagent_site.console import VIEW
 from myagent_site.console_texts import HOME_TEXTS
 from myagent_site.pages import answer, language_of
 from services.access import may
-from services.describing import Json
 from services.models import Service
 from services.overview import overview
 
@@ -43,20 +40,5 @@ def _seen_by(request: HttpRequest) -> dict[str, Any]:
     ]
     return {
         "totals": seen["totals"],
-        "running": [
-            {name: each[name] for name in ("name", "description", "status")}
-            | {"chat": _address(each, request)}
-            for each in running[:MAX_SHOWN]
-        ],
+        "running": running[:MAX_SHOWN],
     }
-
-
-def _address(service: Json, request: HttpRequest) -> str:
-    """The chat's; one that listens everywhere is where this site was found."""
-    address = str(service["chat"])
-    if not service["is_on_every_address"]:
-        return address
-    # The Host has passed the guard.
-    domain, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
-    port = urlsplit(address).port
-    return f"http://{domain}:{port}/" if domain else address

@@ -195,8 +195,9 @@ OPTIONS = (
         "MYAGENT_MAX_SESSIONS",
         "int",
         0,
-        "Conversations that a runner serves at once, counting those with a client or a running "
-        "answer; more are refused. 0: no limit. A service's own `max_sessions` goes first.",
+        "Conversations that a server holds at once for a service, counting those with a client or "
+        "a running answer; more are refused. 0: no limit. A service's own `max_sessions` goes "
+        "first.",
         is_tuning=True,
     ),
     Option(
@@ -269,14 +270,14 @@ OPTIONS = (
         "MYAGENT_SESSION_TIMEOUT_S",
         "float",
         1800.0,
-        "Seconds after which an idle session without a socket leaves the runner's memory.",
+        "Seconds after which an idle session without a socket leaves the server's memory.",
         is_tuning=True,
     ),
     Option(
         "MYAGENT_LIVE_SESSIONS",
         "int",
         20_000,
-        "Sessions in a runner's memory. Above it idle ones without a socket leave early; at twice "
+        "Sessions in a server's memory. Above it idle ones without a socket leave early; at twice "
         "as many no new one is started.",
         is_tuning=True,
     ),
@@ -299,9 +300,9 @@ OPTIONS = (
         60.0,
         "Seconds for which a worker may give no sign of life before it is ended and replaced.",
     ),
-    Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a runner's lease holds."),
+    Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a server's lease holds."),
     Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
-    Option("MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose runner is gone."),
+    Option("MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose server is gone."),
     Option(
         "MYAGENT_SHUTDOWN_GRACE_S",
         "float",

@@ -13,8 +13,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
-from agents.runner import RunnerProcess, current_runner
 from agents.sentences import choose, supported
+from agents.serving import current_server
 from myagent_site.chat_texts import TEXTS, translated
 
 LANGUAGE_COOKIE = "myagent_lang"
@@ -45,12 +45,41 @@ PAGE_HEADERS = {
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
-    """The chat with the agent of this process, which is a runner."""
-    runner = current_runner()
-    if runner is None:
+    """The chat with the agent of this process, where it is a server with a single one."""
+    server = current_server()
+    if server is None or not server.service:
         return HttpResponse(status=404)
+    agent = server.hub.agent_of(server.service)
+    return chat_page(
+        request,
+        service=server.service,
+        socket="/",
+        agent=agent.name,
+        description=agent.description,
+    )
+
+
+def chat_page(
+    request: HttpRequest, *, service: str, socket: str, agent: str, description: str
+) -> HttpResponse:
+    """The chat with an agent. `socket`: the path of the service's socket."""
     lang = language_of(request)
-    return answer(request, lang, "chat.html", _context(lang, runner))
+    texts = translated(TEXTS, lang)
+    context = {
+        "text": texts,
+        "modules": modules(
+            "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
+        ),
+        "agent": {"name": agent, "description": description},
+        "page": {
+            "socket": socket,
+            "service": service,
+            "agent": agent,
+            "lang": lang,
+            "texts": texts,
+        },
+    }
+    return answer(request, lang, "chat.html", context)
 
 
 def language_of(request: HttpRequest) -> str:
@@ -84,25 +113,6 @@ def _languages(lang: str) -> dict[str, Any]:
             {"code": code, "name": name, "is_current": code == lang}
             for code, name in (("en", "English"), ("zh-hans", "简体中文"))
         ],
-    }
-
-
-def _context(lang: str, runner: RunnerProcess) -> dict[str, Any]:
-    texts = translated(TEXTS, lang)
-    agent = runner.hub.agent_name
-    return {
-        "text": texts,
-        "modules": modules(
-            "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
-        ),
-        "agent": {"name": agent, "description": runner.hub.agent_description},
-        "page": {
-            "socket": "/",
-            "service": runner.service,
-            "agent": agent,
-            "lang": lang,
-            "texts": texts,
-        },
     }
 
 
@@ -144,7 +154,8 @@ def _files() -> WhiteNoise:
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )
-    if current_runner() is None:
+    server = current_server()
+    if server is None or not server.service:
         for storage in AppDirectoriesFinder().storages.values():
             files.add_files(storage.location, prefix=settings.STATIC_URL)
     return files

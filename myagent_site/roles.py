@@ -1,4 +1,4 @@
-"""What a process serves over HTTP: a runner its agent's few pages, any other the site."""
+"""What a server offers over HTTP: one with a single agent its few pages, any other the site."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from agents.runner import current_runner
+from agents.serving import current_server
 
-RUNNER_PAGES = "myagent_site.runner_urls"
+SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 
 
 def pages_of_this_process(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: a runner, in which agent code runs, offers neither the admin nor the REST API."""
+    """Middleware: beside a single agent there is neither the admin nor the REST API."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        if current_runner() is not None:
-            request.urlconf = RUNNER_PAGES
+        server = current_server()
+        if server is not None and server.service:
+            request.urlconf = SINGLE_AGENT_PAGES
         return await get_response(request)
 
     return middleware

@@ -1,4 +1,4 @@
-"""Which path speaks which dialect."""
+"""Which path speaks which dialect, and of which service."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from urllib.parse import parse_qs
 from agents.chat_consumer import ChatConsumer
 from agents.consumers import EventsConsumer
 from agents.handshake import Receive, Scope, Send, refuse
-from agents.runner import current_runner
+from agents.serving import current_server
 from agents.sockets import SocketConsumer
 from myagent.protocol import CloseCode
+from services.own_ports import OWN_DOOR
 
-EVENTS_PATH = re.compile(r"/(ws/?|services/(?P<service>[^/]+)/?)?")
+SERVICE_DOOR = r"/services/(?P<service>[^/]+)"
+EVENTS_PATH = re.compile(rf"(/|/ws/?|{SERVICE_DOOR}/?)")
 # A slash inside the user's id is encoded, but `path` is decoded.
-CHAT_PATH = re.compile(r"/ws/chat/.*")
+CHAT_PATH = re.compile(rf"({SERVICE_DOOR})?/ws/chat/.*")
 
 
 def dialect_of(path: str) -> type[SocketConsumer]:
@@ -27,19 +29,22 @@ async def sockets(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application for sockets."""
     dialect = dialect_of(scope["path"])
     turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
-    runner = current_runner()
-    if runner is None:
+    server = current_server()
+    if server is None:
         await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
-    elif not _is_served(scope, runner.service):
+        return
+    path = CHAT_PATH.fullmatch(scope["path"]) or EVENTS_PATH.fullmatch(scope["path"])
+    if path is None:
         await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
-    else:
-        await runner.serve(scope, receive, send, dialect)
+        return
+    await server.serve(scope, receive, send, dialect, _service_of(scope, path["service"]))
 
 
-def _is_served(scope: Scope, service: str) -> bool:
-    """Whether there is such a path, and whether it names this service if it names one."""
-    if CHAT_PATH.fullmatch(scope["path"]):
-        wanted = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("service", [])
-        return wanted[:1] in ([], [service])
-    path = EVENTS_PATH.fullmatch(scope["path"])
-    return path is not None and path["service"] in (None, service)
+def _service_of(scope: Scope, in_path: str | None) -> str | None:
+    """The service whose door it is: that of an own port, of the path, of `?service=`."""
+    if own := scope.get(OWN_DOOR):
+        return str(own)
+    if in_path is not None or dialect_of(scope["path"]) is EventsConsumer:
+        return in_path
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return next(iter(query.get("service", ())), None)

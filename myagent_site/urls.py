@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from myagent_site import console
+from myagent_site import console, service_pages
 from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
@@ -14,6 +14,8 @@ admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", home),
+    path("services/<str:name>/", service_pages.chat),
+    path("services/<str:name>", service_pages.with_slash),
     path("console", console.page),
     path("console/events", console.events),
     path("console/history", console.history),

@@ -1,6 +1,7 @@
 """Services and instances as JSON: the same for REST, `--json`, the console and Python.
 
-Times are ISO 8601 in UTC. Synchronous reads.
+Times are ISO 8601 in UTC. Synchronous reads. `site` is the site's address, as in
+`services.endpoints`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from django.utils import timezone
 
 from agents.models import Run, Session
 from myagent.protocol import timestamp
+from services import figures
+from services.endpoints import endpoint_of
 from services.models import HealthCheck, Instance, Service
 from services.registry import CONFIGURATION
 from services.telling import told
@@ -22,8 +25,7 @@ from services.telling import told
 Json = dict[str, Any]
 
 
-def service_json(service: Service, instances: Iterable[Instance] | None = None) -> Json:
-    """`instances`: its live ones, where the caller has read them already."""
+def service_json(service: Service, site: str) -> Json:
     return {
         "service_id": service.pk,
         "name": service.name,
@@ -32,7 +34,7 @@ def service_json(service: Service, instances: Iterable[Instance] | None = None) 
         "url": service.url,
         "host": service.host,
         "port": service.port,
-        "endpoint": service.url,
+        "endpoint": endpoint_of(service, site),
         "tags": service.tags,
         "status": service.status,
         "desired": service.desired,
@@ -48,7 +50,8 @@ def service_json(service: Service, instances: Iterable[Instance] | None = None) 
     }
 
 
-def instance_json(instance: Instance) -> Json:
+def instance_json(instance: Instance, endpoint: str) -> Json:
+    """`endpoint`: the service's. A process has no port of its own."""
     report = instance.report
     return {
         "instance_id": instance.pk,
@@ -56,15 +59,13 @@ def instance_json(instance: Instance) -> Json:
         "pid": instance.pid,
         "host": instance.node,
         "port": None,
-        "endpoint": "",
+        "endpoint": endpoint,
         "started_at": _time(instance.ready_at),
         "restart_count": instance.restart_count,
         "active_sessions": report.get("sessions"),
         "memory_mb": instance.memory_mb,
         "cpu_percent": instance.cpu_percent,
         "loop_lag_ms": report.get("lag_ms"),
-        "turns_per_minute": report.get("turns_per_minute"),
-        "turn_p95_ms": report.get("turn_p95_ms"),
         "health": instance.health,
         "error": told(instance.error),
         "version": instance.version,
@@ -73,8 +74,7 @@ def instance_json(instance: Instance) -> Json:
 
 def live_instances(service: Service) -> list[Instance]:
     """Its instances that have not ended, first slots first."""
-    live = service.instances.filter(live_slot__isnull=False)
-    return list(live.order_by("live_slot"))
+    return list(service.instances.filter(live_slot__isnull=False).order_by("live_slot"))
 
 
 def live_by_service() -> dict[str, list[Instance]]:
@@ -86,16 +86,17 @@ def live_by_service() -> dict[str, list[Instance]]:
     return found
 
 
-def service_health(service: Service, limit: int = 20) -> Json:
+def service_health(service: Service, site: str, limit: int = 20) -> Json:
     """How its instances are, and what its last checks found, the newest first."""
     instances = live_instances(service)
+    endpoint = endpoint_of(service, site)
     return {
         "service_id": service.pk,
         "name": service.name,
         "status": service.status,
         "last_health_check": _time(service.last_health_check),
         "summary": health_summary(instances),
-        "instances": [instance_json(instance) for instance in instances],
+        "instances": [instance_json(instance, endpoint) for instance in instances],
         "checks": [health_check_json(check) for check in service.health_checks.all()[:limit]],
     }
 
@@ -116,9 +117,9 @@ def health_check_json(check: HealthCheck) -> Json:
 
 
 def service_stats(service: Service) -> Json:
-    """What the service's instances do now, and what its sessions did."""
+    """What the service does now, and what its sessions did."""
     instances = live_instances(service)
-    reports = [instance.report for instance in instances]
+    seen = figures.read().of(service)
     sessions = Session.objects.filter(service=service.name)
     day_ago = timezone.now() - timedelta(days=1)
     runs = Run.objects.filter(session__service=service.name, accepted_at__gte=day_ago)
@@ -128,11 +129,11 @@ def service_stats(service: Service) -> Json:
         "name": service.name,
         "status": service.status,
         "instances": len(instances),
-        "active_sessions": _sum(reports, "active_sessions"),
-        "running_turns": _sum(reports, "running"),
-        "active_connections": _sum(reports, "connections"),
-        "turns_per_minute": _sum(reports, "turns_per_minute"),
-        "turn_p95_ms": max((report.get("turn_p95_ms") or 0.0 for report in reports), default=0.0),
+        "active_sessions": seen["active_sessions"] or 0,
+        "running_turns": seen["running"] or 0,
+        "active_connections": seen["connections"] or 0,
+        "turns_per_minute": seen["turns_per_minute"] or 0,
+        "turn_p95_ms": seen["turn_p95_ms"] or 0.0,
         "memory_mb": sum(instance.memory_mb or 0.0 for instance in instances),
         "restart_count": service.restart_count,
         "sessions": sessions.count(),
@@ -143,15 +144,16 @@ def service_stats(service: Service) -> Json:
 def system_stats() -> Json:
     """Counts of the whole site: `services`, `connections`, `sessions`, `health`."""
     by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
-    instances = list(Instance.objects.filter(live_slot__isnull=False).order_by("pk"))
-    reports = [instance.report for instance in instances]
+    instances = Instance.objects.filter(live_slot__isnull=False)
+    seen = figures.read()
+    together = seen.together()
     return {
         "services": {"total": sum(by_status.values())}
         | {status: by_status.get(status, 0) for status in Service.Status.values},
-        "connections": {"total_connections": _sum(reports, "connections")},
+        "connections": {"total_connections": seen.connections},
         "sessions": {
-            "active": _sum(reports, "active_sessions"),
-            "running": _sum(reports, "running"),
+            "active": together["active_sessions"],
+            "running": together["running"],
             "stored": Session.objects.count(),
         },
         "health": health_summary(instances),
@@ -172,10 +174,6 @@ def health_summary(instances: Iterable[Instance]) -> Json:
     found = [instance.health for instance in instances]
     kinds = ("healthy", "failing", "unhealthy", "unknown")
     return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
-
-
-def _sum(reports: Iterable[Json], name: str) -> Any:
-    return sum(report.get(name) or 0 for report in reports)
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""All services at a glance, as the console shows them: four queries, however many there are.
+"""All services at a glance, as the console shows them: five queries, however many there are.
 
 Synchronous reads; JSON as in `services.describing`, less what nobody reads at a glance.
 """
@@ -6,23 +6,22 @@ Synchronous reads; JSON as in `services.describing`, less what nobody reads at a
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db.models import Count
 
-from agents.addresses import is_everywhere
 from agents.models import LEASE_HOLDS
 from myagent.protocol import timestamp
+from services import figures
 from services.describing import Json, health_of, instance_json, live_by_service, service_json
+from services.endpoints import chat_of
+from services.figures import Figures
 from services.models import Instance, Service, Supervisor
 
 MAX_SERVICES = 200
 """Services that are listed; all are counted."""
 
-HOST = re.compile(r"[\w.:\[\]-]+")
 MAX_DESCRIPTION = 300
 MAX_ERROR = 4000
 """Characters of it that are shown; its first lines say what is wrong."""
@@ -38,25 +37,34 @@ SHOWN = (
     "last_health_check",
     "restart_count",
 )
-INSTANCE_SHOWN = ("instance_id", "state", "pid", "port", "started_at", "restart_count", "health")
+INSTANCE_SHOWN = ("instance_id", "state", "pid", "started_at", "restart_count", "health")
 
-SUMMED = ("active_sessions", "turns_per_minute", "memory_mb")
+WHOLE = ("active_sessions", "turns_per_minute")
+"""Measurements of the service as a whole."""
+
+SUMMED = ("memory_mb",)
 """Measurements of which a service has as much as its instances together."""
 
 WORST = ("turn_p95_ms", "loop_lag_ms")
-"""Measurements of which a service has that of its worst instance."""
+"""Measurements of which the worst speaks for the service."""
 
-MEASURED = (*SUMMED, *WORST)
+MEASURED = (*WHOLE, *SUMMED, *WORST)
+
+OF_INSTANCE = ("active_sessions", "memory_mb", "loop_lag_ms")
+"""Those that are known of each process by itself."""
 
 
 def overview() -> Json:
     """`totals`, `supervisors` that are alive, and `services` by name."""
     instances = live_by_service()
+    seen = figures.read()
     services = Service.objects.order_by("name")[:MAX_SERVICES]
     return {
-        "totals": _totals([each for some in instances.values() for each in some]),
+        "totals": _totals(seen),
         "supervisors": supervisors(),
-        "services": [_service(service, instances.get(service.pk, [])) for service in services],
+        "services": [
+            _service(service, instances.get(service.pk, []), seen) for service in services
+        ],
     }
 
 
@@ -69,62 +77,51 @@ def supervisors() -> list[Json]:
     ]
 
 
-def chat_address(service: Service, instances: Iterable[Instance]) -> str:
-    """Where people talk to it; empty while nothing serves."""
-    if service.is_external:
-        parts = urlsplit(service.url)
-        # Without the name and password that an address may hold.
-        host = parts.netloc.rpartition("@")[2]
-        scheme = "https" if parts.scheme == "wss" else "http"
-        return f"{scheme}://{host}/" if HOST.fullmatch(host) else ""
-    return ""
-
-
-def is_on_every_address(service: Service, instances: Sequence[Instance]) -> bool:
-    """Whether its chat is also where the site is, under whatever name that is reached."""
-    return not service.is_external and is_everywhere(service.host)
-
-
-def measurements(instances: Sequence[Json]) -> dict[str, float | None]:
-    """What the instances do together; null where none of them said so."""
-    found = {name: _numbers(each.get(name) for each in instances) for name in MEASURED}
-    return {name: sum(found[name]) if found[name] else None for name in SUMMED} | {
-        name: max(found[name], default=None) for name in WORST
+def measurements(whole: Json, instances: Sequence[Json]) -> dict[str, float | None]:
+    """`whole`: the service's figures. Null is what nobody said."""
+    memory_mb = _numbers(each["memory_mb"] for each in instances)
+    lags_ms = _numbers(each["loop_lag_ms"] for each in instances)
+    return {
+        "active_sessions": whole["active_sessions"],
+        "turns_per_minute": whole["turns_per_minute"],
+        "memory_mb": sum(memory_mb) if memory_mb else None,
+        "turn_p95_ms": whole["turn_p95_ms"],
+        "loop_lag_ms": max(lags_ms, default=None),
     }
 
 
-def _totals(instances: list[Instance]) -> Json:
+def _totals(seen: Figures) -> Json:
     by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
-    together = measurements([instance_json(each) for each in instances])
+    together = seen.together()
     return {
         "services": sum(by_status.values()),
         "running": by_status.get(Service.Status.RUNNING, 0),
         "troubled": sum(
             by_status.get(status, 0) for status in (Service.Status.ERROR, Service.Status.UNHEALTHY)
         ),
-        "active_sessions": together["active_sessions"] or 0,
-        "turns_per_minute": together["turns_per_minute"] or 0,
+        "active_sessions": together["active_sessions"],
+        "turns_per_minute": together["turns_per_minute"],
     }
 
 
-def _service(service: Service, instances: list[Instance]) -> Json:
-    whole = service_json(service, instances)
-    parts = [instance_json(each) for each in instances]
+def _service(service: Service, instances: list[Instance], seen: Figures) -> Json:
+    whole = service_json(service, site="")
+    parts = [instance_json(each, endpoint="") for each in instances]
     return {name: whole[name] for name in SHOWN} | {
         "description": service.description[:MAX_DESCRIPTION],
         "error_message": whole["error_message"][:MAX_ERROR],
         "is_external": service.is_external,
         "is_leaving": service.unregistered_at is not None,
-        "chat": chat_address(service, instances),
-        "is_on_every_address": is_on_every_address(service, instances),
+        "chat": chat_of(service),
         "health": health_of(service, instances),
-        "measured": measurements(parts),
+        "measured": measurements(seen.of(service), parts),
         "instances": [_instance(each) for each in parts],
     }
 
 
 def _instance(whole: Json) -> Json:
-    return {name: whole[name] for name in INSTANCE_SHOWN} | {"measured": measurements([whole])}
+    measured = {name: next(iter(_numbers([whole[name]])), None) for name in OF_INSTANCE}
+    return {name: whole[name] for name in INSTANCE_SHOWN} | {"measured": measured}
 
 
 def _numbers(values: Iterable[Any]) -> list[float]:

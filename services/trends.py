@@ -15,7 +15,7 @@ from django.db.models import Q
 from services.describing import Json
 from services.lifecycle import FAILURES, Cause
 from services.models import HealthCheck, Instance
-from services.overview import MEASURED, SUMMED
+from services.overview import MEASURED, SUMMED, WHOLE
 
 WINDOW_S = 3600.0
 MAX_POINTS = 120
@@ -48,7 +48,10 @@ class _Bucket:
                 found[sample.instance_id].append(value)
 
     def summary(self) -> list[float | None]:
-        """A mean of each instance, together, of what adds up; of the rest the worst."""
+        """Of what adds up, the instances' means together; of the rest the mean, or the worst.
+
+        What is the service's as a whole each of its instances' checks holds alike.
+        """
         summary: list[float | None] = []
         for name, found in zip(MEASURED, self.found, strict=True):
             values = found.values()
@@ -56,6 +59,8 @@ class _Bucket:
                 summary.append(None)
             elif name in SUMMED:
                 summary.append(round(sum(fmean(each) for each in values), 2))
+            elif name in WHOLE:
+                summary.append(round(fmean(value for each in values for value in each), 2))
             else:
                 summary.append(round(max(max(each) for each in values), 2))
         return summary

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ("myagent", "agents", "traces", "services", "myagent_site")
 ENTRY_POINTS = (ROOT / "myagent" / "cli", ROOT / "myagent" / "manager")
-NOT_IN_THE_SDK = ("django", "channels", "rest_framework")
+NOT_IN_THE_SDK = ("django", "channels", "rest_framework", "structlog")
 
 MODULES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 

@@ -87,7 +87,7 @@ def get(name_or_id: str) -> ServiceInfo:
 
 
 def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
-    from services import describing
+    from services import describing, endpoints
     from services.models import Service
     from services.selection import with_tags
 
@@ -95,7 +95,8 @@ def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
     if status is not None:
         found = found.filter(status=status)
     live = describing.live_by_service()
-    return [_info(service, live.get(service.pk, [])) for service in found]
+    site = endpoints.site_address()
+    return [_info(service, live.get(service.pk, []), site) for service in found]
 
 
 def watch(service_id: str, timeout_s: float) -> Any:
@@ -172,12 +173,13 @@ def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
     return _info(service)
 
 
-def _info(service: Any, instances: Any = None) -> ServiceInfo:
-    from services import describing
+def _info(service: Any, instances: Any = None, site: str | None = None) -> ServiceInfo:
+    """`instances`, `site`: where they have been read already."""
+    from services import describing, endpoints
 
     if instances is None:
         instances = describing.live_instances(service)
+    found = describing.service_json(service, endpoints.site_address() if site is None else site)
     return ServiceInfo.from_json(
-        describing.service_json(service, instances),
-        [describing.instance_json(instance) for instance in instances],
+        found, [describing.instance_json(each, found["endpoint"]) for each in instances]
     )

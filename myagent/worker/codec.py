@@ -92,7 +92,8 @@ def _encode_start(start: Start) -> bytes:
             "kind": "start",
             **_key_json(start.key),
             "generation": start.generation,
-            "kept": start.kept,
+            "first": start.first,
+            "at": start.at,
             "resume": _resume_json(start.resume),
             "is_continued": start.is_continued,
         }
@@ -376,7 +377,8 @@ _FROM_SERVER: dict[str, Any] = {
     "start": lambda d: Start(
         _key(d),
         int(d["generation"]),
-        int(d["kept"]),
+        int(d["first"]),
+        int(d["at"]),
         [ChatMessage.from_dict(message) for message in d["messages"]],
         _resume(d["resume"]),
         bool(d["is_continued"]),

@@ -18,7 +18,10 @@ MESSAGE_CHARACTERS = 200
 
 @dataclass(slots=True)
 class _Kept:
+    """`first` is the number of the oldest message that is here."""
+
     generation: int
+    first: int
     messages: list[ChatMessage] = field(default_factory=list)
     characters: int = 0
 
@@ -37,14 +40,18 @@ class Histories:
     def take(self, start: Start) -> list[ChatMessage] | None:
         """The run's whole history, as a list of its own. None: what it builds on is not here."""
         session_id = start.key.session_id
-        kept = self._kept.get(session_id) if start.kept else _Kept(start.generation)
-        if kept is None or kept.generation != start.generation:
-            return None
-        if len(kept.messages) < start.kept:
+        kept = self._kept.get(session_id)
+        if start.at == start.first:
+            kept = _Kept(start.generation, start.first)
+        if kept is None or not _has(kept, start):
             return None
         self.drop(session_id)
-        kept.characters += _size(start.messages) - _size(kept.messages[start.kept :])
-        kept.messages[start.kept :] = start.messages
+        gone = kept.messages[: start.first - kept.first]
+        replaced = kept.messages[start.at - kept.first :]
+        kept.characters += _size(start.messages) - _size(gone) - _size(replaced)
+        kept.messages[start.at - kept.first :] = start.messages
+        del kept.messages[: start.first - kept.first]
+        kept.first = start.first
         self._kept[session_id] = kept
         self.characters += kept.characters
         messages = list(kept.messages)
@@ -59,6 +66,11 @@ class Histories:
     def _trim(self) -> None:
         while self.characters > self._max_characters:
             self.drop(next(iter(self._kept)))
+
+
+def _has(kept: _Kept, start: Start) -> bool:
+    end = kept.first + len(kept.messages)
+    return kept.generation == start.generation and kept.first <= start.first <= start.at <= end
 
 
 def _size(messages: Iterable[ChatMessage]) -> int:

@@ -65,15 +65,16 @@ class Hello:
 class Start:
     """Carry out a run.
 
-    The session's history is what the worker has of it, cut to `kept` messages,
-    and `messages` after them. With `kept` above 0 that must be `generation`,
-    and at least so many messages: else the answer is `NeedHistory`. The last
+    The session's history is what the worker has of it from the message numbered
+    `first` to the one before `at`, and `messages` after that. Where that is any,
+    it must be of `generation`: else the answer is `NeedHistory`. The last
     message is the question, or belongs to the run that `resume` continues.
     """
 
     key: RunKey
     generation: int
-    kept: int
+    first: int
+    at: int
     messages: Sequence[ChatMessage]
     resume: Resume
     is_continued: bool

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from services import control
 from services.describing import health_of
+from services.figures import Figures
 from services.models import Instance, Service
 
 HEALTH = {
@@ -37,7 +38,7 @@ class Cell:
 
 
 def with_live_instances(services: QuerySet[Service]) -> QuerySet[Service]:
-    """The services with their live instances and these' reports: two queries for all of them."""
+    """The services with their live instances: two queries for all of them."""
     live = Instance.objects.filter(live_slot__isnull=False)
     return services.prefetch_related(Prefetch("instances", live, to_attr="live"))
 
@@ -48,18 +49,18 @@ def live_of(service: Service) -> list[Instance]:
     return live
 
 
-def cells_of(service: Service) -> dict[str, Cell]:
+def cells_of(service: Service, seen: Figures) -> dict[str, Cell]:
     """`service`: read through `with_live_instances`."""
     live = live_of(service)
     health = health_of(service, live)
-    sessions = sum(one.report.get("sessions") or 0 for one in live)
+    sessions = seen.of(service)["active_sessions"]
     is_going = service.unregistered_at is not None
     status = UNREGISTERING if is_going else service.get_status_display()
     return {
         "status": Cell(str(status), "stopping" if is_going else service.status),
         "desired": Cell(service.get_desired_display(), service.desired),
         "health": Cell(str(HEALTH[health]), health),
-        "sessions": Cell(str(sessions) if live else NOTHING),
+        "sessions": Cell(NOTHING if sessions is None else str(sessions)),
         "uptime": Cell(since(service.started_at) if service.status in SERVING else NOTHING),
         "restarts": Cell(str(service.restart_count), "some" if service.restart_count else ""),
     }

@@ -7,9 +7,11 @@ from typing import Any
 from django.utils.translation import gettext
 
 from agents.terminal import inert
+from services import figures
 from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
 from services.admin.texts import TEXTS
 from services.describing import instance_json
+from services.endpoints import chat_of
 from services.logfiles import path_of, tail
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
@@ -33,11 +35,13 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     instances = [*live, *ended.order_by("-launched_at")[:ENDED_SHOWN]]
     shown = next((one for one in instances if one.pk == chosen), next(iter(instances), None))
     checks = service.health_checks.select_related("instance").order_by("-checked_at")
+    cells = cells_of(service, figures.read())
     return {
         "text": TEXTS,
         "service": service,
+        "chat": chat_of(service),
         "error": readable_lines(told(service.error_message)),
-        "cells": [(TEXTS[name], name, cell) for name, cell in cells_of(service).items()],
+        "cells": [(TEXTS[name], name, cell) for name, cell in cells.items()],
         "verbs": verbs_of(service),
         "instances": [_row(one) for one in instances],
         "checks": checks[:CHECKS_SHOWN],
@@ -61,7 +65,7 @@ def readable(line: str) -> str:
 
 
 def _row(instance: Instance) -> dict[str, Any]:
-    described = instance_json(instance)
+    described = instance_json(instance, endpoint="")
     return described | {
         "slot": instance.slot,
         "state_text": instance.get_state_display(),

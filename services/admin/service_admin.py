@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.contrib import admin
@@ -16,25 +18,28 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from services import secrets
+from services import figures, secrets
 from services.admin import asking, glance, observed
 from services.admin.filters import TagFilter, matching
 from services.admin.lifecycle import LifecycleAdmin
 from services.admin.service_form import ServiceForm
 from services.admin.unregistering import UnregisteringAdmin
 from services.errors import ServiceError
+from services.figures import Figures
 from services.models import Service
 
 MAX_LIVE = 200
 """Services whose state is told at once."""
 
 
-def _cell(name: str, description: Any, ordering: str | None = None) -> Any:
+def _cell(
+    seen: Callable[[], Figures], name: str, description: Any, ordering: str | None = None
+) -> Any:
     """A column that keeps itself up to date."""
 
     @admin.display(description=description, ordering=ordering)
     def column(service: Service) -> SafeString:
-        cell = glance.cells_of(service)[name]
+        cell = glance.cells_of(service, seen())[name]
         return format_html(
             '<span class="cell cell-{}" data-kind="{}" data-service="{}" data-cell="{}">{}</span>',
             *(name, cell.kind, service.pk, name, cell.text),
@@ -57,20 +62,22 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         css = {"all": ["css/admin.css"]}  # noqa: RUF012
         js = (Script("js/admin/live.js", type="module"),)
 
-    columns = (
-        _cell("health", gettext_lazy("Health")),
-        _cell("sessions", gettext_lazy("Sessions")),
-        _cell("uptime", gettext_lazy("Uptime"), "started_at"),
-        _cell("restarts", gettext_lazy("Restarts"), "restart_count"),
-        _cell("desired", gettext_lazy("Desired"), "desired"),
-        "tag_list",
-        "source",
-    )
-
     def get_list_display(self, request: HttpRequest) -> Any:
-        status = _cell("status", gettext_lazy("Status"), "status")
+        # Once for all rows and columns, when the first is drawn.
+        seen = cache(figures.read)
         buttons = ("buttons",) if self.has_control_permission(request) else ()
-        return ("name", status, *buttons, *self.columns)
+        return (
+            "name",
+            _cell(seen, "status", gettext_lazy("Status"), "status"),
+            *buttons,
+            _cell(seen, "health", gettext_lazy("Health")),
+            _cell(seen, "sessions", gettext_lazy("Sessions")),
+            _cell(seen, "uptime", gettext_lazy("Uptime"), "started_at"),
+            _cell(seen, "restarts", gettext_lazy("Restarts"), "restart_count"),
+            _cell(seen, "desired", gettext_lazy("Desired"), "desired"),
+            "tag_list",
+            "source",
+        )
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""
@@ -152,11 +159,12 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         services = self.get_queryset(request).filter(pk__in=request.GET.getlist("id")[:MAX_LIVE])
+        seen = figures.read()
         found = {
             service.pk: {
                 "cells": {
                     name: {"text": cell.text, "kind": cell.kind}
-                    for name, cell in glance.cells_of(service).items()
+                    for name, cell in glance.cells_of(service, seen).items()
                 },
                 "verbs": glance.verbs_of(service),
             }

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from services import control, registry
 from services.cli.screen import Screen
 from services.describing import live_instances
+from services.endpoints import endpoint_of, site_address
 from services.logfiles import path_of, tail
 from services.models import Service
 from services.supervisor_start import ensure_supervisor
@@ -126,7 +127,11 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
 def _arrival(service: Service) -> str:
     if service.desired == Service.Desired.STOPPED:
         return gettext("{name} is stopped.").format(name=service.name)
-    return gettext("{name} is running.").format(name=service.name)
+    if endpoint := endpoint_of(service, site_address()):
+        return gettext("{name} is running at {url}").format(name=service.name, url=endpoint)
+    return gettext(
+        "{name} is running. Nobody can talk to it yet: start the site with 'manage.py serve'."
+    ).format(name=service.name)
 
 
 def _describe(service: Service) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from agents.terminal.inert import one_line
-from services import describing, registry
+from services import describing, endpoints, registry
 from services.cli.logs import short
 from services.cli.screen import Screen, Word, as_json
 from services.models import Service
@@ -21,7 +21,7 @@ INSTANCE_COLUMNS = {
     gettext_noop("instance"): "instance_id",
     gettext_noop("state"): "state",
     gettext_noop("pid"): "pid",
-    gettext_noop("endpoint"): "endpoint",
+    gettext_noop("machine"): "host",
     gettext_noop("started"): "started_at",
     gettext_noop("sessions"): "active_sessions",
     gettext_noop("memory MB"): "memory_mb",
@@ -33,8 +33,6 @@ HEALTH_COLUMNS = {
     gettext_noop("health"): "health",
     gettext_noop("memory MB"): "memory_mb",
     gettext_noop("loop lag ms"): "loop_lag_ms",
-    gettext_noop("turns/min"): "turns_per_minute",
-    gettext_noop("p95 ms"): "turn_p95_ms",
     gettext_noop("error"): "error",
 }
 
@@ -81,7 +79,8 @@ def show_list(screen: Screen, options: Options) -> None:
     if options["status"]:
         services = services.filter(status=options["status"])
     live = describing.live_by_service()
-    found = [_whole(service, live.get(service.pk, [])) for service in services]
+    site = endpoints.site_address()
+    found = [_whole(service, live.get(service.pk, []), site) for service in services]
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -90,7 +89,7 @@ def show_list(screen: Screen, options: Options) -> None:
 
 def show_status(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
-    found = _whole(service, describing.live_instances(service))
+    found = _whole(service, describing.live_instances(service), endpoints.site_address())
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -111,7 +110,7 @@ def show_stats(screen: Screen, options: Options) -> None:
 
 
 def show_health(screen: Screen, options: Options) -> None:
-    found = describing.service_health(registry.find(options["name"]))
+    found = describing.service_health(registry.find(options["name"]), endpoints.site_address())
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -120,10 +119,10 @@ def show_health(screen: Screen, options: Options) -> None:
     _show_rows(screen, CHECK_COLUMNS, found["checks"])
 
 
-def _whole(service: Service, instances: list[Any]) -> Json:
-    return describing.service_json(service, instances) | {
-        "instances": [describing.instance_json(instance) for instance in instances]
-    }
+def _whole(service: Service, instances: list[Any], site: str) -> Json:
+    whole = describing.service_json(service, site)
+    endpoint = whole["endpoint"]
+    return whole | {"instances": [describing.instance_json(each, endpoint) for each in instances]}
 
 
 def _row(found: Json) -> tuple[object, ...]:

@@ -8,6 +8,9 @@ class Migration(migrations.Migration):
         ("services", "0003_supervisor_names"),
     ]
 
+    # The column `runner`, which goes here, refers to a model that is renamed there.
+    run_before = [("agents", "0006_servers")]
+
     operations = [
         migrations.RemoveField(
             model_name="instance",

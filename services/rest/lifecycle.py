@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from services import control, history, registry, supervisor_start
 from services.describing import service_json
+from services.endpoints import site_of
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
@@ -57,20 +58,21 @@ class PatientView(View):
             response: Response = await sync_to_async(ask)(request, **path)
             if response.status_code == 202:
                 # It was checked before anything was asked for.
-                await _wait(response, float(request.GET.get("wait", 0)), cls.arrived)
+                await _wait(request, response, cls.arrived)
             return response
 
         return view
 
 
-async def _wait(response: Response, timeout_s: float, arrived: int) -> None:
+async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
     """Tells in the response how it is then; what was asked for holds in any case."""
+    timeout_s = float(request.GET.get("wait", 0))
     if not timeout_s:
         return
     try:
         service_id = response.data["service_id"]
         has_arrived = await waiting_room.wait_for(service_id, timeout_s)
-        seen = await sync_to_async(_seen)(service_id)
+        seen = await sync_to_async(_seen)(service_id, site_of(request))
     except DatabaseFailure as error:
         logger.warning("storage_away", error=str(error))
         return
@@ -82,9 +84,9 @@ async def _wait(response: Response, timeout_s: float, arrived: int) -> None:
         response.data = seen
 
 
-def _seen(service_id: str) -> dict[str, Any] | None:
+def _seen(service_id: str, site: str) -> dict[str, Any] | None:
     service = Service.objects.filter(pk=service_id).first()
-    return None if service is None else service_json(service)
+    return None if service is None else service_json(service, site)
 
 
 def _documented(summary: str, description: str) -> Callable[[Method], Method]:
@@ -135,4 +137,4 @@ def _control(request: Request, id: str, verb: Callable[[Service], None], sentenc
     with supervised(is_needed=not service.is_external):
         verb(service)
     history.note(request.user, service, sentence)
-    return Response(service_json(service), 202)
+    return Response(service_json(service, site_of(request)), 202)

@@ -14,7 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from services import history, registry
-from services.describing import live_by_service, service_json
+from services.describing import service_json
+from services.endpoints import site_of
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
@@ -47,10 +48,8 @@ class ServicesView(View, GenericAPIView[Service]):
         found = self.filter_queryset(self.get_queryset())
         # A page ends where the next begins, whatever is alike.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
-        live = live_by_service()
-        return self.get_paginated_response(
-            [service_json(service, live.get(service.pk, ())) for service in page or ()]
-        )
+        site = site_of(request)
+        return self.get_paginated_response([service_json(each, site) for each in page or ()])
 
     @extend_schema(
         summary="Register a service",
@@ -71,7 +70,7 @@ class ServicesView(View, GenericAPIView[Service]):
             service = registry.register(environment=environment, is_confined=True, **fields)
         history.note(request.user, service, gettext("Registered over REST."), action=ADDITION)
         where = reverse("service", kwargs={"id": service.pk})
-        return Response(service_json(service, ()), 201, headers={"Location": where})
+        return Response(service_json(service, site_of(request)), 201, headers={"Location": where})
 
 
 class ServiceView(PatientView):
@@ -84,7 +83,7 @@ class ServiceView(PatientView):
         responses={200: answers.the_service("The service."), **answers.refusals(*answers.READ_ONE)},
     )
     def get(self, request: Request, id: str) -> Response:
-        return Response(service_json(registry.find(id)))
+        return Response(service_json(registry.find(id), site_of(request)))
 
     @extend_schema(
         summary="Replace a service's settings",
@@ -141,7 +140,9 @@ class ServiceView(PatientView):
         service.pk = service_id  # A deleted row has none.
         history.note(request.user, service, gettext("Unregistered over REST."), action=DELETION)
         left = Service.objects.filter(pk=service_id).first()
-        return Response(None, 204) if left is None else Response(service_json(left), 202)
+        if left is None:
+            return Response(None, 204)
+        return Response(service_json(left, site_of(request)), 202)
 
 
 def _validated(request: Request, *, is_partial: bool = False) -> dict[str, Any]:
@@ -154,4 +155,4 @@ def _change(request: Request, service: Service, fields: dict[str, Any]) -> Respo
     environment = fields.pop("environment", None)
     service = registry.change(service, environment=environment, is_confined=True, **fields)
     history.note(request.user, service, gettext("Changed over REST."))
-    return Response(service_json(service))
+    return Response(service_json(service, site_of(request)))

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from myagent.protocol import timestamp
 from services import logs, registry
 from services.describing import instance_json, service_health, service_stats, system_stats
+from services.endpoints import endpoint_of, site_of
 from services.models import Instance
 from services.rest import answers, documents
 from services.rest.base import View
@@ -73,7 +74,7 @@ class ServiceHealthView(View):
     )
     def get(self, request: Request, id: str) -> Response:
         query = query_of(request, HealthQuery)
-        return Response(service_health(registry.find(id), query["limit"]))
+        return Response(service_health(registry.find(id), site_of(request), query["limit"]))
 
 
 class InstancesView(View, GenericAPIView[Instance]):
@@ -89,11 +90,13 @@ class InstancesView(View, GenericAPIView[Instance]):
     )
     def get(self, request: Request, id: str) -> Response:
         wanted = query_of(request, InstancesQuery, beside=PageQuery().fields)["which"]
-        found = registry.find(id).instances.order_by("-launched_at", "pk")
+        service = registry.find(id)
+        endpoint = endpoint_of(service, site_of(request))
+        found = service.instances.order_by("-launched_at", "pk")
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)
         page = self.paginate_queryset(found) or ()
-        return self.get_paginated_response([instance_json(instance) for instance in page])
+        return self.get_paginated_response([instance_json(each, endpoint) for each in page])
 
 
 class LogsView(View):

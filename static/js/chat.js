@@ -5,7 +5,7 @@ import { Composer } from "./chat/composer.js";
 import { Conversations } from "./chat/conversations.js";
 import { setUpCopying } from "./chat/copying.js";
 import { arrange, element, iconButton } from "./chat/dom.js";
-import { page, say } from "./chat/page.js";
+import { keyOf, page, say } from "./chat/page.js";
 import { Sidebar } from "./chat/sidebar.js";
 import { lasting, ofThisTab } from "./chat/storage.js";
 import { endConversation, Talk } from "./chat/talk.js";
@@ -13,7 +13,8 @@ import { setUpTheme } from "./chat/theme.js";
 import { Transcript } from "./chat/transcript.js";
 
 const PATIENCE_MS = 600; // A connection that comes back sooner is not worth a word.
-const DRAFTS = "myagent.drafts"; // By the conversation's id.
+const DRAFTS = keyOf("myagent.drafts"); // By the conversation's id.
+const NOT_SERVED = 4013; // The close code of a server that has nobody for the service just now.
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -195,16 +196,19 @@ let patience = null;
 function showState({ state, code, content }) {
   clearTimeout(patience);
   const isWell = state === "open";
+  if (state === "waiting") whyAway = code === NOT_SERVED ? (content ?? "") : "";
   patience = setTimeout(() => drawState(state, code, content), isWell ? 0 : PATIENCE_MS);
 }
 
 function drawState(state, code, content) {
   const wasWell = byId("link-state").dataset.state === "open";
-  const isRetry = state === "waiting" || (state === "connecting" && !wasWell && seenOpen);
+  const isAgain = state === "connecting" && (whyAway !== "" || (!wasWell && seenOpen));
+  const isRetry = state === "waiting" || isAgain;
   seenOpen ||= state === "open";
   const sentence = state === "open" ? "connected" : isRetry ? "reconnecting" : "connecting";
   byId("link-state").dataset.state = isRetry ? "waiting" : state;
-  byId("link-text").textContent = say(state === "closed" ? "disconnected" : sentence);
+  const text = say(state === "closed" ? "disconnected" : sentence);
+  byId("link-text").textContent = (isRetry && whyAway) || text;
   byId("reconnect").hidden = state !== "waiting";
   if (state !== "closed" || code === 1000) return;
   byId("link-text").textContent = content ?? say("disconnected");
@@ -213,6 +217,7 @@ function drawState(state, code, content) {
 }
 
 let seenOpen = false;
+let whyAway = ""; // The server's own words, if it sent us away.
 
 function showEnd() {
   showProblem(say("ended"));

@@ -32,7 +32,7 @@ QUICK = {"MYAGENT_CANCEL_GRACE_S": "0.5"}
 def lease(database_url: str) -> str:
     """Until when the only runner's lease holds."""
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as database:
-        rows = database.execute("SELECT lease_until FROM agents_runner WHERE ended_at IS NULL")
+        rows = database.execute("SELECT lease_until FROM agents_server WHERE ended_at IS NULL")
         ((lease_until,),) = rows.fetchall()
     return str(lease_until)
 

@@ -22,6 +22,7 @@ class Desk:
     def __init__(self) -> None:
         self.connection_id = f"desk-{id(self)}"
         self.lang = "en"
+        self.service: str | None = None
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.told: list[dict[str, Any]] = []

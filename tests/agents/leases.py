@@ -14,8 +14,8 @@ async def renew(hub: Hub) -> None:
 
 async def begin_anew(hub: Hub) -> None:
     """Has the hub learn that its lease was ended; it has registered anew afterwards."""
-    lost_id = hub.lease.runner_id
+    lost_id = hub.lease.server_id
     await renew(hub)
     # It tells nobody else.
-    while hub.lease.runner_id == lost_id:  # noqa: ASYNC110
+    while hub.lease.server_id == lost_id:  # noqa: ASYNC110
         await asyncio.sleep(0.001)

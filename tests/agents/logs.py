@@ -1,4 +1,4 @@
-"""Sessions, runners and writes for tests of the log, past the hub."""
+"""Sessions, servers and writes for tests of the log, past the hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from agents import entries, ownership
 from agents.entries import Entry, RunRef
-from agents.models import Event, Runner
+from agents.models import Event, Server
 from agents.process import own_identity
 from agents.writes import NewRun, NewSession, Write
 from myagent.messages import ChatMessage
@@ -17,17 +17,17 @@ SERVICE = "tested"
 LEASE_S = 60.0
 
 
-def new_runner(process: str | None = None, lease_s: float = LEASE_S) -> str:
-    runner = Runner(
+def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
+    runner = Server(
         id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity()
     )
     ownership.register(runner, lease_s)
     return str(runner.pk)
 
 
-def created(runner_id: str, session_id: str | None = None) -> Write:
+def created(server_id: str, session_id: str | None = None) -> Write:
     """The first write of a new session."""
-    new = NewSession(SERVICE, "en", runner_id, tags="[]", client="{}")
+    new = NewSession(SERVICE, "en", server_id, tags="[]", client="{}")
     entry = entries.session_created("en", "agent", SERVICE, "connection")
     return Write(session_id or str(uuid4()), 1, [entry], new_session=new)
 

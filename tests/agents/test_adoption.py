@@ -17,11 +17,11 @@ from agents import ownership
 from agents.adoption import adopt
 from agents.batch import Batch
 from agents.database import THREADS
-from agents.models import Event, Run, Runner, Session
+from agents.models import Event, Run, Server, Session
 from agents.ports import Refused
 from agents.sessions import ADOPTED_AT_ONCE
 from tests.agents.leases import renew
-from tests.agents.logs import SERVICE, accepted, created, ended, new_ref, new_runner
+from tests.agents.logs import SERVICE, accepted, created, ended, new_ref, new_server
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,9 +33,9 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def orphan(runner_id: str) -> str:
+def orphan(server_id: str) -> str:
     """A session with a run that its dead owner has not ended; the run's id."""
-    write, ref = created(runner_id), new_ref()
+    write, ref = created(server_id), new_ref()
     Batch([write, accepted(write.session_id, 1, ref)]).commit()
     return ref.run_id
 
@@ -43,10 +43,10 @@ def orphan(runner_id: str) -> str:
 async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack) -> None:
     story = Story(stack.enter_context(stage()), "tested")
     story.permits.open()
-    runner_id = await sync_to_async(new_runner)()
-    broken, sound = [await sync_to_async(orphan)(runner_id) for _ in range(2)]
+    server_id = await sync_to_async(new_server)()
+    broken, sound = [await sync_to_async(orphan)(server_id) for _ in range(2)]
     await Event.objects.filter(run_id=broken).aupdate(payload="not JSON")
-    await sync_to_async(ownership.end)(runner_id)
+    await sync_to_async(ownership.end)(server_id)
     await story.begin()
     async with asyncio.timeout(PATIENCE_S):
         # The database sends no event.
@@ -61,12 +61,12 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     story = Story(stack.enter_context(stage()), "tested")
     await story.begin()
     hub, lease = story.hub, story.hub.lease
-    other_id = await sync_to_async(new_runner)(lease_s=-1)
+    other_id = await sync_to_async(new_server)(lease_s=-1)
     run_id = await sync_to_async(orphan)(other_id)
-    owned = Session.objects.filter(runs=run_id, runner_id=other_id)
+    owned = Session.objects.filter(runs=run_id, owner_id=other_id)
     # The machine slept, and its loops' clock with it: nothing of this was seen by the hub.
     lease._may_expire_at = float("-inf")
-    await Runner.objects.filter(pk=lease.runner_id).aupdate(lease_until=Now())
+    await Server.objects.filter(pk=lease.server_id).aupdate(lease_until=Now())
     assert lease.others_may_expire
     await hub._adopt()
     assert await owned.aexists()
@@ -86,21 +86,21 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
 
 async def orphans(count: int) -> list[str]:
     """Runs that a runner which has ended left unfinished."""
-    dead_id = await sync_to_async(new_runner)()
+    dead_id = await sync_to_async(new_server)()
     runs = [await sync_to_async(orphan)(dead_id) for _ in range(count)]
     await sync_to_async(ownership.end)(dead_id)
     return runs
 
 
 async def owners_of(runs: list[str]) -> list[str | None]:
-    owners = Session.objects.filter(runs__in=runs).values_list("runner_id", flat=True)
+    owners = Session.objects.filter(runs__in=runs).values_list("owner_id", flat=True)
     return [owner async for owner in owners]
 
 
 async def until_owned(runs: list[str], story: Story) -> None:
     async with asyncio.timeout(PATIENCE_S):
         # The database sends no event.
-        while set(await owners_of(runs)) != {story.hub.lease.runner_id}:  # noqa: ASYNC110
+        while set(await owners_of(runs)) != {story.hub.lease.server_id}:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -246,22 +246,22 @@ async def test_a_start_that_the_database_refused_may_be_tried_again(
 
 @pytest.mark.both_databases
 def test_of_a_closed_session_only_what_its_readers_need_is_read() -> None:
-    runner_id = new_runner()
-    write, ref = created(runner_id), new_ref()
+    server_id = new_server()
+    write, ref = created(server_id), new_ref()
     session_id = write.session_id
     Batch([write, accepted(session_id, 1, ref), ended(session_id, 1, ref)]).commit()
-    assert adopt(session_id, SERVICE, runner_id, True).opened.history.messages()
+    assert adopt(session_id, [SERVICE], server_id, True).opened.history.messages()
     Session.objects.filter(pk=session_id).update(closed_at=Now())
-    opened = adopt(session_id, SERVICE, runner_id, True).opened
+    opened = adopt(session_id, [SERVICE], server_id, True).opened
     assert not opened.history.messages()
     assert opened.message_ids == {ref.message_id: 2}
 
 
 @pytest.mark.both_databases
 def test_a_closed_session_is_nothing_to_adopt() -> None:
-    runner_id = new_runner()
-    run_id = orphan(runner_id)
-    ownership.end(runner_id)
-    assert len(ownership.adoptable(SERVICE, "", True)) == 1
+    server_id = new_server()
+    run_id = orphan(server_id)
+    ownership.end(server_id)
+    assert len(ownership.adoptable([SERVICE], "", True)) == 1
     Session.objects.filter(runs=run_id).update(closed_at=Now())
-    assert not ownership.adoptable(SERVICE, "", True)
+    assert not ownership.adoptable([SERVICE], "", True)

@@ -49,7 +49,7 @@ from tests.agents.logs import (
     ended,
     logged,
     new_ref,
-    new_runner,
+    new_server,
     thought,
 )
 from tests.locks import LOOK_S, somebody_waits
@@ -66,7 +66,7 @@ def commit(*writes: Write) -> list[Any]:
 @pytest.fixture
 def session_id() -> str:
     """A session that holds its first entry."""
-    write = created(new_runner())
+    write = created(new_server())
     commit(write)
     return write.session_id
 
@@ -93,15 +93,15 @@ def test_every_column_that_needs_a_value_gets_one(
 
 
 def test_a_session_comes_back_as_it_was_written() -> None:
-    runner_id, before = new_runner(), _whole_ms(datetime.now(UTC))
-    new = NewSession(SERVICE, "zh-hans", runner_id, tags='["a","é"]', client='{"k":[1,null]}')
-    session_id = created(runner_id).session_id
+    server_id, before = new_server(), _whole_ms(datetime.now(UTC))
+    new = NewSession(SERVICE, "zh-hans", server_id, tags='["a","é"]', client='{"k":[1,null]}')
+    session_id = created(server_id).session_id
     first = entries.session_created("en", "agent", SERVICE, "c")
     commit(Write(session_id, 1, [first], new_session=new))
     session = Session.objects.get(pk=session_id)
     assert (session.service, session.lang) == (SERVICE, "zh-hans")
     assert (session.tags, session.client) == (["a", "é"], {"k": [1, None]})
-    assert (session.runner_id, session.epoch, session.last_seq) == (runner_id, 1, 1)
+    assert (session.owner_id, session.epoch, session.last_seq) == (server_id, 1, 1)
     assert before <= session.created_at <= session.updated_at <= datetime.now(UTC)
     assert (session.closed_at, session.close_reason) == (None, "")
 
@@ -195,7 +195,7 @@ async def running_journal() -> AsyncIterator[Journal]:
 
 
 async def a_session(journal: Journal) -> str:
-    write = created(await sync_to_async(new_runner)())
+    write = created(await sync_to_async(new_server)())
     await journal.write(write)
     return write.session_id
 
@@ -263,7 +263,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_repeated_messages_are_refused_alone_in_the_transaction_of_the_others(
     session_id: str, commits: list[int]
 ) -> None:
-    other = created(new_runner())
+    other = created(new_server())
     old, elsewhere = accepted(session_id, 1, new_ref("old")), new_ref("old")
     commit(old, other)
     commits.clear()
@@ -391,7 +391,7 @@ def test_a_commit_at_which_the_server_is_still_at_work_takes_effect_once(
         raise OperationalError(2013, "the connection was lost")
 
     monkeypatch.setattr(Batch, "commit", lose_the_connection)
-    writes = [created(new_runner()), Write(session_id, 1, [thought(ref)])]
+    writes = [created(new_server()), Write(session_id, 1, [thought(ref)])]
     with ThreadPoolExecutor(1) as server:
         outcomes = Journal()._commit(writes)
     assert [[entry.seq for entry in outcome] for outcome in outcomes] == [[1], [3]]

@@ -23,7 +23,7 @@ from myagent import exact_json, protocol
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import ConfirmationAsked, Decision, Thought, ToolStarted
-from tests.agents.logs import accepted, created, ended, new_ref, new_runner, thought
+from tests.agents.logs import accepted, created, ended, new_ref, new_server, thought
 
 LONG = 123456789012345678901
 """Above 64 bits; as a float it is another number."""
@@ -112,7 +112,7 @@ def test_a_message_of_another_run_is_no_part_of_the_memory() -> None:
 async def test_the_memory_read_from_the_database_is_the_one_kept_while_living(budget: int) -> None:
     journal = Journal()
     journal.start()
-    write = created(await sync_to_async(new_runner)())
+    write = created(await sync_to_async(new_server)())
     await journal.write(write)
     history = History(budget)
     refs = [new_ref() for _ in range(70)]
@@ -234,7 +234,7 @@ def test_what_a_log_left_out_counts_as_nothing() -> None:
 async def test_an_unfinished_run_is_read_back_where_it_stood() -> None:
     journal = Journal()
     journal.start()
-    write = created(await sync_to_async(new_runner)())
+    write = created(await sync_to_async(new_server)())
     session_id, ref, queued = write.session_id, new_ref(), new_ref()
     steps = [thought(ref), thought(ref, 2)]
     for each in (
@@ -256,7 +256,7 @@ async def test_an_unfinished_run_is_read_back_where_it_stood() -> None:
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_an_interrupted_call_keeps_every_digit_of_its_arguments() -> None:
-    write, ref = created(new_runner()), new_ref()
+    write, ref = created(new_server()), new_ref()
     call = ToolCall("call", "work", orjson.dumps({"text": "a"}).decode())
     thinking = Thought(1, "", ChatMessage("assistant", "", (call,)), Usage(1, 1), 5)
     said = f'{{"approved": true, "args": {{"number": {LONG}}}}}'
@@ -286,3 +286,16 @@ def test_what_the_log_holds_can_be_read_again() -> None:
         "long": LONG,
         "half": "?",
     }
+
+
+def test_who_has_a_part_of_the_memory_knows_what_is_new_by_the_numbers() -> None:
+    history = History(max_tokens=40)
+    history.start_turn("one")
+    history.add("one", ChatMessage("user", "x" * 60))
+    seen, end = history.generation, history.end
+    history.start_turn("two")
+    history.add("two", ChatMessage("user", "y" * 100))
+    assert (history.first, history.end, history.generation) == (1, 2, seen), "the first turn went"
+    assert [message.content[0] for message in history.messages(end)] == ["y"]
+    history.drop_turn("two")
+    assert history.generation != seen, "another message may get the same number"

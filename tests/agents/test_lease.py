@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, connections
 
 from agents import barriers, lease, ownership
 from agents.batch import Batch
-from agents.models import LEASE_HOLDS, Runner
+from agents.models import LEASE_HOLDS, Server
 from agents.ownership import Renewal
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
@@ -47,12 +47,12 @@ async def may_go_on() -> AsyncIterator[threading.Event]:
     event.set()
 
 
-def until_of(runner_id: str) -> datetime:
-    return Runner.objects.get(pk=runner_id).lease_until
+def until_of(server_id: str) -> datetime:
+    return Server.objects.get(pk=server_id).lease_until
 
 
-def holds(runner_id: str) -> bool:
-    return Runner.objects.filter(LEASE_HOLDS, pk=runner_id).exists()
+def holds(server_id: str) -> bool:
+    return Server.objects.filter(LEASE_HOLDS, pk=server_id).exists()
 
 
 async def until(fact: Callable[[], bool]) -> None:
@@ -62,10 +62,10 @@ async def until(fact: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_it_outlives_itself(runner_id: str) -> None:
+async def until_it_outlives_itself(server_id: str) -> None:
     """Waits until the lease holds for longer than it could without being renewed."""
-    first = await sync_to_async(until_of)(runner_id)
-    await until(lambda: until_of(runner_id) > first + timedelta(seconds=LEASE_S))
+    first = await sync_to_async(until_of)(server_id)
+    await until(lambda: until_of(server_id) > first + timedelta(seconds=LEASE_S))
 
 
 @pytest.mark.both_databases
@@ -73,7 +73,7 @@ async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
     story: Story, may_go_on: threading.Event
 ) -> None:
     reads = [story.hub.database.submit(may_go_on.wait, PATIENCE_S) for _ in range(READS)]
-    await until_it_outlives_itself(story.hub.lease.runner_id)
+    await until_it_outlives_itself(story.hub.lease.server_id)
     assert not any(read.done() for read in reads)
 
 
@@ -81,23 +81,23 @@ async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
 async def test_a_runner_with_thousands_of_reads_learns_that_its_lease_was_lost(
     story: Story, may_go_on: threading.Event
 ) -> None:
-    lost_id = story.hub.lease.runner_id
+    lost_id = story.hub.lease.server_id
     for _ in range(READS):
         story.hub.database.submit(may_go_on.wait, PATIENCE_S)
     await sync_to_async(ownership.end)(lost_id)
     async with asyncio.timeout(PATIENCE_S):
         assert await story.desk.closed() == GOING_AWAY
-    assert story.hub.lease.runner_id != lost_id
+    assert story.hub.lease.server_id != lost_id
     assert not story.hub.lease.others_may_expire
-    await until_it_outlives_itself(story.hub.lease.runner_id)
+    await until_it_outlives_itself(story.hub.lease.server_id)
 
 
 async def test_a_hung_event_loop_is_not_kept_alive(story: Story) -> None:
-    runner_id, has_lapsed = story.hub.lease.runner_id, threading.Event()
+    server_id, has_lapsed = story.hub.lease.server_id, threading.Event()
 
     def watch() -> None:
         try:
-            while holds(runner_id):
+            while holds(server_id):
                 has_lapsed.wait(0.005)
             has_lapsed.set()
         finally:
@@ -108,7 +108,7 @@ async def test_a_hung_event_loop_is_not_kept_alive(story: Story) -> None:
     # The loop stands still meanwhile: it is this thread's.
     watcher.join(PATIENCE_S)
     assert has_lapsed.is_set()
-    await until(lambda: holds(runner_id))
+    await until(lambda: holds(server_id))
     assert not story.hub.lease.others_may_expire
 
 
@@ -117,9 +117,9 @@ async def test_a_hung_journal_is_not_kept_alive(
 ) -> None:
     monkeypatch.setattr(barriers, "reach", lambda *_: may_go_on.wait(PATIENCE_S))
     await story.do(SAY)
-    await until(lambda: not holds(story.hub.lease.runner_id))
+    await until(lambda: not holds(story.hub.lease.server_id))
     may_go_on.set()
-    await until(lambda: holds(story.hub.lease.runner_id))
+    await until(lambda: holds(story.hub.lease.server_id))
 
 
 async def test_a_journal_that_waits_for_the_database_is_kept_alive(
@@ -133,7 +133,7 @@ async def test_a_journal_that_waits_for_the_database_is_kept_alive(
 
     monkeypatch.setattr(Batch, "commit", wait_and_commit)
     await story.do(SAY)
-    await until_it_outlives_itself(story.hub.lease.runner_id)
+    await until_it_outlives_itself(story.hub.lease.server_id)
 
 
 async def test_a_journal_that_tries_again_and_again_is_kept_alive(
@@ -148,13 +148,13 @@ async def test_a_journal_that_tries_again_and_again_is_kept_alive(
 
     monkeypatch.setattr(Batch, "commit", be_away)
     await story.do(SAY)
-    await until_it_outlives_itself(story.hub.lease.runner_id)
+    await until_it_outlives_itself(story.hub.lease.server_id)
 
 
 async def test_an_outage_does_not_end_the_renewals(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner_id, renew, tries = story.hub.lease.runner_id, ownership.renew, threading.Semaphore(0)
+    server_id, renew, tries = story.hub.lease.server_id, ownership.renew, threading.Semaphore(0)
 
     def be_away(*_: Any) -> Renewal:
         tries.release()
@@ -164,12 +164,12 @@ async def test_an_outage_does_not_end_the_renewals(
     for _ in range(2):
         assert await asyncio.to_thread(tries.acquire, timeout=PATIENCE_S)
     monkeypatch.setattr(ownership, "renew", renew)
-    await until_it_outlives_itself(runner_id)
+    await until_it_outlives_itself(server_id)
 
 
 async def test_the_row_tells_what_the_runner_says_of_itself(story: Story) -> None:
     def report() -> dict[str, Any]:
-        found: dict[str, Any] = Runner.objects.get(pk=story.hub.lease.runner_id).report
+        found: dict[str, Any] = Server.objects.get(pk=story.hub.lease.server_id).report
         return found
 
     await until(lambda: report().get("active_sessions") == 1)
@@ -183,22 +183,22 @@ async def test_the_end_gives_up_the_lease_and_closes_the_connection(
 ) -> None:
     used, retire = [], ownership.retire
 
-    def note_connection(runner_id: str) -> None:
+    def note_connection(server_id: str) -> None:
         # Django's `connection` is another in every thread.
         used.append(connections["default"])
-        retire(runner_id)
+        retire(server_id)
 
     monkeypatch.setattr(ownership, "retire", note_connection)
     await story.hub.lease.end()
     await story.hub.lease.end()
     assert [opened.connection for opened in used] == [None]
-    assert not await sync_to_async(holds)(story.hub.lease.runner_id)
+    assert not await sync_to_async(holds)(story.hub.lease.server_id)
 
 
 async def test_a_database_that_hangs_does_not_hold_up_the_end(
     story: Story, may_go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner_id, renew, hangs = story.hub.lease.runner_id, ownership.renew, threading.Event()
+    server_id, renew, hangs = story.hub.lease.server_id, ownership.renew, threading.Event()
 
     def hang(*args: Any) -> Renewal:
         hangs.set()
@@ -212,7 +212,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_end(
         await story.hub.lease.end()
     # What was asked for is done as soon as the database answers.
     may_go_on.set()
-    await until(lambda: Runner.objects.filter(pk=runner_id, ended_at__isnull=False).exists())
+    await until(lambda: Server.objects.filter(pk=server_id, ended_at__isnull=False).exists())
 
 
 async def test_an_end_that_was_cancelled_is_finished_by_the_next(
@@ -220,10 +220,10 @@ async def test_an_end_that_was_cancelled_is_finished_by_the_next(
 ) -> None:
     retire, begun = ownership.retire, threading.Event()
 
-    def wait_and_retire(runner_id: str) -> None:
+    def wait_and_retire(server_id: str) -> None:
         begun.set()
         may_go_on.wait(PATIENCE_S)
-        retire(runner_id)
+        retire(server_id)
 
     monkeypatch.setattr(ownership, "retire", wait_and_retire)
     first = asyncio.create_task(story.hub.lease.end())
@@ -232,7 +232,7 @@ async def test_an_end_that_was_cancelled_is_finished_by_the_next(
     await asyncio.gather(first, return_exceptions=True)
     may_go_on.set()
     await story.hub.lease.end()
-    assert not await sync_to_async(holds)(story.hub.lease.runner_id)
+    assert not await sync_to_async(holds)(story.hub.lease.server_id)
 
 
 async def test_what_a_cancelled_start_has_registered_is_retired(
@@ -254,5 +254,5 @@ async def test_what_a_cancelled_start_has_registered_is_retired(
         await asyncio.gather(start, return_exceptions=True)
         may_go_on.set()
         await hub.stop()
-    assert await Runner.objects.acount() == 1
-    assert not await Runner.objects.filter(ended_at__isnull=True).aexists()
+    assert await Server.objects.acount() == 1
+    assert not await Server.objects.filter(ended_at__isnull=True).aexists()

@@ -562,7 +562,7 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
     def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
-        ownership.end(story.hub.lease.runner_id)
+        ownership.end(story.hub.lease.server_id)
         asyncio.run_coroutine_threadsafe(begin_anew(story.hub), loop).result(PATIENCE_S)
         return open_session(*args, **options)
 

@@ -26,7 +26,7 @@ from tests.agents.logs import (
     ended,
     logged,
     new_ref,
-    new_runner,
+    new_server,
     thought,
 )
 
@@ -37,7 +37,7 @@ KINDS = st.sampled_from(["accept", "step", "answer", "cancel"])
 class Owner:
     """A process that holds, or once held, the session."""
 
-    runner_id: str
+    server_id: str
     epoch: int
     journal: Journal
 
@@ -98,13 +98,13 @@ class LogMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.model = Model()
-        self.owners = [self._process(new_runner(), 1)]
-        first = created(self.owners[0].runner_id)
+        self.owners = [self._process(new_server(), 1)]
+        first = created(self.owners[0].server_id)
         self.session_id = first.session_id
         self._write(self.owners[0], [first])
 
-    def _process(self, runner_id: str, epoch: int) -> Owner:
-        process = Owner(runner_id, epoch, Journal())
+    def _process(self, server_id: str, epoch: int) -> Owner:
+        process = Owner(server_id, epoch, Journal())
 
         async def start() -> None:
             process.journal.start()
@@ -125,19 +125,19 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def crash_and_take_over(self) -> None:
         """The owner dies, or is thought dead; another process takes the session."""
-        ownership.end(self.owners[-1].runner_id)
-        runner_id = new_runner()
-        taken = ownership.take(self.session_id, SERVICE, runner_id, True)
+        ownership.end(self.owners[-1].server_id)
+        server_id = new_server()
+        taken = ownership.take(self.session_id, [SERVICE], server_id, True)
         assert taken.epoch == self.model.epoch + 1
         assert taken.last_seq == len(self.model.entries)
         assert taken.was_orphaned
         self.model.epoch = taken.epoch
-        self.owners.append(self._process(runner_id, taken.epoch))
+        self.owners.append(self._process(server_id, taken.epoch))
 
     @rule()
     def nobody_takes_from_the_living(self) -> None:
         with pytest.raises(ownership.OwnedElsewhere):
-            ownership.take(self.session_id, SERVICE, new_runner(), True)
+            ownership.take(self.session_id, [SERVICE], new_server(), True)
 
     def _made(self, owner: Owner, kind: str, number: int) -> Write:
         session_id, epoch = self.session_id, owner.epoch

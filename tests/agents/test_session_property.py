@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agents import ownership
+from agents.directory import SingleService
 from agents.hub import Hub
 from agents.journal import JournalStopped
 from agents.link import dial
@@ -87,7 +88,7 @@ class Story:
         return self.desks[-1]
 
     def new_hub(self) -> Hub:
-        return Hub("permitted.py", self.service, Workers())
+        return Hub(SingleService(self.service), Workers())
 
     async def _start_hub(self) -> None:
         hub = self.new_hub()
@@ -127,7 +128,7 @@ class Story:
             loop = asyncio.get_running_loop()
             old.workers.close()
             old.journal.append = lambda write, done: loop.call_soon(done, JournalStopped())  # type: ignore[assignment, method-assign, misc]
-        await old.database.run(ownership.end, old.lease.runner_id)
+        await old.database.run(ownership.end, old.lease.server_id)
         await self._start_hub()
         await self._reattach()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +12,8 @@ import pytest
 from agents import background, database, journal, lease, ownership
 from agents.batch import Batch
 from agents.hub import Hub
-from agents.models import Event, Runner
-from agents.runner import HasLeft, RunnerProcess
-from myagent.loading import AgentFile
+from agents.models import Event, Server
+from agents.serving import HasLeft, ServerProcess
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,16 +56,22 @@ async def story() -> AsyncIterator[Story]:
         yield Story(agents, "tested")
 
 
+class NoWorkers:
+    """A `Feeder` that brings none."""
+
+    def launch(self) -> None:
+        pass
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+
 @pytest.fixture
-async def runner() -> AsyncIterator[RunnerProcess]:
-    """One whose database is prepared already."""
-    with ExitStack() as stack:
-        agents = stack.enter_context(stage())
-        story = Story(agents, "tested")
-        file = AgentFile(Path("permitted.py"), story.model.agent, is_factory=True)
-        runner = RunnerProcess(file, "tested", agents)
-        runner.is_supervised = True
-        yield runner
+async def server(story: Story) -> ServerProcess:
+    return ServerProcess(story.new_hub(), NoWorkers())
 
 
 async def cancel(task: asyncio.Task[None]) -> None:
@@ -80,7 +83,7 @@ async def cancel(task: asyncio.Task[None]) -> None:
 async def has_left(hub: Hub) -> bool:
     """Nothing of it is alive, here or in the database."""
     names = {thread.name for thread in threading.enumerate()}
-    is_registered = await Runner.objects.filter(ended_at__isnull=True).aexists()
+    is_registered = await Server.objects.filter(ended_at__isnull=True).aexists()
     return not (is_registered or names & {"lease", "journal"})
 
 
@@ -163,33 +166,33 @@ async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
 
 
 async def test_a_runner_that_is_hurried_while_it_leaves_is_finished_by_the_next_call(
-    runner: RunnerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await runner.start()
+    await server.start()
     monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
-    leave = asyncio.create_task(runner.leave(0))
+    leave = asyncio.create_task(server.leave(0))
     await gate.reached()
     await cancel(leave)
-    second = asyncio.create_task(runner.leave(0))
+    second = asyncio.create_task(server.leave(0))
     await asyncio.sleep(0)
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await second
-    assert await has_left(runner.hub)
+    assert await has_left(server.hub)
 
 
 async def test_a_runner_may_leave_while_it_starts(
-    runner: RunnerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
-    start = asyncio.create_task(runner.start())
+    start = asyncio.create_task(server.start())
     await gate.reached()
-    leave = asyncio.create_task(runner.leave(0))
+    leave = asyncio.create_task(server.leave(0))
     with pytest.raises(HasLeft):
         await start
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await leave
-    assert await has_left(runner.hub)
+    assert await has_left(server.hub)
     with pytest.raises(HasLeft):
-        await runner.start()
+        await server.start()

@@ -34,7 +34,7 @@ async def story(settings: Any) -> AsyncIterator[Story]:
 
 
 async def owned(story: Story) -> int:
-    return await Session.objects.filter(runner_id=story.hub.lease.runner_id).acount()
+    return await Session.objects.filter(owner_id=story.hub.lease.server_id).acount()
 
 
 async def test_many_are_given_up_in_one_statement(
@@ -73,12 +73,12 @@ async def test_one_that_was_taken_back_meanwhile_stays(
 ) -> None:
     give_up = ownership.give_up
 
-    def take_back(epochs: Any, runner_id: str) -> None:
-        ownership.take(story.session_id, "tested", runner_id, False)
-        give_up(epochs, runner_id)
+    def take_back(epochs: Any, server_id: str) -> None:
+        ownership.take(story.session_id, ["tested"], server_id, False)
+        give_up(epochs, server_id)
 
     monkeypatch.setattr(ownership, "give_up", take_back)
     await story.hub._sweep()
-    assert [session.pk async for session in Session.objects.exclude(runner=None)] == [
+    assert [session.pk async for session in Session.objects.exclude(owner=None)] == [
         story.session_id
     ]

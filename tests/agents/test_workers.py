@@ -21,7 +21,7 @@ class Run:
         self.link = link
         link.take(self)  # type: ignore[attr-defined]
 
-    def on_unplaced(self) -> None:
+    def on_unplaced(self, why: str) -> None:
         self.is_unplaced.set()
 
 

@@ -162,7 +162,7 @@ async def test_what_happens_to_a_service_is_seen_at_once(new_page: NewPage, rows
     await rows(change, service, status="running")
     await expect(state).to_have_text("Running")
     chat = card(page, "weather").get_by_role("link", name="Chat: weather")
-    await expect(chat).to_have_attribute("href", "http://localhost:8100/")
+    await expect(chat).to_have_attribute("href", re.compile("/services/weather/$"))
     await expect(page.locator("#total-running")).to_have_text("1 of 1")
     await expect(page.locator("#announcer")).to_contain_text("weather: Running")
     await rows(lambda: Instance.objects.update(memory_mb=2048.0))
@@ -243,7 +243,7 @@ async def test_what_people_and_agents_write_is_only_ever_text(
             status="error",
             desired="running",
         )
-        await rows(add_instance, service, report=REPORT | {"turn_p95_ms": probe})
+        await rows(add_instance, service, report=REPORT | {"lag_ms": probe, "sessions": probe})
         odd = f'wss://"><img src=x onerror=window.hacked=1>.example/{number}'
         await rows(add_service, f"far {number}", url=odd, status="running", description=probe)
     page = await new_page(CONSOLE)

@@ -19,7 +19,7 @@ from tests.crash.witness import (
 )
 from tests.freezing import freeze
 from tests.recording import TERMINAL, Recorder
-from tests.runners import Runner, RunnerDied
+from tests.runners import Runner
 
 pytestmark = pytest.mark.both_databases
 
@@ -152,43 +152,28 @@ async def test_a_bare_agent_starts_again_only_if_it_may(site: Site, mode: str, r
         ("bare_agent.py", "go", "bare"),
     ],
 )
-async def test_a_run_that_kills_its_process_is_ended_at_the_third_adoption(
+async def test_a_run_that_kills_its_workers_is_ended_at_the_third_death(
     site: Site, file: str, text: str, mark: str
 ) -> None:
     runner = await site.start(file, BARE="idempotent, dies")
     witness = await Witness.arrive(runner.url)
     await witness.say(text)
-    await witness.say("and then?")
-    await read_out(witness)
-    for deaths in (2, 3):
-        await start_and_die(site, file)
-        assert count(site.folder, mark) == deaths
-    runner = await site.start(file)
-    await until_logged_ends(site.database_url, witness.session_id, 1)
-    await witness.reattach(runner.url)
     await witness.until_ended(1)
     end = next(frame for frame in witness.durable if frame["event"] in TERMINAL)
     assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
-    assert count(site.folder, mark) >= 3
+    assert count(site.folder, mark) == 3
+    assert runner.process.poll() is None
+    # The same socket, the same session: the server has lost nothing.
     (site.folder / "gate").touch()
-    messages = sum(frame["event"] == "user.message" for frame in witness.durable)
-    await witness.until_ended(messages)
+    await witness.say("and then?")
+    await witness.until_ended(2)
     assert_promises(site.database_url, witness.session_id, witness)
     await witness.leave()
 
 
-async def start_and_die(site: Site, file: str) -> None:
-    """Starts a runner that ends by itself, before or after it was ready."""
-    try:
-        runner = await site.start(file, BARE="idempotent, dies")
-    except RunnerDied:
-        return
-    await until(lambda: runner.process.poll() is not None)
-
-
 def owner_is(runner: Runner, site: Site, session_id: str) -> bool:
     rows = site.query(
-        "SELECT r.port FROM agents_session s JOIN agents_runner r ON s.runner_id = r.id"
+        "SELECT r.port FROM agents_session s JOIN agents_server r ON s.owner_id = r.id"
         f" WHERE s.id = '{session_id}'"
     )
     return rows == [(runner.port,)]

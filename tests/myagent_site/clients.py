@@ -18,7 +18,9 @@ class ClientAt(AsyncClient):
     def _base_scope(self, **request: Any) -> dict[str, Any]:
         scope: dict[str, Any] = super()._base_scope(**request)
         others = [header for header in scope["headers"] if header[0] != b"host"]
-        return scope | self._ends | {"headers": [self._host, *others]}
+        # Servers hand a path on as the text that it is; Django's client as it would to WSGI.
+        path = scope["path"].encode("iso-8859-1").decode()
+        return scope | self._ends | {"headers": [self._host, *others], "path": path}
 
 
 def at_this_machine() -> AsyncClient:

@@ -13,7 +13,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from agents.runner import open_runner, use_runner
+from agents.serving import standalone, use_server
 from myagent_site.asgi import application
 
 PAGES = ("/admin/", "/admin/login/", "/admin/services/service/", "/admin/services/service/add/")
@@ -66,14 +66,12 @@ def test_other_pages_keep_their_own_rules(client: Client) -> None:
     assert client.get("/").headers["Referrer-Policy"] == "no-referrer"
 
 
-async def test_a_process_in_which_agent_code_runs_has_no_admin(async_client: AsyncClient) -> None:
-    runner = open_runner("examples/echo_agent.py")
-    use_runner(runner)
+async def test_a_server_with_a_single_agent_has_no_admin(async_client: AsyncClient) -> None:
+    use_server(standalone("examples/echo_agent.py", "echo")[0])
     try:
         assert (await async_client.get("/admin/")).status_code == 404
     finally:
-        use_runner(None)
-        runner.agents.stop()
+        use_server(None)
 
 
 async def asked(
@@ -131,7 +129,7 @@ async def test_behind_a_trusted_proxy_that_speaks_https_one_logs_in_from_the_sit
     )
     settings.SITE_HOSTS = ["site.example"]
     settings.MYAGENT_TRUSTED_PROXIES = ["127.0.0.1"]
-    use_runner(None)
+    use_server(None)
     assert await login_status("https://site.example") == 302
     assert await login_status("https://evil.example") == 403
     settings.MYAGENT_TRUSTED_PROXIES = []

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.sentences import SENTENCES, choose, say, say_why
+from agents.sentences import SENTENCES, choose, say, tell
 from myagent.models.base import ModelError
+from myagent.worker.protocol import said_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("agents", "traces", "services", "myagent_site")
@@ -94,13 +95,15 @@ def test_what_a_model_says_of_its_failure_is_told_in_chinese() -> None:
         model="{odd}",
     )
     assert str(error) == "The model name '{odd}' is not known to the model's server."
-    assert say_why("en", error) == str(error)
-    assert say_why("zh-hans", error) == "模型服务器不认识模型名称“{odd}”。"
+    said = said_of(error.template, error.values)
+    assert tell("en", said) == str(error)
+    assert tell("zh-hans", said) == "模型服务器不认识模型名称“{odd}”。"
 
 
 @pytest.mark.parametrize("sentence", ["Out of {credit}.", "50 % {", ""])
 def test_a_sentence_of_somebody_elses_model_is_told_as_it_is(sentence: str) -> None:
-    assert say_why("zh-hans", ModelError(sentence, is_retryable=False)) == sentence
+    error = ModelError(sentence, is_retryable=False)
+    assert tell("zh-hans", said_of(error.template, error.values)) == sentence
 
 
 @pytest.mark.parametrize("tag", ["zh-hans", "zh-CN", "zh-Hans-CN", "zh", "ZH-CN"])

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
-from agents.runner import use_runner
+from agents.serving import use_server
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services import health
@@ -19,7 +19,7 @@ from services.models import Service
 from services.telling import kept
 from tests.myagent_site.clients import at_another_machine, at_this_machine
 from tests.myagent_site.test_pages import ROOT
-from tests.services.measured import add_instance, add_running, add_service
+from tests.services.measured import add_running, add_service
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,8 +37,8 @@ def elsewhere() -> AsyncClient:
 
 
 @pytest.fixture(autouse=True)
-def no_runner() -> None:
-    use_runner(None)
+def no_server() -> None:
+    use_server(None)
 
 
 def person(*permissions: str, is_staff: bool = True) -> User:
@@ -166,21 +166,11 @@ async def test_the_home_page_leads_to_what_runs(here: AsyncClient) -> None:
     await sync_to_async(add_running)("weather", description="Tells <b>what</b> it is like")
     await sync_to_async(add_service)("idle")
     text = (await here.get("/")).content.decode()
-    assert 'href="http://localhost:8100/"' in text
+    assert 'href="/services/weather/"' in text
     assert "Tells &lt;b&gt;what&lt;/b&gt; it is like" in text
     assert "idle" not in text
     assert 'href="/console"' in text
     assert 'href="/admin/"' in text
-
-
-async def test_a_chat_on_every_address_is_where_the_site_was_found(
-    elsewhere: AsyncClient,
-) -> None:
-    service = await sync_to_async(add_service)("weather", status="running", desired="running")
-    await sync_to_async(add_instance)(service, host="0.0.0.0")
-    await log_in(elsewhere, "view_service")
-    text = (await elsewhere.get("/")).content.decode()
-    assert 'href="http://192.0.2.1:8100/"' in text
 
 
 async def test_an_empty_site_says_how_to_begin(here: AsyncClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import AsyncClient
 
-from agents.runner import open_runner, use_runner
+from agents.serving import standalone, use_server
 from myagent_site.chat_texts import TEXTS
 from tests.myagent_site.clients import at_this_machine
 
@@ -17,25 +17,31 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-def runner() -> Iterator[None]:
-    runner = open_runner(ROOT / "examples" / "approval_agent.py")
-    use_runner(runner)
+def single_agent() -> Iterator[None]:
+    """This process is a server with one agent file, which no worker has loaded yet."""
+    use_server(standalone(ROOT / "examples" / "approval_agent.py", "shop")[0])
     yield
-    use_runner(None)
-    runner.agents.stop()
+    use_server(None)
 
 
-async def test_the_page_names_its_agent(runner: None, async_client: AsyncClient) -> None:
+async def test_a_server_with_one_agent_has_its_chat_at_the_top(
+    single_agent: None, async_client: AsyncClient
+) -> None:
     response = await async_client.get("/")
     text = response.content.decode()
     assert response.status_code == 200
-    assert "A small shop that asks before it orders" in text
+    assert '<h1 id="title">shop</h1>' in text
     assert '<html lang="en">' in text
+    assert (response.context["page"]["socket"], response.context["page"]["service"]) == (
+        "/",
+        "shop",
+    )
+    assert (await async_client.get("/services/shop/")).status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_without_an_agent_the_page_says_what_to_do() -> None:
-    use_runner(None)
+    use_server(None)
     response = await at_this_machine().get("/")
     assert response.status_code == 200
     assert "manage.py runagent" in response.content.decode()
@@ -43,7 +49,7 @@ async def test_without_an_agent_the_page_says_what_to_do() -> None:
 
 
 async def test_a_page_holds_no_script_or_style_of_its_own(
-    runner: None, async_client: AsyncClient
+    single_agent: None, async_client: AsyncClient
 ) -> None:
     text = (await async_client.get("/")).content.decode()
     assert "style=" not in text

@@ -12,8 +12,16 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from services.models import Instance, Service
-from services.overview import MAX_DESCRIPTION, MAX_ERROR, MAX_SERVICES, measurements, overview
-from tests.services.measured import REPORT, add_instance, add_running, add_service, add_supervisor
+from services.overview import MAX_DESCRIPTION, MAX_ERROR, MAX_SERVICES, overview
+from tests.services.measured import (
+    FIGURES,
+    REPORT,
+    add_instance,
+    add_running,
+    add_server,
+    add_service,
+    add_supervisor,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -42,29 +50,41 @@ def test_thirty_services_cost_as_many_queries_as_one(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     add_running("first")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         overview()
     for number in range(29):
         add_instance(add_running(f"agent-{number}"), slot=1)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert len(overview()["services"]) == 30
 
 
 def test_instances_count_together_and_the_slowest_speaks_for_all() -> None:
     service = add_running("weather", restart_count=2, tags=["demo"])
-    add_instance(service, 1, memory_mb=104.0, report=REPORT | {"turn_p95_ms": 2000.0})
+    add_instance(service, 1, memory_mb=104.0, report=REPORT | {"lag_ms": 20.5})
     seen = only("weather")
     assert seen["measured"] == {
-        "active_sessions": 6,
-        "turns_per_minute": 25.0,
+        "active_sessions": 3,
+        "turns_per_minute": 12.5,
         "memory_mb": 200.0,
-        "turn_p95_ms": 2000.0,
-        "loop_lag_ms": 1.25,
+        "turn_p95_ms": 840.0,
+        "loop_lag_ms": 20.5,
+    }
+    assert seen["instances"][1]["measured"] == {
+        "active_sessions": 2,
+        "memory_mb": 104.0,
+        "loop_lag_ms": 20.5,
     }
     assert (seen["status"], seen["desired"], seen["restart_count"]) == ("running", "running", 2)
-    assert [each["port"] for each in seen["instances"]] == [8100, 8101]
+
+
+def test_conversations_count_once_however_many_processes_and_servers_there_are() -> None:
+    add_instance(add_running("weather"), 1)
+    add_server({"weather": FIGURES | {"turn_p95_ms": 2000.0}, "gone": FIGURES})
+    seen = only("weather")["measured"]
+    assert (seen["active_sessions"], seen["turns_per_minute"]) == (6, 25)
+    assert seen["turn_p95_ms"] == 2000.0
     totals = overview()["totals"]
-    assert (totals["running"], totals["active_sessions"], totals["turns_per_minute"]) == (1, 6, 25)
+    assert (totals["running"], totals["active_sessions"]) == (1, 9)
 
 
 def test_what_is_not_known_is_not_zero() -> None:
@@ -88,23 +108,15 @@ def test_the_health_of_a_service_is_that_of_its_worst_instance() -> None:
 
 
 def test_a_report_of_nonsense_does_no_harm() -> None:
-    nonsense = {
-        "active_sessions": "<b>3</b>",
-        "turns_per_minute": [1],
-        "turn_p95_ms": True,
-        "loop_lag_ms": 10**30,
-    }
-    measured = measurements([nonsense | {"memory_mb": float("nan")}])
-    assert measured == {
-        "active_sessions": None,
-        "turns_per_minute": None,
-        "memory_mb": None,
-        "turn_p95_ms": None,
-        "loop_lag_ms": 1e30,
-    }
+    nonsense = {"sessions": "<b>3</b>", "lag_ms": 10**30}
     service = add_running("weather")
     add_instance(service, 1, report=nonsense)
-    assert orjson.loads(orjson.dumps(overview()))["totals"]["active_sessions"] == 3
+    add_instance(service, 2, report={"sessions": True, "lag_ms": [1]})
+    seen = orjson.loads(orjson.dumps(only("weather")))
+    assert seen["measured"]["loop_lag_ms"] == 1e30
+    measured = [each["measured"] for each in seen["instances"][1:]]
+    assert [each["active_sessions"] for each in measured] == [None, None]
+    assert [each["loop_lag_ms"] for each in measured] == [1e30, None]
 
 
 def test_secrets_and_paths_stay_where_they_are() -> None:
@@ -115,13 +127,11 @@ def test_secrets_and_paths_stay_where_they_are() -> None:
     assert only("far")["chat"] == "https://agents.example.org/"
 
 
-def test_a_chat_is_where_an_instance_serves() -> None:
-    service = add_service("weather", desired="running", status="starting")
-    instance = add_instance(service, state=Instance.State.STARTING, host="0.0.0.0")
-    assert only("weather")["chat"] == ""
-    Instance.objects.filter(pk=instance.pk).update(state=Instance.State.RUNNING)
-    assert only("weather")["chat"] == "http://localhost:8100/"
-    assert only("weather")["is_on_every_address"]
+def test_a_chat_stays_where_it_is_whatever_becomes_of_its_processes() -> None:
+    service = add_service("天气")
+    assert only("天气")["chat"] == "/services/%E5%A4%A9%E6%B0%94/"
+    add_instance(service)
+    assert only("天气")["chat"] == "/services/%E5%A4%A9%E6%B0%94/"
 
 
 def test_a_supervisor_lives_as_long_as_its_lease() -> None:

@@ -41,6 +41,12 @@ def test_an_instance_counts_once_however_often_it_was_checked() -> None:
     assert known(downsample(samples, 0.0, 3600.0, 10.0)["memory_mb"]) == [150.0]
 
 
+def test_what_is_the_services_as_a_whole_does_not_grow_with_its_instances() -> None:
+    samples = [sample(one, 1, active_sessions=6.0) for one in "abc"]
+    samples += [sample("a", 2, active_sessions=9.0)]
+    assert known(downsample(samples, 0.0, 3600.0, 10.0)["active_sessions"]) == [6.75]
+
+
 def test_a_peak_of_latency_is_not_averaged_away() -> None:
     samples = [sample("a", 1, turn_p95_ms=100.0), sample("a", 11, turn_p95_ms=900.0)]
     assert known(downsample(samples, 0.0, 3600.0, 10.0)["turn_p95_ms"]) == [900.0]

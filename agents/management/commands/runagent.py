@@ -23,16 +23,17 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 
-from agents import checks, logs
+from agents import background, checks, logs
 from agents.addresses import address_of
 from agents.exit_status import CONFIGURATION_ERROR
 from agents.link import LinkFailed
+from agents.listening import listen, port_number
 from agents.ownership import NameTaken
 from agents.reloading import changes
-from agents.runner import RunnerProcess, use_runner
 from agents.sentences import tell
 from agents.server import Server, configuration, new_event_loop
-from agents.standalone import FileRefused, WorkerDied
+from agents.serving import ServerProcess, standalone, use_server
+from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
 from agents.terminal.command import TerminalCommand, in_language_of_site
 
 logger = structlog.get_logger(__name__)
@@ -79,23 +80,23 @@ class Command(TerminalCommand):
             self.serve(listener, options)
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        runner = self.prepare(options)
-        runner.hub.lease.port = listener.getsockname()[1]
-        use_runner(runner)
+        server, worker = self.prepare(options)
+        use_server(server)
         self.warn_about(listener)
-        url = address_of(options["host"], runner.hub.lease.port)
-        greeting = gettext("{service} is ready at {url}").format(service=runner.service, url=url)
+        lease = server.hub.lease
+        lease.port = listener.getsockname()[1]
+        lease.address = url = address_of(options["host"], lease.port)
+        greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
 
         def ready() -> None:
             # A log that takes no more is no reason not to serve.
             with contextlib.suppress(OSError):
                 self.stdout.write(greeting)
                 self.stdout.flush()
-            self.on_ready(runner, runner.hub.lease.port)
 
         try:
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
-                code = loop.run(self._serve(runner, listener, ready, options))
+                code = loop.run(self._serve(server, worker, listener, ready, options))
         except DatabaseFailure as error:
             raise CommandError(
                 gettext("The database can't be used: {reason}").format(reason=error)
@@ -109,7 +110,7 @@ class Command(TerminalCommand):
                 gettext(
                     "Another agent file is served as '{service}' already, {file}: choose another "
                     "name with --name."
-                ).format(service=runner.service, file=error.source)
+                ).format(service=server.service, file=error.source)
             ) from error
         except Timeout as error:
             raise CommandError(
@@ -129,7 +130,7 @@ class Command(TerminalCommand):
         if code:
             sys.exit(code)
 
-    def prepare(self, options: dict[str, Any]) -> RunnerProcess:
+    def prepare(self, options: dict[str, Any]) -> tuple[ServerProcess, StandaloneWorker]:
         """What serves the agent file, not started yet. Raises `CommandError`."""
         file = options["file"]
         try:
@@ -147,55 +148,55 @@ class Command(TerminalCommand):
                 gettext("There is no interpreter {path}.").format(path=python),
                 returncode=CONFIGURATION_ERROR,
             )
-        return RunnerProcess(file, name, python=python, is_debug=options["debug"])
+        return standalone(file, name, python=python, is_debug=options["debug"])
 
     async def _serve(
         self,
-        runner: RunnerProcess,
+        server: ServerProcess,
+        worker: StandaloneWorker,
         listener: socket.socket,
         ready: Callable[[], None],
         options: dict[str, Any],
     ) -> int:
         application = import_string(settings.ASGI_APPLICATION)
-        server = Server(
+        web = Server(
             configuration(application, is_debug=options["debug"]),
             ready=ready,
-            leave=lambda: runner.leave(
-                settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=server.stop_listening
+            leave=lambda: server.leave(
+                settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
             ),
         )
-        server.hurries = not runner.is_supervised
         reloading = None
         try:
             if options["reload"]:
-                folder = Path(runner.hub.source).parent
-                await self._start_patiently(runner, folder)
-                reloading = asyncio.create_task(self._reload(runner, folder))
+                folder = Path(server.source).parent
+                await self._start_patiently(server, folder)
+                reloading = asyncio.create_task(self._reload(worker, folder))
             else:
-                await runner.start()
-            await server.serve(sockets=[listener])
+                await server.start()
+            await web.serve(sockets=[listener])
         finally:
             if reloading is not None:
-                reloading.cancel()
-            await runner.leave(0)
-        return 0 if server.started else 1
+                await background.end([reloading])
+            await server.leave(0)
+        return 0 if web.started else 1
 
-    async def _start_patiently(self, runner: RunnerProcess, folder: Path) -> None:
+    async def _start_patiently(self, server: ServerProcess, folder: Path) -> None:
         """Starts as soon as the file can be loaded."""
         while True:
             try:
-                await runner.start()
+                await server.start()
                 return
             except FileRefused as error:
                 self._complain(error)
             async for _ in changes(folder):
                 break
 
-    async def _reload(self, runner: RunnerProcess, folder: Path) -> None:
+    async def _reload(self, worker: StandaloneWorker, folder: Path) -> None:
         async for _ in changes(folder):
             logger.info("agent_file_changed")
             try:
-                await runner.worker.restart()
+                await worker.restart()
             except FileRefused as error:
                 self._complain(error)
             except (WorkerDied, LinkFailed) as error:
@@ -206,9 +207,6 @@ class Command(TerminalCommand):
 
     def _why(self, error: FileRefused) -> str:
         return tell(translation.get_language() or settings.LANGUAGE_CODE, error.said)
-
-    def on_ready(self, runner: RunnerProcess, port: int) -> None:
-        """Called on the event loop once clients are served."""
 
     def warn_about(self, listener: socket.socket) -> None:
         address = listener.getsockname()[0]
@@ -223,44 +221,9 @@ class Command(TerminalCommand):
             )
 
 
-def port_number(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(
-            gettext("'{text}' is not a port: give a number up to 65535.").format(text=text)
-        )
-    return int(text)
-
-
 def service_name(text: str) -> str:
     if not text.isprintable() or "/" in text or not 0 < len(text) <= 100:
         raise argparse.ArgumentTypeError(
             gettext("a name has 1 to 100 printable characters and no slash.")
         )
     return text
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `CommandError`."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
-        family, _, _, _, address = min(found, key=lambda info: info[0])
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
-        # Accepted sockets inherit it: small frames must not wait for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except socket.gaierror as error:
-        raise CommandError(
-            gettext("There is no address '{host}' on this machine.").format(host=host)
-        ) from error
-    except PermissionError as error:
-        raise CommandError(
-            gettext("Port {port} needs more rights; choose one above 1023.").format(port=port)
-        ) from error
-    except OSError as error:
-        raise CommandError(
-            gettext(
-                "Port {port} on {host} is in use or can't be used: stop what listens there, or "
-                "choose another with --port."
-            ).format(port=port, host=host)
-        ) from error

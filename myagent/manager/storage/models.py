@@ -66,7 +66,10 @@ class ServiceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceInfo:
-    """A process of a service, as it was last observed. `endpoint`: empty until it is known."""
+    """A process of a service, as it was last observed.
+
+    `host` is the machine that it runs on; it has no port. `endpoint`: the service's.
+    """
 
     instance_id: str
     state: str
@@ -80,8 +83,6 @@ class InstanceInfo:
     memory_mb: float | None
     cpu_percent: float | None
     loop_lag_ms: float | None
-    turns_per_minute: float | None
-    turn_p95_ms: float | None
     health: str
     error: str
     version: str
@@ -96,8 +97,8 @@ class ServiceInfo:
     """A service as it was when it was looked at; `get_service` looks anew.
 
     `desired` is what people want, `running` or `stopped`; `status`, what is
-    observed. `endpoint` is the address of one of its processes that serve;
-    empty while there is none.
+    observed. `endpoint` is its address, whether or not it runs; empty while no
+    server of the site lives.
     """
 
     service_id: str

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -15,12 +16,15 @@ from rich.cells import cell_len, set_cell_size
 
 from agents import checks, logs, schema
 from agents.addresses import address_of
-from agents.management.commands.runagent import listen, port_number
+from agents.listening import listen, port_number
 from agents.server import Server, configuration, new_event_loop
+from agents.serving import use_server
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from services import registry
 from services.first_admin import ensure_admin
 from services.models import Service
+from services.own_ports import OwnPorts
+from services.serving import site_server
 from services.supervisor_process import SupervisorProcess
 
 
@@ -52,8 +56,12 @@ class Command(TerminalCommand):
             password = ensure_admin()
             if password is not None and options["with_example"]:
                 self._register_example()
-            url = address_of(options["host"], listener.getsockname()[1])
-            url = url.replace("ws://", "http://", 1)
+            self._server, self._directory = site_server()
+            use_server(self._server)
+            lease = self._server.hub.lease
+            lease.port = listener.getsockname()[1]
+            lease.address = address_of(options["host"], lease.port)
+            url = lease.address.replace("ws://", "http://", 1)
             self._greeting = greeting(url, password)
             self._farewell = gettext("Stopping the services; once more to stop them at once.")
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
@@ -65,10 +73,12 @@ class Command(TerminalCommand):
             supervisor.leave()
         supervision = asyncio.create_task(supervisor.run())
         application = import_string(settings.ASGI_APPLICATION)
+        ports = OwnPorts(application)
+        self._directory.on_change = lambda: ports.follow(self._directory.own_ports)
         server = Server(
             configuration(application, is_debug=is_debug),
             ready=lambda: self._say(self._greeting),
-            leave=lambda: self._leave(supervisor, supervision),
+            leave=lambda: self._leave(supervisor, supervision, server.stop_listening),
         )
 
         def follow(ended: asyncio.Task[None]) -> None:
@@ -78,20 +88,38 @@ class Command(TerminalCommand):
 
         supervision.add_done_callback(follow)
         try:
+            await self._server.start()
             await server.serve(sockets=[listener])
         finally:
             supervisor.leave()
             await asyncio.wait([supervision])
+            await ports.close()
+            await self._server.leave(0)
         if not supervision.cancelled() and (error := supervision.exception()):
             raise error
 
-    async def _leave(self, supervisor: SupervisorProcess, supervision: asyncio.Task[None]) -> None:
+    async def _leave(
+        self,
+        supervisor: SupervisorProcess,
+        supervision: asyncio.Task[None],
+        stop_listening: Callable[[], None],
+    ) -> None:
         """Ends the services first: the site shows how that goes.
 
-        Cancelled, it hurries; cancelled again, it leaves the services as they are.
+        Cancelled, it hurries; cancelled again, it leaves the services as they
+        are. Runs that are not done by then are left to the log.
         """
         if not supervision.done():
             self._say(self._farewell)
+        self._server.hub.is_draining = True
+        try:
+            await self._end_services(supervisor, supervision)
+        finally:
+            await self._server.leave(0, stop_listening=stop_listening)
+
+    async def _end_services(
+        self, supervisor: SupervisorProcess, supervision: asyncio.Task[None]
+    ) -> None:
         supervisor.leave()
         try:
             await asyncio.shield(supervision)

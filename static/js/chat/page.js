@@ -7,6 +7,11 @@ export function say(name, values = {}) {
   return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
+/** A key of what the browser keeps: the pages of a site's services share one storage. */
+export function keyOf(name) {
+  return page.socket === "/" ? name : `${name}.${page.service}`;
+}
+
 // English is the page's language; whether its day has 12 or 24 hours is the reader's own affair.
 export const LOCALE =
   navigator.languages.find((each) => each.slice(0, 2) === page.lang.slice(0, 2)) ?? page.lang;

@@ -1,11 +1,12 @@
 // One conversation: its connection, its turns, and what of them is news.
 
 import { connect } from "../myagent.js";
-import { page, say } from "./page.js";
+import { keyOf, page, say } from "./page.js";
 import { ofThisTab } from "./storage.js";
 import { Turns } from "./turns.js";
 
-const UNSENT = "myagent.unsent";
+const UNSENT = keyOf("myagent.unsent");
+const TOLD = new Set(["waiting", "continuing", "continued"]); // Notices.
 const END_WITHIN_MS = 15_000;
 
 /** Messages that were not acknowledged, [{messageId, text}] by the conversation's id. */
@@ -142,6 +143,8 @@ export class Talk {
     } else if (event === "agent.final_answer") {
       this.#actions.news(`${say("agent_said", { agent: page.agent })} ${content}`);
     } else if (["agent.error", "agent.interrupted", "agent.timeout"].includes(event)) {
+      this.#actions.news(content);
+    } else if (event === "system.notice" && TOLD.has(metadata.code)) {
       this.#actions.news(content);
     }
   }

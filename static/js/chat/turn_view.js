@@ -69,18 +69,20 @@ export class TurnView {
   }
 
   #showTime() {
-    const { status, at } = this.#turn;
-    this.#time.textContent = status === "sending" ? say("sending") : moment(at);
+    const { status, at, heldUp } = this.#turn;
+    const sending = say(heldUp ? "sending_again" : "sending");
+    this.#time.textContent = status === "sending" ? sending : moment(at);
     this.#time.dateTime = at.toISOString();
     this.#time.title = fullMoment(at);
   }
 
   #showThinking() {
-    const { status, isStopping, isThinking, blocks } = this.#turn;
+    const { status, isStopping, isThinking, heldUp, blocks } = this.#turn;
     const isWaiting = blocks.some((block) => block.status === "waiting" && !block.response);
-    const isAtWork = status === "running" && (isThinking || isStopping) && !isWaiting;
-    this.#thinking.hidden = !isAtWork;
-    this.#thinking.lastElementChild.textContent = say(isStopping ? "stopping" : "thinking");
+    const isAtWork = isThinking || isStopping || heldUp !== "";
+    this.#thinking.hidden = status !== "running" || !isAtWork || isWaiting;
+    const doing = isStopping ? say("stopping") : heldUp || say("thinking");
+    this.#thinking.lastElementChild.textContent = doing;
   }
 
   #viewOf(block) {

@@ -1,12 +1,14 @@
 // The log of a conversation as turns: what was asked, what happened, how it ended. No elements.
 //
-// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, end}
+// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, heldUp, end}
 //        status: "sending", "queued", "running", or the kind of its end: "final_answer",
 //        "error", "interrupted", "timeout"
+//        heldUp: the server's words, while it goes on by itself later; else empty
 // block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
 
 const ENDS = /^agent\.(final_answer|error|interrupted|timeout)$/;
+const HOLD_UPS = new Set(["waiting", "continuing"]); // Until "continued", or the run's next sign of life.
 
 export class Turns {
   started = []; // Those that are shown: ended ones, and at last the current one.
@@ -46,6 +48,8 @@ export class Turns {
     const end = ENDS.exec(event)?.[1];
     if (end) this.#end(frame, end);
     else if (event === "user.message" && frame.seq) this.#accept(frame);
+    else if (event === "system.notice") this.#hear(frame);
+    else if (event === "system.error") this.#holdBack(frame);
     else if (this.current) this.#work(this.current, frame);
   }
 
@@ -56,8 +60,28 @@ export class Turns {
     const block = this.#textBlock(turn, step, text !== "");
     if (!block) return;
     Object.assign(block, { text, isLive: true });
-    turn.isThinking = text === "";
+    Object.assign(turn, { isThinking: text === "", heldUp: "" });
     this.#onChange(turn);
+  }
+
+  /** What becomes of the current run while its service has no process for it. */
+  #hear({ content, metadata }) {
+    const turn = this.current;
+    const isHeldUp = HOLD_UPS.has(metadata.code);
+    if (!turn || !(isHeldUp || metadata.code === "continued")) return;
+    turn.heldUp = isHeldUp ? content : "";
+    this.#onChange(turn);
+  }
+
+  /** Messages that were not taken, and are sent again. */
+  #holdBack({ content, metadata }) {
+    if (!metadata.retryable || metadata.code === "busy") return;
+    const { message_id: messageId } = metadata;
+    for (const turn of [...this.started, ...this.queue]) {
+      if (turn.status !== "sending" || (messageId && turn.messageId !== messageId)) continue;
+      turn.heldUp = content;
+      this.#onChange(turn);
+    }
   }
 
   #work(turn, frame) {
@@ -66,7 +90,8 @@ export class Turns {
     else if (event === "user.cancel") {
       if (metadata.run_id === turn.runId) turn.isStopping = true;
     } else if (frame.step_id) this.#use(turn, frame);
-    else return;
+    else if (event !== "agent.session_resumed") return;
+    if (event.startsWith("agent.")) turn.heldUp = "";
     this.#onChange(turn);
   }
 
@@ -106,7 +131,8 @@ export class Turns {
     const turn =
       this.#find((each) => each.messageId === messageId) ?? newTurn({ messageId, text: content });
     this.#remove(turn);
-    Object.assign(turn, { runId, text: content, at: new Date(timestamp), status: "queued" });
+    const at = new Date(timestamp);
+    Object.assign(turn, { runId, text: content, at, status: "queued", heldUp: "" });
     this.#place(turn, position);
   }
 
@@ -117,7 +143,8 @@ export class Turns {
     if (!hasBegun) this.#remove(turn);
     // A message that was taken back before its turn leaves no trace.
     if (!hasBegun && kind !== "interrupted") this.started.push(turn);
-    Object.assign(turn, { status: kind, isThinking: false, isStopping: false, end: frame });
+    const atRest = { isThinking: false, isStopping: false, heldUp: "" };
+    Object.assign(turn, { status: kind, ...atRest, end: frame });
     if (kind === "final_answer") this.#answer(turn, frame);
     for (const block of turn.blocks) {
       block.isLive = false;
@@ -186,5 +213,6 @@ export class Turns {
 }
 
 function newTurn({ messageId, text, at = null }) {
-  return { messageId, runId: null, text, at, blocks: [], status: "sending", isThinking: false };
+  const none = { runId: null, blocks: [], isThinking: false, heldUp: "" };
+  return { messageId, text, at, status: "sending", ...none };
 }

@@ -2,19 +2,16 @@
 
 import { arrange, element } from "../chat/dom.js";
 import { moment, say } from "../chat/page.js";
-import { decimal, memory, span, whole } from "./numbers.js";
+import { memory, span, whole } from "./numbers.js";
 
 const COLUMNS = [
   ["state", (each) => say(`state_${each.state}`)],
   ["health", (each) => say(`health_${each.health}`)],
   ["sessions", (each) => whole(each.measured.active_sessions)],
-  ["turns", (each) => decimal(each.measured.turns_per_minute)],
-  ["p95", (each) => span(each.measured.turn_p95_ms)],
   ["memory", (each) => memory(each.measured.memory_mb)],
   ["lag", (each) => span(each.measured.loop_lag_ms)],
   ["restarts", (each) => whole(each.restart_count)],
   ["process", (each) => (each.pid === null ? "–" : String(each.pid))],
-  ["port", (each) => (each.port ? String(each.port) : "–")],
   ["since", (each) => (each.started_at ? moment(new Date(each.started_at)) : "–")],
 ];
 

@@ -256,11 +256,9 @@ function named(text, name) {
   return say("named", { what: say(text), name });
 }
 
-/** The chat page's address; empty while nothing serves. */
-function chatAddress(service) {
-  if (!service.chat) return "";
-  const address = URL.canParse(service.chat) ? new URL(service.chat) : null;
-  if (!address || !["http:", "https:"].includes(address.protocol)) return "";
-  if (service.is_on_every_address) address.hostname = location.hostname;
-  return address.href;
+/** The chat page's address: of the site, or elsewhere; empty if there is none. */
+function chatAddress({ chat }) {
+  if (!chat || !URL.canParse(chat, location.href)) return "";
+  const { protocol, href } = new URL(chat, location.href);
+  return ["http:", "https:"].includes(protocol) ? href : "";
 }

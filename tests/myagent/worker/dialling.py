@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from myagent.messages import ChatMessage
 from myagent.runnable import NOTHING_DONE
@@ -87,6 +87,13 @@ class Dialled:
         except (EOFError, ConnectionResetError):
             return self.heard[place:]
 
+    def pause(self) -> None:
+        """Reads nothing from now on."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def resume(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
+
     async def close(self) -> None:
         self.writer.transport.abort()
         with suppress(ConnectionError):  # The worker was first.
@@ -123,7 +130,8 @@ def start(
     messages = [ChatMessage("user", text)] if isinstance(text, str) else text
     given: dict[str, Any] = {
         "generation": 1,
-        "kept": 0,
+        "first": 0,
+        "at": 0,
         "resume": NOTHING_DONE,
         "is_continued": False,
     }

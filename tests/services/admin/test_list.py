@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from services.models import Instance, Service
+from tests.services.measured import add_server
 
 from .conftest import LIST, MakeInstance, MakeService
 
@@ -41,9 +42,11 @@ def test_a_row_tells_everything_of_a_service(
         started_at=started,
         restart_count=2,
     )
-    make_instance(service, 0, sessions=4)
-    make_instance(service, 1, sessions=3, misses=1)
-    ended = make_instance(service, 2, sessions=100)
+    make_instance(service, 0)
+    make_instance(service, 1, misses=1)
+    ended = make_instance(service, 2)
+    for number in (4, 3):
+        add_server({service.name: {"active_sessions": number}})
     Instance.objects.filter(pk=ended.pk).update(live_slot=None, state=Instance.State.STOPPED)
     assert cells(chief, service) == {
         "status": "running",
@@ -145,7 +148,8 @@ def test_a_long_list_takes_as_many_queries_as_a_short_one(
     def add(count: int) -> None:
         for number in range(count):
             service = make_service(f"s{Service.objects.count()}", tags=[f"t{number}"])
-            make_instance(service, sessions=1)
+            make_instance(service)
+            add_server({service.name: {"active_sessions": 1}})
 
     def live() -> str:
         ids = "&".join(f"id={pk}" for pk in Service.objects.values_list("pk", flat=True))

@@ -40,12 +40,19 @@ def test_instances_are_shown_with_all_that_is_known_of_them(
     chief: Client, make_service: MakeService, make_instance: MakeInstance
 ) -> None:
     service = make_service()
-    make_instance(service, 0, sessions=7, pid=4711, memory_mb=81.6, cpu_percent=12.0)
+    make_instance(service, 0, sessions=73, pid=4711, memory_mb=81.6, cpu_percent=12.0)
     failed = {"state": Instance.State.ERROR, "live_slot": None, "error": "It fell over.\nBadly."}
     make_instance(service, 1, **failed)
     for text in (observed(chief, service), chief.get(page_of(service)).content.decode()):
-        for shown in ("4711", "9123", "82 MB", "12 %", "2 ms", "It fell over.\nBadly."):
+        for shown in ("4711", "<td>73</td>", "82 MB", "12 %", "2 ms", "It fell over.\nBadly."):
             assert shown in text
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_the_page_leads_to_the_chat(chief: Client, make_service: MakeService) -> None:
+    assert 'href="/services/weather/"' in observed(chief, make_service())
+    far = make_service("far", url="wss://far.example/ws")
+    assert 'href="https://far.example/"' in observed(chief, far)
 
 
 @pytest.mark.usefixtures("var_dir")

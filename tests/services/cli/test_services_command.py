@@ -17,6 +17,7 @@ from django.utils import timezone
 from services import registry, secrets, supervisor_lease
 from services.models import HealthCheck, Instance, Service
 from tests.services import rows
+from tests.services.measured import add_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -197,8 +198,18 @@ def test_a_list_in_a_pipe_is_a_line_a_service() -> None:
     assert lines == [
         "bad\terror\t0/1\t-\t-\tIt failed.",
         "far\trunning\telsewhere\tws://localhost:9/\t-\t-",
-        "weather\trunning\t1/2\tws://localhost:8100/\tdemo, en\t-",
+        "weather\trunning\t1/2\t-\tdemo, en\t-",
     ]
+
+
+@pytest.mark.both_databases
+def test_a_service_is_at_the_server_that_lives() -> None:
+    rows.service("天气", Service.Status.STOPPED)
+    assert json.loads(services("list", "--json"))[0]["endpoint"] == ""
+    add_server(address="ws://localhost:8123/")
+    endpoint = "ws://localhost:8123/services/%E5%A4%A9%E6%B0%94/"
+    assert json.loads(services("list", "--json"))[0]["endpoint"] == endpoint
+    assert endpoint in services("status", "天气")
 
 
 def test_a_list_takes_as_many_queries_for_many_services(

@@ -16,6 +16,7 @@ from services.models import HealthCheck, Instance, Service
 from services.rest.documents import CheckSerializer
 from services.supervisor_lease import this_node
 from services.telling import MARK, kept
+from tests.services.measured import FIGURES, add_server
 
 from .client import Client
 
@@ -43,10 +44,32 @@ def write_log(instance: Instance, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def test_a_running_service_shows_where_it_answers(client: Client, echo: Service) -> None:
+def test_a_service_is_where_the_site_was_found_whether_or_not_it_runs(
+    client: Client, echo: Service
+) -> None:
+    for host in ("localhost:8000", "127.0.0.1:8123"):
+        there = Client(host=host)
+        endpoint = f"ws://{host}/services/echo/"
+        assert there.get("services/echo").json["endpoint"] == endpoint
+        assert there.get("services").json["items"][0]["endpoint"] == endpoint
     launch(echo)
-    assert client.get("services/echo").json["endpoint"] == "ws://localhost:9001/"
-    assert client.get("services").json["items"][0]["endpoint"] == "ws://localhost:9001/"
+    assert client.get("services/echo").json["endpoint"] == "ws://localhost:8000/services/echo/"
+    (found,) = client.get("services/echo/instances").json["items"]
+    assert found["endpoint"] == "ws://localhost:8000/services/echo/"
+    assert (found["host"], found["port"]) == (this_node(), None)
+
+
+def test_counts_are_those_of_the_servers(client: Client, echo: Service) -> None:
+    for slot in range(2):
+        launch(echo, slot, report={"sessions": 9})
+    add_server({"echo": FIGURES})
+    add_server({"echo": FIGURES, "gone": FIGURES})
+    found = client.get("services/echo/stats").json
+    assert (found["active_sessions"], found["running_turns"]) == (6, 2)
+    assert (found["active_connections"], found["turn_p95_ms"]) == (8, 840.0)
+    site = client.get("stats").json
+    assert site["connections"] == {"total_connections": 12}
+    assert (site["sessions"]["active"], site["sessions"]["running"]) == (9, 3)
 
 
 def test_instances_that_live_are_listed_and_the_others_for_who_asks(
@@ -84,18 +107,18 @@ def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Servi
 def test_what_went_wrong_is_said_in_the_language_that_is_asked_for(
     client: Client, echo: Service
 ) -> None:
-    Service.objects.filter(pk=echo.pk).update(error_message=kept(health.NO_LEASE))
+    Service.objects.filter(pk=echo.pk).update(error_message=kept(health.LAST_FAILED))
     launch(echo, error=kept(health.TOO_LATE))
     checked = {"service": echo, "checked_at": timezone.now(), "is_healthy": False}
     HealthCheck.objects.create(detail=kept(health.UNCHECKED), **checked)
     for language, service, instance, check in (
         (
             "en",
-            "Its runner has no lease.",
+            "Its last checks failed.",
             "It did not answer in time.",
             "It could not be checked.",
         ),
-        ("zh-CN", "其运行进程没有租约。", "未在规定时间内响应。", "无法进行检查。"),
+        ("zh-CN", "最近几次检查未通过。", "未在规定时间内响应。", "无法进行检查。"),
     ):
         asked = {"accept_language": language}
         assert client.get("services/echo", **asked).json["error_message"] == service

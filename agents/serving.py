@@ -1,4 +1,4 @@
-"""The runner of this process: one agent file, its hub, its sockets."""
+"""The server of this process: its hub, its sockets, and what brings workers to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.db import Error as DatabaseFailure
 
 from agents import background, ownership, schema
 from agents.connections import Connections
+from agents.directory import SingleService
 from agents.handshake import Receive, Scope, Send, refuse
 from agents.hub import Hub
 from agents.once import Once
@@ -26,27 +27,42 @@ from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
 
+SITE = "MyAgent Site"
+"""What a server with many services calls itself."""
+
 
 class HasLeft(Exception):
-    """The runner serves no more."""
+    """The server serves no more."""
 
 
-class RunnerProcess:
-    """`start` before the first socket, `leave` at the end."""
+class Feeder(Protocol):
+    """What brings workers to a server's pools."""
 
-    def __init__(
-        self, file: Path | str, service: str, *, python: str = "", is_debug: bool = False
-    ) -> None:
+    def launch(self) -> None:
+        """Begins what needs no database and no event loop. May be called twice."""
+
+    async def start(self) -> None:
+        """Raises `FileRefused`, `WorkerDied`, `django.db.Error`; then it may be called again."""
+
+    async def stop(self) -> None:
+        """May be called twice."""
+
+
+class ServerProcess:
+    """`start` before the first socket, `leave` at the end.
+
+    `service` and `source`: of a server with one agent file, its name and the
+    file's path.
+    """
+
+    def __init__(self, hub: Hub, feeder: Feeder, *, service: str = "", source: str = "") -> None:
+        self.hub = hub
         self.service = service
-        self.workers = Workers()
-        self.pool = self.workers.of(service)
-        self.worker = StandaloneWorker(file, self.pool, python=python, is_debug=is_debug)
-        self.hub = Hub(file, service, self.workers)
-        self.connections = Connections(service)
+        self.source = source
+        self.connections = Connections(service or SITE)
         self.hub.connection_count = self.connections.__len__
         self.started_at = time.time()
-        self.is_supervised = False
-        """Somebody else started it, applied the migrations, and may ask it to leave twice."""
+        self._feeder = feeder
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
         self._end = Once(self._send_everybody_away)
@@ -68,19 +84,24 @@ class RunnerProcess:
         self._start.result()
 
     async def _open(self) -> None:
-        # It loads the agent file while the database is made ready.
-        self.worker.launch()
-        if not self.is_supervised:
-            await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
-            refuse = ownership.refuse_another_file
-            await self.hub.database.run(refuse, self.service, self.hub.source)
-        await self.worker.start()
+        # An agent file is loaded while the database is made ready.
+        self._feeder.launch()
+        await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+        if self.service:
+            refuse_another = ownership.refuse_another_file
+            await self.hub.database.run(refuse_another, self.service, self.source)
+        await self._feeder.start()
         await self.hub.start()
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, dialect: type[SocketConsumer]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        dialect: type[SocketConsumer],
+        service: str | None = None,
     ) -> None:
-        """One socket."""
+        """One socket. `service`: whose door it comes through; None: of any."""
         turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
         try:
             await self.start()
@@ -99,7 +120,10 @@ class RunnerProcess:
             logger.error("agent_not_loaded", service=self.service, error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
             return
-        await dialect(scope, receive, send, self.hub, self.connections).run()
+        if service is not None and not await self.hub.knows(service):
+            await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
+            return
+        await dialect(scope, receive, send, self.hub, self.connections, service).run()
 
     async def leave(
         self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None
@@ -125,36 +149,49 @@ class RunnerProcess:
             await background.end([self._start])
         await self.connections.close()
         await self.hub.stop()
-        await self.worker.stop()
+        await self._feeder.stop()
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says of the runner."""
-        silent_for_s = self.pool.silent_for_s
-        has_worker = self.pool.has_worker
-        is_well = has_worker and not silent_for_s and self.hub.journal.is_available
+        """What `/health` says of the server."""
+        pools = list(self.hub.workers)
+        silent_for_s = max((pool.silent_for_s for pool in pools), default=0.0)
+        is_served = not self.service or self.hub.workers.of(self.service).has_worker
+        is_well = is_served and self.hub.journal.is_available
+        if self.service and silent_for_s:
+            is_well = False
         return {
             "status": "healthy" if is_well else "degraded",
-            "service": self.service,
+            **({"service": self.service} if self.service else {}),
             "active_connections": len(self.connections),
             "active_sessions": self.hub.session_count,
             "running": self.hub.running_count,
             "storage_available": self.hub.journal.is_available,
-            "has_worker": has_worker,
             "agent_stuck_for_s": round(silent_for_s, 1),
-            "abandoned_tools": sum(link.report.abandoned for link in self.pool),
+            "abandoned_tools": sum(link.report.abandoned for pool in pools for link in pool),
             "draining": self.hub.is_draining,
         }
 
 
-_current: RunnerProcess | None = None
+def standalone(
+    file: Path | str, service: str, *, python: str = "", is_debug: bool = False
+) -> tuple[ServerProcess, StandaloneWorker]:
+    """A server with one agent file, whose worker is its child."""
+    source = str(Path(file).expanduser().resolve())
+    workers = Workers()
+    worker = StandaloneWorker(file, workers.of(service), python=python, is_debug=is_debug)
+    hub = Hub(SingleService(service), workers, service=service, source=source)
+    return ServerProcess(hub, worker, service=service, source=source), worker
 
 
-def use_runner(runner: RunnerProcess | None) -> None:
-    """Makes a runner the one of this process."""
+_current: ServerProcess | None = None
+
+
+def use_server(server: ServerProcess | None) -> None:
+    """Makes a server the one of this process."""
     global _current
-    _current = runner
+    _current = server
 
 
-def current_runner() -> RunnerProcess | None:
-    """The runner of this process."""
+def current_server() -> ServerProcess | None:
+    """The server of this process."""
     return _current

@@ -1,4 +1,4 @@
-"""What a runner serves. Nothing here changes anything, and nobody is logged in."""
+"""What a server with a single agent serves. Nothing here changes anything; nobody is logged in."""
 
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt

@@ -1,0 +1,46 @@
+"""The chat page of each service of the site, at the path of the service's socket."""
+
+from __future__ import annotations
+
+from django.db import Error as DatabaseFailure
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from myagent_site.chat_texts import translated
+from myagent_site.console_texts import NO_CHAT_TEXTS
+from myagent_site.pages import answer, chat_page, language_of
+from services.endpoints import chat_of, path_of
+from services.models import Service
+
+
+def chat(request: HttpRequest, name: str) -> HttpResponse:
+    """The chat with a service, whether or not it runs; the page of one elsewhere is there."""
+    try:
+        service = Service.objects.filter(name=name).first()
+    except DatabaseFailure:
+        return _no_chat(request, name, status=503)
+    # MySQL compares names without regard to case; sockets don't.
+    if service is None or service.name != name:
+        return _no_chat(request, name, status=404)
+    if service.is_external:
+        elsewhere = chat_of(service)
+        if not elsewhere:
+            return _no_chat(request, name, status=404)
+        return HttpResponseRedirect(elsewhere)
+    return chat_page(
+        request,
+        service=service.name,
+        socket=path_of(service.name),
+        agent=service.agent.get("name") or service.name,
+        description=service.agent.get("description") or service.description,
+    )
+
+
+def with_slash(request: HttpRequest, name: str) -> HttpResponse:
+    query = request.META.get("QUERY_STRING", "")
+    return HttpResponseRedirect(f"{path_of(name)}?{query}" if query else path_of(name))
+
+
+def _no_chat(request: HttpRequest, name: str, status: int) -> HttpResponse:
+    lang = language_of(request)
+    context = {"text": translated(NO_CHAT_TEXTS, lang), "name": name, "is_away": status == 503}
+    return answer(request, lang, "no_chat.html", context, status=status)

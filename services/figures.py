@@ -1,0 +1,62 @@
+"""What servers say of the conversations that they carry, by service.
+
+A service's conversations are in the servers, whatever number of processes run
+its agent: its figures are sums over the servers' reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.models import LEASE_HOLDS, Server
+from services.models import Service
+
+Json = dict[str, Any]
+
+SUMMED = ("active_sessions", "running", "connections", "turns_per_minute")
+WORST = ("turn_p95_ms",)
+NOT_KNOWN: Json = dict.fromkeys((*SUMMED, *WORST))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one moment.
+
+    `reports`: of each live server the service that it is for, empty for all of
+    them, and its report.
+    """
+
+    reports: Sequence[tuple[str, Json]]
+
+    def of(self, service: Service) -> Json:
+        """A number by each name of `NOT_KNOWN`; null where no server could know it."""
+        serving = [report for of, report in self.reports if of in ("", service.name)]
+        if service.is_external or not serving:
+            return NOT_KNOWN
+        return _combined(report.get("services", {}).get(service.name, {}) for report in serving)
+
+    def together(self) -> Json:
+        """The same for all services together."""
+        return _combined(
+            part for _, report in self.reports for part in report.get("services", {}).values()
+        )
+
+    @property
+    def connections(self) -> int:
+        """Sockets that are open at the servers."""
+        return sum(report.get("connections") or 0 for _, report in self.reports)
+
+
+def read() -> Figures:
+    """Synchronous, one query."""
+    alive = Server.objects.filter(LEASE_HOLDS)
+    return Figures(list(alive.values_list("service", "report")))
+
+
+def _combined(parts: Iterable[Json]) -> Json:
+    found = list(parts)
+    summed = {name: sum(part.get(name) or 0 for part in found) for name in SUMMED}
+    known = {name: [part[name] for part in found if part.get(name) is not None] for name in WORST}
+    return summed | {name: max(values, default=None) for name, values in known.items()}

@@ -1,0 +1,130 @@
+"""The chat pages of the site's services over HTTP: one for each, whatever becomes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import OperationalError
+from django.test import AsyncClient
+
+from agents.serving import use_server
+from myagent_site.console_texts import NO_CHAT_TEXTS
+from services.models import Service
+from tests.myagent_site.clients import at_another_machine, at_this_machine
+from tests.myagent_site.test_pages import ROOT
+from tests.services.measured import add_running, add_service
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+add = sync_to_async(add_service)
+
+
+@pytest.fixture(autouse=True)
+def no_server() -> None:
+    use_server(None)
+
+
+@pytest.fixture
+def here() -> AsyncClient:
+    return at_this_machine()
+
+
+async def test_a_service_has_its_page_at_the_path_of_its_socket(here: AsyncClient) -> None:
+    agent = {"name": "Weather <desk>", "description": "Tells what it is like."}
+    await sync_to_async(add_running)("weather", agent=agent)
+    response = await here.get("/services/weather/")
+    page = response.context["page"]
+    assert response.status_code == 200
+    assert (page["socket"], page["service"]) == ("/services/weather/", "weather")
+    text = response.content.decode()
+    assert '<h1 id="title">Weather &lt;desk&gt;</h1>' in text
+    assert "Tells what it is like." in text
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+async def test_one_that_never_ran_goes_by_its_name(here: AsyncClient) -> None:
+    await add("天气", description="说天气")
+    response = await here.get("/services/%E5%A4%A9%E6%B0%94/")
+    page = response.context["page"]
+    assert (page["agent"], page["socket"]) == ("天气", "/services/%E5%A4%A9%E6%B0%94/")
+    assert "说天气" in response.content.decode()
+
+
+@pytest.mark.parametrize("status", Service.Status.values)
+async def test_the_page_is_there_whatever_the_service_does(here: AsyncClient, status: str) -> None:
+    await add("weather", status)
+    assert (await here.get("/services/weather/")).status_code == 200
+
+
+async def test_whoever_can_talk_to_a_service_gets_its_page() -> None:
+    await add("weather")
+    assert (await at_another_machine().get("/services/weather/")).status_code == 200
+
+
+async def test_an_address_without_its_slash_gets_it(here: AsyncClient) -> None:
+    response = await here.get("/services/weather?lang=zh-CN")
+    assert response.status_code == 302
+    assert response.headers["Location"] == "/services/weather/?lang=zh-CN"
+
+
+@pytest.mark.parametrize(("lang", "title"), [("en", "No such service"), ("zh-CN", "没有该服务")])
+async def test_a_name_that_nobody_has_is_said_to_be_none(
+    here: AsyncClient, lang: str, title: str
+) -> None:
+    await add("weather")
+    response = await here.get(f"/services/%3Cb%3EWeather/?lang={lang}")
+    text = response.content.decode()
+    assert response.status_code == 404
+    assert f"<h1>{title}</h1>" in text
+    assert "&lt;b&gt;Weather" in text
+    assert 'href="/"' in text
+
+
+async def test_names_are_told_apart_by_their_case(here: AsyncClient) -> None:
+    await add("weather")
+    assert (await here.get("/services/Weather/")).status_code == 404
+
+
+async def test_the_page_of_a_service_elsewhere_is_there(here: AsyncClient) -> None:
+    await add("far", url="wss://ada:secret@agents.example.org/ws", agent_factory_path="")
+    await add("odd", url="ws://<script>/", agent_factory_path="")
+    response = await here.get("/services/far/")
+    assert response.status_code == 302
+    assert response.headers["Location"] == "https://agents.example.org/"
+    assert (await here.get("/services/odd/")).status_code == 404
+
+
+async def test_a_database_that_is_away_is_said_to_be(
+    here: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("gone away")
+
+    monkeypatch.setattr(Service.objects, "filter", fail)
+    response = await here.get("/services/weather/")
+    assert response.status_code == 503
+    assert "database" in response.content.decode()
+
+
+async def test_only_looking_is_possible(here: AsyncClient) -> None:
+    await add("weather")
+    assert (await here.head("/services/weather/")).status_code == 200
+    assert (await here.post("/services/weather/")).status_code in (403, 405)
+
+
+def test_every_text_of_the_page_for_no_service_is_used() -> None:
+    folders = ((settings.STATIC_DIR / "js", "*.js"), (ROOT / "templates", "*.html"))
+    everything = "\n".join(
+        path.read_text(encoding="utf-8") for folder, kind in folders for path in folder.rglob(kind)
+    )
+    unused = [
+        name
+        for name in NO_CHAT_TEXTS
+        if f'"{name}"' not in everything
+        and f"text.{name} " not in everything
+        and not name.startswith("theme_")
+    ]
+    assert unused == []
