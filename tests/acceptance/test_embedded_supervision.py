@@ -67,7 +67,7 @@ def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSit
     slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
     serving = site.serve()
     site.register("slow", site.write("slow.py", slow), "--auto-start")
-    site.ask(site.instances("slow")[0]["port"], "hello")
+    site.ask(site.url(serving, "slow"), "hello")
     serving.send(signal.SIGINT)
     serving.wait_for_log("Stopping the services")
     site.register("echo", ECHO, "--auto-start")

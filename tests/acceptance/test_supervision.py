@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import TypeGuard
 
 import psutil
 import pytest
+from django.utils import translation
 
 from myagent.client import Client, Event, FinalAnswer, connect
 from tests.crash.witness import read_log
@@ -32,9 +34,10 @@ def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
         yield site
 
 
-def test_a_runner_that_is_killed_comes_back(site: ManagedSite) -> None:
+def test_a_worker_that_is_killed_comes_back_at_once(site: ManagedSite) -> None:
+    """Whatever delay is set: that is for those that fail again and again."""
     site.supervise()
-    site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
+    site.register("echo", ECHO, "--auto-start", "--restart-delay=3600")
     (first,) = site.until_runs("echo")
     psutil.Process(first).kill()
     site.until_runs("echo", not_as={first})
@@ -119,9 +122,30 @@ def test_a_file_that_can_not_be_loaded_is_an_error_until_it_is_mended(site: Mana
     assert "line 1" in service["error_message"]
     assert service["restart_count"] == 0
     site.until_gone("broken")
+    with translation.override("zh-hans"):
+        assert "第 1 行" in site.service("broken")["error_message"]
+    assert list(site.folder.glob("var/run/*")) == []
     broken.write_text(ECHO.read_text())
     site.services("start", "broken")
     site.until_runs("broken")
+
+
+def test_a_file_that_is_broken_meanwhile_leaves_the_old_worker_serving_and_says_so(
+    site: ManagedSite,
+) -> None:
+    site.supervise()
+    file = site.write("mine.py", ECHO.read_text())
+    site.register("mine", file, "--auto-start")
+    running = site.until_runs("mine")
+    file.write_text("def create_agent(:\n")
+    assert "line 1" in site.services("restart", "mine", expect=1)
+    service = site.until_status("mine", "unhealthy")
+    assert "line 1" in service["error_message"]
+    assert site.until_runs("mine") == running
+    file.write_text(ECHO.read_text())
+    site.services("restart", "mine")
+    site.until_runs("mine", not_as=set(running))
+    assert site.until_status("mine", "running")["error_message"] == ""
 
 
 def test_a_file_that_is_deleted_is_missed_at_the_next_start(site: ManagedSite) -> None:
@@ -132,16 +156,6 @@ def test_a_file_that_is_deleted_is_missed_at_the_next_start(site: ManagedSite) -
     file.unlink()
     psutil.Process(pid).kill()
     assert "mine.py" in site.until_status("mine", "error")["error_message"]
-
-
-def test_a_port_in_use_is_said_and_taken_once_it_is_free(site: ManagedSite) -> None:
-    site.supervise()
-    with socket.create_server(("127.0.0.1", 0)) as squatter:
-        port = squatter.getsockname()[1]
-        site.register("echo", ECHO, f"--port={port}", "--auto-start", "--no-wait")
-        until(lambda: f"Port {port}" in site.service("echo")["error_message"])
-    site.until_runs("echo")
-    assert [row["port"] for row in site.instances("echo")] == [port]
 
 
 def test_a_file_that_hangs_is_ended_when_its_time_is_over(site: ManagedSite) -> None:
@@ -191,7 +205,7 @@ async def agent(text):
 @pytest.mark.parametrize("ending", ["stop", "kill -9"])
 def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> None:
     site.supervise()
-    site.register("forks", site.write("forks.py", FORKS), "--auto-start", "--restart-delay=600")
+    site.register("forks", site.write("forks.py", FORKS), "--auto-start", "--no-auto-restart")
     (pid,) = site.until_runs("forks")
 
     def children() -> list[psutil.Process]:
@@ -206,7 +220,7 @@ def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> No
     site.until_gone("forks")
 
 
-def test_a_process_that_got_the_number_of_a_dead_runner_is_left_alone(site: ManagedSite) -> None:
+def test_a_process_that_got_the_number_of_a_dead_worker_is_left_alone(site: ManagedSite) -> None:
     """As after pids have gone round: the row names a number that is somebody else's now."""
     supervisor = site.supervise()
     site.register("echo", ECHO, "--auto-start", "--restart-delay=0.1")
@@ -240,17 +254,16 @@ async def agent(text):
 
 
 def test_who_uses_more_memory_than_its_limit_is_replaced(site: ManagedSite) -> None:
-    site.supervise()
+    serving = site.serve()
     site.register(
         "hungry",
         site.write("hungry.py", HUNGRY),
         "--auto-start",
-        "--memory-limit-mb=150",
+        "--memory-limit-mb=80",
         "--restart-delay=0.1",
     )
     (pid,) = site.until_runs("hungry")
-    port = site.instances("hungry")[0]["port"]
-    site.ask(port, "eat")
+    site.ask(site.url(serving, "hungry"), "eat")
     until(lambda: not psutil.pid_exists(pid))
     # What made it eat is unfinished, so that the next one eats too: that is given up in the end.
     failed = "SELECT cause, error FROM services_instance WHERE state = 'error'"
@@ -273,7 +286,7 @@ def test_ctrl_c_on_serve_leaves_no_process_behind_and_keeps_what_is_desired(
     site.until_runs("echo", 2)
 
 
-def test_a_serve_that_is_killed_leaves_the_runners_to_the_next(site: ManagedSite) -> None:
+def test_a_serve_that_is_killed_leaves_the_workers_to_the_next(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("echo", ECHO, "--auto-start")
     running = site.until_runs("echo")
@@ -307,7 +320,7 @@ def test_a_full_disk_under_its_log_keeps_no_agent_from_serving(site: ManagedSite
         ) as process,
     ):
         until(lambda: answers(port))
-        site.ask(port, "hello")
+        site.ask(f"ws://127.0.0.1:{port}/", "hello")
         process.terminate()
     assert process.returncode == 0
 
@@ -322,22 +335,12 @@ def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite)
     assert "manage.py supervise" in site.services("start", "echo", expect=1)
 
 
-def test_a_pinned_port_is_kept_over_a_restart(site: ManagedSite) -> None:
-    port = free_port()
-    site.supervise()
-    site.register("echo", ECHO, f"--port={port}", "--auto-start")
-    before = site.until_runs("echo")
-    site.services("restart", "echo")
-    site.until_runs("echo", not_as=set(before))
-    assert [row["port"] for row in site.instances("echo")] == [port]
-
-
 def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
-    site.supervise()
+    serving = site.serve()
     forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
     site.register("slow", site.write("slow.py", forever), "--auto-start")
     site.until_runs("slow")
-    site.ask(site.instances("slow")[0]["port"], "hello")
+    site.ask(site.url(serving, "slow"), "hello")
     site.services("unregister", "slow")
     assert site.service("slow") == {}
     site.until_gone("slow")
@@ -355,11 +358,10 @@ def is_final(event: Event) -> TypeGuard[FinalAnswer]:
 
 
 async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
-    port = free_port()
-    site.supervise()
-    site.register("echo", ECHO, f"--port={port}", "--auto-start")
+    serving = site.serve()
+    site.register("echo", ECHO, "--auto-start")
     before = site.until_runs("echo")
-    async with connect(f"ws://127.0.0.1:{port}/") as client:
+    async with connect(site.url(serving, "echo")) as client:
         answers = [await answer_to(client, "one")]
         await asyncio.to_thread(site.services, "restart", "echo")
         site.until_runs("echo", not_as=set(before))
@@ -393,3 +395,78 @@ def test_an_instance_that_no_longer_answers_is_replaced(site: ManagedSite) -> No
     rows = site.query("SELECT cause, error FROM services_instance WHERE state = 'error'")
     assert rows[0][0] == "unhealthy"
     assert "health checks" in rows[0][1]
+
+
+def test_one_that_is_stuck_is_replaced_though_no_check_is_due(site: ManagedSite) -> None:
+    site.supervise(MYAGENT_HEALTH_INTERVAL_S="3600", MYAGENT_WORKER_STUCK_S="1.5")
+    site.register("echo", ECHO, "--auto-start")
+    (pid,) = site.until_runs("echo")
+    psutil.Process(pid).suspend()
+    site.until_runs("echo", not_as={pid})
+    assert not psutil.pid_exists(pid)
+
+
+SAYS_WHAT_IT_SEES = """
+import importlib.util, json, os, pathlib, sys
+
+def what(descriptor):
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""
+
+seen = {
+    "environment": dict(os.environ),
+    "arguments": [*sys.argv, *sys.orig_argv],
+    "descriptors": [what(descriptor) for descriptor in os.listdir("/proc/self/fd")],
+    "modules": sorted(sys.modules),
+    "path": sys.path,
+    "importable": [
+        name
+        for name in ("agents", "traces", "services", "myagent_site", "manage")
+        if importlib.util.find_spec(name)
+    ],
+}
+pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(seen))
+
+async def agent(text):
+    return text
+"""
+
+
+def test_what_an_agent_sees_holds_nothing_of_the_site(site: ManagedSite) -> None:
+    file = site.write("curious.py", SAYS_WHAT_IT_SEES)
+    site.supervise(OPENAI_API_KEY="sk-for-agents", AWS_SECRET="not for agents")
+    site.register("curious", file, "--auto-start", "--env", "OWN=1")
+    site.until_runs("curious")
+    seen = json.loads(file.with_suffix(".json").read_text())
+    environment = seen["environment"]
+    assert (environment["OPENAI_API_KEY"], environment["OWN"]) == ("sk-for-agents", "1")
+    secret = site.environment["SECRET_KEY"]
+    # A path of its own is all that it is told: where it listens, and its log.
+    told = json.dumps([environment, seen["arguments"], seen["descriptors"]])
+    for of_the_site in (secret, "not for agents", site.database_url, "site.db", "manage.py"):
+        assert of_the_site not in told
+    names = set(environment)
+    assert {name for name in names if name.startswith(("MYAGENT_", "MYSQL_", "DJANGO_"))} == {
+        "MYAGENT_INSTANCE"
+    }
+    assert not names & {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "PYTHONPATH"}
+    assert seen["importable"] == []
+    packages = {name.partition(".")[0] for name in seen["modules"]}
+    assert not packages & {"django", "channels", "agents", "traces", "services", "myagent_site"}
+    assert str(ROOT) not in seen["path"]
+
+
+def test_a_service_is_run_by_its_own_interpreter(site: ManagedSite) -> None:
+    python = site.folder / "python"
+    python.write_text(f'#!/bin/sh\nexport RUN_BY=own\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    code = "import os\nassert os.environ['RUN_BY'] == 'own'\n" + ECHO.read_text()
+    site.supervise()
+    site.register("own", site.write("own.py", code), "--auto-start", f"--python={python}")
+    running = site.until_runs("own")
+    # One that is gone is said at the next start; the worker that serves stays.
+    python.unlink()
+    assert "could not be started" in site.services("restart", "own", expect=1)
+    assert site.until_runs("own") == running
