@@ -16,7 +16,6 @@ from whitenoise import WhiteNoise
 from agents.sentences import choose, supported
 from agents.serving import current_server
 from myagent_site.chat_texts import TEXTS, translated
-from services.own_ports import OWN_DOOR
 
 LANGUAGE_COOKIE = "myagent_lang"
 YEAR_S = 365 * 24 * 3600
@@ -46,23 +45,18 @@ PAGE_HEADERS = {
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
-    """The chat with the one agent that this address is for."""
-    service, server = service_of_address(request), current_server()
-    if service is None or server is None:
-        return HttpResponse(status=404)
-    agent = server.hub.agent_of(service)
-    return chat_page(
-        request, service=service, socket="/", agent=agent.name, description=agent.description
-    )
-
-
-def service_of_address(request: HttpRequest) -> str | None:
-    """The service that has this address for itself; None at an address of the site."""
+    """The chat with the agent of this process, where it is a server with a single one."""
     server = current_server()
-    if server is not None and server.service:
-        return server.service
-    own: str | None = getattr(request, "scope", {}).get(OWN_DOOR)
-    return own
+    if server is None or not server.service:
+        return HttpResponse(status=404)
+    agent = server.hub.agent_of(server.service)
+    return chat_page(
+        request,
+        service=server.service,
+        socket="/",
+        agent=agent.name,
+        description=agent.description,
+    )
 
 
 def chat_page(

@@ -1,4 +1,4 @@
-"""What is offered over HTTP: at an address of a single agent its few pages, else the site."""
+"""What is served over HTTP: for a single agent, or at a port of its own, its chat; else the site."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from myagent_site.pages import service_of_address
+from agents.serving import current_server
+from services.own_ports import OWN_DOOR
 
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
+OWN_DOOR_PAGES = "myagent_site.own_door_urls"
 
 
 def pages_of_this_process(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: beside a single agent there is neither the admin nor the REST API."""
+    """Middleware: beside a single agent, or at a service's own port, there is no admin, no REST."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        if service_of_address(request) is not None:
+        server = current_server()
+        if server is not None and server.service:
             request.urlconf = SINGLE_AGENT_PAGES
+        elif OWN_DOOR in getattr(request, "scope", {}):
+            request.urlconf = OWN_DOOR_PAGES
         return await get_response(request)
 
     return middleware

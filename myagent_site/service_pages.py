@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
@@ -10,10 +11,14 @@ from myagent_site.console_texts import NO_CHAT_TEXTS
 from myagent_site.pages import answer, chat_page, language_of
 from services.endpoints import chat_of, path_of
 from services.models import Service
+from services.own_ports import OWN_DOOR
 
 
-def chat(request: HttpRequest, name: str) -> HttpResponse:
-    """The chat with a service, whether or not it runs; the page of one elsewhere is there."""
+def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
+    """The chat with a service, whether or not it runs; the page of one elsewhere is there.
+
+    `socket`: its path, if it is not the service's at the site.
+    """
     try:
         service = Service.objects.filter(name=name).first()
     except DatabaseFailure:
@@ -29,10 +34,15 @@ def chat(request: HttpRequest, name: str) -> HttpResponse:
     return chat_page(
         request,
         service=service.name,
-        socket=path_of(service.name),
+        socket=socket or path_of(service.name),
         agent=service.agent.get("name") or service.name,
         description=service.agent.get("description") or service.description,
     )
+
+
+def chat_at_own_door(request: ASGIRequest) -> HttpResponse:
+    """The chat at a port of the service's own."""
+    return chat(request, request.scope[OWN_DOOR], socket="/")
 
 
 def with_slash(request: HttpRequest, name: str) -> HttpResponse:

@@ -27,8 +27,9 @@ from agents.database import DatabaseThreads, is_about_a_row
 from agents.link import LinkFailed, dial
 from agents.models import LEASE_HOLDS
 from agents.worker_process import Paths
-from services import doorbell
+from services import doorbell, figures
 from services.decision import MISSES
+from services.figures import Figures
 from services.links import Links
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervisor_lease import this_node
@@ -50,6 +51,9 @@ TOO_LATE = Sentence(gettext_noop("It did not answer in time."))
 UNCHECKED = Sentence(gettext_noop("It could not be checked."))
 UNLINKED = gettext_noop("It could not be reached: {reason}")
 UNOPENED = gettext_noop("No socket could be opened: {reason}")
+
+WHOLE = ("active_sessions", "turns_per_minute", "turn_p95_ms")
+"""Figures of the service that are kept with a check."""
 
 Report = dict[str, Any]
 """See `Instance.report`."""
@@ -206,16 +210,21 @@ def _serving_of(service: Service) -> Sequence[Instance | Service]:
 
 
 def _serving(**where: Any) -> QuerySet[Instance]:
-    return Instance.objects.filter(state__in=Instance.SERVING, **where).order_by("live_slot")
+    return (
+        Instance.objects.filter(state__in=Instance.SERVING, **where)
+        .select_related("service")
+        .order_by("live_slot")
+    )
 
 
 def write_down(findings: Sequence[Finding]) -> None:
     """The history, what follows from it, and when a service was last checked. Synchronous."""
     now = timezone.now()
+    seen = figures.read()
     for finding in findings:
         try:
             with transaction.atomic():
-                _write_one(finding, now)
+                _write_one(finding, now, seen)
         except (DatabaseFailure, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DatabaseFailure) and not is_about_a_row(error):
                 raise
@@ -223,8 +232,8 @@ def write_down(findings: Sequence[Finding]) -> None:
             logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
 
 
-def _write_one(finding: Finding, now: datetime) -> None:
-    row = _row(finding, now)
+def _write_one(finding: Finding, now: datetime, seen: Figures) -> None:
+    row = _row(finding, now, seen)
     # Rows that are changed come before the one that points to them: a pointer shares their locks,
     # and to ask for more later is a deadlock with whoever waits for the row meanwhile.
     Service.objects.filter(pk=row.service_id).update(last_health_check=now)
@@ -265,7 +274,7 @@ def prune() -> None:
     HealthCheck.objects.filter(checked_at__lt=oldest).delete()
 
 
-def _row(finding: Finding, now: datetime) -> HealthCheck:
+def _row(finding: Finding, now: datetime, seen: Figures) -> HealthCheck:
     row = HealthCheck(
         checked_at=now,
         is_healthy=finding.is_healthy,
@@ -277,6 +286,9 @@ def _row(finding: Finding, now: datetime) -> HealthCheck:
         return row
     instance = finding.checked
     row.service_id, row.instance, row.memory_mb = instance.service_id, instance, instance.memory_mb
-    report = finding.report or {}
-    row.active_sessions, row.loop_lag_ms = report.get("sessions"), report.get("lag_ms")
+    row.loop_lag_ms = (finding.report or {}).get("lag_ms")
+    # Of the service as a whole, in the row of each of its instances.
+    for name, value in seen.of(instance.service).items():
+        if name in WHOLE:
+            setattr(row, name, value)
     return row

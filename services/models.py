@@ -196,9 +196,11 @@ class Instance(models.Model):
 
 
 class HealthCheck(models.Model):
-    """What one check found. Numbers as in the worker's own report.
+    """What one check found, and how its service did then.
 
-    `instance` is null for an external service, of which no process is known.
+    `memory_mb` and `loop_lag_ms` are the process's; sessions and turns, those
+    of the service as a whole (see `services.figures`). `instance` is null for
+    an external service, of which no process is known.
     """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="health_checks")

@@ -13,7 +13,8 @@ from django.test import AsyncClient
 from agents.serving import use_server
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from services.models import Service
-from tests.myagent_site.clients import at_another_machine, at_this_machine
+from services.own_ports import OWN_DOOR
+from tests.myagent_site.clients import ClientAt, at_another_machine, at_this_machine
 from tests.myagent_site.test_pages import ROOT
 from tests.services.measured import add_running, add_service
 
@@ -68,6 +69,21 @@ async def test_an_address_without_its_slash_gets_it(here: AsyncClient) -> None:
     response = await here.get("/services/weather?lang=zh-CN")
     assert response.status_code == 302
     assert response.headers["Location"] == "/services/weather/?lang=zh-CN"
+
+
+async def test_a_service_has_its_page_at_a_port_of_its_own_too() -> None:
+    await add("shop")
+
+    class AtItsPort(ClientAt):
+        def _base_scope(self, **request: Any) -> dict[str, Any]:
+            return super()._base_scope(**request) | {OWN_DOOR: "shop"}
+
+    client = AtItsPort("localhost", "127.0.0.1", "127.0.0.1")
+    page = (await client.get("/")).context["page"]
+    assert (page["socket"], page["service"]) == ("/", "shop")
+    assert (await client.get("/health")).status_code == 200
+    for elsewhere in ("/console", "/admin/", "/api/v1/services", "/services/shop/"):
+        assert (await client.get(elsewhere)).status_code == 404
 
 
 @pytest.mark.parametrize(("lang", "title"), [("en", "No such service"), ("zh-CN", "没有该服务")])

@@ -29,6 +29,7 @@ from services.models import HealthCheck, Instance, Service, Supervisor
 from services.telling import told
 from tests.deaf_peer import deaf_peer
 from tests.locks import LOOK_S, somebody_waits
+from tests.services.measured import FIGURES, add_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -116,10 +117,20 @@ def test_what_a_worker_reports_is_kept_with_the_check(service: Service) -> None:
     instance.refresh_from_db()
     assert instance.report == report
     check = HealthCheck.objects.get()
-    assert (check.active_sessions, check.loop_lag_ms) == (7, 2.5)
+    assert (check.loop_lag_ms, check.active_sessions) == (2.5, None)
     health.write_down([Finding(instance, ILL)])
     instance.refresh_from_db()
     assert instance.report == report
+
+
+def test_what_the_service_did_as_a_whole_is_kept_with_each_check(service: Service) -> None:
+    add_server({service.name: FIGURES})
+    instances = [instance_of(service), instance_of(service, slot=1)]
+    health.write_down([Finding(instance, "", 1.0) for instance in instances])
+    kept_of_each = HealthCheck.objects.values_list(
+        "active_sessions", "turns_per_minute", "turn_p95_ms"
+    )
+    assert list(kept_of_each) == [(3, 12.5, 840.0)] * 2
 
 
 def test_misses_are_counted_in_a_row_and_forgotten_at_the_first_success(service: Service) -> None:

@@ -1,0 +1,14 @@
+"""What a service's own port serves: its chat, and nothing of the site."""
+
+from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from myagent_site.health import health
+from myagent_site.pages import static_file
+from myagent_site.service_pages import chat_at_own_door
+
+urlpatterns = [
+    path("", csrf_exempt(chat_at_own_door)),
+    path("health", csrf_exempt(health)),
+    re_path(r"^static/", csrf_exempt(static_file)),
+]
