@@ -1,4 +1,4 @@
-"""What is served over HTTP: for a single agent, or at a port of its own, its chat; else the site."""
+"""What is served over HTTP: one agent's chat where there is one, or its own port; else the site."""
 
 from __future__ import annotations
 
