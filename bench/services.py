@@ -1,7 +1,7 @@
 """What many services cost on one machine: to start, to keep, and until a wish is heard.
 
 `python -m bench.services` prints the figures; `--json FILE` keeps them. A real
-supervisor runs real runners on a new SQLite database; wishes are set through
+supervisor runs real workers on a new SQLite database; wishes are set through
 the verbs that every door calls, and what follows is seen in the process table.
 """
 
@@ -55,7 +55,7 @@ def until(fact: Any) -> None:
 
 @contextmanager
 def supervised(folder: Path) -> Iterator[psutil.Process]:
-    """A supervisor of its own, with nothing to do yet; its runners end with it."""
+    """A supervisor of its own, with nothing to do yet; its workers end with it."""
     environment = {
         "DATABASE_URL": f"sqlite:///{folder}/site.db",
         "MYAGENT_VAR_DIR": str(folder),
@@ -101,13 +101,13 @@ def measure_all(scale: Scale) -> list[Figure]:
                 control.start(service)
             until(lambda: running.count() == scale.services)
             start_s = time.monotonic() - began
-            runners = [psutil.Process(pid) for pid in running.values_list("pid", flat=True)]
+            workers = [psutil.Process(pid) for pid in running.values_list("pid", flat=True)]
             figures = [
                 Figure.of(
                     f"{scale.services} services to running", "wall", [start_s], "s", target=60
                 ),
-                *idle_figures(scale, supervisor, runners),
-                *memory_figures(supervisor, runners),
+                *idle_figures(scale, supervisor, workers),
+                *memory_figures(supervisor, workers),
                 wish_figure(scale, services[0]),
             ]
         finally:
@@ -118,10 +118,10 @@ def measure_all(scale: Scale) -> list[Figure]:
 
 
 def idle_figures(
-    scale: Scale, supervisor: psutil.Process, runners: Sequence[psutil.Process]
+    scale: Scale, supervisor: psutil.Process, workers: Sequence[psutil.Process]
 ) -> list[Figure]:
     """CPU of processes to which nobody talks, in percent of a core."""
-    everyone = [supervisor, *runners]
+    everyone = [supervisor, *workers]
     before, began = cpu_s(everyone), time.monotonic()
     time.sleep(scale.idle_s)
     seconds = time.monotonic() - began
@@ -130,17 +130,17 @@ def idle_figures(
         for after, earlier in zip(cpu_s(everyone), before, strict=True)
     ]
     return [
-        Figure.of("an idle runner", f"CPU over {seconds:.0f} s", shares[1:], "%", target=2),
-        Figure.of(f"the supervisor of {len(runners)}", "CPU", shares[:1], "%"),
+        Figure.of("an idle worker", f"CPU over {seconds:.0f} s", shares[1:], "%", target=2),
+        Figure.of(f"the supervisor of {len(workers)}", "CPU", shares[:1], "%"),
     ]
 
 
-def memory_figures(supervisor: psutil.Process, runners: Sequence[psutil.Process]) -> list[Figure]:
+def memory_figures(supervisor: psutil.Process, workers: Sequence[psutil.Process]) -> list[Figure]:
     """`resident` counts shared pages in full, `own` by its part of them."""
-    found = [runner.memory_full_info() for runner in runners]
+    found = [worker.memory_full_info() for worker in workers]
     return [
-        Figure.of("memory of a runner", "resident", [one.rss / MEGABYTE for one in found], "MB"),
-        Figure.of("memory of a runner", "own share", [one.pss / MEGABYTE for one in found], "MB"),
+        Figure.of("memory of a worker", "resident", [one.rss / MEGABYTE for one in found], "MB"),
+        Figure.of("memory of a worker", "own share", [one.pss / MEGABYTE for one in found], "MB"),
         Figure.of(
             "memory of the supervisor", "resident", [supervisor.memory_info().rss / MEGABYTE], "MB"
         ),

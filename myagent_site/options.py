@@ -18,16 +18,12 @@ LARGEST = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`default` has the type that `kind` names; `help` gives the unit.
-
-    `is_tuning`: a service may have its own; all others hold for the whole site.
-    """
+    """`default` has the type that `kind` names; `help` gives the unit."""
 
     name: str
     kind: Literal["str", "bool", "int", "float", "list"]
     default: Any
     help: str
-    is_tuning: bool = False
 
     def parse(self, text: str) -> Any:
         """The value as the environment has it. Raises `ValueError`, a sentence."""
@@ -175,21 +171,19 @@ OPTIONS = (
         10_000_000,
         "Bytes after which an instance's log is rotated, and that of a supervisor which a command "
         "started.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_LOG_FILES",
         "int",
         3,
         "Rotated files that are kept of such a log.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_PASS_ENV",
         "list",
         [],
         "Names of further environment variables that a service's processes get. They always get "
-        "the site's settings, the model's, and the usual ones such as PATH and LANG.",
+        "the model's, and the usual ones such as PATH and LANG; never a setting of the site.",
     ),
     Option(
         "MYAGENT_MAX_SESSIONS",
@@ -198,7 +192,6 @@ OPTIONS = (
         "Conversations that a server holds at once for a service, counting those with a client or "
         "a running answer; more are refused. 0: no limit. A service's own `max_sessions` goes "
         "first.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_AGENT",
@@ -212,66 +205,55 @@ OPTIONS = (
         "str",
         "INFO",
         "Lowest level that is logged: DEBUG, INFO, WARNING …",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_MESSAGES_PER_SECOND",
         "float",
         10.0,
         "Frames a second that a socket may send over time; more get `rate_limited`. 0: no limit.",
-        is_tuning=True,
     ),
-    Option(
-        "MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once.", is_tuning=True
-    ),
+    Option("MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once."),
     Option(
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",
         200,
         "Sockets that one client address may have open. 0: no limit.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_SESSIONS_PER_CONNECTION",
         "int",
         100,
         "Sessions that one socket may be attached to. 0: no limit.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_QUEUE_LENGTH",
         "int",
         100,
         "Messages that may wait in a session's queue.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_RUN_TIMEOUT_S",
         "float",
         600.0,
         "Seconds after which a run ends as timed out.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_CONFIRM_TIMEOUT_S",
         "float",
         300.0,
         "Seconds after which an unanswered confirmation counts as declined.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_CANCEL_GRACE_S",
         "float",
         4.0,
         "Seconds that a cancelled run may take to stop before it is ended without its consent.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_SESSION_TIMEOUT_S",
         "float",
         1800.0,
         "Seconds after which an idle session without a socket leaves the server's memory.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_LIVE_SESSIONS",
@@ -279,14 +261,12 @@ OPTIONS = (
         20_000,
         "Sessions in a server's memory. Above it idle ones without a socket leave early; at twice "
         "as many no new one is started.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
         "Estimated tokens of history that a model is given; whole oldest turns go first.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_WORKER_WAIT_S",
@@ -308,28 +288,24 @@ OPTIONS = (
         "float",
         30.0,
         "Seconds that runs may take to finish after SIGTERM; then they are left to be continued.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_HEARTBEAT_S",
         "float",
         25.0,
         "Seconds of silence before a heartbeat is sent.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_OUTBOX_CHARACTERS",
         "int",
         2 * 1024 * 1024,
         "Characters that may wait for one slow socket; beyond that it reads from the log.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_SLOW_CLIENT_S",
         "float",
         20.0,
         "Seconds without progress after which a slow socket is closed with 4008.",
-        is_tuning=True,
     ),
     Option(
         "MYAGENT_BARRIER",

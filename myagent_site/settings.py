@@ -49,10 +49,7 @@ globals().update(
 )
 
 SITE_VARIABLES = [option.name for option in OPTIONS]
-"""What a process that serves an agent of this site must have in its environment too."""
-
-TUNING_VARIABLES = frozenset(option.name for option in OPTIONS if option.is_tuning)
-"""Those of them that may differ from service to service."""
+"""What is the site's own in an environment: no worker is handed it."""
 
 DEBUG = OPTION_VALUES["DEBUG"]
 SITE_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]

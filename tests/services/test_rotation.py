@@ -1,17 +1,18 @@
-"""A process rotates the log that it writes to, and no other; nothing that it writes is lost."""
+"""Logs are kept bounded: by the process that writes, or for one that only writes."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from services.logfiles import tail
+from services.logfiles import Follower, tail
+from services.rotation import empty_if_large
 
 WRITER = """
 import os, sys
@@ -72,6 +73,41 @@ def writing(path: Path, kept: int, output: Path | None = None) -> Iterator[Write
             os.close(reading)
 
 
+APPENDER = """
+import os, sys
+for line in sys.stdin:
+    os.write(1, line.encode())
+    os.write(int(sys.argv[1]), b".")
+"""
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[Callable[[str], None]]:
+    """A process that knows nothing of its log: what it is given, it has written."""
+    reading, answering = os.pipe()
+    with (
+        open(path, "ab") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", APPENDER, str(answering)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            text=True,
+            pass_fds=[answering],
+        ) as process,
+    ):
+        os.close(answering)
+        assert process.stdin is not None
+
+        def write(line: str) -> None:
+            print(line, file=process.stdin, flush=True)
+            assert os.read(reading, 1) == b"."
+
+        try:
+            yield write
+        finally:
+            os.close(reading)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "one.log"
@@ -119,3 +155,46 @@ def test_one_that_shares_the_log_follows_whoever_rotated_it(path: Path) -> None:
     assert path.read_text() == "after\nafter\n"
     assert path.with_name("one.log.1").read_text() == "before\nbefore\n"
     assert not path.with_name("one.log.2").exists()
+
+
+def test_the_full_log_of_a_process_that_only_writes_is_emptied_into_older_ones(path: Path) -> None:
+    with appending(path) as write:
+        write("short")
+        assert not empty_if_large(path, 10, 2)
+        for line in ("first", "second", "third"):
+            write(f"the {line} line")
+            assert empty_if_large(path, 10, 2)
+        write("last")
+    assert tail(path) == ["the second line", "the third line", "last"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "one.log",
+        "one.log.1",
+        "one.log.2",
+    ]
+    assert [file.stat().st_mode & 0o077 for file in path.parent.glob("one.log.*")] == [0, 0]
+
+
+def test_of_a_process_that_only_writes_none_may_be_kept(path: Path) -> None:
+    with appending(path) as write:
+        write("the first line")
+        assert empty_if_large(path, 10, 0)
+        write("last")
+    assert tail(path) == ["last"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_who_follows_such_a_log_misses_no_line(path: Path) -> None:
+    with appending(path) as write, Follower(path) as follower:
+        write("read before")
+        assert follower.read() == ["read before"]
+        write("unread")
+        assert empty_if_large(path, 10, 2)
+        write("after")
+        assert follower.read() == ["unread", "after"]
+        assert empty_if_large(path, 1, 2)
+        write("last")
+        assert follower.read() == ["last"]
+
+
+def test_a_log_that_went_with_its_service_is_none_to_empty(path: Path) -> None:
+    assert not empty_if_large(path, 10, 2)
