@@ -108,7 +108,9 @@ def _service(service: Service, instances: list[Instance], seen: Figures) -> Json
     whole = service_json(service, site="")
     parts = [instance_json(each, endpoint="") for each in instances]
     return {name: whole[name] for name in SHOWN} | {
-        "description": service.description[:MAX_DESCRIPTION],
+        "description": (service.description or service.agent.get("description", ""))[
+            :MAX_DESCRIPTION
+        ],
         "error_message": whole["error_message"][:MAX_ERROR],
         "is_external": service.is_external,
         "is_leaving": service.unregistered_at is not None,
