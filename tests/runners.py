@@ -35,7 +35,8 @@ class RunnerDied(AssertionError):
 class Runner:
     """`runagent FILE`, or the same file under daphne, in a process group of its own.
 
-    Created already ready, on `url`. Log lines are kept in `log`.
+    Created already ready, on `url`. Log lines are kept in `log`. `tree`: another
+    checkout, which is run by its own environment.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Runner:
         server: Literal["uvicorn", "daphne"] = "uvicorn",
         port: int = 0,
         env: Mapping[str, str] | None = None,
+        tree: Path = ROOT,
     ) -> None:
         self.port = port or free_port()
         self.log: list[str] = []
@@ -68,8 +70,8 @@ class Runner:
             command += ["--port", str(self.port), *options]
             mark = "is ready at"
         self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
+            [sys.executable if tree == ROOT else str(tree / ".venv/bin/python"), *command],
+            cwd=tree,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
