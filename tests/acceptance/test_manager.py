@@ -223,7 +223,7 @@ async def main():
         say(second.instances[0].pid != first.instances[0].pid)
         say(f"pid={second.instances[0].pid}" in manager.get_service_logs("echo")[-1])
         stopped = await manager.stop_service(first.service_id)
-        say(stopped.status, stopped.endpoint == "", stopped.desired)
+        say(stopped.status, stopped.endpoint == first.endpoint, stopped.desired)
         asked = await manager.start_service("echo", wait=False)
         say(asked.status)
         say((await manager.start_service("echo", wait=60)).status)
