@@ -47,6 +47,7 @@ class Runner:
         server: Literal["uvicorn", "daphne"] = "uvicorn",
         port: int = 0,
         env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
     ) -> None:
         self.port = port or free_port()
         self.log: list[str] = []
@@ -64,12 +65,12 @@ class Runner:
             command.append("myagent_site.asgi:application")
             mark = "Listening on TCP address"
         else:
-            command = ["manage.py", "runagent", str(file), "--host", "127.0.0.1"]
+            command = [str(ROOT / "manage.py"), "runagent", str(file), "--host", "127.0.0.1"]
             command += ["--port", str(self.port), *options]
             mark = "is ready at"
         self.process = subprocess.Popen(
             [sys.executable, *command],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
