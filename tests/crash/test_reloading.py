@@ -32,8 +32,16 @@ def file(tmp_path: Path) -> Path:
     folder = tmp_path / "agent"
     folder.mkdir()
     file = folder / "changing.py"
-    file.write_text(AGENT.format(word="one"))
+    change(file, "one")
     return file
+
+
+def change(file: Path, word: str) -> None:
+    file.write_text(AGENT.format(word=word))
+
+
+def break_off(file: Path) -> None:
+    file.write_text("async def agent(text:\n")
 
 
 async def until_answered(witness: Witness, word: str) -> None:
@@ -56,12 +64,12 @@ async def test_a_running_turn_finishes_where_it_began_while_ever_newer_files_tak
     await busy.say("wait")
     await until((file.parent / "waits").exists)
     first = await worker_of(runner)
-    file.write_text(AGENT.format(word="two"))
+    change(file, "two")
     await until_answered(other, "two")
-    file.write_text("async def agent(text:\n")
+    break_off(file)
     await asyncio.to_thread(runner.wait_for_log, "changing.py, line 1: syntax error")
     assert (await other.recorder.ask(other.session_id, "hi"))["content"] == "two"
-    file.write_text(AGENT.format(word="three"))
+    change(file, "three")
     await until_answered(other, "three")
     assert first in [worker.pid for worker in workers_of(runner)]
     (file.parent / "gate").touch()
@@ -83,7 +91,7 @@ async def test_a_new_worker_that_dies_is_replaced_while_the_old_one_still_finish
     await busy.say("wait")
     await until((file.parent / "waits").exists)
     first = await worker_of(runner)
-    file.write_text(AGENT.format(word="two"))
+    change(file, "two")
     await until_answered(other, "two")
     await kill_worker(runner, but=first)
     await until_answered(other, "two")
