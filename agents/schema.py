@@ -6,7 +6,6 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
@@ -15,6 +14,7 @@ from django.utils.translation import gettext
 from filelock import FileLock, Timeout
 
 from agents.process import pid_of
+from agents.var_folder import unusable
 
 WAIT_S = 120
 
@@ -62,10 +62,7 @@ def _lock(var_dir: Path) -> AbstractContextManager[object]:
     except Timeout:
         raise  # An OSError too, but nothing is wrong with the folder.
     except OSError as error:
-        raise ImproperlyConfigured(
-            f"Nothing can be written in {var_dir}: {error.strerror}. Make the folder writable, or "
-            "set MYAGENT_VAR_DIR to another."
-        ) from error
+        raise unusable(var_dir, error) from error
 
 
 def _is_pending() -> bool:

@@ -53,7 +53,10 @@ class WorkerDied(Exception):
 
 
 class Child:
-    """One worker process. It ends with this one: it holds the other end of a pipe."""
+    """One worker process. It ends with this one: it holds the other end of a pipe.
+
+    Made, it runs. Raises `OSError`, and `ImproperlyConfigured` for the var folder.
+    """
 
     def __init__(self, file: str, *, python: str, is_debug: bool) -> None:
         self.instance_id = new_id()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from agents.var_folder import unusable
 from myagent.sdk import sdk_folder
 
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
@@ -43,8 +45,15 @@ def run_folder() -> Path:
     """The folder of the workers' sockets, for its owner alone: `run` in the var folder.
 
     Where a socket's path would be too long, one under the temporary folder that
-    belongs to that var folder.
+    belongs to that var folder. Raises `ImproperlyConfigured`.
     """
+    try:
+        return _made_run_folder()
+    except OSError as error:
+        raise unusable(Path(settings.VAR_DIR), error) from error
+
+
+def _made_run_folder() -> Path:
     folder = Path(settings.VAR_DIR).absolute() / "run"
     # An instance's id has 36 characters.
     if len(os.fsencode(folder)) + len("/.sock") + 36 > MOST_PATH_BYTES:
@@ -53,7 +62,7 @@ def run_folder() -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(errno.EPERM, f"{folder} belongs to somebody else")
     if found.st_mode & 0o077:
         folder.chmod(0o700)
     return folder
@@ -77,10 +86,17 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
 
 
 def with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, less what is the site's own, with the way to the SDK."""
+    """The environment, less what is the site's own, with the way to the SDK.
+
+    Raises `ImproperlyConfigured`.
+    """
     kept = {
         name: value
         for name, value in environment.items()
         if name not in SECRETS | OF_THE_SITE and not name.startswith(SECRET_PREFIXES)
     }
-    return kept | {"PYTHONPATH": str(sdk_folder(Path(settings.VAR_DIR)))}
+    var_dir = Path(settings.VAR_DIR)
+    try:
+        return kept | {"PYTHONPATH": str(sdk_folder(var_dir))}
+    except OSError as error:
+        raise unusable(var_dir, error) from error

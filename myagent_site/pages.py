@@ -144,7 +144,7 @@ def _read(request: HttpRequest) -> HttpResponse:
 
 @cache
 def _files() -> WhiteNoise:
-    """Made at the first request: a runner that is never looked at doesn't read the folder."""
+    """Made at the first request: a server that is never looked at doesn't read the folder."""
     files = WhiteNoise(
         None,
         root=settings.STATIC_DIR,

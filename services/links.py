@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import structlog
@@ -46,20 +47,35 @@ class Links:
         self._wake = wake
         self._links: dict[str, Link] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def keep(self, instance_ids: Iterable[str]) -> None:
         """Holds a link to each of these, and to no other."""
         wanted = set(instance_ids)
         for instance_id in self._tasks.keys() - wanted:
-            self._tasks.pop(instance_id).cancel()
+            self._let_go(instance_id)
         for instance_id in wanted - self._tasks.keys():
-            work = self._attend(instance_id)
-            self._tasks[instance_id] = asyncio.get_running_loop().create_task(work)
+            task = asyncio.get_running_loop().create_task(self._attend(instance_id))
+            self._tasks[instance_id] = task
+            task.add_done_callback(partial(self._on_done, instance_id))
 
     async def close(self) -> None:
         """Ends the links; the workers go on. May be called twice."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        await background.end(tasks)
+        for instance_id in list(self._tasks):
+            self._let_go(instance_id)
+        await background.end(self._ending)
+
+    def _let_go(self, instance_id: str) -> None:
+        task = self._tasks.pop(instance_id)
+        self._ending.add(task)
+        task.cancel()
+
+    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if self._tasks.get(instance_id) is task:
+            del self._tasks[instance_id]  # The next `keep` begins anew.
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("link_not_kept", instance_id=instance_id, exc_info=task.exception())
 
     def of(self, instance_id: str) -> Link | None:
         """The link to a worker that is ready."""
@@ -72,20 +88,36 @@ class Links:
     async def _attend(self, instance_id: str) -> None:
         """Dials it again and again, until it is cancelled."""
         while True:
-            link = await _dialled(instance_id)
-            ended = asyncio.Event()
-            link.on_closed = lambda link, ended=ended: ended.set()  # type: ignore[misc]
+            link = await self._dialled(instance_id)
             self._links[instance_id] = link
             process = identity_of(link.pid)
             try:
                 await self._note_ready(instance_id, link.agent)
-                await ended.wait()
+                await link.until_closed()
             finally:
                 del self._links[instance_id]
                 link.close()
             await _gone(process)
             self._wake()
             await asyncio.sleep(AGAIN_S)
+
+    async def _dialled(self, instance_id: str) -> Link:
+        """A link, once the worker is ready. Cancelling is safe."""
+        address = Paths.of(instance_id).socket
+        while True:
+            try:
+                # A file may take as long to load as a start may: that is for others to judge.
+                return await dial(
+                    address, f"supervisor {os.getpid()}", role="supervisor", timeout_s=None
+                )
+            except LinkFailed as error:
+                if isinstance(error.__cause__, OSError):
+                    await asyncio.sleep(LOOK_S)
+                    continue
+                # Most likely it ended while it loaded its file.
+                logger.info("not_linked", instance_id=instance_id, error=str(error))
+                await asyncio.sleep(AGAIN_S)
+                self._wake()
 
     async def _note_ready(self, instance_id: str, agent: AgentInfo) -> None:
         described = asdict(agent)
@@ -111,22 +143,6 @@ def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
             agent=agent, revision=F("revision") + 1
         )
         waits.update(ready_at=timezone.now())
-
-
-async def _dialled(instance_id: str) -> Link:
-    """A link, once the worker is ready. Cancelling is safe."""
-    address = Paths.of(instance_id).socket
-    while True:
-        try:
-            # A file may take as long to load as its start may take: that is for others to judge.
-            return await dial(
-                address, f"supervisor {os.getpid()}", role="supervisor", timeout_s=None
-            )
-        except LinkFailed as error:
-            is_absent = isinstance(error.__cause__, OSError)
-            if not is_absent:
-                logger.info("not_linked", instance_id=instance_id, error=str(error))
-            await asyncio.sleep(LOOK_S if is_absent else AGAIN_S)
 
 
 async def _gone(process: str | None) -> None:

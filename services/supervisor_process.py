@@ -185,7 +185,7 @@ class SupervisorProcess:
         return is_busy
 
     def _wait_for_others(self) -> None:
-        """What kept this one from its lease, such as an outage, may have kept every runner.
+        """What kept this one from its lease, such as an outage, may have kept every other.
 
         So for one lease period, in which the living renew theirs, none is taken for dead.
         """

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -186,10 +187,15 @@ class ManagedSite:
 
     def _remember_instances(self) -> None:
         """Whose rows go with their service may live on for a moment."""
-        rows = self.query(
-            "SELECT s.name, i.id FROM services_instance i JOIN services_service s "
-            "ON s.id = i.service_id"
-        )
+        try:
+            rows = self.query(
+                "SELECT s.name, i.id FROM services_instance i JOIN services_service s "
+                "ON s.id = i.service_id"
+            )
+        except sqlite3.OperationalError as error:
+            # Of a database that nothing was ever asked of.
+            assert "no such table" in str(error), error
+            return
         for name, instance_id in rows:
             self._instances[name].add(instance_id)
 

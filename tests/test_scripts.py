@@ -319,7 +319,6 @@ MANAGE = "import sys; print(*sys.argv[1:], sep='|')"
         (["--port", "9000"], "serve|--with-example|--port|9000"),
         (["my agent.py"], "runagent|my agent.py"),
         (["--port", "9000", "my.py", "--debug"], "runagent|--port|9000|my.py|--debug"),
-        (["--service", "weather"], "runagent|--service|weather"),
     ],
 )
 def test_server_is_the_site_for_want_of_a_file(

@@ -181,7 +181,9 @@ async def _settled(tasks: Set[asyncio.Task[Any]]) -> None:
 def _tell_failure(error: AgentFileError, options: Options) -> None:
     if options.is_debug:
         traceback.print_exception(error)
-    print(error, file=sys.stderr)
+    if options.failure is None or options.parent_fd is None:
+        # Else its server says so, in the language of the terminal.
+        print(error, file=sys.stderr)
     if options.failure is not None:
         beside = options.failure.with_name(f"{options.failure.name}.new")
         beside.write_bytes(encode_said(sentence_of(error)))

@@ -29,6 +29,9 @@ MARKER = "MYAGENT_INSTANCE"
 MEASURE_S = 2.0
 """Seconds between two measurements of a process."""
 
+REAP_S = 0.5
+"""Seconds that a process which has ended may take to be gone with all its threads."""
+
 MEGABYTE = 1024 * 1024
 
 
@@ -90,10 +93,17 @@ class LocalLauncher:
         return tail(log, lines)
 
     def _reap(self, instance_id: str) -> int | None:
+        """The exit status of a child that has ended."""
         child = self._children.get(instance_id)
-        if child is None or child.poll() is None:
+        if child is None:
             return None
-        return self._children.pop(instance_id).returncode
+        try:
+            # It looks ended once its first thread has; its others may take a moment longer.
+            status = child.wait(REAP_S)
+        except subprocess.TimeoutExpired:
+            return None
+        del self._children[instance_id]
+        return status
 
 
 class _Meter:

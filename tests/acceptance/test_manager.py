@@ -124,8 +124,8 @@ class Folder:
                     found.append(process)
         return found
 
-    def runners(self) -> list[int]:
-        return sorted(one.pid for one in self.processes("runagent") if leads_a_group(one))
+    def workers(self) -> list[int]:
+        return sorted(one.pid for one in self.processes("myagent.worker") if leads_a_group(one))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path / "my.db", timeout=20)) as database:
@@ -221,7 +221,7 @@ async def main():
         say(manager.list_services(tags={"a"}))
         second = await manager.restart_service("echo")
         say(second.instances[0].pid != first.instances[0].pid)
-        say(manager.get_service_logs("echo")[-1] == f"echo is ready at {second.endpoint}")
+        say(f"pid={second.instances[0].pid}" in manager.get_service_logs("echo")[-1])
         stopped = await manager.stop_service(first.service_id)
         say(stopped.status, stopped.endpoint == "", stopped.desired)
         asked = await manager.start_service("echo", wait=False)
@@ -498,9 +498,9 @@ async def main():
 asyncio.run(main())
 """)
     assert (folder.path / "var" / "secret_key").stat().st_mode & 0o077 == 0
-    assert "echo is ready at" in folder.command(*manager, "logs", "echo")
+    assert " ready file=" in folder.command(*manager, "logs", "echo")
     folder.command(*manager, "start", "echo")
-    (pid,) = folder.runners()
+    (pid,) = folder.workers()
     assert psutil.Process(pid).environ()["KEY"] == "hunter2"
     folder.command(*manager, "stop", "echo")
     until(lambda: not folder.processes())
@@ -546,8 +546,8 @@ async def main():
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:  # Nothing is awaited.
             now = manager.get_service("echo")
-            pids = {instance.pid for instance in now.instances}
-            if now.endpoint and service.instances[0].pid not in pids:
+            pids = {one.pid for one in now.instances if one.state == "running"}
+            if pids and service.instances[0].pid not in pids:
                 break
         time.sleep(2)
         now = manager.get_service("echo")
@@ -568,7 +568,7 @@ asyncio.run(main())
 """)
     program.kill()
     program.wait()
-    running = folder.runners()
+    running = folder.workers()
     assert len(running) == 2
     assert folder.run("""
 async def main():
@@ -610,7 +610,7 @@ async def main():
         await heard()
 asyncio.run(main())
 """)
-    assert len(folder.runners()) == 1
+    assert len(folder.workers()) == 1
     program.send_signal(signal.SIGINT)
     assert program.wait(PATIENCE_S) != 0
     assert folder.processes() == []
@@ -637,10 +637,10 @@ asyncio.run(main())
     folder.command(str(ROOT / "manage.py"), "services", "register", "echo", "my_agent.py")
     (folder.path / "go").touch()
     folder.run(code.split("await heard()")[0] + "\nasyncio.run(main())\n")
-    (pid,) = folder.runners()  # They are the supervisor's: it goes on with them.
+    (pid,) = folder.workers()  # They are the supervisor's: it goes on with them.
     (folder.path / "go").unlink()
     program = folder.begin(code)
-    assert folder.runners() == [pid]
+    assert folder.workers() == [pid]
     supervisor.kill()
     supervisor.wait()
     os.kill(pid, signal.SIGKILL)
@@ -653,7 +653,7 @@ asyncio.run(main())
 def test_a_supervisor_that_a_command_started_makes_room(folder: Folder) -> None:
     manager = ("-m", "myagent.manager.cli.manager", "--db-path", "my.db")
     folder.command(*manager, "register", "echo", "my_agent.py", "--auto-start")
-    running = folder.runners()
+    running = folder.workers()
     folder.begin("""
 async def main():
     async with AgentManager("my.db") as manager:
@@ -662,7 +662,7 @@ async def main():
 asyncio.run(main())
 """)
     until(lambda: not folder.processes("supervise"))
-    assert folder.runners() == running
+    assert folder.workers() == running
     (folder.path / "go").touch()
     until(lambda: not folder.processes())
 

@@ -17,7 +17,6 @@ import pytest
 
 from tests.freezing import freeze
 from tests.managed_site import ManagedSite, until
-from tests.ports import free_port
 from tests.recording import Recorder
 from tests.runners import ROOT
 from tests.terminals import Terminal
@@ -103,7 +102,7 @@ def test_three_services_from_registration_to_the_end(site: Site) -> None:
         assert site.do("register", name, PARROT, "--tags", tags).startswith(f"{name} is registered")
     assert names(site.json("list", "--status", "stopped")) == ["one", "three", "two"]
 
-    assert site.do("start", "one").startswith("one is running at ws://localhost:")
+    assert site.do("start", "one").startswith("one is running")
     site.do("start", "two")
     assert names(site.json("list", "--status", "running")) == ["one", "two"]
     assert names(site.json("list", "--tags", "zh,demo")) == ["two"]
@@ -123,10 +122,11 @@ def test_three_services_from_registration_to_the_end(site: Site) -> None:
 
 
 async def test_a_started_service_talks_and_a_restarted_one_is_another_process(site: Site) -> None:
-    port = free_port()
-    answer = site.do("register", "parrot", PARROT, "--auto-start", "--port", port)
-    assert answer.splitlines()[1] == f"parrot is running at ws://localhost:{port}/"
-    async with await Recorder.open(f"ws://127.0.0.1:{port}/") as client:
+    url = site.url(await asyncio.to_thread(site.serve), "parrot")
+    answer = site.do("register", "parrot", PARROT, "--auto-start")
+    told = url.replace("127.0.0.1", "localhost")
+    assert answer.splitlines()[1] == f"parrot is running at {told}"
+    async with await Recorder.open(url) as client:
         session = await client.create_session()
         await client.say(session, "5 hello")
         assert (await client.until("agent.final_answer"))["content"] == "hello"
@@ -191,13 +191,13 @@ def test_logs_are_followed_into_new_processes_until_ctrl_c(site: Site) -> None:
     ) as following:
         assert following.stdout is not None and following.stderr is not None
         for line in following.stdout:
-            if "is ready at" in line:
+            if " ready file=" in line:
                 break
         site.do("restart", "parrot")
         heads = 0
         for line in following.stdout:
             heads += line.startswith("==> ")
-            if heads and "is ready at" in line:
+            if heads and " ready file=" in line:
                 break
         following.send_signal(signal.SIGINT)
         assert following.wait(PATIENCE_S) == 0
@@ -216,7 +216,7 @@ def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
         terminal.press("\x03")
         assert terminal.wait() == 130
         assert "what was asked of one still holds" in terminal.text
-    assert not site.runners("one")
+    assert not site.workers("one")
     supervisor.process.send_signal(signal.SIGCONT)
     assert is_running(site.until_runs("one")[0])
     supervisor.kill()
@@ -255,7 +255,7 @@ def test_the_daemon_is_the_supervisor(site: Site) -> None:
         try:
             assert daemon.stdout is not None
             assert "Supervising" in daemon.stdout.readline()
-            assert "parrot is running at" in site.do("start", "parrot")
+            assert "parrot is running" in site.do("start", "parrot")
             assert site.do("unregister", "parrot") == "parrot is unregistered.\n"
         finally:
             daemon.terminate()

@@ -142,6 +142,16 @@ def test_a_supervisor_lives_as_long_as_its_lease() -> None:
     assert (found["node"], found["is_automatic"]) == ("alive", True)
 
 
+def test_who_is_not_described_is_as_its_agent_says() -> None:
+    agent = {"name": "shop", "description": "Sells tea."}
+    add_service("shop", agent=agent)
+    add_service("desk", agent=agent, description="Takes orders.")
+    assert [only(name)["description"] for name in ("shop", "desk")] == [
+        "Sells tea.",
+        "Takes orders.",
+    ]
+
+
 def test_long_texts_are_cut() -> None:
     add_service("wordy", description="x" * 10_000, error_message="y" * 100_000, status="error")
     assert len(only("wordy")["description"]) == MAX_DESCRIPTION

@@ -342,3 +342,29 @@ def test_a_crash_counts_though_somebody_started_what_ran_already(
         passes.work()
     service.refresh_from_db()
     assert service.restart_count == 1
+
+
+ENDS_IN_PARTS = """
+import ctypes, os, platform, threading, time
+
+def end():
+    while open("/proc/self/stat").read().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    time.sleep(0.1)
+    os._exit(3)
+
+threading.Thread(target=end).start()
+# The first thread alone ends: the process is no zombie that could be reaped yet.
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+def test_a_process_whose_threads_end_one_after_the_other_is_reaped_with_its_status(
+    folder: Path,
+) -> None:
+    launcher, command = LocalLauncher(), [sys.executable, "-c", ENDS_IN_PARTS]
+    spec = LaunchSpec(new_id(), command, dict(os.environ), folder, folder / "log")
+    started = launcher.launch(spec)
+    until(lambda: not is_alive(started.handle))
+    assert launcher.poll(spec.instance_id, started.handle).exit_code == 3
+    assert not psutil.pid_exists(started.pid or 0)

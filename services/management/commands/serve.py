@@ -149,7 +149,12 @@ class Command(TerminalCommand):
 def greeting(url: str, password: str | None) -> str:
     """Where the site's pages are, in lines."""
     lines = [gettext("The site is ready at {url}").format(url=url)]
-    pages = {gettext("console"): "console", gettext("admin"): "admin/", gettext("REST API"): "docs"}
+    pages = {
+        gettext("services"): "services/NAME/",
+        gettext("console"): "console",
+        gettext("admin"): "admin/",
+        gettext("REST API"): "docs",
+    }
     widest = max(map(cell_len, pages))
     for name, path in pages.items():
         lines.append(f"  {set_cell_size(name, widest)}  {url}{path}")

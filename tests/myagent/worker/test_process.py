@@ -105,7 +105,7 @@ async def test_who_dials_while_the_file_is_loaded_waits_for_it(launch: Launch) -
         worker.process.stdin.flush()
         told = await ready
         assert (told.instance_id, told.pid) == ("i1", worker.process.pid)
-        assert (told.agent.name, told.agent.model) == ("echo", "ScriptedModel")
+        assert (told.agent.name, told.agent.model) == ("echo", "")
         assert answer_of(await link.steps_of(start("hello"))) == "hello"
 
 

@@ -1,0 +1,15 @@
+"""The folder for what the site keeps on disk, where it can't be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def unusable(folder: Path, error: OSError) -> ImproperlyConfigured:
+    """What to raise for it."""
+    return ImproperlyConfigured(
+        f"Nothing can be written in {folder}: {error.strerror}. Make the folder writable, or "
+        "set MYAGENT_VAR_DIR to another."
+    )
