@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -12,7 +13,14 @@ from tests.crash.witness import until
 from tests.runners import Runner
 
 
-def workers_of(runner: Runner) -> list[psutil.Process]:
+class Started(Protocol):
+    """Who was started in a process."""
+
+    @property
+    def pid(self) -> int: ...
+
+
+def workers_of(runner: Started) -> list[psutil.Process]:
     """Its worker processes that live."""
     return [child for child in psutil.Process(runner.pid).children() if _is_worker(child)]
 
