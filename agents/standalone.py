@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from agents.background import Background
 from agents.ids import new_id
 from agents.link import Link, LinkFailed, dial
 from agents.worker_process import Paths, command_of, with_sdk
@@ -154,6 +155,7 @@ class StandaloneWorker:
         self._is_debug = is_debug
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._retiring = Background()
         self._is_changing = asyncio.Lock()
 
     def launch(self) -> None:
@@ -177,7 +179,9 @@ class StandaloneWorker:
     async def restart(self) -> None:
         """Puts a new worker in its place, which takes over once it is ready.
 
-        Raises `FileRefused` and `WorkerDied`; then the present one serves on.
+        The former one finishes what it has meanwhile: nobody waits for that.
+        Raises `FileRefused`, `WorkerDied` and `LinkFailed`; then the present one
+        serves on.
         """
         async with self._is_changing:
             heir = self._new_child()
@@ -188,13 +192,17 @@ class StandaloneWorker:
                 raise
             former, self._child = self._child, heir
             if former is not None:
-                await self._retire(former)
+                if former.link is not None:
+                    # At once: the next run is the heir's.
+                    former.link.is_draining = True
+                self._retiring.start(self._retire(former))
 
     async def stop(self) -> None:
         """Ends the worker; its runs are left to the log. May be called twice."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._retiring.stop()
         child, self._child = self._child, None
         if child is not None:
             await child.end()
@@ -203,16 +211,16 @@ class StandaloneWorker:
         return Child(self._file, python=self._python, is_debug=self._is_debug)
 
     async def _retire(self, child: Child) -> None:
-        """Lets it finish what it has."""
-        if child.link is not None and not child.link.is_closed:
-            child.link.is_draining = True
-            child.link.drain()
-            try:
+        """Lets it finish what it has. Cancelling ends it at once."""
+        try:
+            if child.link is not None and not child.link.is_closed:
+                child.link.drain()
                 async with asyncio.timeout(settings.MYAGENT_SHUTDOWN_GRACE_S):
                     await child.ended()
-            except TimeoutError:
-                logger.warning("runs_moved", pid=child.process.pid)
-        await child.end()
+        except TimeoutError:
+            logger.warning("runs_moved", pid=child.process.pid)
+        finally:
+            await child.end()
 
     async def _keep(self) -> None:
         """Starts the worker again whenever it ends, sooner at first than later."""

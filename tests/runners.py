@@ -49,6 +49,7 @@ class Runner:
         port: int = 0,
         env: Mapping[str, str] | None = None,
         tree: Path = ROOT,
+        cwd: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         self.log: list[str] = []
@@ -66,12 +67,12 @@ class Runner:
             command.append("myagent_site.asgi:application")
             mark = "Listening on TCP address"
         else:
-            command = ["manage.py", "runagent", str(file), "--host", "127.0.0.1"]
+            command = [str(tree / "manage.py"), "runagent", str(file), "--host", "127.0.0.1"]
             command += ["--port", str(self.port), *options]
             mark = "is ready at"
         self.process = subprocess.Popen(
             [sys.executable if tree == ROOT else str(tree / ".venv/bin/python"), *command],
-            cwd=tree,
+            cwd=cwd or tree,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

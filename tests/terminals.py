@@ -62,6 +62,10 @@ class Terminal:
         os.close(self._main)
 
     @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
     def text(self) -> str:
         return ESCAPES.sub("", self.raw).replace("\r", "")
 

@@ -7,7 +7,9 @@ a file of that name is there.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import signal
 from pathlib import Path
 
 from myagent import create_react_agent, tool
@@ -46,9 +48,17 @@ async def transfer(text: str) -> str:
 
 
 @tool(idempotent=True)
-def die(text: str) -> str:
-    """Ends the process."""
+def die(text: str, how: str = "exit", times: int = 1000) -> str:
+    """Ends the process in one of several ways, the first `times` times that it runs."""
     mark("die", text)
+    if len((FOLDER / "die").read_text().splitlines()) > times:
+        return f"alive {text}"
+    match how:
+        case "fault":
+            ctypes.string_at(0)
+        case "memory":
+            # What the system does to a process for which there is no memory.
+            os.kill(os.getpid(), signal.SIGKILL)
     os._exit(1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.crash.witness import query
 from tests.fake_model import FakeModel
-from tests.runners import Runner
+from tests.runners import ROOT, Runner
 
 AGENT_FILES = Path(__file__).resolve().parent.parent / "agent_files"
 
@@ -27,7 +28,12 @@ class Site:
         self._runners = runners
 
     async def start(
-        self, file: str = "counting_agent.py", *, port: int = 0, **environment: str
+        self,
+        file: str | Path = "counting_agent.py",
+        *options: str,
+        port: int = 0,
+        cwd: Path = ROOT,
+        **environment: str,
     ) -> Runner:
         """A runner of the service, on a port of its own or this one; ends with the test."""
         env = {
@@ -38,7 +44,16 @@ class Site:
         }
         return self._runners.enter_context(
             await asyncio.to_thread(
-                Runner, AGENT_FILES / file, self.database_url, self.folder, port=port, env=env
+                partial(
+                    Runner,
+                    AGENT_FILES / file,
+                    self.database_url,
+                    self.folder,
+                    *options,
+                    port=port,
+                    env=env,
+                    cwd=cwd,
+                )
             )
         )
 
