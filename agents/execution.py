@@ -179,6 +179,8 @@ class Execution:
             self._owner.show_notice("continued")
 
     def on_unplaced(self, why: Why) -> None:
+        if self.is_ended or self._attempt is not None:
+            return
         if why == "stopped":
             self._stopping = Run.Status.INTERRUPTED
             self._end_stopped()

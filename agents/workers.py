@@ -43,6 +43,7 @@ class Pool:
         self._links: list[Link] = []
         self._waiting: list[Placeable] = []
         self._patience: asyncio.TimerHandle | None = None
+        self._given_up: Why | None = None
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links))
@@ -60,6 +61,7 @@ class Pool:
     def add(self, link: Link) -> None:
         """A worker is there; runs that wait are started."""
         self.agent = link.agent
+        self._given_up = None
         self._links.append(link)
         link.on_closed = self._on_closed
         link.on_draining = lambda link: None
@@ -70,6 +72,10 @@ class Pool:
         link = self._choose(run, preferred)
         if link is not None:
             run.on_placed(link)
+            return
+        if self._given_up is not None:
+            # Later: who places a run does not expect its end.
+            asyncio.get_running_loop().call_soon(run.on_unplaced, self._given_up)
             return
         self._waiting.append(run)
         self._watch_patience()
@@ -84,12 +90,14 @@ class Pool:
         if self._waiting:
             self._serve_waiting()
 
+    def expect(self) -> None:
+        """A worker will come: runs may wait for it."""
+        self._given_up = None
+
     def give_up(self, why: Why) -> None:
-        """No worker will come: what waits for one ends."""
-        self._stop_patience()
-        waiting, self._waiting = self._waiting, []
-        for run in waiting:
-            run.on_unplaced(why)
+        """No worker will come, until one is expected again: what waits for one ends."""
+        self._given_up = why
+        self._end_waiting(why)
 
     def close(self) -> None:
         """Ends the links; the workers stop what they do for this server."""
@@ -108,6 +116,12 @@ class Pool:
         if preferred in free:
             return preferred
         return min(free, key=lambda link: link.running, default=None)
+
+    def _end_waiting(self, why: Why) -> None:
+        self._stop_patience()
+        waiting, self._waiting = self._waiting, []
+        for run in waiting:
+            run.on_unplaced(why)
 
     def _serve_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -128,7 +142,7 @@ class Pool:
     def _lose_patience(self) -> None:
         self._patience = None
         logger.error("no_worker", service=self.service, runs=len(self._waiting))
-        self.give_up("unavailable")
+        self._end_waiting("unavailable")
 
     def _stop_patience(self) -> None:
         if self._patience is not None:

@@ -53,8 +53,8 @@ class Snapshot:
 class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
 
-    `on_leaving` is told of each service that is taken off the list: its runs
-    are to end. `on_change` is called after every change.
+    `on_leaving` is told of each service that is stopped or taken off the list:
+    its runs are to end. `on_change` is called after every change.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -124,10 +124,14 @@ class SiteDirectory:
     def _see_to(self, name: str, known: Known) -> None:
         for instance_id in known.workers:
             self._dial(name, instance_id)
-        if known.is_leaving:
+        pool = self._workers.of(name)
+        if known.has_workers or known.listed.is_expected:
+            pool.expect()
+        else:
+            pool.give_up("unavailable" if known.is_wanted else "stopped")
+        if known.is_leaving or not (known.has_workers or known.is_wanted):
+            # Also what waits for people, who could not be answered any more.
             self.on_leaving(name)
-        if not known.has_workers and not known.listed.is_expected:
-            self._workers.of(name).give_up("unavailable" if known.is_wanted else "stopped")
 
     def _dial(self, service: str, instance_id: str) -> None:
         if instance_id not in self._dialling:

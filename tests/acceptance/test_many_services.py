@@ -241,3 +241,48 @@ async def test_conversations_go_on_at_the_next_server_when_one_is_killed(
         assert end["content"] == f"one says: hold {gate}"
         assert_one_end_each(again.frames)
     assert site.until_runs("one") == pids
+
+
+CAREFUL = """
+from myagent import create_react_agent, tool
+from myagent.testing import ScriptedModel, call
+
+@tool(requires_confirmation=True)
+def order() -> str:
+    "Orders something."
+    return "ordered"
+
+agent = create_react_agent(tools=[order], model=ScriptedModel([call("order"), "done"]))
+"""
+
+
+async def test_a_stop_ends_also_what_waits_for_somebodys_yes(
+    site: ManagedSite, serving: Command
+) -> None:
+    site.register("careful", site.write("careful.py", CAREFUL), "--auto-start")
+    site.until_runs("careful")
+    async with await Recorder.open(site.url(serving, "careful")) as client:
+        session = await client.create_session()
+        await client.say(session, "order it")
+        await client.until("agent.user_confirm")
+        await asyncio.to_thread(site.services, "stop", "careful")
+        assert (await client.until(*TERMINAL))["event"] == "agent.interrupted"
+
+
+async def test_a_restart_moves_what_waits_for_somebodys_yes(
+    site: ManagedSite, serving: Command
+) -> None:
+    site.register("careful", site.write("careful.py", CAREFUL), "--auto-start")
+    site.until_runs("careful")
+    async with await Recorder.open(site.url(serving, "careful")) as client:
+        session = await client.create_session()
+        await client.say(session, "order it")
+        question = await client.until("agent.user_confirm")
+        await asyncio.to_thread(site.services, "restart", "careful")
+        content = {"approved": True}
+        await client.send("user.response", session, step_id=question["step_id"], content=content)
+        result = await client.until("agent.tool_result")
+        assert result["metadata"]["status"] == "success"
+        # The scripted model of the new process begins with its first reply again.
+        assert (await client.until("agent.user_confirm"))["step_id"] != question["step_id"]
+        assert_gapless(client.frames)

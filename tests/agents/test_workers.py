@@ -135,3 +135,17 @@ async def test_a_worker_that_comes_ends_the_waiting(settings: Any) -> None:
     placed(pool, late)
     await late.is_unplaced.wait()
     assert run.link is worker and not run.is_unplaced.is_set()
+
+
+async def test_where_no_worker_will_come_no_run_waits_until_one_is_expected_again() -> None:
+    pool, run, late, later = pool_of(), Run(), Run(), Run()
+    placed(pool, run)
+    pool.give_up("stopped")
+    assert run.is_unplaced.is_set()
+    placed(pool, late)
+    await late.is_unplaced.wait()
+    pool.expect()
+    placed(pool, later)
+    worker = Worker()
+    pool.add(worker)  # type: ignore[arg-type]
+    assert worker.runs == [later]
