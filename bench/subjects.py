@@ -44,7 +44,7 @@ class Site:
         }
 
     def runner(self, name: str, agent_file: Path) -> Subject:
-        runner = self._stack.enter_context(self._start(agent_file))
+        runner = self._stack.enter_context(self.start(agent_file))
         return Subject(name, runner.url, runner.pid, SessionClient)
 
     def baseline(self, module: str) -> Subject:
@@ -55,10 +55,11 @@ class Site:
     def start_s(self, agent_file: Path) -> float:
         """Wall seconds from starting a runner to its being ready."""
         began = time.perf_counter()
-        with self._start(agent_file):
+        with self.start(agent_file):
             return time.perf_counter() - began
 
-    def _start(self, agent_file: Path) -> Runner:
+    def start(self, agent_file: Path) -> Runner:
+        """One of its own, to be used as a context."""
         env = self._model_env | UNLIMITED | AS_SHIPPED
         return Runner(agent_file, self._database_url, self._folder, env=env)
 
