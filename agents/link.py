@@ -304,7 +304,8 @@ class Link(asyncio.Protocol):
         if not self._ready.done():
             self._ready.set_exception(LinkFailed("the worker hung up"))
         # Somebody may have stopped waiting for it.
-        self._ready.exception()
+        if not self._ready.cancelled():
+            self._ready.exception()
         self._farewell = self._loop.create_task(self._tell_lost())
 
     async def _tell_lost(self) -> None:

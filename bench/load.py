@@ -33,9 +33,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """CPU seconds a turn, and the wall seconds of every turn."""
+    """CPU seconds a turn, turns a second of wall time, and the wall seconds of every turn."""
 
     cpu_s: float
+    turns_per_s: float
     latencies_s: list[float]
 
 
@@ -51,10 +52,11 @@ async def conversations(subject: Subject, count: int) -> AsyncIterator[Sequence[
 async def measure(subject: Subject, clients: Sequence[Client], turns: int) -> Result:
     """Each client takes that many turns, all clients at once. Raises as `Client.turn` does."""
     clock = CpuClock(subject.pid)
-    before_s = clock.seconds()
+    before_s, began = clock.seconds(), time.perf_counter()
     latencies_s = await asyncio.gather(*(_take_turns(client, turns) for client in clients))
-    used_s = clock.seconds() - before_s
-    return Result(used_s / (len(clients) * turns), [each for some in latencies_s for each in some])
+    used_s, took_s = clock.seconds() - before_s, time.perf_counter() - began
+    count = len(clients) * turns
+    return Result(used_s / count, count / took_s, [each for some in latencies_s for each in some])
 
 
 async def run(subject: Subject, shape: Shape) -> Result:

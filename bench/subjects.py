@@ -43,8 +43,12 @@ class Site:
             "OPENAI_MODEL": "fake",
         }
 
-    def runner(self, name: str, agent_file: Path) -> Subject:
-        runner = self._stack.enter_context(self.start(agent_file))
+    def runner(self, name: str, agent_file: Path, *, tree: Path = ROOT) -> Subject:
+        """`tree`: another checkout; it gets a database of its own."""
+        url = self._database_url
+        if tree != ROOT:
+            url = f"sqlite:///{self._folder / 'other.db'}"
+        runner = self._stack.enter_context(self._start(agent_file, url, tree))
         return Subject(name, runner.url, runner.pid, SessionClient)
 
     def baseline(self, module: str) -> Subject:
@@ -59,9 +63,13 @@ class Site:
             return time.perf_counter() - began
 
     def start(self, agent_file: Path) -> Runner:
-        """One of its own, to be used as a context."""
+        """A runner of one's own, to be used as a context."""
+        return self._start(agent_file, self._database_url, ROOT)
+
+    def _start(self, agent_file: Path, database_url: str, tree: Path) -> Runner:
         env = self._model_env | UNLIMITED | AS_SHIPPED
-        return Runner(agent_file, self._database_url, self._folder, env=env)
+        folder = self._folder / tree.name
+        return Runner(agent_file, database_url, folder, env=env, tree=tree)
 
 
 @contextmanager

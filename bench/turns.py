@@ -91,6 +91,29 @@ async def model_figures(site: Site, scale: Scale) -> list[Figure]:
     return figures
 
 
+async def before_figures(site: Site, scale: Scale, tree: Path) -> list[Figure]:
+    """A model turn here over the same turn of another checkout, server and worker together."""
+    now = site.runner("model turn", MODEL_AGENT)
+    before = site.runner("model turn before", MODEL_AGENT, tree=tree)
+    await alternate([now, before], Shape(scale.model_sessions, 1, 1), 1)
+    shape = Shape(scale.model_sessions, turns=5, warm_up=HISTORY - 2)
+    results = await alternate([now, before], shape, scale.rounds)
+    ours, theirs = zip(*results, strict=True)
+    cpu, cpu_before = ([each.cpu_s for each in some] for some in (ours, theirs))
+    rate, rate_before = ([each.turns_per_s for each in some] for some in (ours, theirs))
+    rates = f"{statistics.median(rate):.0f} / {statistics.median(rate_before):.0f} a second"
+    return [
+        Figure.of(
+            "model turn / before, CPU",
+            f"{microseconds(cpu)} / {microseconds(cpu_before)}",
+            ratios(cpu, cpu_before),
+            "×",
+            target=1.1,
+        ),
+        Figure.of("model turns a second / before", rates, ratios(rate, rate_before), "×"),
+    ]
+
+
 async def load_figures(runner: Subject, scale: Scale) -> list[Figure]:
     """How long a model turn takes while all sessions are busy. A lost turn would raise."""
     turns = max(1, scale.loaded_turns // scale.sessions)
@@ -136,8 +159,10 @@ def quantiles(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
-async def measure_all(database: str, scale: Scale) -> list[Figure]:
+async def measure_all(database: str, scale: Scale, before: Path | None) -> list[Figure]:
     with open_site(database) as site:
+        if before is not None:
+            return await before_figures(site, scale, before)
         figures = start_figures(site, scale)
         figures += await echo_figures(site, scale)
         figures += await model_figures(site, scale)
@@ -148,13 +173,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
     parser.add_argument("--sessions", type=int, default=0, help="at once; 50 by default")
+    parser.add_argument(
+        "--before", type=Path, metavar="TREE", help="only against another checkout, on SQLite"
+    )
     parser.add_argument("--quick", action="store_true", help="only show that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.sessions:
         scale = replace(scale, sessions=options.sessions)
-    figures = asyncio.run(measure_all(options.database, scale))
+    figures = asyncio.run(measure_all(options.database, scale, options.before))
     title = f"Turns, {options.database}"
     show(title, figures)
     if options.json:

@@ -25,8 +25,13 @@ OWN_DOOR = "myagent.service"
 """In the scope of what comes in by a service's own port: the service's name."""
 
 
-class _Door(Server):
-    """A server beside the main one, which has the signals."""
+class Door(Server):
+    """A server beside the main one, or in somebody else's program: the signals are not its own."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(
+            configuration(application, is_debug=False), ready=lambda: None, leave=_nothing
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -35,6 +40,10 @@ class _Door(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Not the streams of the site's pages, which the main server ends.
         await uvicorn.Server.shutdown(self, sockets)
+
+
+async def _nothing() -> None:
+    """Whoever has the signals sees to leaving."""
 
 
 class OwnPorts:
@@ -79,11 +88,8 @@ class _OpenPort:
         async def door(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await application({**scope, OWN_DOOR: service}, receive, send)
 
-        async def nothing() -> None:
-            """The main server sees to leaving."""
-
         self._listener = listener
-        self._server = _Door(configuration(door, is_debug=False), ready=lambda: None, leave=nothing)
+        self._server = Door(door)
         self.task = asyncio.get_running_loop().create_task(self._serve())
 
     async def _serve(self) -> None:

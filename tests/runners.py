@@ -35,7 +35,8 @@ class RunnerDied(AssertionError):
 class Runner:
     """`runagent FILE`, or the same file under daphne, in a process group of its own.
 
-    Created already ready, on `url`. Log lines are kept in `log`.
+    Created already ready, on `url`. Log lines are kept in `log`. `tree`: another
+    checkout, which is run by its own environment.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class Runner:
         server: Literal["uvicorn", "daphne"] = "uvicorn",
         port: int = 0,
         env: Mapping[str, str] | None = None,
-        cwd: Path = ROOT,
+        tree: Path = ROOT,
+        cwd: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         self.log: list[str] = []
@@ -65,12 +67,12 @@ class Runner:
             command.append("myagent_site.asgi:application")
             mark = "Listening on TCP address"
         else:
-            command = [str(ROOT / "manage.py"), "runagent", str(file), "--host", "127.0.0.1"]
+            command = [str(tree / "manage.py"), "runagent", str(file), "--host", "127.0.0.1"]
             command += ["--port", str(self.port), *options]
             mark = "is ready at"
         self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=cwd,
+            [sys.executable if tree == ROOT else str(tree / ".venv/bin/python"), *command],
+            cwd=cwd or tree,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

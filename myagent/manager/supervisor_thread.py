@@ -1,4 +1,4 @@
-"""A supervisor in this process, which lives on whatever the program's event loop does."""
+"""A supervisor and a server in this process, which live on whatever the program's loop does."""
 
 from __future__ import annotations
 
@@ -102,18 +102,22 @@ class SupervisorThread:
 
         from agents import schema
         from agents.database import DatabaseThreads
+        from services.embedded import EmbeddedServer
         from services.supervisor_process import SupervisorProcess
 
+        server = EmbeddedServer()
         self._loop = asyncio.get_running_loop()
         self.database = DatabaseThreads()
         try:
             await self.database.run(schema.apply_pending, settings.VAR_DIR)
+            await server.start(self.database)
             self._supervisor = SupervisorProcess(
                 takes_instances_along=True, health_interval_s=self._health_interval_s
             )
             self._heed()  # What was said before it could hear.
             await self._supervise()
         finally:
+            await server.stop()
             await self.database.stop()
 
     async def _supervise(self) -> None:

@@ -223,7 +223,7 @@ async def main():
         say(second.instances[0].pid != first.instances[0].pid)
         say(f"pid={second.instances[0].pid}" in manager.get_service_logs("echo")[-1])
         stopped = await manager.stop_service(first.service_id)
-        say(stopped.status, stopped.endpoint == "", stopped.desired)
+        say(stopped.status, stopped.endpoint == first.endpoint, stopped.desired)
         asked = await manager.start_service("echo", wait=False)
         say(asked.status)
         say((await manager.start_service("echo", wait=60)).status)
@@ -458,12 +458,13 @@ async def main():
         say(variables(first)["KEY"] == "hunter2", "NOT_FOR_SERVICES" in variables(first))
         await manager.update_service("echo", config=ServiceConfig(max_sessions=1))
         second = await manager.restart_service("echo")
-        say(variables(second)["KEY"] == "hunter2", variables(second)["MYAGENT_MAX_SESSIONS"])
+        # How many conversations there may be is for servers to know.
+        say(variables(second)["KEY"] == "hunter2", "MYAGENT_MAX_SESSIONS" in variables(second))
         await manager.update_service("echo", environment={})
         say("KEY" in variables(await manager.restart_service("echo")))
 asyncio.run(main())
 """)
-    assert said[2:] == ["True False", "True 1", "False"]
+    assert said[2:] == ["True False", "True False", "False"]
     assert "hunter2" not in "".join(said[:2])
     for file in (folder.path / "var").rglob("*"):
         assert file.is_dir() or b"hunter2" not in file.read_bytes()
