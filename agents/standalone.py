@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -244,10 +245,15 @@ class StandaloneWorker:
             if link is not None and link.silent_for_s > settings.MYAGENT_WORKER_STUCK_S:
                 logger.error("worker_stuck", pid=child.process.pid)
                 child.process.kill()
-            closed = link is not None and link.is_closed
-            await asyncio.sleep(LOOK_S if closed else WATCH_S)
-            if closed and child.process.poll() is None:
+            if link is None:
+                await asyncio.sleep(WATCH_S)
+            elif link.is_closed:
+                # A process that dies ends its link a moment before it is gone.
                 await child.end()
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_S):
+                        await link.until_closed()
 
     async def _replace(self, former: Child, delay_s: float) -> float:
         """Tries until there is one; how long to wait before the next time."""

@@ -59,8 +59,12 @@ class Site:
     def start_s(self, agent_file: Path) -> float:
         """Wall seconds from starting a runner to its being ready."""
         began = time.perf_counter()
-        with self._start(agent_file, self._database_url, ROOT):
+        with self.start(agent_file):
             return time.perf_counter() - began
+
+    def start(self, agent_file: Path) -> Runner:
+        """A runner of one's own, to be used as a context."""
+        return self._start(agent_file, self._database_url, ROOT)
 
     def _start(self, agent_file: Path, database_url: str, tree: Path) -> Runner:
         env = self._model_env | UNLIMITED | AS_SHIPPED
