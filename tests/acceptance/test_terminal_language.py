@@ -67,7 +67,9 @@ def test_services_are_looked_after_in_chinese_and_their_logs_stay_english(
     done = run(site, "services", "register", "parrot", PARROT, "--auto-start")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
-        r"parrot 已注册（.+）。\nparrot 正在运行：ws://localhost:\d+/\n", done.stdout
+        r"parrot 已注册（.+）。\nparrot 正在运行，但还无法与它对话：请用 manage.py serve "
+        r"启动站点。\n",
+        done.stdout,
     )
     assert "运行中" in shown(site, "services", "list")
     assert run(site, "services", "stop", "parrot").stdout == "parrot 已停止。\n"

@@ -43,13 +43,12 @@ class Command(TerminalCommand):
     help = gettext_noop("Runs one agent file as a WebSocket service.")
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
-    file_is_required = True
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "file",
             metavar="FILE",
-            nargs=None if self.file_is_required else "?",
+            nargs="?",
             help=gettext("the agent file, such as my_agent.py"),
         )
         parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
@@ -75,6 +74,8 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        if options["file"] is None:
+            raise CommandError(gettext("Name an agent file."), returncode=2)
         listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
             self.serve(listener, options)
