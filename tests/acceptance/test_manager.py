@@ -535,7 +535,7 @@ with asyncio.Runner() as runner:
 
 
 def test_a_program_that_blocks_its_loop_keeps_its_lease_and_its_services(folder: Folder) -> None:
-    folder.environment |= {"MYAGENT_LEASE_S": "1", "MYAGENT_RENEW_S": "0.3"}
+    folder.environment |= {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3"}
     assert folder.run("""
 async def main():
     async with AgentManager("my.db") as manager:
@@ -550,7 +550,7 @@ async def main():
             pids = {one.pid for one in now.instances if one.state == "running"}
             if pids and service.instances[0].pid not in pids:
                 break
-        time.sleep(2)
+        time.sleep(4)
         now = manager.get_service("echo")
         say(now.status, now.restart_count)
 asyncio.run(main())

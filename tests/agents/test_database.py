@@ -85,5 +85,6 @@ async def test_a_database_that_hangs_does_not_hold_up_the_stop(
     assert waiting.cancelled()
     # What answers late is closed all the same.
     may_go_on.set()
+    monkeypatch.setattr(database, "STOP_S", PATIENCE_S)
     await threads.stop()
     assert [connection.connection for connection in used] == [None] * THREADS

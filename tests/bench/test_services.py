@@ -23,5 +23,5 @@ def test_every_figure_of_the_bench_is_told(tmp_path: Path) -> None:
     )
     found = json.loads(file.read_bytes())
     told = {figure["what"] for figure in found["figures"]}
-    assert {"2 services to running", "an idle runner", "a wish is acted on"} <= told
+    assert {"2 services to running", "an idle worker", "a wish is acted on"} <= told
     assert all(figure["value"] >= 0 for figure in found["figures"])

@@ -122,7 +122,7 @@ async def test_a_reading_that_fails_is_said_and_tried_again(source: Source, quic
 async def test_a_stream_ends_so_that_leave_is_asked_for_anew(
     source: Source, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "STREAM_S", 0.2)
+    monkeypatch.setattr(feed_module, "STREAM_S", 1.5)
     feed = Feed(source.read)
     assert snapshot(0) in [event async for event in feed.follow()]
     assert feed._viewers == 0
