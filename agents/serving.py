@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -22,7 +21,6 @@ from agents.once import Once
 from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
 from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
-from agents.workers import Workers
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
@@ -172,15 +170,11 @@ class ServerProcess:
         }
 
 
-def standalone(
-    file: Path | str, service: str, *, python: str = "", is_debug: bool = False
-) -> tuple[ServerProcess, StandaloneWorker]:
+def standalone(worker: StandaloneWorker) -> ServerProcess:
     """A server with one agent file, whose worker is its child."""
-    source = str(Path(file).expanduser().resolve())
-    workers = Workers()
-    worker = StandaloneWorker(file, workers.of(service), python=python, is_debug=is_debug)
-    hub = Hub(SingleService(service), workers, service=service, source=source)
-    return ServerProcess(hub, worker, service=service, source=source), worker
+    service, source = worker.service, worker.source
+    hub = Hub(SingleService(service), worker.workers, service=service, source=source)
+    return ServerProcess(hub, worker, service=service, source=source)
 
 
 _current: ServerProcess | None = None

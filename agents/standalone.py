@@ -16,7 +16,7 @@ from agents.background import Background
 from agents.ids import new_id
 from agents.link import Link, LinkFailed, dial
 from agents.worker_process import Paths, command_of, with_sdk
-from agents.workers import Pool
+from agents.workers import Workers
 from myagent.worker import codec
 from myagent.worker.protocol import LinkError, Said
 
@@ -142,17 +142,20 @@ class Child:
 
 
 class StandaloneWorker:
-    """Keeps one worker for `file` in `pool`. Its methods belong to the event loop.
+    """Keeps one worker for `file` in the pool of `service`. Its methods belong to the event loop.
 
     `python`: the interpreter that runs it; this process's own if empty.
     """
 
     def __init__(
-        self, file: Path | str, pool: Pool, *, python: str = "", is_debug: bool = False
+        self, file: Path | str, service: str, *, python: str = "", is_debug: bool = False
     ) -> None:
+        self.service = service
+        self.source = str(Path(file).expanduser().resolve())
+        self.workers = Workers()
         self._file = str(file)
         self._python = python
-        self._pool = pool
+        self._pool = self.workers.of(service)
         self._is_debug = is_debug
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None

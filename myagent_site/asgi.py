@@ -15,6 +15,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - needs the settings and the apps
 
 from agents.serving import current_server, standalone, use_server  # noqa: E402
+from agents.standalone import StandaloneWorker  # noqa: E402
 from myagent_site.bodies import BoundedBodies  # noqa: E402
 from myagent_site.guard import Guard  # noqa: E402
 from myagent_site.routing import sockets  # noqa: E402
@@ -24,7 +25,7 @@ from services.serving import site_server  # noqa: E402
 if current_server() is None:
     if settings.MYAGENT_AGENT:
         _file = Path(settings.MYAGENT_AGENT)
-        use_server(standalone(_file, _file.stem)[0])
+        use_server(standalone(StandaloneWorker(_file, _file.stem)))
     else:
         use_server(site_server()[0])
 

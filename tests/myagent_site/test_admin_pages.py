@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
 from agents.serving import standalone, use_server
+from agents.standalone import StandaloneWorker
 from myagent_site.asgi import application
 
 PAGES = ("/admin/", "/admin/login/", "/admin/services/service/", "/admin/services/service/add/")
@@ -67,7 +68,7 @@ def test_other_pages_keep_their_own_rules(client: Client) -> None:
 
 
 async def test_a_server_with_a_single_agent_has_no_admin(async_client: AsyncClient) -> None:
-    use_server(standalone("examples/echo_agent.py", "echo")[0])
+    use_server(standalone(StandaloneWorker("examples/echo_agent.py", "echo")))
     try:
         assert (await async_client.get("/admin/")).status_code == 404
     finally:

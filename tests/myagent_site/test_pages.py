@@ -10,6 +10,7 @@ from django.conf import settings
 from django.test import AsyncClient
 
 from agents.serving import standalone, use_server
+from agents.standalone import StandaloneWorker
 from myagent_site.chat_texts import TEXTS
 from tests.myagent_site.clients import at_this_machine
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture
 def single_agent() -> Iterator[None]:
     """This process is a server with one agent file, which no worker has loaded yet."""
-    use_server(standalone(ROOT / "examples" / "approval_agent.py", "shop")[0])
+    use_server(standalone(StandaloneWorker(ROOT / "examples" / "approval_agent.py", "shop")))
     yield
     use_server(None)
 

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.conf import settings
@@ -31,10 +31,11 @@ from agents.listening import listen, port_number
 from agents.ownership import NameTaken
 from agents.reloading import changes
 from agents.sentences import tell
-from agents.server import Server, configuration, new_event_loop
-from agents.serving import ServerProcess, standalone, use_server
 from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
 from agents.terminal.command import TerminalCommand, in_language_of_site
+
+if TYPE_CHECKING:
+    from agents.serving import ServerProcess
 
 logger = structlog.get_logger(__name__)
 
@@ -81,7 +82,12 @@ class Command(TerminalCommand):
             self.serve(listener, options)
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
-        server, worker = self.prepare(options)
+        worker = self.launch(options)
+        # Now, while the worker loads the agent file: this takes as long.
+        from agents.server import new_event_loop
+        from agents.serving import standalone, use_server
+
+        server = standalone(worker)
         use_server(server)
         self.warn_about(listener)
         lease = server.hub.lease
@@ -131,8 +137,8 @@ class Command(TerminalCommand):
         if code:
             sys.exit(code)
 
-    def prepare(self, options: dict[str, Any]) -> tuple[ServerProcess, StandaloneWorker]:
-        """What serves the agent file, not started yet. Raises `CommandError`."""
+    def launch(self, options: dict[str, Any]) -> StandaloneWorker:
+        """What runs the agent file, and has begun to load it. Raises `CommandError`."""
         file = options["file"]
         try:
             name = service_name(options["name"] or Path(file).stem or "agent")
@@ -149,7 +155,20 @@ class Command(TerminalCommand):
                 gettext("There is no interpreter {path}.").format(path=python),
                 returncode=CONFIGURATION_ERROR,
             )
-        return standalone(file, name, python=python, is_debug=options["debug"])
+        worker = StandaloneWorker(file, name, python=python, is_debug=options["debug"])
+        try:
+            worker.launch()
+        except ImproperlyConfigured as error:
+            raise CommandError(
+                gettext("The settings are wrong: {reason}").format(reason=error)
+            ) from error
+        except OSError as error:
+            raise CommandError(
+                gettext("The process could not be started: {reason}.").format(
+                    reason=error.strerror or error
+                )
+            ) from error
+        return worker
 
     async def _serve(
         self,
@@ -159,16 +178,18 @@ class Command(TerminalCommand):
         ready: Callable[[], None],
         options: dict[str, Any],
     ) -> int:
-        application = import_string(settings.ASGI_APPLICATION)
-        web = Server(
-            configuration(application, is_debug=options["debug"]),
-            ready=ready,
-            leave=lambda: server.leave(
-                settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
-            ),
-        )
+        from agents.server import Server, configuration
+
         reloading = None
         try:
+            application = import_string(settings.ASGI_APPLICATION)
+            web = Server(
+                configuration(application, is_debug=options["debug"]),
+                ready=ready,
+                leave=lambda: server.leave(
+                    settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
+                ),
+            )
             if options["reload"]:
                 folder = Path(server.source).parent
                 await self._start_patiently(server, folder)
