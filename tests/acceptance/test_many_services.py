@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
+from tests.freezing import freeze
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.ports import free_port
 from tests.recording import TERMINAL, Recorder, assert_gapless, assert_one_end_each
@@ -35,6 +37,7 @@ async def agent(text):
 agent.idempotent = True
 '''
 
+SHORT_LEASES = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.5", "MYAGENT_ADOPT_S": "0.3"}
 QUICK = {"MYAGENT_SHUTDOWN_GRACE_S": "20", "MYAGENT_MESSAGES_PER_SECOND": "0"}
 
 
@@ -241,6 +244,65 @@ async def test_conversations_go_on_at_the_next_server_when_one_is_killed(
         assert end["content"] == f"one says: hold {gate}"
         assert_one_end_each(again.frames)
     assert site.until_runs("one") == pids
+
+
+COUNTING = """
+import asyncio
+from myagent import create_react_agent, tool
+from myagent.testing import ScriptedModel, call
+from pathlib import Path
+
+@tool(idempotent=True)
+async def work() -> str:
+    "Takes until it is let go."
+    while not Path("GATE").exists():
+        await asyncio.sleep(0.01)
+    with Path("DONE").open("a") as file:
+        file.write("done\\n")
+    return "worked"
+
+def reply(request):
+    return "done" if request.messages[-1].role == "tool" else call("work")
+
+agent = create_react_agent(tools=[work], model=ScriptedModel(reply))
+"""
+
+
+async def until_taken(url: str, session: str) -> Recorder:
+    """A client of a conversation, as soon as the server has it."""
+    while True:
+        client = await Recorder.open(url)
+        try:
+            await client.reconnect(session)
+            return client
+        except ConnectionClosed:
+            await asyncio.sleep(0.2)  # The former owner's lease has to run out.
+
+
+async def test_a_server_that_slept_doubles_nothing_at_the_worker_of_its_heir(
+    site: ManagedSite, tmp_path: Path
+) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    code = COUNTING.replace("GATE", str(gate)).replace("DONE", str(done))
+    serving = await asyncio.to_thread(site.serve, **SHORT_LEASES)
+    site.register("counting", site.write("counting.py", code), "--auto-start")
+    (worker,) = site.until_runs("counting")
+    heir = await asyncio.to_thread(site.serve, MYAGENT_SUPERVISOR="external", **SHORT_LEASES)
+    sleeper = await Recorder.open(site.url(serving, "counting"))
+    session = await sleeper.create_session()
+    await sleeper.say(session, "work")
+    await sleeper.until("agent.tool_call")
+    await asyncio.to_thread(freeze, serving.process.pid, site.database_url)
+    client = await until_taken(site.url(heir, "counting"), session)
+    gate.touch()
+    end = await client.until(*TERMINAL)
+    assert end["content"] == "done"
+    serving.send(signal.SIGCONT)
+    assert await sleeper.read_to_close() == 4012
+    assert_one_end_each(client.frames)
+    assert done.read_text() == "done\n"
+    assert site.until_runs("counting") == [worker]
+    await client.socket.close()
 
 
 CAREFUL = """
