@@ -173,6 +173,8 @@ class Execution:
             self._owner.show_notice(notice)
 
     def on_placed(self, link: Link) -> None:
+        if self.is_ended or self._attempt is not None:
+            return
         self._begin_on(link)
         if self._is_adrift:
             self._is_adrift = False
@@ -201,8 +203,13 @@ class Execution:
         self._attempt.is_quarantined = self.is_suspect
 
     def on_history_needed(self, link: Link) -> None:
-        if not self.is_ended:
-            self._begin_on(link)
+        if self.is_ended:
+            return
+        if self._stopping:
+            self._attempt = None
+            self._end_stopped()
+            return
+        self._begin_on(link)
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
         if self._attempt is not attempt:
@@ -254,6 +261,9 @@ class Execution:
     def _take_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         last = steps[-1]
         is_late = self._stopping and not isinstance(last, ToolFinished)
+        if self._attempt is not attempt:
+            attempt.refuse()
+            return
         if self.is_ended or is_late:
             attempt.refuse()
             if not self.is_ended and isinstance(last, Answer):
@@ -324,6 +334,7 @@ class Execution:
         if self._attempt is attempt:
             attempt.is_quarantined = False
             attempt.accept()
+            self._owner.pool.note_room()
         elif self._attempt is None and not self._stopping:
             # The worker ended meanwhile: the run goes on behind what is now in the log.
             self._go_on("continuing")

@@ -27,7 +27,7 @@ def listen(host: str, port: int) -> socket.socket:
         # Accepted sockets inherit it: small frames must not wait for each other.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise CommandError(
             gettext("There is no address '{host}' on this machine.").format(host=host)
         ) from error

@@ -51,7 +51,7 @@ class Pool:
     @property
     def has_worker(self) -> bool:
         """Whether a run could be started now."""
-        return any(not link.is_draining for link in self._links)
+        return any(not (link.is_draining or link.is_closed) for link in self._links)
 
     @property
     def silent_for_s(self) -> float:
@@ -69,6 +69,8 @@ class Pool:
 
     def place(self, run: Placeable, preferred: Link | None) -> None:
         """Gives the run to a worker, now or as soon as there is one for it."""
+        if run in self._waiting:
+            return
         link = self._choose(run, preferred)
         if link is not None:
             run.on_placed(link)
@@ -115,7 +117,8 @@ class Pool:
         ]
         if preferred in free:
             return preferred
-        return min(free, key=lambda link: link.running, default=None)
+        # One that does not answer is the last choice: it would get all new sessions.
+        return min(free, key=lambda link: (link.silent_for_s > 0, link.running), default=None)
 
     def _end_waiting(self, why: Why) -> None:
         self._stop_patience()
@@ -132,6 +135,8 @@ class Pool:
 
     def _on_closed(self, link: Link) -> None:
         self._links.remove(link)
+        if self._waiting:
+            self._watch_patience()
         logger.info("worker_left", service=self.service, pid=link.pid)
 
     def _watch_patience(self) -> None:

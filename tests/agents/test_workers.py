@@ -149,3 +149,22 @@ async def test_where_no_worker_will_come_no_run_waits_until_one_is_expected_agai
     worker = Worker()
     pool.add(worker)  # type: ignore[arg-type]
     assert worker.runs == [later]
+
+
+async def test_a_run_waits_in_one_place_only() -> None:
+    pool, run = pool_of(), Run()
+    placed(pool, run)
+    placed(pool, run)
+    pool.withdraw(run)
+    worker = Worker()
+    pool.add(worker)  # type: ignore[arg-type]
+    assert worker.runs == []
+
+
+async def test_a_worker_that_does_not_answer_is_the_last_choice() -> None:
+    one, other = Worker(), Worker()
+    pool = pool_of(one, other)
+    one.silent_for_s = 5.0
+    assert [placed(pool, Run()) for _ in range(3)] == [other] * 3
+    other.end()
+    assert placed(pool, Run()) is one
