@@ -203,22 +203,13 @@ class Execution:
         self._attempt.is_quarantined = self.is_suspect
 
     def on_history_needed(self, link: Link) -> None:
-        if self.is_ended:
-            return
-        if self._stopping:
-            self._attempt = None
-            self._end_stopped()
-            return
-        self._begin_on(link)
+        if self._may_go_on():
+            self._begin_on(link)
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
         if self._attempt is not attempt:
             return
-        self._attempt = None
-        if self.is_ended:
-            return
-        if self._stopping:
-            self._end_stopped()
+        if not self._may_go_on():
             return
         self._is_continued = True
         if has_died and not self.state.waiting:
@@ -230,6 +221,13 @@ class Execution:
         self._is_adrift = True
         self._owner.show_notice("continuing")
         self._go_on("continuing")
+
+    def _may_go_on(self) -> bool:
+        """The attempt is over. False: so is the run, which ends now if it was to stop."""
+        self._attempt = None
+        if self._stopping and not self.is_ended:
+            self._end_stopped()
+        return not self.is_ended
 
     # What the worker tells.
 
@@ -278,11 +276,7 @@ class Execution:
             self._owner.log(logged, lambda outcome: self._on_logged(logged, outcome, attempt))
 
     def on_stopped(self, stopped: Stopped) -> None:
-        self._attempt = None
-        if self.is_ended:
-            return
-        if self._stopping:
-            self._end_stopped()
+        if not self._may_go_on():
             return
         lang = self._owner.lang
         match stopped.kind:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import structlog
 
 from agents.fold import History
-from agents.process import identity_of, is_alive
+from agents.process import identity_of, until_gone
 from myagent.steps import Decision, Resume, Step
 from myagent.worker import codec, protocol
 from myagent.worker.framing import FrameReader, FrameTooLarge, framed
@@ -112,7 +112,6 @@ class Link(asyncio.Protocol):
         self.is_closed = False
         self._has_closed = asyncio.Event()
         self.on_closed: Callable[[Link], None] = lambda link: None
-        self.on_draining: Callable[[Link], None] = lambda link: None
 
     # Life.
 
@@ -166,9 +165,8 @@ class Link(asyncio.Protocol):
         attempt = Attempt(self, key, receiver)
         self._attempts[key.session_id] = attempt
         generation, at = self._known.get(key.session_id, (0, 0))
-        if generation != history.generation:
+        if generation != history.generation or at < history.first:
             at = history.first
-        at = max(at, history.first)
         self._known[key.session_id] = (history.generation, history.end)
         start = protocol.Start(
             key,
@@ -266,7 +264,6 @@ class Link(asyncio.Protocol):
                     self._pinged_at = None
             case protocol.Draining():
                 self.is_draining = True
-                self.on_draining(self)
             case protocol.Debugging(is_on):
                 self.is_debugging = is_on
             case protocol.Ready() if not self._ready.done():
@@ -324,12 +321,7 @@ class Link(asyncio.Protocol):
 
     async def _is_gone(self) -> bool:
         """Whether the worker's process is; its sockets end a moment before it does."""
-        deadline = self._loop.time() + DEATH_S
-        while self._identity is not None and is_alive(self._identity):
-            if self._loop.time() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
+        return self._identity is None or await until_gone(self._identity, DEATH_S)
 
 
 async def dial(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
 import psutil
+
+LOOK_S = 0.01
+"""Seconds between two looks at a process that is about to end."""
 
 
 def _boot_and_namespace() -> str:
@@ -55,6 +60,16 @@ def is_alive(identity: str) -> bool:
     """Whether the process can be seen, from here, to live."""
     pid = pid_of(identity)
     return pid is not None and identity_of(pid) == identity
+
+
+async def until_gone(identity: str, within_s: float) -> bool:
+    """Waits until the process has ended, at most so long; whether it has."""
+    deadline = time.monotonic() + within_s
+    while is_alive(identity):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True
 
 
 def is_of_here(identity: str) -> bool:

@@ -69,8 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Calls `ready` once it listens, and `leave` at the first signal, before it shuts down.
 
-    A second signal makes `leave` hurry: it is cancelled. Not so where `hurries`
-    is False: a supervisor may ask twice, when its predecessor died while asking.
+    A second signal makes `leave` hurry: it is cancelled.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class Server(uvicorn.Server):
         self._say_ready = ready
         self._leave = leave
         self._leaving: asyncio.Task[None] | None = None
-        self.hurries = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -113,7 +111,7 @@ class Server(uvicorn.Server):
     def begin_to_leave(self) -> None:
         if self._leaving is None:
             self._leaving = asyncio.get_running_loop().create_task(self._leave_and_exit())
-        elif self.hurries:
+        else:
             self._leaving.cancel()
 
     def stop_listening(self) -> None:

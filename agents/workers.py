@@ -64,7 +64,6 @@ class Pool:
         self._given_up = None
         self._links.append(link)
         link.on_closed = self._on_closed
-        link.on_draining = lambda link: None
         self._serve_waiting()
 
     def place(self, run: Placeable, preferred: Link | None) -> None:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from agents import background
 from agents.database import DatabaseThreads
 from agents.link import Link, LinkFailed, dial
-from agents.process import identity_of, is_alive
+from agents.process import identity_of, until_gone
 from agents.worker_process import Paths
 from myagent.worker.protocol import AgentInfo
 from services.models import Instance, Service
@@ -97,7 +97,8 @@ class Links:
             finally:
                 del self._links[instance_id]
                 link.close()
-            await _gone(process)
+            if process is not None:
+                await until_gone(process, GONE_S)
             self._wake()
             await asyncio.sleep(AGAIN_S)
 
@@ -143,12 +144,3 @@ def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
             agent=agent, revision=F("revision") + 1
         )
         waits.update(ready_at=timezone.now())
-
-
-async def _gone(process: str | None) -> None:
-    """Waits until a process has ended, but not for long."""
-    deadline = asyncio.get_running_loop().time() + GONE_S
-    while process is not None and is_alive(process):
-        if asyncio.get_running_loop().time() > deadline:
-            return
-        await asyncio.sleep(0.01)

@@ -36,7 +36,6 @@ class Worker:
         self.runs: list[Run] = []
         self.is_draining = self.is_closed = False
         self.on_closed: Any = None
-        self.on_draining: Any = None
 
     @property
     def running(self) -> int:
