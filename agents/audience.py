@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agents import frames
 from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.ports import Socket
 from agents.subscription import Subscription
+from agents.transients import Notice, StepStarted, Transient
 
 if TYPE_CHECKING:
     from agents.live import LiveSession
@@ -54,16 +54,14 @@ class Audience:
                 subscription.offer(entry)
 
     def show_thinking(self, step: int) -> None:
-        if self._subscriptions:
-            frame = frames.thinking(self._session.session_id, self._session.lang, step)
-            for subscription in list(self._subscriptions.values()):
-                subscription.offer_frame(frame)
+        self._tell_all(StepStarted(self._session.lang, self._session.session_id, step))
 
     def show_notice(self, code: str) -> None:
-        if self._subscriptions:
-            frame = frames.notice(self._session.lang, code, session_id=self._session.session_id)
-            for subscription in list(self._subscriptions.values()):
-                subscription.offer_frame(frame)
+        self._tell_all(Notice(self._session.lang, code, self._session.session_id))
+
+    def _tell_all(self, transient: Transient) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.tell(transient)
 
     def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
         for subscription in list(self._subscriptions.values()):

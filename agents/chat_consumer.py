@@ -10,15 +10,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-import orjson
-
-from agents import frames
 from agents.chat import Translation
 from agents.connections import Connections
 from agents.entries import Logged
 from agents.handshake import Receive, Scope, Send
 from agents.ports import Refused, SessionPort
 from agents.sockets import SocketConsumer
+from agents.transients import Problem, StepStarted, Transient
 from myagent.protocol import (
     Cancel,
     CloseCode,
@@ -82,8 +80,8 @@ class ChatConsumer(SocketConsumer):
         return Chunk(text).frame
 
     @staticmethod
-    def last_word(frame: str) -> str:
-        return Failure(orjson.loads(frame)["content"]).frame
+    def render_problem(problem: Problem) -> str:
+        return Failure(problem.text).frame
 
     def greet(self) -> None:
         """The dialect has no word for it."""
@@ -97,33 +95,35 @@ class ChatConsumer(SocketConsumer):
         if logged.event == "agent.session_created":
             self._session_id, self._is_attached = logged.session_id, True
             self._settled.set()
-        self._tell(self._translation.entry(logged))
+        self._send_all(self._translation.entry(logged))
         return True
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         if not self.outbox.has_room():
             return False
-        self._tell(self._translation.text(run_id, step, offset, text))
+        self._send_all(self._translation.text(run_id, step, offset, text))
         return True
 
-    def push_frame(self, frame: str) -> None:
-        # Not what the consumer itself says of other frames, while a session is begun.
-        if orjson.loads(frame)["event"] == "system.error":
-            self._settled.set()
-        self.say(frame)
+    def tell(self, transient: Transient) -> None:
+        match transient:
+            case Problem():
+                self._settled.set()
+                self.answer(transient)
+            case StepStarted():
+                self._say(self._translation.step_started(transient.step))
 
-    def say(self, frame: str) -> None:
+    def answer(self, problem: Problem) -> None:
+        self._say([Failure(problem.text)])
+
+    def _say(self, shapes: Iterable[ServerFrame]) -> None:
+        """What has no place in the log: a reader that does not take even that is too slow."""
         if self.outbox.is_overfull:
             self.close_slow()
-            return
-        told: dict[str, Any] = orjson.loads(frame)
-        if told["event"] == "system.error":
-            self._tell([Failure(told["content"])])
-        elif told["event"] == "agent.thinking":
-            self._tell(self._translation.step_started(told["metadata"]["step"]))
+        else:
+            self._send_all(shapes)
 
-    def _tell(self, told: Iterable[ServerFrame]) -> None:
-        for each in told:
+    def _send_all(self, shapes: Iterable[ServerFrame]) -> None:
+        for each in shapes:
             if isinstance(each, Chunk) and not each.is_final:
                 # What waits grows in place: a slow reader gets fewer, longer chunks.
                 self.outbox.add_text("", "", 0, self._told, each.content)
@@ -136,10 +136,9 @@ class ChatConsumer(SocketConsumer):
 
     # What the client says.
 
-    def refusal(self) -> tuple[int, str] | None:
+    def refusal(self) -> tuple[int, Problem] | None:
         if not 0 < len(self._user_id) <= MAX_USER_ID:
-            frame = frames.error(self.lang, "invalid_event", detail="user_id")
-            return CloseCode.PROTOCOL_ABUSE, frame
+            return CloseCode.PROTOCOL_ABUSE, Problem(self.lang, "invalid_event", detail="user_id")
         return super().refusal()
 
     async def run(self) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 from django.conf import settings
 
-from agents import frames
 from agents.bookmarks import Bookmarks
 from agents.limits import AddressLimit
+from agents.transients import Notice, Problem
 from myagent.protocol import CloseCode
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ class Connections:
             self._all_gone.set()
 
     def announce_drain(self) -> None:
-        self._tell_all(lambda each: each.push_frame(frames.notice(each.lang, "draining")))
+        self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
 
     async def close(self, grace_s: float = 3.0) -> None:
         """Sends everybody away to reconnect, and waits until they are gone."""
 
         def send_away(consumer: SocketConsumer) -> None:
-            frame = frames.error(consumer.lang, "service_unavailable", sentence="draining")
-            consumer.close(CloseCode.GOING_AWAY, frame)
+            problem = Problem(consumer.lang, "service_unavailable", sentence="draining")
+            consumer.close(CloseCode.GOING_AWAY, problem)
 
         self._tell_all(send_away)
         try:

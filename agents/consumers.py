@@ -11,6 +11,7 @@ from agents.entries import Logged
 from agents.handshake import Receive, Scope, Send
 from agents.ports import SessionPort
 from agents.sockets import SocketConsumer
+from agents.transients import Connected, Heartbeat, Problem, Transient
 from myagent import protocol
 from myagent.protocol import (
     ClientEvent,
@@ -45,11 +46,10 @@ class EventsConsumer(SocketConsumer):
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
 
     def greet(self) -> None:
-        name = self.others.name
-        self.push_frame(frames.connected(self.lang, self.connection_id, name))
+        self.tell(Connected(self.lang, self.connection_id, self.others.name))
 
     def keep_warm(self) -> None:
-        self.outbox.push_frame(frames.heartbeat())
+        self.outbox.push_frame(frames.render(Heartbeat()))
 
     # What a session sees of the socket.
 
@@ -59,10 +59,18 @@ class EventsConsumer(SocketConsumer):
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         return self.outbox.push_text(session_id, run_id, step, offset, text)
 
-    def push_frame(self, frame: str) -> None:
-        self.outbox.push_frame(frame)
+    def tell(self, transient: Transient) -> None:
+        self.outbox.push_frame(frames.render(transient))
         if self.outbox.is_overfull:
             self.close_slow()
+
+    @staticmethod
+    def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+        return frames.partial(session_id, run_id, step, offset, text)
+
+    @staticmethod
+    def render_problem(problem: Problem) -> str:
+        return frames.problem(problem)
 
     # What the client says.
 

@@ -1,4 +1,4 @@
-"""Transient frames: what a server says that is not in the log."""
+"""How the events dialect says what is not in the log."""
 
 from __future__ import annotations
 
@@ -7,87 +7,95 @@ from typing import Any
 import orjson
 
 from agents.sentences import say
+from agents.transients import (
+    Connected,
+    Heartbeat,
+    Notice,
+    Problem,
+    Repeated,
+    ReplayComplete,
+    Resumed,
+    StepStarted,
+    Transient,
+)
 from myagent import protocol
 
-RETRYABLE = frozenset(
-    {
-        "rate_limited",
-        "busy",
-        "moved",
-        "service_unavailable",
-        "storage_unavailable",
-        "slow_client",
-        "internal_error",
+
+def render(transient: Transient) -> str:
+    match transient:
+        case StepStarted():
+            return _step_started(transient)
+        case Repeated():
+            return transient.original.as_duplicate()
+        case Heartbeat():
+            return _frame("system.heartbeat", None, {})
+        case Connected():
+            return _connected(transient)
+        case Resumed():
+            return _resumed(transient)
+        case ReplayComplete():
+            metadata = {"last_seq": transient.last_seq}
+            return _frame("agent.replay_complete", None, metadata, session_id=transient.session_id)
+        case Notice():
+            return _notice(transient)
+        case Problem():
+            return problem(transient)
+
+
+def partial(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+    metadata = {"run_id": run_id, "step": step, "offset": offset}
+    return _frame("agent.partial_answer", text, metadata, session_id=session_id)
+
+
+def problem(told: Problem) -> str:
+    metadata = {"code": told.code, "retryable": told.is_retryable}
+    named = _named(session_id=told.session_id, message_id=told.message_id)
+    return _frame("system.error", told.text, metadata | named)
+
+
+def _connected(told: Connected) -> str:
+    metadata = {
+        "connection_id": told.connection_id,
+        "protocol": protocol.PROTOCOL_VERSION,
+        "server": told.server,
     }
-)
+    return _frame("system.connected", say(told.lang, "connected", server=told.server), metadata)
 
 
-def frame(event: str, content: Any, metadata: dict[str, Any] | None, **fields: Any) -> str:
+def _step_started(told: StepStarted) -> str:
+    metadata = {"step": told.step, "status": "started"}
+    content = say(told.lang, "thinking")
+    return _frame("agent.thinking", content, metadata, session_id=told.session_id)
+
+
+def _resumed(told: Resumed) -> str:
+    metadata: dict[str, Any] = {
+        "last_seq": told.last_seq,
+        "status": told.status,
+        "replaying": told.replaying,
+    }
+    if told.is_resync:
+        metadata["resync"] = True
+    content = say(told.lang, "session_resumed")
+    return _frame("agent.session_resumed", content, metadata, session_id=told.session_id)
+
+
+def _notice(told: Notice) -> str:
+    named = _named(session_id=told.session_id, run_id=told.run_id)
+    return _frame("system.notice", say(told.lang, told.code), {"code": told.code} | named)
+
+
+def _named(**names: str | None) -> dict[str, str]:
+    return {name: value for name, value in names.items() if value is not None}
+
+
+def _frame(event: str, content: Any, metadata: dict[str, Any], **fields: Any) -> str:
     return orjson.dumps(
         {
             "event": event,
             **fields,
             "timestamp": protocol.timestamp(),
             "content": content,
-            "metadata": metadata or {},
+            "metadata": metadata,
         }
     ).decode()
-
-
-def connected(lang: str, connection_id: str, server: str) -> str:
-    metadata = {
-        "connection_id": connection_id,
-        "protocol": protocol.PROTOCOL_VERSION,
-        "server": server,
-    }
-    return frame("system.connected", say(lang, "connected", server=server), metadata)
-
-
-def thinking(session_id: str, lang: str, step: int) -> str:
-    metadata = {"step": step, "status": "started"}
-    return frame("agent.thinking", say(lang, "thinking"), metadata, session_id=session_id)
-
-
-def partial(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
-    metadata = {"run_id": run_id, "step": step, "offset": offset}
-    return frame("agent.partial_answer", text, metadata, session_id=session_id)
-
-
-def resumed(
-    session_id: str, lang: str, *, last_seq: int, status: str, replaying: int, is_resync: bool
-) -> str:
-    metadata: dict[str, Any] = {"last_seq": last_seq, "status": status, "replaying": replaying}
-    if is_resync:
-        metadata["resync"] = True
-    content = say(lang, "session_resumed")
-    return frame("agent.session_resumed", content, metadata, session_id=session_id)
-
-
-def replay_complete(session_id: str, last_seq: int) -> str:
-    return frame("agent.replay_complete", None, {"last_seq": last_seq}, session_id=session_id)
-
-
-def heartbeat() -> str:
-    return frame("system.heartbeat", None, None)
-
-
-def notice(lang: str, code: str, **fields: Any) -> str:
-    return frame("system.notice", say(lang, code), {"code": code, **fields})
-
-
-def error(
-    lang: str,
-    code: protocol.ErrorCode,
-    *,
-    sentence: str = "",
-    detail: str = "",
-    session_id: str | None = None,
-    message_id: str | None = None,
-) -> str:
-    """`sentence` names an entry of `SENTENCES` that fits better than the code's own."""
-    metadata: dict[str, Any] = {"code": code, "retryable": code in RETRYABLE}
-    if session_id is not None:
-        metadata["session_id"] = session_id
-    if message_id is not None:
-        metadata["message_id"] = message_id
-    return frame("system.error", say(lang, sentence or code, detail=detail), metadata)

@@ -8,16 +8,16 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from agents import frames
 from agents.edge import Headers, headers_of, is_loopback, origin_is_allowed
 from agents.sentences import choose
+from agents.transients import Problem
 from myagent.protocol import ErrorCode
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-LastWord = Callable[[str], str]
-"""Puts a `system.error` frame into a dialect's own form."""
+RenderProblem = Callable[[Problem], str]
+"""A dialect's frame that tells a problem."""
 
 
 def language_of(scope: Scope, headers: Headers) -> str:
@@ -47,14 +47,13 @@ async def refuse(
     receive: Receive,
     send: Send,
     code: int,
-    sentence: ErrorCode,
+    problem: ErrorCode,
     *,
-    last_word: LastWord,
+    render: RenderProblem,
 ) -> None:
     """Accepts a socket and closes it with a reason: browsers see no other refusal."""
     lang = language_of(scope, headers_of(scope))
     await receive()
     await send({"type": "websocket.accept"})
-    frame = frames.error(lang, sentence)
-    await send({"type": "websocket.send", "text": last_word(frame)})
+    await send({"type": "websocket.send", "text": render(Problem(lang, problem))})
     await send({"type": "websocket.close", "code": code})

@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import entries, frames, ownership, reading, turns
+from agents import entries, ownership, reading, turns
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.directory import Directory, Listed
@@ -29,11 +29,11 @@ from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.sentences import supported
 from agents.sessions import Sessions
 from agents.subscription import Subscription
+from agents.transients import ReplayComplete, Resumed
 from agents.workers import Workers
 from agents.writes import NewSession
 from myagent.protocol import (
     Cancel,
-    CloseCode,
     CloseSession,
     CreateSession,
     Response,
@@ -192,10 +192,10 @@ class Hub:
         end = max(session.last_seq, newest)
         is_resync = last_seq > end or last_seq + 1 < oldest
         seq = max(0, oldest - 1) if is_resync else last_seq
-        socket.push_frame(
-            frames.resumed(
-                session_id,
+        socket.tell(
+            Resumed(
                 session.lang,
+                session_id,
                 last_seq=max(session.last_seq, seq),
                 status=session.status,
                 replaying=max(0, session.last_seq - seq),
@@ -205,7 +205,7 @@ class Hub:
         subscription = self._attach(socket, session, seq)
 
         def announce() -> None:
-            socket.push_frame(frames.replay_complete(session_id, subscription.seq))
+            socket.tell(ReplayComplete(session_id, subscription.seq))
 
         subscription.replay(announce=announce)
 
@@ -258,8 +258,7 @@ class Hub:
         session.leave()
         for socket in attached:
             socket.attached.pop(session.session_id, None)
-            frame = frames.error(socket.lang, "moved", session_id=session.session_id)
-            socket.close(CloseCode.GOING_AWAY, frame)
+            socket.lose(session.session_id)
 
     async def knows(self, service: str) -> bool:
         """Whether there is such a service, perhaps for a moment only."""

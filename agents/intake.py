@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import entries, frames, reading
+from agents import entries, reading
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.entries import RunRef
@@ -19,6 +19,7 @@ from agents.journal import Outcome
 from agents.ports import Refused, Socket
 from agents.refusals import code_of
 from agents.runs import Queued, Runs, WriteLog
+from agents.transients import Problem, Repeated
 from agents.writes import DuplicateMessage
 from myagent.protocol import ErrorCode, UserMessage
 
@@ -85,7 +86,7 @@ class Intake:
     async def _echo_again(self, socket: Socket, seq: int) -> None:
         logged = await self._database.run(reading.entry_at, self._session.session_id, seq)
         if logged is not None:
-            socket.push_frame(logged.as_duplicate())
+            socket.tell(Repeated(logged))
 
     def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
         before = self._runs.current
@@ -112,7 +113,7 @@ class Intake:
             return
         logged = outcome[0]
         for other in self._inbox.settle(ref.message_id, logged.seq):
-            other.push_frame(logged.as_duplicate())
+            other.tell(Repeated(logged))
 
     def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
         """A message could not be accepted after all."""
@@ -136,5 +137,4 @@ class Intake:
     def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:
         """Says that a message was not accepted."""
         session_id = self._session.session_id
-        frame = frames.error(socket.lang, code, session_id=session_id, message_id=message_id)
-        socket.push_frame(frame)
+        socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))

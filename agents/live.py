@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from agents import entries, frames, reading
+from agents import entries, reading
 from agents.audience import Audience
 from agents.background import Background
 from agents.database import DatabaseThreads
@@ -28,6 +28,7 @@ from agents.refusals import code_of
 from agents.responses import Responses
 from agents.runs import Runs
 from agents.subscription import Subscription
+from agents.transients import Notice, Problem
 from agents.workers import Workers
 from agents.writes import (
     NewSession,
@@ -140,7 +141,7 @@ class LiveSession:
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, Exception):
                 self._keeper.forget(self)
-                socket.push_frame(frames.error(socket.lang, code_of(outcome)))
+                socket.tell(Problem(socket.lang, code_of(outcome)))
 
         self._write([entry], done, new_session=new)
 
@@ -153,8 +154,7 @@ class LiveSession:
         current, waiting = self._runs.meant_by(event)
         if current is None and not waiting:
             run_id = event.metadata.run_id
-            fields = {"session_id": self.session_id} | ({"run_id": run_id} if run_id else {})
-            socket.push_frame(frames.notice(self.lang, "not_running", **fields))
+            socket.tell(Notice(self.lang, "not_running", self.session_id, run_id))
             return
         self._check_storage()
         ref = current.ref if current else waiting[0].ref

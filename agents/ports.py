@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.entries import Logged
+from agents.transients import Problem, Transient
 from myagent.protocol import (
     Cancel,
     CloseSession,
@@ -67,14 +68,20 @@ class Socket(Protocol):
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         """Queues partial text, joined to what still waits of the same step. False: no room."""
 
-    def push_frame(self, frame: str) -> None:
-        """Queues a transient frame."""
+    def tell(self, transient: Transient) -> None:
+        """Queues something that is not in the log."""
 
     async def room(self) -> None:
         """Waits until there is room. Cancelling is safe."""
 
-    def close(self, code: int, frame: str) -> None:
-        """Closes the socket after what waits and a last frame with the reason."""
+    def close(self, code: int, problem: Problem) -> None:
+        """Closes the socket after what waits and a last word, the reason."""
+
+    def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
+        """Says that it is not attached to the session any more: the client is to resume it.
+
+        A socket that has no other session closes, so that the client comes back.
+        """
 
 
 class SessionPort(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agents import entries, frames, reading
+from agents import entries, reading
 from agents.database import DatabaseThreads
 from agents.entries import Entry
 from agents.execution import Execution
@@ -12,6 +12,7 @@ from agents.journal import Outcome, RowRefused
 from agents.ports import Refused, Socket
 from agents.refusals import code_of
 from agents.runs import Runs
+from agents.transients import Problem, Repeated
 from agents.writes import RunEnded
 from myagent.protocol import Response
 from myagent.steps import Decision
@@ -54,7 +55,7 @@ class Responses:
             joined = self._on_their_way.pop(entry.step_id)
             if isinstance(outcome, list):
                 for other in joined:
-                    other.push_frame(outcome[0].as_duplicate())
+                    other.tell(Repeated(outcome[0]))
                 current.decide(entry.step_id, decision)
                 return
             if isinstance(outcome, RowRefused):
@@ -67,10 +68,10 @@ class Responses:
     def _explain(self, socket: Socket, error: Exception) -> None:
         """Says that a response was not taken."""
         code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
-        socket.push_frame(frames.error(socket.lang, code, session_id=self._session_id))
+        socket.tell(Problem(socket.lang, code, session_id=self._session_id))
 
     async def _echo_again(self, socket: Socket, event: Response) -> None:
         logged = await self._database.run(reading.response_to, self._session_id, event.step_id)
         if logged is None:
             raise Refused("not_waiting")
-        socket.push_frame(logged.as_duplicate())
+        socket.tell(Repeated(logged))

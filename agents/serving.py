@@ -100,7 +100,7 @@ class ServerProcess:
         service: str | None = None,
     ) -> None:
         """One socket. `service`: whose door it comes through; None: of any."""
-        turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
+        turn_away = partial(refuse, scope, receive, send, render=dialect.render_problem)
         try:
             await self.start()
         except HasLeft:

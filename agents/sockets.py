@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from agents import frames
 from agents.connections import Connections
 from agents.edge import client_address, headers_of
 from agents.entries import Logged
@@ -20,6 +19,7 @@ from agents.lanes import Lanes, Work
 from agents.limits import TokenBucket
 from agents.outbox import Outbox, SocketGone
 from agents.ports import Refused, SessionPort
+from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
 logger = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class SocketConsumer(ABC):
         )
         self._bad_frames = 0
         self._refused_frames = 0
-        self._closing: tuple[int, str] | None = None
+        self._closing: tuple[int, Problem] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     # What a dialect says.
@@ -93,11 +93,11 @@ class SocketConsumer(ABC):
     ) -> bool: ...
 
     @abstractmethod
-    def push_frame(self, frame: str) -> None: ...
+    def tell(self, transient: Transient) -> None: ...
 
-    def say(self, frame: str) -> None:
-        """Queues the consumer's own word about a frame that came in."""
-        self.push_frame(frame)
+    def answer(self, problem: Problem) -> None:
+        """Tells what is wrong with a frame that came in."""
+        self.tell(problem)
 
     @abstractmethod
     def greet(self) -> None:
@@ -108,14 +108,14 @@ class SocketConsumer(ABC):
         """Called after a silence."""
 
     @staticmethod
+    @abstractmethod
     def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
-        """A frame of partial text."""
-        return frames.partial(session_id, run_id, step, offset, text)
+        """The frame of partial text."""
 
     @staticmethod
-    def last_word(frame: str) -> str:
-        """A `system.error` frame in the dialect's own form."""
-        return frame
+    @abstractmethod
+    def render_problem(problem: Problem) -> str:
+        """The frame of a problem."""
 
     def refuse_for_rate(self, text: str) -> None:
         """Answers a frame above the rate limit."""
@@ -126,14 +126,21 @@ class SocketConsumer(ABC):
     async def room(self) -> None:
         await self.outbox.room()
 
-    def close(self, code: int, frame: str) -> None:
+    def close(self, code: int, problem: Problem) -> None:
         if self._closing is None:
-            self._closing = (code, frame)
+            self._closing = (code, problem)
             for task in self._tasks:
                 task.cancel()
 
+    def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
+        problem = Problem(self.lang, code, session_id=session_id)
+        if self.attached:
+            self.tell(problem)
+        else:
+            self.close(CloseCode.GOING_AWAY, problem)
+
     def close_slow(self) -> None:
-        self.close(CloseCode.SLOW_READER, frames.error(self.lang, "slow_client"))
+        self.close(CloseCode.SLOW_READER, Problem(self.lang, "slow_client"))
 
     def beat(self, now: float) -> None:
         """Says a word after silence; gives up on a reader that does not read."""
@@ -159,14 +166,13 @@ class SocketConsumer(ABC):
             self.others.remove(self)
             self.port.detach(self)
 
-    def refusal(self) -> tuple[int, str] | None:
+    def refusal(self) -> tuple[int, Problem] | None:
         """Why this client may not come in."""
         if not page_may_connect(self.scope, self._headers):
-            return CloseCode.ORIGIN_NOT_ALLOWED, frames.error(self.lang, "forbidden")
+            return CloseCode.ORIGIN_NOT_ALLOWED, Problem(self.lang, "forbidden")
         if not self.others.has_room(self.address):
             sentence = "too_many_connections"
-            frame = frames.error(self.lang, "rate_limited", sentence=sentence)
-            return CloseCode.TOO_MANY, frame
+            return CloseCode.TOO_MANY, Problem(self.lang, "rate_limited", sentence)
         return None
 
     async def _talk(self) -> None:
@@ -186,17 +192,18 @@ class SocketConsumer(ABC):
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
                 logger.error("socket_failed", exc_info=result)
-                self.close(CloseCode.GOING_AWAY, frames.error(self.lang, "internal_error"))
+                self.close(CloseCode.GOING_AWAY, Problem(self.lang, "internal_error"))
         if self._closing is not None:
             await self._say_goodbye(*self._closing)
 
-    async def _say_goodbye(self, code: int, frame: str) -> None:
+    async def _say_goodbye(self, code: int, problem: Problem) -> None:
         """What still waits, the reason, the close frame.
 
         A slow reader gets the last two at once: it resumes from the log. `is_last`
         tells our own server not to wait for the peer to read.
         """
-        last = {"type": "websocket.send", "text": self.last_word(frame), "is_last": True}
+        text = self.render_problem(problem)
+        last = {"type": "websocket.send", "text": text, "is_last": True}
         try:
             if code != CloseCode.SLOW_READER:
                 await self._drain()
@@ -225,7 +232,7 @@ class SocketConsumer(ABC):
         if not self._rate.take():
             self._refused_frames += 1
             if self._refused_frames > MOST_REFUSED_FRAMES:
-                self.close(CloseCode.TOO_MANY, frames.error(self.lang, "rate_limited"))
+                self.close(CloseCode.TOO_MANY, Problem(self.lang, "rate_limited"))
             else:
                 self.refuse_for_rate(text or "")
             return
@@ -249,12 +256,12 @@ class SocketConsumer(ABC):
         sentence = (
             "invalid_event_frame" if error.code == "invalid_event" and not error.detail else ""
         )
-        frame = frames.error(self.lang, error.code, sentence=sentence, detail=error.detail)
+        problem = Problem(self.lang, error.code, sentence, error.detail)
         self._bad_frames = self._bad_frames + 1 if error.is_frame_error else 0
         if self._bad_frames < MOST_BAD_FRAMES:
-            self.say(frame)
+            self.answer(problem)
         else:
-            self.close(CloseCode.PROTOCOL_ABUSE, frame)
+            self.close(CloseCode.PROTOCOL_ABUSE, problem)
 
     # What dialects share.
 
@@ -274,8 +281,8 @@ class SocketConsumer(ABC):
     def say_refused(
         self, code: ErrorCode, session_id: str | None = None, message_id: str | None = None
     ) -> None:
-        frame = frames.error(self.lang, code, session_id=session_id, message_id=message_id)
-        if code == "moved":
-            self.close(CloseCode.GOING_AWAY, frame)
+        problem = Problem(self.lang, code, session_id=session_id, message_id=message_id)
+        if code == "moved" and not self.attached:
+            self.close(CloseCode.GOING_AWAY, problem)
         else:
-            self.say(frame)
+            self.answer(problem)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import Error as DatabaseFailure
 
-from agents import frames
 from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.ports import Socket
 from agents.reading import PAGE, entries_after
-from myagent.protocol import CloseCode
+from agents.transients import Transient
 
 if TYPE_CHECKING:
     from agents.live import LiveSession
@@ -66,9 +65,9 @@ class Subscription:
         took = self.socket.push_text(self._session.session_id, run_id, step, offset, text)
         self._misses_text = not took
 
-    def offer_frame(self, frame: str) -> None:
+    def tell(self, transient: Transient) -> None:
         if self._is_live:
-            self.socket.push_frame(frame)
+            self.socket.tell(transient)
 
     def replay(self, *, announce: Callable[[], None]) -> None:
         """Catches up with the log from `seq`, then calls `announce` and goes live."""
@@ -88,10 +87,12 @@ class Subscription:
     def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
         if pump.cancelled() or pump.exception() is None:
             return
-        # Without it the socket would see nothing more: let it come back.
+        # Without it the socket would see nothing more of the session: let it resume.
         logger.error("replay_failed", exc_info=pump.exception())
-        frame = frames.error(self.socket.lang, "internal_error")
-        self.socket.close(CloseCode.GOING_AWAY, frame)
+        session_id = self._session.session_id
+        self.socket.attached.pop(session_id, None)
+        self._session.unsubscribe(self.socket)
+        self.socket.lose(session_id, "internal_error")
 
     async def _catch_up(self, announce: Callable[[], None] | None) -> None:
         # Between the last comparison and going live nothing is awaited: no entry can slip by.

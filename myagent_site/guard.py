@@ -47,8 +47,8 @@ class Guard:
                 await _forbid(scope, send)
             else:
                 code = CloseCode.ORIGIN_NOT_ALLOWED
-                last_word = dialect_of(scope["path"]).last_word
-                await refuse(scope, receive, send, code, "forbidden", last_word=last_word)
+                render = dialect_of(scope["path"]).render_problem
+                await refuse(scope, receive, send, code, "forbidden", render=render)
             return
         if scope["type"] == "http":
             # Django compares the Origin of a form with it.

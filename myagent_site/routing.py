@@ -28,7 +28,7 @@ def dialect_of(path: str) -> type[SocketConsumer]:
 async def sockets(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application for sockets."""
     dialect = dialect_of(scope["path"])
-    turn_away = partial(refuse, scope, receive, send, last_word=dialect.last_word)
+    turn_away = partial(refuse, scope, receive, send, render=dialect.render_problem)
     server = current_server()
     if server is None:
         await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")

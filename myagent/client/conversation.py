@@ -87,8 +87,8 @@ class Conversation:
         Raises `Lost` when an event is missing and when the session can't be
         opened just now, `Refused` when it can't be opened at all.
         """
-        if isinstance(event, ServerError) and not self.is_attached:
-            self._not_opened(event)
+        if isinstance(event, ServerError):
+            self._check_opened(event)
         if self._is_foreign(event):
             return None
         if event.seq is not None and not self._advance(event.seq):
@@ -138,7 +138,10 @@ class Conversation:
             case SessionEnded():
                 self.is_ended = True
 
-    def _not_opened(self, event: ServerError) -> None:
+    def _check_opened(self, event: ServerError) -> None:
+        """Raises `Lost` and `Refused` if the session is not open at this socket."""
+        if self.is_attached and event.code != "moved":
+            return
         if event.code in PASSING:
             raise Lost(event.content)
         raise refused(event.code, event.content, is_retryable=event.retryable)

@@ -10,10 +10,13 @@ from typing import Any
 
 import orjson
 
+from agents import frames
 from agents.entries import Logged
+from agents.transients import Problem, Transient
 from myagent import Agent, create_react_agent, tool
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Completion, ToolSpec
+from myagent.protocol import CloseCode, ErrorCode
 
 
 class Desk:
@@ -31,23 +34,29 @@ class Desk:
         self.heard = asyncio.Event()
 
     def push(self, logged: Logged) -> bool:
-        self.push_frame(logged.frame)
+        self._take(logged.frame)
         return True
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         return True
 
-    def push_frame(self, frame: str) -> None:
-        self.told.append(orjson.loads(frame))
-        self.heard.set()
+    def tell(self, transient: Transient) -> None:
+        self._take(frames.render(transient))
 
     async def room(self) -> None:
         pass
 
-    def close(self, code: int, frame: str) -> None:
+    def close(self, code: int, problem: Problem) -> None:
         self.close_code = code
-        self.last_word = orjson.loads(frame)
+        self.last_word = orjson.loads(frames.problem(problem))
         self.heard.set()
+
+    def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
+        problem = Problem(self.lang, code, session_id=session_id)
+        if self.attached:
+            self.tell(problem)
+        else:
+            self.close(CloseCode.GOING_AWAY, problem)
 
     async def closed(self) -> int:
         """The close code, as soon as there is one."""
@@ -64,6 +73,10 @@ class Desk:
                     return frame
             self.heard.clear()
             await self.heard.wait()
+
+    def _take(self, frame: str) -> None:
+        self.told.append(orjson.loads(frame))
+        self.heard.set()
 
 
 class Permits:

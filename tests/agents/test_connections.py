@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from agents import connections
 from agents.connections import Connections
 from agents.sockets import SocketConsumer
+from agents.transients import Problem, Transient
 
 
 class Peer:
@@ -31,11 +32,11 @@ class Peer:
         self.has_beaten.set()
         self._check()
 
-    def push_frame(self, frame: str) -> None:
+    def tell(self, transient: Transient) -> None:
         self.frames += 1
         self._check()
 
-    def close(self, code: int, frame: str) -> None:
+    def close(self, code: int, problem: Problem) -> None:
         self._check()
         self.close_code = code
 

@@ -15,6 +15,7 @@ from agents.entries import Logged
 from agents.lanes import LEAST_WEIGHT, MOST_HELD
 from agents.outbox import MOST_CONTROL
 from agents.ports import Refused, SessionPort
+from agents.transients import Problem, Repeated
 
 ECHO = Logged(
     "s",
@@ -67,7 +68,7 @@ async def test_a_client_that_asks_for_large_echoes_and_reads_none_is_sent_away()
     async with asyncio.timeout(30):
         await peer.offered.wait()
         for _ in range(MOST_CONTROL // len(ECHO.frame) + 1):
-            socket.push_frame(ECHO.as_duplicate())
+            socket.tell(Repeated(ECHO))
         await life
     word, close = peer.last
     assert json.loads(word["text"])["metadata"]["code"] == "slow_client"
@@ -229,7 +230,7 @@ async def test_a_socket_that_is_closed_waits_for_nothing_and_does_no_more(client
     client.say(asks("reconnect", "slow"), asks("message", "slow", content="late"))
     client.say(asks("cancel", "s"))
     await client.until(("cancel", "s"))
-    client.socket.close(4012, ECHO.frame)
+    client.socket.close(4012, Problem("en", "moved"))
     async with asyncio.timeout(30):
         await client.life
     assert client.begun == [("reconnect", "slow"), ("cancel", "s")]
@@ -244,7 +245,7 @@ async def test_a_client_that_has_left_is_waited_for_only_until_the_server_leaves
     client.leave()
     while client.incoming.qsize():  # noqa: ASYNC110 - the queue sends no event
         await asyncio.sleep(0)
-    client.socket.close(4012, ECHO.frame)
+    client.socket.close(4012, Problem("en", "moved"))
     async with asyncio.timeout(30):
         await client.life
 

@@ -55,7 +55,10 @@ async def turns() -> None:
 
 
 def subscribe(log: Log, desk: Desk) -> Subscription:
-    session: Any = SimpleNamespace(session_id="s", last_seq=log.last_seq, current=None)
+    session: Any = SimpleNamespace(
+        session_id="s", last_seq=log.last_seq, current=None, unsubscribe=lambda socket: None
+    )
+    desk.attached["s"] = session
     database: Any = log
     return Subscription(session, desk, 0, database)
 
@@ -104,7 +107,22 @@ async def test_a_replay_that_fails_sends_its_socket_away_to_come_back() -> None:
     async with asyncio.timeout(30):
         assert await desk.closed() == 4012
     assert not complete.is_set()
-    assert desk.last_word["metadata"] == {"code": "internal_error", "retryable": True}
+    assert desk.last_word["metadata"] == {
+        "code": "internal_error",
+        "retryable": True,
+        "session_id": "s",
+    }
+
+
+async def test_a_replay_that_fails_costs_a_socket_its_other_sessions_nothing() -> None:
+    desk = Desk()
+    desk.attached["other"] = object()
+    replay(Log(3, 100, error=RuntimeError("unreadable")), desk)
+    async with asyncio.timeout(30):
+        told = await desk.hear("system.error", session_id="s")
+    assert told["metadata"]["code"] == "internal_error"
+    assert desk.close_code is None
+    assert desk.attached.keys() == {"other"}
 
 
 async def test_a_socket_that_leaves_ends_its_replay_and_frees_the_next() -> None:

@@ -12,6 +12,7 @@ from tests.crash.witness import (
     Witness,
     assert_promises,
     count,
+    execute,
     read_log,
     read_out,
     until,
@@ -91,6 +92,29 @@ async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     await newcomer.until_ended(1)
     assert_promises(site.database_url, newcomer.session_id, newcomer)
     await newcomer.leave()
+
+
+async def test_a_socket_that_loses_one_of_its_sessions_keeps_the_others(site: Site) -> None:
+    server = await site.start()
+    lost = await Witness.arrive(server.url)
+    recorder = lost.recorder
+    kept = Witness(recorder, await recorder.create_session())
+    await lost.say("hello")
+    await lost.until_ended(1)
+    # Another server had it for a moment, and has left it again.
+    taken = "UPDATE agents_session SET epoch = epoch + 1, owner_id = NULL"
+    execute(site.database_url, f"{taken} WHERE id = '{lost.session_id}'")
+    await lost.say("are you there?", message_id="again")
+    told = await recorder.error("moved")
+    assert told["metadata"]["session_id"] == lost.session_id
+    await kept.say("hello")
+    await kept.until_ended(1)
+    await recorder.reconnect(lost.session_id, lost.last_seq)
+    await lost.say("are you there?", message_id="again")
+    await lost.until_ended(2)
+    for witness in (lost, kept):
+        assert_promises(site.database_url, witness.session_id, witness)
+    await lost.leave()
 
 
 async def test_a_session_of_a_living_runner_stays_there(site: Site) -> None:
