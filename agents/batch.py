@@ -9,6 +9,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 
 from agents.entries import Logged
 from agents.models import Event, Run
+from agents.recorders import Recorder, Recording
 from agents.statements import (
     MessageKey,
     Rows,
@@ -30,11 +31,16 @@ whole log would wait for that one row.
 
 
 class Batch:
-    """Plans and commits writes. `commit` may be called again after a failure."""
+    """Plans and commits writes. `commit` may be called again after a failure.
 
-    def __init__(self, writes: Sequence[Write]) -> None:
+    `recorder_failures`: how often a recorder failed at the last attempt.
+    """
+
+    def __init__(self, writes: Sequence[Write], recorders: Sequence[Recorder] = ()) -> None:
         self.writes = writes
         self.planned: list[Result] = []
+        self.recorder_failures = 0
+        self._recorders = recorders
 
     def commit(self) -> list[Result]:
         """What became of each write. Raises `django.db.Error`; then nothing is known."""
@@ -55,10 +61,15 @@ class Batch:
             sessions = lock_sessions(cursor, self.writes)
             live = live_runs(cursor, self.writes)
             accepted = accepted_messages(cursor, self.writes) if looks_up else {}
-            rows = Rows()
+            rows, recording = Rows(), Recording(self._recorders)
             for write in self.writes:
-                self.planned.append(_plan(write, sessions, live, accepted, rows))
+                result = _plan(write, sessions, live, accepted, rows)
+                self.planned.append(result)
+                if isinstance(result, list):
+                    recording.add(write, result, rows.now)
             insert_and_update(cursor, rows, sessions)
+            recording.save()
+        self.recorder_failures = recording.failures
         return self.planned
 
     def find_committed(self) -> list[Result] | None:

@@ -7,7 +7,7 @@ import socket
 from django.conf import settings
 from django.db.models.functions import Now
 
-from agents import entries, ownership
+from agents import entries, ownership, recorders
 from agents.adoption import adopt
 from agents.batch import Batch
 from agents.entries import Entry, RunRef
@@ -68,7 +68,7 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
         ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
     )
     # Refused, it is another's by now, who will end them.
-    Batch([write]).commit()
+    Batch([write], recorders.configured()).commit()
 
 
 def _ending(run: UnfinishedRun, lang: str) -> list[Entry]:

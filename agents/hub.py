@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import entries, ownership, reading, turns
+from agents import entries, ownership, reading, recorders, turns
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.directory import Directory, Listed
@@ -61,7 +61,7 @@ class Hub:
     ) -> None:
         self.directory = directory
         self.workers = workers
-        self.journal = Journal()
+        self.journal = Journal(recorders.configured())
         self.database = DatabaseThreads()
         self.is_draining = False
         self.progress = asyncio.Event()
@@ -350,6 +350,7 @@ class Hub:
             "active_sessions": self.session_count,
             "running": self.running_count,
             "loop_lag_ms": self._lag.worst_ms(),
+            "recorder_failures": self.journal.recorder_failures,
             "services": self._services_report(),
         }
 

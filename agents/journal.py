@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from agents import barriers
 from agents.batch import Batch, find_duplicate
 from agents.database import drop_connection, is_passing
 from agents.entries import Logged
+from agents.recorders import Recorder
 from agents.writes import Write
 
 logger = structlog.get_logger(__name__)
@@ -58,10 +59,12 @@ class Journal:
     Each `done` is called once on the event loop, in that same order, with the
     entries as logged, or with the reason why nothing was written:
     `WriteRefused`, `RowRefused` or `JournalStopped`. A database that is away
-    only delays it.
+    only delays it. `recorder_failures`: how often one of `recorders` failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recorders: Sequence[Recorder] = ()) -> None:
+        self.recorder_failures = 0
+        self._recorders = recorders
         self._queue: queue.SimpleQueue[tuple[Write, Done] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._stopping = threading.Event()
@@ -183,7 +186,7 @@ class Journal:
 
     def _commit(self, writes: list[Write]) -> list[Any]:
         """The outcome of each write."""
-        batch = Batch(writes)
+        batch = Batch(writes, self._recorders)
         try:
             return list(self._try_until_answered(batch))
         except JournalStopped as error:
@@ -208,6 +211,7 @@ class Journal:
                 with self._waiting():
                     results = (batch.find_committed() if is_unknown else None) or batch.commit()
                 barriers.reach("after", batch.writes)
+                self.recorder_failures += batch.recorder_failures
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False

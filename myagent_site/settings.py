@@ -96,6 +96,9 @@ MIDDLEWARE = [
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
 
+# Classes that keep rows of their own about what is logged (see `agents.recorders`).
+MYAGENT_RECORDERS: list[str] = []
+
 # Links to the folders at the top, so that an installed package has them too.
 PACKAGE_DIR = BASE_DIR / "myagent_site"
 TEMPLATES = [
