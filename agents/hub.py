@@ -26,6 +26,7 @@ from agents.live import LiveSession
 from agents.once import Once
 from agents.ownership import Taken
 from agents.ports import Place, Refused, SessionEvent, Socket
+from agents.principals import key_of
 from agents.sentences import supported
 from agents.sessions import Sessions
 from agents.subscription import Subscription
@@ -154,7 +155,16 @@ class Hub:
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
-        taken = Taken(new_id(), listed.name, 1, lang, 0, is_closed=False, was_orphaned=False)
+        taken = Taken(
+            new_id(),
+            listed.name,
+            epoch=1,
+            lang=lang,
+            principal=key_of(socket.principal),
+            last_seq=0,
+            is_closed=False,
+            was_orphaned=False,
+        )
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)
         self._attach(socket, session)
@@ -169,6 +179,7 @@ class Hub:
             owner_id=self.lease.server_id,
             tags=orjson.dumps(event.metadata.tags).decode(),
             client=orjson.dumps(event.metadata.client).decode(),
+            principal=session.principal,
         )
         agent = self.agent_of(session.service).name
         entry = entries.session_created(session.lang, agent, session.service, socket.connection_id)
@@ -301,8 +312,8 @@ class Hub:
             logger.warning("storage_away", error=str(error))
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession:
-        """The session, if it is of the service whose door the socket came through."""
-        session = await self._sessions.find(session_id)
+        """The session, if it is the client's and of the service whose door it came through."""
+        session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")
         return session

@@ -70,6 +70,7 @@ class LiveSession:
         self.session_id = taken.session_id
         self.service = taken.service
         self.lang = taken.lang
+        self.principal = taken.principal
         self.last_seq = taken.last_seq
         self.history = opened.history
         self.is_closed = taken.is_closed

@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from agents import principals
+
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
 """Of a server or a supervisor that has not ended, by the database's clock."""
 
@@ -44,7 +46,8 @@ class Session(models.Model):
     """A conversation. `owner` and `epoch` say who may write to its log.
 
     `epoch` grows with every change of ownership; a writer with an older one
-    is refused. `last_seq` is the log's end.
+    is refused. `last_seq` is the log's end. `principal`: the key of who created
+    it (see `agents.principals`); '' where nobody had to prove who they are.
     """
 
     class CloseReason(models.TextChoices):
@@ -57,6 +60,7 @@ class Session(models.Model):
     lang = models.CharField(max_length=16, default="en")
     tags = models.JSONField(default=list)
     client = models.JSONField(default=dict)
+    principal = models.CharField(max_length=principals.MAX_KEY, default="")
     owner = models.ForeignKey(Server, on_delete=models.SET_NULL, null=True, related_name="sessions")
     epoch = models.PositiveIntegerField(default=1)
     last_seq = models.PositiveBigIntegerField(default=0)

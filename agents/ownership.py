@@ -51,6 +51,7 @@ class Taken:
     service: str
     epoch: int
     lang: str
+    principal: str
     last_seq: int
     is_closed: bool
     was_orphaned: bool
@@ -202,6 +203,7 @@ def _taken(session: Session, epoch: int, server_id: str) -> Taken:
         service=session.service,
         epoch=epoch,
         lang=session.lang,
+        principal=session.principal,
         last_seq=session.last_seq,
         is_closed=session.closed_at is not None,
         was_orphaned=session.owner_id not in (None, server_id),

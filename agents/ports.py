@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.entries import Logged
+from agents.principals import Principal
 from agents.transients import Problem, Transient
 from myagent.protocol import (
     Cancel,
@@ -56,6 +57,8 @@ class Socket(Protocol):
 
     connection_id: str
     lang: str
+    principal: Principal | None
+    """Who the client is; None where nobody has to prove it."""
     service: str | None
     """Whose door the client came through; None: any service of the server."""
     attached: dict[str, Any]

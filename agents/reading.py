@@ -56,6 +56,12 @@ class Opened:
         return cls(History(max_tokens), 0)
 
 
+def creator_of(session_id: str) -> str | None:
+    """The key of the principal that created the session; None if there is no such session."""
+    found = Session.objects.filter(pk=session_id).values_list("principal", flat=True)
+    return found.first()
+
+
 def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
     """The next entries of the log."""
     rows = (

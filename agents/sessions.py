@@ -18,6 +18,7 @@ from agents.lease import Lease
 from agents.live import Keeper, LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused
+from agents.principals import Principal, may_use
 
 T = TypeVar("T")
 
@@ -73,11 +74,14 @@ class Sessions:
         del self._live[session.session_id]
         return True
 
-    async def find(self, session_id: str) -> LiveSession:
-        """The session, alive; raises `Refused`."""
+    async def find(self, session_id: str, principal: Principal | None) -> LiveSession:
+        """The session, alive, if it is open to the principal; raises `Refused`."""
         if (session := self._live.get(session_id)) is not None:
+            if not may_use(principal, session.principal):
+                raise Refused("forbidden")
             return session
         try:
+            await self._check_creator(session_id, principal)
             session = await self.open(session_id)
         except UnknownSession as error:
             raise Refused("unknown_session") from error
@@ -87,7 +91,17 @@ class Sessions:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
         # It may have left memory again before its caller's turn came.
-        return session if self._live.get(session_id) is session else await self.find(session_id)
+        if self._live.get(session_id) is session:
+            return session
+        return await self.find(session_id, principal)
+
+    async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
+        """Raises `Refused` before anything is taken over for somebody whose session it is not."""
+        if principal is None:
+            return
+        creator = await self._run(reading.creator_of, session_id)
+        if creator is not None and not may_use(principal, creator):
+            raise Refused("forbidden")
 
     async def open(self, session_id: str) -> LiveSession:
         """Takes a session over; several callers share one attempt.

@@ -19,6 +19,7 @@ from agents.lanes import Lanes, Work
 from agents.limits import TokenBucket
 from agents.outbox import Outbox, SocketGone
 from agents.ports import Refused, SessionPort
+from agents.principals import Principal
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
@@ -57,6 +58,7 @@ class SocketConsumer(ABC):
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)
+        self.principal: Principal | None = scope.get("principal")
         self.service = service
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port

@@ -62,6 +62,7 @@ class Rows:
                 new.lang,
                 new.tags,
                 new.client,
+                new.principal,
                 new.owner_id,
                 epoch,
                 0,
@@ -170,7 +171,7 @@ _RUN = Run._meta.db_table
 _EVENT = Event._meta.db_table
 
 SESSION_COLUMNS = (
-    "id", "service", "lang", "tags", "client", "owner_id", "epoch", "last_seq",
+    "id", "service", "lang", "tags", "client", "principal", "owner_id", "epoch", "last_seq",
     "created_at", "updated_at", "close_reason",
 )  # fmt: skip
 RUN_COLUMNS = (

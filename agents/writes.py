@@ -36,6 +36,8 @@ class NewSession:
     tags: str
     client: str
     """`tags` and `client` are JSON texts."""
+    principal: str = ""
+    """The key of who creates it."""
 
 
 @dataclass(frozen=True, slots=True)

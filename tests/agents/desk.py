@@ -12,6 +12,7 @@ import orjson
 
 from agents import frames
 from agents.entries import Logged
+from agents.principals import Principal
 from agents.transients import Problem, Transient
 from myagent import Agent, create_react_agent, tool
 from myagent.messages import ChatMessage, ToolCall
@@ -25,6 +26,7 @@ class Desk:
     def __init__(self) -> None:
         self.connection_id = f"desk-{id(self)}"
         self.lang = "en"
+        self.principal: Principal | None = None
         self.service: str | None = None
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()

@@ -386,7 +386,7 @@ async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
     await story.do(("cancel", None))
     await sweeps[0]
     (attached,) = story.desk.attached.values()
-    assert attached is (await story.hub._sessions.find(story.session_id))
+    assert attached is (await story.hub._sessions.find(story.session_id, None))
 
 
 async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(

@@ -1,0 +1,35 @@
+"""Who comes in. Nothing here, nor below, knows how that was proved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_KEY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person or a program.
+
+    `key` (1 to `MAX_KEY` characters) is kept with what the principal creates;
+    `sees_everything`: whether that of others is open to it as well.
+    """
+
+    key: str
+    name: str
+    sees_everything: bool = False
+
+
+def may_use(principal: Principal | None, creator: str) -> bool:
+    """Whether what `creator` (a key, '' for nobody's) has created is open to the principal.
+
+    None is everybody, where nobody has to prove who they are.
+    """
+    if principal is None or principal.sees_everything:
+        return True
+    return principal.key == creator
+
+
+def key_of(principal: Principal | None) -> str:
+    """What is kept with what the principal creates."""
+    return "" if principal is None else principal.key
