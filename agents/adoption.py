@@ -25,10 +25,6 @@ def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: b
     taken = _take(session_id, services, own_id, may_expire)
     budget = settings.MYAGENT_CONTEXT_TOKENS
     opened = reading.open_session(session_id, budget, is_closed=taken.is_closed)
-    if taken.was_orphaned:
-        for run in opened.unfinished:
-            if run.ordinal is not None:
-                ownership.count_adoption(run.run_id)
     return Adopted(taken, opened)
 
 

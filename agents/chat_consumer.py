@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from agents.chat import Translation
@@ -30,7 +28,6 @@ from myagent.protocol.chat import (
     Failure,
     Query,
     ServerFrame,
-    Status,
     Stop,
     parse,
 )
@@ -56,7 +53,7 @@ class ChatConsumer(SocketConsumer):
         others: Connections,
         service: str | None = None,
     ) -> None:
-        super().__init__(scope, receive, self._noting_ends(send), port, others, service)
+        super().__init__(scope, receive, send, port, others, service)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         self._session_id = query.get("session_id", [None])[0]
         self._after = _number(query.get("after", [""])[0])
@@ -64,12 +61,6 @@ class ChatConsumer(SocketConsumer):
         self._translation = Translation(self.lang)
         self._is_attached = False
         self._has_come_back = self._session_id is None
-        self._owed_after: int | None = None
-        """Until it has been sent the end of the turn for which it came back."""
-        self._ends: deque[tuple[str, int]] = deque()
-        """Ends of turns that wait to be sent: the frame, and its place in the log."""
-        self._sent_seq = 0
-        """The end of the newest turn that has been sent."""
         self._settled = asyncio.Event()
         self._told = 0
 
@@ -129,10 +120,7 @@ class ChatConsumer(SocketConsumer):
                 self.outbox.add_text("", "", 0, self._told, each.content)
                 self._told += len(each.content)
             else:
-                frame = each.frame
-                if isinstance(each, Status) and each.status == "completed":
-                    self._ends.append((frame, self._translation.done_seq))
-                self.outbox.add_frame(frame)
+                self.outbox.add_frame(each.frame)
 
     # What the client says.
 
@@ -140,31 +128,6 @@ class ChatConsumer(SocketConsumer):
         if not 0 < len(self._user_id) <= MAX_USER_ID:
             return CloseCode.PROTOCOL_ABUSE, Problem(self.lang, "invalid_event", detail="user_id")
         return super().refusal()
-
-    async def run(self) -> None:
-        try:
-            await super().run()
-        finally:
-            self._keep_bookmark()
-
-    def _noting_ends(self, send: Send) -> Send:
-        async def send_and_note(message: dict[str, Any]) -> None:
-            await send(message)
-            if self._ends and message.get("text") is self._ends[0][0]:
-                self._note_end(self._ends.popleft()[1])
-
-        return send_and_note
-
-    def _note_end(self, seq: int) -> None:
-        self._sent_seq = seq
-        if self._owed_after is not None and seq > self._owed_after:
-            self._owed_after = None
-            self._keep_bookmark()
-
-    def _keep_bookmark(self) -> None:
-        """What only waits to be sent does not count: its reader may leave before."""
-        if self._is_attached and self._session_id is not None:
-            self.others.bookmarks.keep(self._session_id, self._sent_seq)
 
     async def read(self) -> None:
         if not self._has_come_back and self._session_id is not None:
@@ -221,11 +184,8 @@ class ChatConsumer(SocketConsumer):
             raise
 
     async def _find_place(self, session_id: str) -> None:
-        after = self._after if self._after is not None else self.others.bookmarks.of(session_id)
-        place = await self.port.place_after(session_id, after)
+        place = await self.port.place_after(session_id, self._after)
         self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
-        self._sent_seq = place.done_seq
-        self._owed_after = place.done_seq if place.is_unfinished else None
         await self.port.attach(self, session_id, place.last_seq)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import structlog
 from django.conf import settings
 
-from agents.bookmarks import Bookmarks
 from agents.limits import AddressLimit
 from agents.transients import Notice, Problem
 from myagent.protocol import CloseCode
@@ -23,14 +22,10 @@ PULSE_S = 1.0
 
 
 class Connections:
-    """`name` is what the server calls itself. One pulse serves all sockets.
-
-    `bookmarks` is for readers of whole turns.
-    """
+    """`name` is what the server calls itself. One pulse serves all sockets."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.bookmarks = Bookmarks()
         self._open: dict[str, SocketConsumer] = {}
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None

@@ -163,7 +163,6 @@ class Hub:
             principal=key_of(socket.principal),
             last_seq=0,
             is_closed=False,
-            was_orphaned=False,
         )
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)

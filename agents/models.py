@@ -82,8 +82,7 @@ class Run(models.Model):
     `position` orders the queue: the log's `seq` of the message, negative for
     one that goes ahead of the queue. `message_key` stands for `message_id` in
     comparisons (see `key_of`). `ordinal` numbers the runs of a session
-    in the order in which they started; it is null until then. `adoptions`
-    counts the ends of processes that cut it off.
+    in the order in which they started; it is null until then.
     """
 
     class Status(models.TextChoices):
@@ -108,7 +107,6 @@ class Run(models.Model):
     accepted_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    adoptions = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

@@ -42,10 +42,7 @@ class OwnedElsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session that this server owns from now on; a closed one is only read.
-
-    `was_orphaned`: its former owner did not give it up but died.
-    """
+    """A session that this server owns from now on; a closed one is only read."""
 
     session_id: str
     service: str
@@ -54,7 +51,6 @@ class Taken:
     principal: str
     last_seq: int
     is_closed: bool
-    was_orphaned: bool
 
 
 class Renewal(Enum):
@@ -171,7 +167,7 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
         if session is None or session.pk != session_id or session.service not in services:
             raise UnknownSession(session_id)
         if session.closed_at is not None:
-            return _taken(session, session.epoch, server_id)
+            return _taken(session, session.epoch)
         owner = session.owner_id
         if session.is_owned and owner is not None and owner != server_id:
             raise OwnedElsewhere(owner)
@@ -183,7 +179,7 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
         if changed:
             # The former owner may have written between the look and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
-            return _taken(session, session.epoch + 1, server_id)
+            return _taken(session, session.epoch + 1)
 
 
 def _is_declared_dead(server_id: str) -> bool:
@@ -197,7 +193,7 @@ def _is_declared_dead(server_id: str) -> bool:
     return server.filter(ended_at__isnull=False).exists()
 
 
-def _taken(session: Session, epoch: int, server_id: str) -> Taken:
+def _taken(session: Session, epoch: int) -> Taken:
     return Taken(
         session_id=session.pk,
         service=session.service,
@@ -206,7 +202,6 @@ def _taken(session: Session, epoch: int, server_id: str) -> Taken:
         principal=session.principal,
         last_seq=session.last_seq,
         is_closed=session.closed_at is not None,
-        was_orphaned=session.owner_id not in (None, server_id),
     )
 
 
@@ -237,8 +232,3 @@ def adoptable(services: Collection[str], own_id: str, may_expire: bool) -> list[
     return list(
         dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))
     )
-
-
-def count_adoption(run_id: str) -> None:
-    """Notes that a run was cut off by the end of the process that saw to it."""
-    Run.objects.filter(pk=run_id).update(adoptions=F("adoptions") + 1)

@@ -99,9 +99,8 @@ class SessionPort(Protocol):
     async def place_after(self, session_id: str, seq: int | None) -> Place:
         """Where to go on for a reader that has the turns up to `seq`.
 
-        None: it does not say. Then it is sent what is unfinished, and the last
-        turn if that was cut off by a crash. A session that is not there has a
-        place like an empty one.
+        None: it does not say. Then it is sent what is unfinished. A session that
+        is not there has a place like an empty one.
         """
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:

@@ -87,7 +87,6 @@ class Rows:
                 Run.Status.RUNNING if is_started else Run.Status.QUEUED,
                 self.moment,
                 self.moment if is_started else None,
-                0,
             )
         )
 
@@ -176,7 +175,7 @@ SESSION_COLUMNS = (
 )  # fmt: skip
 RUN_COLUMNS = (
     "id", "session_id", "message_id", "message_key", "accepted_seq", "position", "ordinal",
-    "status", "accepted_at", "started_at", "adoptions",
+    "status", "accepted_at", "started_at",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "session_id", "seq", "epoch", "run_id", "event", "step_id", "created_at", "payload", "message",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Min, Q
+from django.db.models import Max, Min, Q
 
 from agents.models import Event, Run
 from agents.ports import Place
@@ -11,15 +11,15 @@ from myagent.protocol import TERMINAL_EVENTS
 
 def place_after(session_id: str, seq: int | None) -> Place:
     """See `SessionPort.place_after`."""
-    done_seq = _last_end(session_id) if seq is None else _end_before(session_id, seq)
+    done_seq = _last_end(session_id) if seq is None else _last_end(session_id, seq__lte=seq)
     first_seq = _first_needed(session_id, done_seq)
     if first_seq is None:
         return Place(done_seq, done_seq, is_unfinished=False)
     return Place(min(first_seq - 1, done_seq), done_seq, is_unfinished=True)
 
 
-def _ends(session_id: str, **where: int) -> list[tuple[int, int]]:
-    """The newest two ends of turns, and how often each had to be adopted.
+def _last_end(session_id: str, **where: int) -> int:
+    """The end of the newest turn, 0 if there is none.
 
     A message that was cancelled before its run started ends in the middle of
     another's turn: that one does not count.
@@ -27,19 +27,7 @@ def _ends(session_id: str, **where: int) -> list[tuple[int, int]]:
     found = Event.objects.filter(
         session_id=session_id, event__in=TERMINAL_EVENTS, run__ordinal__isnull=False, **where
     )
-    return list(found.order_by("-seq").values_list("seq", "run__adoptions")[:2])
-
-
-def _end_before(session_id: str, seq: int) -> int:
-    ends = _ends(session_id, seq__lte=seq)
-    return ends[0][0] if ends else 0
-
-
-def _last_end(session_id: str) -> int:
-    """The end of the newest turn; of the one before, if a crash cut the newest off."""
-    ends = [*_ends(session_id), (0, 0), (0, 0)]
-    (newest, adoptions), (before, _), *_ = ends
-    return before if adoptions else newest
+    return found.aggregate(last=Max("seq"))["last"] or 0
 
 
 def _first_needed(session_id: str, done_seq: int) -> int | None:

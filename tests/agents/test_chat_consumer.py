@@ -10,7 +10,7 @@ import pytest
 
 from agents.chat_consumer import ChatConsumer
 from agents.connections import Connections
-from agents.ports import Place, SessionPort
+from agents.ports import SessionPort
 from tests.agents.test_chat import Conversation
 from tests.chat_screen import Screen
 
@@ -77,51 +77,6 @@ async def test_a_slow_reader_gets_the_answer_whole(settings: Any, misses: bool) 
     assert turn.text == ANSWER
     chunks = [frame["content"] for frame in peer.received if frame["type"] == "chunk"]
     assert "".join(chunks) == ANSWER
-
-
-class LogOf:
-    """A port to a conversation that has been written."""
-
-    def __init__(self, talk: Conversation) -> None:
-        self.talk = talk
-
-    async def place_after(self, session_id: str, seq: int | None) -> Place:
-        return Place(0, 0, is_unfinished=True)
-
-    async def attach(self, socket: ChatConsumer, session_id: str, last_seq: int) -> None:
-        for logged in self.talk.log:
-            assert socket.push(logged)
-
-    def detach(self, socket: ChatConsumer, session_id: str | None = None) -> None: ...
-
-
-async def test_a_place_is_remembered_up_to_what_was_sent() -> None:
-    talk = Conversation()
-    talk.answer(talk.ask("r1"), "one")
-    first_end = len(talk.log)
-    talk.answer(talk.ask("r2"), "two")
-    others = Connections("test")
-    is_full = asyncio.Event()
-    taken = 0
-
-    async def send(message: dict[str, Any]) -> None:
-        nonlocal taken
-        taken += json.loads(message.get("text", "{}")).get("status") == "completed"
-        if taken == 2:
-            is_full.set()
-            await asyncio.Event().wait()  # The network takes no more.
-
-    incoming = iter(["websocket.connect"])
-
-    async def receive() -> dict[str, Any]:
-        for kind in incoming:
-            return {"type": kind}
-        await is_full.wait()
-        return {"type": "websocket.disconnect"}
-
-    scope = scope_of("/ws/chat/ann", b"session_id=s")
-    await ChatConsumer(scope, receive, send, cast(SessionPort, LogOf(talk)), others).run()
-    assert others.bookmarks.of("s") == first_end
 
 
 async def test_pieces_that_wait_become_one_chunk() -> None:

@@ -130,7 +130,6 @@ class LogMachine(RuleBasedStateMachine):
         taken = ownership.take(self.session_id, [SERVICE], server_id, True)
         assert taken.epoch == self.model.epoch + 1
         assert taken.last_seq == len(self.model.entries)
-        assert taken.was_orphaned
         self.model.epoch = taken.epoch
         self.owners.append(self._process(server_id, taken.epoch))
 
