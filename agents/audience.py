@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from agents.database import DatabaseThreads
 from agents.entries import Logged
+from agents.execution import Execution
 from agents.ports import Socket
+from agents.session_log import SessionLog
 from agents.subscription import Subscription
 from agents.transients import Notice, StepStarted, Transient
 
-if TYPE_CHECKING:
-    from agents.live import LiveSession
-
 
 class Audience:
-    """Spreads what happens; each socket at its own pace."""
+    """Spreads what happens; each socket at its own pace.
 
-    def __init__(self, session: LiveSession, database: DatabaseThreads) -> None:
-        self._session = session
+    `current` is the run whose text a socket that comes late is shown.
+    """
+
+    def __init__(self, log: SessionLog, database: DatabaseThreads) -> None:
+        self.current: Execution | None = None
+        self._log = log
         self._database = database
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -33,7 +35,14 @@ class Audience:
     def add(self, socket: Socket, seq: int) -> Subscription:
         """Attaches at `seq`; replaces what the socket had."""
         self.remove(socket)
-        subscription = Subscription(self._session, socket, seq, self._database)
+        subscription = Subscription(
+            self._log,
+            socket,
+            seq,
+            self._database,
+            current=lambda: self.current,
+            on_failed=lambda: self._send_back(socket),
+        )
         self._subscriptions[socket.connection_id] = subscription
         return subscription
 
@@ -54,15 +63,21 @@ class Audience:
                 subscription.offer(entry)
 
     def show_thinking(self, step: int) -> None:
-        self._tell_all(StepStarted(self._session.lang, self._session.session_id, step))
+        self._tell_all(StepStarted(self._log.lang, self._log.session_id, step))
 
     def show_notice(self, code: str) -> None:
-        self._tell_all(Notice(self._session.lang, code, self._session.session_id))
+        self._tell_all(Notice(self._log.lang, code, self._log.session_id))
+
+    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.offer_text(run_id, step, offset, text)
 
     def _tell_all(self, transient: Transient) -> None:
         for subscription in list(self._subscriptions.values()):
             subscription.tell(transient)
 
-    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
-        for subscription in list(self._subscriptions.values()):
-            subscription.offer_text(run_id, step, offset, text)
+    def _send_back(self, socket: Socket) -> None:
+        """Lets a socket resume that would see nothing more."""
+        self.remove(socket)
+        socket.attached.pop(self._log.session_id, None)
+        socket.lose(self._log.session_id, "internal_error")

@@ -13,20 +13,18 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents import entries, ownership, reading, recorders, turns
-from agents.background import Background
-from agents.database import DatabaseThreads
+from agents import entries, ownership, reading, turns
 from agents.directory import Directory, Listed
 from agents.entries import Entry
-from agents.gauges import Gauges, LoopLag
+from agents.gauges import LoopLag
 from agents.ids import new_id
-from agents.journal import Journal
 from agents.lease import Lease
 from agents.live import LiveSession
 from agents.once import Once
 from agents.ownership import Taken
 from agents.ports import Place, Refused, SessionEvent, Socket
 from agents.principals import key_of
+from agents.resources import Resources
 from agents.sentences import supported
 from agents.sessions import Sessions
 from agents.subscription import Subscription
@@ -62,19 +60,17 @@ class Hub:
     ) -> None:
         self.directory = directory
         self.workers = workers
-        self.journal = Journal(recorders.configured())
-        self.database = DatabaseThreads()
-        self.is_draining = False
-        self.progress = asyncio.Event()
+        self.resources = Resources(directory, workers)
+        self.journal = self.resources.journal
+        self.database = self.resources.database
+        self.background = self.resources.background
         self.lease = Lease(
             service,
             source,
             report=self.report,
             journal_moved_at=lambda: self.journal.moved_at,
         )
-        self._sessions = Sessions(self, directory, self.lease)
-        self.background = Background()
-        self._gauges: dict[str, Gauges] = {}
+        self._sessions = Sessions(self.resources, self.lease)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self._end = Once(self._give_everything_up)
@@ -104,8 +100,8 @@ class Hub:
         try:
             async with asyncio.timeout(grace_s):
                 while any(session.status == "running" for session in self._sessions):
-                    self.progress.clear()
-                    await self.progress.wait()
+                    self.resources.progress.clear()
+                    await self.resources.progress.wait()
         except TimeoutError:
             logger.warning("runs_left_to_be_continued")
 
@@ -125,6 +121,15 @@ class Hub:
         await self.journal.stop()
         await self.lease.end()
         await self.database.stop()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no new work is taken."""
+        return self.resources.is_draining
+
+    @is_draining.setter
+    def is_draining(self, is_draining: bool) -> None:
+        self.resources.is_draining = is_draining
 
     @property
     def session_count(self) -> int:
@@ -151,7 +156,7 @@ class Hub:
         listed = await self._service_for(socket, event.metadata.service)
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
-        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
+        if not self.resources.may_wait(listed.name) or self._sessions.is_full(listed):
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
@@ -253,35 +258,11 @@ class Hub:
             if session is not None:
                 session.unsubscribe(socket)
 
-    # What live sessions need: see `live.Keeper`.
-
-    def forget(self, session: LiveSession) -> None:
-        self._sessions.drop(session)
-        for socket in session.audience.sockets:
-            self.detach(socket, session.session_id)
-
-    def lost(self, session: LiveSession) -> None:
-        if not self._sessions.drop(session):
-            return
-        logger.warning("session_lost", session_id=session.session_id)
-        attached = session.audience.sockets
-        session.leave()
-        for socket in attached:
-            socket.attached.pop(session.session_id, None)
-            socket.lose(session.session_id)
-
     async def knows(self, service: str) -> bool:
         """Whether there is such a service, perhaps for a moment only."""
         if self.directory.find(service) is None:
             await self._refresh()
         return self.directory.find(service) is not None
-
-    def may_wait(self, service: str) -> bool:
-        listed = self.directory.find(service)
-        return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
-
-    def gauges_of(self, service: str) -> Gauges:
-        return self._gauges.setdefault(service, Gauges())
 
     # Inside.
 
@@ -291,7 +272,7 @@ class Hub:
             raise Refused("no_service")
         named = wanted or socket.service
         listed = self._listed(named)
-        if listed is None or not self.may_wait(listed.name):
+        if listed is None or not self.resources.may_wait(listed.name):
             # It may have been registered or started this very moment.
             await self._refresh()
             listed = self._listed(named)
@@ -340,7 +321,7 @@ class Hub:
         await self.lease.register()
         # Neither is one that was begun meanwhile.
         for session in self._sessions:
-            self.lost(session)
+            self._sessions.lose(session)
         logger.info("lease_taken_anew", server_id=self.lease.server_id)
 
     async def _adopt(self) -> None:
@@ -373,7 +354,7 @@ class Hub:
             one["running"] += session.current is not None
             ids = sockets.setdefault(session.service, set())
             ids.update(socket.connection_id for socket in session.audience.sockets)
-        for service, gauges in self._gauges.items():
+        for service, gauges in self.resources.gauges.items():
             found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
         for service, ids in sockets.items():
             found[service]["connections"] = len(ids)

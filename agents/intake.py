@@ -18,7 +18,8 @@ from agents.inbox import Inbox
 from agents.journal import Outcome
 from agents.ports import Refused, Socket
 from agents.refusals import code_of
-from agents.runs import Queued, Runs, WriteLog
+from agents.runs import Queued, Runs
+from agents.session_log import SessionLog
 from agents.transients import Problem, Repeated
 from agents.writes import DuplicateMessage
 from myagent.protocol import ErrorCode, UserMessage
@@ -26,33 +27,30 @@ from myagent.protocol import ErrorCode, UserMessage
 logger = structlog.get_logger(__name__)
 
 
-class Session(Protocol):
-    """What is asked of the session that the messages are for."""
-
-    session_id: str
-    is_closed: bool
-
-    def check_open(self, message_id: str | None = None) -> None:
+class CheckOpen(Protocol):
+    def __call__(self, message_id: str | None = None) -> None:
         """Raises `Refused` unless a message may come in now."""
 
 
 class Intake:
-    """Belongs to `session`; its methods to the main loop."""
+    """Its methods belong to the event loop."""
 
     def __init__(
         self,
-        session: Session,
+        log: SessionLog,
         inbox: Inbox,
         runs: Runs,
-        write: WriteLog,
+        check_open: CheckOpen,
         *,
         database: DatabaseThreads,
         background: Background,
     ) -> None:
-        self._session = session
+        self.is_closed = False
+        """Set when the session has ended: what is sent again is answered all the same."""
+        self._log = log
         self._inbox = inbox
         self._runs = runs
-        self._write = write
+        self._check_open = check_open
         self._database = database
         self._background = background
 
@@ -61,7 +59,7 @@ class Intake:
         message_id = event.metadata.message_id
         if message_id is not None and await self._is_repeated(socket, message_id, event):
             return
-        self._session.check_open(message_id)
+        self._check_open(message_id)
         is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
         if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
@@ -73,7 +71,7 @@ class Intake:
         """Answers a message that was accepted before, or joins one on its way to the disk."""
         # The journal recognises it in any case; here, before it could do harm.
         does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
-        thoroughly = does_harm or self._session.is_closed
+        thoroughly = does_harm or self.is_closed
         seq = await self._inbox.find(message_id, thoroughly=thoroughly)
         # After the wait: it may have come in by another socket meanwhile.
         if self._inbox.join(message_id, socket):
@@ -84,7 +82,7 @@ class Intake:
         return True
 
     async def _echo_again(self, socket: Socket, seq: int) -> None:
-        logged = await self._database.run(reading.entry_at, self._session.session_id, seq)
+        logged = await self._database.run(reading.entry_at, self._log.session_id, seq)
         if logged is not None:
             socket.tell(Repeated(logged))
 
@@ -101,7 +99,7 @@ class Intake:
             self._on_accepted(outcome, socket, queued)
             self._runs.start_if_logged(started, outcome)
 
-        self._write([entry], done, new_run=new_run)
+        self._log.write([entry], done, new_run=new_run)
         if is_ahead and before is not None:
             before.cancel()
 
@@ -136,5 +134,5 @@ class Intake:
 
     def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:
         """Says that a message was not accepted."""
-        session_id = self._session.session_id
+        session_id = self._log.session_id
         socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))

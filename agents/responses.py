@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from agents import entries, reading
 from agents.database import DatabaseThreads
 from agents.entries import Entry
@@ -12,21 +10,19 @@ from agents.journal import Outcome, RowRefused
 from agents.ports import Refused, Socket
 from agents.refusals import code_of
 from agents.runs import Runs
+from agents.session_log import SessionLog
 from agents.transients import Problem, Repeated
 from agents.writes import RunEnded
 from myagent.protocol import Response
 from myagent.steps import Decision
 
-Log = Callable[[Sequence[Entry], Callable[[Outcome], None]], None]
-
 
 class Responses:
-    """`log` hands entries to the session's log. Its methods belong to the main loop."""
+    """Its methods belong to the event loop."""
 
-    def __init__(self, session_id: str, runs: Runs, log: Log, database: DatabaseThreads) -> None:
-        self._session_id = session_id
-        self._runs = runs
+    def __init__(self, log: SessionLog, runs: Runs, database: DatabaseThreads) -> None:
         self._log = log
+        self._runs = runs
         self._database = database
         self._on_their_way: dict[str, list[Socket]] = {}
         """By question: who sent a response too, while the first one is being written."""
@@ -63,15 +59,15 @@ class Responses:
             for other in (socket, *joined):
                 self._explain(other, outcome)
 
-        self._log([entry], decided)
+        self._log.write_steps([entry], decided)
 
     def _explain(self, socket: Socket, error: Exception) -> None:
         """Says that a response was not taken."""
         code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
-        socket.tell(Problem(socket.lang, code, session_id=self._session_id))
+        socket.tell(Problem(socket.lang, code, session_id=self._log.session_id))
 
     async def _echo_again(self, socket: Socket, event: Response) -> None:
-        logged = await self._database.run(reading.response_to, self._session_id, event.step_id)
+        logged = await self._database.run(reading.response_to, self._log.session_id, event.step_id)
         if logged is None:
             raise Refused("not_waiting")
         socket.tell(Repeated(logged))

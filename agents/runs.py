@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from agents import entries
+from agents.audience import Audience
 from agents.entries import Entry, RunRef
-from agents.execution import Ending, Execution, Owner, closing_results
+from agents.execution import Ending, Execution, closing_results
 from agents.journal import Outcome, RowRefused
+from agents.link import Link
 from agents.models import Run
 from agents.reading import UnfinishedRun
 from agents.sentences import say
+from agents.session_log import SessionLog
+from agents.workers import Pool
 from agents.writes import NewRun, RunEnded, RunStart
 from myagent.messages import ChatMessage
 from myagent.protocol import Cancel
+from myagent.worker.protocol import RunKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +34,68 @@ class Queued:
     message: ChatMessage
 
 
-class WriteLog(Protocol):
-    """Hands entries and changes (fields of a `Write`) to the log."""
-
-    def __call__(
-        self, written: Sequence[Entry], done: Callable[[Outcome], None], **changes: Any
-    ) -> None: ...
-
-
 class Runs:
-    """Belongs to `owner`, whose memory follows what runs; its methods to the main loop."""
+    """The `execution.Owner` of each. Its methods belong to the event loop.
 
-    def __init__(self, owner: Owner, write: WriteLog, last_ordinal: int) -> None:
-        self.current: Execution | None = None
+    `on_end` is called with each run that has ended. While `is_draining`, none
+    that waits is started.
+    """
+
+    def __init__(
+        self,
+        log: SessionLog,
+        audience: Audience,
+        pool: Pool,
+        last_ordinal: int,
+        *,
+        is_draining: Callable[[], bool],
+        on_end: Callable[[Execution], None],
+    ) -> None:
+        self.session_id = log.session_id
+        self.lang = log.lang
+        self.history = log.history
+        self.pool = pool
+        self.worker: Link | None = None
         self.waiting: list[Queued] = []
-        self._owner = owner
-        self._write = write
+        self._log = log
+        self._audience = audience
         self._ordinal = last_ordinal
+        self._attempts = 0
+        self._is_draining = is_draining
+        self._on_end = on_end
+
+    @property
+    def current(self) -> Execution | None:
+        """The run that is under way."""
+        return self._audience.current
+
+    @current.setter
+    def current(self, execution: Execution | None) -> None:
+        self._audience.current = execution
+
+    # What runs ask for: see `execution.Owner`.
+
+    def next_key(self) -> RunKey:
+        self._attempts += 1
+        return RunKey(self.session_id, self._log.epoch, self._attempts)
+
+    def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
+        self._log.write_steps(written, done)
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        self._end_current(execution, before, ending)
+        self._on_end(execution)
+
+    def show_thinking(self, step: int) -> None:
+        self._audience.show_thinking(step)
+
+    def show_text(self, execution: Execution, offset: int, text: str) -> None:
+        self._audience.show_text(execution.ref.run_id, execution.step, offset, text)
+
+    def show_notice(self, code: str) -> None:
+        self._audience.show_notice(code)
+
+    # The queue.
 
     def add(self, queued: Queued, *, is_ahead: bool) -> tuple[NewRun, Execution | None]:
         """Takes a run in before its message is written.
@@ -68,7 +117,7 @@ class Runs:
         elif self.current is not None and self.current.ref == queued.ref:
             self.current.leave()
             self.current = None
-            self._owner.history.drop_turn(queued.ref.run_id)
+            self.history.drop_turn(queued.ref.run_id)
             self._start_next()
 
     def meant_by(self, event: Cancel) -> tuple[Execution | None, list[Queued]]:
@@ -95,20 +144,18 @@ class Runs:
                 for run in runs:
                     self.end_waiting([run])
 
-        lang, status = self._owner.lang, str(Run.Status.INTERRUPTED)
+        lang, status = self.lang, str(Run.Status.INTERRUPTED)
         ends = [entries.interrupted(run.ref, lang, []) for run in runs]
-        self._write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
+        self._log.write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
 
-    def end_current(
-        self, execution: Execution, before: Sequence[Entry], ending: Ending, *, is_draining: bool
-    ) -> None:
+    def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         """Ends the current run, and starts the next one by the same write."""
-        following = self.waiting[0] if self.waiting and not is_draining else None
+        following = self.waiting[0] if self.waiting and not self._is_draining() else None
         self.current = None
         written = [*before, ending.entry]
         for entry in written:
             if entry.message is not None:
-                self._owner.history.add(execution.ref.run_id, entry.message)
+                self.history.add(execution.ref.run_id, entry.message)
         started = self._make_current(following) if following else None
         starts = RunStart(started.ref.run_id, self._ordinal) if started else None
 
@@ -121,7 +168,9 @@ class Runs:
             else:
                 self.start_if_logged(started, outcome)
 
-        self._write(written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)})
+        self._log.write(
+            written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)}
+        )
 
     def start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
         """Starts a run if the write that made it the current one is in the log."""
@@ -136,9 +185,7 @@ class Runs:
             if run.ordinal is None:
                 self.waiting.append(Queued(ref, run.message))
             else:
-                self.current = Execution(
-                    self._owner, ref, state=run.state, started_at=run.started_at
-                )
+                self.current = Execution(self, ref, state=run.state, started_at=run.started_at)
         interrupted = self.current
         self._let_cancels_hold(unfinished)
         if self.current is None:
@@ -167,10 +214,10 @@ class Runs:
         if run in self.waiting:
             self.waiting.remove(run)
         self._ordinal += 1
-        self._owner.history.start_turn(run.ref.run_id)
-        self._owner.history.add(run.ref.run_id, run.message)
-        self.current = Execution(self._owner, run.ref)
-        return self.current
+        self.history.start_turn(run.ref.run_id)
+        self.history.add(run.ref.run_id, run.message)
+        self.current = execution = Execution(self, run.ref)
+        return execution
 
     def _start_next(self) -> None:
         """Starts what waits longest, where no run's end does it."""
@@ -179,7 +226,7 @@ class Runs:
             self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
 
     def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
-        self._write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
+        self._log.write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
 
     def _end_bare(self, execution: Execution) -> None:
         """Ends a run whose own ending the database can't store."""
@@ -195,7 +242,7 @@ class Runs:
     def _end_with_an_error(
         self, execution: Execution, before: Sequence[Entry], done: Callable[[Outcome], None]
     ) -> None:
-        sentence = say(self._owner.lang, "internal_error")
+        sentence = say(self.lang, "internal_error")
         entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
         ends = {execution.ref.run_id: str(Run.Status.FAILED)}
-        self._write([*before, entry], done, ends=ends)
+        self._log.write([*before, entry], done, ends=ends)

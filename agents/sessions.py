@@ -13,12 +13,13 @@ from django.db import Error as DatabaseFailure
 
 from agents import background, ownership, reading
 from agents.adoption import adopt
-from agents.directory import Directory, Listed
+from agents.directory import Listed
 from agents.lease import Lease
-from agents.live import Keeper, LiveSession
+from agents.live import LiveSession
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused
 from agents.principals import Principal, may_use
+from agents.resources import Resources
 
 T = TypeVar("T")
 
@@ -32,11 +33,11 @@ FREED_AT_ONCE = 100
 
 
 class Sessions:
-    """What is here is owned under `lease`. Its methods belong to the main loop."""
+    """What is here is owned under `lease`. Its methods belong to the event loop."""
 
-    def __init__(self, keeper: Keeper, directory: Directory, lease: Lease) -> None:
-        self._keeper = keeper
-        self._directory = directory
+    def __init__(self, resources: Resources, lease: Lease) -> None:
+        self._resources = resources
+        self._directory = resources.directory
         self._lease = lease
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
@@ -63,12 +64,32 @@ class Sessions:
         return sum(not session.is_idle for session in self.of(listed.name)) >= limit
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
-        session = LiveSession(self._keeper, taken, opened)
+        session = LiveSession(
+            self._resources, taken, opened, on_lost=self.lose, on_unborn=self._forget
+        )
         self._live[taken.session_id] = session
         return session
 
-    def drop(self, session: LiveSession) -> bool:
-        """Forgets it; False if it is not here, or another has its place."""
+    def lose(self, session: LiveSession) -> None:
+        """Another server owns the session now: its sockets are told to resume it."""
+        if not self._drop(session):
+            return
+        logger.warning("session_lost", session_id=session.session_id)
+        attached = session.audience.sockets
+        session.leave()
+        for socket in attached:
+            socket.attached.pop(session.session_id, None)
+            socket.lose(session.session_id)
+
+    def _forget(self, session: LiveSession) -> None:
+        """The session could not be created."""
+        self._drop(session)
+        for socket in session.audience.sockets:
+            socket.attached.pop(session.session_id, None)
+            session.unsubscribe(socket)
+
+    def _drop(self, session: LiveSession) -> bool:
+        """False if it is not here, or another has its place."""
         if self._live.get(session.session_id) is not session:
             return False
         del self._live[session.session_id]
@@ -136,7 +157,7 @@ class Sessions:
 
     async def _adopt_each(self, found: Iterator[str]) -> None:
         for session_id in found:
-            if self._keeper.is_draining:
+            if self._resources.is_draining:
                 return
             if session_id in self._live:
                 continue
@@ -164,7 +185,7 @@ class Sessions:
         excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
         for place, session in enumerate(idle):
             has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
-            if (place < excess or has_expired) and self.drop(session):
+            if (place < excess or has_expired) and self._drop(session):
                 session.leave()
                 self._to_free[session.session_id] = session.epoch
         await self._free()
@@ -196,4 +217,4 @@ class Sessions:
         return session
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
-        return await self._keeper.database.run(work, *args)
+        return await self._resources.database.run(work, *args)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 from django.db import Error as DatabaseFailure
 
 from agents.database import DatabaseThreads
 from agents.entries import Logged
+from agents.execution import Execution
 from agents.ports import Socket
 from agents.reading import PAGE, entries_after
+from agents.session_log import SessionLog
 from agents.transients import Transient
-
-if TYPE_CHECKING:
-    from agents.live import LiveSession
 
 logger = structlog.get_logger(__name__)
 
@@ -34,15 +32,28 @@ PAGE_CHARACTERS = 1024 * 1024
 
 
 class Subscription:
-    """Created live at `seq`; `replay` sends what came after it first."""
+    """Created live at `seq`; `replay` sends what came after it first.
+
+    `current` tells the run whose text is being written; `on_failed` is called
+    when a replay failed: the socket would see nothing more.
+    """
 
     def __init__(
-        self, session: LiveSession, socket: Socket, seq: int, database: DatabaseThreads
+        self,
+        log: SessionLog,
+        socket: Socket,
+        seq: int,
+        database: DatabaseThreads,
+        *,
+        current: Callable[[], Execution | None],
+        on_failed: Callable[[], None],
     ) -> None:
         self.socket = socket
         self.seq = seq
-        self._session = session
+        self._log = log
         self._database = database
+        self._current = current
+        self._on_failed = on_failed
         self._is_live = True
         self._misses_text = False
         self._pump: asyncio.Task[None] | None = None
@@ -59,10 +70,10 @@ class Subscription:
     def offer_text(self, run_id: str, step: int, offset: int, text: str) -> None:
         if not self._is_live:
             return
-        current = self._session.current
+        current = self._current()
         if self._misses_text and current is not None:
             offset, text = 0, current.text
-        took = self.socket.push_text(self._session.session_id, run_id, step, offset, text)
+        took = self.socket.push_text(self._log.session_id, run_id, step, offset, text)
         self._misses_text = not took
 
     def tell(self, transient: Transient) -> None:
@@ -87,20 +98,16 @@ class Subscription:
     def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
         if pump.cancelled() or pump.exception() is None:
             return
-        # Without it the socket would see nothing more of the session: let it resume.
         logger.error("replay_failed", exc_info=pump.exception())
-        session_id = self._session.session_id
-        self.socket.attached.pop(session_id, None)
-        self._session.unsubscribe(self.socket)
-        self.socket.lose(session_id, "internal_error")
+        self._on_failed()
 
     async def _catch_up(self, announce: Callable[[], None] | None) -> None:
         # Between the last comparison and going live nothing is awaited: no entry can slip by.
         limit = FIRST_PAGE
-        while self.seq < self._session.last_seq:
+        while self.seq < self._log.last_seq:
             async with self.socket.replaying:
                 await self.socket.room()
-                end = self._session.last_seq
+                end = self._log.last_seq
                 page = await self._read_patiently(limit)
                 await self._push_all(page)
             if len(page) < limit:
@@ -115,7 +122,7 @@ class Subscription:
 
     async def _push_all(self, page: list[Logged]) -> None:
         for logged in page:
-            if logged.seq > self._session.last_seq:
+            if logged.seq > self._log.last_seq:
                 # Committed, but told to nobody yet: who leaves with it would come back
                 # from beyond the session's end.
                 return
@@ -126,14 +133,14 @@ class Subscription:
     async def _read_patiently(self, limit: int) -> list[Logged]:
         while True:
             try:
-                session_id = self._session.session_id
+                session_id = self._log.session_id
                 return await self._database.run(entries_after, session_id, self.seq, limit)
             except DatabaseFailure as error:
                 logger.warning("replay_waits_for_storage", error=str(error))
                 await asyncio.sleep(RETRY_S)
 
     def _show_text_so_far(self) -> None:
-        current = self._session.current
+        current = self._current()
         if current is not None and current.text:
             ref = current.ref
             self.offer_text(ref.run_id, current.step, 0, current.text)

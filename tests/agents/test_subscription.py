@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agents.audience import Audience
 from agents.entries import Logged
 from agents.reading import PAGE
 from agents.subscription import FIRST_PAGE, PAGE_CHARACTERS, Subscription
@@ -55,12 +56,10 @@ async def turns() -> None:
 
 
 def subscribe(log: Log, desk: Desk) -> Subscription:
-    session: Any = SimpleNamespace(
-        session_id="s", last_seq=log.last_seq, current=None, unsubscribe=lambda socket: None
-    )
-    desk.attached["s"] = session
+    session_log: Any = SimpleNamespace(session_id="s", lang="en", last_seq=log.last_seq)
     database: Any = log
-    return Subscription(session, desk, 0, database)
+    desk.attached["s"] = object()
+    return Audience(session_log, database).add(desk, 0)
 
 
 def replay(log: Log, desk: Desk) -> asyncio.Event:
@@ -168,7 +167,7 @@ async def test_what_is_written_while_a_pruned_log_is_read_is_not_missed() -> Non
     subscription, complete = subscribe(log, desk), asyncio.Event()
     subscription.replay(announce=complete.set)
     await log.is_being_read.wait()
-    log.last_seq = subscription._session.last_seq = 22
+    log.last_seq = subscription._log.last_seq = 22
     subscription.offer(log._entry(21))
     async with asyncio.timeout(30):
         await complete.wait()
