@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import takewhile
 
 from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Completion, ToolSpec, Usage
-from myagent.models.offline.answering import (
-    Result,
-    asking_for,
-    from_results,
-    language_of,
-    nothing_fits,
-    pieces,
-    signed,
-)
-from myagent.models.offline.planning import AskFor, Call, Calls, Exchange, plan
-from myagent.models.offline.study import study
+from myagent.models.offline.answering import asking_for, from_results, nothing_fits, say
+from myagent.models.offline.planning import AskFor, Call, plan
+from myagent.models.offline.tools import study
+from myagent.models.offline.words import CJK_RUN
 
-MAX_EARLIER = 8
-"""Earlier questions that a follow-up may refer to."""
+MAX_PIECES = 80
 
 
 class OfflineModel:
@@ -38,88 +29,63 @@ class OfflineModel:
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
     ) -> AsyncIterator[str | Completion]:
         reply = compose(messages, tools)
-        for piece in pieces(reply.content):
-            yield piece
-        yield Completion(
-            text=reply.content,
-            tool_calls=reply.tool_calls,
-            usage=Usage(sum(message.tokens for message in messages), reply.tokens),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """The messages as the demo model reads them."""
-
-    question: str
-    results: tuple[Result, ...]
-    earlier: tuple[Exchange, ...]
-    last_call_id: str
+        size = max(12, len(reply.content) // MAX_PIECES + 1)
+        for at in range(0, len(reply.content), size):
+            yield reply.content[at : at + size]
+        usage = Usage(sum(message.tokens for message in messages), reply.tokens)
+        yield Completion(text=reply.content, tool_calls=reply.tool_calls, usage=usage)
 
 
 def compose(messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> ChatMessage:
     """The reply: tool calls, or an answer in the language of the question."""
-    talk = read(messages)
-    language = language_of(talk.question)
-    if talk.results:
-        return ChatMessage("assistant", signed(from_results(talk.results, language), language))
-    known = [study(spec) for spec in tools]
-    match plan(talk.question, talk.earlier, known):
-        case Calls(calls):
-            return ChatMessage("assistant", tool_calls=_as_calls(calls, talk, len(messages)))
-        case AskFor(tool, missing):
-            text = asking_for(tool, missing, language)
-        case _:
-            text = nothing_fits(known, language)
-    return ChatMessage("assistant", signed(text, language))
+    at = max((at for at, message in enumerate(messages) if _is_said(message)), default=0)
+    question = "".join(message.content for message in messages[at : at + 1] if _is_said(message))
+    language = "zh" if CJK_RUN.search(question) else "en"
+    if results := _results(messages[at:]):
+        text = from_results(results, language)
+    else:
+        known = [study(spec) for spec in tools]
+        wishes = [call for message in messages[:at] for call in message.tool_calls][-1:]
+        last = [Call(wish.name, _arguments(wish)) for wish in wishes]
+        match plan(question, _pending(messages[:at]), last[0] if last else None, known):
+            case None:
+                text = nothing_fits(known, language)
+            case AskFor(tool, missing):
+                text = asking_for(tool, missing, language)
+            case calls:
+                return ChatMessage("assistant", tool_calls=_wishes(calls, f"{wishes}\n{question}"))
+    return ChatMessage("assistant", say(language, "signed", text=text))
 
 
-def _as_calls(calls: Sequence[Call], talk: Conversation, length: int) -> tuple[ToolCall, ...]:
-    """Ids are chained to what came before, so that a session does not see one twice."""
-    chain = f"{length}\n{talk.last_call_id}\n{talk.question}"
-    seed = blake2b(chain.encode(errors="replace"), digest_size=8).hexdigest()
+def _is_said(message: ChatMessage) -> bool:
+    """The loop's own instructions are no questions."""
+    return message.role == "user" and not message.is_instruction
+
+
+def _results(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    found = (message for message in messages if message.role == "tool")
+    return [(names.get(message.tool_call_id or "", "tool"), message.content) for message in found]
+
+
+def _pending(messages: Sequence[ChatMessage]) -> str:
+    """What was said since the last call."""
+    since = takewhile(lambda message: message.role != "tool", reversed(messages))
+    return "\n".join([message.content for message in since if _is_said(message)][::-1])
+
+
+def _arguments(call: ToolCall) -> dict[str, object]:
+    try:
+        args = exact_json.loads(call.arguments)
+    except ValueError:
+        return {}  # another model wrote them
+    return args if isinstance(args, dict) else {}
+
+
+def _wishes(calls: Sequence[Call], reason: str) -> tuple[ToolCall, ...]:
+    """Ids come from the question and the call before, so that a session sees none twice."""
+    seed = blake2b(reason.encode(errors="replace"), digest_size=8).hexdigest()
     return tuple(
         ToolCall(f"call_{seed}_{number}", call.tool, exact_json.dumps(call.args))
         for number, call in enumerate(calls, start=1)
     )
-
-
-def read(messages: Sequence[ChatMessage]) -> Conversation:
-    """Splits the messages at what people said; the loop's own instructions are no questions."""
-    asked = [
-        at
-        for at, message in enumerate(messages)
-        if message.role == "user" and not message.is_instruction
-    ]
-    if not asked:
-        return Conversation("", _results(messages), (), "")
-    bounds = [*asked[-MAX_EARLIER - 1 :], len(messages)]
-    earlier = tuple(
-        Exchange(
-            messages[start].content,
-            tuple(Call(result.tool, result.args) for result in _results(messages[start:end])),
-        )
-        for start, end in pairwise(bounds[:-1])
-    )
-    ids = (call.id for message in reversed(messages) for call in reversed(message.tool_calls))
-    question = messages[asked[-1]].content
-    return Conversation(question, _results(messages[asked[-1] :]), earlier, next(ids, ""))
-
-
-def _results(messages: Sequence[ChatMessage]) -> tuple[Result, ...]:
-    calls = {call.id: call for message in messages for call in message.tool_calls}
-    found = []
-    for message in messages:
-        call = calls.get(message.tool_call_id or "") if message.role == "tool" else None
-        if message.role == "tool":
-            name = call.name if call else "tool"
-            found.append(Result(name, _arguments(call), message.content))
-    return tuple(found)
-
-
-def _arguments(call: ToolCall | None) -> dict[str, object]:
-    try:
-        args = exact_json.loads(call.arguments) if call else {}
-    except ValueError:
-        return {}
-    return args if isinstance(args, dict) else {}

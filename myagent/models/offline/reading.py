@@ -1,216 +1,166 @@
-"""One question while values are taken from it: which characters are whose."""
+"""A question while values are taken from it: which stretches of it are names, texts, numbers."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Set
+from itertools import islice
 
-from myagent.models.offline.lexicon import EDGE_CHARS_ZH, PARTICLES_ZH, PREPOSITIONS, TIME_WORDS
-from myagent.models.offline.study import Tool
-from myagent.models.offline.values import QUOTED
 from myagent.models.offline.words import (
     CJK,
     CJK_RUN,
+    EDGES_ZH,
+    SENSE_ZH,
+    STOP_WORDS,
     STOP_ZH,
-    is_stop_word,
-    meaning_of,
-    meaning_spans_zh,
-    name_words,
-    stem,
+    terms,
 )
 
-TOKEN = re.compile(rf"[{CJK}]+|[A-Za-z\u00c0-\u024f0-9_]+(?:['’.-][A-Za-z\u00c0-\u024f0-9_]+)*")
-TIME = re.compile("|".join(map(re.escape, TIME_WORDS)), re.IGNORECASE)
-_GLUE = re.compile(r"[\s-]*")
-_AND = r"(?:and|or|vs\.?|versus|plus|as well as|和|与|跟|及|以及|还有|或|或者)"
+Span = tuple[int, int]
+
+MAX_NAMES = 50
+"""Names of a question that are looked at."""
+
+QUOTED = re.compile(
+    r"\"([^\"\n]+)\"|“([^”\n]+)”|「([^」\n]+)」|《([^》\n]+)》|(?<!\w)'([^'\n]+)'(?!\w)"
+)
+TEXT_MARK = re.compile(r"\b(?:saying|says)\b|内容[是为]|说|：|:\s", re.IGNORECASE)
+"""What announces a text, which goes on to the end."""
+
+_WORD = re.compile(rf"[^\W_{CJK}]+(?:[.@_-]+[^\W_{CJK}]+)*")
+_NUMBER = re.compile(r"(?<![\w.)-])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w|[-./:,]\d)")
+_COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COUNT = re.compile(rf"\b(?:{'|'.join(_COUNTS)})\b", re.IGNORECASE)
+_PREPOSITION = re.compile(r"\b(?:about|at|by|for|from|in|into|of|on|to|with)\s$", re.IGNORECASE)
+_OPENING = re.compile(r"(?:^|[.!?\n])\s*$")
+_CAPITALS = re.compile(r"[A-Z]\S*(?:\s(?:\S+\s)*[A-Z]\S*)?")
 _JOINT = re.compile(
-    rf"\s*(?:[,，、&/+]\s*{_AND}?|{_AND})\s*(?:also\s+)?(?:(?:for|in|of|about|to)\s+)?(?:the\s+)?",
+    r"[\s\"'“”]*[,，、&和与跟及]?\s*(?:\b(?:and|or)\b|以及|还有|或者?)?\s*(?:(?:in|of|for)\s)?[\s\"'“”]*",
     re.IGNORECASE,
 )
-# A lone 和 or 到 can be part of a name; between longer words it joins them.
-_SPLIT_ZH = re.compile(rf"的|以及|还有|(?<=[{CJK}]{{2}})[和与跟及或](?=[{CJK}]{{2}})")
-_ROLE_SPLIT_ZH = re.compile(
-    rf"{_SPLIT_ZH.pattern}|(?<=[{CJK}]{{2}})[从由到至给向](?=[{CJK}]{{2}})|(?<=[换算译转改变])成"
-)
-_SENTENCE_START = re.compile(r"(?:^|[.!?\n])\s*$")
-_CAPITAL_GLUE = frozenset(("of", "de", "del", "la", "le", "da", "do", "du", "van", "von", "the"))
-_CLITIC = re.compile(r"['’](?:s|re|m|ll|d|ve|t)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Neighbouring words that may be a value. `rank`: 0 is the likeliest kind."""
-
-    text: str
-    start: int
-    end: int
-    rank: int
-    before: str = ""
-
-
-@dataclass(slots=True)
-class Token:
-    text: str
-    start: int
-    end: int
-    is_free: bool
+# Between longer words only: 和 alone may be part of a name.
+_JOINT_ZH = re.compile(rf"(?<=[{CJK}]{{2}})[和与跟及或从由到至给向](?=[{CJK}]{{2}})")
+_TEXT_START = re.compile(r"(?:[\s,.:;，。：；、]|(?:a|an|for|me|of|please|that|the|to)\s)*", re.I)
+_TEXT_END = re.compile(r"(?:\s+(?:for|in|into|of|please|to|with)|[\s,.!?:;，。！？：；、])+$", re.I)
 
 
 class Reading:
-    """A question read for one tool: hands each stretch of it to one parameter only."""
+    """`own` are the terms of the tools, which are no values; what is taken is not found again.
 
-    def __init__(self, text: str, tool: Tool, others: Iterable[Tool] = ()) -> None:
+    Each character has a mark: `f` of a free word, `c` free Chinese, `s` of a
+    stop word, `o` of an own one, `t` taken, ` ` a space, `.` anything else.
+    """
+
+    def __init__(self, text: str, own: Set[str]) -> None:
         self.text = text
-        self.tools = (tool, *others)
-        self._taken = bytearray(len(text))
-        has_roles = any(parameter.role for parameter in tool.parameters)
-        self._split = _ROLE_SPLIT_ZH if has_roles else _SPLIT_ZH
+        self._marks = re.sub("[^ ]", ".", text)
+        for word in _WORD.finditer(text):
+            is_own = bool(said := terms(word.group())) and said <= own
+            is_stop = word.group().casefold() in STOP_WORDS
+            self._mark("o" if is_own else "s" if is_stop else "f", *word.span())
+        for run in CJK_RUN.finditer(text):
+            self._mark_chinese(*run.span(), own)
+
+    def _mark(self, mark: str, start: int, end: int) -> None:
+        self._marks = self._marks[:start] + mark * (end - start) + self._marks[end:]
+
+    def _mark_chinese(self, start: int, end: int, own: Set[str]) -> None:
+        self._mark("c", start, end)
+        for pattern in (STOP_ZH, _JOINT_ZH):
+            for match in pattern.finditer(self.text, start, end):
+                self._mark("s", *match.span())
+        for match in SENSE_ZH.finditer(self.text, start, end):
+            if terms(match.group()) <= own:
+                self._mark("o", *match.span())
+        for at in range(start, end - 1):
+            if self.text[at : at + 2] in own:
+                self._mark("o", at, at + 2)
 
     def take(self, start: int, end: int) -> None:
-        self._taken[start:end] = b"\x01" * (end - start)
+        self._mark("t", start, end)
 
     def is_free(self, start: int, end: int) -> bool:
-        return not any(self._taken[start:end])
+        return "t" not in self._marks[start:end]
 
-    def is_own(self, word: str) -> bool:
-        """Whether a word is the tool's, or means what one of the tool's words means."""
-        folded = stem(word)
-        sense = meaning_of(folded)
-        parts = name_words(word)
-        return any(
-            folded in tool.own
-            or (sense is not None and sense in tool.meanings)
-            or (len(parts) > 1 and all(part in tool.own for part in parts))
-            for tool in self.tools
-        )
+    def quoted(self) -> list[Span]:
+        spans = (match.span(match.lastindex or 0) for match in QUOTED.finditer(self.text))
+        return [span for span in spans if self.is_free(*span)]
 
-    def is_filler(self, word: str) -> bool:
-        word = _CLITIC.sub("", word)
-        return is_stop_word(word) or self.is_own(word)
+    def numbers(self) -> list[tuple[float, Span]]:
+        """Those in digits; where there are none, small ones in words."""
+        found = [(_number(match.group()), match.span()) for match in _NUMBER.finditer(self.text)]
+        for match in () if found else _COUNT.finditer(self.text):
+            found.append((_COUNTS.index(match.group().casefold()) + 1, match.span()))
+        return [(n, span) for n, span in found if math.isfinite(n) and self.is_free(*span)]
 
-    def tokens(self) -> list[Token]:
-        found: list[Token] = []
-        for match in TOKEN.finditer(self.text):
-            if CJK_RUN.match(match.group()):
-                found += self._chinese(match.start(), match.group())
-            else:
-                word, start = _CLITIC.sub("", match.group()), match.start()
-                end = start + len(word)
-                free = self.is_free(start, end) and not self.is_filler(word)
-                found.append(Token(word, start, end, free))
-        return found
+    def names(self) -> list[Span]:
+        """Quoted ones, and free words in a row: from the first capital to the last, if any."""
+        found = {*self.quoted()[:MAX_NAMES]}
+        for run in islice(re.finditer("f+(?: f+)*|c+", self._marks), MAX_NAMES):
+            start, end = run.span()
+            if capitals := _CAPITALS.search(self.text, start, end):
+                start, end = capitals.span()
+            elif run.group().startswith("c"):
+                start, end = self._without_edges(start, end)
+            if start < end and not any(a <= start < b for a, b in found):
+                found.add((start, end))
+        return sorted(found)
 
-    def _chinese(self, offset: int, run: str) -> list[Token]:
-        """The stretches of a run of Chinese that are neither filler nor the tool's own words."""
-        free = bytearray(b"\x01" * len(run))
-        spans = [match.span() for match in STOP_ZH.finditer(run)]
-        for tool in self.tools:
-            spans += [(i, i + 2) for i in range(len(run) - 1) if run[i : i + 2] in tool.own]
-            spans += meaning_spans_zh(run, frozenset(tool.meanings))
-        spans += [match.span() for match in self._split.finditer(run)]
-        for start, end in spans:
-            free[start:end] = bytes(end - start)
-        for i in range(len(run)):
-            free[i] &= not self._taken[offset + i]
-        found = [
-            _trimmed(run[m.start() : m.end()], offset + m.start())
-            for m in re.finditer(rb"\x01+", bytes(free))
-        ]
-        return [token for token in found if token.text]
+    def _without_edges(self, start: int, end: int) -> Span:
+        """Without small words at the edges, but for names of two characters, such as 成都."""
+        while end - start > 2 and self.text[end - 1] in EDGES_ZH:
+            end -= 1
+        while end - start > 2 and self.text[start] in EDGES_ZH:
+            start += 1
+        is_name = end - start > 1 and not EDGES_ZH.issuperset(self.text[start:end])
+        return (start, end) if is_name else (end, end)
 
-    def quoted(self) -> list[Run]:
-        found = []
-        for match in QUOTED.finditer(self.text):
-            index = match.lastindex or 0
-            if self.is_free(*match.span(index)):
-                found.append(Run(match.group(index), *match.span(index), rank=0))
-        return found
+    def rank(self, name: Span) -> int:
+        """0: with a capital, or quoted; 1: after a preposition, or Chinese; 2: other; 3: opens."""
+        first, before = self.text[name[0]], self.text[: name[0]]
+        if first.isupper() or name in self.quoted():
+            return 3 if first.isupper() and _OPENING.search(before) else 0
+        return 1 if _PREPOSITION.search(before) or not first.isascii() else 2
 
-    def runs(self) -> list[Run]:
-        """What is left, in the order of the text: quoted, capitalised, announced, any other."""
-        quoted = self.quoted()
-        tokens = [
-            token
-            for token in self.tokens()
-            if not any(q.start <= token.start < q.end for q in quoted)
-        ]
-        found = list(quoted)
-        at = 0
-        while at < len(tokens):
-            if not tokens[at].is_free:
-                at += 1
-                continue
-            end = self._run_end(tokens, at)
-            before = tokens[at - 1].text.casefold() if at else ""
-            found.append(self._run(tokens[at : end + 1], before))
-            at = end + 1
-        return sorted(found, key=lambda run: run.start)
+    def group(self) -> list[Span]:
+        """The likeliest name, and those that commas or 'and' join to it."""
+        names = self.names()
+        if not names:
+            return []
+        first = last = min(range(len(names)), key=lambda at: self.rank(names[at]))
+        while first and self._are_joined(names[first - 1], names[first]):
+            first -= 1
+        while last + 1 < len(names) and self._are_joined(names[last], names[last + 1]):
+            last += 1
+        return names[first : last + 1]
 
-    def _run_end(self, tokens: list[Token], at: int) -> int:
-        """The index of the last token of the run that starts at `at`."""
-        end = at
-        while end + 1 < len(tokens) and not CJK_RUN.match(tokens[at].text):
-            following = end + 1
-            if (
-                tokens[following].text.casefold() in _CAPITAL_GLUE
-                and following + 1 < len(tokens)
-                and tokens[end].text[:1].isupper()
-                and tokens[following + 1].text[:1].isupper()
-            ):
-                following += 1
-            gap = self.text[tokens[end].end : tokens[following].start]
-            adjacent = following > end + 1 or _GLUE.fullmatch(gap)
-            if not adjacent or not tokens[following].is_free:
-                break
-            if CJK_RUN.match(tokens[following].text) or not self._same_case(
-                tokens[end], tokens[following]
-            ):
-                break
-            end = following
-        return end
+    def _are_joined(self, one: Span, other: Span) -> bool:
+        return _JOINT.fullmatch(self.text, one[1], other[0]) is not None
 
-    def _same_case(self, one: Token, other: Token) -> bool:
-        return one.text[:1].isupper() == other.text[:1].isupper() or other.text[:1].isdigit()
+    def said_text(self) -> Span | None:
+        """A text that is quoted, or announced as in `saying …` and `note: …`."""
+        if quoted := self.quoted():
+            return quoted[-1]
+        mark = TEXT_MARK.search(self.text)
+        return self._trimmed(mark.end()) if mark else None
 
-    def _run(self, tokens: list[Token], before: str) -> Run:
-        start, end = tokens[0].start, tokens[-1].end
-        text = self.text[start:end]
-        if CJK_RUN.match(text):
-            before = self.text[max(start - 1, 0) : start]
-        is_opening = len(tokens) == 1 and _SENTENCE_START.search(self.text[:start])
-        if tokens[0].text[:1].isupper() and not is_opening:
-            rank = 1
-        elif before in PREPOSITIONS:
-            rank = 2
-        elif is_opening and tokens[0].text.isascii():
-            rank = 4
-        else:
-            rank = 3 if len(text) > 1 else 4
-        return Run(text, start, end, rank, before)
+    def rest(self) -> Span | None:
+        """What follows the words that ask for the tool: `search [what is love]?`"""
+        free = re.search("[fc]|$", self._marks)
+        lead = self._marks[: free.start()] if free else ""
+        return self._trimmed(max(lead.rfind(mark) for mark in "ot") + 1)
 
-    def are_joined(self, one: Run, other: Run) -> bool:
-        """Whether only 'and', a comma or the like stands between two runs."""
-        gap = self.text[one.end : other.start].strip("\"“”‘’'「」《》`")
-        return _JOINT.fullmatch(gap) is not None
-
-    def pieces(self, run: Run) -> list[Run]:
-        """The words of a run, one by one."""
-        return [
-            Run(match.group(), run.start + match.start(), run.start + match.end(), run.rank)
-            for match in re.finditer(r"\S+", run.text)
-        ]
+    def _trimmed(self, start: int) -> Span | None:
+        """Up to what is taken, without punctuation and small words at the edges."""
+        taken = self._marks.find("t", start)
+        end = len(self.text) if taken < 0 else taken
+        opening = _TEXT_START.match(self.text, start, end)
+        start = opening.end() if opening else start
+        end = start + len(_TEXT_END.sub("", self.text[start:end]))
+        return (start, end) if start < end else None
 
 
-def _trimmed(text: str, start: int) -> Token:
-    """Cuts filler off both ends, but no word of two characters in half: 成都 ends in one."""
-    first, last = 0, len(text)
-    while first < last and text[first] in EDGE_CHARS_ZH:
-        if last - first == 2 and text[first + 1] not in EDGE_CHARS_ZH:
-            break
-        first += 1
-    while last > first and text[last - 1] in EDGE_CHARS_ZH:
-        if last - first == 2 and text[last - 1] not in PARTICLES_ZH:
-            break
-        last -= 1
-    return Token(text[first:last], start + first, start + last, is_free=True)
+def _number(text: str) -> float:
+    plain = text.replace(",", "")
+    return float(plain) if "." in plain else int(plain)

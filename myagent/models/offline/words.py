@@ -1,124 +1,118 @@
-"""Text to terms: folded, stemmed words; pairs of Chinese characters; meanings.
+"""What the demo model knows of English and Chinese, and the terms of a text.
 
-A term is a string: `weather` (a stem), `天气` (a pair of characters) or `#3`
-(a meaning that several words share).
+A term is what two texts may share: the stem of a word, a pair of Chinese
+characters, or a sense such as `#weather`, which words of both languages have.
+Nothing here knows a particular tool.
 """
 
+# ruff: noqa: SIM905 - word lists are read and edited as text
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-
-from myagent.models.offline.lexicon import SAME_MEANING, STOP_PHRASES_ZH, STOP_WORDS
 
 CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 CJK_RUN = re.compile(f"[{CJK}]+")
-LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f0-9]+")
-CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\u00c0-\u024f]+|\d+")
-STOP_ZH = re.compile("|".join(sorted(map(re.escape, STOP_PHRASES_ZH), key=len, reverse=True)))
-_GLUE_ZH = re.compile("[的了吗呢吧和与或及]")
+_WORD = re.compile(rf"[^\W_{CJK}]+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-
-def has_chinese(text: str) -> bool:
-    return CJK_RUN.search(text) is not None
-
-
-@lru_cache(maxsize=8192)
-def stem(word: str) -> str:
-    """Folds case and the commonest English endings; the same word always gives the same stem."""
-    word = word.casefold()
-    if len(word) < 4 or not word.isascii():
-        return word
-    word = _singular(word)
-    for ending, keep in (("ing", 3), ("ed", 3), ("ion", 4)):
-        if word.endswith(ending) and len(word) - len(ending) >= keep:
-            word = word[: -len(ending)]
-            if word[-1] == word[-2] and word[-1] not in "ls":
-                word = word[:-1]
-            break
-    return word[:-1] if word.endswith("e") and len(word) > 4 else word
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("ches", "shes", "sses", "xes")):
-        return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
-def is_stop_word(word: str) -> bool:
-    """Of the forms of a stop word only its plural counts: `running` may be a topic."""
-    word = word.casefold()
-    return word in STOP_WORDS or _singular(word) in STOP_WORDS
-
-
-_MEANING = {
-    (stem(word) if word.isascii() else word): f"#{number}"
-    for number, group in enumerate(SAME_MEANING)
-    for word in group
-}
-_MEANING_ZH = re.compile(
-    "|".join(sorted((word for word in _MEANING if not word.isascii()), key=len, reverse=True))
+STOP_WORDS = frozenset(
+    """
+    a about after again all also am an and any are around as ask at be been before best between but
+    by bye call can check compare could current currently do does doing done each ever every fetch
+    few first for from get gets give go good goodbye had has have he hello help her here hey hi him
+    his how i if in into is it its just know last latest let like little ll look make many may me
+    might more most much must my near need next nice no not now of off oh ok okay on once one only
+    or other our out over please put re return returns right run s say saying says see set shall she
+    should show since so some somebody someone soon still such t take tell than thank thanks that
+    the their them then there these they thing this those through till to today together tomorrow
+    tonight too try turn under until up us use using ve very via want was way we well were what when
+    where which while who whom whose why will wish with within without would yes yesterday yet you
+    your
+    argument array boolean default example format function given input integer name number object
+    optional output parameter required result specified string tool type value
+    """.split()
 )
+"""Words that say nothing of what a tool is for, and are no values."""
+
+_STOP_ZH = """
+怎么样 怎样 如何 怎么 什么样 什么 为什么 多少 多大 多高 多久 几点 几个 哪里 哪儿 哪个 哪些
+是不是 有没有 能不能 可不可以 是否 可以 能够 可能 应该 需要 想要 想知道 我想 我要 我们 你们 请问
+请你 请帮 请给 麻烦 帮我 帮忙 给我 告诉我 告诉 说说 讲讲 介绍一下 介绍 了解一下 了解 查询一下
+查询 查一下 查查 看一下 看看 问一下 搜一下 算一下 一下 一个 一些 知道 现在 目前 当前 今天 明天
+后天 昨天 今晚 最近 这里 那里 那么 这个 那个 这些 那些 情况 一共 以及 还有 并且 而且 然后 或者
+还是 关于 设为 使用 调用 运行 获取 返回 指定 进行 你好 您好 谢谢 再见 好的 没有 不是 不要 比较 的
+"""
+STOP_ZH = re.compile("|".join(sorted(_STOP_ZH.split(), key=len, reverse=True)))
+EDGES_ZH = frozenset(
+    "了吗呢吧啊呀哦嘛我你您他她它请在查看问找给从到把将用以对为向帮那这和与跟及或"
+    "有是去会要想说发让个之也都就"
+)
+"""Characters that are no part of a value when they stand at its edge."""
+
+_SENSES = """
+about info information detail describe overview 介绍 信息 资料 概况 详情 了解
+search find lookup query 搜索 查找 检索
+create add 创建 新建 添加 增加
+delete remove 删除 移除
+update change modify edit 修改 更新 更改
+send 发送 发给
+list 列出 列表 清单
+calculate compute calculator 计算 运算
+convert conversion 转换 换算 兑换
+translate translation 翻译
+compare comparison 比较 对比
+order purchase buy 订单 下单 订购 购买
+weather forecast 天气 气象
+time clock 时间 几点
+date day 日期
+city town 城市
+news headline 新闻
+price cost 价格 价钱 多少钱
+stock share 股票 股价
+email mail 邮件 邮箱
+message sms 消息 短信
+remind reminder 提醒
+note memo 笔记 备忘
+file document 文件 文档
+user account 用户 账户 账号
+product goods 产品 商品
+flight plane 航班 飞机
+greet greeting hello 问候 问好 打招呼 你好
+"""
+"""A line of words that mean the same: they let a question fit a tool in the other language."""
+
+_PLURAL = re.compile(r"(?<=\w\w)ies$")
+_ENDING = re.compile(r"(?<=\w{3})(?:(?<=s)es|(?<!s)e?s|ing|ion|ed|e)$")
 
 
-def name_words(name: str) -> list[str]:
-    """`getCityInfo2` or `get_city_info_2` -> `['get', 'city', 'info', '2']`."""
-    return [
-        part.casefold()
-        for word in LATIN_WORD.findall(name)
-        for part in CAMEL_PART.findall(word) or [word]
-    ]
+def stem(word: str) -> str:
+    """Folds case and cuts the commonest English endings: `Cities` -> `city`."""
+    return _ENDING.sub("", _PLURAL.sub("y", word.casefold()))
 
 
-def latin_stems(text: str) -> list[str]:
-    """The stems of the words and of the parts of camel-case words, in order; no stop words."""
-    found: list[str] = []
-    for word in LATIN_WORD.findall(text):
-        parts = CAMEL_PART.findall(word)
-        for part in (word, *parts) if len(parts) > 1 else (word,):
-            if not is_stop_word(part):
-                found.append(stem(part))
-    return found
+_SENSE = {
+    form: f"#{line.split()[0]}"
+    for line in _SENSES.strip().splitlines()
+    for word in line.split()
+    for form in (word, stem(word))
+}
+SENSE_ZH = re.compile("|".join(sorted(filter(CJK_RUN.match, _SENSE), key=len, reverse=True)))
 
 
-def pairs(run: str) -> list[str]:
-    """Neighbouring characters, two by two: Chinese words without a dictionary."""
-    return [run[i : i + 2] for i in range(len(run) - 1)]
+def words_of(text: str) -> list[str]:
+    """`getCityInfo` or `get_city_info` -> `['get', 'city', 'info']`."""
+    return [word.casefold() for word in _WORD.findall(_CAMEL.sub(" ", text))]
 
 
-def cjk_pairs(text: str) -> list[str]:
-    return [
-        pair
-        for run in CJK_RUN.findall(text)
-        for part in _GLUE_ZH.sub(" ", STOP_ZH.sub(" ", run)).split()
-        for pair in pairs(part)
-    ]
-
-
-def meanings(text: str) -> set[str]:
-    """The meanings named in the text; of stop words too ('about')."""
-    found = {_MEANING[folded] for folded in map(stem, name_words(text)) if folded in _MEANING}
-    if has_chinese(text):
-        found.update(_MEANING[word] for word in _MEANING_ZH.findall(text))
-    return found
-
-
-def meaning_spans_zh(text: str, wanted: frozenset[str]) -> list[tuple[int, int]]:
-    """Where Chinese words stand whose meaning is in `wanted`."""
-    return [m.span() for m in _MEANING_ZH.finditer(text) if _MEANING[m.group()] in wanted]
-
-
-def meaning_of(folded: str) -> str | None:
-    return _MEANING.get(folded)
-
-
-def terms(text: str) -> list[str]:
-    """The literal terms of a text, in order, repeated as they come."""
-    found = latin_stems(text)
-    if has_chinese(text):
-        found += cjk_pairs(text)
+def terms(text: str) -> set[str]:
+    """What a text is about; stop words only where they have a sense ('about')."""
+    found = set()
+    for word in words_of(text):
+        if sense := _SENSE.get(word) or _SENSE.get(stem(word)):
+            found.add(sense)
+        elif word not in STOP_WORDS:
+            found.add(stem(word))
+    found.update(_SENSE[word] for word in SENSE_ZH.findall(text))
+    for run in CJK_RUN.findall(STOP_ZH.sub(" ", SENSE_ZH.sub(" ", text))):
+        found.update(run[i : i + 2] for i in range(len(run) - 1))
     return found
