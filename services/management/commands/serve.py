@@ -111,7 +111,8 @@ class Command(TerminalCommand):
         """
         if not supervision.done():
             self._say(self._farewell)
-        self._server.hub.is_draining = True
+        # Before the services end: what clients hear then is how they fare meanwhile.
+        self._server.announce()
         try:
             await self._end_services(supervisor, supervision)
         finally:
