@@ -94,7 +94,7 @@ class StandaloneWorker:
 
         Raises `NotLaunched` and `ImproperlyConfigured`, unless it is patient.
         """
-        if self._launched is None and self._child is None:
+        if self._launched is None and self._child is None and self._keeper is None:
             try:
                 self._launched = self._new_child()
             except (NotStarted, ImproperlyConfigured):
