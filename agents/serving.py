@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -88,6 +89,11 @@ class ServerProcess:
         if self._has_left:
             raise HasLeft
         self._start.result()
+
+    async def prepare(self) -> None:
+        """Starts, or returns when it leaves before that is done. Raises as `start` does."""
+        with suppress(HasLeft):
+            await self.start()
 
     async def _open(self) -> None:
         # An agent file is loaded while the database is made ready.

@@ -271,7 +271,7 @@ while True:
 
 
 @pytest.mark.parametrize(
-    "said", [b"HTTP/1.1 400 Bad Request", b'\0\0\0\x1f{"kind": "unfit", "version": 99}']
+    "said", [b"HTTP/1.1 400 Bad Request", b'\0\0\0\x20{"kind": "unfit", "version": 99}']
 )
 def test_an_interpreter_that_runs_something_else_is_a_sentence(tmp_path: Path, said: bytes) -> None:
     python = tmp_path / "python"

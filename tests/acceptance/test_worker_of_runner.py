@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.managed_site import until
 from tests.recording import Recorder
-from tests.runners import ROOT, Runner
+from tests.runners import ROOT, STOP_S, Runner
 from tests.terminals import Terminal
 
 from .conftest import Serve
@@ -117,17 +120,20 @@ async def test_a_runner_and_its_worker_write_one_form_of_log(serve: Serve, folde
     assert set(ours) - {"service", "pid"} == set(ready) - {"file", "instance", "pid"}
 
 
-def test_on_a_terminal_the_worker_is_in_the_foreground_and_ctrl_c_ends_it_in_order(
-    folder: Path,
-) -> None:
-    command = [sys.executable, "manage.py", "runagent", str(written(folder, TIDY)), "--port=0"]
-    environment = os.environ | {
+def environment_of(folder: Path) -> dict[str, str]:
+    return os.environ | {
         "DATABASE_URL": f"sqlite:///{folder / 'site.db'}",
         "MYAGENT_VAR_DIR": str(folder),
         "MYAGENT_ENV_FILE": os.devnull,
         "SECRET_KEY": "for tests only",
     }
-    with Terminal(command, ROOT, environment) as terminal:
+
+
+def test_on_a_terminal_the_worker_is_in_the_foreground_and_ctrl_c_ends_it_in_order(
+    folder: Path,
+) -> None:
+    command = [sys.executable, "manage.py", "runagent", str(written(folder, TIDY)), "--port=0"]
+    with Terminal(command, ROOT, environment_of(folder)) as terminal:
         terminal.until("is ready at ws://")
         worker = worker_of(terminal.pid)
         assert os.getpgid(worker.pid) == os.getpgid(terminal.pid)
@@ -135,3 +141,39 @@ def test_on_a_terminal_the_worker_is_in_the_foreground_and_ctrl_c_ends_it_in_ord
         assert terminal.wait() == 0
         assert not worker.is_running()
     assert (folder / "at exit").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_runner_whose_agent_file_hangs_leaves_in_order(
+    folder: Path, options: list[str], number: signal.Signals
+) -> None:
+    file = written(folder, "print('loading', flush=True)\nimport time\ntime.sleep(3600)\n")
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "runagent", str(file), "--port=0", *options],
+        cwd=ROOT,
+        env=environment_of(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as runner:
+        assert runner.stdout is not None
+        try:
+            assert "loading" in runner.stdout.readline()
+            worker = worker_of(runner.pid)
+            # The database is ready, and it waits for nothing else.
+            until(lambda: listens_to_signals(runner.pid))
+            runner.send_signal(number)
+            assert runner.wait(STOP_S) == 0
+            assert not worker.is_running()
+            assert "Traceback" not in runner.stdout.read()
+        finally:
+            runner.kill()
+
+
+def listens_to_signals(pid: int) -> bool:
+    """Whether a process takes SIGTERM: until then it ends by it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

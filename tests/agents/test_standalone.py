@@ -8,7 +8,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ async def keep(var: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Keep
     yield keep
     for worker in made:
         await worker.stop()
-    assert not psutil.Process().children()
+    assert not children()
 
 
 class Told:
@@ -76,6 +76,16 @@ class Told:
     async def next(self) -> Exception:
         async with asyncio.timeout(PATIENCE_S):
             return await self.errors.get()
+
+
+def children() -> list[int]:
+    """The workers of this process, ready or not."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any(word.startswith("--parent-fd=") for word in child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def pool_of(worker: StandaloneWorker) -> Pool:
@@ -156,7 +166,7 @@ async def test_the_same_failure_is_told_once_until_the_file_changes(keep: Keep, 
     seen: set[int] = set()
     async with asyncio.timeout(PATIENCE_S):
         while len(seen) < 3:
-            seen |= {child.pid for child in psutil.Process().children()}
+            seen.update(children())
             await asyncio.sleep(0.005)
     assert told.errors.empty()
     worker.renew()
@@ -193,7 +203,7 @@ async def _child(*, but: int = 0) -> int:
     """The only child of this process but one."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            found = [child.pid for child in psutil.Process().children() if child.pid != but]
+            found = [pid for pid in children() if pid != but]
             if len(found) == 1:
                 return found[0]
             await asyncio.sleep(0.005)
@@ -232,7 +242,7 @@ async def test_ceasing_leaves_the_worker_and_brings_no_other(keep: Keep, file: P
     pid = await pid_of(worker)
     worker.renew()
     await worker.cease()
-    assert [child.pid for child in psutil.Process().children()] == [pid]
+    assert children() == [pid]
     worker.workers.close()
     await worker.stop()
-    assert told.errors.empty() and not psutil.Process().children()
+    assert told.errors.empty() and not children()

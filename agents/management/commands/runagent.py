@@ -189,6 +189,7 @@ class Command(TerminalCommand):
             application = import_string(settings.ASGI_APPLICATION)
             web = Server(
                 configuration(application, is_debug=options["debug"]),
+                prepare=server.prepare,
                 ready=ready,
                 leave=lambda: server.leave(
                     settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
@@ -196,12 +197,11 @@ class Command(TerminalCommand):
             )
             if options["reload"]:
                 reloading.start(_reload(worker, await _watch(Path(server.source).parent)))
-            await server.start()
             await web.serve(sockets=[listener])
         finally:
             await reloading.stop()
             await server.leave(0)
-        return 0 if web.started else 1
+        return 0 if web.started or web.is_leaving else 1
 
     def _complain(self, error: Exception) -> None:
         with translation.override(self._lang):

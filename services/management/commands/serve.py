@@ -83,6 +83,7 @@ class Command(TerminalCommand):
         self._directory.on_change = lambda: ports.follow(self._directory.own_ports)
         server = Server(
             configuration(application, is_debug=is_debug),
+            prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),
             leave=lambda: self._leave(supervisor, supervision, server.stop_listening),
         )
@@ -94,7 +95,6 @@ class Command(TerminalCommand):
 
         supervision.add_done_callback(follow)
         try:
-            await self._server.start()
             await server.serve(sockets=[listener])
         finally:
             supervisor.leave()
