@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -61,7 +61,12 @@ def hand_over() -> None:
     )
 
 
+def form() -> Literal["console", "json"]:
+    """How `set_up` has lines written."""
+    return "console" if sys.stderr.isatty() else "json"
+
+
 def _renderer() -> list[Any]:
-    if sys.stderr.isatty():
+    if form() == "console":
         return [structlog.dev.ConsoleRenderer()]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 
 
-async def changes(folder: Path) -> AsyncIterator[None]:
-    """Yields whenever a Python file in the agent file's folder has changed. Cancelling is safe."""
-    async for _ in awatch(folder, watch_filter=PythonFilter(), debounce=200):
+class Changes:
+    """Of the Python files in a folder, and below it, from `watch` on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._found = awatch(folder, watch_filter=PythonFilter(), debounce=200)
+        self._next: asyncio.Task[object] | None = None
+
+    async def watch(self) -> None:
+        """Returns when nothing is missed any more. Raises `OSError`."""
+        first = self._next = asyncio.get_running_loop().create_task(self._change())
+        # Its first step sees to that, and the second waits for a change.
+        await asyncio.sleep(0)
+        if first.done():
+            first.result()
+
+    async def _change(self) -> object:
+        return await anext(self._found)
+
+    async def __aiter__(self) -> AsyncIterator[None]:
+        """Yields whenever something has changed. Cancelling is safe, and ends the watching."""
+        assert self._next is not None
+        await self._next
         yield
+        async for _ in self._found:
+            yield

@@ -69,7 +69,8 @@ class BoundedHttp(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Calls `ready` once it listens, and `leave` at the first signal, before it shuts down.
 
-    A second signal makes `leave` hurry: it is cancelled.
+    A second signal makes `leave` hurry: it is cancelled. `prepare` is awaited
+    before it listens; it must return when `leave` is called meanwhile.
     """
 
     def __init__(
@@ -78,13 +79,21 @@ class Server(uvicorn.Server):
         *,
         ready: Callable[[], None],
         leave: Callable[[], Awaitable[None]],
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(config)
+        self.servers = []
+        self._prepare = prepare
         self._say_ready = ready
         self._leave = leave
         self._leaving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._prepare is not None:
+            await self._prepare()
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
+            return
         await super().startup(sockets)
         if self.started:
             self._say_ready()

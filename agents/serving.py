@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 
 from agents import background, ownership, schema
+from agents.child import NotStarted
 from agents.connections import Connections
 from agents.directory import SingleService
 from agents.handshake import Receive, Scope, Send, refuse
@@ -20,7 +23,7 @@ from agents.hub import Hub
 from agents.once import Once
 from agents.ownership import NameTaken
 from agents.sockets import SocketConsumer
-from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
+from agents.standalone import StandaloneWorker
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
@@ -40,10 +43,13 @@ class Feeder(Protocol):
         """Begins what needs no database and no event loop. May be called twice."""
 
     async def start(self) -> None:
-        """Raises `FileRefused`, `WorkerDied`, `django.db.Error`; then it may be called again."""
+        """Raises `NotStarted` and `django.db.Error`; then it may be called again, else not."""
+
+    async def cease(self) -> None:
+        """Brings no more; the workers that are there stay. May be called twice."""
 
     async def stop(self) -> None:
-        """May be called twice."""
+        """Ends what it keeps. Called after `cease`. May be called twice."""
 
 
 class ServerProcess:
@@ -61,6 +67,8 @@ class ServerProcess:
         self.hub.connection_count = self.connections.__len__
         self.started_at = time.time()
         self._feeder = feeder
+        self._is_fed = False
+        self._is_announced = False
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
         self._end = Once(self._send_everybody_away)
@@ -68,9 +76,10 @@ class ServerProcess:
     async def start(self) -> None:
         """Starts once, however often it is called.
 
-        Raises `django.db.Error`, `NameTaken`, `FileRefused` and `WorkerDied`,
-        and `HasLeft` once it leaves. Cancelling is safe: others may wait for
-        the same start, which goes on.
+        Raises `django.db.Error`, `NameTaken`, `NotStarted` and
+        `ImproperlyConfigured`, after which the next call tries again, and
+        `HasLeft` once it leaves. Cancelling is safe: others may wait for the
+        same start, which goes on.
         """
         if self._has_left:
             raise HasLeft
@@ -81,6 +90,11 @@ class ServerProcess:
             raise HasLeft
         self._start.result()
 
+    async def prepare(self) -> None:
+        """Starts, or returns when it leaves before that is done. Raises as `start` does."""
+        with suppress(HasLeft):
+            await self.start()
+
     async def _open(self) -> None:
         # An agent file is loaded while the database is made ready.
         self._feeder.launch()
@@ -88,7 +102,9 @@ class ServerProcess:
         if self.service:
             refuse_another = ownership.refuse_another_file
             await self.hub.database.run(refuse_another, self.service, self.source)
-        await self._feeder.start()
+        if not self._is_fed:
+            await self._feeder.start()
+            self._is_fed = True
         await self.hub.start()
 
     async def serve(
@@ -114,7 +130,7 @@ class ServerProcess:
             logger.error("name_taken", service=self.service, source=error.source)
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
             return
-        except (FileRefused, WorkerDied) as error:
+        except (NotStarted, ImproperlyConfigured) as error:
             logger.error("agent_not_loaded", service=self.service, error=str(error))
             await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
             return
@@ -122,6 +138,13 @@ class ServerProcess:
             await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
             return
         await dialect(scope, receive, send, self.hub, self.connections, service).run()
+
+    def announce(self) -> None:
+        """Takes no new work, and tells the clients, once, that it is about to leave."""
+        self.hub.is_draining = True
+        if not self._is_announced:
+            self._is_announced = True
+            self.connections.announce_drain()
 
     async def leave(
         self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None
@@ -133,8 +156,7 @@ class ServerProcess:
         while it starts. Cancelling shortens the grace to nothing; the rest goes
         on all the same, and the next call waits for it.
         """
-        self.hub.is_draining = True
-        self.connections.announce_drain()
+        self.announce()
         try:
             await self.hub.drain(grace_s)
         finally:
@@ -146,6 +168,8 @@ class ServerProcess:
         if self._start is not None:
             await background.end([self._start])
         await self.connections.close()
+        # Else it would replace what the hub is about to hang up on.
+        await self._feeder.cease()
         await self.hub.stop()
         await self._feeder.stop()
 

@@ -3,278 +3,262 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from agents import background
 from agents.background import Background
-from agents.ids import new_id
-from agents.link import Link, LinkFailed, dial
-from agents.worker_process import Paths, command_of, with_sdk
+from agents.child import Child, LogForm, NotStarted
 from agents.workers import Workers
-from myagent.worker import codec
-from myagent.worker.protocol import LinkError, Said
 
 logger = structlog.get_logger(__name__)
 
-LOOK_S = 0.01
-"""Seconds between two looks whether a worker that starts can be talked to."""
-
 WATCH_S = 0.2
-"""Seconds between two looks whether it still lives and answers."""
+"""Seconds between two looks whether the worker still lives and answers."""
 
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 60.0
 HEALTHY_S = 10.0
 """Seconds after which an end is no part of a row of them: the next start is immediate again."""
 
-END_S = 2.0
-"""Seconds that a worker has to end once it was told to."""
+
+class Delays:
+    """How long to wait before the next start: none at first, then ever longer."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def next(self) -> float:
+        delay_s = self._next_s
+        self._next_s = min(LAST_DELAY_S, max(FIRST_DELAY_S, delay_s * 2))
+        return delay_s
+
+    def reset(self) -> None:
+        self._next_s = 0.0
 
 
-class FileRefused(Exception):
-    """The agent file can't be loaded; `said` is why."""
-
-    def __init__(self, said: Said) -> None:
-        super().__init__(said.template)
-        self.said = said
-
-
-class WorkerDied(Exception):
-    """The worker ended before it was ready. `status` is its exit status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class Child:
-    """One worker process. It ends with this one: it holds the other end of a pipe.
-
-    Made, it runs. Raises `OSError`, and `ImproperlyConfigured` for the var folder.
-    """
-
-    def __init__(self, file: str, *, python: str, is_debug: bool) -> None:
-        self.instance_id = new_id()
-        self.paths = Paths.of(self.instance_id)
-        self.link: Link | None = None
-        held, self._pipe = os.pipe()
-        options = [f"--parent-fd={held}", *(["--debug"] if is_debug else [])]
-        if sys.stderr is not None and sys.stderr.isatty():
-            options.append("--terminal")
-        is_terminal = sys.stdin is not None and sys.stdin.isatty()
-        try:
-            # On a terminal it shares the foreground, so that a debugger can be talked to.
-            self.process = subprocess.Popen(
-                command_of(file, self.instance_id, *options, python=python),
-                env=with_sdk(os.environ),
-                stdin=None if is_terminal else subprocess.DEVNULL,
-                pass_fds=[held],
-            )
-        except OSError:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(held)
-
-    async def connect(self) -> Link:
-        """The link, once the worker is ready. Raises `FileRefused`, `WorkerDied`, `LinkFailed`.
-
-        An agent file may take as long as it likes to load.
-        """
-        while True:
-            status = self.process.poll()
-            if status is not None:
-                raise self._why_it_ended(status)
-            if self.paths.socket.exists():
-                try:
-                    self.link = await dial(
-                        self.paths.socket, f"server {os.getpid()}", timeout_s=None
-                    )
-                except LinkFailed as error:
-                    # It listens a moment later, or has just ended.
-                    if self.process.poll() is None and not isinstance(error.__cause__, OSError):
-                        await asyncio.sleep(WATCH_S)
-                        if self.process.poll() is None:
-                            raise
-                else:
-                    return self.link
-            await asyncio.sleep(LOOK_S)
-
-    def _why_it_ended(self, status: int) -> Exception:
-        try:
-            return FileRefused(codec.decode_said(self.paths.failure.read_bytes()))
-        except (OSError, LinkError):
-            return WorkerDied(status)
-
-    def let_go(self) -> None:
-        """Tells it to end at once. May be called twice."""
-        if self.link is not None:
-            self.link.close()
-        if self._pipe != -1:
-            os.close(self._pipe)
-            self._pipe = -1
-
-    async def end(self, grace_s: float = END_S) -> None:
-        """Waits until it has ended, and kills what does not. Cancelling kills it."""
-        self.let_go()
-        try:
-            async with asyncio.timeout(grace_s):
-                await self.ended()
-        except TimeoutError:
-            logger.warning("worker_killed", pid=self.process.pid)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            self.paths.remove()
-
-    async def ended(self) -> int:
-        """Its exit status, once it has one."""
-        while (status := self.process.poll()) is None:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(LOOK_S)
-        return status
+def log_failure(error: Exception) -> None:
+    """The usual `on_failure`."""
+    logger.error("worker_not_started", error=str(error))
 
 
 class StandaloneWorker:
-    """Keeps one worker for `file` in the pool of `service`. Its methods belong to the event loop.
+    """Keeps one worker for `file` in the pool of `service`. A `Feeder`.
 
-    `python`: the interpreter that runs it; this process's own if empty.
+    Its methods belong to the event loop. `python`: the interpreter that runs
+    the worker; this process's own if empty. `is_patient`: what keeps the first
+    worker from starting is like any later failure: told to `on_failure`, and
+    tried again, after a delay or as soon as the file has changed.
     """
 
     def __init__(
-        self, file: Path | str, service: str, *, python: str = "", is_debug: bool = False
+        self,
+        file: Path | str,
+        service: str,
+        *,
+        python: str = "",
+        is_debug: bool = False,
+        log_form: LogForm = "lines",
+        is_patient: bool = False,
     ) -> None:
         self.service = service
         self.source = str(Path(file).expanduser().resolve())
         self.workers = Workers()
+        self.on_failure: Callable[[Exception], None] = log_failure
         self._file = str(file)
         self._python = python
         self._pool = self.workers.of(service)
         self._is_debug = is_debug
+        self._log_form = log_form
+        self._is_patient = is_patient
+        self._launched: Child | None = None
+        """One that nobody waits for yet."""
         self._child: Child | None = None
+        """The present one: it was ready."""
+        self._ready_at = 0.0
+        self._due_at = 0.0
+        self._delays = Delays()
+        self._attempt: asyncio.Task[None] | None = None
+        self._has_changed = asyncio.Event()
+        self._has_worker = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._retiring = Background()
-        self._is_changing = asyncio.Lock()
+        self._leaving = Background()
+        self._told = ""
 
     def launch(self) -> None:
-        """Starts the process without waiting for it; `start` does. Needs no event loop."""
-        if self._child is None:
-            self._child = self._new_child()
+        """Starts the process without waiting for it; `start` does. Needs no event loop.
+
+        Raises `NotLaunched` and `ImproperlyConfigured`, unless it is patient.
+        """
+        if self._launched is None and self._child is None and self._keeper is None:
+            try:
+                self._launched = self._new_child()
+            except (NotStarted, ImproperlyConfigured):
+                # Patience: it is tried again, and told, by the first attempt.
+                if not self._is_patient:
+                    raise
 
     async def start(self) -> None:
-        """Waits until the worker is ready. Raises `FileRefused` and `WorkerDied`."""
-        self.launch()
-        assert self._child is not None
-        child = self._child
-        try:
-            self._pool.add(await child.connect())
-        except BaseException:
-            self._child = None
-            await child.end()
-            raise
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        """Waits until a worker is ready, which is kept from then on.
 
-    async def restart(self) -> None:
-        """Puts a new worker in its place, which takes over once it is ready.
-
-        The former one finishes what it has meanwhile: nobody waits for that.
-        Raises `FileRefused`, `WorkerDied` and `LinkFailed`; then the present one
-        serves on.
+        Raises `NotStarted` and `ImproperlyConfigured`, unless it is patient;
+        then it may be called again.
         """
-        async with self._is_changing:
-            heir = self._new_child()
-            try:
-                self._pool.add(await heir.connect())
-            except BaseException:
-                await heir.end()
-                raise
-            former, self._child = self._child, heir
-            if former is not None:
-                if former.link is not None:
-                    # At once: the next run is the heir's.
-                    former.link.is_draining = True
-                self._retiring.start(self._retire(former))
+        if self._keeper is None:
+            if not self._is_patient:
+                await self._bring_one()
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        await self._has_worker.wait()
+
+    def renew(self) -> None:
+        """The file has changed: a new worker takes over as soon as it is ready.
+
+        One that is still loading gives way to it. The present one serves until
+        then, and finishes what it has. If the file can't be loaded, it serves on.
+        """
+        self._has_changed.set()
+
+    async def cease(self) -> None:
+        """Brings no more workers; the present one stays. May be called twice."""
+        if self._keeper is not None:
+            await background.end([self._keeper])
+        await self._give_up_attempt()
 
     async def stop(self) -> None:
         """Ends the worker; its runs are left to the log. May be called twice."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._retiring.stop()
+        await self.cease()
+        await self._leaving.stop()
         child, self._child = self._child, None
         if child is not None:
             await child.end()
 
+    # Bringing one.
+
     def _new_child(self) -> Child:
-        return Child(self._file, python=self._python, is_debug=self._is_debug)
+        return Child(
+            self._file, python=self._python, is_debug=self._is_debug, log_form=self._log_form
+        )
+
+    async def _bring_one(self) -> None:
+        """Puts a worker in the place of the present one. Cancelling ends it.
+
+        Raises `NotStarted` and `ImproperlyConfigured`.
+        """
+        heir, self._launched = self._launched or self._new_child(), None
+        try:
+            link = await heir.connect()
+        except BaseException:
+            await heir.end(0)
+            raise
+        former, self._child = self._child, heir
+        if former is not None and former.link is not None:
+            # At once: the next run is the heir's.
+            former.link.is_draining = True
+            self._leaving.start(self._retire(former))
+        self._pool.add(link)
+        self._ready_at = asyncio.get_running_loop().time()
+        self._told = ""
+        self._has_worker.set()
 
     async def _retire(self, child: Child) -> None:
-        """Lets it finish what it has. Cancelling ends it at once."""
+        """Lets it finish what it has. Cancelling shortens that."""
         try:
             if child.link is not None and not child.link.is_closed:
                 child.link.drain()
                 async with asyncio.timeout(settings.MYAGENT_SHUTDOWN_GRACE_S):
                     await child.ended()
         except TimeoutError:
-            logger.warning("runs_moved", pid=child.process.pid)
+            logger.warning("runs_moved", pid=child.pid)
         finally:
             await child.end()
 
+    # Keeping one.
+
     async def _keep(self) -> None:
         """Starts the worker again whenever it ends, sooner at first than later."""
-        delay_s = 0.0
         while True:
-            child = self._child
-            assert child is not None
-            began = asyncio.get_running_loop().time()
-            await self._until_it_ends(child)
-            if child is not self._child:
-                continue  # Another has its place already.
-            if asyncio.get_running_loop().time() - began >= HEALTHY_S:
-                delay_s = 0.0
-            logger.error("worker_ended", status=child.process.poll(), pid=child.process.pid)
-            await child.end()
-            delay_s = await self._replace(child, delay_s)
+            try:
+                await self._see_to_it()
+            except Exception:
+                # Nobody else would start one again.
+                logger.exception("worker_not_seen_to")
+            await self._until_news()
 
-    async def _until_it_ends(self, child: Child) -> None:
-        while child.process.poll() is None and child is self._child:
-            link = child.link
-            if link is not None and link.silent_for_s > settings.MYAGENT_WORKER_STUCK_S:
-                logger.error("worker_stuck", pid=child.process.pid)
-                child.process.kill()
-            if link is None:
-                await asyncio.sleep(WATCH_S)
-            elif link.is_closed:
-                # A process that dies ends its link a moment before it is gone.
-                await child.end()
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(WATCH_S):
-                        await link.until_closed()
+    async def _see_to_it(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._child is not None:
+            self._look_after(self._child, now)
+        if self._has_changed.is_set():
+            self._has_changed.clear()
+            self._told = ""
+            self._delays.reset()
+            await self._give_up_attempt()
+            self._begin()
+        elif self._attempt is not None:
+            if self._attempt.done():
+                self._conclude(now)
+        elif self._child is None and now >= self._due_at:
+            self._begin()
 
-    async def _replace(self, former: Child, delay_s: float) -> float:
-        """Tries until there is one; how long to wait before the next time."""
-        while True:
-            await asyncio.sleep(delay_s)
-            delay_s = min(LAST_DELAY_S, max(FIRST_DELAY_S, delay_s * 2))
-            async with self._is_changing:
-                if self._child is not former:
-                    return delay_s
-                child = self._new_child()
-                try:
-                    self._pool.add(await child.connect())
-                except (FileRefused, WorkerDied, LinkFailed) as error:
-                    logger.error("worker_not_started", error=str(error))
-                    await child.end()
-                except BaseException:
-                    await child.end()
-                    raise
-                else:
-                    self._child = child
-                    return delay_s
+    def _look_after(self, child: Child, now: float) -> None:
+        """Sees whether it still lives and answers; kills what does not answer."""
+        link = child.link
+        if link is None or link.is_closed or child.poll() is not None:
+            self._child = None
+            if now - self._ready_at >= HEALTHY_S:
+                self._delays.reset()
+            self._due_at = now + self._delays.next()
+            self._leaving.start(self._bury(child))
+        elif link.silent_for_s > settings.MYAGENT_WORKER_STUCK_S:
+            logger.error("worker_stuck", pid=child.pid)
+            child.kill()
+
+    async def _bury(self, child: Child) -> None:
+        """A process that dies ends its link a moment before it is gone; one that lives is ended."""
+        await child.end()
+        logger.error("worker_ended", status=child.poll(), pid=child.pid)
+
+    def _begin(self) -> None:
+        self._attempt = asyncio.get_running_loop().create_task(self._bring_one())
+
+    def _conclude(self, now: float) -> None:
+        """A failure is tried again, unless a worker serves on: then when the file changes."""
+        attempt, self._attempt = self._attempt, None
+        assert attempt is not None
+        error = attempt.exception()
+        if error is None:
+            return
+        self._due_at = now + self._delays.next()
+        if not isinstance(error, NotStarted | ImproperlyConfigured):
+            raise error
+        if str(error) != self._told:
+            self._told = str(error)
+            self.on_failure(error)
+
+    async def _give_up_attempt(self) -> None:
+        """Ends the worker that is still loading, if there is one."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            await background.end([attempt])
+        child, self._launched = self._launched, None
+        if child is not None:
+            await child.end(0)
+
+    async def _until_news(self) -> None:
+        """Waits for an end, a change of the file, or a moment."""
+        loop = asyncio.get_running_loop()
+        news: list[asyncio.Task[object]] = [loop.create_task(self._has_changed.wait())]
+        if self._child is not None and self._child.link is not None:
+            news.append(loop.create_task(self._child.link.until_closed()))
+        attempt = [] if self._attempt is None else [self._attempt]
+        try:
+            await asyncio.wait(
+                [*news, *attempt], timeout=WATCH_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in news:
+                task.cancel()

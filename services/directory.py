@@ -64,6 +64,7 @@ class SiteDirectory:
         self._snapshot = Snapshot((-1, -1), {})
         self._refreshing: asyncio.Task[None] | None = None
         self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._has_ceased = False
         self.on_leaving: Callable[[str], None] = lambda service: None
         self.on_change: Callable[[], None] = lambda: None
 
@@ -102,9 +103,14 @@ class SiteDirectory:
         await self.refresh()
         self._background.repeat(doorbell.LOOK_S, self.refresh)
 
-    async def stop(self) -> None:
-        """May be called twice."""
+    async def cease(self) -> None:
+        """Brings no more workers; the links that there are stay. May be called twice."""
+        self._has_ceased = True
         await self._background.stop()
+
+    async def stop(self) -> None:
+        """Ends the links. May be called twice."""
+        await self.cease()
         await background.end(self._dialling.values())
         await self._database.stop()
 
@@ -149,12 +155,16 @@ class SiteDirectory:
                 logger.debug("worker_not_reached", service=service, error=str(error))
                 await asyncio.sleep(REDIAL_S)
                 continue
-            self._workers.of(service).add(link)
-            await link.until_closed()
+            try:
+                if self._is_wanted(service, instance_id):
+                    self._workers.of(service).add(link)
+                    await link.until_closed()
+            finally:
+                link.close()
 
     def _is_wanted(self, service: str, instance_id: str) -> bool:
         known = self._snapshot.services.get(service)
-        return known is not None and instance_id in known.workers
+        return known is not None and instance_id in known.workers and not self._has_ceased
 
 
 def read(known: doorbell.Sound) -> Snapshot | None:

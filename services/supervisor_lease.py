@@ -29,6 +29,12 @@ def live_supervisor() -> Supervisor | None:
     return None if found is None or is_provably_gone(found.process) else found
 
 
+def is_anybody_in_charge() -> bool:
+    """Whether a supervisor, of this machine or another, may be alive."""
+    holders = Supervisor.objects.filter(LEASE_HOLDS)
+    return any(not is_provably_gone(each.process) for each in holders)
+
+
 def acting_supervisor() -> Supervisor | None:
     """The one of this machine, unless it is on its way out: then nothing more is begun by it."""
     found = live_supervisor()

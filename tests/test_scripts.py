@@ -319,6 +319,8 @@ MANAGE = "import sys; print(*sys.argv[1:], sep='|')"
         (["--port", "9000"], "serve|--with-example|--port|9000"),
         (["my agent.py"], "runagent|my agent.py"),
         (["--port", "9000", "my.py", "--debug"], "runagent|--port|9000|my.py|--debug"),
+        (["--port=9000", "--reload", "my.py"], "runagent|--port=9000|--reload|my.py"),
+        (["--python", "a b", "my.py", "--name", "x"], "runagent|--python|a b|my.py|--name|x"),
     ],
 )
 def test_server_is_the_site_for_want_of_a_file(
@@ -327,6 +329,26 @@ def test_server_is_the_site_for_want_of_a_file(
     (with_python.root / "manage.py").write_text(MANAGE)
     result = with_python.run(with_python.root / "scripts" / "server", *given)
     assert result.stdout.strip() == expected, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--prot", "1"], "There is no option '--prot'."),
+        (["my.py", "--prot=1"], "There is no option '--prot=1'."),
+        (["-x", "my.py"], "There is no option '-x'."),
+        (["my.py", "--port"], "The option --port needs a value."),
+        (["--name", "weather"], "The option --name needs an agent file, which is not named."),
+    ],
+)
+def test_server_refuses_what_it_does_not_know_before_it_sets_anything_up(
+    checkout: Checkout, given: list[str], sentence: str
+) -> None:
+    result = checkout.run(checkout.root / "scripts" / "server", *given)
+    assert (result.returncode, result.stdout) == (2, "")
+    said, _, usage = result.stderr.partition("\n\n")
+    assert said == sentence
+    assert usage.startswith("Usage: scripts/server")
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:

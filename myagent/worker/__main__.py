@@ -11,6 +11,7 @@ from myagent.worker import surroundings
 if __name__ == "__main__":
     surroundings.clear()
 
+from myagent.worker.logs import FORMATTERS
 from myagent.worker.process import ORPHAN_AFTER_S, Options, run_worker
 
 
@@ -57,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         dest="on_terminal",
         action="store_true",
         help="a person reads its standard error: say less",
+    )
+    parser.add_argument(
+        "--log-form",
+        choices=FORMATTERS,
+        default="lines",
+        help="how its own log is written (default: %(default)s)",
     )
     return parser
 

@@ -1,18 +1,36 @@
-"""The worker's own log: lines on standard error. The agent's logging is left alone."""
+"""The worker's own log: lines on standard error. The agent's logging is left alone.
+
+A message is an event's name and its fields, `"ready file=%r pid=%d"`. A server
+on whose standard error the worker writes has it written in the form of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, Literal
+
+Form = Literal["lines", "json", "console"]
+
+_FIELD = re.compile(r"(?P<name>\w+)=(?:%(?P<kind>[rsd])|'(?P<text>[^']*)')")
 
 
-class _Lines(logging.Formatter):
+_COLOURS = {"error": "31", "warning": "33", "info": "32", "debug": "32"}
+
+
+class _Formatter(logging.Formatter):
     """`2026-11-28T10:00:00.000Z warning  event key=value`"""
+
+    timespec = "milliseconds"
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
-        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return at.isoformat(timespec=self.timespec).replace("+00:00", "Z")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return f"{record.asctime} {record.levelname.lower():8} {record.message}"
@@ -21,10 +39,78 @@ class _Lines(logging.Formatter):
         return True
 
 
-def set_up(level: int) -> None:
+class _Json(_Formatter):
+    """One object a line, with the keys that a server's own lines have."""
+
+    timespec = "microseconds"
+
+    def format(self, record: logging.LogRecord) -> str:
+        event, fields = _event_of(record)
+        about = {
+            "event": event,
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "timestamp": self.formatTime(record),
+        }
+        if record.exc_info:
+            about["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields | about, ensure_ascii=False, default=repr)
+
+
+class _Console(_Formatter):
+    """`2026-11-28T10:00:00.000000Z [warning  ] event      [logger] key=value`, in colours."""
+
+    timespec = "microseconds"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        event, fields = _event_of(record)
+        level = record.levelname.lower()
+        parts = [
+            _coloured("2", record.asctime),
+            f"[{_coloured(_COLOURS.get(level, '31'), f'{level:9}')}]",
+            _coloured("1", f"{event:30}"),
+            f"[{_coloured('34', record.name)}]",
+            *(
+                f"{_coloured('36', name)}={_coloured('35', _readable(value))}"
+                for name, value in sorted(fields.items())
+            ),
+        ]
+        return " ".join(parts)
+
+
+FORMATTERS: dict[Form, Callable[[], logging.Formatter]] = {
+    "lines": _Formatter,
+    "json": _Json,
+    "console": _Console,
+}
+
+
+def set_up(level: int, form: Form = "lines") -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(FORMATTERS[form]())
     logger = logging.getLogger("myagent.worker")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _event_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """The event's name and its fields; a message of another make is all event."""
+    template = str(record.msg)
+    found = list(_FIELD.finditer(template))
+    values = iter(record.args if isinstance(record.args, tuple) else ())
+    end = found[0].start() if found else len(template)
+    if sum(match["kind"] is not None for match in found) != len(record.args or ()):
+        return record.getMessage(), {}
+    fields = {match["name"]: next(values) if match["kind"] else match["text"] for match in found}
+    return template[:end].rstrip(), fields
+
+
+def _coloured(code: str, text: str) -> str:
+    return text if os.environ.get("NO_COLOR") else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _readable(value: object) -> str:
+    """Bare where that is plain, else quoted."""
+    text = str(value)
+    return text if re.fullmatch(r"[^\s'\"=]+", text) else repr(text)

@@ -42,7 +42,7 @@ class Options:
     """How a worker is started. `failure`: where the reason goes when the file can't be loaded.
 
     `parent_fd`: the read end of a pipe that its server holds open. `on_terminal`:
-    a person reads its standard error.
+    a person reads its standard error. `log_form`: how its own log is written.
     """
 
     file: Path
@@ -53,11 +53,12 @@ class Options:
     failure: Path | None = None
     is_debug: bool = False
     on_terminal: bool = False
+    log_form: logs.Form = "lines"
 
 
 def run_worker(options: Options) -> int:
     """Serves until it is drained or forgotten; the exit status. Raises `OSError` for the socket."""
-    logs.set_up(_level(options))
+    logs.set_up(_level(options), options.log_form)
     _be_first_to_go()
     _write_lines()
     signals.leave_interrupts_to_server()

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from django.core.management.base import CommandParser
 from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
@@ -24,10 +25,29 @@ sentence says; 2 wrong usage; 130 no longer waited for, after Ctrl-C.
 )
 
 
+class VerbParser(CommandParser):
+    """Takes options between NAME and FILE too: without more ado, argparse ends at the first gap."""
+
+    _is_within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._is_within:
+            return super().parse_known_args(args, namespace)
+        self._is_within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_within = False
+
+
 def add_verbs(parser: argparse.ArgumentParser) -> None:
     """Every verb with its options; the one that is typed is `verb`."""
     verbs = parser.add_subparsers(
-        dest="verb", metavar="VERB", required=True, title=gettext("verbs")
+        dest="verb",
+        metavar="VERB",
+        required=True,
+        title=gettext("verbs"),
+        parser_class=VerbParser,
     )
 
     def verb(name: str, summary: str) -> argparse.ArgumentParser:

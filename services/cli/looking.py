@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from agents.terminal.inert import one_line
-from services import describing, endpoints, registry
+from services import describing, endpoints, registry, supervisor_lease
 from services.cli.logs import short
 from services.cli.screen import Screen, Word, as_json
 from services.models import Service
@@ -84,7 +85,8 @@ def show_list(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    screen.table(LIST_COLUMNS, map(_row, found))
+    waits = _waiting_word() if any(map(_is_to_start, found)) else None
+    screen.table(LIST_COLUMNS, (_row(each, waits) for each in found))
 
 
 def show_status(screen: Screen, options: Options) -> None:
@@ -125,11 +127,25 @@ def _whole(service: Service, instances: list[Any], site: str) -> Json:
     return whole | {"instances": [describing.instance_json(each, endpoint) for each in instances]}
 
 
-def _row(found: Json) -> tuple[object, ...]:
+def _is_to_start(found: Json) -> bool:
+    wanted = (found["status"], found["desired"]) == (Service.Status.STOPPED, "running")
+    return wanted and not found["url"]
+
+
+def _waiting_word() -> Word | None:
+    """The status of what is to run and does not; None while somebody sees to that."""
+    if supervisor_lease.is_anybody_in_charge():
+        return None
+    if settings.MYAGENT_SUPERVISOR == "external":
+        return Word(gettext_noop("stopped (starts with the next supervise)"))
+    return Word(gettext_noop("stopped (starts with the next serve)"))
+
+
+def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
     processes = len(found["instances"])
     return (
         found["name"],
-        Word(found["status"]),
+        waits if waits and _is_to_start(found) else Word(found["status"]),
         Word(gettext_noop("elsewhere")) if found["url"] else f"{processes}/{found['replicas']}",
         found["endpoint"],
         found["tags"],

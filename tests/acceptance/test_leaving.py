@@ -259,6 +259,39 @@ def test_a_file_whose_name_is_too_long_for_a_service_needs_another(tmp_path: Pat
     assert "--name" in ended.stderr
 
 
+TALKS_RUBBISH = """\
+#!{python}
+import socket, sys
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(next(a for a in sys.argv if a.startswith("--socket=")).partition("=")[2])
+listening.listen()
+while True:
+    listening.accept()[0].sendall({said!r})
+"""
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.1 400 Bad Request", b'\0\0\0\x20{"kind": "unfit", "version": 99}']
+)
+def test_an_interpreter_that_runs_something_else_is_a_sentence(tmp_path: Path, said: bytes) -> None:
+    python = tmp_path / "python"
+    python.write_text(TALKS_RUBBISH.format(python=sys.executable, said=said))
+    python.chmod(0o755)
+    ended = runagent(AGENT_FILES / "odd.py", tmp_path, 0, f"--python={python}")
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert "Traceback" not in ended.stdout + ended.stderr
+    *logged, sentence = (ended.stdout + ended.stderr).strip().splitlines()
+    assert "odd.py says what is not understood here: " in sentence and sentence.endswith(".")
+    assert all(line.startswith("{") for line in logged)
+
+
+def test_a_folder_that_can_not_be_watched_is_a_sentence(tmp_path: Path) -> None:
+    ended = runagent(tmp_path / "nowhere" / "agent.py", tmp_path, 0, "--reload")
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert_one_sentence(ended)
+    assert str(tmp_path / "nowhere") in ended.stderr
+
+
 def test_a_name_that_no_path_can_hold_is_a_wrong_option(tmp_path: Path) -> None:
     ended = runagent(AGENT_FILES / "odd.py", tmp_path, 0, "--name=a/b")
     assert ended.returncode == 2

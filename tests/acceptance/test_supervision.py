@@ -21,6 +21,7 @@ from tests.crash.witness import read_log
 from tests.freezing import freeze
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.ports import free_port
+from tests.recording import TERMINAL, Recorder, assert_gapless, kinds
 from tests.runners import ROOT, Runner
 
 pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
@@ -279,11 +280,44 @@ def test_ctrl_c_on_serve_leaves_no_process_behind_and_keeps_what_is_desired(
     site.register("echo", ECHO, "--auto-start", "--replicas=2")
     site.until_runs("echo", 2)
     assert serving.stop(signal.SIGINT) == 0
+    assert serving.log.splitlines()[-1] == (
+        "The services that were running start again with the next serve."
+    )
     assert site.processes() == []
     assert site.service("echo")["desired"] == "running"
     assert site.service("echo")["status"] == "stopped"
     site.serve()
     site.until_runs("echo", 2)
+
+
+WAITS = """
+import asyncio
+
+async def agent(text):
+    await asyncio.sleep(3600)
+"""
+
+
+async def test_ctrl_c_on_serve_is_told_to_clients_before_anything_comes_of_it(
+    site: ManagedSite,
+) -> None:
+    serving = site.serve()
+    site.register("waits", site.write("waits.py", WAITS), "--auto-start")
+    site.until_runs("waits")
+    async with await Recorder.open(site.url(serving, "waits")) as client:
+        session = await client.create_session()
+        await client.say(session, "hello")
+        await client.until("agent.thinking")
+        begun = len(client.frames)
+        serving.send(signal.SIGINT)
+        assert await client.read_to_close() == 4012
+        told = [(frame["event"], frame["metadata"].get("code")) for frame in client.frames[begun:]]
+    assert told[0] == ("system.notice", "draining")
+    assert told.count(("system.notice", "draining")) == 1
+    assert told[-1] == ("system.error", "service_unavailable")
+    assert_gapless(client.frames)
+    assert not set(kinds(client.frames)) & TERMINAL
+    assert await asyncio.to_thread(serving.process.wait, 30) == 0
 
 
 def test_a_serve_that_is_killed_leaves_the_workers_to_the_next(site: ManagedSite) -> None:

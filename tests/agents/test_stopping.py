@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from agents import background, database, journal, lease, ownership
 from agents.batch import Batch
@@ -63,6 +64,9 @@ class NoWorkers:
         pass
 
     async def start(self) -> None:
+        pass
+
+    async def cease(self) -> None:
         pass
 
     async def stop(self) -> None:
@@ -196,3 +200,41 @@ async def test_a_runner_may_leave_while_it_starts(
     assert await has_left(server.hub)
     with pytest.raises(HasLeft):
         await server.start()
+
+
+class Watched(NoWorkers):
+    """Writes down what is asked of it, and whether the server was in the table then."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool]] = []
+
+    async def _note(self, name: str) -> None:
+        is_registered = await Server.objects.filter(ended_at__isnull=True).aexists()
+        self.asked.append((name, is_registered))
+
+    async def start(self) -> None:
+        await self._note("start")
+
+    async def cease(self) -> None:
+        await self._note("cease")
+
+    async def stop(self) -> None:
+        await self._note("stop")
+
+
+async def test_a_start_that_failed_half_way_is_taken_up_where_it_failed(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeder = Watched()
+    server = ServerProcess(story.new_hub(), feeder)
+
+    def is_away(*_: object) -> None:
+        raise OperationalError("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(ownership, "register", is_away)
+        with pytest.raises(OperationalError):
+            await server.start()
+    await server.start()
+    await server.leave(0)
+    assert feeder.asked == [("start", False), ("cease", True), ("stop", False)]

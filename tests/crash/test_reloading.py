@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.crash.conftest import Site
@@ -37,11 +39,15 @@ def file(tmp_path: Path) -> Path:
 
 
 def change(file: Path, word: str) -> None:
-    file.write_text(AGENT.format(word=word))
+    write(file, AGENT.format(word=word))
+
+
+def write(file: Path, code: str) -> None:
+    file.write_text(code)
 
 
 def break_off(file: Path) -> None:
-    file.write_text("async def agent(text:\n")
+    write(file, "async def agent(text:\n")
 
 
 async def until_answered(witness: Witness, word: str) -> None:
@@ -101,3 +107,48 @@ async def test_a_new_worker_that_dies_is_replaced_while_the_old_one_still_finish
     for witness in (busy, other):
         assert_promises(site.database_url, witness.session_id, witness)
         await witness.leave()
+
+
+HANGS = "import time\ntime.sleep(3600)\n"
+
+
+async def test_a_file_that_hangs_while_it_loads_gives_way_to_the_next_change(
+    site: Site, file: Path
+) -> None:
+    runner = await site.start(file, "--reload")
+    witness = await Witness.arrive(runner.url)
+    first = await worker_of(runner)
+    for word in ("two", "three"):
+        write(file, HANGS)
+        await worker_of(runner, but=first)
+        assert (await witness.recorder.ask(witness.session_id, "hi"))["content"] != word
+        change(file, word)
+        await until_answered(witness, word)
+        await until(lambda: len(workers_of(runner)) == 1)
+        first = await worker_of(runner)
+    assert_promises(site.database_url, witness.session_id, witness)
+    await witness.leave()
+    assert await asyncio.to_thread(runner.stop) == 0
+
+
+@pytest.mark.parametrize("code", [HANGS, "import os\nos._exit(3)\n", "async def agent(text:\n"])
+async def test_a_file_that_can_not_be_served_yet_is_waited_for(
+    site: Site, file: Path, code: str
+) -> None:
+    write(file, code)
+    starting = asyncio.create_task(site.start(file, "--reload"))
+    await until(lambda: is_loaded_by_somebody(file))
+    change(file, "two")
+    runner = await starting
+    witness = await Witness.arrive(runner.url)
+    await until_answered(witness, "two")
+    await witness.leave()
+
+
+def is_loaded_by_somebody(file: Path) -> bool:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            if "myagent.worker" in command and str(file) in command:
+                return True
+    return False

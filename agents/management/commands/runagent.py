@@ -23,15 +23,16 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 
-from agents import background, checks, logs
+from agents import checks, logs
 from agents.addresses import address_of
+from agents.background import Background
+from agents.child import FileRefused, NotLaunched, NotStarted, WorkerDied
 from agents.exit_status import CONFIGURATION_ERROR
-from agents.link import LinkFailed
 from agents.listening import listen, port_number
 from agents.ownership import NameTaken
-from agents.reloading import changes
+from agents.reloading import Changes
 from agents.sentences import tell
-from agents.standalone import FileRefused, StandaloneWorker, WorkerDied
+from agents.standalone import StandaloneWorker
 from agents.terminal.command import TerminalCommand, in_language_of_site
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Command(TerminalCommand):
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
         if options["file"] is None:
             raise CommandError(gettext("Name an agent file."), returncode=2)
+        self._file = options["file"]
+        self._lang = translation.get_language() or settings.LANGUAGE_CODE
         listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
             self.serve(listener, options)
@@ -126,14 +129,8 @@ class Command(TerminalCommand):
                     "one first ({file})."
                 ).format(file=error.lock_file)
             ) from error
-        except FileRefused as error:
-            raise CommandError(self._why(error), returncode=CONFIGURATION_ERROR) from error
-        except WorkerDied as error:
-            raise CommandError(
-                gettext(
-                    "The process that loads {file} ended with status {status} before it was ready."
-                ).format(file=options["file"], status=error.status)
-            ) from error
+        except NotStarted as error:
+            raise self._refusal(error) from error
         if code:
             sys.exit(code)
 
@@ -155,19 +152,26 @@ class Command(TerminalCommand):
                 gettext("There is no interpreter {path}.").format(path=python),
                 returncode=CONFIGURATION_ERROR,
             )
-        worker = StandaloneWorker(file, name, python=python, is_debug=options["debug"])
+        worker = StandaloneWorker(
+            file,
+            name,
+            python=python,
+            is_debug=options["debug"],
+            log_form=logs.form(),
+            is_patient=options["reload"],
+        )
+        if options["reload"]:
+            # Nothing is launched before somebody watches the file.
+            worker.on_failure = self._complain
+            return worker
         try:
             worker.launch()
         except ImproperlyConfigured as error:
             raise CommandError(
                 gettext("The settings are wrong: {reason}").format(reason=error)
             ) from error
-        except OSError as error:
-            raise CommandError(
-                gettext("The process could not be started: {reason}.").format(
-                    reason=error.strerror or error
-                )
-            ) from error
+        except NotStarted as error:
+            raise self._refusal(error) from error
         return worker
 
     async def _serve(
@@ -180,55 +184,52 @@ class Command(TerminalCommand):
     ) -> int:
         from agents.server import Server, configuration
 
-        reloading = None
+        reloading = Background()
         try:
             application = import_string(settings.ASGI_APPLICATION)
             web = Server(
                 configuration(application, is_debug=options["debug"]),
+                prepare=server.prepare,
                 ready=ready,
                 leave=lambda: server.leave(
                     settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
                 ),
             )
             if options["reload"]:
-                folder = Path(server.source).parent
-                await self._start_patiently(server, folder)
-                reloading = asyncio.create_task(self._reload(worker, folder))
-            else:
-                await server.start()
+                reloading.start(_reload(worker, await _watch(Path(server.source).parent)))
             await web.serve(sockets=[listener])
         finally:
-            if reloading is not None:
-                await background.end([reloading])
+            await reloading.stop()
             await server.leave(0)
-        return 0 if web.started else 1
+        return 0 if web.started or web.is_leaving else 1
 
-    async def _start_patiently(self, server: ServerProcess, folder: Path) -> None:
-        """Starts as soon as the file can be loaded."""
-        while True:
-            try:
-                await server.start()
-                return
-            except FileRefused as error:
-                self._complain(error)
-            async for _ in changes(folder):
-                break
+    def _complain(self, error: Exception) -> None:
+        with translation.override(self._lang):
+            self.stderr.write(self.style.ERROR(self._why(error)))
 
-    async def _reload(self, worker: StandaloneWorker, folder: Path) -> None:
-        async for _ in changes(folder):
-            logger.info("agent_file_changed")
-            try:
-                await worker.restart()
-            except FileRefused as error:
-                self._complain(error)
-            except (WorkerDied, LinkFailed) as error:
-                logger.error("worker_not_started", error=str(error))
+    def _refusal(self, error: NotStarted) -> CommandError:
+        """Why there is no worker; with a status of its own if trying again changes nothing."""
+        status = 1 if isinstance(error, NotLaunched | WorkerDied) else CONFIGURATION_ERROR
+        return CommandError(self._why(error), returncode=status)
 
-    def _complain(self, error: FileRefused) -> None:
-        self.stderr.write(self.style.ERROR(self._why(error)))
-
-    def _why(self, error: FileRefused) -> str:
-        return tell(translation.get_language() or settings.LANGUAGE_CODE, error.said)
+    def _why(self, error: Exception) -> str:
+        match error:
+            case FileRefused():
+                return tell(self._lang, error.said)
+            case NotLaunched():
+                sentence = gettext("The process could not be started: {reason}.")
+            case WorkerDied():
+                sentence = gettext(
+                    "The process that loads {file} ended with status {status} before it was ready."
+                )
+            case NotStarted():
+                sentence = gettext(
+                    "The process that loads {file} says what is not understood here: {reason}."
+                )
+            case _:
+                sentence = gettext("The settings are wrong: {reason}")
+        status = error.status if isinstance(error, WorkerDied) else 0
+        return sentence.format(file=self._file, reason=error, status=status)
 
     def warn_about(self, listener: socket.socket) -> None:
         address = listener.getsockname()[0]
@@ -241,6 +242,27 @@ class Command(TerminalCommand):
                     ).format(address=address)
                 )
             )
+
+
+async def _watch(folder: Path) -> Changes:
+    """Raises `CommandError`."""
+    changes = Changes(folder)
+    try:
+        await changes.watch()
+    except OSError as error:
+        raise CommandError(
+            gettext("The folder {folder} can't be watched for changes: {reason}.").format(
+                folder=folder, reason=error.strerror or error
+            ),
+            returncode=CONFIGURATION_ERROR,
+        ) from error
+    return changes
+
+
+async def _reload(worker: StandaloneWorker, changes: Changes) -> None:
+    async for _ in changes:
+        logger.info("agent_file_changed")
+        worker.renew()
 
 
 def service_name(text: str) -> str:

@@ -9,7 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from rich.cells import cell_len, set_cell_size
@@ -26,6 +28,8 @@ from services.models import Service
 from services.own_ports import OwnPorts
 from services.serving import site_server
 from services.supervisor_process import SupervisorProcess
+
+logger = structlog.get_logger(__name__)
 
 
 class Command(TerminalCommand):
@@ -66,6 +70,8 @@ class Command(TerminalCommand):
             self._farewell = gettext("Stopping the services; once more to stop them at once.")
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, is_debug=options["debug"]))
+        if settings.MYAGENT_SUPERVISOR != "external":
+            self._say_what_comes_back()
 
     async def _serve(self, listener: socket.socket, *, is_debug: bool) -> None:
         supervisor = SupervisorProcess(takes_instances_along=True)
@@ -77,6 +83,7 @@ class Command(TerminalCommand):
         self._directory.on_change = lambda: ports.follow(self._directory.own_ports)
         server = Server(
             configuration(application, is_debug=is_debug),
+            prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),
             leave=lambda: self._leave(supervisor, supervision, server.stop_listening),
         )
@@ -88,7 +95,6 @@ class Command(TerminalCommand):
 
         supervision.add_done_callback(follow)
         try:
-            await self._server.start()
             await server.serve(sockets=[listener])
         finally:
             supervisor.leave()
@@ -111,7 +117,8 @@ class Command(TerminalCommand):
         """
         if not supervision.done():
             self._say(self._farewell)
-        self._server.hub.is_draining = True
+        # Before the services end: what clients hear then is how they fare meanwhile.
+        self._server.announce()
         try:
             await self._end_services(supervisor, supervision)
         finally:
@@ -140,6 +147,17 @@ class Command(TerminalCommand):
                 tags=["example"],
                 auto_start=True,
             )
+
+    def _say_what_comes_back(self) -> None:
+        """Stopped is not forgotten."""
+        waiting = {"status": Service.Status.STOPPED, "desired": Service.Desired.RUNNING}
+        try:
+            is_any = Service.objects.filter(**waiting, url="").exists()
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            return
+        if is_any:
+            self._say(gettext("The services that were running start again with the next serve."))
 
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)

@@ -65,6 +65,23 @@ def listed(*arguments: object) -> list[str]:
 # Registering.
 
 
+def test_options_may_be_typed_between_the_name_and_the_file(agent_file: str) -> None:
+    services("register", "weather", "--weight", 7, agent_file, "--tags", "a")
+    service = registry.find("weather")
+    assert (service.agent_factory_path, service.weight, service.tags) == (agent_file, 7, ["a"])
+
+
+@pytest.mark.parametrize("where", [1, 2, 3])
+def test_an_option_that_there_is_not_is_no_file(
+    agent_file: str, where: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = ["register", "weather", agent_file]
+    typed[where:where] = ["--wieght", "7"]
+    with pytest.raises(CommandError, match="unrecognized arguments: --wieght"):
+        services(*typed)
+    assert not Service.objects.exists()
+
+
 @pytest.mark.both_databases
 def test_every_option_of_register_is_kept(agent_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_HERE", "here")
@@ -200,6 +217,30 @@ def test_a_list_in_a_pipe_is_a_line_a_service() -> None:
         "far\trunning\telsewhere\tws://localhost:9/\t-\t-",
         "weather\trunning\t1/2\t-\tdemo, en\t-",
     ]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(("external", "command"), [("auto", "serve"), ("external", "supervise")])
+def test_a_list_says_what_starts_with_the_next_serve(
+    settings: LazySettings, external: str, command: str
+) -> None:
+    settings.MYAGENT_SUPERVISOR = external
+    rows.service("away", Service.Status.STOPPED, desired="running")
+    rows.service("done", Service.Status.STOPPED, desired="stopped")
+
+    def statuses() -> list[str]:
+        return [line.split("\t")[1] for line in services("list").splitlines()[1:]]
+
+    assert statuses() == [f"stopped (starts with the next {command})", "stopped"]
+    found = json.loads(services("list", "--json"))
+    assert [(one["status"], one["desired"]) for one in found] == [
+        ("stopped", "running"),
+        ("stopped", "stopped"),
+    ]
+    epoch = supervisor_lease.take(is_automatic=False)
+    assert epoch is not None
+    assert statuses() == ["stopped", "stopped"]
+    supervisor_lease.release(epoch)
 
 
 @pytest.mark.both_databases
