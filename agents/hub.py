@@ -76,6 +76,8 @@ class Hub:
         self._gauges: dict[str, Gauges] = {}
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
+        self.says_besides: Callable[[], dict[str, Any]] = dict
+        """What else the server's report has to say."""
         self._end = Once(self._give_everything_up)
 
     # Life.
@@ -352,6 +354,7 @@ class Hub:
             "running": self.running_count,
             "loop_lag_ms": self._lag.worst_ms(),
             "services": self._services_report(),
+            **self.says_besides(),
         }
 
     def _services_report(self) -> dict[str, dict[str, Any]]:
