@@ -45,6 +45,9 @@ T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
+MOST_NAMED = 20
+"""Services that a client is told of which named none."""
+
 FORGET_SERVERS_AFTER = timedelta(days=1)
 
 
@@ -289,8 +292,16 @@ class Hub:
             await self._refresh()
             listed = self._listed(named)
         if listed is None:
-            raise Refused("no_service")
+            raise self._no_service(named)
         return listed
+
+    def _no_service(self, named: str | None) -> Refused:
+        """Who names none where several could be meant is told which there are."""
+        found = sorted(name for name in self.directory.names() if self.directory.find(name))
+        if named is not None or not found:
+            return Refused("no_service")
+        shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]
+        return Refused("no_service", sentence="name_a_service", detail=", ".join(shown))
 
     def _listed(self, named: str | None) -> Listed | None:
         name = named or self.directory.default()

@@ -24,12 +24,24 @@ SessionEvent = UserMessage | Cancel | Response | CloseSession
 
 
 class Refused(Exception):
-    """What a client asked for was not done. `code` is the protocol's; nothing changed."""
+    """What a client asked for was not done. `code` is the protocol's; nothing changed.
 
-    def __init__(self, code: ErrorCode, *, message_id: str | None = None) -> None:
+    `sentence` and `detail`: as for `frames.error`.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        *,
+        message_id: str | None = None,
+        sentence: str = "",
+        detail: str = "",
+    ) -> None:
         super().__init__(code)
         self.code: ErrorCode = code
         self.message_id = message_id
+        self.sentence = sentence
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

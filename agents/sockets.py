@@ -263,7 +263,8 @@ class SocketConsumer(ABC):
         try:
             await asked
         except Refused as error:
-            self.say_refused(error.code, session_id, error.message_id)
+            words = {"sentence": error.sentence, "detail": error.detail}
+            self.say_refused(error.code, session_id, error.message_id, **words)
         except Exception:
             logger.exception("event_failed")
             self.say_refused("internal_error", session_id)
@@ -272,9 +273,14 @@ class SocketConsumer(ABC):
         return False
 
     def say_refused(
-        self, code: ErrorCode, session_id: str | None = None, message_id: str | None = None
+        self,
+        code: ErrorCode,
+        session_id: str | None = None,
+        message_id: str | None = None,
+        **words: str,
     ) -> None:
-        frame = frames.error(self.lang, code, session_id=session_id, message_id=message_id)
+        """`words`: `sentence` and `detail`, as for `frames.error`."""
+        frame = frames.error(self.lang, code, session_id=session_id, message_id=message_id, **words)
         if code == "moved":
             self.close(CloseCode.GOING_AWAY, frame)
         else:
