@@ -33,7 +33,7 @@ CAME_BY = "myagent.own_port"
 RETRY_S = 1.0
 """Seconds until a port is tried again that could not be had."""
 
-FAILED = gettext_noop("The server could not open it. Its log has the details.")
+FAILED = gettext_noop("The server could not open the port. Its log has the details.")
 
 CLOSED_LOOK_S = 0.01
 """Seconds between two looks whether the event loop has let a listening socket go."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from agents.hub import Hub
 from agents.serving import ServerProcess
 from agents.workers import Workers
+from services import figures
 from services.directory import SiteDirectory
 from services.own_ports import Application, OwnPorts
-
-OWN_PORTS = "own_ports"
-"""In a server's report; absent from those of servers that open none."""
 
 
 def site_server() -> tuple[ServerProcess, SiteDirectory]:
@@ -30,5 +28,5 @@ def own_ports(
     """
     ports = OwnPorts(application, server.connections)
     directory.on_change = lambda: ports.follow(directory.own_ports)
-    server.hub.says_besides = lambda: {OWN_PORTS: ports.report()}
+    server.hub.says_besides = lambda: {figures.OWN_PORTS: ports.report()}
     return ports

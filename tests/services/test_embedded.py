@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.management import call_command
 from django.db.models.functions import Now
 
 from agents.database import DatabaseThreads
 from agents.models import Server
 from agents.process import own_identity
 from services import doorbell, embedded
+from services.describing import service_json
 from services.embedded import EmbeddedServer
 from services.endpoints import path_of, site_address
 from services.models import Service
@@ -121,6 +125,38 @@ async def test_a_port_that_moves_sends_its_clients_after_it_and_no_others(
         await stays.send("user.nonsense")
         await stays.error("unknown_event")
     await stays.socket.close()
+
+
+async def test_why_an_own_port_is_not_open_is_said_wherever_the_service_is_shown(
+    server: EmbeddedServer, database: DatabaseThreads, settings: Any
+) -> None:
+    settings.MYAGENT_RENEW_S = 0.05
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        shop = await add("shop", host="127.0.0.1", port=port)
+        await server.start(database)
+        said = await port_error(shop, is_there=True)
+        assert f"Port {port} on 127.0.0.1 is in use" in said
+        assert said in await sync_to_async(status)("shop")
+    assert await port_error(shop, is_there=False) == ""
+    async with await opened(f"ws://127.0.0.1:{port}/"):
+        pass
+
+
+async def port_error(service: Service, *, is_there: bool) -> str:
+    """What the service's JSON says, once it says something, or nothing any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found: str = (await sync_to_async(service_json)(service, ""))["own_port_error"]
+            if bool(found) == is_there:
+                return found
+            await asyncio.sleep(0.02)
+
+
+def status(name: str) -> str:
+    output = io.StringIO()
+    call_command("services", "status", name, stdout=output)
+    return output.getvalue()
 
 
 @sync_to_async
