@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
 from myagent.worker.protocol import Said
@@ -22,7 +23,7 @@ class CannotListen(CommandError):
 
     def __init__(self, template: str, **values: Any) -> None:
         self.said = Said(template, values)
-        super().__init__(gettext(template).format(**values))
+        super().__init__(translation.gettext(template).format(**values))
 
 
 def port_number(text: str) -> int:

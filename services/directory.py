@@ -48,6 +48,7 @@ class Known:
     service_id: str
     listed: Listed
     is_running: bool
+    is_unhealthy: bool
     is_wanted: bool
     is_leaving: bool
     has_workers: bool
@@ -96,6 +97,9 @@ class SiteDirectory:
 
     def names(self) -> Sequence[str]:
         return list(self._snapshot.services)
+
+    def unhealthy(self) -> Collection[str]:
+        return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]
 
     async def refresh(self) -> None:
         """Looks again now. Callers at one moment share one look. Raises `django.db.Error`."""
@@ -235,6 +239,7 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
             max_sessions=service.max_sessions or 0,
         ),
         is_running=any(each.state in Instance.SERVING for each in instances),
+        is_unhealthy=any(each.state == Instance.State.UNHEALTHY for each in instances),
         is_wanted=is_wanted and not is_leaving,
         is_leaving=is_leaving,
         has_workers=bool(instances),
