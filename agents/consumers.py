@@ -43,10 +43,25 @@ class EventsConsumer(SocketConsumer):
     ) -> None:
         super().__init__(scope, receive, send, port, others, service)
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
+        self._takes_messages = True
+        """What the client was told of the service whose door it came through."""
 
     def greet(self) -> None:
         name = self.others.name
         self.push_frame(frames.connected(self.lang, self.connection_id, name))
+        self._tell_of_service()
+
+    def beat(self, now: float) -> None:
+        super().beat(now)
+        self._tell_of_service()
+
+    def _tell_of_service(self) -> None:
+        """Says so when the service was stopped, and when it takes messages again."""
+        takes_messages = self.service is None or self.port.may_wait(self.service)
+        if takes_messages != self._takes_messages:
+            self._takes_messages = takes_messages
+            code = "service_started" if takes_messages else "service_stopped"
+            self.push_frame(frames.notice(self.lang, code))
 
     def keep_warm(self) -> None:
         self.outbox.push_frame(frames.heartbeat())

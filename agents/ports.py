@@ -92,6 +92,9 @@ class Socket(Protocol):
 class SessionPort(Protocol):
     """Where sessions live. Methods raise `Refused`."""
 
+    def may_wait(self, service: str) -> bool:
+        """Whether the service takes messages: it has a worker, or is about to get one."""
+
     async def create(self, socket: Socket, event: CreateSession) -> None:
         """Starts a session and attaches the socket to it."""
 

@@ -29,6 +29,10 @@ SENTENCES = {
     "waiting": gettext_noop("The service has no worker just now. The answer waits for one."),
     "continuing": gettext_noop("The agent's process has ended. The answer waits for another one."),
     "continued": gettext_noop("The answer goes on."),
+    "service_stopped": gettext_noop(
+        "The service does not run. It takes messages again once it is started."
+    ),
+    "service_started": gettext_noop("The service takes messages again."),
     "draining": gettext_noop("The server is about to restart. Reconnect in a moment."),
     # Errors, by the protocol's codes.
     "invalid_json": gettext_noop("The frame is not valid JSON."),

@@ -10,8 +10,10 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from agents.database import DatabaseThreads
+from services import doorbell
 from services.embedded import EmbeddedServer
 from services.endpoints import site_address
+from services.models import Service
 from tests.ports import free_port
 from tests.recording import Recorder
 from tests.services import rows
@@ -132,3 +134,23 @@ async def test_who_names_one_that_is_not_there_is_not(doors: Doors) -> None:
     async with await Recorder.open(f"{doors.site}/") as client:
         await client.send("user.create_session", metadata={"service": "nobody"})
         assert (await client.error("no_service"))["content"] == "There is no such service here."
+
+
+async def test_who_comes_by_the_door_of_a_service_is_told_whether_it_runs(doors: Doors) -> None:
+    idle = await add("idle", Service.Status.STOPPED)
+    async with await Recorder.dial(f"{doors.site}/services/idle/") as client:
+        assert (await client.receive())["event"] == "system.connected"
+        assert (await client.receive())["metadata"] == {"code": "service_stopped"}
+        await desire(idle, Service.Desired.RUNNING)
+        assert (await client.receive())["metadata"] == {"code": "service_started"}
+        await client.create_session()
+        await desire(idle, Service.Desired.STOPPED)
+        stopped = await client.until("system.notice")
+        assert stopped["metadata"] == {"code": "service_stopped"}
+        assert "does not run" in stopped["content"]
+
+
+@sync_to_async
+def desire(service: Service, desired: str) -> None:
+    Service.objects.filter(pk=service.pk).update(desired=desired)
+    doorbell.ring(service.pk)
