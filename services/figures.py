@@ -67,7 +67,8 @@ class Figures:
         if not openers:
             # A report is empty until the first renewal of the lease.
             return kept(Sentence(NEEDS_SERVE)) if all(site) else ""
-        return min((each.get(service.name, "") for each in openers), key=len)
+        troubles = [str(each.get(service.name, "")) for each in openers]
+        return troubles[0] if all(troubles) else ""
 
     @property
     def connections(self) -> int:

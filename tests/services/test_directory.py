@@ -18,7 +18,7 @@ from myagent import create_react_agent
 from myagent.testing import ScriptedModel
 from services import directory, doorbell
 from services.directory import SiteDirectory, read
-from services.models import Service
+from services.models import Instance, Service
 from tests.inline_worker import inline_worker
 from tests.services import rows
 
@@ -158,6 +158,19 @@ async def test_a_state_of_a_later_version_costs_only_its_own_process(
     await add("two")
     await told.directory.refresh()
     assert sorted(told.directory.names()) == ["one", "two"]
+
+
+async def test_a_service_is_unhealthy_while_a_check_finds_a_process_of_it_so(told: Told) -> None:
+    await add_instance(await add("well"))
+    one = await add("one")
+    await add_instance(one)
+    ill = await add_instance(one, Instance.State.UNHEALTHY, slot=1)
+    await told.directory.refresh()
+    assert told.directory.unhealthy() == ["one"]
+    await Instance.objects.filter(pk=ill.pk).aupdate(state=Instance.State.RUNNING)
+    await change(one)
+    await told.directory.refresh()
+    assert told.directory.unhealthy() == []
 
 
 def test_a_look_reads_nothing_that_may_be_long() -> None:
