@@ -181,8 +181,10 @@ class SiteDirectory:
         """One link, from its beginning to its end. Raises `LinkFailed`."""
         link = await dial(Paths.of(instance_id).socket, f"server {os.getpid()}", timeout_s=None)
         try:
-            self._workers.of(service).add(link)
-            await link.until_closed()
+            # What was wanted when it was dialled may be stopped now that it answers.
+            if self._is_wanted(service, instance_id):
+                self._workers.of(service).add(link)
+                await link.until_closed()
         finally:
             link.close()
 
