@@ -71,14 +71,14 @@ class _Serving:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        listener = await listen_meanwhile(HOST, 0)
         self._server, directory = site_server()
         use_server(self._server)
+        application = import_string(settings.ASGI_APPLICATION)
+        self._ports = own_ports(self._server, directory, application)
+        listener = await listen_meanwhile(HOST, 0)
         lease = self._server.hub.lease
         lease.port = listener.getsockname()[1]
         lease.address = address_of(HOST, lease.port)
-        application = import_string(settings.ASGI_APPLICATION)
-        self._ports = own_ports(self._server, directory, application)
         door = Door(application)
         serve = door.serve_until(self._leaving, listener, send_away=self._send_away)
         self._task = asyncio.get_running_loop().create_task(serve)
