@@ -29,8 +29,7 @@ class Connections:
         self._open: dict[str, SocketConsumer] = {}
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None
-        self._all_gone = asyncio.Event()
-        self._all_gone.set()
+        self._one_has_left = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -41,32 +40,39 @@ class Connections:
     def add(self, consumer: SocketConsumer) -> None:
         self._addresses.enter(consumer.address)
         self._open[consumer.connection_id] = consumer
-        self._all_gone.clear()
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
     def remove(self, consumer: SocketConsumer) -> None:
         self._addresses.leave(consumer.address)
         del self._open[consumer.connection_id]
-        if not self._open:
-            self._all_gone.set()
+        self._one_has_left.set()
 
     def announce_drain(self) -> None:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
 
-    async def close(self, grace_s: float = 3.0) -> None:
-        """Sends everybody away to reconnect, and waits until they are gone."""
+    async def send_away(
+        self, is_meant: Callable[[SocketConsumer], bool], grace_s: float = 3.0
+    ) -> None:
+        """Sends some away to reconnect, and waits until they are gone, but not for ever."""
 
-        def send_away(consumer: SocketConsumer) -> None:
-            problem = Problem(consumer.lang, "service_unavailable", sentence="draining")
-            consumer.close(CloseCode.GOING_AWAY, problem)
+        def send(consumer: SocketConsumer) -> None:
+            if is_meant(consumer):
+                problem = Problem(consumer.lang, "service_unavailable", sentence="draining")
+                consumer.close(CloseCode.GOING_AWAY, problem)
 
-        self._tell_all(send_away)
+        self._tell_all(send)
         try:
             async with asyncio.timeout(grace_s):
-                await self._all_gone.wait()
+                while any(map(is_meant, self._open.values())):
+                    self._one_has_left.clear()
+                    await self._one_has_left.wait()
         except TimeoutError:
-            pass  # They are cut off with the process.
+            pass  # They are cut off with the server.
+
+    async def close(self, grace_s: float = 3.0) -> None:
+        """Sends everybody away to reconnect, and waits until they are gone."""
+        await self.send_away(lambda consumer: True, grace_s)
         if self._pulse is not None:
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)

@@ -11,7 +11,7 @@ from agents.entries import Logged
 from agents.handshake import Receive, Scope, Send
 from agents.ports import SessionPort
 from agents.sockets import SocketConsumer
-from agents.transients import Connected, Heartbeat, Problem, Transient
+from agents.transients import Connected, Heartbeat, Notice, Problem, Transient
 from myagent import protocol
 from myagent.protocol import (
     ClientEvent,
@@ -44,9 +44,24 @@ class EventsConsumer(SocketConsumer):
     ) -> None:
         super().__init__(scope, receive, send, port, others, service)
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
+        self._takes_messages = True
+        """What the client was told of the service whose door it came through."""
 
     def greet(self) -> None:
         self.tell(Connected(self.lang, self.connection_id, self.others.name))
+        self._tell_of_service()
+
+    def beat(self, now: float) -> None:
+        super().beat(now)
+        self._tell_of_service()
+
+    def _tell_of_service(self) -> None:
+        """Says so when the service was stopped, and when it takes messages again."""
+        takes_messages = self.service is None or self.port.may_wait(self.service)
+        if takes_messages != self._takes_messages:
+            self._takes_messages = takes_messages
+            code = "service_started" if takes_messages else "service_stopped"
+            self.tell(Notice(self.lang, code))
 
     def keep_warm(self) -> None:
         self.outbox.push_frame(frames.render(Heartbeat()))

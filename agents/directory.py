@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,9 @@ class Directory(Protocol):
     def names(self) -> Sequence[str]:
         """The services whose conversations this server may carry."""
 
+    def unhealthy(self) -> Collection[str]:
+        """The services of which a process was found unhealthy, by whoever checks them."""
+
     async def refresh(self) -> None:
         """Looks whether that has changed, for somebody who would be refused otherwise.
 
@@ -53,6 +56,9 @@ class SingleService:
 
     def names(self) -> Sequence[str]:
         return [self._listed.name]
+
+    def unhealthy(self) -> Collection[str]:
+        return ()
 
     async def refresh(self) -> None:
         """Nothing ever changes."""

@@ -44,6 +44,9 @@ T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
+MOST_NAMED = 20
+"""Services that a client is told of which named none."""
+
 FORGET_SERVERS_AFTER = timedelta(days=1)
 
 
@@ -73,6 +76,8 @@ class Hub:
         self._sessions = Sessions(self.resources, self.lease)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
+        self.says_besides: Callable[[], dict[str, Any]] = dict
+        """What else the server's report has to say."""
         self._end = Once(self._give_everything_up)
 
     # Life.
@@ -156,7 +161,7 @@ class Hub:
         listed = await self._service_for(socket, event.metadata.service)
         if not self.journal.is_available:
             raise Refused("storage_unavailable")
-        if not self.resources.may_wait(listed.name) or self._sessions.is_full(listed):
+        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
             raise Refused("service_unavailable")
         self._check_room(socket)
         lang = supported(event.metadata.lang) or socket.lang
@@ -258,6 +263,9 @@ class Hub:
             if session is not None:
                 session.unsubscribe(socket)
 
+    def may_wait(self, service: str) -> bool:
+        return self.resources.may_wait(service)
+
     async def knows(self, service: str) -> bool:
         """Whether there is such a service, perhaps for a moment only."""
         if self.directory.find(service) is None:
@@ -272,13 +280,21 @@ class Hub:
             raise Refused("no_service")
         named = wanted or socket.service
         listed = self._listed(named)
-        if listed is None or not self.resources.may_wait(listed.name):
+        if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started this very moment.
             await self._refresh()
             listed = self._listed(named)
         if listed is None:
-            raise Refused("no_service")
+            raise self._no_service(named)
         return listed
+
+    def _no_service(self, named: str | None) -> Refused:
+        """Who names none where several could be meant is told which there are."""
+        found = sorted(name for name in self.directory.names() if self.directory.find(name))
+        if named is not None or not found:
+            return Refused("no_service")
+        shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]
+        return Refused("no_service", sentence="name_a_service", detail=", ".join(shown))
 
     def _listed(self, named: str | None) -> Listed | None:
         name = named or self.directory.default()
@@ -343,6 +359,7 @@ class Hub:
             "loop_lag_ms": self._lag.worst_ms(),
             "recorder_failures": self.journal.recorder_failures,
             "services": self._services_report(),
+            **self.says_besides(),
         }
 
     def _services_report(self) -> dict[str, dict[str, Any]]:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils.translation import gettext
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop
+
+from myagent.worker.protocol import Said
+
+MAX_PORT = 65535
+
+
+class CannotListen(CommandError):
+    """A port can't be had. `said` is why, for whoever reads it later."""
+
+    def __init__(self, template: str, **values: Any) -> None:
+        self.said = Said(template, values)
+        super().__init__(translation.gettext(template).format(**values))
 
 
 def port_number(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
+    if not text.isdecimal() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(
             gettext("'{text}' is not a port: give a number up to 65535.").format(text=text)
         )
@@ -18,27 +35,53 @@ def port_number(text: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `CommandError`."""
+    """A listening socket. Blocks while the name is looked up. Raises `CannotListen`."""
+    with _in_sentences(host, port):
+        return _bound(
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        )
+
+
+async def listen_meanwhile(host: str, port: int) -> socket.socket:
+    """The same; the event loop goes on while the name is looked up. Cancelling is safe."""
+    with _in_sentences(host, port):
+        return _bound(
+            await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        )
+
+
+def _bound(found: Sequence[tuple[Any, ...]]) -> socket.socket:
+    # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
+    family, _, _, _, address = min(found, key=lambda info: info[0])
+    listener = socket.create_server(address[:2], family=family, backlog=2048)
+    # Accepted sockets inherit it: small frames must not wait for each other.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+@contextmanager
+def _in_sentences(host: str, port: int) -> Iterator[None]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
-        family, _, _, _, address = min(found, key=lambda info: info[0])
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
-        # Accepted sockets inherit it: small frames must not wait for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
+        if port > MAX_PORT:
+            # The system would take what is left of it in 16 bits.
+            raise OverflowError(port)
+        yield
     except (socket.gaierror, UnicodeError) as error:
-        raise CommandError(
-            gettext("There is no address '{host}' on this machine.").format(host=host)
+        raise CannotListen(
+            gettext_noop("There is no address '{host}' on this machine."), host=host
         ) from error
     except PermissionError as error:
-        raise CommandError(
-            gettext("Port {port} needs more rights; choose one above 1023.").format(port=port)
+        raise CannotListen(
+            gettext_noop("Port {port} needs more rights; choose one above 1023."), port=port
         ) from error
-    except OSError as error:
-        raise CommandError(
-            gettext(
+    except (OSError, OverflowError) as error:
+        raise CannotListen(
+            gettext_noop(
                 "Port {port} on {host} is in use or can't be used: stop what listens there, or "
                 "choose another with --port."
-            ).format(port=port, host=host)
+            ),
+            port=port,
+            host=host,
         ) from error

@@ -26,12 +26,24 @@ SessionEvent = UserMessage | Cancel | Response | CloseSession
 
 
 class Refused(Exception):
-    """What a client asked for was not done. `code` is the protocol's; nothing changed."""
+    """What a client asked for was not done. `code` is the protocol's; nothing changed.
 
-    def __init__(self, code: ErrorCode, *, message_id: str | None = None) -> None:
+    `sentence` and `detail`: as for `Problem`.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        *,
+        message_id: str | None = None,
+        sentence: str = "",
+        detail: str = "",
+    ) -> None:
         super().__init__(code)
         self.code: ErrorCode = code
         self.message_id = message_id
+        self.sentence = sentence
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,9 @@ class Socket(Protocol):
 
 class SessionPort(Protocol):
     """Where sessions live. Methods raise `Refused`."""
+
+    def may_wait(self, service: str) -> bool:
+        """Whether the service takes messages: it has a worker, or is about to get one."""
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
         """Starts a session and attaches the socket to it."""

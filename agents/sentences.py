@@ -29,6 +29,10 @@ SENTENCES = {
     "waiting": gettext_noop("The service has no worker just now. The answer waits for one."),
     "continuing": gettext_noop("The agent's process has ended. The answer waits for another one."),
     "continued": gettext_noop("The answer goes on."),
+    "service_stopped": gettext_noop(
+        "The service does not run. It takes messages again once it is started."
+    ),
+    "service_started": gettext_noop("The service takes messages again."),
     "draining": gettext_noop("The server is about to restart. Reconnect in a moment."),
     # Errors, by the protocol's codes.
     "invalid_json": gettext_noop("The frame is not valid JSON."),
@@ -48,6 +52,7 @@ SENTENCES = {
     "not_waiting": gettext_noop("Nothing is waiting for this response."),
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
+    "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."

@@ -174,16 +174,19 @@ class ServerProcess:
         await self._feeder.stop()
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says of the server."""
+        """What `/health` says of the server. `able`: whether it can do its work just now."""
         pools = list(self.hub.workers)
         silent_for_s = max((pool.silent_for_s for pool in pools), default=0.0)
+        unhealthy = {pool.service for pool in pools if pool.silent_for_s}
+        unhealthy.update(self.hub.directory.unhealthy())
         is_served = not self.service or self.hub.workers.of(self.service).has_worker
-        is_well = is_served and self.hub.journal.is_available
-        if self.service and silent_for_s:
-            is_well = False
+        # One of many services that is ill keeps nobody from the others.
+        is_able = is_served and self.hub.journal.is_available and not (self.service and unhealthy)
         return {
-            "status": "healthy" if is_well else "degraded",
+            "status": "healthy" if is_able and not unhealthy else "degraded",
+            "able": is_able,
             **({"service": self.service} if self.service else {}),
+            "unhealthy_services": sorted(unhealthy),
             "active_connections": len(self.connections),
             "active_sessions": self.hub.session_count,
             "running": self.hub.running_count,

@@ -40,7 +40,7 @@ class SocketConsumer(ABC):
 
     A direct receive loop: no layer between the server and the port. A dialect
     says what comes in (`take`) and how what happens is told (`push` and its
-    like, `last_word`). What a client asks for is done in `lanes`, so that
+    like, `render_problem`). What a client asks for is done in `lanes`, so that
     reading goes on while it waits.
     """
 
@@ -272,7 +272,8 @@ class SocketConsumer(ABC):
         try:
             await asked
         except Refused as error:
-            self.say_refused(error.code, session_id, error.message_id)
+            words = {"sentence": error.sentence, "detail": error.detail}
+            self.say_refused(error.code, session_id, error.message_id, **words)
         except Exception:
             logger.exception("event_failed")
             self.say_refused("internal_error", session_id)
@@ -281,9 +282,14 @@ class SocketConsumer(ABC):
         return False
 
     def say_refused(
-        self, code: ErrorCode, session_id: str | None = None, message_id: str | None = None
+        self,
+        code: ErrorCode,
+        session_id: str | None = None,
+        message_id: str | None = None,
+        **words: str,
     ) -> None:
-        problem = Problem(self.lang, code, session_id=session_id, message_id=message_id)
+        """`words`: `sentence` and `detail`, as for `Problem`."""
+        problem = Problem(self.lang, code, session_id=session_id, message_id=message_id, **words)
         if code == "moved" and not self.attached:
             self.close(CloseCode.GOING_AWAY, problem)
         else:

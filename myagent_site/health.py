@@ -21,13 +21,17 @@ READY_TIMEOUT_S = 5.0
 
 
 async def health(request: HttpRequest) -> JsonResponse:
-    """Whether the process is well: 200, or 503 when it can't do its work just now."""
+    """Whether the process is well: 200, or 503 when it can't do its work just now.
+
+    A site of which some agents are ill works, though it is `degraded`: who
+    balances the load must not take it from the clients of the others.
+    """
     server = current_server()
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}
     if server is not None:
         report |= server.health()
-    status = 200 if report["status"] == "healthy" else 503
-    return JsonResponse(report | {"timestamp": timestamp()}, status=status)
+    is_able = report.pop("able", True)
+    return JsonResponse(report | {"timestamp": timestamp()}, status=200 if is_able else 503)
 
 
 async def ready(request: HttpRequest) -> JsonResponse:

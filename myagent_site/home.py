@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import Error as DatabaseFailure
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from myagent_site.chat_texts import translated
 from myagent_site.console import VIEW
@@ -26,6 +26,12 @@ def home(request: HttpRequest) -> HttpResponse:
     except DatabaseFailure:
         context["is_away"] = True
     return answer(request, lang, "home.html", context)
+
+
+def to_home(request: HttpRequest) -> HttpResponse:
+    """Where services are looked for without a name: the home lists them."""
+    query = request.META.get("QUERY_STRING", "")
+    return HttpResponseRedirect(f"/?{query}" if query else "/")
 
 
 def _seen_by(request: HttpRequest) -> dict[str, Any]:

@@ -37,14 +37,15 @@ async def sockets(scope: Scope, receive: Receive, send: Send) -> None:
     if path is None:
         await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
         return
-    await server.serve(scope, receive, send, dialect, _service_of(scope, path["service"]))
+    named = _services_named(scope, path["service"])
+    if len(named) > 1:
+        await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
+        return
+    await server.serve(scope, receive, send, dialect, next(iter(named), None))
 
 
-def _service_of(scope: Scope, in_path: str | None) -> str | None:
-    """The service whose door it is: that of an own port, of the path, of `?service=`."""
-    if own := scope.get(OWN_DOOR):
-        return str(own)
-    if in_path is not None or dialect_of(scope["path"]) is EventsConsumer:
-        return in_path
+def _services_named(scope: Scope, in_path: str | None) -> set[str]:
+    """Whose door it is, by an own port, by the path and by `?service=`; two are no door at all."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return next(iter(query.get("service", ())), None)
+    in_query = next(iter(query.get("service", ())), None)
+    return {str(name) for name in (scope.get(OWN_DOOR), in_path, in_query) if name is not None}

@@ -5,7 +5,7 @@ from myagent_site import console, service_pages
 from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
-from myagent_site.home import home
+from myagent_site.home import home, to_home
 from myagent_site.pages import static_file
 
 admin.autodiscover()
@@ -14,6 +14,7 @@ admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", home),
+    re_path(r"^services/?$", to_home),
     path("services/<str:name>/", service_pages.chat),
     path("services/<str:name>", service_pages.with_slash),
     path("console", console.page),

@@ -18,6 +18,7 @@ from agents.models import Run, Session
 from myagent.protocol import timestamp
 from services import figures
 from services.endpoints import endpoint_of
+from services.figures import Figures
 from services.models import HealthCheck, Instance, Service
 from services.registry import CONFIGURATION
 from services.telling import told
@@ -25,7 +26,10 @@ from services.telling import told
 Json = dict[str, Any]
 
 
-def service_json(service: Service, site: str) -> Json:
+def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
+    """`seen`: what servers say, where that has been read already."""
+    if seen is None:
+        seen = figures.read() if service.port else Figures(())
     return {
         "service_id": service.pk,
         "name": service.name,
@@ -34,6 +38,7 @@ def service_json(service: Service, site: str) -> Json:
         "url": service.url,
         "host": service.host,
         "port": service.port,
+        "own_port_error": told(seen.trouble_with_port(service)),
         "endpoint": endpoint_of(service, site),
         "tags": service.tags,
         "status": service.status,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -17,31 +18,47 @@ from agents.link import LinkFailed, dial
 from agents.worker_process import Paths
 from agents.workers import Workers
 from services import doorbell
-from services.lifecycle import ACTIVE, State
+from services.lifecycle import ACTIVE
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
 
 logger = structlog.get_logger(__name__)
 
+AGAIN_S = 1.0
+"""Seconds until a worker is dialled again after a failure that nobody expected."""
+
 REDIAL_S = 0.05
 """Seconds between two attempts to reach a worker that is about to listen."""
+
+ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
+
+READ = ("name", "desired", "status", "unregistered_at", "max_sessions", "host", "port")
+"""The columns of a service that are looked at here: others may be long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A service as its row and its instances say. `workers`: ids of those to be dialled.
 
-    `has_workers`: any of its processes may live, wherever. `own_port`: its host
-    and port, where it has an address of its own.
+    `service_id` tells it from a later one of its name. `has_workers`: any of
+    its processes may live, wherever. `own_port`: its host and port, where it
+    has an address of its own.
     """
 
+    service_id: str
     listed: Listed
     is_running: bool
+    is_unhealthy: bool
     is_wanted: bool
     is_leaving: bool
     has_workers: bool
     workers: frozenset[str]
     own_port: tuple[str, int] | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody will go on with its runs."""
+        return self.is_leaving or not (self.has_workers or self.is_wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +70,9 @@ class Snapshot:
 class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
 
-    `on_leaving` is told of each service that is stopped or taken off the list:
-    its runs are to end. `on_change` is called after every change.
+    `on_leaving` is told once of each service that is stopped or taken off the
+    list: its runs are to end. `on_change` is called after every change. What
+    either raises is logged.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -80,6 +98,9 @@ class SiteDirectory:
 
     def names(self) -> Sequence[str]:
         return list(self._snapshot.services)
+
+    def unhealthy(self) -> Collection[str]:
+        return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]
 
     async def refresh(self) -> None:
         """Looks again now. Callers at one moment share one look. Raises `django.db.Error`."""
@@ -120,12 +141,15 @@ class SiteDirectory:
         found = await self._database.run(read, self._snapshot.sound)
         if found is None:
             return
-        before, self._snapshot = self._snapshot, found
+        before, self._snapshot = self._snapshot.services, found
         for name, known in found.services.items():
             self._see_to(name, known)
-        for name in before.services.keys() - found.services.keys():
+        for name in before.keys() - found.services.keys():
             self._workers.of(name).give_up("stopped")
-        self.on_change()
+        for name in _over(before, found.services):
+            # Also what waits for people, who could not be answered any more.
+            _tell(self.on_leaving, name)
+        _tell(self.on_change)
 
     def _see_to(self, name: str, known: Known) -> None:
         for instance_id in known.workers:
@@ -135,36 +159,63 @@ class SiteDirectory:
             pool.expect()
         else:
             pool.give_up("unavailable" if known.is_wanted else "stopped")
-        if known.is_leaving or not (known.has_workers or known.is_wanted):
-            # Also what waits for people, who could not be answered any more.
-            self.on_leaving(name)
 
     def _dial(self, service: str, instance_id: str) -> None:
-        if instance_id not in self._dialling:
+        present = self._dialling.get(instance_id)
+        if present is None or present.done():
             task = asyncio.get_running_loop().create_task(self._keep(service, instance_id))
             self._dialling[instance_id] = task
-            task.add_done_callback(lambda _: self._dialling.pop(instance_id, None))
+            task.add_done_callback(partial(self._on_done, instance_id))
+
+    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
+        if self._dialling.get(instance_id) is task:
+            del self._dialling[instance_id]
 
     async def _keep(self, service: str, instance_id: str) -> None:
         """Dials a worker until it answers, and again when the link breaks while it is wanted."""
-        peer = f"server {os.getpid()}"
         while self._is_wanted(service, instance_id):
             try:
-                link = await dial(Paths.of(instance_id).socket, peer, timeout_s=None)
+                await self._attend(service, instance_id)
             except LinkFailed as error:
                 logger.debug("worker_not_reached", service=service, error=str(error))
                 await asyncio.sleep(REDIAL_S)
-                continue
-            try:
-                if self._is_wanted(service, instance_id):
-                    self._workers.of(service).add(link)
-                    await link.until_closed()
-            finally:
-                link.close()
+            except Exception:
+                logger.exception("link_not_kept", service=service, instance_id=instance_id)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _attend(self, service: str, instance_id: str) -> None:
+        """One link, from its beginning to its end. Raises `LinkFailed`."""
+        link = await dial(Paths.of(instance_id).socket, f"server {os.getpid()}", timeout_s=None)
+        try:
+            # What was wanted when it was dialled may be stopped now that it answers.
+            if self._is_wanted(service, instance_id):
+                self._workers.of(service).add(link)
+                await link.until_closed()
+        finally:
+            link.close()
 
     def _is_wanted(self, service: str, instance_id: str) -> bool:
         known = self._snapshot.services.get(service)
         return known is not None and instance_id in known.workers and not self._has_ceased
+
+
+def _over(before: Mapping[str, Known], now: Mapping[str, Known]) -> Iterator[str]:
+    """The services of which nobody goes on with the runs that began before this look."""
+    for name, former in before.items():
+        present = now.get(name)
+        if present is None or present.service_id != former.service_id:
+            yield name
+    for name, present in now.items():
+        if present.is_over and before.get(name) != present:
+            yield name
+
+
+def _tell(listener: Callable[..., None], *arguments: str) -> None:
+    """What one listener fails at must not keep the directory from its next look."""
+    try:
+        listener(*arguments)
+    except Exception:
+        logger.exception("listener_failed", listener=repr(listener), arguments=arguments)
 
 
 def read(known: doorbell.Sound) -> Snapshot | None:
@@ -177,7 +228,7 @@ def read(known: doorbell.Sound) -> Snapshot | None:
     live = Instance.objects.filter(live_slot__isnull=False).only("service_id", "state", "node")
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
-    services = Service.objects.filter(url="")
+    services = Service.objects.filter(url="").only(*READ)
     return Snapshot(
         sound, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
     )
@@ -189,15 +240,18 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
     is_given_up = service.status == Service.Status.ERROR
     here = [each for each in instances if each.node == this_node()]
     return Known(
+        service_id=service.pk,
         listed=Listed(
             service.name,
             is_expected=is_wanted and not (is_given_up or is_leaving),
             max_sessions=service.max_sessions or 0,
         ),
         is_running=any(each.state in Instance.SERVING for each in instances),
+        is_unhealthy=any(each.state == Instance.State.UNHEALTHY for each in instances),
         is_wanted=is_wanted and not is_leaving,
         is_leaving=is_leaving,
         has_workers=bool(instances),
-        workers=frozenset(each.pk for each in here if State(each.state) in ACTIVE),
+        # A state that only a later version knows is none of these.
+        workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
     )

@@ -3,67 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 
+import structlog
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from agents import background
 from agents.addresses import address_of
+from agents.background import Background
 from agents.database import DatabaseThreads
-from agents.listening import listen
+from agents.listening import listen_meanwhile
 from agents.serving import ServerProcess, use_server
 from services.endpoints import site_address
 from services.own_ports import Door, OwnPorts
-from services.serving import site_server
+from services.serving import own_ports, site_server
+
+logger = structlog.get_logger(__name__)
 
 HOST = "localhost"
 
+LOOK_S = 1.0
+"""Seconds between two looks whether another server still lives."""
+
 
 class EmbeddedServer:
-    """On loopback, at a free port, unless a server of the site lives already.
+    """On loopback, at a free port, as soon as no other server of the site lives.
 
     Its methods belong to the event loop. The signals are the program's.
     """
 
     def __init__(self) -> None:
-        self._server: ServerProcess | None = None
-        self._ports: OwnPorts | None = None
-        self._door: Door | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._background = Background()
+        self._present: _Serving | None = None
 
     async def start(self, database: DatabaseThreads) -> None:
-        """Returns once services can be reached. Raises `django.db.Error` and `CommandError`."""
-        if await database.run(site_address):
-            return
-        listener = listen(HOST, 0)
-        self._server, directory = site_server()
-        use_server(self._server)
-        lease = self._server.hub.lease
-        lease.port = listener.getsockname()[1]
-        lease.address = address_of(HOST, lease.port)
-        application = import_string(settings.ASGI_APPLICATION)
-        ports = self._ports = OwnPorts(application)
-        directory.on_change = lambda: ports.follow(directory.own_ports)
-        await self._server.start()
-        self._door = Door(application)
-        self._serving = asyncio.get_running_loop().create_task(self._serve(listener))
-
-    async def _serve(self, listener: socket.socket) -> None:
-        assert self._door is not None
-        with contextlib.closing(listener):
-            await self._door.serve(sockets=[listener])
+        """Returns once services can be reached. Raises `django.db.Error` and `CannotListen`."""
+        await self._serve_if_nobody_does(database)
+        self._background.repeat(LOOK_S, lambda: self._serve_if_nobody_does(database))
 
     async def stop(self) -> None:
         """Sends clients away; runs are left to the log. May be called twice."""
-        server, self._server = self._server, None
-        if server is None:
+        await self._background.stop()
+        present, self._present = self._present, None
+        if present is not None:
+            await present.stop()
+
+    async def _serve_if_nobody_does(self, database: DatabaseThreads) -> None:
+        if self._present is not None:
             return
-        await server.leave(0)
-        if self._ports is not None:
-            await self._ports.close()
-        if self._door is not None and self._serving is not None:
-            self._door.should_exit = True
-            await background.end([self._serving])
+        if await database.run(site_address) != "":
+            return
+        serving = _Serving()
+        try:
+            await serving.start()
+        except BaseException:
+            await serving.stop()
+            raise
+        self._present = serving
+
+
+class _Serving:
+    """The server, from its start to its end."""
+
+    def __init__(self) -> None:
+        self._leaving = asyncio.Event()
+        self._server: ServerProcess | None = None
+        self._ports: OwnPorts | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._server, directory = site_server()
+        use_server(self._server)
+        application = import_string(settings.ASGI_APPLICATION)
+        self._ports = own_ports(self._server, directory, application)
+        listener = await listen_meanwhile(HOST, 0)
+        lease = self._server.hub.lease
+        lease.port = listener.getsockname()[1]
+        lease.address = address_of(HOST, lease.port)
+        door = Door(application)
+        serve = door.serve_until(self._leaving, listener, send_away=self._send_away)
+        self._task = asyncio.get_running_loop().create_task(serve)
+        self._task.add_done_callback(_log_failure)
+        await self._server.start()
+
+    async def _send_away(self) -> None:
+        assert self._server is not None
+        await self._server.leave(0)
+
+    async def stop(self) -> None:
+        if self._server is None or self._ports is None:
+            return
+        self._leaving.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        await self._ports.close()
+        # Also where nobody was sent away, because the door had failed.
+        await self._server.leave(0)
         use_server(None)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("embedded_server_failed", exc_info=task.exception())

@@ -14,6 +14,7 @@ from django.db.models import Case, Value, When
 from django.http import HttpRequest
 
 from agents.models import LEASE_HOLDS, Server
+from agents.process import is_provably_gone
 from services.models import Service
 
 HOST = re.compile(r"[\w.:\[\]-]+")
@@ -58,5 +59,7 @@ def site_address() -> str:
     """
     alive = Server.objects.filter(LEASE_HOLDS, service="").exclude(address="")
     is_here = Case(When(host=socket.gethostname(), then=Value(1)), default=Value(0))
-    nearest = alive.order_by(is_here.desc(), "-started_at")
-    return nearest.values_list("address", flat=True).first() or ""
+    nearest = alive.order_by(is_here.desc(), "-started_at").values_list("address", "process")
+    # A lease outlives a server that was killed.
+    living = (address for address, process in nearest if not is_provably_gone(process))
+    return next(living, "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,10 @@ MAX_TAGS = 50
 MAX_TAG = 50
 
 NAME = re.compile(r"[^\W_][\w.-]*")
+LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
+HOST_NAME = re.compile(rf"({LABEL}\.)*(?!\d+\.?$){LABEL}\.?", re.ASCII)
+"""Of a name's last part, digits alone would be an address."""
+
 TAG = re.compile(rf"[\w.:-]{{1,{MAX_TAG}}}")
 NOT_IN_URLS = re.compile(r"""[\s"'`<>\\]""")
 
@@ -157,9 +162,18 @@ def _url(value: str) -> str:
 
 
 def _host(value: str) -> str:
-    if not value or len(value) > MAX_HOST or not re.fullmatch(r"[\w.:-]+", value, re.ASCII):
+    if len(value) > MAX_HOST or not (_is_address(value) or HOST_NAME.fullmatch(value)):
         raise invalid("host", gettext_noop("The host must be a name or an address."))
     return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    # What comes after a '%' is an interface of some machine, and any text.
+    return "%" not in text
 
 
 def _in_range(field: str) -> Callable[[Any], Any]:

@@ -10,10 +10,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from agents.models import LEASE_HOLDS, Server
 from services.models import Service
+from services.telling import Sentence, kept
 
 Json = dict[str, Any]
+
+OWN_PORTS = "own_ports"
+"""In the report of a server that opens services' own ports: by service, why one is not open."""
+
+NEEDS_SERVE = gettext_noop(
+    "Nobody listens at the service's own port: only 'manage.py serve' opens such ports, and no "
+    "such server of the site is running."
+)
 
 SUMMED = ("active_sessions", "running", "connections", "turns_per_minute")
 WORST = ("turn_p95_ms",)
@@ -42,6 +53,22 @@ class Figures:
         return _combined(
             part for _, report in self.reports for part in report.get("services", {}).values()
         )
+
+    def trouble_with_port(self, service: Service) -> str:
+        """Why the service's own port is not open, as `services.telling` keeps it.
+
+        Empty where it has none, where some server has it open, and where a
+        server has not said yet.
+        """
+        if service.port is None or service.is_external:
+            return ""
+        site = [report for of, report in self.reports if not of]
+        openers = [report[OWN_PORTS] for report in site if OWN_PORTS in report]
+        if not openers:
+            # A report is empty until the first renewal of the lease.
+            return kept(Sentence(NEEDS_SERVE)) if all(site) else ""
+        troubles = [str(each.get(service.name, "")) for each in openers]
+        return troubles[0] if all(troubles) else ""
 
     @property
     def connections(self) -> int:

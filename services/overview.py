@@ -105,7 +105,7 @@ def _totals(seen: Figures) -> Json:
 
 
 def _service(service: Service, instances: list[Instance], seen: Figures) -> Json:
-    whole = service_json(service, site="")
+    whole = service_json(service, site="", seen=seen)
     parts = [instance_json(each, endpoint="") for each in instances]
     return {name: whole[name] for name in SHOWN} | {
         "description": (service.description or service.agent.get("description", ""))[

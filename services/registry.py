@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -15,6 +16,8 @@ from django.utils.translation import gettext_noop
 
 from agents import addresses
 from agents.ids import new_id
+from agents.models import LEASE_HOLDS, Server
+from agents.process import is_provably_gone
 from services import agent_files, interpreters, secrets
 from services import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService
@@ -171,6 +174,23 @@ def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
                 name=other.name,
                 port=port,
             )
+    for server in Server.objects.filter(LEASE_HOLDS, port=port):
+        if _is_in_the_way(server, host):
+            raise Conflict(
+                "port_taken",
+                gettext_noop("A server of the site has port {port} already; choose another port."),
+                field="port",
+                port=port,
+            )
+
+
+def _is_in_the_way(server: Server, host: str) -> bool:
+    # What listens everywhere says 'localhost', too.
+    named = urlsplit(server.address).hostname or ""
+    may_be_everywhere = named in ("", "localhost")
+    return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(
+        server.process
+    )
 
 
 def _unknown(name: str) -> UnknownService:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from agents.hub import Hub
 from agents.serving import ServerProcess
 from agents.workers import Workers
+from services import figures
 from services.directory import SiteDirectory
+from services.own_ports import Application, OwnPorts
 
 
 def site_server() -> tuple[ServerProcess, SiteDirectory]:
@@ -15,3 +17,16 @@ def site_server() -> tuple[ServerProcess, SiteDirectory]:
     hub = Hub(directory, workers)
     directory.on_leaving = hub.end_runs
     return ServerProcess(hub, directory), directory
+
+
+def own_ports(
+    server: ServerProcess, directory: SiteDirectory, application: Application
+) -> OwnPorts:
+    """The ports of services' own, opened from now on as the directory learns of them.
+
+    The server's report says which of them it can't open.
+    """
+    ports = OwnPorts(application, server.connections)
+    directory.on_change = lambda: ports.follow(directory.own_ports)
+    server.hub.says_besides = lambda: {figures.OWN_PORTS: ports.report()}
+    return ports

@@ -35,12 +35,14 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     instances = [*live, *ended.order_by("-launched_at")[:ENDED_SHOWN]]
     shown = next((one for one in instances if one.pk == chosen), next(iter(instances), None))
     checks = service.health_checks.select_related("instance").order_by("-checked_at")
-    cells = cells_of(service, figures.read())
+    seen = figures.read()
+    cells = cells_of(service, seen)
     return {
         "text": TEXTS,
         "service": service,
         "chat": chat_of(service),
         "error": readable_lines(told(service.error_message)),
+        "own_port_error": readable_lines(told(seen.trouble_with_port(service))),
         "cells": [(TEXTS[name], name, cell) for name, cell in cells.items()],
         "verbs": verbs_of(service),
         "instances": [_row(one) for one in instances],

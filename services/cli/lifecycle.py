@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
-from services import control, registry
+from services import control, figures, registry
 from services.cli.screen import Screen
 from services.describing import live_instances
 from services.endpoints import endpoint_of, site_address
@@ -128,10 +128,17 @@ def _arrival(service: Service) -> str:
     if service.desired == Service.Desired.STOPPED:
         return gettext("{name} is stopped.").format(name=service.name)
     if endpoint := endpoint_of(service, site_address()):
-        return gettext("{name} is running at {url}").format(name=service.name, url=endpoint)
+        arrived = gettext("{name} is running at {url}").format(name=service.name, url=endpoint)
+        return "\n".join([arrived, *trouble_with_port(service)])
     return gettext(
         "{name} is running. Nobody can talk to it yet: start the site with 'manage.py serve'."
     ).format(name=service.name)
+
+
+def trouble_with_port(service: Service) -> list[str]:
+    """Why nobody reaches it by its own port; nothing where that is open, or it has none."""
+    trouble = figures.read().trouble_with_port(service)
+    return [told(trouble)] if trouble else []
 
 
 def _describe(service: Service) -> str:

@@ -9,9 +9,10 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from agents.terminal.inert import one_line
-from services import describing, endpoints, registry, supervisor_lease
+from services import describing, endpoints, figures, registry, supervisor_lease
 from services.cli.logs import short
 from services.cli.screen import Screen, Word, as_json
+from services.figures import Figures
 from services.models import Service
 from services.selection import with_tags
 
@@ -70,7 +71,8 @@ ERROR_LENGTH = 60
 
 SERVICE_FACTS = (
     *("name", "service_id", "status", "desired", "error_message", "endpoint", "description"),
-    *("agent_factory_path", "url", "host", "port", "tags", "replicas", "weight", "auto_start"),
+    *("agent_factory_path", "url", "host", "port", "own_port_error"),
+    *("tags", "replicas", "weight", "auto_start"),
     *("created_at", "started_at", "last_health_check", "restart_count"),
 )
 
@@ -80,8 +82,8 @@ def show_list(screen: Screen, options: Options) -> None:
     if options["status"]:
         services = services.filter(status=options["status"])
     live = describing.live_by_service()
-    site = endpoints.site_address()
-    found = [_whole(service, live.get(service.pk, []), site) for service in services]
+    site, seen = endpoints.site_address(), figures.read()
+    found = [_whole(service, live.get(service.pk, []), site, seen) for service in services]
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -91,7 +93,8 @@ def show_list(screen: Screen, options: Options) -> None:
 
 def show_status(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
-    found = _whole(service, describing.live_instances(service), endpoints.site_address())
+    instances, site = describing.live_instances(service), endpoints.site_address()
+    found = _whole(service, instances, site, figures.read())
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -121,8 +124,8 @@ def show_health(screen: Screen, options: Options) -> None:
     _show_rows(screen, CHECK_COLUMNS, found["checks"])
 
 
-def _whole(service: Service, instances: list[Any], site: str) -> Json:
-    whole = describing.service_json(service, site)
+def _whole(service: Service, instances: list[Any], site: str, seen: Figures) -> Json:
+    whole = describing.service_json(service, site, seen)
     endpoint = whole["endpoint"]
     return whole | {"instances": [describing.instance_json(each, endpoint) for each in instances]}
 

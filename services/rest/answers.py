@@ -70,6 +70,7 @@ WEATHER: dict[str, Any] = {
     "url": "",
     "host": "localhost",
     "port": 8081,
+    "own_port_error": "",
     "endpoint": "ws://localhost:8081/",
     "tags": ["demo"],
     "status": "running",

@@ -48,6 +48,9 @@ class ServiceSerializer(Answer):
     url = serializers.CharField(help_text="The address of an external service, else empty.")
     host = serializers.CharField()
     port = serializers.IntegerField(allow_null=True)
+    own_port_error = serializers.CharField(
+        help_text="Why nobody can be reached at its own port; empty if it is open, or has none."
+    )
     endpoint = serializers.CharField(help_text="Its address, whether or not it runs.")
     tags = serializers.ListField(child=serializers.CharField())
     status = serializers.ChoiceField(Service.Status.choices, help_text="What is observed.")

@@ -13,7 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from services import history, registry
+from services import figures, history, registry
 from services.describing import service_json
 from services.endpoints import site_of
 from services.models import Service
@@ -48,8 +48,8 @@ class ServicesView(View, GenericAPIView[Service]):
         found = self.filter_queryset(self.get_queryset())
         # A page ends where the next begins, whatever is alike.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
-        site = site_of(request)
-        return self.get_paginated_response([service_json(each, site) for each in page or ()])
+        site, seen = site_of(request), figures.read()
+        return self.get_paginated_response([service_json(each, site, seen) for each in page or ()])
 
     @extend_schema(
         summary="Register a service",

@@ -84,6 +84,7 @@ function open(id) {
     },
     changed: showTurns,
     state: showState,
+    stopped: showStopped,
     refused: ({ text, stepId, content }) => {
       showProblem(say("refused", { reason: content }));
       if (stepId) transcript.askAgain(stepId);
@@ -196,6 +197,7 @@ let patience = null;
 function showState({ state, code, content }) {
   clearTimeout(patience);
   const isWell = state === "open";
+  if (state === "connecting") whyStopped = ""; // The next greeting says it again, if it still is so.
   if (state === "waiting") whyAway = code === NOT_SERVED ? (content ?? "") : "";
   patience = setTimeout(() => drawState(state, code, content), isWell ? 0 : PATIENCE_MS);
 }
@@ -208,7 +210,8 @@ function drawState(state, code, content) {
   const sentence = state === "open" ? "connected" : isRetry ? "reconnecting" : "connecting";
   byId("link-state").dataset.state = isRetry ? "waiting" : state;
   const text = say(state === "closed" ? "disconnected" : sentence);
-  byId("link-text").textContent = (isRetry && whyAway) || text;
+  byId("link-text").textContent = (isRetry && whyAway) || (state === "open" && whyStopped) || text;
+  byId("link-state").toggleAttribute("data-stopped", state === "open" && whyStopped !== "");
   byId("reconnect").hidden = state !== "waiting";
   if (state !== "closed" || code === 1000) return;
   byId("link-text").textContent = content ?? say("disconnected");
@@ -216,8 +219,14 @@ function drawState(state, code, content) {
   composer.enable(false);
 }
 
+function showStopped(sentence) {
+  whyStopped = sentence;
+  if (byId("link-state").dataset.state === "open") drawState("open");
+}
+
 let seenOpen = false;
 let whyAway = ""; // The server's own words, if it sent us away.
+let whyStopped = ""; // And if the service takes no messages.
 
 function showEnd() {
   showProblem(say("ended"));

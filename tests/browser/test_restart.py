@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -14,6 +15,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.acting import answer, ask, say, shown
 from tests.browser.conftest import NewPage, connected
+from tests.browser.test_looks import NARROW, WIDE, assert_no_sideways_scroll, serious_problems
 from tests.databases import fresh_database
 from tests.fake_model_control import FakeModelControl
 from tests.managed_site import ManagedSite, managed_site
@@ -118,3 +120,50 @@ async def test_a_conversation_is_with_its_own_service_alone(
     await page.goto(site.replace(NAME, "other") + conversation)
     await expect(page.locator("#problem")).to_contain_text("no longer there")
     await expect(page.locator(".turn")).to_have_count(0)
+
+
+async def test_a_page_says_that_its_service_does_not_run_and_goes_on_when_it_does(
+    page: Page, managed: ManagedSite
+) -> None:
+    await asyncio.to_thread(managed.services, "stop", NAME)
+    told = page.locator("#link-text")
+    await expect(told).to_contain_text("The service does not run")
+    await page.reload()
+    await connected(page)
+    await expect(told).to_contain_text("The service does not run")
+    await asyncio.to_thread(managed.services, "start", NAME)
+    await expect(told).to_have_text("Connected")
+    await ask(page, "and on")
+    assert await shown(page) == ["and on", "Answer to: and on"]
+    await stayed_open(page)
+
+
+@pytest.fixture(scope="module")
+def broken(managed: ManagedSite, site: str) -> str:
+    """The address of the chat page of a service that can't be started."""
+    file = managed.write("broken.py", "def broken(")
+    managed.services("register", "broken", str(file), "--auto-start", expect=None)
+    managed.until_status("broken", "error")
+    return site.replace(NAME, "broken")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-hans"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
+async def test_a_page_says_so_of_one_that_was_given_up(
+    new_page: NewPage,
+    broken: str,
+    axe_script: str,
+    tmp_path: Path,
+    scheme: Literal["light", "dark"],
+    size: dict[str, int],
+    lang: str,
+) -> None:
+    page = await new_page(color_scheme=scheme, viewport=size, reduced_motion="reduce")
+    await page.goto(f"{broken}?lang={lang}")
+    sentence = "The service does not run" if lang == "en" else "服务没有运行"
+    await expect(page.locator("#link-text")).to_contain_text(sentence)
+    await expect(page.locator("#link-text")).to_be_in_viewport()
+    await page.screenshot(path=tmp_path / "stopped.png")
+    await assert_no_sideways_scroll(page)
+    assert await serious_problems(page, axe_script) == []

@@ -71,6 +71,15 @@ async def test_an_address_without_its_slash_gets_it(here: AsyncClient) -> None:
     assert response.headers["Location"] == "/services/weather/?lang=zh-CN"
 
 
+@pytest.mark.parametrize("path", ["/services/", "/services"])
+async def test_without_a_name_the_home_lists_the_services(here: AsyncClient, path: str) -> None:
+    await sync_to_async(add_running)("weather")
+    response = await here.get(f"{path}?lang=zh-CN")
+    assert response.headers["Location"] == "/?lang=zh-CN"
+    page = (await here.get(response.headers["Location"])).content.decode()
+    assert 'href="/services/weather/"' in page
+
+
 async def test_a_service_has_its_page_at_a_port_of_its_own_too() -> None:
     await add("shop")
 

@@ -9,6 +9,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import RequestFactory
 
+from agents.process import own_identity
 from services.endpoints import chat_of, endpoint_of, site_address, site_of
 from services.models import Service
 from tests.services.measured import add_server
@@ -73,3 +74,16 @@ def test_a_server_of_this_machine_goes_before_a_newer_one_of_another() -> None:
         {"address": "ws://there/", "host": "another-machine"},
     )
     assert found == "ws://here/"
+
+
+@pytest.mark.django_db
+def test_a_server_that_was_killed_is_not_named_though_its_lease_holds() -> None:
+    found = address_with(
+        {
+            "address": "ws://lives/",
+            "process": own_identity(),
+            "started_at": Now() - timedelta(days=1),
+        },
+        {"address": "ws://killed/", "process": f"{own_identity()}9"},
+    )
+    assert found == "ws://lives/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -10,6 +11,7 @@ from django.db.models.functions import Now
 from services import figures
 from services.figures import NOT_KNOWN, Figures
 from services.models import Service
+from services.telling import Sentence, kept, told
 from tests.services.measured import FIGURES, add_server
 
 WEATHER = Service(id="1", name="weather")
@@ -40,6 +42,33 @@ def test_a_server_that_carries_none_of_its_conversations_counts_none() -> None:
 def test_of_a_service_elsewhere_nothing_is_known() -> None:
     far = Service(id="2", name="far", url="wss://far.example/")
     assert Figures([("", {"services": {}})]).of(far) == NOT_KNOWN
+
+
+IN_USE = kept(Sentence("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
+
+SHOP = Service(id="3", name="shop", port=8081)
+
+
+@pytest.mark.parametrize(
+    ("reports", "trouble"),
+    [
+        ([{"own_ports": {"shop": ""}}], ""),
+        ([{"own_ports": {"shop": IN_USE}}], "Port 80 needs"),
+        ([{"own_ports": {"shop": IN_USE}}, {"own_ports": {"shop": ""}}], ""),
+        ([{"own_ports": {}}], ""),
+        ([{"services": {}}], "only 'manage.py serve' opens such ports"),
+        ([{"services": {}}, {"own_ports": {"shop": IN_USE}}], "Port 80 needs"),
+        ([{}], ""),
+        ([], "only 'manage.py serve' opens such ports"),
+    ],
+)
+def test_what_is_wrong_with_an_own_port_is_what_its_servers_say(
+    reports: list[dict[str, Any]], trouble: str
+) -> None:
+    seen = Figures([("other", {"pid": 1}), *(("", report) for report in reports)])
+    found = told(seen.trouble_with_port(SHOP))
+    assert found == trouble or (trouble and trouble in found)
+    assert seen.trouble_with_port(WEATHER) == ""
 
 
 @pytest.mark.django_db

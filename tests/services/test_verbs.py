@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 
+from agents.process import own_identity
 from services import control, health, registry
 from services.errors import Conflict, ServiceError, UnknownService
 from services.health import Finding
 from services.launching import launch_spec
 from services.models import Instance, Service
 from tests.services import rows
+from tests.services.measured import add_server
 
 Status = Service.Status
 
@@ -98,6 +101,41 @@ def test_one_port_of_two_addresses_is_two(tmp_path: Path) -> None:
     for name, host in (("a", "10.0.0.5"), ("b", "10.0.0.6"), ("c", "localhost")):
         registry.register(name=name, agent_factory_path=str(agent), host=host, port=8081)
     assert Service.objects.count() == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("ws://localhost:8000/", "10.0.0.5"),
+        ("ws://10.0.0.5:8000/", "0.0.0.0"),
+        ("ws://10.0.0.5:8000/", "10.0.0.5"),
+    ],
+)
+def test_the_port_of_a_server_of_the_site_is_no_services(
+    address: str, host: str, tmp_path: Path
+) -> None:
+    agent = tmp_path / "agent.py"
+    agent.touch()
+    add_server(address=address, port=8000, process=own_identity())
+    fields = {"agent_factory_path": str(agent), "host": host}
+    with pytest.raises(Conflict, match="A server of the site has port 8000") as refusal:
+        registry.register(name="shop", port=8000, **fields)
+    assert (refusal.value.code, refusal.value.field) == ("port_taken", "port")
+    shop = registry.register(name="shop", port=8001, **fields)
+    with pytest.raises(Conflict, match="has port 8000"):
+        registry.change(shop, port=8000)
+
+
+@pytest.mark.django_db
+def test_the_port_of_a_server_that_is_gone_or_listens_elsewhere_is_free(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.touch()
+    add_server(port=8000, process=f"{own_identity()}9")
+    add_server(port=8000, process=own_identity(), ended_at=Now())
+    add_server(port=8000, process=own_identity(), address="ws://10.0.0.5:8000/")
+    registry.register(name="shop", agent_factory_path=str(agent), host="10.0.0.6", port=8000)
 
 
 @pytest.mark.django_db

@@ -98,7 +98,7 @@ class ServiceInfo:
 
     `desired` is what people want, `running` or `stopped`; `status`, what is
     observed. `endpoint` is its address, whether or not it runs; empty while no
-    server of the site lives.
+    server of the site lives. `own_port_error`: why its own port is not open.
     """
 
     service_id: str
@@ -108,6 +108,7 @@ class ServiceInfo:
     url: str
     host: str
     port: int | None
+    own_port_error: str
     endpoint: str
     tags: frozenset[str]
     status: ServiceStatus

@@ -26,7 +26,7 @@ from services import registry
 from services.first_admin import ensure_admin
 from services.models import Service
 from services.own_ports import OwnPorts
-from services.serving import site_server
+from services.serving import own_ports, site_server
 from services.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
@@ -79,13 +79,12 @@ class Command(TerminalCommand):
             supervisor.leave()
         supervision = asyncio.create_task(supervisor.run())
         application = import_string(settings.ASGI_APPLICATION)
-        ports = OwnPorts(application)
-        self._directory.on_change = lambda: ports.follow(self._directory.own_ports)
+        ports = own_ports(self._server, self._directory, application)
         server = Server(
             configuration(application, is_debug=is_debug),
             prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),
-            leave=lambda: self._leave(supervisor, supervision, server.stop_listening),
+            leave=lambda: self._leave(supervisor, supervision, ports, server.stop_listening),
         )
 
         def follow(ended: asyncio.Task[None]) -> None:
@@ -108,6 +107,7 @@ class Command(TerminalCommand):
         self,
         supervisor: SupervisorProcess,
         supervision: asyncio.Task[None],
+        ports: OwnPorts,
         stop_listening: Callable[[], None],
     ) -> None:
         """Ends the services first: the site shows how that goes.
@@ -122,6 +122,7 @@ class Command(TerminalCommand):
         try:
             await self._end_services(supervisor, supervision)
         finally:
+            await ports.close()
             await self._server.leave(0, stop_listening=stop_listening)
 
     async def _end_services(

@@ -25,7 +25,7 @@ export class Talk {
 
   /**
    * `actions`: began(id), said({id, words, at, hasEnded}), changed(turn), state(detail), refused(detail), ended(),
-   * news(sentence).
+   * news(sentence), stopped(sentence): why the service takes no messages; empty once it does.
    */
   constructor(sessionId, actions) {
     this.#actions = actions;
@@ -109,7 +109,13 @@ export class Talk {
     if (frame.event === "agent.session_end") this.#end();
     if (frame.event === "agent.replay_complete") this.#endReplay();
     if (frame.event === "user.message" && frame.seq) this.#onSaid(frame);
+    if (frame.event === "system.notice") this.#onNotice(frame);
     if (!this.#isReplaying) this.#tell(frame);
+  }
+
+  #onNotice({ content, metadata }) {
+    if (metadata.code === "service_stopped") this.#actions.stopped(content);
+    else if (metadata.code === "service_started") this.#actions.stopped("");
   }
 
   #onSaid(frame) {

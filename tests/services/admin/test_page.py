@@ -16,6 +16,7 @@ from services.failing import why_it_is_given_up
 from services.logfiles import path_of
 from services.models import HealthCheck, Instance, Service
 from services.telling import Sentence, kept
+from tests.services.measured import add_server
 
 from .conftest import MakeInstance, MakeService
 from .reading import page_of
@@ -53,6 +54,15 @@ def test_the_page_leads_to_the_chat(chief: Client, make_service: MakeService) ->
     assert 'href="/services/weather/"' in observed(chief, make_service())
     far = make_service("far", url="wss://far.example/ws")
     assert 'href="https://far.example/"' in observed(chief, far)
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_the_page_says_why_the_service_has_no_port_of_its_own(
+    chief: Client, make_service: MakeService
+) -> None:
+    why = kept(Sentence("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
+    add_server(report={"own_ports": {"weather": why}})
+    assert "Port 80 needs more rights" in observed(chief, make_service(port=80))
 
 
 @pytest.mark.usefixtures("var_dir")

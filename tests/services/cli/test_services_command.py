@@ -142,6 +142,12 @@ def test_a_service_that_runs_elsewhere_is_registered_by_its_address() -> None:
         (["x", "FILE", "--replicas", "0"], "replicas must be between"),
         (["x", "FILE", "--tags", "a b"], "'a b' can't be a tag"),
         (["x", "FILE", "--host", "a/b"], "The host must be"),
+        (["x", "FILE", "--host", "a..b"], "The host must be"),
+        (["x", "FILE", "--host", "x" * 64], "The host must be"),
+        (["x", "FILE", "--host", "1.2.3"], "The host must be"),
+        (["x", "FILE", "--host", "300.1.1.1"], "The host must be"),
+        (["x", "FILE", "--host", "::g"], "The host must be"),
+        (["x", "FILE", "--host", "localhost:8080"], "The host must be"),
         (["x", "FILE", "--env", "A B=1"], "'A B' can't be an environment variable"),
         (["x", "FILE", "--env", "A=\udcff"], "'A' can't be an environment variable"),
         (["x", "FILE", "--description", "half\udcff"], "The description must be text"),
@@ -258,7 +264,7 @@ def test_a_list_takes_as_many_queries_for_many_services(
 ) -> None:
     for number in range(20):
         rows.instance(rows.service(f"s{number}"))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         services("list")
 
 
