@@ -25,8 +25,12 @@ logger = structlog.get_logger(__name__)
 LOOK_S = 0.01
 """Seconds between two looks whether a worker that starts can be talked to."""
 
-DYING_S = 0.2
-"""Seconds after which a worker that broke off its first words, and lives, can't be talked to."""
+DYING_S = 6.0
+"""Seconds that a worker which broke off its first words may take to be gone.
+
+More than `myagent.worker.signals.MAX_EXIT_S`, which exit handlers of agent code
+have: one that lives on was not about to end, and can't be talked to.
+"""
 
 END_S = 3.0
 """Seconds that a worker has to end in order once it is told to leave."""
@@ -131,10 +135,13 @@ class Child:
         try:
             return await dial(self.paths.socket, f"server {os.getpid()}", timeout_s=None)
         except LinkFailed as error:
-            if self.poll() is None and not isinstance(error.__cause__, OSError):
-                await asyncio.sleep(DYING_S)
-                if self.poll() is None:
-                    raise WorkerUnfit(str(error)) from error
+            if isinstance(error.__cause__, OSError):
+                return None
+            try:
+                async with asyncio.timeout(DYING_S):
+                    await self.ended()
+            except TimeoutError:
+                raise WorkerUnfit(str(error)) from error
         return None
 
     def _why_it_ended(self, status: int) -> NotStarted:

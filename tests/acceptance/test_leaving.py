@@ -212,6 +212,10 @@ def runagent(
 BROKEN = {
     "syntax": ("async def agent(text:\n", "line 1"),
     "raises": ("x = 1\nraise RuntimeError('no luck')\n", "no luck"),
+    "ends slowly": (
+        "import atexit, time\natexit.register(time.sleep, 1)\nraise RuntimeError('no luck')\n",
+        "no luck",
+    ),
     "imports": ("import nothing_of_that_name\n", "nothing_of_that_name"),
     "exits": ("import sys\nsys.exit(0)\n", "SystemExit"),
     "empty": ("", "agent"),
@@ -225,12 +229,12 @@ def test_a_broken_agent_file_is_a_sentence_and_a_configuration_error(
     tmp_path: Path, name: str
 ) -> None:
     text, part = BROKEN[name]
-    file = tmp_path / f"{name}_agent.py"
+    file = tmp_path / f"{name.replace(' ', '_')}_agent.py"
     file.write_text(text)
     ended = runagent(file, tmp_path)
     assert ended.returncode == CONFIGURATION_ERROR
     said = ended.stdout + ended.stderr
-    assert f"{name}_agent.py" in said
+    assert file.name in said
     assert part in said
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
