@@ -173,7 +173,8 @@ class Run:
         self._may_move = bool(agent.is_continuable or agent.is_idempotent)
         if self._start.is_continued and not self._may_move:
             raise CutOff
-        self._is_ours = isinstance(agent, Agent)
+        # Not of a subclass: its steps may be its own.
+        self._is_ours = type(agent) is Agent
         steps = agent.run(self._history, confirm=self._confirm, resume=self._start.resume)
         async with aclosing(steps):
             await self._pull(steps)
