@@ -49,6 +49,14 @@ class Said:
     values: Mapping[str, str | int | float | Said] = field(default_factory=dict)
 
 
+class BadRunFrame(LinkError):
+    """The same of one run, the one with `key`: it has to end, the others go on."""
+
+    def __init__(self, sentence: str, key: RunKey) -> None:
+        super().__init__(sentence)
+        self.key = key
+
+
 # What a server says.
 
 

@@ -28,6 +28,7 @@ from myagent.steps import (
 )
 from myagent.worker.codec import decode_from_worker, encode
 from myagent.worker.endings import CutOff, StepsRefused, stopped_by
+from myagent.worker.framing import framed
 from myagent.worker.protocol import (
     FromWorker,
     LinkError,
@@ -285,12 +286,14 @@ class Run:
 
 
 def _check(message: FromWorker) -> None:
-    """Reads back what is not made by our own loop. Raises `AgentError`.
+    """Reads back what is not made by our own loop. Raises `AgentError` and `FrameTooLarge`.
 
     An agent may yield steps of our types with anything in them; the server
-    would take such a frame for a broken link.
+    would not read such a frame, nor have anything to say why.
     """
+    data = encode(message)
+    framed(data)
     try:
-        decode_from_worker(encode(message))
+        decode_from_worker(data)
     except LinkError as error:
         raise AgentError("The agent yielded a step with values that no step has.") from error
