@@ -42,3 +42,10 @@ def process_behind(connected: socket.socket) -> str | None:
         connected.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, "its process has ended")
     return process
+
+
+def refuses(address: Path) -> bool:
+    """Whether nobody listens at a Unix socket that is there. Never waits."""
+    with socket.socket(socket.AF_UNIX) as trying:
+        trying.setblocking(False)
+        return trying.connect_ex(str(address)) == errno.ECONNREFUSED

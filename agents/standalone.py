@@ -15,9 +15,9 @@ from django.conf import settings
 from agents.background import Background
 from agents.ids import new_id
 from agents.link import Link, LinkFailed, dial
+from agents.run_folder import Stay
 from agents.worker_process import Paths, command_of, with_sdk
 from agents.workers import Workers
-from myagent.worker import codec
 from myagent.worker.protocol import LinkError, Said
 
 logger = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ class Child:
 
     def _why_it_ended(self, status: int) -> Exception:
         try:
-            return FileRefused(codec.decode_said(self.paths.failure.read_bytes()))
+            return FileRefused(self.paths.why_refused())
         except (OSError, LinkError):
             return WorkerDied(status)
 
@@ -158,12 +158,15 @@ class StandaloneWorker:
         self._pool = self.workers.of(service)
         self._is_debug = is_debug
         self._child: Child | None = None
+        self._stay: Stay | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._retiring = Background()
         self._is_changing = asyncio.Lock()
 
     def launch(self) -> None:
         """Starts the process without waiting for it; `start` does. Needs no event loop."""
+        if self._stay is None:
+            self._stay = Stay()
         if self._child is None:
             self._child = self._new_child()
 
@@ -210,6 +213,9 @@ class StandaloneWorker:
         child, self._child = self._child, None
         if child is not None:
             await child.end()
+        stay, self._stay = self._stay, None
+        if stay is not None:
+            stay.end()
 
     def _new_child(self) -> Child:
         return Child(self._file, python=self._python, is_debug=self._is_debug)
