@@ -17,7 +17,7 @@ from agents.link import LinkFailed, dial
 from agents.worker_process import Paths
 from agents.workers import Workers
 from services import doorbell
-from services.lifecycle import ACTIVE, State
+from services.lifecycle import ACTIVE, FAILURES, LEAVING, State
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
 
@@ -26,11 +26,15 @@ logger = structlog.get_logger(__name__)
 REDIAL_S = 0.05
 """Seconds between two attempts to reach a worker that is about to listen."""
 
+AGAIN_S = 0.2
+"""Seconds until a worker is dialled again, whose link has ended though it is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A service as its row and its instances say. `workers`: ids of those to be dialled.
 
+    `leaving`: ids of those that are to end, and not for a fault of their own.
     `has_workers`: any of its processes may live, wherever. `own_port`: its host
     and port, where it has an address of its own.
     """
@@ -41,6 +45,7 @@ class Known:
     is_leaving: bool
     has_workers: bool
     workers: frozenset[str]
+    leaving: frozenset[str]
     own_port: tuple[str, int] | None
 
 
@@ -125,6 +130,11 @@ class SiteDirectory:
         for instance_id in known.workers:
             self._dial(name, instance_id)
         pool = self._workers.of(name)
+        for link in pool:
+            if link.instance_id in known.leaving:
+                # It can't say so itself while its agent blocks it, and no run is to be blamed if
+                # that is how it comes to be killed.
+                link.is_draining = True
         if known.has_workers or known.listed.is_expected:
             pool.expect()
         else:
@@ -151,6 +161,8 @@ class SiteDirectory:
                 continue
             self._workers.of(service).add(link)
             await link.until_closed()
+            # A worker may say at once again what no link can bear.
+            await asyncio.sleep(AGAIN_S)
 
     def _is_wanted(self, service: str, instance_id: str) -> bool:
         known = self._snapshot.services.get(service)
@@ -164,7 +176,9 @@ def read(known: doorbell.Sound) -> Snapshot | None:
     if sound == known:
         return None
     instances: dict[str, list[Instance]] = {}
-    live = Instance.objects.filter(live_slot__isnull=False).only("service_id", "state", "node")
+    live = Instance.objects.filter(live_slot__isnull=False).only(
+        "service_id", "state", "node", "cause"
+    )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
     services = Service.objects.filter(url="")
@@ -189,5 +203,10 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         is_leaving=is_leaving,
         has_workers=bool(instances),
         workers=frozenset(each.pk for each in here if State(each.state) in ACTIVE),
+        leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
     )
+
+
+def _is_asked_to_leave(instance: Instance) -> bool:
+    return State(instance.state) in LEAVING and instance.cause not in FAILURES
