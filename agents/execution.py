@@ -20,6 +20,7 @@ from agents import entries
 from agents.attempts import Attempt
 from agents.blame import Blame
 from agents.clock import Clock
+from agents.closing import closing_results
 from agents.entries import Entry, RunRef
 from agents.fold import CallState, Fact, History, RunState
 from agents.journal import Outcome, RowRefused
@@ -27,7 +28,6 @@ from agents.link import Link
 from agents.models import Run
 from agents.sentences import say, tell
 from agents.workers import Pool, Why
-from myagent.messages import ChatMessage
 from myagent.protocol import ErrorCode
 from myagent.steps import (
     Answer,
@@ -37,7 +37,6 @@ from myagent.steps import (
     Thought,
     ToolFinished,
     ToolStarted,
-    ToolStatus,
 )
 from myagent.worker.protocol import LinkError, RunKey, Stopped
 from myagent.worker.text import MAX_ANSWER_BYTES
@@ -451,21 +450,3 @@ class Execution:
     def age_ms(self) -> int:
         """Milliseconds since it started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
-
-
-def closing_results(state: RunState, ref: RunRef) -> list[Entry]:
-    """A result for every call that a run leaves open, so that the model's context stays whole."""
-    return [entries.tool_result(_closing(call), ref) for call in state.open_calls]
-
-
-def _closing(call: CallState) -> ToolFinished:
-    status: ToolStatus = "unknown" if call.has_started else "cancelled"
-    text = (
-        "The run was stopped while this tool worked; whether it had its effect is not known."
-        if call.has_started
-        else "The run was stopped before this tool started."
-    )
-    call_id, name = call.call.id, call.call.name
-    return ToolFinished(
-        call_id, name, status, text, 0, ChatMessage("tool", text, tool_call_id=call_id)
-    )

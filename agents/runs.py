@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents import entries
+from agents.closing import closing_results
 from agents.entries import Entry, RunRef
-from agents.execution import Ending, Execution, Owner, closing_results
+from agents.execution import Ending, Execution, Owner
 from agents.journal import Outcome, RowRefused
 from agents.models import Run
 from agents.reading import UnfinishedRun
