@@ -12,14 +12,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def address_of(host: str, port: int) -> str:
     """The WebSocket address for clients of what listens there."""
-    return _url("localhost" if is_everywhere(host) else host, port)
-
-
-def own_address_of(host: str, port: int) -> str:
-    """The same for this machine, by a number: a name may mean another server's address first."""
-    if is_everywhere(host):
-        return _url("::1" if ":" in host else "127.0.0.1", port)
-    return _url("127.0.0.1" if host.lower() == "localhost" else host, port)
+    reached = "localhost" if is_everywhere(host) else host
+    return f"ws://{f'[{reached}]' if ':' in reached else reached}:{port}/"
 
 
 def is_everywhere(host: str) -> bool:
@@ -47,7 +41,3 @@ def _addresses(host: str) -> frozenset[str]:
     except ValueError:
         return frozenset({host.lower()})
     return frozenset() if address.is_unspecified else frozenset({str(address)})
-
-
-def _url(host: str, port: int) -> str:
-    return f"ws://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -17,7 +17,6 @@ from agents.link import Link, LinkFailed, dial
 from agents.process import identity_of, is_alive
 from agents.sentences import tell
 from agents.worker_process import Paths, command_of, with_sdk
-from myagent.worker import codec
 from myagent.worker.protocol import LinkError, Said
 
 logger = structlog.get_logger(__name__)
@@ -146,7 +145,7 @@ class Child:
 
     def _why_it_ended(self, status: int) -> NotStarted:
         try:
-            return FileRefused(codec.decode_said(self.paths.failure.read_bytes()))
+            return FileRefused(self.paths.why_refused())
         except (OSError, LinkError):
             return WorkerDied(status)
 

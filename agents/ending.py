@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from agents import entries, ownership, recorders
 from agents.adoption import adopt
 from agents.batch import Batch
+from agents.closing import closing_results
 from agents.entries import Entry, RunRef
-from agents.execution import closing_results
 from agents.ids import new_id
 from agents.models import Run, Server
 from agents.ownership import OwnedElsewhere, UnknownSession

@@ -17,15 +17,17 @@ import structlog
 from django.conf import settings
 
 from agents import entries
+from agents.attempts import Attempt
+from agents.blame import Blame
 from agents.clock import Clock
+from agents.closing import closing_results
 from agents.entries import Entry, RunRef
-from agents.fold import CallState, History, RunState
+from agents.fold import CallState, Fact, History, RunState
 from agents.journal import Outcome, RowRefused
-from agents.link import Attempt, Link
+from agents.link import Link
 from agents.models import Run
 from agents.sentences import say, tell
 from agents.workers import Pool, Why
-from myagent.messages import ChatMessage
 from myagent.protocol import ErrorCode
 from myagent.steps import (
     Answer,
@@ -35,9 +37,9 @@ from myagent.steps import (
     Thought,
     ToolFinished,
     ToolStarted,
-    ToolStatus,
 )
-from myagent.worker.protocol import RunKey, Stopped
+from myagent.worker.protocol import LinkError, RunKey, Stopped
+from myagent.worker.text import MAX_ANSWER_BYTES
 
 logger = structlog.get_logger(__name__)
 
@@ -48,10 +50,6 @@ class Ending:
 
     status: Run.Status
     entry: Entry
-
-
-MOST_DEATHS = 3
-"""Workers that may die at a run, with no entry of it in between, before it is ended."""
 
 
 class Owner(Protocol):
@@ -102,7 +100,7 @@ class Execution:
         self.is_ended = False
         self._owner = owner
         self._attempt: Attempt | None = None
-        self._deaths = 0
+        self._blame = Blame()
         self._writing = 0
         self._is_continued = False
         self._is_adrift = False
@@ -125,7 +123,7 @@ class Execution:
     @property
     def is_suspect(self) -> bool:
         """Whether it may be what kills workers: then it meets none of its kind on one."""
-        return self._deaths >= MOST_DEATHS - 1
+        return self._blame.is_suspect
 
     def start(self, *, is_continued: bool = False) -> None:
         """Starts the run, or continues it where `state` says."""
@@ -152,6 +150,7 @@ class Execution:
         self._clock.settle(step_id)
         self._set_clock()
         if self._attempt is not None:
+            self._set_quarantine(self._attempt)
             self._attempt.decide(step_id, decision)
         elif not (self.is_ended or self._stopping):
             self._go_on("continuing")
@@ -164,13 +163,18 @@ class Execution:
         That is while steps are on their way into the log, from which it goes
         on, and while all that is open waits for people.
         """
-        calls = self.state.open_calls
-        if self._writing or (calls and all(call.is_waiting for call in calls)):
+        if self._writing or self._is_all_waiting:
             return
         self._owner.pool.place(self, self._owner.worker)
         if self._attempt is None and not (self.is_ended or self._is_adrift):
             self._is_adrift = True
             self._owner.show_notice(notice)
+
+    @property
+    def _is_all_waiting(self) -> bool:
+        """Whether nothing can happen before somebody answers."""
+        calls = self.state.open_calls
+        return bool(calls) and all(call.is_waiting for call in calls)
 
     def on_placed(self, link: Link) -> None:
         if self.is_ended or self._attempt is not None:
@@ -200,7 +204,11 @@ class Execution:
             self,
             is_continued=self._is_continued,
         )
-        self._attempt.is_quarantined = self.is_suspect
+        self._set_quarantine(self._attempt)
+
+    def _set_quarantine(self, attempt: Attempt) -> None:
+        # One that only waits for people kills nothing, and may wait for long.
+        attempt.is_quarantined = self.is_suspect and not self._is_all_waiting
 
     def on_history_needed(self, link: Link) -> None:
         if self._may_go_on():
@@ -213,8 +221,8 @@ class Execution:
             return
         self._is_continued = True
         if has_died and not self.state.waiting:
-            self._deaths += 1
-        if self._deaths >= MOST_DEATHS:
+            self._blame.note_death()
+        if self._blame.is_guilty:
             logger.error("run_kills_workers", run_id=self.ref.run_id)
             self._end(self._failure("agent_error", say(self._owner.lang, "agent_kills")))
             return
@@ -243,20 +251,12 @@ class Execution:
         if step != self.step:
             self.step, self.text = step, ""
         offset = len(self.text)
+        if offset + len(text) > MAX_ANSWER_BYTES:
+            raise LinkError(f"a step with more than {MAX_ANSWER_BYTES} characters of text")
         self.text += text
         self._owner.show_text(self, offset, text)
 
     def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
-        try:
-            self._take_steps(steps, attempt)
-        except Exception as error:
-            # Steps that fit no run: an agent of somebody else's made them.
-            logger.exception("odd_steps", run_id=self.ref.run_id)
-            attempt.refuse()
-            attempt.done()
-            self.on_stopped(Stopped(attempt.key, "failed", detail=repr(error)))
-
-    def _take_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         last = steps[-1]
         is_late = self._stopping and not isinstance(last, ToolFinished)
         if self._attempt is not attempt:
@@ -283,6 +283,8 @@ class Execution:
             case "refused" | "superseded":
                 return  # Who refused its steps ends the run; so does who has the session now.
             case "draining":
+                # Of those that have begun, only runs that wait for people are sent away.
+                self._is_continued |= bool(self.state.waiting)
                 self._go_on("continuing")
             case "model_error":
                 logger.warning("model_failed", run_id=self.ref.run_id, error=stopped.detail)
@@ -296,6 +298,16 @@ class Execution:
                     "agent_failed", run_id=self.ref.run_id, how=stopped.kind, detail=stopped.detail
                 )
                 self._end(self._failure("agent_error", say(lang, "agent_error")))
+
+    def on_broken(self, error: Exception) -> None:
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt.done()
+        if not self._may_go_on():
+            return
+        is_agents = isinstance(error, LinkError)
+        code: ErrorCode = "agent_error" if is_agents else "internal_error"
+        self._end(self._failure(code, say(self._owner.lang, code)))
 
     # Inside.
 
@@ -324,9 +336,9 @@ class Execution:
                 sentence = say(self._owner.lang, "internal_error")
                 self._end(self._failure("internal_error", sentence))
             return
-        self._deaths = 0
+        self._blame.note_logged(written, is_step_done=not self.state.open_calls)
         if self._attempt is attempt:
-            attempt.is_quarantined = False
+            self._set_quarantine(attempt)
             attempt.accept()
             self._owner.pool.note_room()
         elif self._attempt is None and not self._stopping:
@@ -334,9 +346,19 @@ class Execution:
             self._go_on("continuing")
 
     def _apply(self, written: Sequence[Entry]) -> None:
-        """Folds entries as they are handed to the journal: it keeps their order."""
+        """Folds entries as they are handed to the journal: it keeps their order.
+
+        Raises `LinkError` if they fit no run; then they are not in the fold.
+        """
+        applied: list[Fact] = []
         for entry in written:
-            self.state.apply(entry.fact(datetime.now(UTC)))
+            fact = entry.fact(datetime.now(UTC))
+            try:
+                self.state.apply(fact)
+            except KeyError as error:
+                self.state.take_back(applied)
+                raise LinkError(f"a step of a call that there is not: {error}") from error
+            applied.append(fact)
             if entry.event == "agent.thinking":
                 self.text = ""
             elif entry.event == "agent.user_confirm":
@@ -407,8 +429,9 @@ class Execution:
         return Ending(Run.Status.FAILED, entry)
 
     def _end(self, ending: Ending, before: Sequence[Entry] = ()) -> None:
-        self._quiet()
+        # First what may raise: the steps may fit no run.
         self._apply(before)
+        self._quiet()
         closing = closing_results(self.state, self.ref)
         self._owner.end_run(self, [*before, *closing], ending)
 
@@ -427,21 +450,3 @@ class Execution:
     def age_ms(self) -> int:
         """Milliseconds since it started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
-
-
-def closing_results(state: RunState, ref: RunRef) -> list[Entry]:
-    """A result for every call that a run leaves open, so that the model's context stays whole."""
-    return [entries.tool_result(_closing(call), ref) for call in state.open_calls]
-
-
-def _closing(call: CallState) -> ToolFinished:
-    status: ToolStatus = "unknown" if call.has_started else "cancelled"
-    text = (
-        "The run was stopped while this tool worked; whether it had its effect is not known."
-        if call.has_started
-        else "The run was stopped before this tool started."
-    )
-    call_id, name = call.call.id, call.call.name
-    return ToolFinished(
-        call_id, name, status, text, 0, ChatMessage("tool", text, tool_call_id=call_id)
-    )

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import structlog
 
+from agents.attempts import Attempt, Receiver
 from agents.fold import History
-from agents.process import identity_of, until_gone
-from myagent.steps import Decision, Resume, Step
+from agents.local_sockets import connected_to, process_behind
+from agents.process import identity_of, is_alive, until_gone
+from myagent.steps import Resume
 from myagent.worker import codec, protocol
 from myagent.worker.framing import FrameReader, FrameTooLarge, framed
-from myagent.worker.protocol import AgentInfo, FromServer, FromWorker, LinkError, Report, RunKey
+from myagent.worker.protocol import (
+    AgentInfo,
+    BadRunFrame,
+    FromServer,
+    FromWorker,
+    LinkError,
+    Report,
+    RunKey,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -31,57 +41,12 @@ DEATH_S = 0.5
 """Seconds that a process may take to be gone after its end of the link is."""
 
 
+LIFE_S = 0.2
+"""Seconds between two looks whether the process lives that has not said yet that it is ready."""
+
+
 class LinkFailed(Exception):
     """No worker that can be talked to answers at an address; says why."""
-
-
-class Receiver(Protocol):
-    """Who is told how a run fares on a worker. Called on the event loop, in order."""
-
-    def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
-        """Durable steps; answered with `attempt.accept()` or `attempt.refuse()`."""
-
-    def on_step_started(self, step: int) -> None: ...
-
-    def on_text(self, step: int, text: str) -> None: ...
-
-    def on_stopped(self, stopped: protocol.Stopped) -> None: ...
-
-    def on_history_needed(self, link: Link) -> None:
-        """Nothing was started: the worker needs the history whole. Start it anew."""
-
-    def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
-        """The link has ended. `has_died`: because the worker's process did, unasked."""
-
-
-class Attempt:
-    """One run on one worker, from its start until one of the two is done with it."""
-
-    def __init__(self, link: Link, key: RunKey, receiver: Receiver) -> None:
-        self.link = link
-        self.key = key
-        self.receiver = receiver
-        self.is_quarantined = False
-        """The run may be what kills workers: only it is blamed if this one dies."""
-
-    def accept(self) -> None:
-        """The steps are in the log: the run may go on."""
-        self.link.send(protocol.Accept(self.key))
-
-    def refuse(self) -> None:
-        """The steps are not wanted: the run ends."""
-        self.link.send(protocol.Refuse(self.key))
-
-    def decide(self, step_id: str, decision: Decision) -> None:
-        self.link.send(protocol.Decide(self.key, step_id, decision))
-
-    def cancel(self) -> None:
-        """Asks the run to stop, which it tells."""
-        self.link.send(protocol.Cancel(self.key))
-
-    def done(self) -> None:
-        """Nothing of the run is wanted any more. May be called twice."""
-        self.link.release(self)
 
 
 class Link(asyncio.Protocol):
@@ -90,7 +55,8 @@ class Link(asyncio.Protocol):
     `send` and the like do nothing once it has ended; `on_closed` is called then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, process: str | None = None) -> None:
+        """`process`: the identity of the one at the other end, if it is known."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._frames = FrameReader()
@@ -98,7 +64,7 @@ class Link(asyncio.Protocol):
         self._attempts: dict[str, Attempt] = {}
         self._known: dict[str, tuple[int, int]] = {}
         """What the worker has of a session's history: its generation and end."""
-        self._identity: str | None = None
+        self._process = process
         self._pings = 0
         self._pinged_at: float | None = None
         self._pulse: asyncio.TimerHandle | None = None
@@ -118,10 +84,20 @@ class Link(asyncio.Protocol):
     async def _greet(self, peer: str, role: str) -> None:
         hello = protocol.Hello(protocol.VERSION, peer, role)  # type: ignore[arg-type]
         self.send(hello)
+        self._watch_life()
         ready = await self._ready
         self.agent, self.instance_id, self.pid = ready.agent, ready.instance_id, ready.pid
-        self._identity = identity_of(ready.pid)
+        self._process = self._process or identity_of(ready.pid)
         self._ping()
+
+    def _watch_life(self) -> None:
+        """Until it is ready: a child of a dead process may still hold the socket open."""
+        if self._process is None or self._ready.done():
+            return
+        if is_alive(self._process):
+            self._loop.call_later(LIFE_S, self._watch_life)
+        else:
+            self._ready.set_exception(LinkFailed("its process has ended"))
 
     def close(self) -> None:
         """Ends the link; the worker stops what it does for this server. May be called twice."""
@@ -161,7 +137,10 @@ class Link(asyncio.Protocol):
         *,
         is_continued: bool,
     ) -> Attempt:
-        """Hands a run to the worker, with what is new of the session's history."""
+        """Hands a run to the worker, with what is new of the session's history.
+
+        If it raises, nothing was started.
+        """
         attempt = Attempt(self, key, receiver)
         self._attempts[key.session_id] = attempt
         generation, at = self._known.get(key.session_id, (0, 0))
@@ -183,8 +162,12 @@ class Link(asyncio.Protocol):
             self._known.pop(key.session_id, None)
             # Later: who starts a run does not have the attempt yet.
             self._loop.call_soon(
-                self._tell_stopped, protocol.Stopped(key, "too_large", detail=str(error))
+                self._take_of_run, protocol.Stopped(key, "too_large", detail=str(error))
             )
+        except BaseException:
+            self._known.pop(key.session_id, None)
+            self.release(attempt)
+            raise
         return attempt
 
     def release(self, attempt: Attempt) -> None:
@@ -221,12 +204,24 @@ class Link(asyncio.Protocol):
             self._pinged_at = self._loop.time()
         try:
             for frame in self._frames.feed(data):
-                self._take(codec.decode_from_worker(frame))
+                self._hear(frame)
         except (LinkError, FrameTooLarge) as error:
             self._give_up(error)
         except Exception as error:
             logger.exception("link_failed", pid=self.pid)
             self._give_up(LinkError(str(error)))
+
+    def _hear(self, frame: bytes) -> None:
+        try:
+            message = codec.decode_from_worker(frame)
+        except BadRunFrame as error:
+            if attempt := self._attempt(error.key):
+                attempt.give_up(error)
+            return
+        if isinstance(message, protocol.OF_A_RUN):
+            self._take_of_run(message)
+        else:
+            self._take_news(message)
 
     def _give_up(self, error: Exception) -> None:
         logger.error("link_given_up", pid=self.pid, error=str(error))
@@ -234,26 +229,11 @@ class Link(asyncio.Protocol):
             self._ready.set_exception(LinkFailed(str(error)))
         self.close()
 
-    def _take(self, message: FromWorker) -> None:
-        match message:
-            case protocol.Text(key, step, text):
-                if attempt := self._attempt(key):
-                    attempt.receiver.on_text(step, text)
-            case protocol.Steps(key, steps):
-                if attempt := self._attempt(key):
-                    attempt.receiver.on_steps(steps, attempt)
-            case protocol.Stepping(key, step):
-                if attempt := self._attempt(key):
-                    attempt.receiver.on_step_started(step)
-            case protocol.Stopped():
-                self._tell_stopped(message)
-            case protocol.NeedHistory(key):
-                self._known.pop(key.session_id, None)
-                if attempt := self._attempt(key):
-                    attempt.done()
-                    attempt.receiver.on_history_needed(self)
-            case _:
-                self._take_news(message)
+    def _take_of_run(self, message: protocol.OfARun) -> None:
+        if isinstance(message, protocol.NeedHistory):
+            self._known.pop(message.key.session_id, None)
+        if attempt := self._attempt(message.key):
+            attempt.hear(message)
 
     def _take_news(self, message: FromWorker) -> None:
         """What the worker says of itself."""
@@ -278,11 +258,6 @@ class Link(asyncio.Protocol):
         """The attempt that a frame is about; None for one of any other than the present."""
         attempt = self._attempts.get(key.session_id)
         return attempt if attempt is not None and attempt.key == key else None
-
-    def _tell_stopped(self, stopped: protocol.Stopped) -> None:
-        if attempt := self._attempt(stopped.key):
-            attempt.done()
-            attempt.receiver.on_stopped(stopped)
 
     def _ping(self) -> None:
         if self._pinged_at is None:
@@ -313,15 +288,11 @@ class Link(asyncio.Protocol):
         suspects = [attempt for attempt in attempts if attempt.is_quarantined]
         for attempt in attempts:
             is_to_blame = bool(has_died) and (not suspects or attempt.is_quarantined)
-            try:
-                attempt.receiver.on_lost(attempt, has_died=is_to_blame)
-            except Exception:
-                # One run's trouble must not keep the others from going on.
-                logger.exception("run_not_moved", session_id=attempt.key.session_id)
+            attempt.hear_lost(has_died=is_to_blame)
 
     async def _is_gone(self) -> bool:
         """Whether the worker's process is; its sockets end a moment before it does."""
-        return self._identity is None or await until_gone(self._identity, DEATH_S)
+        return self._process is None or await until_gone(self._process, DEATH_S)
 
 
 async def dial(
@@ -329,13 +300,15 @@ async def dial(
 ) -> Link:
     """A link to the worker that listens on a Unix socket, once it is ready.
 
-    `peer` is what the worker's log calls this end. Raises `LinkFailed`.
-    Cancelling is safe.
+    `peer` is what the worker's log calls this end. Raises `LinkFailed`, also
+    when the process that listens has ended meanwhile. Cancelling is safe.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_s):
-            _, link = await loop.create_unix_connection(Link, str(address))
+            dialling = await connected_to(address)
+            process = process_behind(dialling)
+            _, link = await loop.create_unix_connection(lambda: Link(process), sock=dialling)
             try:
                 await link._greet(peer, role)
             except BaseException:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from agents import entries
 from agents.audience import Audience
+from agents.closing import closing_results
 from agents.entries import Entry, RunRef
-from agents.execution import Ending, Execution, closing_results
+from agents.execution import Ending, Execution
 from agents.journal import Outcome, RowRefused
 from agents.link import Link
 from agents.models import Run

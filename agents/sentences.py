@@ -68,21 +68,27 @@ SENTENCES = {
 }
 
 
-@lru_cache(maxsize=1024)
 def _translated(lang: str, text: str) -> str:
     with translation.override(lang):
         return translation.gettext(text)
 
 
+@lru_cache(maxsize=1024)
+def _own(lang: str, name: str) -> str:
+    # Only our own sentences are kept: others may be of any number and length.
+    return _translated(lang, SENTENCES[name])
+
+
 def say(lang: str, name: str, **values: object) -> str:
     """The sentence `name` of `SENTENCES` in a language of the site."""
-    return _translated(lang, SENTENCES[name]).format(**values)
+    return _own(lang, name).format(**values)
 
 
 def tell(lang: str, said: Said) -> str:
     """What another process said, in a language of the site if the catalogue has it.
 
-    A place without a value stays as it is written.
+    A place without a value stays as it is written. How long and how deep it may
+    be is checked where it is read from its JSON.
     """
 
     def fill(place: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from agents import background
 from agents.background import Background
 from agents.child import Child, LogForm, NotStarted
+from agents.run_folder import Stay
 from agents.workers import Workers
 
 logger = structlog.get_logger(__name__)
@@ -85,6 +86,7 @@ class StandaloneWorker:
         self._attempt: asyncio.Task[None] | None = None
         self._has_changed = asyncio.Event()
         self._has_worker = asyncio.Event()
+        self._stay: Stay | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._leaving = Background()
         self._told = ""
@@ -96,6 +98,8 @@ class StandaloneWorker:
         """
         if self._launched is None and self._child is None and self._keeper is None:
             try:
+                if self._stay is None:
+                    self._stay = Stay()
                 self._launched = self._new_child()
             except (NotStarted, ImproperlyConfigured):
                 # Patience: it is tried again, and told, by the first attempt.
@@ -135,6 +139,9 @@ class StandaloneWorker:
         child, self._child = self._child, None
         if child is not None:
             await child.end()
+        stay, self._stay = self._stay, None
+        if stay is not None:
+            stay.end()
 
     # Bringing one.
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
+import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
+from agents.run_folder import run_folder
 from agents.var_folder import unusable
 from myagent.sdk import sdk_folder
+from myagent.worker import codec
+from myagent.worker.protocol import LinkError, Said
 
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
 
-MOST_PATH_BYTES = 107
-"""Of a Unix socket's path."""
+MOST_FAILURE_BYTES = 256 * 1024
+"""Of what a worker leaves in its failure file: more is not what a worker wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +37,24 @@ class Paths:
         folder = run_folder()
         return cls(folder / f"{instance_id}.sock", folder / f"{instance_id}.failure")
 
+    def why_refused(self) -> Said:
+        """What the worker left in the failure file.
+
+        Raises `OSError` and `LinkError`: it may be anything, of any size.
+        """
+        # A pipe would be waited for, and a link may lead anywhere.
+        number = os.open(self.failure, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise LinkError("it is not a file")
+            data = file.read(MOST_FAILURE_BYTES + 1)
+        if len(data) > MOST_FAILURE_BYTES:
+            raise LinkError(f"it has more than {MOST_FAILURE_BYTES} bytes")
+        return codec.decode_said(data)
+
     def remove(self) -> None:
         for path in (self.socket, self.failure):
             path.unlink(missing_ok=True)
-
-
-def run_folder() -> Path:
-    """The folder of the workers' sockets, for its owner alone: `run` in the var folder.
-
-    Where a socket's path would be too long, one under the temporary folder that
-    belongs to that var folder. Raises `ImproperlyConfigured`.
-    """
-    try:
-        return _made_run_folder()
-    except OSError as error:
-        raise unusable(Path(settings.VAR_DIR), error) from error
-
-
-def _made_run_folder() -> Path:
-    folder = Path(settings.VAR_DIR).absolute() / "run"
-    # An instance's id has 36 characters.
-    if len(os.fsencode(folder)) + len("/.sock") + 36 > MOST_PATH_BYTES:
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"myagent-{os.getuid()}-{digest}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid():
-        raise PermissionError(errno.EPERM, f"{folder} belongs to somebody else")
-    if found.st_mode & 0o077:
-        folder.chmod(0o700)
-    return folder
 
 
 def command_of(file: str, instance_id: str, *options: str, python: str = "") -> list[str]:

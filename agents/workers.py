@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 import structlog
 from django.conf import settings
 
+from agents.attempts import Breakable, give_up
 from agents.link import Link
 from myagent.worker.protocol import AgentInfo
 
@@ -19,7 +20,7 @@ Why = Literal["stopped", "unavailable"]
 """Why runs get no worker: their service was stopped, or has none although it should."""
 
 
-class Placeable(Protocol):
+class Placeable(Breakable, Protocol):
     """A run that needs a worker. Called on the event loop."""
 
     @property
@@ -72,11 +73,11 @@ class Pool:
             return
         link = self._choose(run, preferred)
         if link is not None:
-            run.on_placed(link)
+            self._tell(run, lambda: run.on_placed(link))
             return
         if self._given_up is not None:
             # Later: who places a run does not expect its end.
-            asyncio.get_running_loop().call_soon(run.on_unplaced, self._given_up)
+            asyncio.get_running_loop().call_soon(self._tell_unplaced, run, self._given_up)
             return
         self._waiting.append(run)
         self._watch_patience()
@@ -123,7 +124,17 @@ class Pool:
         self._stop_patience()
         waiting, self._waiting = self._waiting, []
         for run in waiting:
-            run.on_unplaced(why)
+            self._tell_unplaced(run, why)
+
+    def _tell_unplaced(self, run: Placeable, why: Why) -> None:
+        self._tell(run, lambda: run.on_unplaced(why))
+
+    def _tell(self, run: Placeable, tell: Callable[[], None]) -> None:
+        """Never raises: the run may be one of many."""
+        try:
+            tell()
+        except Exception as error:
+            give_up(run, error, service=self.service)
 
     def _serve_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -18,7 +18,7 @@ from agents.link import LinkFailed, dial
 from agents.worker_process import Paths
 from agents.workers import Workers
 from services import doorbell
-from services.lifecycle import ACTIVE
+from services.lifecycle import ACTIVE, FAILURES, LEAVING
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
 
@@ -27,10 +27,14 @@ logger = structlog.get_logger(__name__)
 AGAIN_S = 1.0
 """Seconds until a worker is dialled again after a failure that nobody expected."""
 
+ANEW_S = 0.2
+"""Seconds until a worker is dialled again, whose link has ended though it is wanted."""
+
 REDIAL_S = 0.05
 """Seconds between two attempts to reach a worker that is about to listen."""
 
 ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
+LEAVING_STATES = frozenset(state.value for state in LEAVING)
 
 READ = ("name", "desired", "status", "unregistered_at", "max_sessions", "host", "port")
 """The columns of a service that are looked at here: others may be long."""
@@ -40,9 +44,10 @@ READ = ("name", "desired", "status", "unregistered_at", "max_sessions", "host", 
 class Known:
     """A service as its row and its instances say. `workers`: ids of those to be dialled.
 
-    `service_id` tells it from a later one of its name. `has_workers`: any of
-    its processes may live, wherever. `own_port`: its host and port, where it
-    has an address of its own.
+    `service_id` tells it from a later one of its name. `leaving`: ids of those
+    that are to end, and not for a fault of their own. `has_workers`: any of its
+    processes may live, wherever. `own_port`: its host and port, where it has an
+    address of its own.
     """
 
     service_id: str
@@ -53,6 +58,7 @@ class Known:
     is_leaving: bool
     has_workers: bool
     workers: frozenset[str]
+    leaving: frozenset[str]
     own_port: tuple[str, int] | None
 
     @property
@@ -155,6 +161,11 @@ class SiteDirectory:
         for instance_id in known.workers:
             self._dial(name, instance_id)
         pool = self._workers.of(name)
+        for link in pool:
+            if link.instance_id in known.leaving:
+                # It can't say so itself while its agent blocks it, and no run is to be blamed if
+                # that is how it comes to be killed.
+                link.is_draining = True
         if known.has_workers or known.listed.is_expected:
             pool.expect()
         else:
@@ -182,6 +193,9 @@ class SiteDirectory:
             except Exception:
                 logger.exception("link_not_kept", service=service, instance_id=instance_id)
                 await asyncio.sleep(AGAIN_S)
+            else:
+                # A worker may say at once again what no link can bear.
+                await asyncio.sleep(ANEW_S)
 
     async def _attend(self, service: str, instance_id: str) -> None:
         """One link, from its beginning to its end. Raises `LinkFailed`."""
@@ -225,7 +239,9 @@ def read(known: doorbell.Sound) -> Snapshot | None:
     if sound == known:
         return None
     instances: dict[str, list[Instance]] = {}
-    live = Instance.objects.filter(live_slot__isnull=False).only("service_id", "state", "node")
+    live = Instance.objects.filter(live_slot__isnull=False).only(
+        "service_id", "state", "node", "cause"
+    )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
     services = Service.objects.filter(url="").only(*READ)
@@ -253,5 +269,10 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         has_workers=bool(instances),
         # A state that only a later version knows is none of these.
         workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
+        leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
     )
+
+
+def _is_asked_to_leave(instance: Instance) -> bool:
+    return instance.state in LEAVING_STATES and instance.cause not in FAILURES

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 from django.utils.translation import gettext_noop
 
-from myagent.worker.codec import decode_said
+from agents.worker_process import Paths
 from myagent.worker.protocol import LinkError, Said
 from services.lifecycle import Cause
 from services.models import Instance
@@ -32,14 +31,14 @@ def why_it_failed(
     return kept(_sentence(instance, cause, exit_code), *more)
 
 
-def why_it_was_refused(failure: Path) -> str:
-    """What a worker left in the file when it could not load its agent file; empty if it did not."""
+def why_it_was_refused(paths: Paths) -> str:
+    """What a worker left when it could not load its agent file; empty if it did not."""
     try:
-        return kept(_as_sentence(decode_said(failure.read_bytes())))
+        return kept(_as_sentence(paths.why_refused()))
     except FileNotFoundError:
         return ""
     except (OSError, LinkError) as error:
-        logger.warning("failure_not_read", file=str(failure), error=str(error))
+        logger.warning("failure_not_read", file=str(paths.failure), error=str(error))
         return ""
 
 

@@ -24,7 +24,6 @@ from agents.database import DatabaseThreads
 from agents.link import Link, LinkFailed, dial
 from agents.process import identity_of, until_gone
 from agents.worker_process import Paths
-from myagent.worker.protocol import AgentInfo
 from services.models import Instance, Service
 
 logger = structlog.get_logger(__name__)
@@ -92,7 +91,7 @@ class Links:
             self._links[instance_id] = link
             process = identity_of(link.pid)
             try:
-                await self._note_ready(instance_id, link.agent)
+                await self._note_ready(instance_id, link)
                 await link.until_closed()
             finally:
                 del self._links[instance_id]
@@ -120,9 +119,10 @@ class Links:
                 await asyncio.sleep(AGAIN_S)
                 self._wake()
 
-    async def _note_ready(self, instance_id: str, agent: AgentInfo) -> None:
-        described = asdict(agent)
-        while True:
+    async def _note_ready(self, instance_id: str, link: Link) -> None:
+        """Tries until it is written down, or the link has ended."""
+        described = asdict(link.agent)
+        while not link.is_closed:
             try:
                 await self._database.run(note_ready, instance_id, described)
                 break

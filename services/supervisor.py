@@ -228,7 +228,7 @@ class Supervisor:
         if move.event is Event.LEFT:
             return {"exit_code": exit_code}
         is_ours = self._is_ours(instance)
-        error = why_it_was_refused(Paths.of(instance.pk).failure) if is_ours else ""
+        error = why_it_was_refused(Paths.of(instance.pk)) if is_ours else ""
         if not error:
             lines = self._last_lines(instance) if is_ours else ()
             error = why_it_failed(instance, move.cause, exit_code, lines)

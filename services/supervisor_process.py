@@ -13,6 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.background import Background
 from agents.database import DatabaseThreads
+from agents.run_folder import Stay
 from services import doorbell, health, logfiles, rotation, supervisor_lease, supervisor_start
 from services.launchers import Launcher
 from services.launchers.local import LocalLauncher
@@ -77,7 +78,8 @@ class SupervisorProcess:
         self.leave()
 
     async def run(self) -> None:
-        """Cancelling lets the lease expire; prefer `leave`."""
+        """Cancelling lets the lease expire; prefer `leave`. Raises `ImproperlyConfigured`."""
+        stay = Stay()
         try:
             while not self._leaving.is_set():
                 epoch = await self._take()
@@ -88,6 +90,7 @@ class SupervisorProcess:
                 if self._is_automatic and await self._despite_outages(self._is_done):
                     return
         finally:
+            stay.end()
             await self._database.stop()
 
     async def _take(self) -> int | None:

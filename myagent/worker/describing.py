@@ -13,6 +13,7 @@ from myagent.models.offline import OfflineModel
 from myagent.runnable import Runnable
 from myagent.tool.text import clean
 from myagent.tool.toolbox import PreparedTool
+from myagent.worker.codec.fields import MAX_NUMBER
 from myagent.worker.protocol import AgentInfo, ToolInfo
 
 TEXT_LIMIT = 2000
@@ -37,7 +38,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
             description=_text(runnable.description),
             tools=tuple(map(_our_tool, _prepared(runnable))),
             model=_model_of(runnable),
-            max_steps=runnable.max_steps,
+            max_steps=_number(runnable.max_steps),
         )
     agent = runnable.agent if isinstance(runnable, ForeignAgent) else runnable
     return AgentInfo(
@@ -56,11 +57,11 @@ def _prepared(agent: Agent) -> Iterable[PreparedTool]:
 
 def _our_tool(entry: PreparedTool) -> ToolInfo:
     return ToolInfo(
-        name=entry.spec.name,
+        name=_text(entry.spec.name),
         description=_text(entry.spec.description),
         idempotent=bool(entry.tool.idempotent),
         requires_confirmation=bool(entry.tool.requires_confirmation),
-        timeout_s=entry.tool.timeout_s,
+        timeout_s=_seconds(entry.tool.timeout_s),
     )
 
 
@@ -117,4 +118,9 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and value > 0 else None
+    return min(value, MAX_NUMBER) if is_number and value > 0 else None
+
+
+def _seconds(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= MAX_NUMBER else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import socket
@@ -21,6 +22,7 @@ from myagent.worker import logs, signals, surroundings
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
+from myagent.worker.forks import leave_to_parent
 from myagent.worker.loops import run_to_end
 from myagent.worker.server import LinkServer
 
@@ -59,6 +61,7 @@ class Options:
 def run_worker(options: Options) -> int:
     """Serves until it is drained or forgotten; the exit status. Raises `OSError` for the socket."""
     logs.set_up(_level(options), options.log_form)
+    _show_crashes()
     _be_first_to_go()
     _write_lines()
     signals.leave_interrupts_to_server()
@@ -106,7 +109,10 @@ async def _work(
         orphan_after_s=options.orphan_after_s,
     )
     loop = asyncio.get_running_loop()
-    signals.take_signals(lambda: loop.call_soon_threadsafe(server.drain), leave)
+    signals.take_signals(
+        lambda: loop.call_soon_threadsafe(server.drain),
+        leave if options.parent_fd is not None else None,
+    )
     signals.watch_debugger(loop, lambda is_on: server.tell_debugging(is_on=is_on))
     await server.open(listening)
     logger.info(
@@ -142,6 +148,8 @@ def _prepare(file: AgentFile) -> None:
 def _listening(path: Path) -> socket.socket:
     """The socket; who dials it from now on waits until the file is loaded."""
     listening = socket.socket(socket.AF_UNIX)
+    # Before the file is loaded: what that forks would be dialled after the worker's death.
+    leave_to_parent(listening)
     with suppress(FileNotFoundError):
         path.unlink()
     before = os.umask(0o177)
@@ -206,6 +214,12 @@ def _be_first_to_go() -> None:
             score.write_text(str(OOM_SCORE))
     except (OSError, ValueError) as error:
         logger.info("memory_order_not_set reason=%r", str(error))
+
+
+def _show_crashes() -> None:
+    """What kills the interpreter, such as a bad extension, leaves Python's traceback in the log."""
+    if sys.stderr is not None:
+        faulthandler.enable()
 
 
 def _write_lines() -> None:

@@ -49,6 +49,14 @@ class Said:
     values: Mapping[str, str | int | float | Said] = field(default_factory=dict)
 
 
+class BadRunFrame(LinkError):
+    """The same of one run, the one with `key`: it has to end, the others go on."""
+
+    def __init__(self, sentence: str, key: RunKey) -> None:
+        super().__init__(sentence)
+        self.key = key
+
+
 # What a server says.
 
 
@@ -259,10 +267,12 @@ class Debugging:
     is_on: bool
 
 
+OfARun = Stepping | Text | Steps | Stopped | NeedHistory
+OF_A_RUN = (Stepping, Text, Steps, Stopped, NeedHistory)
+"""The types in `OfARun`, for the fastest `isinstance`."""
+
 FromServer = Hello | Start | Accept | Refuse | Decide | Cancel | Forget | Drain | Ping
-FromWorker = (
-    Ready | Unfit | Stepping | Text | Steps | Stopped | NeedHistory | Pong | Draining | Debugging
-)
+FromWorker = Ready | Unfit | OfARun | Pong | Draining | Debugging
 
 
 def said_of(sentence: str, values: Mapping[str, object] | None = None) -> Said:

@@ -28,6 +28,7 @@ from myagent.steps import (
 )
 from myagent.worker.codec import decode_from_worker, encode
 from myagent.worker.endings import CutOff, StepsRefused, stopped_by
+from myagent.worker.framing import framed
 from myagent.worker.protocol import (
     FromWorker,
     LinkError,
@@ -173,7 +174,8 @@ class Run:
         self._may_move = bool(agent.is_continuable or agent.is_idempotent)
         if self._start.is_continued and not self._may_move:
             raise CutOff
-        self._is_ours = isinstance(agent, Agent)
+        # Not of a subclass: its steps may be its own.
+        self._is_ours = type(agent) is Agent
         steps = agent.run(self._history, confirm=self._confirm, resume=self._start.resume)
         async with aclosing(steps):
             await self._pull(steps)
@@ -284,12 +286,14 @@ class Run:
 
 
 def _check(message: FromWorker) -> None:
-    """Reads back what is not made by our own loop. Raises `AgentError`.
+    """Reads back what is not made by our own loop. Raises `AgentError` and `FrameTooLarge`.
 
     An agent may yield steps of our types with anything in them; the server
-    would take such a frame for a broken link.
+    would not read such a frame, nor have anything to say why.
     """
+    data = encode(message)
+    framed(data)
     try:
-        decode_from_worker(encode(message))
+        decode_from_worker(data)
     except LinkError as error:
         raise AgentError("The agent yielded a step with values that no step has.") from error

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Literal
 
 from myagent.tool.running import abandoned_tasks, abandoned_threads
-from myagent.worker.forks import leave_to_parent
 from myagent.worker.links import Link
 from myagent.worker.protocol import (
     VERSION,
@@ -81,7 +80,6 @@ class LinkServer:
     async def open(self, listening: socket.socket) -> None:
         """Takes the links that wait at the socket, and those that come."""
         loop = asyncio.get_running_loop()
-        leave_to_parent(listening)
         self._lag = loop.create_task(watch_lag(self._note_lag))
         self._watch_loneliness()
         self._listener = await loop.create_unix_server(self._new_link, sock=listening)

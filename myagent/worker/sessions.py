@@ -30,10 +30,14 @@ Source = Callable[[], Awaitable[Runnable]]
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """`runs` are those not over yet; all but the last were asked to stop."""
+    """`runs` are those not over yet; all but the last were asked to stop.
+
+    `is_forgotten`: it is here only until they are over, for the next run to wait for.
+    """
 
     newest: Age = NOTHING_SEEN
     agent: Runnable | None = None
+    is_forgotten: bool = False
     runs: list[Run] = field(default_factory=list)
 
 
@@ -96,11 +100,16 @@ class Sessions:
         newest = self._newest(session_id)
         if epoch < newest[0]:
             return
-        session = self._sessions.pop(session_id, None)
-        for run in list(session.runs) if session else ():
-            run.cancel()
+        newest = max(newest, (epoch, -1))
         self._histories.drop(session_id)
-        self._fence(session_id, max(newest, (epoch, -1)))
+        session = self._sessions.get(session_id)
+        if session is None:
+            self._fence(session_id, newest)
+            return
+        session.newest, session.agent, session.is_forgotten = newest, None, True
+        for run in list(session.runs):
+            run.cancel()
+        self._drop_if_done(session_id, session)
 
     def drain(self) -> None:
         """No new runs; those that only wait for somebody's yes are left to other workers."""
@@ -129,7 +138,7 @@ class Sessions:
         if session.agent is not None:
             return session.agent
         agent = await self._source()
-        if not run.is_abandoned:
+        if not (run.is_abandoned or session.is_forgotten):
             session.agent = agent
         return agent
 
@@ -142,9 +151,15 @@ class Sessions:
             if run.is_abandoned:
                 # Its code still uses the agent: the next run gets another.
                 session.agent = None
+            self._drop_if_done(run.key.session_id, session)
         if run.is_abandoned:
             self.abandoned.add(run)
             run.task.add_done_callback(lambda _: self.abandoned.discard(run))
+
+    def _drop_if_done(self, session_id: str, session: _Session) -> None:
+        if session.is_forgotten and not session.runs:
+            del self._sessions[session_id]
+            self._fence(session_id, session.newest)
 
     def _newest(self, session_id: str) -> Age:
         session = self._sessions.get(session_id)
@@ -156,6 +171,7 @@ class Sessions:
             self._make_room()
             self._fences.pop(session_id, None)
             session = self._sessions[session_id] = _Session()
+        session.is_forgotten = False
         self._sessions.move_to_end(session_id)
         return session
 

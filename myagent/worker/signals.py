@@ -19,17 +19,19 @@ MAX_EXIT_S = 5.0
 """How long threads and exit handlers of agent code may keep the process."""
 
 
-def take_signals(drain: Callable[[], object], leave: Callable[[], None]) -> None:
-    """SIGTERM drains, a second one ends the process at once; SIGINT is its server's business.
+def take_signals(drain: Callable[[], object], leave: Callable[[], None] | None = None) -> None:
+    """SIGTERM drains; SIGINT is its server's business.
 
-    The handlers run even while agent code blocks the loop. `leave` is called
-    before the process is ended.
+    A second SIGTERM ends the process at once, after a call of `leave`. Without
+    `leave` it asks for the same again: supervisors may ask one after the other,
+    and who wants an end at once kills. The handlers run even while agent code
+    blocks the loop.
     """
     has_come = False
 
     def terminate(number: int, frame: FrameType | None) -> None:
         nonlocal has_come
-        if has_come:
+        if has_come and leave is not None:
             leave()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)

@@ -62,4 +62,11 @@ def die(text: str, how: str = "exit", times: int = 1000) -> str:
     os._exit(1)
 
 
-agent = create_react_agent(name="counting", tools=[charge, look, transfer, die], max_steps=8)
+@tool
+def burn(text: str) -> str:
+    """Ends the process, and is not run again unless the model asks for it."""
+    mark("burn", text)
+    os._exit(1)
+
+
+agent = create_react_agent(name="counting", tools=[charge, look, transfer, die, burn], max_steps=8)

@@ -18,11 +18,11 @@ LEASE_S = 60.0
 
 
 def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
-    runner = Server(
+    server = Server(
         id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity()
     )
-    ownership.register(runner, lease_s)
-    return str(runner.pk)
+    ownership.register(server, lease_s)
+    return str(server.pk)
 
 
 def created(server_id: str, session_id: str | None = None) -> Write:

@@ -1,4 +1,4 @@
-"""What a dead runner left is adopted, and one session that can't be read holds up no other."""
+"""What a dead server left is adopted, and one session that can't be read holds up no other."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
 
 
 async def orphans(count: int) -> list[str]:
-    """Runs that a runner which has ended left unfinished."""
+    """Runs that a server which has ended left unfinished."""
     dead_id = await sync_to_async(new_server)()
     runs = [await sync_to_async(orphan)(dead_id) for _ in range(count)]
     await sync_to_async(ownership.end)(dead_id)
@@ -134,7 +134,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     held.may_go_on.set()
 
 
-async def test_a_runner_is_ready_before_it_has_adopted_anything(
+async def test_a_server_is_ready_before_it_has_adopted_anything(
     stack: ExitStack, held: Held
 ) -> None:
     story = Story(stack.enter_context(stage()), "tested")

@@ -31,7 +31,7 @@ EMOJI = "北京👩‍👩‍👧‍👦🏳️‍🌈e\u0301𝔘"
 
 
 class Conversation:
-    """A log as a runner writes it, and a reader to whom it is told as it happens."""
+    """A log as a server writes it, and a reader to whom it is told as it happens."""
 
     def __init__(self) -> None:
         self.log: list[Logged] = []

@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from agents import entries
+from agents.attempts import Attempt
 from agents.entries import Entry, RunRef
 from agents.execution import Ending, Execution
 from agents.fold import CallState, History, RunState
@@ -16,8 +19,9 @@ from agents.link import Link, dial
 from agents.workers import Pool
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
-from myagent.steps import Step, Thought
-from myagent.worker.protocol import RunKey, Said, Stopped
+from myagent.steps import Answer, Step, Thought, ToolStarted
+from myagent.worker.protocol import Cancel, LinkError, RunKey, Said, Steps, Stopped
+from myagent.worker.text import MAX_ANSWER_BYTES
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker
 
@@ -37,6 +41,7 @@ class Session:
         self.pool = Pool("service")
         self.worker: Link | None = None
         self.endings: list[Ending] = []
+        self.before: list[Entry] = []
         self.notices: list[str] = []
         self.attempts = 0
 
@@ -49,6 +54,7 @@ class Session:
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self.endings.append(ending)
+        self.before += before
 
 
 def overdue() -> tuple[Execution, CallState]:
@@ -171,3 +177,105 @@ async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> 
     session = Session()
     Execution(session, REF).on_stopped(Stopped(KEY, "refused"))
     assert session.endings == []
+
+
+class Recording:
+    """A link that writes down what is started on it, and what the attempt is told."""
+
+    agent = None
+    pid = 1
+    silent_for_s = 0.0
+    is_draining = is_closed = has_suspect = False
+
+    def __init__(self) -> None:
+        self.started: list[bool] = []
+        self.said: list[Any] = []
+        self.released: list[Attempt] = []
+
+    def start(self, key: RunKey, *about: Any, is_continued: bool) -> Attempt:
+        self.started.append(is_continued)
+        return Attempt(self, key, about[-1])  # type: ignore[arg-type]
+
+    def send(self, message: Any) -> None:
+        self.said.append(message)
+
+    def release(self, attempt: Attempt) -> None:
+        self.released.append(attempt)
+
+    running = 0
+
+
+def on_a_worker(state: RunState | None = None) -> tuple[Session, Execution, Recording]:
+    """A run that has been started on a link."""
+    session, link = Session(), Recording()
+    session.pool.add(link)  # type: ignore[arg-type]
+    execution = Execution(session, REF, state=state)
+    execution.start()
+    return session, execution, link
+
+
+async def test_a_run_that_a_draining_worker_sent_away_is_a_continued_one_where_it_goes() -> None:
+    asked = CallState(ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30)
+    other = CallState(ToolCall("other", "tool", "{}"))
+    state = RunState(1, calls={"call": asked, "other": other})
+    _, execution, link = on_a_worker(state)
+    execution.on_stopped(Stopped(KEY, "draining"))
+    assert link.started == [False, True]
+    execution.leave()
+
+
+async def test_a_run_that_a_draining_worker_did_not_begin_is_not_continued_elsewhere() -> None:
+    _, execution, link = on_a_worker()
+    execution.on_stopped(Stopped(KEY, "draining"))
+    assert link.started == [False, False]
+    execution.leave()
+
+
+async def test_a_run_that_its_worker_said_nonsense_of_ends_and_the_worker_is_told() -> None:
+    session, execution, link = on_a_worker()
+    execution.on_broken(LinkError("'text' must be a text, not 5"))
+    (ending,) = session.endings
+    assert (ending.entry.event, ending.entry.metadata["code"]) == ("agent.error", "agent_error")
+    assert Cancel(KEY) in link.said and link.released
+    execution.on_broken(LinkError("again"))
+    assert len(session.endings) == 1
+
+
+async def test_a_run_that_this_server_failed_at_does_not_blame_the_agent() -> None:
+    session, execution, _ = on_a_worker()
+    execution.on_broken(RuntimeError("ours"))
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "internal_error"
+
+
+async def test_a_run_that_was_to_stop_when_something_went_wrong_has_been_stopped() -> None:
+    session, execution, _ = on_a_worker()
+    execution.cancel()
+    execution.on_broken(LinkError("odd"))
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+
+
+async def test_a_text_without_an_end_is_not_kept() -> None:
+    session, execution, _ = on_a_worker()
+    session.show_text = lambda *text: None  # type: ignore[assignment]
+    execution.on_text(1, "x" * MAX_ANSWER_BYTES)
+    with pytest.raises(LinkError, match="more than"):
+        execution.on_text(1, "x")
+    execution.on_text(2, "x")
+    execution.leave()
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_steps_of_a_call_that_there_is_not_leave_nothing_behind(is_last: bool) -> None:
+    session, execution, _ = on_a_worker()
+    wish = ChatMessage("assistant", "", tool_calls=(ToolCall("call", "tool", "{}"),))
+    steps: list[Step] = [Thought(1, "", wish, Usage(), 0), ToolStarted("other", "tool", {})]
+    if is_last:
+        steps.append(Answer("", 1, Usage()))
+    attempt = execution._attempt
+    assert attempt is not None
+    attempt.hear(Steps(KEY, steps))
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+    # A result without its call would spoil the model's memory.
+    assert session.before == []

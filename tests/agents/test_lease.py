@@ -78,7 +78,7 @@ async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
 
 
 @pytest.mark.both_databases
-async def test_a_runner_with_thousands_of_reads_learns_that_its_lease_was_lost(
+async def test_a_server_with_thousands_of_reads_learns_that_its_lease_was_lost(
     story: Story, may_go_on: threading.Event
 ) -> None:
     lost_id = story.hub.lease.server_id
@@ -167,7 +167,7 @@ async def test_an_outage_does_not_end_the_renewals(
     await until_it_outlives_itself(server_id)
 
 
-async def test_the_row_tells_what_the_runner_says_of_itself(story: Story) -> None:
+async def test_the_row_tells_what_the_server_says_of_itself(story: Story) -> None:
     def report() -> dict[str, Any]:
         found: dict[str, Any] = Server.objects.get(pk=story.hub.lease.server_id).report
         return found

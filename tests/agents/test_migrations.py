@@ -49,7 +49,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """As an older version left it: a runner that owns a session."""
+    """As an older version left it: a server that owns a session."""
     site = Site(tmp_path)
     for target in OLD:
         assert site.migrate(*target).returncode == 0

@@ -1,4 +1,4 @@
-"""Whoever stops a hub, or a runner, is not held up, and what was begun is finished."""
+"""Whoever stops a hub, or a server, is not held up, and what was begun is finished."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
             await asyncio.sleep(0.005)
 
 
-async def test_a_runner_that_is_hurried_while_it_leaves_is_finished_by_the_next_call(
+async def test_a_server_that_is_hurried_while_it_leaves_is_finished_by_the_next_call(
     server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await server.start()
@@ -185,7 +185,7 @@ async def test_a_runner_that_is_hurried_while_it_leaves_is_finished_by_the_next_
     assert await has_left(server.hub)
 
 
-async def test_a_runner_may_leave_while_it_starts(
+async def test_a_server_may_leave_while_it_starts(
     server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "register", gate.before(ownership.register))

@@ -1,4 +1,4 @@
-"""Sessions that nobody uses leave memory, and are free for every runner."""
+"""Sessions that nobody uses leave memory, and are free for every server."""
 
 from __future__ import annotations
 

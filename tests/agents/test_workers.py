@@ -16,6 +16,7 @@ class Run:
         self.is_suspect = is_suspect
         self.link: Any = None
         self.is_unplaced = asyncio.Event()
+        self.error: Exception | None = None
 
     def on_placed(self, link: Link) -> None:
         self.link = link
@@ -23,6 +24,19 @@ class Run:
 
     def on_unplaced(self, why: str) -> None:
         self.is_unplaced.set()
+
+    def on_broken(self, error: Exception) -> None:
+        self.error = error
+
+
+class Clumsy(Run):
+    """Raises whatever becomes of it."""
+
+    def on_placed(self, link: Link) -> None:
+        raise RuntimeError("placed")
+
+    def on_unplaced(self, why: str) -> None:
+        raise RuntimeError("unplaced")
 
 
 class Worker:
@@ -167,3 +181,21 @@ async def test_a_worker_that_does_not_answer_is_the_last_choice() -> None:
     assert [placed(pool, Run()) for _ in range(3)] == [other] * 3
     other.end()
     assert placed(pool, Run()) is one
+
+
+async def test_one_run_that_fails_when_it_is_placed_loses_none_that_waits_behind_it() -> None:
+    pool, clumsy, run = pool_of(), Clumsy(), Run()
+    placed(pool, clumsy)
+    placed(pool, run)
+    worker = Worker()
+    pool.add(worker)  # type: ignore[arg-type]
+    assert worker.runs == [run]
+    assert str(clumsy.error) == "placed"
+
+
+async def test_one_run_that_fails_when_it_is_given_up_keeps_no_other_waiting() -> None:
+    pool, clumsy, run = pool_of(), Clumsy(), Run()
+    placed(pool, clumsy)
+    placed(pool, run)
+    pool.give_up("stopped")
+    assert run.is_unplaced.is_set() and str(clumsy.error) == "unplaced"

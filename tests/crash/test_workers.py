@@ -209,6 +209,20 @@ async def test_a_run_that_always_kills_its_worker_is_found_out_among_twenty_othe
     await leave(*innocent, poisonous, after)
 
 
+async def test_a_run_whose_model_asks_for_the_deadly_tool_again_and_again_is_found_out(
+    site: Site,
+) -> None:
+    runner = await site.start()
+    (poisonous,) = await crowd(runner, 'go [[tool burn {"text": "a"} step=*]]')
+    await poisonous.until_ended(1)
+    end = end_of(poisonous)
+    assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
+    assert results(poisonous) == ["unknown"] * 3
+    assert_promises(site.database_url, poisonous.session_id, poisonous)
+    assert (count(site.folder, "burn"), deaths(runner)) == (3, 3)
+    await leave(poisonous)
+
+
 async def test_a_worker_that_dies_while_nothing_runs_is_there_for_the_next_message(
     site: Site,
 ) -> None:

@@ -6,10 +6,12 @@ import dataclasses
 import math
 from typing import Any, get_args
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import (
@@ -29,8 +31,11 @@ from myagent.worker.codec import (
     encode,
     encode_said,
 )
+from myagent.worker.codec.fields import MAX_DEPTH, MAX_NUMBER
+from myagent.worker.codec.from_worker import MAX_SAID_DEPTH, MAX_SENTENCE
 from myagent.worker.protocol import (
     AgentInfo,
+    BadRunFrame,
     FromServer,
     FromWorker,
     LinkError,
@@ -44,10 +49,12 @@ from myagent.worker.protocol import (
 
 # Without lone surrogates, which no JSON holds: see the last tests.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-numbers = st.integers(-(10**20), 10**20)
-floats = st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.integers(0, MAX_NUMBER)
+floats = st.floats(0, MAX_NUMBER)
+long_numbers = st.integers(-(10**20), 10**20)
+any_floats = st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
-    st.none() | st.booleans() | numbers | floats | texts,
+    st.none() | st.booleans() | long_numbers | any_floats | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
@@ -88,7 +95,7 @@ steps = st.one_of(
         st.none() | numbers,
     ),
 )
-plain = texts | numbers | floats
+plain = texts | long_numbers | any_floats
 sayings = st.recursive(
     st.builds(Said, texts, st.dictionaries(texts, plain, max_size=2)),
     lambda inner: st.builds(Said, texts, st.dictionaries(texts, plain | inner, max_size=2)),
@@ -104,7 +111,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "agent": st.builds(
         AgentInfo, texts, texts, st.lists(tools, max_size=2), texts, st.none() | numbers
     ),
-    "steps": st.lists(steps, max_size=3),
+    "steps": st.lists(steps, min_size=1, max_size=3),
     "kind": st.sampled_from(get_args(StopKind)),
     "said": st.none() | sayings,
     "report": st.builds(Report, numbers, numbers, floats, numbers),
@@ -176,3 +183,135 @@ def test_anything_else_is_no_frame(data: bytes) -> None:
 def test_a_frame_with_parts_missing_is_none() -> None:
     with pytest.raises(LinkError):
         decode_from_worker(b'{"kind":"stopped","session":"s","epoch":1,"attempt":1}')
+
+
+# What a worker's frames may hold: somebody else's code has written them.
+
+RUN = {"session": "s", "epoch": 1, "attempt": 1}
+FINISHED = {
+    "step": "tool_finished",
+    "step_id": "c",
+    "tool": "t",
+    "status": "success",
+    "text": "",
+    "duration_ms": 0,
+    "message": {"role": "tool", "content": "", "tool_call_id": "c"},
+    "full_length": None,
+}
+ASKED = {"step": "confirmation_asked", "step_id": "c", "tool": "t", "args": {}, "timeout_s": 1}
+ANSWER = {
+    "step": "answer",
+    "text": "",
+    "steps": 1,
+    "usage": [0, 0],
+    "stop_reason": "answer",
+    "full_length": None,
+}
+STOPPED = {"kind": "stopped", "how": "failed", "said": None, "is_retryable": False, "detail": ""}
+
+
+def deep(depth: int) -> dict[str, Any]:
+    return {"in": deep(depth - 1)} if depth else {}
+
+
+def said(depth: int) -> dict[str, Any]:
+    return {"template": "{more}", "values": {"more": said(depth - 1) if depth else "x"}}
+
+
+def steps_frame(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"kind": "steps", "steps": [step | changes]}
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        ({"kind": "text", "step": "1", "text": ""}, "step"),
+        ({"kind": "text", "step": 1, "text": 1}, "text"),
+        ({"kind": "text", "step": 1, "text": "x" * 600_000}, "text"),
+        ({"kind": "text", "step": 1}, "text"),
+        ({"kind": "stepping", "step": -1}, "step"),
+        ({"kind": "stepping", "step": True}, "step"),
+        ({"kind": "stepping", "step": 2**53}, "step"),
+        ({"kind": "steps", "steps": []}, "steps"),
+        ({"kind": "steps", "steps": {}}, "steps"),
+        ({"kind": "steps", "steps": [1]}, "steps"),
+        ({"kind": "steps", "steps": [ANSWER] * 17}, "steps"),
+        (steps_frame({"step": "dance"}), "step"),
+        (steps_frame({"step": ["answer"]}), "step"),
+        (steps_frame(FINISHED, status="splendid"), "status"),
+        (steps_frame(FINISHED, step_id="c" * 65), "step_id"),
+        (steps_frame(FINISHED, tool=None), "tool"),
+        (steps_frame(FINISHED, duration_ms=0.5), "duration_ms"),
+        (steps_frame(FINISHED, full_length="long"), "full_length"),
+        (steps_frame(FINISHED, message=[]), "message"),
+        (steps_frame(FINISHED, message={"role": "god", "content": ""}), "role"),
+        (steps_frame(FINISHED, message={"role": "tool", "content": None}), "content"),
+        (steps_frame(FINISHED, message={"role": "tool", "content": "", "tool_calls": 1}), "calls"),
+        (steps_frame(ASKED, args=[]), "args"),
+        (steps_frame(ASKED, args=deep(MAX_DEPTH)), "args"),
+        (steps_frame(ASKED, timeout_s=-1), "timeout_s"),
+        (steps_frame(ANSWER, usage=[1]), "usage"),
+        (steps_frame(ANSWER, usage=[1, "2"]), "usage"),
+        (steps_frame(ANSWER, stop_reason="tired"), "stop_reason"),
+        (STOPPED | {"how": "gone"}, "how"),
+        (STOPPED | {"detail": "x" * 70_000}, "detail"),
+        (STOPPED | {"is_retryable": 1}, "is_retryable"),
+        (STOPPED | {"said": {"template": 1, "values": {}}}, "template"),
+        (STOPPED | {"said": {"template": "", "values": {"a": []}}}, "values"),
+        (STOPPED | {"said": said(MAX_SAID_DEPTH)}, "values"),
+        (STOPPED | {"said": {"template": "{a}" * 5000, "values": {"a": "x" * 99}}}, "template"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_bad_frame_of_a_run_names_its_run_and_the_field(frame: Any, field: str) -> None:
+    with pytest.raises(BadRunFrame, match=rf"'\w*{field}\b") as caught:
+        decode_from_worker(orjson.dumps(RUN | frame))
+    assert caught.value.key == KEY
+
+
+AGENT = {"name": "a", "description": "", "tools": [], "model": "", "max_steps": None}
+READY = {"kind": "ready", "version": 1, "instance": "i", "pid": 1, "agent": AGENT}
+PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "lag_ms": 0.0, "abandoned": 0}
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        (READY | {"pid": "1"}, "pid"),
+        (READY | {"instance": "i" * 2000}, "instance"),
+        (READY | {"agent": None}, "agent"),
+        (READY | {"agent": AGENT | {"name": "n" * 2001}}, "name"),
+        (READY | {"agent": AGENT | {"tools": [{}] * 1001}}, "tools"),
+        (READY | {"agent": AGENT | {"tools": [{"name": 1}]}}, "name"),
+        (PONG | {"running": None}, "running"),
+        (PONG | {"lag_ms": "much"}, "lag_ms"),
+        ({"kind": "debugging"}, "is_on"),
+        ({"kind": "text", "session": 1}, "session"),
+        ({"kind": "text", "session": "s" * 65}, "session"),
+        ({"kind": "text", "session": "s", "epoch": [], "attempt": 1}, "epoch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_other_bad_frame_names_the_field(frame: Any, field: str) -> None:
+    with pytest.raises(LinkError, match=f"'{field}'") as caught:
+        decode_from_worker(orjson.dumps(frame))
+    assert not isinstance(caught.value, BadRunFrame)
+
+
+def test_a_sentence_that_would_be_told_without_an_end_is_refused() -> None:
+    inner: dict[str, Any] = {"template": "x" * 1000, "values": {}}
+    for _ in range(MAX_SAID_DEPTH - 1):
+        inner = {"template": "{a}" * 1000, "values": {"a": inner}}
+    with pytest.raises(LinkError, match=str(MAX_SENTENCE)):
+        decode_said(orjson.dumps(inner))
+
+
+@given(st.one_of([messages_of(kind) for kind in get_args(FromWorker)]), st.data())
+def test_whatever_stands_in_a_field_is_read_or_refused(message: FromWorker, data: Any) -> None:
+    frame = orjson.loads(encode(message))
+    name = data.draw(st.sampled_from(sorted(frame)))
+    frame[name] = data.draw(values)
+    try:
+        decode_from_worker(exact_json.encode(frame))
+    except LinkError as error:
+        assert str(error)

@@ -79,6 +79,19 @@ def oom_score(pid: int) -> int:
     return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
+async def until_taken(pid: int, number: int) -> None:
+    """Waits until a signal that was sent is not pending any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while psutil.pid_exists(pid) and is_pending(pid, number):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def is_pending(pid: int, number: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (pending,) = (line.split()[1] for line in lines if line.startswith("ShdPnd:"))
+    return bool(int(pending, 16) >> (number - 1) & 1)
+
+
 async def ended(worker: WorkerProcess) -> int:
     return await asyncio.to_thread(worker.wait)
 
@@ -220,10 +233,12 @@ async def test_a_worker_that_is_terminated_finishes_what_it_does(launch: Launch)
     assert not worker.path.exists()
 
 
-async def test_a_second_signal_ends_it_at_once_even_while_agent_code_blocks_it(
+async def test_a_second_signal_ends_a_servers_child_at_once_even_while_agent_code_blocks_it(
     launch: Launch,
 ) -> None:
-    worker = launch(BLOCKING)
+    reading, writing = os.pipe()
+    worker = launch(BLOCKING, "--parent-fd", str(reading), pass_fds=(reading,))
+    os.close(reading)
     await bound(worker)
     async with dialled(worker.path) as link:
         link.say(start())
@@ -235,6 +250,25 @@ async def test_a_second_signal_ends_it_at_once_even_while_agent_code_blocks_it(
             worker.process.send_signal(signal.SIGTERM)
     assert await ended(worker) == -signal.SIGTERM
     assert not worker.path.exists()
+    os.close(writing)
+
+
+async def test_a_second_supervisor_that_asks_as_well_cuts_nothing_off(launch: Launch) -> None:
+    worker = launch(ECHO.replace("asked.texts[-1]", "input() or 'done'"))
+    await bound(worker)
+    async with dialled(worker.path) as link:
+        link.say(start())
+        await link.hear(Stepping)
+        assert worker.process.stdin is not None
+        for _ in range(3):
+            worker.process.send_signal(signal.SIGTERM)
+            # One is taken before the next is sent.
+            await until_taken(worker.process.pid, signal.SIGTERM)
+        worker.process.stdin.write(b"\n")
+        worker.process.stdin.flush()
+        assert answer_of(list((await link.hear(Steps)).steps)) == "done"
+        await link.ended()
+    assert await ended(worker) == 0
 
 
 async def test_an_interrupt_is_left_to_its_server(launch: Launch) -> None:
@@ -305,6 +339,35 @@ async def test_a_child_that_agent_code_forked_does_not_hold_a_link(launch: Launc
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_unix_connection(str(worker.path))
         os.kill(child, signal.SIGKILL)
+
+
+async def test_a_child_that_was_forked_while_the_file_was_loaded_is_not_dialled(
+    launch: Launch,
+) -> None:
+    forks = """
+import os, time
+
+child = os.fork()
+if not child:
+    time.sleep(3600)
+    os._exit(0)
+print("forked", child, flush=True)
+"""
+    worker = launch(forks + ECHO)
+    child = int((await hear_line(worker, "forked")).split()[1])
+    async with dialled(worker.path):
+        worker.process.kill()
+        await ended(worker)
+    assert psutil.pid_exists(child)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_unix_connection(str(worker.path))
+    os.kill(child, signal.SIGKILL)
+
+
+async def test_what_kills_the_interpreter_leaves_the_traceback_in_the_log(launch: Launch) -> None:
+    worker = launch("import faulthandler\ndef agent(text): return text\nfaulthandler._sigsegv()")
+    assert await ended(worker) == -signal.SIGSEGV
+    assert "Segmentation fault" in worker.said and "agent.py" in worker.said
 
 
 async def test_a_child_that_is_terminated_does_not_make_the_worker_drain(launch: Launch) -> None:

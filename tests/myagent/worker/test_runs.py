@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
 from myagent import tool
-from myagent.agent import Runnable
+from myagent.agent import Agent, Runnable
 from myagent.loading import AgentFileError
 from myagent.messages import ChatMessage
 from myagent.models.base import ModelError, Usage
@@ -17,6 +17,7 @@ from myagent.sentence import Sentence
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
+    Step,
     StepStarted,
     TextDelta,
     Thought,
@@ -149,6 +150,18 @@ async def test_a_factory_that_fails_is_told_in_a_sentence_with_its_traceback() -
 async def test_steps_that_are_none_end_their_run_alone(steps: Sequence[Any]) -> None:
     stopped = await stopped_of(yielding(*steps))
     assert stopped.kind == "failed" and "Traceback" in stopped.detail
+
+
+async def test_steps_that_a_subclass_of_our_agent_makes_are_looked_at_as_well() -> None:
+    class Own(Agent):
+        async def run(self, *_: Any, **options: Any) -> AsyncGenerator[Step, None]:
+            yield ToolStarted("call", "tool", "no arguments")  # type: ignore[arg-type]
+
+    async def make() -> Runnable:
+        return Own()
+
+    stopped = await stopped_of(make)
+    assert stopped.kind == "failed" and "'args' must be an object" in stopped.detail
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])

@@ -151,6 +151,41 @@ async def test_a_session_that_was_forgotten_stays_closed_to_its_older_runs() -> 
             await link.steps_of(start(epoch=2, attempt=2))
 
 
+async def test_a_run_waits_for_the_older_one_although_their_session_was_forgotten_meanwhile() -> (
+    None
+):
+    agents = Agents(is_stubborn=True)
+    with inline_worker(agents) as worker:
+        async with dialled(worker.path) as link:
+            link.say(start())
+            await link.hear(Stepping)
+            link.say(Forget("s", 1), start(epoch=2), Ping(1))
+            await link.hear(Pong)
+            assert sum(isinstance(message, Stepping) for message in link.heard) == 1
+            worker.call(agents.made[0].go_on.set)
+            assert (await link.hear(Stepping)).key.epoch == 2
+            # What was forgotten is not used again.
+            assert len(agents.made) == 2
+            worker.call(agents.made[1].go_on.set)
+            assert (await link.hear(Steps)).key.epoch == 2
+
+
+async def test_a_session_that_was_forgotten_goes_once_its_run_is_over() -> None:
+    agents = Agents(is_stubborn=True)
+    with inline_worker(agents) as worker:
+        async with dialled(worker.path) as link:
+            link.say(start())
+            await link.hear(Stepping)
+            link.say(Forget("s", 1), Ping(1))
+            assert (await link.hear(Pong)).report.sessions == 1
+            worker.call(agents.made[0].go_on.set)
+            await link.hear(Steps)
+            link.say(Ping(2))
+            assert (await link.hear(Pong)).report.sessions == 0
+            link.say(start())
+            assert (await link.hear(Stopped)).kind == "superseded"
+
+
 async def test_of_too_many_sessions_the_one_longest_idle_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,13 +1,10 @@
-"""The messages of a link as JSON, and back. No I/O."""
+"""Messages as JSON. No I/O."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from myagent import exact_json
-from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import (
     Answer,
@@ -32,13 +29,11 @@ from myagent.worker.protocol import (
     FromServer,
     FromWorker,
     Hello,
-    LinkError,
     NeedHistory,
     Ping,
     Pong,
     Ready,
     Refuse,
-    Report,
     RunKey,
     Said,
     Start,
@@ -46,7 +41,6 @@ from myagent.worker.protocol import (
     Steps,
     Stopped,
     Text,
-    ToolInfo,
     Unfit,
 )
 
@@ -60,30 +54,9 @@ def encode(message: FromServer | FromWorker) -> bytes:
     return exact_json.encode(_ENCODERS[type(message)](message))
 
 
-def decode_from_server(data: bytes) -> FromServer:
-    """Raises `LinkError`."""
-    message: FromServer = _decode(data, _FROM_SERVER)
-    return message
-
-
-def decode_from_worker(data: bytes) -> FromWorker:
-    """Raises `LinkError`."""
-    message: FromWorker = _decode(data, _FROM_WORKER)
-    return message
-
-
 def encode_said(said: Said) -> bytes:
     """A sentence alone, as it is in a file."""
     return exact_json.encode(_said_json(said))
-
-
-def decode_said(data: bytes) -> Said:
-    """Raises `LinkError`."""
-    said: Said = _parsed(data, _said)
-    return said
-
-
-# JSON, one way.
 
 
 def _encode_start(start: Start) -> bytes:
@@ -134,7 +107,8 @@ def _decision_json(decision: Decision) -> Json:
 
 
 def _usage_json(usage: Usage) -> list[int]:
-    return [usage.prompt_tokens, usage.completion_tokens]
+    # Models of somebody's own count in numbers of any kind.
+    return [int(usage.prompt_tokens), int(usage.completion_tokens)]
 
 
 def _said_json(said: Said) -> Json:
@@ -263,155 +237,4 @@ _ENCODERS: dict[type, Any] = {
     },
     Draining: lambda m: {"kind": "draining"},
     Debugging: lambda m: {"kind": "debugging", "is_on": m.is_on},
-}
-
-
-# JSON, the other way.
-
-
-def _decode(data: bytes, decoders: Mapping[str, Any]) -> Any:
-    return _parsed(data, lambda parsed: decoders[parsed["kind"]](parsed))
-
-
-def _parsed(data: bytes, read: Callable[[Json], Any]) -> Any:
-    try:
-        return read(exact_json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise LinkError(f"not a frame of a link: {data[:80]!r}") from error
-
-
-def _key(data: Json) -> RunKey:
-    return RunKey(str(data["session"]), int(data["epoch"]), int(data["attempt"]))
-
-
-def _usage(data: Sequence[int]) -> Usage:
-    prompt, completion = data
-    return Usage(int(prompt), int(completion))
-
-
-def _resume(data: Json) -> Resume:
-    calls = tuple(_open_call(call) for call in data["open_calls"])
-    return Resume(int(data["step"]), calls, _usage(data["usage"]))
-
-
-def _open_call(data: Json) -> OpenCall:
-    decision = data["decision"]
-    return OpenCall(
-        call=ToolCall.from_dict(data["call"]),
-        has_asked=bool(data["has_asked"]),
-        decision=None if decision is None else _decision(decision),
-        has_started=bool(data["has_started"]),
-        started_args=data["started_args"],
-    )
-
-
-def _decision(data: Json) -> Decision:
-    return Decision(bool(data["approved"]), data["args"], data["feedback"])
-
-
-def _said(data: Json) -> Said:
-    values = {
-        str(name): _said(value) if isinstance(value, dict) else _plain(value)
-        for name, value in data["values"].items()
-    }
-    return Said(str(data["template"]), values)
-
-
-def _plain(value: Any) -> str | int | float:
-    return value if isinstance(value, int | float) else str(value)
-
-
-def _seconds(value: Any) -> float:
-    # JSON has no number for a wait without an end.
-    return math.inf if value is None else float(value)
-
-
-def _agent(data: Json) -> AgentInfo:
-    tools = [
-        ToolInfo(
-            name=str(tool["name"]),
-            description=str(tool["description"]),
-            idempotent=bool(tool["idempotent"]),
-            requires_confirmation=bool(tool["requires_confirmation"]),
-            timeout_s=tool["timeout_s"],
-        )
-        for tool in data["tools"]
-    ]
-    return AgentInfo(
-        str(data["name"]), str(data["description"]), tools, str(data["model"]), data["max_steps"]
-    )
-
-
-def _step(data: Json) -> Step:
-    return _STEPS[data["step"]](data)  # type: ignore[no-any-return]
-
-
-_STEPS: dict[str, Any] = {
-    "thought": lambda d: Thought(
-        int(d["number"]),
-        str(d["reasoning"]),
-        ChatMessage.from_dict(d["message"]),
-        _usage(d["usage"]),
-        int(d["duration_ms"]),
-    ),
-    "confirmation_asked": lambda d: ConfirmationAsked(
-        str(d["step_id"]), str(d["tool"]), d["args"], _seconds(d["timeout_s"])
-    ),
-    "tool_started": lambda d: ToolStarted(str(d["step_id"]), str(d["tool"]), d["args"]),
-    "tool_finished": lambda d: ToolFinished(
-        str(d["step_id"]),
-        str(d["tool"]),
-        d["status"],
-        str(d["text"]),
-        int(d["duration_ms"]),
-        ChatMessage.from_dict(d["message"]),
-        d["full_length"],
-    ),
-    "answer": lambda d: Answer(
-        str(d["text"]), int(d["steps"]), _usage(d["usage"]), d["stop_reason"], d["full_length"]
-    ),
-}
-
-_FROM_SERVER: dict[str, Any] = {
-    "hello": lambda d: Hello(int(d["version"]), str(d["peer"]), d["role"]),
-    "start": lambda d: Start(
-        _key(d),
-        int(d["generation"]),
-        int(d["first"]),
-        int(d["at"]),
-        [ChatMessage.from_dict(message) for message in d["messages"]],
-        _resume(d["resume"]),
-        bool(d["is_continued"]),
-    ),
-    "accept": lambda d: Accept(_key(d)),
-    "refuse": lambda d: Refuse(_key(d)),
-    "decide": lambda d: Decide(_key(d), str(d["step_id"]), _decision(d["decision"])),
-    "cancel": lambda d: Cancel(_key(d)),
-    "forget": lambda d: Forget(str(d["session"]), int(d["epoch"])),
-    "drain": lambda d: Drain(),
-    "ping": lambda d: Ping(int(d["number"])),
-}
-
-_FROM_WORKER: dict[str, Any] = {
-    "ready": lambda d: Ready(
-        int(d["version"]), str(d["instance"]), int(d["pid"]), _agent(d["agent"])
-    ),
-    "unfit": lambda d: Unfit(int(d["version"])),
-    "stepping": lambda d: Stepping(_key(d), int(d["step"])),
-    "text": lambda d: Text(_key(d), int(d["step"]), str(d["text"])),
-    "steps": lambda d: Steps(_key(d), [_step(step) for step in d["steps"]]),
-    "stopped": lambda d: Stopped(
-        _key(d),
-        d["how"],
-        None if d["said"] is None else _said(d["said"]),
-        bool(d["is_retryable"]),
-        str(d["detail"]),
-    ),
-    "need_history": lambda d: NeedHistory(_key(d)),
-    "pong": lambda d: Pong(
-        int(d["number"]),
-        Report(int(d["running"]), int(d["sessions"]), float(d["lag_ms"]), int(d["abandoned"])),
-    ),
-    "draining": lambda d: Draining(),
-    "debugging": lambda d: Debugging(bool(d["is_on"])),
 }

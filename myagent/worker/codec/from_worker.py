@@ -1,0 +1,286 @@
+"""What a worker says, read from its JSON. No I/O.
+
+A worker runs somebody else's code: each field is checked, and nothing in it has
+any size. What is wrong with a run's frame is that run's affair alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import get_args
+
+from myagent import exact_json
+from myagent.messages import ChatMessage, Role, ToolCall
+from myagent.models.base import Usage
+from myagent.steps import (
+    Answer,
+    ConfirmationAsked,
+    Step,
+    StopReason,
+    Thought,
+    ToolFinished,
+    ToolStarted,
+    ToolStatus,
+)
+from myagent.worker.codec.fields import (
+    MAX_NAME,
+    Json,
+    count,
+    count_or_none,
+    flag,
+    items,
+    json_object,
+    number,
+    number_or_none,
+    objects,
+    one_of,
+    text,
+)
+from myagent.worker.protocol import (
+    AgentInfo,
+    BadRunFrame,
+    Debugging,
+    Draining,
+    FromWorker,
+    LinkError,
+    NeedHistory,
+    Pong,
+    Ready,
+    Report,
+    RunKey,
+    Said,
+    Stepping,
+    Steps,
+    StopKind,
+    Stopped,
+    Text,
+    ToolInfo,
+    Unfit,
+)
+from myagent.worker.text import MAX_ANSWER_BYTES
+
+MAX_ID = 64
+"""Characters of a step's id, as many as the log has room for."""
+
+MAX_DESCRIPTION = 2000
+MAX_TOOLS = 1000
+MAX_CALLS = 1000
+"""Tool calls that one reply of a model may wish for."""
+
+MAX_STEPS = 16
+"""In one frame; a worker of this version sends no more than two."""
+
+MAX_DETAIL = 64 * 1024
+MAX_SENTENCE = 16 * 1024
+"""Characters of a sentence as it will be told, filled in."""
+
+MAX_SAID_DEPTH = 4
+"""Of sentences in sentences."""
+
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+def decode_from_worker(data: bytes) -> FromWorker:
+    """Raises `LinkError`; of a frame whose run is known `BadRunFrame`."""
+    parsed = _parsed(data)
+    kind = parsed.get("kind")
+    read = _OF_A_RUN.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        return _read_news(kind, parsed)
+    key = _key(parsed)
+    try:
+        return read(parsed, key)
+    except LinkError as error:
+        raise BadRunFrame(f"a frame {kind!r} can't be read: {error}", key) from error
+
+
+def decode_said(data: bytes) -> Said:
+    """Raises `LinkError`."""
+    return _said(_parsed(data))
+
+
+def _parsed(data: bytes) -> Json:
+    try:
+        parsed = exact_json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise LinkError(f"not a frame of a link: {data[:80]!r}") from error
+    if type(parsed) is not dict:
+        raise LinkError(f"not a frame of a link: {data[:80]!r}")
+    return parsed
+
+
+def _read_news(kind: object, parsed: Json) -> FromWorker:
+    read = _OF_ITSELF.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        raise LinkError(f"there is no frame {repr(kind)[:80]}")
+    try:
+        return read(parsed)
+    except LinkError as error:
+        raise LinkError(f"a frame {kind!r} can't be read: {error}") from error
+
+
+def _key(data: Json) -> RunKey:
+    return RunKey(text(data, "session", MAX_ID), count(data, "epoch"), count(data, "attempt"))
+
+
+def _usage(data: Json) -> Usage:
+    numbers = items(data, "usage", 2)
+    named = dict(zip(("usage: prompt", "usage: completion"), numbers, strict=False))
+    return Usage(count(named, "usage: prompt"), count(named, "usage: completion"))
+
+
+def _message(data: Json) -> ChatMessage:
+    wire = json_object(data, "message")
+    return ChatMessage(
+        one_of(wire, "role", _ROLES),
+        text(wire, "content"),
+        tuple(map(_call, objects(wire, "tool_calls", MAX_CALLS))) if "tool_calls" in wire else (),
+        text(wire, "tool_call_id", MAX_ID) if "tool_call_id" in wire else None,
+    )
+
+
+def _call(data: Json) -> ToolCall:
+    function = json_object(data, "function")
+    return ToolCall(
+        text(data, "id", MAX_ID), text(function, "name", MAX_NAME), text(function, "arguments")
+    )
+
+
+def _said(data: Json, depth: int = 0) -> Said:
+    if depth == MAX_SAID_DEPTH:
+        raise LinkError(f"'values' is nested deeper than {MAX_SAID_DEPTH} sentences")
+    given = json_object(data, "values")
+    said = Said(
+        text(data, "template", MAX_SENTENCE),
+        {name: _said_value(value, depth) for name, value in given.items()},
+    )
+    if _told_length(said) > MAX_SENTENCE:
+        raise LinkError(f"'template' filled in has more than {MAX_SENTENCE} characters")
+    return said
+
+
+def _said_value(value: object, depth: int) -> str | int | float | Said:
+    if isinstance(value, dict):
+        return _said(value, depth + 1)
+    if not isinstance(value, str | int | float):
+        raise LinkError(f"'values' holds texts, numbers and sentences, not {repr(value)[:80]}")
+    return value
+
+
+def _told_length(said: Said) -> int:
+    """Its length once it is filled in: a few places may stand for very much."""
+    lengths = {
+        name: _told_length(value) if isinstance(value, Said) else len(str(value))
+        for name, value in said.values.items()
+    }
+    return len(said.template) + sum(lengths.get(name, 0) for name in PLACE.findall(said.template))
+
+
+def _agent(data: Json) -> AgentInfo:
+    agent = json_object(data, "agent")
+    return AgentInfo(
+        text(agent, "name", MAX_DESCRIPTION),
+        text(agent, "description", MAX_DESCRIPTION),
+        [_tool(tool) for tool in objects(agent, "tools", MAX_TOOLS)],
+        text(agent, "model", MAX_DESCRIPTION),
+        count_or_none(agent, "max_steps"),
+    )
+
+
+def _tool(data: Json) -> ToolInfo:
+    return ToolInfo(
+        name=text(data, "name", MAX_DESCRIPTION),
+        description=text(data, "description", MAX_DESCRIPTION),
+        idempotent=flag(data, "idempotent"),
+        requires_confirmation=flag(data, "requires_confirmation"),
+        timeout_s=number_or_none(data, "timeout_s"),
+    )
+
+
+def _step(data: Json) -> Step:
+    return _STEPS[one_of(data, "step", _STEPS.keys())](data)
+
+
+def _asked(data: Json) -> ConfirmationAsked:
+    timeout_s = number_or_none(data, "timeout_s")
+    return ConfirmationAsked(
+        text(data, "step_id", MAX_ID),
+        text(data, "tool", MAX_NAME),
+        json_object(data, "args"),
+        # JSON has no number for a wait without an end.
+        math.inf if timeout_s is None else timeout_s,
+    )
+
+
+def _steps(data: Json, key: RunKey) -> Steps:
+    steps = [_step(step) for step in objects(data, "steps", MAX_STEPS)]
+    if not steps:
+        raise LinkError("'steps' is empty")
+    return Steps(key, steps)
+
+
+def _stopped(data: Json, key: RunKey) -> Stopped:
+    return Stopped(
+        key,
+        one_of(data, "how", _STOP_KINDS),
+        None if data.get("said") is None else _said(json_object(data, "said")),
+        flag(data, "is_retryable"),
+        text(data, "detail", MAX_DETAIL),
+    )
+
+
+_ROLES = frozenset(get_args(Role))
+_STATUSES = frozenset(get_args(ToolStatus))
+_STOP_KINDS = frozenset(get_args(StopKind))
+_STOP_REASONS = frozenset(get_args(StopReason))
+
+_STEPS: dict[str, Callable[[Json], Step]] = {
+    "thought": lambda d: Thought(
+        count(d, "number"), text(d, "reasoning"), _message(d), _usage(d), count(d, "duration_ms")
+    ),
+    "confirmation_asked": _asked,
+    "tool_started": lambda d: ToolStarted(
+        text(d, "step_id", MAX_ID), text(d, "tool", MAX_NAME), json_object(d, "args")
+    ),
+    "tool_finished": lambda d: ToolFinished(
+        text(d, "step_id", MAX_ID),
+        text(d, "tool", MAX_NAME),
+        one_of(d, "status", _STATUSES),
+        text(d, "text"),
+        count(d, "duration_ms"),
+        _message(d),
+        count_or_none(d, "full_length"),
+    ),
+    "answer": lambda d: Answer(
+        text(d, "text", MAX_ANSWER_BYTES),
+        count(d, "steps"),
+        _usage(d),
+        one_of(d, "stop_reason", _STOP_REASONS),
+        count_or_none(d, "full_length"),
+    ),
+}
+
+_OF_A_RUN: dict[str, Callable[[Json, RunKey], FromWorker]] = {
+    "stepping": lambda d, key: Stepping(key, count(d, "step")),
+    "text": lambda d, key: Text(key, count(d, "step"), text(d, "text", MAX_ANSWER_BYTES)),
+    "steps": _steps,
+    "stopped": _stopped,
+    "need_history": lambda d, key: NeedHistory(key),
+}
+
+_OF_ITSELF: dict[str, Callable[[Json], FromWorker]] = {
+    "ready": lambda d: Ready(
+        count(d, "version"), text(d, "instance", MAX_NAME), count(d, "pid"), _agent(d)
+    ),
+    "unfit": lambda d: Unfit(count(d, "version")),
+    "pong": lambda d: Pong(
+        count(d, "number"),
+        Report(
+            count(d, "running"), count(d, "sessions"), number(d, "lag_ms"), count(d, "abandoned")
+        ),
+    ),
+    "draining": lambda d: Draining(),
+    "debugging": lambda d: Debugging(flag(d, "is_on")),
+}
