@@ -45,6 +45,9 @@ class Tool:
 
 
 def study(spec: ToolSpec) -> Tool:
+    # Not at the top: an agent without tools needs no jsonschema.
+    from myagent.tool.validation import fault_finder
+
     schema, description = spec.parameters, spec.description or ""
     parameters = tuple(_parameters(schema))
     names = " ".join(parameter.name for parameter in parameters)
@@ -54,23 +57,16 @@ def study(spec: ToolSpec) -> Tool:
     own = frozenset(weights)
     choices = " ".join(str(choice) for one in parameters for choice in one.choices)
     weights = dict.fromkeys(terms(choices), CHOICE_WEIGHT) | weights
-    so_far = {**schema, "required": []}
-    return Tool(spec.name, description, parameters, weights, own, _judge(schema), _judge(so_far))
-
-
-def _judge(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    # Not at the top: an agent without tools needs no jsonschema.
-    from myagent.tool.validation import fault_finder
-
-    find_faults = fault_finder(schema)
-
-    def allows(args: Mapping[str, Any]) -> bool:
-        try:
-            return not find_faults(args)
-        except re.error:
-            return False  # nothing can be shown to fit a pattern that Python can't read
-
-    return allows
+    find_faults, find_faults_so_far = fault_finder(schema), fault_finder({**schema, "required": []})
+    return Tool(
+        name=spec.name,
+        description=description,
+        parameters=parameters,
+        weights=weights,
+        own=own,
+        takes=lambda args: not find_faults(args),
+        may_take=lambda args: not find_faults_so_far(args),
+    )
 
 
 def _parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
