@@ -56,7 +56,7 @@ class ChatConsumer(SocketConsumer):
         others: Connections,
         service: str | None = None,
     ) -> None:
-        super().__init__(scope, receive, self._noting_ends(send), port, others, service)
+        super().__init__(scope, receive, send, port, others, service)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         self._session_id = query.get("session_id", [None])[0]
         self._after = _number(query.get("after", [""])[0])
@@ -147,7 +147,7 @@ class ChatConsumer(SocketConsumer):
         finally:
             self._keep_bookmark()
 
-    def _noting_ends(self, send: Send) -> Send:
+    def noting(self, send: Send) -> Send:
         async def send_and_note(message: dict[str, Any]) -> None:
             await send(message)
             if self._ends and message.get("text") is self._ends[0][0]:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from agents import long_answers
+from agents.garbage import SeldomCollected
 
 logger = structlog.get_logger(__name__)
 
@@ -28,9 +29,28 @@ LINGER_S = 10.0
 FIRST_REQUEST_S = 10.0
 """Seconds that a new connection has to send a request."""
 
+TICKS_A_LOOK = 10
+"""Of uvicorn's ticks, a tenth of a second each: how often it is asked whether to collect garbage."""
+
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Sends last words without waiting for a reader, and never lingers for one."""
+    """Sends last words without waiting for a reader, and never lingers for one.
+
+    `open_now`: how many the process has, whichever server they came to. One
+    that is gone is free at once: it leaves no cycle for a collection to find.
+    """
+
+    open_now = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        BoundedWebSocket.open_now += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        BoundedWebSocket.open_now -= 1
+        super().connection_lost(exc)
+        # A generator that is at work holds who made it, and is held by it.
+        self.conn.parser.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -44,6 +64,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if message.get("is_last") or message["type"] == "websocket.close":
             self.writable.set()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # What was said at the door is no use any more.
+            del self.request, self.response
 
     async def run_asgi(self) -> None:
         try:
@@ -60,10 +83,18 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_made(transport)
         self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # It holds this object, and is held by it.
+        self.parser = None
+
     def _close_if_silent(self) -> None:
         # An upgraded connection has another protocol by now.
         if self.cycle is None and self.transport.get_protocol() is self:
             self.transport.close()
+
+
+_garbage = SeldomCollected()
 
 
 class Server(uvicorn.Server):
@@ -87,9 +118,16 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            _garbage.begin()
             self._say_ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_LOOK == 0:
+            _garbage.look(BoundedWebSocket.open_now)
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _garbage.end()
         long_answers.end_all()
         await super().shutdown(sockets)
 

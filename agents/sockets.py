@@ -63,7 +63,7 @@ class SocketConsumer(ABC):
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
         self.lanes = Lanes(self.read)
-        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
+        self.outbox = Outbox(self.noting(send), settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
         self.scope = scope
         self._headers = headers
         self._receive = receive
@@ -119,6 +119,10 @@ class SocketConsumer(ABC):
     def render_problem(problem: Problem) -> str:
         """The frame of a problem."""
 
+    def noting(self, send: Send) -> Send:
+        """What the outbox sends with; a dialect may note there what was sent."""
+        return send
+
     def refuse_for_rate(self, text: str) -> None:
         """Answers a frame above the rate limit."""
         self.say_refused("rate_limited")
@@ -167,6 +171,7 @@ class SocketConsumer(ABC):
         finally:
             self.others.remove(self)
             self.port.detach(self)
+            self.outbox.close()
 
     def refusal(self) -> tuple[int, Problem] | None:
         """Why this client may not come in."""
@@ -191,6 +196,8 @@ class SocketConsumer(ABC):
             for task in self._tasks:
                 task.cancel()
             results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            # They hold the socket, and are held by it.
+            self._tasks = []
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
                 logger.error("socket_failed", exc_info=result)

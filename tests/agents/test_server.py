@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,12 +38,16 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+def state() -> ServerState:
+    return ServerState()
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch, state: ServerState) -> AsyncIterator[int]:
     """Serves the application; a new connection has a tenth of a second to say something."""
     monkeypatch.setattr(server, "FIRST_REQUEST_S", 0.1)
     config = configuration(application, is_debug=False)
     config.load()
-    state = ServerState()
 
     def protocol() -> Any:
         made: Any = config.http_protocol_class
@@ -92,3 +98,24 @@ async def test_a_connection_that_has_sent_a_request_in_time_is_kept(port: int) -
     upgraded[1].write(b"\x81\x82\x00\x00\x00\x00hi")
     assert await upgraded[0].readexactly(4) == b"\x81\x02hi"
     await hang_up(asked, upgraded, silent)
+
+
+async def test_a_socket_that_is_gone_is_free_without_a_garbage_collection(
+    port: int, state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LINGER_S", 0.0)
+    gc.collect()
+    gc.disable()
+    try:
+        connection = await dial(port, UPGRADE)
+        await connection[0].readuntil(b"\r\n\r\n")
+        (socket,) = state.connections
+        is_free = asyncio.Event()
+        weakref.finalize(socket, is_free.set)
+        weakref.finalize(socket.conn, is_free.set)
+        del socket
+        await hang_up(connection)
+        async with asyncio.timeout(PATIENCE_S):
+            await is_free.wait()
+    finally:
+        gc.enable()
