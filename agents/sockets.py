@@ -41,8 +41,11 @@ class SocketConsumer(ABC):
     A direct receive loop: no layer between the server and the port. A dialect
     says what comes in (`take`) and how what happens is told (`push` and its
     like, `last_word`). What a client asks for is done in `lanes`, so that
-    reading goes on while it waits.
+    reading goes on while it waits. `has_heartbeat`: whether `keep_warm` says a
+    word, so that our own server needs no pings to notice a peer that is gone.
     """
+
+    has_heartbeat = True
 
     def __init__(
         self,
@@ -63,7 +66,8 @@ class SocketConsumer(ABC):
         self.address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
         self.port = port
         self.lanes = Lanes(self.read)
-        self.outbox = Outbox(self.noting(send), settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
+        limit = settings.MYAGENT_OUTBOX_CHARACTERS
+        self.outbox = Outbox(self.noting(send), limit, self.render_text)
         self.scope = scope
         self._headers = headers
         self._receive = receive
@@ -160,7 +164,7 @@ class SocketConsumer(ABC):
     async def run(self) -> None:
         """From the handshake to the end."""
         await self._receive()
-        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept", "has_heartbeat": self.has_heartbeat})
         refusal = self.refusal()
         if refusal is not None:
             await self._say_goodbye(*refusal)

@@ -1,4 +1,4 @@
-"""A cold start under a crowd: SIGKILL to a server, and all its clients come back to the next at once.
+"""A cold start: SIGKILL to a server, and all its clients come back to the next one at once.
 
 `python -m bench.resume` prints the figures; `--json FILE` keeps them. The next
 server has no session in memory. A client that sees an entry twice, out of order
