@@ -44,6 +44,8 @@ CREATE_S = 10.0
 class ChatConsumer(SocketConsumer):
     """A socket of the chat dialect: one conversation, begun by its first query."""
 
+    has_heartbeat = False
+
     def __init__(
         self,
         scope: Scope,

@@ -47,5 +47,11 @@ class Clock:
     def stop(self) -> None:
         """May be called twice."""
         self.pause()
+        # Whose clock it is holds it: neither is to wait for a collection.
+        self._on_timeout = _nothing
         for step_id in list(self._deadlines):
             self.settle(step_id)
+
+
+def _nothing() -> None:
+    """What a clock calls that was stopped."""

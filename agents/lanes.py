@@ -56,6 +56,8 @@ class Lanes:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # Whose lanes they are holds them: neither is to wait for a garbage collection.
+            self._read, self._reader = _nothing, None
 
     @property
     def is_reader(self) -> bool:
@@ -122,6 +124,10 @@ class Lanes:
         self._held -= weight
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+
+async def _nothing() -> None:
+    """What lanes read that have ended."""
 
 
 @types.coroutine

@@ -149,6 +149,11 @@ class Outbox:
             if self._size < self._limit // 2 and not self._room.is_set():
                 self._room.set()
 
+    def close(self) -> None:
+        """Sends nothing any more. May be called twice."""
+        # What sends may hold the socket, whose outbox it is.
+        self._send = _gone
+
     async def _send_text(self, text: str) -> None:
         self.last_sent_at = self._sending_since = self._loop.time()
         try:
@@ -164,6 +169,10 @@ class Outbox:
         self._size += _size_of(item)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+
+async def _gone(message: dict[str, object]) -> None:
+    raise SocketGone
 
 
 def _size_of(item: str | _Partial) -> int:

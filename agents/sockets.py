@@ -41,8 +41,11 @@ class SocketConsumer(ABC):
     A direct receive loop: no layer between the server and the port. A dialect
     says what comes in (`take`) and how what happens is told (`push` and its
     like, `render_problem`). What a client asks for is done in `lanes`, so that
-    reading goes on while it waits.
+    reading goes on while it waits. `has_heartbeat`: whether `keep_warm` says a
+    word, so that our own server needs no pings to notice a peer that is gone.
     """
+
+    has_heartbeat = True
 
     def __init__(
         self,
@@ -156,7 +159,7 @@ class SocketConsumer(ABC):
     async def run(self) -> None:
         """From the handshake to the end."""
         await self._receive()
-        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept", "has_heartbeat": self.has_heartbeat})
         refusal = self.refusal()
         if refusal is not None:
             await self._say_goodbye(*refusal)
@@ -167,6 +170,7 @@ class SocketConsumer(ABC):
         finally:
             self.others.remove(self)
             self.port.detach(self)
+            self.outbox.close()
 
     def refusal(self) -> tuple[int, Problem] | None:
         """Why this client may not come in."""
@@ -191,6 +195,8 @@ class SocketConsumer(ABC):
             for task in self._tasks:
                 task.cancel()
             results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            # They hold the socket, and are held by it.
+            self._tasks = []
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
                 logger.error("socket_failed", exc_info=result)

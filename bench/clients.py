@@ -21,7 +21,8 @@ class Client(Protocol):
     """One conversation over one socket."""
 
     @classmethod
-    async def open(cls, url: str) -> Self: ...
+    async def open(cls, url: str, source: str | None = None) -> Self:
+        """`source`: the address that it connects from."""
 
     async def turn(self) -> None:
         """One message and its whole answer. Raises `TurnLostError`, `TimeoutError`."""
@@ -29,8 +30,11 @@ class Client(Protocol):
     async def close(self) -> None: ...
 
 
-async def _connect(url: str) -> ClientConnection:
-    return await connect(url, compression=None, max_size=None, ping_interval=None)
+async def _connect(url: str, source: str | None = None) -> ClientConnection:
+    local = {"local_addr": (source, 0)} if source else {}
+    return await connect(
+        url, compression=None, max_size=None, ping_interval=None, open_timeout=TURN_S, **local
+    )
 
 
 class _Conversation:
@@ -51,8 +55,8 @@ class EchoClient(_Conversation):
     """Talks to the bare echo."""
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        return cls(await _connect(url))
+    async def open(cls, url: str, source: str | None = None) -> Self:
+        return cls(await _connect(url, source))
 
     async def turn(self) -> None:
         message = self.next_message()
@@ -66,8 +70,8 @@ class PlainClient(_Conversation):
     """Talks to the hand-written apps."""
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        return cls(await _connect(url))
+    async def open(cls, url: str, source: str | None = None) -> Self:
+        return cls(await _connect(url, source))
 
     async def turn(self) -> None:
         message = self.next_message()
@@ -87,10 +91,11 @@ class SessionClient(_Conversation):
         super().__init__(socket)
         self.session_id = ""
         self._seq = 0
+        self._place = 0
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        client = cls(await _connect(url))
+    async def open(cls, url: str, source: str | None = None) -> Self:
+        client = cls(await _connect(url, source))
         await client._send({"event": "user.create_session"})
         frame = await client._until("agent.session_created")
         client.session_id = frame["session_id"]
@@ -104,6 +109,25 @@ class SessionClient(_Conversation):
             frame = await self._until(*TERMINAL)
         if frame["event"] != "agent.final_answer" or message not in frame["content"]:
             raise TurnLostError(f"{message} -> {frame}")
+
+    def note_place(self) -> None:
+        """Where it is in its log now."""
+        self._place = self._seq
+
+    async def resume(self, url: str) -> None:
+        """Comes back over a new socket, until it has its whole log. Raises `TurnLostError`.
+
+        Entries after the noted place count as lost on the way.
+        """
+        end, self._seq = self._seq, self._place
+        self.socket = await _connect(url)
+        metadata = {"last_seq": self._seq}
+        event = {"event": "user.reconnect", "session_id": self.session_id, "metadata": metadata}
+        async with asyncio.timeout(TURN_S):
+            await self._send(event)
+            await self._until("agent.replay_complete")
+        if self._seq != end:
+            raise TurnLostError(f"{self.session_id} ended at {self._seq} instead of {end}")
 
     async def _send(self, event: dict[str, Any]) -> None:
         await self.socket.send(orjson.dumps(event).decode())

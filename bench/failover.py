@@ -21,9 +21,8 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.clients import TERMINAL, TURN_S, TurnLostError
-from bench.report import Figure, as_json, show
+from bench.report import Figure, publish, quantiles
 from bench.subjects import MODEL_AGENT, Site, open_site
-from bench.turns import quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load = os.getloadavg()[0]
     figures = asyncio.run(measure_all(options.database, scale))
     title = f"A worker's death, {options.database}, load {load:.1f} at the start"
-    show(title, figures)
-    if options.json:
-        options.json.write_bytes(orjson.dumps(as_json(title, figures), option=orjson.OPT_INDENT_2))
+    publish(title, figures, options.json)
 
 
 if __name__ == "__main__":

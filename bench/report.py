@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
 import psutil
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +20,10 @@ PACKAGES = ("django", "uvicorn", "uvloop", "websockets", "openai", "aiohttp", "o
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`value` is in `unit`; `low` and `high` are the extremes of the rounds."""
+    """`value` is in `unit`; `low` and `high` are the extremes of the rounds.
+
+    `is_at_least`: the target is to be reached, and not to be kept under.
+    """
 
     what: str
     detail: str
@@ -28,6 +32,7 @@ class Figure:
     low: float
     high: float
     target: float | None = None
+    is_at_least: bool = False
 
     @classmethod
     def of(cls, what: str, detail: str, values: Sequence[float], unit: str, **more: Any) -> Self:
@@ -36,7 +41,20 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        return None if self.target is None else self.value <= self.target
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.is_at_least else self.value <= self.target
+
+    @property
+    def target_text(self) -> str:
+        sign = "≥" if self.is_at_least else "≤"
+        return "" if self.target is None else f"{sign} {self.target:g} {self.unit}"
+
+
+def quantiles(values: Sequence[float]) -> tuple[float, float]:
+    """p50 and p99."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]
 
 
 def microseconds(values_s: Iterable[float]) -> str:
@@ -61,14 +79,20 @@ def as_json(title: str, figures: Sequence[Figure]) -> dict[str, Any]:
     return {"title": title, "machine": machine(), "figures": rows}
 
 
+def publish(title: str, figures: Sequence[Figure], file: Path | None) -> None:
+    """Prints the figures, and keeps them in the file."""
+    show(title, figures)
+    if file:
+        file.write_bytes(orjson.dumps(as_json(title, figures), option=orjson.OPT_INDENT_2))
+
+
 def show(title: str, figures: Sequence[Figure]) -> None:
     table = Table("what", "measured", "result", "rounds", "target", "met", title=title)
     for figure in figures:
-        target = "" if figure.target is None else f"≤ {figure.target:g} {figure.unit}"
         met = {None: "", True: "yes", False: "[bold]no[/bold]"}[figure.is_met]
         result = f"{figure.value:.2f} {figure.unit}"
         rounds = f"{figure.low:.2f} – {figure.high:.2f}"
-        table.add_row(figure.what, figure.detail, result, rounds, target, met)
+        table.add_row(figure.what, figure.detail, result, rounds, figure.target_text, met)
     console = Console(width=None if Console().is_terminal else 120)
     console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in machine().items()))

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import psutil
 
-from bench.report import Figure, as_json, show
+from bench.report import Figure, publish
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = ROOT / "examples" / "ws_weather_agent.py"
@@ -176,10 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     figures = measure_all(QUICK if options.quick else FULL)
-    title = "Services, sqlite"
-    show(title, figures)
-    if options.json:
-        options.json.write_bytes(orjson.dumps(as_json(title, figures), option=orjson.OPT_INDENT_2))
+    publish("Services, sqlite", figures, options.json)
 
 
 if __name__ == "__main__":

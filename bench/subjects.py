@@ -35,7 +35,7 @@ class Site:
 
     def __init__(self, stack: ExitStack, database_url: str, folder: Path) -> None:
         self._stack = stack
-        self._database_url = database_url
+        self.database_url = database_url
         self._folder = folder
         self._model_env = {
             "OPENAI_BASE_URL": stack.enter_context(fake_model_process()),
@@ -45,7 +45,7 @@ class Site:
 
     def runner(self, name: str, agent_file: Path, *, tree: Path = ROOT) -> Subject:
         """`tree`: another checkout; it gets a database of its own."""
-        url = self._database_url
+        url = self.database_url
         if tree != ROOT:
             url = f"sqlite:///{self._folder / 'other.db'}"
         runner = self._stack.enter_context(self._start(agent_file, url, tree))
@@ -64,7 +64,7 @@ class Site:
 
     def start(self, agent_file: Path) -> Runner:
         """A runner of one's own, to be used as a context."""
-        return self._start(agent_file, self._database_url, ROOT)
+        return self._start(agent_file, self.database_url, ROOT)
 
     def _start(self, agent_file: Path, database_url: str, tree: Path) -> Runner:
         env = self._model_env | UNLIMITED | AS_SHIPPED

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
 from bench.load import Shape, Subject, alternate, conversations, measure, run
-from bench.report import Figure, as_json, microseconds, show
+from bench.report import Figure, microseconds, publish, quantiles
 from bench.subjects import ECHO_AGENT, MODEL_AGENT, Site, open_site
 
 HISTORY = 10
@@ -153,12 +151,6 @@ def ratios(ours: Sequence[float], others: Sequence[float]) -> list[float]:
     return [our / other for our, other in zip(ours, others, strict=True)]
 
 
-def quantiles(values: Sequence[float]) -> tuple[float, float]:
-    """p50 and p99."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return cuts[49], cuts[98]
-
-
 async def measure_all(database: str, scale: Scale, before: Path | None) -> list[Figure]:
     with open_site(database) as site:
         if before is not None:
@@ -184,9 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scale = replace(scale, sessions=options.sessions)
     figures = asyncio.run(measure_all(options.database, scale, options.before))
     title = f"Turns, {options.database}"
-    show(title, figures)
-    if options.json:
-        options.json.write_bytes(orjson.dumps(as_json(title, figures), option=orjson.OPT_INDENT_2))
+    publish(title, figures, options.json)
 
 
 if __name__ == "__main__":

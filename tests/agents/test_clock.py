@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from datetime import UTC, datetime
 
 from agents.clock import Clock
@@ -53,3 +55,23 @@ async def test_a_clock_that_was_stopped_calls_nothing() -> None:
     clock.stop()
     await turns()
     assert calls == []
+
+
+async def test_who_has_a_clock_that_stopped_is_free_without_a_garbage_collection() -> None:
+    class Run:
+        def __init__(self) -> None:
+            self.clock = Clock(60.0, self.end)
+
+        def end(self) -> None:
+            self.clock.stop()
+
+    gc.disable()
+    try:
+        run = Run()
+        run.clock.run()
+        run.end()
+        left = weakref.ref(run)
+        del run
+        assert left() is None
+    finally:
+        gc.enable()

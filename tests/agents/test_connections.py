@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agents import connections
-from agents.connections import Connections
+from agents.connections import STEPS, Connections
 from agents.sockets import SocketConsumer
 from agents.transients import Problem, Transient
 
@@ -53,8 +53,13 @@ def open_all(*peers: Peer) -> Connections:
 
 
 @pytest.fixture
-async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Peer, Peer, Connections]]:
-    monkeypatch.setattr(connections, "PULSE_S", 0.001)
+def quick_rounds(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    monkeypatch.setattr(connections, "LEAST_ROUND_S", 0.001)
+    settings.MYAGENT_HEARTBEAT_S = 0.008
+
+
+@pytest.fixture
+async def pair(quick_rounds: None) -> AsyncIterator[tuple[Peer, Peer, Connections]]:
     bad, good = Peer("bad", fails=True), Peer("good")
     others = open_all(bad, good)
     yield bad, good, others
@@ -83,3 +88,33 @@ async def test_a_socket_that_cannot_be_told_keeps_no_other_from_being_sent_away(
     await others.close(0)
     told: Any = (bad.frames, good.frames, good.close_code)
     assert told == (1, 1, 4012)
+
+
+async def test_the_pulse_never_comes_by_at_many_sockets_before_others_have_a_turn(
+    quick_rounds: None,
+) -> None:
+    peers = [Peer(str(number)) for number in range(10 * STEPS)]
+    others = open_all(*peers)
+    most = 0
+    async with asyncio.timeout(30):
+        while not all(peer.beats for peer in peers):
+            before = sum(peer.beats for peer in peers)
+            await asyncio.sleep(0)
+            most = max(most, sum(peer.beats for peer in peers) - before)
+    assert most == 10
+    await others.close(0)
+
+
+async def test_who_has_left_since_the_round_began_is_not_asked(quick_rounds: None) -> None:
+    gone, here = Peer("gone"), Peer("here")
+    others = open_all(here, gone)
+    async with asyncio.timeout(30):
+        await here.has_beaten.wait()
+    others.remove(cast(SocketConsumer, gone))
+    beats, here.beats = gone.beats, 0
+    async with asyncio.timeout(30):
+        while here.beats < 3:
+            here.has_beaten.clear()
+            await here.has_beaten.wait()
+    assert gone.beats == beats
+    await others.close(0)

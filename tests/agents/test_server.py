@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,31 +20,45 @@ UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+HEARTBEAT = UPGRADE.replace(b"/", b"/heartbeat", 1)
+FLOOD = UPGRADE.replace(b"/", b"/flood", 1)
+PING = b"\x89\x04"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answers a request with "ok", and a socket's every text with the same."""
+    """Answers a request with "ok", and a socket's every text with the same.
+
+    Only at / it has no heartbeat; at /flood it says more than anybody reads.
+    """
     if scope["type"] == "http":
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"ok"})
         return
     await receive()
-    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.accept", "has_heartbeat": scope["path"] != "/"})
+    if scope["path"] == "/flood":
+        while True:
+            await send({"type": "websocket.send", "text": "x" * 1_000_000})
     while (message := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "text": message["text"]})
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+def state() -> ServerState:
+    return ServerState()
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch, state: ServerState) -> AsyncIterator[int]:
     """Serves the application; a new connection has a tenth of a second to say something."""
     monkeypatch.setattr(server, "FIRST_REQUEST_S", 0.1)
     config = configuration(application, is_debug=False)
     config.load()
-    state = ServerState()
+    config.ws_ping_interval = 0.05
 
     def protocol() -> Any:
         made: Any = config.http_protocol_class
@@ -90,5 +107,51 @@ async def test_a_connection_that_has_sent_a_request_in_time_is_kept(port: int) -
     asked[1].write(REQUEST)
     assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
     upgraded[1].write(b"\x81\x82\x00\x00\x00\x00hi")
-    assert await upgraded[0].readexactly(4) == b"\x81\x02hi"
+    await upgraded[0].readuntil(b"\x81\x02hi")
     await hang_up(asked, upgraded, silent)
+
+
+async def test_a_socket_that_is_gone_is_free_without_a_garbage_collection(
+    port: int, state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LINGER_S", 0.0)
+    gc.collect()
+    gc.disable()
+    try:
+        connection = await dial(port, UPGRADE)
+        await connection[0].readuntil(b"\r\n\r\n")
+        (socket,) = state.connections
+        is_free = asyncio.Event()
+        weakref.finalize(socket, is_free.set)
+        weakref.finalize(socket.conn, is_free.set)
+        del socket
+        await hang_up(connection)
+        async with asyncio.timeout(PATIENCE_S):
+            await is_free.wait()
+    finally:
+        gc.enable()
+
+
+async def test_a_socket_with_a_heartbeat_of_its_own_is_not_pinged(port: int) -> None:
+    plain, beating = await dial(port, UPGRADE), await dial(port, HEARTBEAT)
+    for connection in plain, beating:
+        await connection[0].readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await plain[0].readexactly(6)).startswith(PING)
+    beating[1].write(b"\x81\x82\x00\x00\x00\x00hi")
+    assert await beating[0].readexactly(4) == b"\x81\x02hi"
+    await hang_up(plain, beating)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not on this system")
+async def test_a_peer_that_takes_nothing_any_more_is_noticed_without_pings(
+    port: int, state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "UNANSWERED_S", 0.5)
+    connection = await dial(port, FLOOD)
+    async with asyncio.timeout(PATIENCE_S):
+        await connection[0].readuntil(b"\r\n\r\n")
+        # Its reader takes what it has room for, and no more.
+        await asyncio.wait(list(state.tasks))
+    assert not state.connections
+    connection[1].close()

@@ -1,0 +1,71 @@
+"""What the sockets of every dialect do alike."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any, cast
+
+import pytest
+
+from agents.chat_consumer import ChatConsumer
+from agents.connections import Connections
+from agents.consumers import EventsConsumer
+from agents.ports import SessionPort
+from agents.sockets import SocketConsumer
+
+DIALECTS = pytest.mark.parametrize("dialect", [EventsConsumer, ChatConsumer])
+
+
+class Nobody:
+    """A port at which nothing is asked for."""
+
+    def detach(self, socket: Any, session_id: str | None = None) -> None:
+        pass
+
+
+class Caller:
+    """The server's side of a client that comes and leaves."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.incoming.put_nowait({"type": "websocket.connect"})
+        self.sent: list[dict[str, Any]] = []
+        self.is_in = asyncio.Event()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+        self.is_in.set()
+
+    def leave(self) -> None:
+        self.incoming.put_nowait({"type": "websocket.disconnect"})
+
+    def open(self, dialect: type[SocketConsumer]) -> SocketConsumer:
+        path = "/ws/chat/ann" if dialect is ChatConsumer else "/"
+        scope = {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": []}
+        port, others = cast(SessionPort, Nobody()), Connections("test")
+        return dialect(scope, self.incoming.get, self.send, port, others)
+
+
+@DIALECTS
+async def test_a_socket_that_has_left_is_free_without_a_garbage_collection(
+    dialect: type[SocketConsumer],
+) -> None:
+    caller = Caller()
+    gc.collect()
+    gc.disable()
+    try:
+        socket = caller.open(dialect)
+        left = weakref.ref(socket)
+        life = asyncio.create_task(socket.run())
+        del socket
+        caller.leave()
+        async with asyncio.timeout(30):
+            await life
+        del life
+        # The loop lets go of its last callbacks.
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()
