@@ -6,13 +6,12 @@ import asyncio
 import re
 from collections.abc import Iterable
 from functools import partial
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import quote, unquote
 
 from agents.chat import Translation
-from agents.connections import Connections
 from agents.entries import Logged
-from agents.handshake import Receive, Scope, Send
-from agents.ports import Refused, SessionPort
+from agents.handshake import Host, Receive, Refusal, Scope, Send, query_of
+from agents.ports import Refused
 from agents.sockets import SocketConsumer
 from agents.transients import Problem, StepStarted, Transient
 from myagent.protocol import (
@@ -46,17 +45,9 @@ class ChatConsumer(SocketConsumer):
 
     has_heartbeat = False
 
-    def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        port: SessionPort,
-        others: Connections,
-        service: str | None = None,
-    ) -> None:
-        super().__init__(scope, receive, send, port, others, service)
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
+        super().open(scope, receive, send, host)
+        query = query_of(scope)
         self._session_id = query.get("session_id", [None])[0]
         self._after = _number(query.get("after", [""])[0])
         self._user_id = _user_id(scope)
@@ -126,10 +117,10 @@ class ChatConsumer(SocketConsumer):
 
     # What the client says.
 
-    def refusal(self) -> tuple[int, Problem] | None:
-        if not 0 < len(self._user_id) <= MAX_USER_ID:
-            return CloseCode.PROTOCOL_ABUSE, Problem(self.lang, "invalid_event", detail="user_id")
-        return super().refusal()
+    async def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+        if not 0 < len(_user_id(scope)) <= MAX_USER_ID:
+            return Refusal(CloseCode.PROTOCOL_ABUSE, "invalid_event", detail="user_id")
+        return await super().refusal(scope, host)
 
     async def read(self) -> None:
         if not self._has_come_back and self._session_id is not None:

@@ -85,10 +85,11 @@ class Connections:
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            pause_s, everybody = _round_s() / STEPS, list(self._open.values())
+            # By their ids: who leaves meanwhile is free at once.
+            pause_s, everybody = _round_s() / STEPS, list(self._open)
             for step in range(STEPS):
                 await asyncio.sleep(pause_s)
-                some = [each for each in everybody[step::STEPS] if each.connection_id in self._open]
+                some = (self._open[each] for each in everybody[step::STEPS] if each in self._open)
                 self._tell(some, lambda each: each.beat(loop.time()))
 
     def _tell_all(self, tell: Callable[[SocketConsumer], None]) -> None:

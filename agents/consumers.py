@@ -6,10 +6,8 @@ import asyncio
 from functools import partial
 
 from agents import frames
-from agents.connections import Connections
 from agents.entries import Logged
-from agents.handshake import Receive, Scope, Send
-from agents.ports import SessionPort
+from agents.handshake import Host, Receive, Scope, Send
 from agents.sockets import SocketConsumer
 from agents.transients import Connected, Heartbeat, Notice, Problem, Transient
 from myagent import protocol
@@ -33,16 +31,8 @@ class EventsConsumer(SocketConsumer):
     what opens sessions takes turns; a cancel or a response does not.
     """
 
-    def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        port: SessionPort,
-        others: Connections,
-        service: str | None = None,
-    ) -> None:
-        super().__init__(scope, receive, send, port, others, service)
+    def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
+        super().open(scope, receive, send, host)
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
         self._takes_messages = True
         """What the client was told of the service whose door it came through."""

@@ -1,59 +1,84 @@
-"""A socket's first moment: who may come in, and how the others are sent away."""
+"""A socket's first moment: who comes in, by which door, and why it may not."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from django.conf import settings
-
-from agents.edge import Headers, headers_of, is_loopback, origin_is_allowed
+from agents.connections import Connections
+from agents.edge import Headers
+from agents.ports import SessionPort
 from agents.sentences import choose
-from agents.transients import Problem
 from myagent.protocol import ErrorCode
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-RenderProblem = Callable[[Problem], str]
-"""A dialect's frame that tells a problem."""
+
+SERVER = "myagent.server"
+"""In a scope: the `ServerProcess` that serves it."""
+
+PRINCIPAL = "principal"
+"""In a scope: who comes in, see `agents.principals`."""
+
+REFUSAL = "myagent.refusal"
+"""In a scope: a `Refusal`, where the site has decided that the client may not come in."""
+
+OWN_DOOR = "myagent.service"
+"""In a scope: the service at whose own port the client knocked."""
+
+SUBPROTOCOL = "myagent.v1"
+"""The one that is chosen where a client offers any: browsers ask for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a client may not come in; `sentence` and `detail` as in `Problem`.
+
+    It is told so on an accepted socket, which is closed then: browsers see no
+    other refusal.
+    """
+
+    close_code: int
+    problem: ErrorCode
+    sentence: str = ""
+    detail: str = ""
+
+
+class Host(Protocol):
+    """The server, as a socket sees it."""
+
+    @property
+    def port(self) -> SessionPort: ...
+
+    @property
+    def connections(self) -> Connections: ...
+
+    async def admit(self, service: str | None) -> Refusal | None:
+        """Whether it serves: None, or why not. `service`: whose door it is, None for any.
+
+        The first who comes has it started.
+        """
 
 
 def language_of(scope: Scope, headers: Headers) -> str:
     """What the client is spoken to in: `?lang=`, else what its browser accepts."""
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     accepted = headers.get(b"accept-language", b"").decode("latin-1")
-    return choose(*query.get("lang", ()), accept_language=accepted)
+    return choose(*query_of(scope).get("lang", ()), accept_language=accepted)
 
 
-def page_may_connect(scope: Scope, headers: Headers) -> bool:
-    """Whether the Origin of a handshake, if it has one, may come in."""
-    server = scope.get("server") or ("", 0)
-    return origin_is_allowed(
-        _text(headers.get(b"origin")),
-        _text(headers.get(b"host")) or "",
-        settings.MYAGENT_ALLOWED_ORIGINS,
-        is_open_on_loopback=is_loopback(str(server[0])),
-    )
+def query_of(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
 
 
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
+def services_named(scope: Scope) -> set[str]:
+    """Whose door it is, by an own port, by the path and by `?service=`; two are no door at all."""
+    in_path = scope.get("url_route", {}).get("kwargs", {}).get("service")
+    in_query = next(iter(query_of(scope).get("service", ())), None)
+    return {str(name) for name in (scope.get(OWN_DOOR), in_path, in_query) if name is not None}
 
 
-async def refuse(
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    code: int,
-    problem: ErrorCode,
-    *,
-    render: RenderProblem,
-) -> None:
-    """Accepts a socket and closes it with a reason: browsers see no other refusal."""
-    lang = language_of(scope, headers_of(scope))
-    await receive()
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": render(Problem(lang, problem))})
-    await send({"type": "websocket.close", "code": code})
+def subprotocol_for(scope: Scope) -> str | None:
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None

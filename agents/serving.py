@@ -6,23 +6,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
+from django.http import HttpRequest
 
 from agents import background, ownership, schema
 from agents.child import NotStarted
 from agents.connections import Connections
 from agents.directory import SingleService
-from agents.handshake import Receive, Scope, Send, refuse
+from agents.handshake import SERVER, Refusal, Scope
 from agents.hub import Hub
 from agents.once import Once
 from agents.ownership import NameTaken
-from agents.sockets import SocketConsumer
+from agents.ports import SessionPort
 from agents.standalone import StandaloneWorker
 from myagent.protocol import CloseCode
 
@@ -107,37 +107,28 @@ class ServerProcess:
             self._is_fed = True
         await self.hub.start()
 
-    async def serve(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        dialect: type[SocketConsumer],
-        service: str | None = None,
-    ) -> None:
-        """One socket. `service`: whose door it comes through; None: of any."""
-        turn_away = partial(refuse, scope, receive, send, render=dialect.render_problem)
+    @property
+    def port(self) -> SessionPort:
+        return self.hub
+
+    async def admit(self, service: str | None) -> Refusal | None:
+        """Whether it serves: None, or why not. `service`: whose door it is, None for any."""
         try:
             await self.start()
         except HasLeft:
-            await turn_away(CloseCode.GOING_AWAY, "service_unavailable")
-            return
+            return Refusal(CloseCode.GOING_AWAY, "service_unavailable")
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
-            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
-            return
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
         except NameTaken as error:
             logger.error("name_taken", service=self.service, source=error.source)
-            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
-            return
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
         except (NotStarted, ImproperlyConfigured) as error:
             logger.error("agent_not_loaded", service=self.service, error=str(error))
-            await turn_away(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
-            return
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
         if service is not None and not await self.hub.knows(service):
-            await turn_away(CloseCode.NO_SUCH_SERVICE, "no_service")
-            return
-        await dialect(scope, receive, send, self.hub, self.connections, service).run()
+            return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
+        return None
 
     def announce(self) -> None:
         """Takes no new work, and tells the clients, once, that it is about to leave."""
@@ -204,15 +195,7 @@ def standalone(worker: StandaloneWorker) -> ServerProcess:
     return ServerProcess(hub, worker, service=service, source=source)
 
 
-_current: ServerProcess | None = None
-
-
-def use_server(server: ServerProcess | None) -> None:
-    """Makes a server the one of this process."""
-    global _current
-    _current = server
-
-
-def current_server() -> ServerProcess | None:
-    """The server of this process."""
-    return _current
+def server_of(request: HttpRequest) -> ServerProcess | None:
+    """The server that a request came to; None outside of one, as in tests of a page."""
+    scope: Scope = getattr(request, "scope", {})
+    return scope.get(SERVER)

@@ -16,10 +16,9 @@ from agents.edge import (
     origin_is_allowed,
     scheme_of,
 )
-from agents.handshake import Receive, Scope, Send, refuse
+from agents.handshake import REFUSAL, Receive, Refusal, Scope, Send
 from agents.sentences import choose
 from myagent.protocol import CloseCode
-from myagent_site.routing import dialect_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -45,11 +44,9 @@ class Guard:
         if scope["type"] in ("http", "websocket") and not self._may_enter(scope):
             if scope["type"] == "http":
                 await _forbid(scope, send)
-            else:
-                code = CloseCode.ORIGIN_NOT_ALLOWED
-                render = dialect_of(scope["path"]).render_problem
-                await refuse(scope, receive, send, code, "forbidden", render=render)
-            return
+                return
+            # Its dialect has the words for it.
+            scope = {**scope, REFUSAL: Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden")}
         if scope["type"] == "http":
             # Django compares the Origin of a form with it.
             scope = {**scope, "scheme": scheme_of(scope, settings.MYAGENT_TRUSTED_PROXIES)}

@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext
 
-from agents.serving import current_server
+from agents.serving import server_of
 from myagent.protocol import timestamp
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ async def health(request: HttpRequest) -> JsonResponse:
     A site of which some agents are ill works, though it is `degraded`: who
     balances the load must not take it from the clients of the others.
     """
-    server = current_server()
+    server = server_of(request)
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}
     if server is not None:
         report |= server.health()

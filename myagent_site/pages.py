@@ -14,7 +14,7 @@ from django.utils import translation
 from whitenoise import WhiteNoise
 
 from agents.sentences import choose, supported
-from agents.serving import current_server
+from agents.serving import server_of
 from myagent_site.chat_texts import TEXTS, translated
 
 LANGUAGE_COOKIE = "myagent_lang"
@@ -46,7 +46,7 @@ PAGE_HEADERS = {
 
 async def chat(request: HttpRequest) -> HttpResponse:
     """The chat with the agent of this process, where it is a server with a single one."""
-    server = current_server()
+    server = server_of(request)
     if server is None or not server.service:
         return HttpResponse(status=404)
     agent = server.hub.agent_of(server.service)
@@ -131,7 +131,9 @@ async def static_file(request: HttpRequest) -> HttpResponse:
 
 
 def _read(request: HttpRequest) -> HttpResponse:
-    found = _files().find_file(request.path_info)
+    server = server_of(request)
+    is_site = server is None or not server.service
+    found = _files(is_site=is_site).find_file(request.path_info)
     if found is None:
         return HttpResponse(status=404)
     answer = found.get_response(request.method, request.META)
@@ -143,8 +145,9 @@ def _read(request: HttpRequest) -> HttpResponse:
 
 
 @cache
-def _files() -> WhiteNoise:
-    """Made at the first request: a server that is never looked at doesn't read the folder."""
+def _files(*, is_site: bool) -> WhiteNoise:
+    """Those of the apps as well, for the site. Made at the first request: a server that is never
+    looked at doesn't read the folders."""
     files = WhiteNoise(
         None,
         root=settings.STATIC_DIR,
@@ -154,8 +157,7 @@ def _files() -> WhiteNoise:
         # Asked again each time, so that page and scripts are always of one version.
         max_age=0,
     )
-    server = current_server()
-    if server is None or not server.service:
+    if is_site:
         for storage in AppDirectoriesFinder().storages.values():
             files.add_files(storage.location, prefix=settings.STATIC_URL)
     return files

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from agents.serving import current_server
-from services.own_ports import OWN_DOOR
+from agents.handshake import OWN_DOOR
+from agents.serving import server_of
 
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 OWN_DOOR_PAGES = "myagent_site.own_door_urls"
@@ -19,7 +19,7 @@ def pages_of_this_process(
     """Middleware: beside a single agent, or at a service's own port, there is no admin, no REST."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        server = current_server()
+        server = server_of(request)
         if server is not None and server.service:
             request.urlconf = SINGLE_AGENT_PAGES
         elif OWN_DOOR in getattr(request, "scope", {}):

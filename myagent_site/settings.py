@@ -67,6 +67,9 @@ SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
 )
 
 INSTALLED_APPS = [
+    # Before `staticfiles`: its `runserver` serves sockets too.
+    "myagent_site.apps.DaphneConfig",
+    "channels",
     # Before `agents`: its `runagent` knows services too.
     "services.apps.ServicesConfig",
     "agents.apps.AgentsConfig",
@@ -95,6 +98,8 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
+# The same for a server that somebody else has made: `runagent`, `serve`, a program.
+MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
 # Classes that keep rows of their own about what is logged (see `agents.recorders`).
 MYAGENT_RECORDERS: list[str] = []

@@ -12,7 +12,7 @@ from agents.addresses import address_of
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.listening import listen_meanwhile
-from agents.serving import ServerProcess, use_server
+from agents.serving import ServerProcess
 from services.endpoints import site_address
 from services.own_ports import Door, OwnPorts
 from services.serving import own_ports, site_server
@@ -72,8 +72,7 @@ class _Serving:
 
     async def start(self) -> None:
         self._server, directory = site_server()
-        use_server(self._server)
-        application = import_string(settings.ASGI_APPLICATION)
+        application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         self._ports = own_ports(self._server, directory, application)
         listener = await listen_meanwhile(HOST, 0)
         lease = self._server.hub.lease
@@ -98,7 +97,6 @@ class _Serving:
         await self._ports.close()
         # Also where nobody was sent away, because the door had failed.
         await self._server.leave(0)
-        use_server(None)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 
 from agents import background
 from agents.connections import Connections
+from agents.handshake import OWN_DOOR
 from agents.listening import CannotListen, listen_meanwhile
 from agents.server import Server, configuration
 from services.telling import Sentence, kept, told
@@ -24,11 +25,8 @@ Address = tuple[str, int]
 Scope = dict[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
-OWN_DOOR = "myagent.service"
-"""In the scope of what comes in by a service's own port: the service's name."""
-
 CAME_BY = "myagent.own_port"
-"""There as well: the port, so that what came by it can be sent away with it."""
+"""In a scope: the own port that it came by, so that it can be sent away with that."""
 
 RETRY_S = 1.0
 """Seconds until a port is tried again that could not be had."""

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from agents.chat_consumer import ChatConsumer
-from agents.connections import Connections
 from agents.ports import SessionPort
+from tests.agents.hosting import Hosting, scope_at
 from tests.agents.test_chat import Conversation
 from tests.chat_screen import Screen
 
@@ -33,17 +33,13 @@ class SlowPeer:
         self._is_awake.set()
 
 
-def scope_of(path: str, query: bytes = b"") -> dict[str, Any]:
-    return {"path": path, "raw_path": path.encode(), "query_string": query, "headers": []}
-
-
-def open_socket(peer: SlowPeer, path: str = "/ws/chat/ann") -> ChatConsumer:
-    scope = scope_of(path)
-
+def open_socket(peer: SlowPeer) -> ChatConsumer:
     async def receive() -> dict[str, Any]:
         raise AssertionError("nobody reads here")
 
-    return ChatConsumer(scope, receive, peer.send, cast(SessionPort, None), Connections("test"))
+    socket = ChatConsumer()
+    socket.open(scope_at("/ws/chat/ann"), receive, peer.send, Hosting())
+    return socket
 
 
 @pytest.mark.parametrize("misses", [False, True], ids=["keeps up at the end", "misses the rest"])
@@ -136,9 +132,8 @@ async def test_what_is_said_while_a_conversation_begins_waits_for_it_and_is_not_
     incoming.put_nowait({"type": "websocket.connect"})
     for text in ('{"query": "hello"}', '{"action": "cancel"}', "garbage", '{"query": "refused"}'):
         incoming.put_nowait({"type": "websocket.receive", "text": text})
-    scope = scope_of("/ws/chat/ann")
-    socket = ChatConsumer(scope, incoming.get, send, cast(SessionPort, port), Connections("test"))
-    life = asyncio.create_task(socket.run())
+    scope = scope_at("/ws/chat/ann", host=Hosting(cast(SessionPort, port)))
+    life = asyncio.create_task(ChatConsumer()(scope, incoming.get, send))
     async with asyncio.timeout(30):
         await is_refused.wait()
         assert [frame["type"] for frame in told] == ["error", "error"]

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from agents.connections import Connections
 from agents.consumers import OPENINGS_AT_ONCE, EventsConsumer
 from agents.entries import Logged
 from agents.lanes import LEAST_WEIGHT, MOST_HELD
 from agents.outbox import MOST_CONTROL
 from agents.ports import Refused, SessionPort
 from agents.transients import Problem, Repeated
+from tests.agents.hosting import Hosting, scope_at
 
 ECHO = Logged(
     "s",
@@ -25,9 +25,6 @@ ECHO = Logged(
     datetime.now(UTC),
     json.dumps({"content": "x" * 256 * 1024, "metadata": {"message_id": "m"}}).encode(),
 )
-
-
-SCOPE = {"path": "/", "query_string": b"", "headers": [(b"host", b"localhost")]}
 
 
 class Unread:
@@ -62,9 +59,8 @@ class Nobody:
 
 async def test_a_client_that_asks_for_large_echoes_and_reads_none_is_sent_away() -> None:
     peer = Unread()
-    port = cast(SessionPort, Nobody())
-    socket = EventsConsumer(SCOPE, peer.receive, peer.send, port, Connections("test"))
-    life = asyncio.create_task(socket.run())
+    socket, scope = EventsConsumer(), scope_at(host=Hosting(cast(SessionPort, Nobody())))
+    life = asyncio.create_task(socket(scope, peer.receive, peer.send))
     async with asyncio.timeout(30):
         await peer.offered.wait()
         for _ in range(MOST_CONTROL // len(ECHO.frame) + 1):
@@ -90,12 +86,10 @@ class Client:
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._news = asyncio.Event()
         self._awake = asyncio.Event()
-        port = cast(SessionPort, self)
-        self.socket = EventsConsumer(
-            SCOPE, self.incoming.get, self.send_out, port, Connections("test")
-        )
+        self.socket = EventsConsumer()
         self.incoming.put_nowait({"type": "websocket.connect"})
-        self.life = asyncio.create_task(self.socket.run())
+        scope = scope_at(host=Hosting(cast(SessionPort, self)))
+        self.life = asyncio.create_task(self.socket(scope, self.incoming.get, self.send_out))
 
     def say(self, *texts: str) -> None:
         for text in texts:

@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from agents.chat_consumer import ChatConsumer
-from agents.connections import Connections
 from agents.consumers import EventsConsumer
 from agents.ports import SessionPort
 from agents.sockets import SocketConsumer
+from tests.agents.hosting import Hosting, scope_at
 
 DIALECTS = pytest.mark.parametrize("dialect", [EventsConsumer, ChatConsumer])
 
@@ -41,11 +41,10 @@ class Caller:
     def leave(self) -> None:
         self.incoming.put_nowait({"type": "websocket.disconnect"})
 
-    def open(self, dialect: type[SocketConsumer]) -> SocketConsumer:
-        path = "/ws/chat/ann" if dialect is ChatConsumer else "/"
-        scope = {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": []}
-        port, others = cast(SessionPort, Nobody()), Connections("test")
-        return dialect(scope, self.incoming.get, self.send, port, others)
+    async def visit(self, socket: SocketConsumer) -> None:
+        path = "/ws/chat/ann" if isinstance(socket, ChatConsumer) else "/"
+        scope = scope_at(path, host=Hosting(cast(SessionPort, Nobody())))
+        await socket(scope, self.incoming.get, self.send)
 
 
 @DIALECTS
@@ -56,9 +55,9 @@ async def test_a_socket_that_has_left_is_free_without_a_garbage_collection(
     gc.collect()
     gc.disable()
     try:
-        socket = caller.open(dialect)
+        socket = dialect()
         left = weakref.ref(socket)
-        life = asyncio.create_task(socket.run())
+        life = asyncio.create_task(caller.visit(socket))
         del socket
         caller.leave()
         async with asyncio.timeout(30):

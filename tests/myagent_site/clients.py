@@ -6,6 +6,9 @@ from typing import Any
 
 from django.test import AsyncClient
 
+from agents.handshake import SERVER
+from agents.serving import ServerProcess
+
 
 class ClientAt(AsyncClient):
     """Asks the site at `host` and port 8000 from `address`."""
@@ -21,6 +24,18 @@ class ClientAt(AsyncClient):
         # Servers hand a path on as the text that it is; Django's client as it would to WSGI.
         path = scope["path"].encode("iso-8859-1").decode()
         return scope | self._ends | {"headers": [self._host, *others], "path": path}
+
+
+class ClientOf(AsyncClient):
+    """Asks a server that is not the site's."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        super().__init__()
+        self._server = server
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        scope: dict[str, Any] = super()._base_scope(**request)
+        return scope | {SERVER: self._server}
 
 
 def at_this_machine() -> AsyncClient:

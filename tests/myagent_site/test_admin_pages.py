@@ -11,11 +11,12 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
-from django.test import AsyncClient, Client
+from django.test import Client
 
-from agents.serving import standalone, use_server
+from agents.serving import standalone
 from agents.standalone import StandaloneWorker
 from myagent_site.asgi import application
+from tests.myagent_site.clients import ClientOf
 
 PAGES = ("/admin/", "/admin/login/", "/admin/services/service/", "/admin/services/service/add/")
 
@@ -67,12 +68,9 @@ def test_other_pages_keep_their_own_rules(client: Client) -> None:
     assert client.get("/").headers["Referrer-Policy"] == "no-referrer"
 
 
-async def test_a_server_with_a_single_agent_has_no_admin(async_client: AsyncClient) -> None:
-    use_server(standalone(StandaloneWorker("examples/echo_agent.py", "echo")))
-    try:
-        assert (await async_client.get("/admin/")).status_code == 404
-    finally:
-        use_server(None)
+async def test_a_server_with_a_single_agent_has_no_admin() -> None:
+    server = standalone(StandaloneWorker("examples/echo_agent.py", "echo"))
+    assert (await ClientOf(server).get("/admin/")).status_code == 404
 
 
 async def asked(
@@ -130,7 +128,6 @@ async def test_behind_a_trusted_proxy_that_speaks_https_one_logs_in_from_the_sit
     )
     settings.SITE_HOSTS = ["site.example"]
     settings.MYAGENT_TRUSTED_PROXIES = ["127.0.0.1"]
-    use_server(None)
     assert await login_status("https://site.example") == 302
     assert await login_status("https://evil.example") == 403
     settings.MYAGENT_TRUSTED_PROXIES = []

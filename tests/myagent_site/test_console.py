@@ -10,7 +10,6 @@ from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
-from agents.serving import use_server
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services import health
@@ -34,11 +33,6 @@ def here() -> AsyncClient:
 @pytest.fixture
 def elsewhere() -> AsyncClient:
     return at_another_machine()
-
-
-@pytest.fixture(autouse=True)
-def no_server() -> None:
-    use_server(None)
 
 
 def person(*permissions: str, is_staff: bool = True) -> User:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import AsyncClient
 
-from agents.serving import standalone, use_server
+from agents.serving import standalone
 from agents.standalone import StandaloneWorker
 from myagent_site.chat_texts import TEXTS
-from tests.myagent_site.clients import at_this_machine
+from tests.myagent_site.clients import ClientOf, at_this_machine
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-def single_agent() -> Iterator[None]:
-    """This process is a server with one agent file, which no worker has loaded yet."""
-    use_server(standalone(StandaloneWorker(ROOT / "examples" / "approval_agent.py", "shop")))
-    yield
-    use_server(None)
+def single_agent() -> AsyncClient:
+    """Asks a server with one agent file, which no worker has loaded yet."""
+    worker = StandaloneWorker(ROOT / "examples" / "approval_agent.py", "shop")
+    return ClientOf(standalone(worker))
 
 
-async def test_a_server_with_one_agent_has_its_chat_at_the_top(
-    single_agent: None, async_client: AsyncClient
-) -> None:
-    response = await async_client.get("/")
+async def test_a_server_with_one_agent_has_its_chat_at_the_top(single_agent: AsyncClient) -> None:
+    response = await single_agent.get("/")
     text = response.content.decode()
     assert response.status_code == 200
     assert '<h1 id="title">shop</h1>' in text
@@ -37,22 +33,19 @@ async def test_a_server_with_one_agent_has_its_chat_at_the_top(
         "/",
         "shop",
     )
-    assert (await async_client.get("/services/shop/")).status_code == 404
+    assert (await single_agent.get("/services/shop/")).status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_without_an_agent_the_page_says_what_to_do() -> None:
-    use_server(None)
     response = await at_this_machine().get("/")
     assert response.status_code == 200
     assert "manage.py runagent" in response.content.decode()
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
 
 
-async def test_a_page_holds_no_script_or_style_of_its_own(
-    single_agent: None, async_client: AsyncClient
-) -> None:
-    text = (await async_client.get("/")).content.decode()
+async def test_a_page_holds_no_script_or_style_of_its_own(single_agent: AsyncClient) -> None:
+    text = (await single_agent.get("/")).content.decode()
     assert "style=" not in text
     assert "<style" not in text
     assert "onclick" not in text

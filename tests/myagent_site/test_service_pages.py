@@ -10,10 +10,9 @@ from django.conf import settings
 from django.db import OperationalError
 from django.test import AsyncClient
 
-from agents.serving import use_server
+from agents.handshake import OWN_DOOR
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from services.models import Service
-from services.own_ports import OWN_DOOR
 from tests.myagent_site.clients import ClientAt, at_another_machine, at_this_machine
 from tests.myagent_site.test_pages import ROOT
 from tests.services.measured import add_running, add_service
@@ -21,11 +20,6 @@ from tests.services.measured import add_running, add_service
 pytestmark = pytest.mark.django_db(transaction=True)
 
 add = sync_to_async(add_service)
-
-
-@pytest.fixture(autouse=True)
-def no_server() -> None:
-    use_server(None)
 
 
 @pytest.fixture

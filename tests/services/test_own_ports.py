@@ -16,9 +16,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from agents.connections import Connections
+from agents.handshake import OWN_DOOR
 from agents.listening import CannotListen
 from services import own_ports
-from services.own_ports import OWN_DOOR, OwnPorts
+from services.own_ports import OwnPorts
 from services.telling import told
 from tests.ports import free_port
 

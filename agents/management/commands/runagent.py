@@ -88,10 +88,9 @@ class Command(TerminalCommand):
         worker = self.launch(options)
         # Now, while the worker loads the agent file: this takes as long.
         from agents.server import new_event_loop
-        from agents.serving import standalone, use_server
+        from agents.serving import standalone
 
         server = standalone(worker)
-        use_server(server)
         self.warn_about(listener)
         lease = server.hub.lease
         lease.port = listener.getsockname()[1]
@@ -186,7 +185,7 @@ class Command(TerminalCommand):
 
         reloading = Background()
         try:
-            application = import_string(settings.ASGI_APPLICATION)
+            application = import_string(settings.MYAGENT_APPLICATION)(server)
             web = Server(
                 configuration(application, is_debug=options["debug"]),
                 prepare=server.prepare,

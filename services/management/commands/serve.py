@@ -20,7 +20,6 @@ from agents import checks, logs, schema
 from agents.addresses import address_of
 from agents.listening import listen, port_number
 from agents.server import Server, configuration, new_event_loop
-from agents.serving import use_server
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from services import registry
 from services.first_admin import ensure_admin
@@ -61,7 +60,6 @@ class Command(TerminalCommand):
             if password is not None and options["with_example"]:
                 self._register_example()
             self._server, self._directory = site_server()
-            use_server(self._server)
             lease = self._server.hub.lease
             lease.port = listener.getsockname()[1]
             lease.address = address_of(options["host"], lease.port)
@@ -78,7 +76,7 @@ class Command(TerminalCommand):
         if settings.MYAGENT_SUPERVISOR == "external":
             supervisor.leave()
         supervision = asyncio.create_task(supervisor.run())
-        application = import_string(settings.ASGI_APPLICATION)
+        application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         ports = own_ports(self._server, self._directory, application)
         server = Server(
             configuration(application, is_debug=is_debug),

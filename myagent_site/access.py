@@ -1,0 +1,17 @@
+"""Who comes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.handshake import PRINCIPAL, Receive, Scope, Send
+
+
+class OpenAccess:
+    """ASGI middleware: nobody has to prove who they are."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._application({**scope, PRINCIPAL: None}, receive, send)

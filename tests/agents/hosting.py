@@ -1,0 +1,33 @@
+"""What a consumer finds in its scope, without a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from agents.connections import Connections
+from agents.handshake import PRINCIPAL, SERVER, Refusal
+from agents.ports import SessionPort
+
+
+@dataclass
+class Hosting:
+    """A server that lets everybody in."""
+
+    port: SessionPort = cast(SessionPort, None)  # noqa: RUF009 - a type's word alone
+    connections: Connections = field(default_factory=lambda: Connections("test"))
+
+    async def admit(self, service: str | None) -> Refusal | None:
+        return None
+
+
+def scope_at(path: str = "/", query: bytes = b"", *, host: Hosting | None = None) -> dict[str, Any]:
+    return {
+        "type": "websocket",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "headers": [],
+        PRINCIPAL: None,
+        SERVER: host or Hosting(),
+    }
