@@ -58,6 +58,7 @@ def instance_json(instance: Instance, endpoint: str) -> Json:
         "state": instance.state,
         "pid": instance.pid,
         "host": instance.node,
+        "supervisor": instance.kept_by or instance.node,
         "port": None,
         "endpoint": endpoint,
         "started_at": _time(instance.ready_at),

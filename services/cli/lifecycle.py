@@ -73,7 +73,7 @@ def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> N
 
 def _see_to(screen: Screen, service: Service, options: Options) -> None:
     """Somebody acts on what is asked for; unless told otherwise, it is waited for."""
-    ensure_supervisor()
+    ensure_supervisor(service)
     if options["no_wait"]:
         return
     try:

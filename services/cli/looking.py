@@ -22,6 +22,7 @@ INSTANCE_COLUMNS = {
     gettext_noop("state"): "state",
     gettext_noop("pid"): "pid",
     gettext_noop("machine"): "host",
+    gettext_noop("supervisor"): "supervisor",
     gettext_noop("started"): "started_at",
     gettext_noop("sessions"): "active_sessions",
     gettext_noop("memory MB"): "memory_mb",
@@ -126,15 +127,22 @@ def _whole(service: Service, instances: list[Any], site: str) -> Json:
 
 
 def _row(found: Json) -> tuple[object, ...]:
-    processes = len(found["instances"])
     return (
         found["name"],
         Word(found["status"]),
-        Word(gettext_noop("elsewhere")) if found["url"] else f"{processes}/{found['replicas']}",
+        Word(gettext_noop("elsewhere")) if found["url"] else _processes(found),
         found["endpoint"],
         found["tags"],
         one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
     )
+
+
+def _processes(found: Json) -> str:
+    """Of the replicas, how many live; and how many beside them."""
+    instances = found["instances"]
+    apart = sum(each["supervisor"] != each["host"] for each in instances)
+    counted = f"{len(instances) - apart}/{found['replicas']}"
+    return f"{counted} +{apart}" if apart else counted
 
 
 def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -> None:

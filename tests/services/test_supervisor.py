@@ -43,7 +43,7 @@ def folder(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
 def passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
     """A supervisor's passes; what it launches only waits. Every such process ends with the test."""
 
-    def spec(instance: Instance) -> LaunchSpec:
+    def spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
         log = folder / f"{instance.pk}.log"
         return LaunchSpec(instance.pk, WAIT, dict(os.environ), folder, log)
 
