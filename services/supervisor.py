@@ -31,7 +31,7 @@ from agents.worker_process import Paths
 from services import abandoned, doorbell, forgetting, launching, observing, standing
 from services.decision import Launch, Limits, Move, decide, status_of
 from services.errors import ServiceError
-from services.failing import why_it_failed, why_it_was_refused
+from services.failing import note_end, why_it_failed, why_it_was_refused
 from services.launchers import Launcher, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
@@ -212,6 +212,7 @@ class Supervisor:
             setattr(instance, name, value)
         if instance.has_ended and self._is_here(instance):
             Paths.of(instance.pk).remove()
+            note_end(instance)
         doorbell.ring(instance.service_id)
         logger.info(
             "instance_" + move.event,

@@ -27,6 +27,7 @@ from myagent.steps import (
     ToolStarted,
 )
 from myagent.worker.codec import decode_from_worker, encode
+from myagent.worker import endings
 from myagent.worker.endings import CutOff, StepsRefused, stopped_by
 from myagent.worker.protocol import (
     FromWorker,
@@ -265,6 +266,7 @@ class Run:
     def _tell(self, stopped: Stopped) -> None:
         if not self._is_told:
             self._is_told = True
+            endings.note(stopped)
             self._outlet.send(stopped)
 
     def _abandon(self) -> None:

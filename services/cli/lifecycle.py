@@ -145,14 +145,14 @@ def _describe(service: Service) -> str:
 
 
 def why(service: Service) -> str:
-    """Its error, and the last lines that its newest process wrote."""
+    """Its error, and the last lines that its newest process wrote; each line once."""
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
-    # Each quotes the other.
-    error = [line for line in told(service.error_message).splitlines() if line not in lines]
-    lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
-    if not lines:
-        return "\n".join(error)
+    said = told(service.error_message).splitlines()
+    error = [line for line in said if line not in lines]
+    if not lines or (said and not error):
+        # All of it stands in the log as well: what the process could not be started for.
+        return "\n".join(said)
     return "\n".join(
         [*error, gettext("The last lines of its log:"), *(f"  {line}" for line in lines)]
     )

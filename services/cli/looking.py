@@ -29,6 +29,14 @@ INSTANCE_COLUMNS = {
     gettext_noop("CPU %"): "cpu_percent",
 }
 
+ENDED_COLUMNS = {
+    gettext_noop("instance"): "instance_id",
+    gettext_noop("state"): "state",
+    gettext_noop("pid"): "pid",
+    gettext_noop("ended"): "ended_at",
+    gettext_noop("error"): "error",
+}
+
 HEALTH_COLUMNS = {
     gettext_noop("instance"): "instance_id",
     gettext_noop("health"): "health",
@@ -91,12 +99,15 @@ def show_list(screen: Screen, options: Options) -> None:
 def show_status(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     found = _whole(service, describing.live_instances(service), endpoints.site_address())
+    ended = [describing.ended_json(each) for each in describing.ended_instances(service)]
+    found["ended"] = ended
     if options["json"]:
         screen.say(as_json(found))
         return
     screen.facts((name, _value(found, name)) for name in SERVICE_FACTS)
     screen.facts(found["config"].items())
     _show_rows(screen, INSTANCE_COLUMNS, found["instances"])
+    _show_rows(screen, ENDED_COLUMNS, ended)
 
 
 def show_stats(screen: Screen, options: Options) -> None:
