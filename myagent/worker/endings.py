@@ -49,7 +49,7 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
     return Stopped(key, "failed", detail=detail_of(error))
 
 
-def note(stopped: Stopped) -> None:
+def log_failure(stopped: Stopped) -> None:
     """The worker's log has the traceback: it is the one that people are told to look into."""
     if stopped.detail:
         key, kind = stopped.key, stopped.kind

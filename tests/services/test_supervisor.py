@@ -157,9 +157,9 @@ def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
     assert second.pid != first.pid
     first.refresh_from_db()
     assert first.exit_code == -signal.SIGKILL
-    assert told(first.error) == "Its process was ended by signal SIGKILL."
+    assert told(first.error) == "It was killed by signal 9 (SIGKILL)."
     with translation.override("zh-hans"):
-        assert told(first.error) == "其进程被信号 SIGKILL 终止。"
+        assert told(first.error) == "其进程被信号 9 (SIGKILL) 终止。"
 
 
 def supervised_elsewhere() -> Supervisor:
