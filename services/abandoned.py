@@ -6,12 +6,15 @@ Such a worker ends with its supervisor; its row cannot. Synchronous.
 from __future__ import annotations
 
 import structlog
+from django.db import Error as DatabaseFailure
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from agents.database import is_about_a_row
 from agents.process import is_provably_gone
 from agents.worker_process import Paths
 from services import doorbell
+from services.failing import note_end
 from services.launchers import Launcher
 from services.lifecycle import LEAVING, TRANSITIONS, Cause, Event, State
 from services.models import Instance, Service, Supervisor
@@ -29,8 +32,14 @@ GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it ha
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
     """`by_lease`: whether an expired lease can be taken for a death; else only proof is."""
     for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
-        if _is_abandoned(instance, by_lease=by_lease):
-            _end(instance, launcher)
+        try:
+            if _is_abandoned(instance, by_lease=by_lease):
+                _end(instance, launcher)
+        except DatabaseFailure as error:
+            if not is_about_a_row(error):
+                raise
+            # It is locked, say; the next look comes soon.
+            logger.warning("abandoned_not_ended", instance_id=instance.pk, error=str(error))
 
 
 def _is_abandoned(instance: Instance, *, by_lease: bool) -> bool:
@@ -55,7 +64,10 @@ def _end(instance: Instance, launcher: Launcher) -> None:
     if not row.update(**changes, live_slot=None):
         return
     if is_here:
+        for name, value in changes.items():
+            setattr(instance, name, value)
         Paths.of(instance.pk).remove()
+        note_end(instance)
     _note_on_service(instance)
     doorbell.ring(instance.service_id)
     logger.warning("instance_abandoned", instance_id=instance.pk, pid=instance.pid)

@@ -37,12 +37,7 @@ from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
 from services.models import Instance, Service
 from services.observing import Picture, desired_of, seen_of
-from services.supervisor_lease import (
-    MACHINE,
-    Charge,
-    may_have_workers,
-    this_node,
-)
+from services.supervisor_lease import MACHINE, Charge, may_have_workers, this_node
 from services.telling import Part, Sentence, kept
 
 logger = structlog.get_logger(__name__)
