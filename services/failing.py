@@ -88,7 +88,12 @@ def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Senten
 
 
 def note_end(instance: Instance) -> None:
-    """Adds to the log of an instance that has ended how it did; in English like all log lines."""
+    """Adds to the log of an instance that has ended how it did; in English like all log lines.
+
+    Not to one whose file could not be loaded: its last line says why.
+    """
+    if instance.cause == Cause.CONFIGURATION:
+        return
     level = "error" if instance.state == Instance.State.ERROR else "info"
     how = f"{_how(instance.exit_code)} pid={instance.pid} cause={str(instance.cause)!r}"
     line = f"{timestamp(instance.ended_at)} {level:8} {how}"

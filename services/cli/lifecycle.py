@@ -150,9 +150,11 @@ def why(service: Service) -> str:
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     said = told(service.error_message).splitlines()
     error = [line for line in said if line not in lines]
-    if not lines or (said and not error):
+    if not error:
         # All of it stands in the log as well: what the process could not be started for.
-        return "\n".join(said)
+        error, lines = said, [line for line in lines if line not in said]
+    if not lines:
+        return "\n".join(error)
     return "\n".join(
         [*error, gettext("The last lines of its log:"), *(f"  {line}" for line in lines)]
     )

@@ -189,7 +189,8 @@ def test_a_worker_with_its_own_supervisor_is_neither_counted_nor_ended(
     passes.work()
     kept.refresh_from_db()
     assert (kept.state, kept.slot) == (Instance.State.RUNNING, 0)
-    assert service.instances.filter(kept_by="", live_slot=1).exists()
+    (replica,) = [one for one in live(service) if one.pk != kept.pk]
+    assert is_alive(replica.process)
 
 
 @pytest.mark.parametrize("state", ["running", "draining"])
