@@ -287,7 +287,7 @@ class Execution:
                 self._is_continued |= bool(self.state.waiting)
                 self._go_on("continuing")
             case "model_error":
-                logger.warning("model_failed", run_id=self.ref.run_id, error=stopped.detail)
+                logger.warning("model_failed", run_id=self.ref.run_id, error=stopped.gist)
                 sentence = tell(lang, stopped.said) if stopped.said else say(lang, "agent_error")
                 is_retryable = stopped.is_retryable
                 self._end(self._failure("model_error", sentence, is_retryable=is_retryable))
@@ -295,7 +295,10 @@ class Execution:
                 self._end(self._failure("agent_error", say(lang, "agent_gone"), is_retryable=True))
             case _:
                 logger.error(
-                    "agent_failed", run_id=self.ref.run_id, how=stopped.kind, detail=stopped.detail
+                    "agent_failed",
+                    run_id=self.ref.run_id,
+                    how=stopped.kind,
+                    error=stopped.gist,
                 )
                 self._end(self._failure("agent_error", say(lang, "agent_error")))
 

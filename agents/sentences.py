@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from django.conf import settings
@@ -91,14 +92,27 @@ def tell(lang: str, said: Said) -> str:
     be is checked where it is read from its JSON.
     """
 
-    def fill(place: re.Match[str]) -> str:
-        value = said.values.get(place[1])
+    def told(value: object) -> str | None:
         if value is None:
-            return place[0]
+            return None
         return tell(lang, value) if isinstance(value, Said) else str(value)
 
     template = _translated(lang, said.template) if said.template else ""
-    return PLACE.sub(fill, template) if said.values else template
+    return fill(template, said.values, told) if said.values else template
+
+
+def fill(template: str, values: Mapping[str, object], told: Callable[[object], str | None]) -> str:
+    """The template with its places filled; one for whose value `told` has no text stays as it is.
+
+    It may come from elsewhere, so it is data: `str.format` would look into
+    objects for it, and pad without a limit.
+    """
+
+    def text_for(place: re.Match[str]) -> str:
+        text = told(values.get(place[1]))
+        return place[0] if text is None else text
+
+    return PLACE.sub(text_for, template)
 
 
 MAX_TAG = 35

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 
 from services.errors import Conflict
 from services.models import Instance, Service
+from services.supervisor_lease import machines_supervised
 
 Desired = Service.Desired
 Status = Service.Status
@@ -44,8 +45,14 @@ def has_arrived(service: Service) -> bool:
         return service.status == Status.STOPPED and not live.exists()
     if service.status != Status.RUNNING:
         return False  # Its instances are there, but nobody was told yet.
-    fresh = live.filter(generation=service.generation, state=Instance.State.RUNNING)
-    return fresh.count() == service.replicas == live.count()
+    if live.exclude(generation=service.generation).exists():
+        return False
+    replicas = live.filter(kept_by="")
+    if not (replicas.exists() or machines_supervised().exists()):
+        # All that it can have now are workers with supervisors of their own.
+        return live.filter(state=Instance.State.RUNNING).exists()
+    running = replicas.filter(state=Instance.State.RUNNING)
+    return running.count() == service.replicas == replicas.count()
 
 
 def has_failed(service: Service) -> bool:

@@ -56,7 +56,8 @@ class Desired:
 class Seen:
     """An instance that had not ended when last looked at.
 
-    `is_ours`: this machine's. `silent_s`: for how long it has owed an answer.
+    `is_ours`: for this supervisor to see to. `is_replica`: one of those that
+    `Desired.replicas` counts. `silent_s`: for how long it has owed an answer.
     """
 
     instance_id: str
@@ -66,6 +67,7 @@ class Seen:
     since: float
     cause: Cause = Cause.NONE
     is_ours: bool = True
+    is_replica: bool = True
     is_alive: bool = True
     is_ready: bool = False
     exit_code: int | None = None
@@ -259,7 +261,7 @@ def _give_way(desired: Desired, seen: Sequence[Seen]) -> Iterator[Move]:
     full keeps as many serving as are desired.
     """
     active = sorted(
-        (one for one in seen if one.state in ACTIVE),
+        _active_replicas(seen),
         key=lambda one: (one.state in SERVING, -one.slot),
     )
     serving = sum(one.state in SERVING for one in active)
@@ -276,10 +278,14 @@ def _give_way(desired: Desired, seen: Sequence[Seen]) -> Iterator[Move]:
         yield from _drain([one], Cause.RESTART if is_old else Cause.SCALE)
 
 
+def _active_replicas(seen: Sequence[Seen]) -> Iterator[Seen]:
+    return (one for one in seen if one.is_replica and one.state in ACTIVE)
+
+
 def _fill(desired: Desired, seen: Sequence[Seen], restart_count: int) -> Iterator[Launch]:
     """Starts what is missing: one more than desired while old ones serve, in free slots."""
     taken = {one.slot for one in seen}
-    active = [one for one in seen if one.state in ACTIVE]
+    active = list(_active_replicas(seen))
     fresh = sum(one.generation == desired.generation for one in active)
     room = desired.replicas + (fresh < len(active)) - len(active)
     free = (slot for slot in range(len(taken) + desired.replicas + 1) if slot not in taken)

@@ -25,6 +25,9 @@ from services.telling import told
 
 Json = dict[str, Any]
 
+ENDED_SHOWN = 3
+"""Instances that have ended that go with a service's status."""
+
 
 def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
     """`seen`: what servers say, where that has been read already."""
@@ -63,6 +66,7 @@ def instance_json(instance: Instance, endpoint: str) -> Json:
         "state": instance.state,
         "pid": instance.pid,
         "host": instance.node,
+        "supervisor": instance.kept_by or instance.node,
         "port": None,
         "endpoint": endpoint,
         "started_at": _time(instance.ready_at),
@@ -80,6 +84,24 @@ def instance_json(instance: Instance, endpoint: str) -> Json:
 def live_instances(service: Service) -> list[Instance]:
     """Its instances that have not ended, first slots first."""
     return list(service.instances.filter(live_slot__isnull=False).order_by("live_slot"))
+
+
+def ended_instances(service: Service) -> list[Instance]:
+    """Those that ended last, the newest first."""
+    ended = service.instances.filter(live_slot__isnull=True, ended_at__isnull=False)
+    return list(ended.order_by("-ended_at")[:ENDED_SHOWN])
+
+
+def ended_json(instance: Instance) -> Json:
+    """`exit_code` is negative for a signal, and null where nobody saw it end."""
+    return {
+        "instance_id": instance.pk,
+        "state": instance.state,
+        "pid": instance.pid,
+        "ended_at": _time(instance.ended_at),
+        "exit_code": instance.exit_code,
+        "error": told(instance.error),
+    }
 
 
 def live_by_service() -> dict[str, list[Instance]]:

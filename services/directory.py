@@ -17,7 +17,8 @@ from agents.directory import Listed
 from agents.link import LinkFailed, dial
 from agents.worker_process import Paths
 from agents.workers import Workers
-from services import doorbell
+from services import abandoned, doorbell
+from services.launchers.local import LocalLauncher
 from services.lifecycle import ACTIVE, FAILURES, LEAVING
 from services.models import Instance, Service
 from services.supervisor_lease import this_node
@@ -129,6 +130,7 @@ class SiteDirectory:
         """Raises `django.db.Error`; then it may be called again."""
         await self.refresh()
         self._background.repeat(doorbell.LOOK_S, self.refresh)
+        self._background.repeat(abandoned.LOOK_S, self._end_abandoned)
 
     async def cease(self) -> None:
         """Brings no more workers; the links that there are stay. May be called twice."""
@@ -142,6 +144,10 @@ class SiteDirectory:
         await self._database.stop()
 
     # Inside.
+
+    async def _end_abandoned(self) -> None:
+        """Where nobody supervises, nobody else does."""
+        await self._database.run(lambda: abandoned.end_all(LocalLauncher(), by_lease=True))
 
     async def _look(self) -> None:
         found = await self._database.run(read, self._snapshot.sound)

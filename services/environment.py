@@ -16,8 +16,10 @@ from services.fields import invalid, is_storable
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
-OWN = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
-"""The latter leads a worker to the SDK; all else that it imports is for its interpreter to find."""
+PATH_OF_IMPORTS = "PYTHONPATH"
+"""It leads a worker to the SDK; all else that it imports is for its interpreter to find."""
+
+OWN = frozenset({"DJANGO_SETTINGS_MODULE", PATH_OF_IMPORTS})
 
 
 def checked(environment: Mapping[str, str], *, is_confined: bool) -> dict[str, str]:
@@ -28,6 +30,15 @@ def checked(environment: Mapping[str, str], *, is_confined: bool) -> dict[str, s
                 "environment",
                 gettext_noop("'{name}' can't be an environment variable with that value."),
                 name=name[:100],
+            )
+        if name == PATH_OF_IMPORTS:
+            raise invalid(
+                "environment",
+                gettext_noop(
+                    "'{name}' is set by the site, so that its workers find the SDK. What the agent "
+                    "imports is found beside its file, or installed for its interpreter (--python)."
+                ),
+                name=name,
             )
         if is_of_the_site(name):
             raise invalid(

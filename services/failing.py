@@ -9,7 +9,9 @@ import structlog
 from django.utils.translation import gettext_noop
 
 from agents.worker_process import Paths
+from myagent.protocol import timestamp
 from myagent.worker.protocol import LinkError, Said
+from services import logfiles
 from services.lifecycle import Cause
 from services.models import Instance
 from services.telling import Part, Sentence, kept, parts_of
@@ -84,6 +86,37 @@ def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Senten
             return _end(exit_code)
 
 
+def note_end(instance: Instance) -> None:
+    """Adds to the log of an instance that has ended how it did; in English like all log lines.
+
+    Not to one whose file could not be loaded: its last line says why.
+    """
+    if instance.cause == Cause.CONFIGURATION:
+        return
+    level = "error" if instance.state == Instance.State.ERROR else "info"
+    how = f"{_how(instance.exit_code)} pid={instance.pid} cause={str(instance.cause)!r}"
+    line = f"{timestamp(instance.ended_at)} {level:8} {how}"
+    try:
+        logfiles.append(logfiles.path_of(instance.service_id, instance.pk), line)
+    except OSError as error:
+        logger.warning("end_not_logged", instance_id=instance.pk, how=how, error=str(error))
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "ended"
+    if exit_code < 0:
+        return f"ended by signal {_signal(-exit_code)}"
+    return f"ended with status {exit_code}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
+
+
 def _end(exit_code: int | None) -> Sentence:
     if exit_code is None:
         return Sentence(gettext_noop("Its process ended by itself."))
@@ -92,8 +125,6 @@ def _end(exit_code: int | None) -> Sentence:
             gettext_noop("Its process ended by itself with status {status}."),
             {"status": exit_code},
         )
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = str(-exit_code)
-    return Sentence(gettext_noop("Its process was ended by signal {signal}."), {"signal": name})
+    return Sentence(
+        gettext_noop("It was killed by signal {signal}."), {"signal": _signal(-exit_code)}
+    )

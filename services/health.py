@@ -25,14 +25,13 @@ from websockets.exceptions import WebSocketException
 
 from agents.database import DatabaseThreads, is_about_a_row
 from agents.link import LinkFailed, dial
-from agents.models import LEASE_HOLDS
 from agents.worker_process import Paths
 from services import doorbell, figures
 from services.decision import MISSES
 from services.figures import Figures
 from services.links import Links
-from services.models import HealthCheck, Instance, Service, Supervisor
-from services.supervisor_lease import this_node
+from services.models import HealthCheck, Instance, Service
+from services.supervisor_lease import MACHINE, Charge, machines_supervised, this_node
 from services.telling import Sentence, kept, told
 
 logger = structlog.get_logger(__name__)
@@ -77,9 +76,9 @@ class Finding:
         return not self.detail
 
 
-async def check_ours(database: DatabaseThreads, links: Links) -> None:
-    """Checks this machine's instances that serve, and writes down what was found and reported."""
-    findings = await _check_each(await database.run(serving_here))
+async def check_ours(database: DatabaseThreads, links: Links, charge: Charge = MACHINE) -> None:
+    """Checks the charge's instances that serve, and writes down what was found and reported."""
+    findings = await _check_each(await database.run(serving_here, charge))
     await database.run(write_down, [_as_linked(finding, links) for finding in findings])
 
 
@@ -190,9 +189,9 @@ async def _hang_up(socket: ClientConnection) -> None:
         socket.transport.abort()
 
 
-def serving_here() -> Sequence[Instance | Service]:
-    """This machine's instances. Synchronous."""
-    return list(_serving(node=this_node()))
+def serving_here(charge: Charge = MACHINE) -> Sequence[Instance | Service]:
+    """The charge's instances. Synchronous."""
+    return list(_serving(node=this_node(), kept_by=charge.kept_by))
 
 
 def external_services() -> Sequence[Instance | Service]:
@@ -200,7 +199,7 @@ def external_services() -> Sequence[Instance | Service]:
 
     One machine does: what many find at one bad moment is one miss.
     """
-    alive = Supervisor.objects.filter(LEASE_HOLDS)
+    alive = machines_supervised()
     first = alive.order_by("node").values_list("node", flat=True).first()
     return list(Service.objects.exclude(url="")) if first == this_node() else []
 

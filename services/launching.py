@@ -30,15 +30,22 @@ PASSED = frozenset(
 PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_")
 
 
-def launch_spec(instance: Instance) -> LaunchSpec:
-    """Raises `ServiceError` if the service's environment can't be read."""
+def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
+    """Raises `ServiceError` if the service's environment can't be read.
+
+    `parent_fd`: the read end of a pipe; the worker ends when nobody holds its other end.
+    """
     service = instance.service
+    options = [] if parent_fd is None else [f"--parent-fd={parent_fd}"]
     return LaunchSpec(
         instance_id=instance.pk,
-        command=command_of(service.agent_factory_path, instance.pk, python=service.python),
+        command=command_of(
+            service.agent_factory_path, instance.pk, *options, python=service.python
+        ),
         environment=with_sdk(_clean(os.environ) | _own(service)),
         folder=_here(),
         log=path_of(service.pk, instance.pk),
+        inherited=() if parent_fd is None else (parent_fd,),
     )
 
 

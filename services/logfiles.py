@@ -53,6 +53,13 @@ def forget(service_id: str) -> None:
     shutil.rmtree(folder_of(service_id), ignore_errors=True)
 
 
+def append(path: Path, line: str) -> None:
+    """Adds a line of ours to a process's log, if it has one. Raises `OSError`."""
+    if path.exists():
+        with path.open("ab") as file:
+            file.write(f"{line}\n".encode())
+
+
 def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
     """The last lines, oldest first; none if there is no file.
 

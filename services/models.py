@@ -110,12 +110,13 @@ class Service(models.Model):
 class Instance(models.Model):
     """One worker launched for a service.
 
-    `slot` is its place among the replicas; `live_slot` repeats it while the
-    process may live, so that the database refuses a second one in the same
-    place. `process` names the operating-system process (see `agents.process`)
-    once it is known; `node`, the machine whose supervisor launched it, where
-    it listens at `agents.worker_process.Paths`. `report` is what it last said
-    of itself: `running`, `sessions`, `lag_ms` and `abandoned`.
+    `slot` is its place among the service's workers; `live_slot` repeats it while
+    the process may live, so that the database refuses a second one in the same
+    place. `kept_by`: the `Supervisor` that keeps it beside the replicas; empty
+    for a replica, which is its machine's. `process` names the operating-system
+    process (see `agents.process`) once it is known; `node`, the machine whose
+    supervisor launched it, where it listens at `agents.worker_process.Paths`.
+    `report` is what it last said of itself: `running`, `sessions`, `lag_ms` and `abandoned`.
     """
 
     class State(models.TextChoices):
@@ -154,6 +155,7 @@ class Instance(models.Model):
     state_since = models.DateTimeField()
     cause = models.CharField(max_length=16, choices=Cause.choices, default=Cause.NONE, blank=True)
     node = models.CharField(max_length=191)
+    kept_by = models.CharField(max_length=191, default="", blank=True)
     process = models.CharField(max_length=191, default="")
     pid = models.PositiveIntegerField(null=True)
     report = models.JSONField(default=dict)
@@ -233,14 +235,18 @@ class HealthCheck(models.Model):
 
 
 class Supervisor(models.Model):
-    """The lease of a machine's one supervisor.
+    """The lease of a machine's one supervisor, or of one that keeps a single worker of `service`.
 
+    `node`: the machine; of the latter, a name that begins with it.
     `is_automatic`: started by a command, it leaves when nothing is desired, or
     when a person starts another (`is_asked_to_leave`). `epoch` grows with
     every change of hands.
     """
 
     node = models.CharField(gettext_lazy("node"), max_length=191, primary_key=True)
+    service = models.ForeignKey(
+        Service, models.CASCADE, null=True, verbose_name=gettext_lazy("service")
+    )
     process = models.CharField(gettext_lazy("process"), max_length=191)
     epoch = models.PositiveIntegerField(default=1)
     is_automatic = models.BooleanField(gettext_lazy("automatic"), default=False)

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from services.decision import Desired, Failure, Seen
 from services.launchers import Polled
 from services.lifecycle import FAILURES, Cause, State
 from services.models import Instance, Service
+from services.supervisor_lease import MACHINE, Charge
 
 
 @dataclass(slots=True)
@@ -24,23 +25,29 @@ class Picture:
     last_error: str = ""
 
 
-def read_all() -> list[Picture]:
-    """Every service that processes are launched for."""
-    pictures = {service.pk: Picture(service) for service in Service.objects.filter(url="")}
+def read_all(charge: Charge = MACHINE) -> list[Picture]:
+    """Every service that the charge is about, with all its instances, but its own failures."""
+    pictures = {service.pk: Picture(service) for service in services_of(charge)}
     live = Instance.objects.filter(live_slot__isnull=False)
     for instance in live.order_by("slot"):
         if (picture := pictures.get(instance.service_id)) is not None:
             # The row as it was read with the service, not once more for each instance.
             instance.service = picture.service
             picture.live.append(instance)
-    for instance in _failed():
+    for instance in _failed(charge):
         if (picture := pictures.get(instance.service_id)) is not None:
             picture.last_error = picture.last_error or instance.error
             picture.failures.append(_failure(instance))
     return list(pictures.values())
 
 
-def _failed() -> Iterable[Instance]:
+def services_of(charge: Charge) -> QuerySet[Service]:
+    """Those that the charge is about, of all that processes are launched for."""
+    launched = Service.objects.filter(url="")
+    return launched if charge.is_machine else launched.filter(pk=charge.service_id)
+
+
+def _failed(charge: Charge) -> Iterable[Instance]:
     """Newest first, of those that ended since people last started their service."""
     since = Q(service__cleared_at__isnull=True) | Q(ended_at__gte=F("service__cleared_at"))
     # What a restart replaces is of an older generation: how it ends tells nothing of the new one.
@@ -50,8 +57,9 @@ def _failed() -> Iterable[Instance]:
         state=State.ERROR,
         live_slot__isnull=True,
         cause__in=FAILURES,
+        kept_by=charge.kept_by,
     )
-    # Bounded by what `Supervisor.forget_ended` keeps.
+    # Bounded by what `forgetting.forget_ended` keeps.
     columns = ("service_id", "cause", "error", "launched_at", "ready_at", "ended_at")
     return found.only(*columns).order_by("-ended_at")
 
@@ -64,11 +72,11 @@ def _failure(instance: Instance) -> Failure:
     )
 
 
-def desired_of(service: Service, *, is_leaving: bool) -> Desired:
+def desired_of(service: Service, charge: Charge = MACHINE, *, is_leaving: bool) -> Desired:
     """`is_leaving`: the supervisor goes, and takes its instances along."""
     return Desired(
         is_running=service.desired == Service.Desired.RUNNING and not is_leaving,
-        replicas=service.replicas,
+        replicas=service.replicas if charge.is_machine else 1,
         generation=service.generation,
         auto_restart=service.auto_restart,
         max_restart_count=service.max_restart_count,
@@ -77,7 +85,9 @@ def desired_of(service: Service, *, is_leaving: bool) -> Desired:
     )
 
 
-def seen_of(instance: Instance, polled: Polled, *, is_ours: bool, silent_s: float = 0.0) -> Seen:
+def seen_of(
+    instance: Instance, polled: Polled, charge: Charge = MACHINE, *, silent_s: float = 0.0
+) -> Seen:
     """`silent_s`: see `decision.Seen`."""
     return Seen(
         instance_id=instance.pk,
@@ -86,7 +96,8 @@ def seen_of(instance: Instance, polled: Polled, *, is_ours: bool, silent_s: floa
         state=State(instance.state),
         since=_seconds(instance.state_since),
         cause=Cause(instance.cause),
-        is_ours=is_ours,
+        is_ours=charge.owns(instance),
+        is_replica=instance.kept_by == charge.kept_by,
         is_alive=polled.is_alive,
         is_ready=instance.ready_at is not None,
         exit_code=polled.exit_code,

@@ -11,13 +11,13 @@ from typing import Any
 
 from django.db.models import Count
 
-from agents.models import LEASE_HOLDS
 from myagent.protocol import timestamp
 from services import figures
 from services.describing import Json, health_of, instance_json, live_by_service, service_json
 from services.endpoints import chat_of
 from services.figures import Figures
-from services.models import Instance, Service, Supervisor
+from services.models import Instance, Service
+from services.supervisor_lease import machines_supervised
 
 MAX_SERVICES = 200
 """Services that are listed; all are counted."""
@@ -69,8 +69,8 @@ def overview() -> Json:
 
 
 def supervisors() -> list[Json]:
-    """Those whose lease holds, by the database's clock."""
-    alive = Supervisor.objects.filter(LEASE_HOLDS)
+    """Those of machines whose lease holds, by the database's clock."""
+    alive = machines_supervised()
     return [
         {"node": each.node, "since": timestamp(each.started_at), "is_automatic": each.is_automatic}
         for each in alive.order_by("node")[:20]

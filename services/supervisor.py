@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +21,23 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, transaction
-from django.db.models import F
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.database import is_about_a_row
-from agents.ending import end_unfinished_runs
 from agents.exit_status import CONFIGURATION_ERROR
 from agents.ids import new_id
 from agents.worker_process import Paths
-from myagent.worker.process import ORPHAN_AFTER_S
-from services import doorbell, launching, logfiles, observing
-from services.decision import (
-    CLEAR_S,
-    Desired,
-    Launch,
-    Limits,
-    Move,
-    counted,
-    decide,
-    is_given_up,
-    status_of,
-)
+from services import abandoned, doorbell, forgetting, launching, observing, standing
+from services.decision import Launch, Limits, Move, decide, status_of
 from services.errors import ServiceError
-from services.failing import why_it_failed, why_it_is_given_up, why_it_was_refused
+from services.failing import note_end, why_it_failed, why_it_was_refused
 from services.launchers import Launcher, Polled
 from services.lifecycle import TRANSITIONS, Event, State
 from services.logfiles import path_of
 from services.models import Instance, Service
-from services.models import Supervisor as Lease
 from services.observing import Picture, desired_of, seen_of
-from services.supervisor_lease import this_node
+from services.supervisor_lease import MACHINE, Charge, may_have_workers, this_node
 from services.telling import Part, Sentence, kept
 
 logger = structlog.get_logger(__name__)
@@ -66,20 +51,21 @@ STARTS_OF_ONE = 2
 GOODBYE_S = 10.0
 """Seconds that a worker has, after the grace for its runs, to end."""
 
-ENDED_KEPT = 20
-"""Ended instances of a service that are remembered, besides those that its restarts count."""
-
 
 class Supervisor:
     """Synchronous; its passes belong to one thread. The lease is the caller's business."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(
+        self, launcher: Launcher, charge: Charge = MACHINE, *, parent_fd: int | None = None
+    ) -> None:
         self._launcher = launcher
+        self._charge = charge
+        self._parent_fd = parent_fd
         self._node = this_node()
         self._asked: set[str] = set()
         self._found: dict[str, Path] = {}
         self.living: Mapping[str, Path] = {}
-        """This machine's instances whose process lived at the last pass, and their logs."""
+        """Its instances whose process lived at the last pass, and their logs."""
         self.silences: Mapping[str, float] = {}
         """For how many seconds instances have owed an answer."""
         self.is_leaving = False
@@ -91,10 +77,11 @@ class Supervisor:
 
     def work(self) -> bool:
         """One pass. True if something was done, so that another look is due at once."""
-        pictures = observing.read_all()
+        abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
+        pictures = observing.read_all(self._charge)
         self._found = {}
         starting = sum(
-            one.state == State.STARTING and one.node == self._node
+            one.state == State.STARTING and self._charge.owns(one)
             for picture in pictures
             for one in picture.live
         )
@@ -121,8 +108,9 @@ class Supervisor:
 
     @property
     def live_count(self) -> int:
-        """This machine's instances that have not ended."""
-        return Instance.objects.filter(node=self._node, live_slot__isnull=False).count()
+        """Its instances that have not ended."""
+        own = Instance.objects.filter(node=self._node, kept_by=self._charge.kept_by)
+        return own.filter(live_slot__isnull=False).count()
 
     def _supervise(self, picture: Picture, *, room: int) -> tuple[int, int]:
         """Looks at one service: how much it did, and how many processes it started."""
@@ -132,12 +120,12 @@ class Supervisor:
             seen_of(
                 one,
                 polled[one.pk],
-                is_ours=self._is_ours(one),
+                self._charge,
                 silent_s=self.silences.get(one.pk, 0.0),
             )
             for one in picture.live
         ]
-        desired = desired_of(service, is_leaving=self.is_leaving)
+        desired = desired_of(service, self._charge, is_leaving=self.is_leaving)
         grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
         limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s, settings.MYAGENT_WORKER_STUCK_S)
         now = timezone.now()
@@ -152,17 +140,18 @@ class Supervisor:
                 case Launch() if launched < room:
                     launched += self._launch(service, action, now)
         self._see_to_leavers(picture.live)
-        self._note_status(picture, status_of(desired, seen, picture.failures))
-        if service.unregistered_at is not None and not picture.live:
-            self._forget(service)
+        if standing.is_known_to(self._charge, picture, is_leaving=self.is_leaving):
+            standing.note(picture, status_of(desired, seen, picture.failures))
+            if service.unregistered_at is not None and not picture.live:
+                forgetting.forget(service)
         return done + launched, launched
 
-    def _is_ours(self, instance: Instance) -> bool:
+    def _is_here(self, instance: Instance) -> bool:
         return instance.node == self._node
 
     def _look(self, instance: Instance) -> Polled:
-        """What can be seen of it from here; of another machine's, only whether its lease holds."""
-        if self._is_ours(instance):
+        """What can be seen of it from here; of another's, only whether that one's lease holds."""
+        if self._charge.owns(instance):
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
             if polled.is_alive:
@@ -171,8 +160,12 @@ class Supervisor:
                 # Nobody saw it end, but it left word why it did.
                 polled = replace(polled, exit_code=CONFIGURATION_ERROR)
             return polled
-        may_live = not self.trusts_leases or _holds_elsewhere(instance)
-        return Polled(instance.process, instance.pid, is_alive=may_live)
+        return Polled(instance.process, instance.pid, is_alive=self._may_live(instance))
+
+    def _may_live(self, instance: Instance) -> bool:
+        if not self._charge.is_machine or instance.kept_by or not self.trusts_leases:
+            return True  # The machines' are for machines to judge, the others for `abandoned`.
+        return may_have_workers(instance.node)
 
     def _note_living(self, instance: Instance) -> None:
         self._found[instance.pk] = path_of(instance.service_id, instance.pk)
@@ -202,7 +195,7 @@ class Supervisor:
         changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
         if move.event in (Event.LEFT, Event.FAILED):
             # What it started dies with it, before its place is free for another.
-            if self._is_ours(instance):
+            if self._is_here(instance):
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
             changes |= {"ended_at": now, "live_slot": None} | self._last_words(
                 instance, move, exit_code
@@ -212,8 +205,9 @@ class Supervisor:
             return False
         for name, value in changes.items():
             setattr(instance, name, value)
-        if instance.has_ended and self._is_ours(instance):
+        if instance.has_ended and self._is_here(instance):
             Paths.of(instance.pk).remove()
+            note_end(instance)
         doorbell.ring(instance.service_id)
         logger.info(
             "instance_" + move.event,
@@ -227,10 +221,10 @@ class Supervisor:
     def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
         if move.event is Event.LEFT:
             return {"exit_code": exit_code}
-        is_ours = self._is_ours(instance)
-        error = why_it_was_refused(Paths.of(instance.pk)) if is_ours else ""
+        is_here = self._is_here(instance)
+        error = why_it_was_refused(Paths.of(instance.pk)) if is_here else ""
         if not error:
-            lines = self._last_lines(instance) if is_ours else ()
+            lines = self._last_lines(instance) if is_here else ()
             error = why_it_failed(instance, move.cause, exit_code, lines)
         return {"exit_code": exit_code, "error": error}
 
@@ -252,6 +246,7 @@ class Supervisor:
             generation=launch.generation,
             state_since=now,
             node=self._node,
+            kept_by=self._charge.kept_by,
             content_hash=content_hash,
             version=content_hash[:12],
             launched_at=now,
@@ -263,7 +258,7 @@ class Supervisor:
         except IntegrityError:
             return False
         try:
-            started = self._launcher.launch(launching.launch_spec(instance))
+            started = self._launcher.launch(launching.launch_spec(instance, self._parent_fd))
         except ServiceError as error:
             # It is found without a process at the next look.
             Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
@@ -276,78 +271,9 @@ class Supervisor:
 
     def _see_to_leavers(self, live: list[Instance]) -> None:
         """Asks those that drain, once each; ends those that are to end, at every pass."""
-        for instance in filter(self._is_ours, live):
+        for instance in filter(self._charge.owns, live):
             if instance.state == State.STOPPING:
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
             elif instance.state == State.DRAINING and instance.pk not in self._asked:
                 self._asked.add(instance.pk)
                 self._launcher.terminate(instance.pk, instance.process, by_force=False)
-
-    def _note_status(self, picture: Picture, status: str) -> None:
-        """Writes what is observed of the service, unless somebody changed it meanwhile."""
-        service = picture.service
-        serving = [one for one in picture.live if one.state in Instance.SERVING]
-        since = min((one.ready_at for one in serving if one.ready_at), default=None)
-        desired = desired_of(service, is_leaving=False)
-        observed: dict[str, Any] = {
-            "status": status,
-            "error_message": _error_of(picture, desired),
-            "restart_count": _restarts(picture, desired),
-            "started_at": since,
-        }
-        changed = {
-            name: value for name, value in observed.items() if getattr(service, name) != value
-        }
-        if changed:
-            Service.objects.filter(pk=service.pk, revision=service.revision).update(
-                **changed, revision=F("revision") + 1
-            )
-
-    def _forget(self, service: Service) -> None:
-        """The last step of unregistering: its runs end, its row goes."""
-        if end_unfinished_runs(service.name):
-            service_id = service.pk
-            service.delete()
-            logfiles.forget(service_id)
-            logger.info("service_unregistered", service=service.name)
-
-    def forget_ended(self) -> None:
-        """Deletes the rows and logs of this machine's instances that ended long ago."""
-        for service in Service.objects.filter(url=""):
-            ended = service.instances.filter(live_slot__isnull=True, node=self._node)
-            ended = ended.order_by("-launched_at")
-            for instance in ended[ENDED_KEPT + service.max_restart_count :]:
-                for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
-                    log.unlink(missing_ok=True)
-                Paths.of(instance.pk).remove()
-                instance.delete()
-
-
-def _holds_elsewhere(instance: Instance) -> bool:
-    """Whether another machine's instance may live: its node is supervised, or was until just now.
-
-    A worker outlives its supervisor, but for no longer than this if nobody else is there.
-    """
-    recently = Now() - timedelta(seconds=ORPHAN_AFTER_S)
-    return Lease.objects.filter(node=instance.node, lease_until__gt=recently).exists()
-
-
-def _error_of(picture: Picture, desired: Desired) -> str:
-    """What people are told is wrong; empty where all is as it should be."""
-    if not desired.is_running or not picture.failures:
-        return ""
-    if is_given_up(desired, picture.failures):
-        count = len(counted(picture.failures))
-        return why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart)
-    is_well_again = any(one.state == State.RUNNING for one in picture.live)
-    return "" if is_well_again else picture.last_error
-
-
-def _restarts(picture: Picture, desired: Desired) -> int:
-    """Restarts in a row; none after a long time of health."""
-    row = counted(picture.failures)
-    is_well = any(one.state == State.RUNNING for one in picture.live)
-    if not row or (is_well and timezone.now().timestamp() - row[0].at >= CLEAR_S):
-        return 0
-    # A failure is followed by a restart, unless it was the last straw.
-    return len(row) - is_given_up(desired, picture.failures)

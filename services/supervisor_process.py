@@ -14,11 +14,20 @@ from django.db import Error as DatabaseFailure
 from agents.background import Background
 from agents.database import DatabaseThreads
 from agents.run_folder import Stay
-from services import doorbell, health, logfiles, rotation, supervisor_lease, supervisor_start
+from services import (
+    doorbell,
+    forgetting,
+    health,
+    logfiles,
+    rotation,
+    supervisor_lease,
+    supervisor_start,
+)
 from services.launchers import Launcher
 from services.launchers.local import LocalLauncher
 from services.links import Links
 from services.supervisor import Supervisor
+from services.supervisor_lease import MACHINE, Charge
 
 T = TypeVar("T")
 
@@ -45,7 +54,9 @@ class SupervisorProcess:
 
     `is_automatic`: started by a command; it leaves when there is nothing to
     do, and for anybody else. `takes_instances_along`: leaving, it ends its
-    instances; what is desired stays.
+    instances; what is desired stays. `is_done`, synchronous: whether it can
+    leave by itself, asked when there is nothing to do. `parent_fd`: see
+    `launching.launch_spec`.
     """
 
     def __init__(
@@ -55,12 +66,17 @@ class SupervisorProcess:
         takes_instances_along: bool = False,
         health_interval_s: float | None = None,
         launcher: Launcher | None = None,
+        charge: Charge = MACHINE,
+        is_done: Callable[[], bool] | None = None,
+        parent_fd: int | None = None,
     ) -> None:
+        self._charge = charge
+        self._may_be_done = is_done or (_has_nothing_to_do if is_automatic else None)
         self._is_automatic = is_automatic
         self._takes_instances_along = takes_instances_along
         self._health_interval_s = health_interval_s or settings.MYAGENT_HEALTH_INTERVAL_S
         self._database = DatabaseThreads()
-        self._supervisor = Supervisor(launcher or LocalLauncher())
+        self._supervisor = Supervisor(launcher or LocalLauncher(), charge, parent_fd=parent_fd)
         self._leaving = asyncio.Event()
         self._is_wanted = asyncio.Event()
         self._links = Links(self._database, self._is_wanted.set)
@@ -71,6 +87,10 @@ class SupervisorProcess:
     def leave(self) -> None:
         self._leaving.set()
         self._is_wanted.set()
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
 
     def hurry(self) -> None:
         """Leaves without waiting for the runs of the instances that it takes along."""
@@ -87,7 +107,7 @@ class SupervisorProcess:
                     return
                 await self._hold(epoch)
                 # Whoever found the lease taken relied on it: look once more without it.
-                if self._is_automatic and await self._despite_outages(self._is_done):
+                if await self._despite_outages(self._is_done):
                     return
         finally:
             stay.end()
@@ -104,28 +124,32 @@ class SupervisorProcess:
                 return None
             if not has_waited:
                 has_waited = True
-                logger.info("waiting_for_the_lease", node=supervisor_lease.this_node())
+                logger.info("waiting_for_the_lease", lease=self._charge.lease)
             await self._pause(0.3)
         return None
 
     async def _try_to_take(self) -> int | None:
         epoch: int | None = await self._database.run(
-            lambda: supervisor_lease.take(is_automatic=self._is_automatic)
+            lambda: supervisor_lease.take(is_automatic=self._is_automatic, charge=self._charge)
         )
-        if epoch is None and not self._is_automatic:
+        if epoch is None and self._charge.is_machine and not self._is_automatic:
             await self._database.run(supervisor_lease.ask_to_leave)
         return epoch
 
     async def _hold(self, epoch: int) -> None:
         """Works until it is to leave, or the lease is another's."""
-        logger.info("supervising", node=supervisor_lease.this_node(), epoch=epoch)
+        logger.info("supervising", lease=self._charge.lease, epoch=epoch)
         self._wait_for_others()
         self.is_in_charge.set()
         background, log = Background(), logfiles.path_of_supervisor()
         background.repeat(
-            self._health_interval_s, lambda: health.check_ours(self._database, self._links)
+            self._health_interval_s,
+            lambda: health.check_ours(self._database, self._links, self._charge),
         )
-        background.repeat(self._health_interval_s, lambda: health.check_elsewhere(self._database))
+        if self._charge.is_machine:
+            background.repeat(
+                self._health_interval_s, lambda: health.check_elsewhere(self._database)
+            )
         background.repeat(PRUNE_S, self._prune)
         background.repeat(rotation.LOOK_S, self._keep_logs_bounded)
         if self._is_automatic:
@@ -133,7 +157,8 @@ class SupervisorProcess:
             background.repeat(rotation.LOOK_S, lambda: rotation.keep_bounded(self._database, log))
         try:
             await self._watch(epoch)
-            if self._takes_instances_along:
+            # One that is done has none, and has said why.
+            if self._takes_instances_along and self.is_leaving:
                 await self._end_instances(epoch)
         except LeaseLost:
             logger.warning("supervision_lost", epoch=epoch)
@@ -157,15 +182,15 @@ class SupervisorProcess:
                 heard, worked_at = sound, now
                 if await self._despite_outages(lambda: self._work(epoch)):
                     heard = None
-                elif self._is_automatic and await self._despite_outages(self._is_done):
+                elif await self._despite_outages(self._is_done):
                     return
             if await self._pause(doorbell.LOOK_S if heard else SOON_S):
                 heard = None
 
     async def _renew(self, epoch: int) -> bool:
-        if not await self._database.run(supervisor_lease.holds, epoch):
+        if not await self._database.run(supervisor_lease.holds, epoch, self._charge):
             self._wait_for_others()
-        lease = await self._database.run(supervisor_lease.renew, epoch)
+        lease = await self._database.run(supervisor_lease.renew, epoch, self._charge)
         if lease is None:
             raise LeaseLost
         if lease.is_asked_to_leave and self._is_automatic:
@@ -175,7 +200,7 @@ class SupervisorProcess:
 
     async def _work(self, epoch: int) -> bool:
         """One pass, unless the process slept past its lease."""
-        if not await self._database.run(supervisor_lease.holds, epoch):
+        if not await self._database.run(supervisor_lease.holds, epoch, self._charge):
             raise LeaseLost
         self._supervisor.trusts_leases = time.monotonic() >= self._trusts_leases_at
         return await self._pass()
@@ -198,11 +223,11 @@ class SupervisorProcess:
         return await self._database.run(supervisor_lease.acting_supervisor) is not None
 
     async def _is_done(self) -> bool:
-        return not await self._database.run(supervisor_start.is_needed)
+        return self._may_be_done is not None and await self._database.run(self._may_be_done)
 
     async def _release(self, epoch: int) -> None:
         try:
-            await self._database.run(supervisor_lease.release, epoch)
+            await self._database.run(supervisor_lease.release, epoch, self._charge)
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=str(error))
 
@@ -213,7 +238,7 @@ class SupervisorProcess:
         """
         self._supervisor.is_leaving = True
         await self._despite_outages(
-            lambda: self._database.run(supervisor_lease.note_leaving, epoch)
+            lambda: self._database.run(supervisor_lease.note_leaving, epoch, self._charge)
         )
         renewed_at = time.monotonic()
         while not (is_done := await self._despite_outages(lambda: self._end_some(epoch))):
@@ -225,7 +250,7 @@ class SupervisorProcess:
 
     async def _end_some(self, epoch: int) -> bool:
         """Whether none was left; then this last pass has written that down."""
-        if await self._database.run(supervisor_lease.renew, epoch) is None:
+        if await self._database.run(supervisor_lease.renew, epoch, self._charge) is None:
             raise LeaseLost
         left = await self._database.run(lambda: self._supervisor.live_count)
         await self._pass()
@@ -234,7 +259,7 @@ class SupervisorProcess:
 
     async def _prune(self) -> None:
         await self._database.run(health.prune)
-        await self._database.run(self._supervisor.forget_ended)
+        await self._database.run(forgetting.forget_ended, self._charge)
 
     async def _keep_logs_bounded(self) -> None:
         """Workers only write: nobody but their supervisor sees to their logs."""
@@ -259,3 +284,7 @@ class SupervisorProcess:
             return False
         self._is_wanted.clear()
         return True
+
+
+def _has_nothing_to_do() -> bool:
+    return not supervisor_start.is_needed()

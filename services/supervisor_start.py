@@ -16,27 +16,28 @@ from django.utils.translation import gettext_noop
 from filelock import FileLock, Timeout
 
 from agents import schema
-from agents.models import LEASE_HOLDS
 from services import logfiles, supervisor_lease
 from services.errors import ServiceError
 from services.launchers.local import MARKER, for_its_owner
-from services.models import Service, Supervisor
+from services.models import Service
 
 START_S = 30.0
 """Seconds that a supervisor started in the background has to take its lease."""
 
 
-def ensure_supervisor() -> bool:
+def ensure_supervisor(service: Service | None = None) -> bool:
     """Makes sure that somebody acts on what is desired; True if one had to be started.
 
     On SQLite one is started in the background. Raises `ServiceError` if there
-    is none and none may be started.
+    is none and none may be started, unless a supervisor of one worker of `service`
+    acts.
     """
-    if supervisor_lease.acting_supervisor() is not None or Supervisor.objects.filter(
-        LEASE_HOLDS
-    ).exclude(node=supervisor_lease.this_node()):
+    elsewhere = supervisor_lease.machines_supervised().exclude(node=supervisor_lease.this_node())
+    if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
         return False
     if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:
+        if service is not None and supervisor_lease.supervised_apart(service).exists():
+            return False
         raise ServiceError(
             "no_supervisor",
             gettext_noop(

@@ -7,19 +7,17 @@ is as a whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 from django.utils import translation
 
+from agents.sentences import fill
 from myagent.tool.text import clean
 
 MARK = "\x1e"
 """ASCII's record separator, with which no sentence begins."""
-
-PLACE = re.compile(r"\{(\w+)\}")
 
 WIDEST = 2**63
 """Numbers from here on are kept as text: JSON's readers have no room for them."""
@@ -38,17 +36,16 @@ class Sentence(NamedTuple):
     def told(self) -> str:
         """The sentence in the active language. Never raises: another version may have kept it.
 
-        A place without a plain value stays as it is written. A template that was stored is data:
-        `str.format` would look into objects for it, and pad without a limit.
+        A place without a plain value stays as it is written.
         """
         template = translation.gettext(self.template) if self.template else ""
-        return PLACE.sub(self._fill, template)
+        return fill(template, self.values, _told_value)
 
-    def _fill(self, place: re.Match[str]) -> str:
-        value = self.values.get(place[1])
-        if isinstance(value, Sentence):
-            return value.told()
-        return str(value) if isinstance(value, int | float | str) else place[0]
+
+def _told_value(value: object) -> str | None:
+    if isinstance(value, Sentence):
+        return value.told()
+    return str(value) if isinstance(value, int | float | str) else None
 
 
 Part = str | Sentence

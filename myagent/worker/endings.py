@@ -49,6 +49,13 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
     return Stopped(key, "failed", detail=detail_of(error))
 
 
+def log_failure(stopped: Stopped) -> None:
+    """The worker's log has the traceback: it is the one that people are told to look into."""
+    if stopped.detail:
+        key, kind = stopped.key, stopped.kind
+        logger.error("run_failed session=%r kind=%s\n%s", key.session_id, kind, stopped.detail)
+
+
 def sentence_of(error: AgentFileError) -> Said:
     """The sentence that the error is, as data."""
     return _bounded(said_of(error.args[0] if error.args else str(error)), str(error))

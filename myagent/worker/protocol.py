@@ -219,7 +219,7 @@ StopKind = Literal[
 class Stopped:
     """The run's code has come to its end without an answer.
 
-    `detail` is for the log: what was raised, with its traceback.
+    `detail` is what was raised, with its traceback, as the worker's log has it.
     """
 
     key: RunKey
@@ -227,6 +227,11 @@ class Stopped:
     said: Said | None = None
     is_retryable: bool = False
     detail: str = ""
+
+    @property
+    def gist(self) -> str:
+        """The end of it, for other logs: what was raised."""
+        return self.detail.rstrip().rpartition("\n")[2]
 
 
 @dataclass(frozen=True, slots=True)

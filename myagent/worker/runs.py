@@ -27,7 +27,7 @@ from myagent.steps import (
     ToolStarted,
 )
 from myagent.worker.codec import decode_from_worker, encode
-from myagent.worker.endings import CutOff, StepsRefused, stopped_by
+from myagent.worker.endings import CutOff, StepsRefused, log_failure, stopped_by
 from myagent.worker.framing import framed
 from myagent.worker.protocol import (
     FromWorker,
@@ -267,6 +267,7 @@ class Run:
     def _tell(self, stopped: Stopped) -> None:
         if not self._is_told:
             self._is_told = True
+            log_failure(stopped)
             self._outlet.send(stopped)
 
     def _abandon(self) -> None:

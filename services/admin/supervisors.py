@@ -1,4 +1,4 @@
-"""Who supervises which machine: to look at."""
+"""Who supervises which machine, or which service's single worker: to look at."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ else:
 
 @admin.register(Supervisor)
 class SupervisorAdmin(SupervisorModelAdmin):
-    list_display = ("node", "process", "is_in_charge", "is_automatic", "started_at", "lease_until")
+    list_display = (
+        *("node", "service", "process", "is_in_charge", "is_automatic"),
+        *("started_at", "lease_until"),
+    )
+    list_select_related = ("service",)
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Supervisor]:

@@ -73,7 +73,7 @@ def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> N
 
 def _see_to(screen: Screen, service: Service, options: Options) -> None:
     """Somebody acts on what is asked for; unless told otherwise, it is waited for."""
-    ensure_supervisor()
+    ensure_supervisor(service)
     if options["no_wait"]:
         return
     try:
@@ -152,12 +152,14 @@ def _describe(service: Service) -> str:
 
 
 def why(service: Service) -> str:
-    """Its error, and the last lines that its newest process wrote."""
+    """Its error, and the last lines that its newest process wrote; each line once."""
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
-    # Each quotes the other.
-    error = [line for line in told(service.error_message).splitlines() if line not in lines]
-    lines = [line for line in lines if line.removeprefix("CommandError: ") not in error]
+    said = told(service.error_message).splitlines()
+    error = [line for line in said if line not in lines]
+    if not error:
+        # All of it stands in the log as well: what the process could not be started for.
+        error, lines = said, [line for line in lines if line not in said]
     if not lines:
         return "\n".join(error)
     return "\n".join(

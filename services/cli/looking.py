@@ -24,10 +24,19 @@ INSTANCE_COLUMNS = {
     gettext_noop("state"): "state",
     gettext_noop("pid"): "pid",
     gettext_noop("machine"): "host",
+    gettext_noop("supervisor"): "supervisor",
     gettext_noop("started"): "started_at",
     gettext_noop("sessions"): "active_sessions",
     gettext_noop("memory MB"): "memory_mb",
     gettext_noop("CPU %"): "cpu_percent",
+}
+
+ENDED_COLUMNS = {
+    gettext_noop("instance"): "instance_id",
+    gettext_noop("state"): "state",
+    gettext_noop("pid"): "pid",
+    gettext_noop("ended"): "ended_at",
+    gettext_noop("error"): "error",
 }
 
 HEALTH_COLUMNS = {
@@ -95,12 +104,15 @@ def show_status(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     instances, site = describing.live_instances(service), endpoints.site_address()
     found = _whole(service, instances, site, figures.read())
+    ended = [describing.ended_json(each) for each in describing.ended_instances(service)]
+    found["ended"] = ended
     if options["json"]:
         screen.say(as_json(found))
         return
     screen.facts((name, _value(found, name)) for name in SERVICE_FACTS)
     screen.facts(found["config"].items())
     _show_rows(screen, INSTANCE_COLUMNS, found["instances"])
+    _show_rows(screen, ENDED_COLUMNS, ended)
 
 
 def show_stats(screen: Screen, options: Options) -> None:
@@ -145,15 +157,22 @@ def _waiting_word() -> Word | None:
 
 
 def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
-    processes = len(found["instances"])
     return (
         found["name"],
         waits if waits and _is_to_start(found) else Word(found["status"]),
-        Word(gettext_noop("elsewhere")) if found["url"] else f"{processes}/{found['replicas']}",
+        Word(gettext_noop("elsewhere")) if found["url"] else _processes(found),
         found["endpoint"],
         found["tags"],
         one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
     )
+
+
+def _processes(found: Json) -> str:
+    """Of the replicas, how many live; and how many beside them."""
+    instances = found["instances"]
+    apart = sum(each["supervisor"] != each["host"] for each in instances)
+    counted = f"{len(instances) - apart}/{found['replicas']}"
+    return f"{counted} +{apart}" if apart else counted
 
 
 def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -> None:

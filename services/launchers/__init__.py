@@ -22,13 +22,17 @@ class LaunchFailed(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """What to start, and where its output goes. The environment is complete."""
+    """What to start, and where its output goes. The environment is complete.
+
+    `inherited`: file descriptors that it gets by the same numbers.
+    """
 
     instance_id: str
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     log: Path
+    inherited: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class LocalLauncher:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    pass_fds=spec.inherited,
                 )
         except (OSError, ValueError) as error:
             # A value that no environment can hold is the latter.

@@ -71,6 +71,9 @@ class InstanceSerializer(Answer):
     state = serializers.ChoiceField(Instance.State.choices)
     pid = serializers.IntegerField(allow_null=True)
     host = serializers.CharField(help_text="The machine that it runs on.")
+    supervisor = serializers.CharField(
+        help_text="Its machine; another name for one that runagent --service keeps by itself."
+    )
     port = serializers.IntegerField(allow_null=True, help_text="null: servers have the ports.")
     endpoint = serializers.CharField(help_text="The service's address.")
     started_at = _time("When it became ready.")

@@ -34,14 +34,14 @@ waiting_room = WaitingRoom()
 
 
 @contextmanager
-def supervised(*, is_needed: bool) -> Iterator[None]:
+def supervised(service: Service | None = None, *, is_needed: bool) -> Iterator[None]:
     """Nothing is asked for where nobody would act on it. Raises `ServiceError`."""
     if is_needed:
-        supervisor_start.ensure_supervisor()
+        supervisor_start.ensure_supervisor(service)
     yield
     if is_needed:
         # One that found nothing to do may have left in between.
-        supervisor_start.ensure_supervisor()
+        supervisor_start.ensure_supervisor(service)
 
 
 class PatientView(View):
@@ -134,7 +134,7 @@ class RestartView(PatientView):
 def _control(request: Request, id: str, verb: Callable[[Service], None], sentence: str) -> Response:
     query_of(request, WaitQuery)
     service = registry.find(id)
-    with supervised(is_needed=not service.is_external):
+    with supervised(service, is_needed=not service.is_external):
         verb(service)
     history.note(request.user, service, sentence)
     return Response(service_json(service, site_of(request)), 202)

@@ -135,7 +135,7 @@ class ServiceView(PatientView):
         query_of(request, WaitQuery)
         service = registry.find(id)
         service_id = service.pk
-        with supervised(is_needed=not service.is_external):
+        with supervised(service, is_needed=not service.is_external):
             registry.unregister(service)
         service.pk = service_id  # A deleted row has none.
         history.note(request.user, service, gettext("Unregistered over REST."), action=DELETION)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from agents.ids import new_id
 from services import registry, secrets
@@ -28,6 +29,15 @@ OWN = [
 def test_not_even_a_command_gives_a_service_what_is_the_site_s(name: str) -> None:
     with pytest.raises(ServiceError, match=name):
         checked({name: "x"}, is_confined=False)
+
+
+def test_the_path_of_imports_is_refused_with_what_to_do_instead() -> None:
+    with pytest.raises(ServiceError) as refused:
+        checked({"PYTHONPATH": "/srv/lib"}, is_confined=False)
+    assert "setting of the whole site" not in str(refused.value)
+    assert "--python" in str(refused.value)
+    with translation.override("zh-hans"):
+        assert "--python" in str(refused.value) != refused.value.sentence.template
 
 
 @pytest.mark.parametrize("name", ["PATH", "PYTHONUNBUFFERED", "APP_MODE", "LLM_MODEL"])

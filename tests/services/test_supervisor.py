@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,15 +19,16 @@ from django.utils import timezone, translation
 from agents.ending import end_unfinished_runs
 from agents.ids import new_id
 from agents.models import Event, Run, Session
-from agents.process import identity_of, is_alive
+from agents.process import identity_of, is_alive, own_identity
 from myagent.worker.process import ORPHAN_AFTER_S
-from services import control, launching, registry, supervisor_lease
+from services import control, forgetting, launching, registry, supervisor_lease
 from services.launchers import LaunchSpec
 from services.launchers.local import MARKER, LocalLauncher
 from services.models import Instance, Service, Supervisor
 from services.supervisor import Supervisor as Passes
 from services.telling import told
 from tests.managed_site import until
+from tests.services import rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -43,7 +45,7 @@ def folder(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
 def passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
     """A supervisor's passes; what it launches only waits. Every such process ends with the test."""
 
-    def spec(instance: Instance) -> LaunchSpec:
+    def spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
         log = folder / f"{instance.pk}.log"
         return LaunchSpec(instance.pk, WAIT, dict(os.environ), folder, log)
 
@@ -157,9 +159,64 @@ def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
     assert second.pid != first.pid
     first.refresh_from_db()
     assert first.exit_code == -signal.SIGKILL
-    assert told(first.error) == "Its process was ended by signal SIGKILL."
+    assert told(first.error) == "It was killed by signal 9 (SIGKILL)."
     with translation.override("zh-hans"):
-        assert told(first.error) == "其进程被信号 SIGKILL 终止。"
+        assert told(first.error) == "其进程被信号 9 (SIGKILL) 终止。"
+
+
+def kept_apart(service: Service, **fields: Any) -> Instance:
+    """The row of a worker beside the replicas; nothing of it runs."""
+    return rows.instance(service, **{"kept_by": f"{supervisor_lease.this_node()}/1"} | fields)
+
+
+def its_supervisor(kept: Instance, **fields: Any) -> Supervisor:
+    now = timezone.now()
+    given = {"process": own_identity(), "lease_until": now + timedelta(hours=1)} | fields
+    return Supervisor.objects.create(
+        node=kept.kept_by, service=kept.service, started_at=now, **given
+    )
+
+
+def test_a_worker_with_its_own_supervisor_is_neither_counted_nor_ended(
+    passes: Passes, service: Service
+) -> None:
+    kept = kept_apart(service)
+    its_supervisor(kept)
+    passes.work()
+    control.stop(service)
+    passes.work()
+    control.start(service)
+    passes.work()
+    kept.refresh_from_db()
+    assert (kept.state, kept.slot) == (Instance.State.RUNNING, 0)
+    (replica,) = [one for one in live(service) if one.pk != kept.pk]
+    assert is_alive(replica.process)
+
+
+@pytest.mark.parametrize("state", ["running", "draining"])
+@pytest.mark.parametrize("node", ["here", "elsewhere"])
+def test_a_worker_whose_own_supervisor_let_its_lease_expire_has_ended(
+    passes: Passes, service: Service, state: str, node: str
+) -> None:
+    place = {} if node == "here" else {"node": "elsewhere", "kept_by": "elsewhere/1"}
+    kept = kept_apart(service, state=state, **place)
+    expired = timezone.now() - timedelta(seconds=ORPHAN_AFTER_S + 60)
+    its_supervisor(kept, lease_until=expired)
+    passes.trusts_leases = False
+    passes.work()
+    kept.refresh_from_db()
+    assert kept.state == state
+    passes.trusts_leases = True
+    passes.work()
+    kept.refresh_from_db()
+    assert kept.live_slot is None
+    assert kept.state == (Instance.State.ERROR if state == "running" else Instance.State.STOPPED)
+    assert ("runagent" in told(kept.error)) == (state == "running")
+    # Of the service's own none has failed.
+    service.refresh_from_db()
+    assert (service.error_message, service.restart_count) == ("", 0)
+    forgetting.forget_ended()
+    assert not Supervisor.objects.filter(service=service).exists()
 
 
 def supervised_elsewhere() -> Supervisor:

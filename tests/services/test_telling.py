@@ -22,11 +22,11 @@ def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
     error = why_it_is_given_up(3, last, restarts=True)
     assert told(error) == (
         "It failed 3 times in a row and is not started again. The last time: "
-        "Its process was ended by signal SIGKILL.\none\n二"
+        "It was killed by signal 9 (SIGKILL).\none\n二"
     )
     with translation.override("zh-hans"):
         assert told(error) == (
-            "已连续失败 3 次，不再重新启动。最后一次：其进程被信号 SIGKILL 终止。\none\n二"
+            "已连续失败 3 次，不再重新启动。最后一次：其进程被信号 9 (SIGKILL) 终止。\none\n二"
         )
 
 
@@ -93,8 +93,8 @@ def test_a_template_that_was_stored_is_data() -> None:
 
 @pytest.mark.parametrize("value", ["null", "[1]", '{"a": 1}'])
 def test_a_place_without_a_plain_value_stays_as_it_is_written(value: str) -> None:
-    text = f'{MARK}[["Its process was ended by signal {{signal}}.", {{"signal": {value}}}]]'
-    assert told(text) == "Its process was ended by signal {signal}."
+    text = f'{MARK}[["It was killed by signal {{signal}}.", {{"signal": {value}}}]]'
+    assert told(text) == "It was killed by signal {signal}."
 
 
 @pytest.mark.parametrize("text", ["", "Its process ended.\n{x}: 50%", "{", '[["It is", {}]]'])

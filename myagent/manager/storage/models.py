@@ -69,12 +69,14 @@ class InstanceInfo:
     """A process of a service, as it was last observed.
 
     `host` is the machine that it runs on; it has no port. `endpoint`: the service's.
+    `supervisor`: the machine again, or the name of one that keeps it beside the replicas.
     """
 
     instance_id: str
     state: str
     pid: int | None
     host: str
+    supervisor: str
     port: int | None
     endpoint: str
     started_at: datetime | None

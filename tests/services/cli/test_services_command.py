@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from django.utils import timezone
 
 from services import registry, secrets, supervisor_lease
 from services.models import HealthCheck, Instance, Service
+from services.one_worker import machines_of_the_site
 from tests.services import rows
 from tests.services.measured import add_server
 
@@ -370,6 +373,35 @@ def test_a_service_that_never_ran_has_no_log() -> None:
 def test_the_log_of_another_machine_is_not_missed_in_silence() -> None:
     rows.instance(rows.service("weather"), node="elsewhere")
     assert refusal("logs", "weather") == "Its log is on another machine: elsewhere."
+
+
+# Workers beside the replicas, and those that have ended.
+
+
+def test_a_worker_that_is_no_replica_is_counted_apart() -> None:
+    service = rows.service("weather", replicas=2)
+    rows.instance(service)
+    rows.instance(service, slot=1, kept_by="here/1")
+    assert services("list").splitlines()[1].split("\t")[2] == "1/2 +1"
+    assert "here/1" in services("status", "weather")
+
+
+def test_the_status_names_what_ended_last_and_why() -> None:
+    service = rows.service("weather")
+    for number in range(5):
+        ended_at = timezone.now() + timedelta(seconds=number)
+        rows.instance(service, Instance.State.ERROR, ended_at=ended_at, error=f"Reason {number}.")
+    shown = services("status", "weather")
+    assert [f"Reason {number}." in shown for number in range(5)] == [False, False, True, True, True]
+    ended = json.loads(services("status", "weather", "--json"))["ended"]
+    assert [one["error"] for one in ended] == ["Reason 4.", "Reason 3.", "Reason 2."]
+
+
+def test_a_machine_that_no_server_of_the_site_is_on_is_noticed() -> None:
+    add_server(host="far")
+    assert machines_of_the_site() == ["far"]
+    add_server(host=socket.gethostname())
+    assert machines_of_the_site() == []
 
 
 # Waiting.

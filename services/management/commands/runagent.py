@@ -1,0 +1,131 @@
+"""`manage.py runagent`: with `--service NAME`, a worker of a registered service; else as ever."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.utils.translation import gettext, gettext_noop
+
+from agents import logs
+from agents.exit_status import CONFIGURATION_ERROR
+from agents.management.commands import runagent
+from agents.terminal.command import in_language_of_site
+
+if TYPE_CHECKING:
+    from services.models import Service
+    from services.one_worker import OneWorker
+
+OF_A_FILE = ("file", "host", "port", "name", "python", "reload")
+"""What goes with an agent file alone: a service was registered with it, or has no use for it."""
+
+
+class Command(runagent.Command):
+    help = gettext_noop(
+        "Runs one agent file as a WebSocket service; or, with --service, one worker of a "
+        "registered service, beside its replicas."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--service",
+            metavar="NAME",
+            help=gettext("keep a worker of this registered service, in place of a FILE"),
+        )
+        self._defaults = {name: parser.get_default(name) for name in OF_A_FILE}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["service"] is not None:
+            self._refuse_both(options)
+            self.keep_worker(options)
+        elif options["file"] is None:
+            raise CommandError(
+                gettext("Name an agent file, or a service with --service."), returncode=2
+            )
+        else:
+            super().handle(*args, **options)
+
+    def keep_worker(self, options: dict[str, Any]) -> None:
+        # What serves a single file need not load these.
+        from agents import schema
+        from services.one_worker import GivenUp, OneWorker, machines_of_the_site
+
+        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        schema.apply_pending(settings.VAR_DIR)
+        service = self._found(options["service"])
+        if service.desired != service.Desired.RUNNING:
+            self._say(
+                gettext(
+                    "{name} is stopped: its worker starts here once the service does "
+                    "(manage.py services start {name})."
+                ).format(name=service.name)
+            )
+        if machines := machines_of_the_site():
+            self.stderr.write(
+                self.style.WARNING(
+                    gettext(
+                        "WARNING: the site is served on another machine ({machines}), and its "
+                        "servers can't reach a worker on this one."
+                    ).format(machines=", ".join(machines))
+                )
+            )
+        ready = gettext("{name} has a worker here (pid {pid}); see: manage.py services logs {name}")
+
+        def on_ready(pid: int) -> None:
+            self._say(ready.format(name=service.name, pid=pid))
+
+        try:
+            with in_language_of_site():
+                asyncio.run(_run(OneWorker(service, on_ready)))
+        except GivenUp as error:
+            status = CONFIGURATION_ERROR if error.is_configuration else 1
+            raise CommandError(str(error), returncode=status) from error
+
+    def _refuse_both(self, options: dict[str, Any]) -> None:
+        given = [name for name in OF_A_FILE if options[name] != self._defaults[name]]
+        if given:
+            raise CommandError(
+                gettext(
+                    "--service runs what was registered: leave out {options}; 'services register' "
+                    "and the admin know the service's settings."
+                ).format(options=", ".join("FILE" if n == "file" else f"--{n}" for n in given)),
+                returncode=2,
+            )
+
+    def _found(self, name: str) -> Service:
+        """Raises `CommandError`."""
+        from services import registry
+        from services.errors import ServiceError, UnknownService
+        from services.models import Service
+
+        try:
+            service = registry.find(name)
+        except UnknownService as error:
+            names = Service.objects.filter(url="").values_list("name", flat=True)[:20]
+            known = gettext("There are: {names}.").format(names=", ".join(names)) if names else ""
+            raise CommandError(f"{error} {known}".rstrip()) from error
+        except ServiceError as error:
+            raise CommandError(str(error)) from error
+        if service.is_external:
+            raise CommandError(
+                gettext("'{name}' runs elsewhere: it has no workers here.").format(
+                    name=service.name
+                )
+            )
+        return service
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
+
+
+async def _run(worker: OneWorker) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, worker.leave)
+    await worker.run()
