@@ -8,7 +8,7 @@ caught up. So nothing piles up for a slow socket, and nothing is dropped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +17,7 @@ from django.db import Error as DatabaseFailure
 from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.ports import Socket
-from agents.reading import PAGE, entries_after
+from agents.reading import FIRST_PAGE, PAGE, entries_after
 from agents.transients import Transient
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ logger = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 
-FIRST_PAGE = 16
-"""Entries read at first; then as many as make up `PAGE_CHARACTERS`."""
-
 PAGE_CHARACTERS = 1024 * 1024
+"""After the first page, as many entries are read at once as make this up."""
 
 
 class Subscription:
@@ -69,9 +67,13 @@ class Subscription:
         if self._is_live:
             self.socket.tell(transient)
 
-    def replay(self, *, announce: Callable[[], None]) -> None:
-        """Catches up with the log from `seq`, then calls `announce` and goes live."""
-        self._lag(announce)
+    def replay(self, first: Sequence[Logged] = (), *, announce: Callable[[], None]) -> None:
+        """Catches up with the log from `seq`, then calls `announce` and goes live.
+
+        `first`: the entries that come next, if they were read already.
+        """
+        # A socket that replays others would hold them for long.
+        self._lag(announce, () if self.socket.replaying.locked() else first)
 
     def close(self) -> None:
         self._is_live = False
@@ -79,9 +81,11 @@ class Subscription:
             self._pump.cancel()
             self._pump = None
 
-    def _lag(self, announce: Callable[[], None] | None = None) -> None:
+    def _lag(
+        self, announce: Callable[[], None] | None = None, first: Sequence[Logged] = ()
+    ) -> None:
         self._is_live = False
-        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce))
+        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce, first))
         self._pump.add_done_callback(self._on_pump_done)
 
     def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
@@ -94,9 +98,13 @@ class Subscription:
         self._session.unsubscribe(self.socket)
         self.socket.lose(session_id, "internal_error")
 
-    async def _catch_up(self, announce: Callable[[], None] | None) -> None:
-        # Between the last comparison and going live nothing is awaited: no entry can slip by.
+    async def _catch_up(self, announce: Callable[[], None] | None, first: Sequence[Logged]) -> None:
         limit = FIRST_PAGE
+        if first:
+            async with self.socket.replaying:
+                await self._push_all(first)
+            limit = _next_limit(first)
+        # Between the last comparison and going live nothing is awaited: no entry can slip by.
         while self.seq < self._session.last_seq:
             async with self.socket.replaying:
                 await self.socket.room()
@@ -113,7 +121,7 @@ class Subscription:
         self._pump = None
         self._show_text_so_far()
 
-    async def _push_all(self, page: list[Logged]) -> None:
+    async def _push_all(self, page: Sequence[Logged]) -> None:
         for logged in page:
             if logged.seq > self._session.last_seq:
                 # Committed, but told to nobody yet: who leaves with it would come back
@@ -139,7 +147,7 @@ class Subscription:
             self.offer_text(ref.run_id, current.step, 0, current.text)
 
 
-def _next_limit(page: list[Logged]) -> int:
+def _next_limit(page: Sequence[Logged]) -> int:
     """How many entries of this page's kind to read at once."""
     if not page:
         return FIRST_PAGE
