@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -15,9 +17,10 @@ from agents.adoption import Adopted, adopt
 from agents.batch import Batch
 from agents.fold import History
 from agents.mass_adoption import MOST_ENTRIES, adopt_together
-from agents.models import Server, Session
+from agents.models import Event, Server, Session
 from agents.process import own_identity
 from agents.writes import Write
+from tests.agents.desk import Desk
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -28,6 +31,7 @@ from tests.agents.logs import (
     new_server,
     thought,
 )
+from tests.agents.test_session_property import Story, stage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -185,3 +189,52 @@ def test_of_many_logs_each_ones_next_entries_are_read(dead_id: str) -> None:
         (session_id, seq): reading.entries_after(session_id, seq, reading.FIRST_PAGE)
         for session_id, seq in places
     }
+
+
+@pytest.fixture
+async def story(dead_id: str) -> AsyncIterator[Story]:
+    with stage() as agents:
+        story = Story(agents, SERVICE)
+        await story.begin()
+        yield story
+        await story.hub.stop()
+
+
+@pytest.fixture
+async def sessions(dead_id: str) -> list[str]:
+    return [await sync_to_async(session)(dead_id, turns) for turns in (1, 2, 8)]
+
+
+async def come_back(story: Story, session_id: str, seq: int) -> list[int]:
+    """A client that has the entries up to `seq` comes back; those that it is sent."""
+    desk = Desk()
+    await story.hub.attach(desk, session_id, seq)
+    async with asyncio.timeout(PATIENCE_S):
+        await desk.hear("agent.replay_complete")
+    return [frame["seq"] for frame in desk.told if "seq" in frame]
+
+
+async def test_all_that_come_back_at_once_are_taken_together_and_miss_nothing(
+    story: Story, sessions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    singly: list[Any] = []
+    monkeypatch.setattr(ownership, "take", lambda *args: singly.append(args))
+    found = await asyncio.gather(*(come_back(story, each, 2) for each in sessions))
+    ends = [1 + 3 * turns for turns in (1, 2)]
+    # Every third turn was cancelled, which is an entry more.
+    ends.append(1 + 3 * 8 + 2)
+    assert found == [list(range(3, end + 1)) for end in ends]
+    assert not singly
+
+
+async def test_of_those_that_come_back_one_that_cannot_be_read_costs_no_other(
+    story: Story, sessions: list[str]
+) -> None:
+    broken, *sound = sessions
+    messages = Event.objects.filter(session_id=broken, message__isnull=False)
+    await messages.aupdate(message="not JSON")
+    asked = (come_back(story, each, 1) for each in sessions)
+    failed, *found = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(failed, ValueError)
+    assert [seqs[-1] for seqs in found if isinstance(seqs, list)] == [7, 27]
+    assert len(sound) == 2
