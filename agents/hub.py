@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from agents.principals import key_of
 from agents.resources import Resources
 from agents.sentences import supported
 from agents.sessions import Sessions
+from agents.standing import Standings
 from agents.subscription import Subscription
 from agents.transients import ReplayComplete, Resumed
 from agents.workers import Workers
@@ -74,6 +75,7 @@ class Hub:
             journal_moved_at=lambda: self.journal.moved_at,
         )
         self._sessions = Sessions(self.resources, self.lease)
+        self._standings = Standings(self.database)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self.says_besides: Callable[[], dict[str, Any]] = dict
@@ -121,6 +123,7 @@ class Hub:
     async def _give_everything_up(self) -> None:
         self.is_draining = True
         await self.background.stop()
+        await self._standings.end()
         await self._sessions.leave()
         self.workers.close()
         await self.journal.stop()
@@ -196,22 +199,14 @@ class Hub:
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
         session = await self._find(socket, session_id)
-        oldest = newest = 0
-        if last_seq < session.last_seq:
-            # Of a log that was pruned to nothing the oldest entry is the one that comes next.
-            following = session.last_seq + 1
-            oldest = await self._read(reading.oldest_seq, session_id) or following
-        elif last_seq > session.last_seq:
-            # What was just committed is in the log before anybody here is told.
-            newest = await self._read(reading.newest_seq, session_id)
+        asked = self._standings.find(session_id, last_seq, session.last_seq)
+        standing = await self._reading(asked)
         # It may have left memory during the read.
         session = await self._find(socket, session_id)
         if session_id not in socket.attached:
             # After the last wait: several may be on their way to the socket at once.
             self._check_room(socket)
-        end = max(session.last_seq, newest)
-        is_resync = last_seq > end or last_seq + 1 < oldest
-        seq = max(0, oldest - 1) if is_resync else last_seq
+        seq = standing.start(session.last_seq)
         socket.tell(
             Resumed(
                 session.lang,
@@ -219,7 +214,7 @@ class Hub:
                 last_seq=max(session.last_seq, seq),
                 status=session.status,
                 replaying=max(0, session.last_seq - seq),
-                is_resync=is_resync,
+                is_resync=standing.is_lost(session.last_seq),
             )
         )
         subscription = self._attach(socket, session, seq)
@@ -227,11 +222,10 @@ class Hub:
         def announce() -> None:
             socket.tell(ReplayComplete(session_id, subscription.seq))
 
-        subscription.replay(announce=announce)
+        subscription.replay(standing.first, announce=announce)
 
     async def place_after(self, session_id: str, seq: int | None) -> Place:
-        place: Place = await self._read(turns.place_after, session_id, seq)
-        return place
+        return await self._reading(self.database.run(turns.place_after, session_id, seq))
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         session = await self._find(socket, event.session_id)
@@ -323,9 +317,10 @@ class Hub:
         if limit and len(socket.attached) >= limit:
             raise Refused("too_many_sessions")
 
-    async def _read(self, work: Callable[..., T], *args: Any) -> T:
+    async def _reading(self, asked: Awaitable[T]) -> T:
+        """What is read from the database. Raises `Refused`."""
         try:
-            return await self.database.run(work, *args)
+            return await asked
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error

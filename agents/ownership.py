@@ -167,7 +167,7 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
         if session is None or session.pk != session_id or session.service not in services:
             raise UnknownSession(session_id)
         if session.closed_at is not None:
-            return _taken(session, session.epoch)
+            return taken(session, session.epoch)
         owner = session.owner_id
         if session.is_owned and owner is not None and owner != server_id:
             raise OwnedElsewhere(owner)
@@ -179,7 +179,7 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
         if changed:
             # The former owner may have written between the look and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
-            return _taken(session, session.epoch + 1)
+            return taken(session, session.epoch + 1)
 
 
 def _is_declared_dead(server_id: str) -> bool:
@@ -193,7 +193,8 @@ def _is_declared_dead(server_id: str) -> bool:
     return server.filter(ended_at__isnull=False).exists()
 
 
-def _taken(session: Session, epoch: int) -> Taken:
+def taken(session: Session, epoch: int) -> Taken:
+    """What the server has taken: the session as it was read, under its new epoch."""
     return Taken(
         session_id=session.pk,
         service=session.service,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from agents.entries import Logged
 from agents.fold import Fact, History, RunState, fold_history
@@ -17,6 +17,12 @@ from myagent.messages import ChatMessage
 
 PAGE = 200
 """Entries read at once, at most."""
+
+FIRST_PAGE = 16
+"""Entries read at first: nobody knows yet how large they are."""
+
+Place = tuple[str, int]
+"""A session, and a `seq` in its log."""
 
 REMEMBERED_MESSAGES = 1_000
 """Message ids that a live session knows without asking the database."""
@@ -75,6 +81,25 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
     ]
 
 
+def next_entries(places: Sequence[Place]) -> dict[Place, list[Logged]]:
+    """The `FIRST_PAGE` entries that follow each place, as far as they are in the log."""
+    wanted = Q()
+    for session_id, seq in places:
+        wanted |= Q(session_id=session_id, seq__gt=seq, seq__lte=seq + FIRST_PAGE)
+    found: dict[str, list[Logged]] = {session_id: [] for session_id, _ in places}
+    columns = ("session_id", "seq", "event", "step_id", "created_at", "payload")
+    rows = Event.objects.filter(wanted).order_by("session_id", "seq").values_list(*columns)
+    for session_id, seq, event, step_id, created_at, payload in rows:
+        logged = Logged(session_id, seq, event, step_id, created_at, payload.encode())
+        found[session_id].append(logged)
+    return {
+        (session_id, seq): [
+            each for each in found[session_id] if seq < each.seq <= seq + FIRST_PAGE
+        ]
+        for session_id, seq in places
+    }
+
+
 def entry_at(session_id: str, seq: int) -> Logged | None:
     found = entries_after(session_id, seq - 1, 1)
     return found[0] if found and found[0].seq == seq else None
@@ -126,6 +151,38 @@ def open_session(session_id: str, max_tokens: int, *, is_closed: bool = False) -
     for run in runs.filter(status__in=Run.UNFINISHED).order_by("ordinal", "position"):
         opened.unfinished.append(_unfinished(session_id, run))
     return opened
+
+
+def open_short(session_ids: Collection[str], max_tokens: int) -> dict[str, Opened]:
+    """The same of many open sessions whose logs are short, and that have no unfinished run."""
+    runs: dict[str, list[_RunRow]] = {session_id: [] for session_id in session_ids}
+    rows = Run.objects.filter(session_id__in=session_ids).order_by("-accepted_seq")
+    columns = ("session_id", "pk", "message_id", "accepted_seq", "ordinal")
+    for session_id, run_id, message_id, seq, ordinal in rows.values_list(*columns):
+        runs[session_id].append((run_id, message_id, seq, ordinal))
+    messages: dict[str, list[tuple[str, ChatMessage]]] = {id_: [] for id_ in session_ids}
+    entries = Event.objects.filter(session_id__in=session_ids, message__isnull=False)
+    ordered = entries.order_by("session_id", "seq")
+    for session_id, of_run, message in ordered.values_list("session_id", "run_id", "message"):
+        if of_run is not None and message is not None:
+            messages[session_id].append((of_run, ChatMessage.from_dict(orjson.loads(message))))
+    return {id_: _opened(runs[id_], messages[id_], max_tokens) for id_ in session_ids}
+
+
+_RunRow = tuple[str, str, int, int | None]
+"""`(run_id, message_id, accepted_seq, ordinal)`."""
+
+
+def _opened(
+    runs: Sequence[_RunRow], messages: Sequence[tuple[str, ChatMessage]], max_tokens: int
+) -> Opened:
+    """`runs` are newest first."""
+    started = sorted((ordinal, run_id) for run_id, _, _, ordinal in runs if ordinal is not None)
+    return Opened(
+        history=fold_history(messages, [run_id for _, run_id in started], max_tokens),
+        last_ordinal=started[-1][0] if started else 0,
+        message_ids={message_id: seq for _, message_id, seq, _ in runs},
+    )
 
 
 def _started(runs: QuerySet[Run]) -> list[tuple[str, int, int]]:

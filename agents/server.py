@@ -108,16 +108,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
+        self._patience = self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        # It holds this object, and is held by it.
+        # The connection has another protocol now: nothing is to hold this one any longer.
+        self._patience.cancel()
         self.parser = None  # type: ignore[assignment]
 
     def _close_if_silent(self) -> None:
-        # An upgraded connection has another protocol by now.
-        if self.cycle is None and self.transport.get_protocol() is self:
+        if self.cycle is None:
             self.transport.close()
 
 

@@ -12,10 +12,12 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents import background, ownership, reading
-from agents.adoption import adopt
+from agents.adoption import Adopted, adopt
 from agents.directory import Listed
+from agents.gathering import Gathering
 from agents.lease import Lease
 from agents.live import LiveSession
+from agents.mass_adoption import MOST_SESSIONS, adopt_together
 from agents.ownership import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused
 from agents.principals import Principal, may_use
@@ -41,6 +43,7 @@ class Sessions:
         self._lease = lease
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+        self._asked_for = Gathering(self._take_together, MOST_SESSIONS)
         self._to_free: dict[str, int] = {}
         """Sessions that left memory and are owned yet, with the epoch of each."""
 
@@ -103,7 +106,7 @@ class Sessions:
             return session
         try:
             await self._check_creator(session_id, principal)
-            session = await self.open(session_id)
+            session = await self.open(session_id, is_asked_for=True)
         except UnknownSession as error:
             raise Refused("unknown_session") from error
         except OwnedElsewhere as error:
@@ -124,14 +127,15 @@ class Sessions:
         if creator is not None and not may_use(principal, creator):
             raise Refused("forbidden")
 
-    async def open(self, session_id: str) -> LiveSession:
+    async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
         """Takes a session over; several callers share one attempt.
 
-        Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        `is_asked_for`: by a client, and so perhaps together with those that
+        others ask for. Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
         """
         task = self._opening.get(session_id)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._take(session_id))
+            task = asyncio.get_running_loop().create_task(self._take(session_id, is_asked_for))
             self._opening[session_id] = task
             task.add_done_callback(lambda _: self._opening.pop(session_id, None))
         return await asyncio.shield(task)
@@ -200,14 +204,19 @@ class Sessions:
     async def leave(self) -> None:
         """Stops working on every one; what is unfinished is continued by whoever is next."""
         await background.end(self._opening.values())
+        await self._asked_for.end()
         for session in self._live.values():
             session.leave()
 
-    async def _take(self, session_id: str) -> LiveSession:
+    async def _take(self, session_id: str, is_asked_for: bool) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
-        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-        adopted = await self._run(adopt, session_id, self._directory.names(), own_id, may_expire)
+        own_id = self._lease.server_id
+        adopted = await self._asked_for.ask(session_id) if is_asked_for else None
+        if adopted is None:
+            own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
+            services = self._directory.names()
+            adopted = await self._run(adopt, session_id, services, own_id, may_expire)
         if own_id != self._lease.server_id:
             # The lease it was taken under was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
@@ -215,6 +224,20 @@ class Sessions:
         if adopted.opened.unfinished and not adopted.taken.is_closed:
             session.resume(adopted.opened.unfinished)
         return session
+
+    async def _take_together(self, session_ids: list[str]) -> dict[str, Adopted]:
+        """Those that could be taken so; the others, and one alone, are taken singly."""
+        if len(session_ids) == 1:
+            return {}
+        own_id, services = self._lease.server_id, self._directory.names()
+        try:
+            return await self._run(adopt_together, session_ids, services, own_id)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+        except Exception:
+            # Singly, the one that can't be read costs no other.
+            logger.exception("sessions_not_taken_together", sessions=len(session_ids))
+        return {}
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)

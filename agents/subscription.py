@@ -8,7 +8,7 @@ caught up. So nothing piles up for a slow socket, and nothing is dropped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from django.db import Error as DatabaseFailure
@@ -17,7 +17,7 @@ from agents.database import DatabaseThreads
 from agents.entries import Logged
 from agents.execution import Execution
 from agents.ports import Socket
-from agents.reading import PAGE, entries_after
+from agents.reading import FIRST_PAGE, PAGE, entries_after
 from agents.session_log import SessionLog
 from agents.transients import Transient
 
@@ -25,10 +25,8 @@ logger = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 
-FIRST_PAGE = 16
-"""Entries read at first; then as many as make up `PAGE_CHARACTERS`."""
-
 PAGE_CHARACTERS = 1024 * 1024
+"""After the first page, as many entries are read at once as make this up."""
 
 
 class Subscription:
@@ -80,9 +78,13 @@ class Subscription:
         if self._is_live:
             self.socket.tell(transient)
 
-    def replay(self, *, announce: Callable[[], None]) -> None:
-        """Catches up with the log from `seq`, then calls `announce` and goes live."""
-        self._lag(announce)
+    def replay(self, first: Sequence[Logged] = (), *, announce: Callable[[], None]) -> None:
+        """Catches up with the log from `seq`, then calls `announce` and goes live.
+
+        `first`: the entries that come next, if they were read already.
+        """
+        # A socket that replays others would hold them for long.
+        self._lag(announce, () if self.socket.replaying.locked() else first)
 
     def close(self) -> None:
         self._is_live = False
@@ -90,9 +92,11 @@ class Subscription:
             self._pump.cancel()
             self._pump = None
 
-    def _lag(self, announce: Callable[[], None] | None = None) -> None:
+    def _lag(
+        self, announce: Callable[[], None] | None = None, first: Sequence[Logged] = ()
+    ) -> None:
         self._is_live = False
-        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce))
+        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce, first))
         self._pump.add_done_callback(self._on_pump_done)
 
     def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
@@ -101,9 +105,13 @@ class Subscription:
         logger.error("replay_failed", exc_info=pump.exception())
         self._on_failed()
 
-    async def _catch_up(self, announce: Callable[[], None] | None) -> None:
-        # Between the last comparison and going live nothing is awaited: no entry can slip by.
+    async def _catch_up(self, announce: Callable[[], None] | None, first: Sequence[Logged]) -> None:
         limit = FIRST_PAGE
+        if first:
+            async with self.socket.replaying:
+                await self._push_all(first)
+            limit = _next_limit(first)
+        # Between the last comparison and going live nothing is awaited: no entry can slip by.
         while self.seq < self._log.last_seq:
             async with self.socket.replaying:
                 await self.socket.room()
@@ -120,7 +128,7 @@ class Subscription:
         self._pump = None
         self._show_text_so_far()
 
-    async def _push_all(self, page: list[Logged]) -> None:
+    async def _push_all(self, page: Sequence[Logged]) -> None:
         for logged in page:
             if logged.seq > self._log.last_seq:
                 # Committed, but told to nobody yet: who leaves with it would come back
@@ -146,7 +154,7 @@ class Subscription:
             self.offer_text(ref.run_id, current.step, 0, current.text)
 
 
-def _next_limit(page: list[Logged]) -> int:
+def _next_limit(page: Sequence[Logged]) -> int:
     """How many entries of this page's kind to read at once."""
     if not page:
         return FIRST_PAGE

@@ -1,4 +1,4 @@
-"""Imports go one way: myagent ← agents ← traces ← services ← myagent_site."""
+"""Imports go one way: between the packages, and between the rooms of each."""
 
 from __future__ import annotations
 
@@ -51,3 +51,74 @@ def test_an_import_from_above_would_be_noticed() -> None:
     tree = ast.parse("def f():\n    from services.models import Service\n")
     assert set(imported(tree)) & forbidden("agents") == {"services"}
     assert not set(imported(_WithoutFunctions().visit(tree))) & forbidden("myagent")
+
+
+ROOMS = {
+    "agents": (
+        *("runtime", "sentences", "principals", "models", "log", "ownership", "runs"),
+        *("transients", "directory", "ports", "sessions", "sockets", "serving"),
+        *("checks", "apps", "terminal", "management"),
+    ),
+    "services": (
+        *("sentences", "errors", "fields", "models", "doorbell", "access", "catalogue", "logs"),
+        *("control", "supervision", "routing", "views", "cli", "rest", "admin"),
+        *("first_admin", "checks", "apps", "management"),
+    ),
+}
+"""What is imported comes before what imports it."""
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def modules_of(package: str) -> Iterator[Path]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if "migrations" not in path.parts:
+            yield path
+
+
+def dotted(path: Path) -> str:
+    """A module's name; that of a package for its `__init__`."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_within(path: Path, package: str) -> Iterator[str]:
+    """Modules of the same package that one imports, for types and inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [name if is_module(name) else node.module for name in names]
+        else:
+            continue
+        yield from (name for name in found if name.startswith(f"{package}."))
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_nothing_from_the_rooms_above_it(package: str) -> None:
+    order = ROOMS[package]
+    wrong = [
+        f"{dotted(path)} imports {name}"
+        for path in modules_of(package)
+        if path.parent != ROOT / package or path.stem != "__init__"
+        for name in imports_within(path, package)
+        if order.index(room_of(name)) > order.index(room_of(dotted(path)))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", ("myagent", *ROOMS, "myagent_site"))
+def test_no_modules_import_each_other(package: str) -> None:
+    graph = {dotted(path): {*imports_within(path, package)} for path in modules_of(package)}
+    left = dict(graph)
+    while free := [name for name, needs in left.items() if not needs & left.keys() - {name}]:
+        for name in free:
+            del left[name]
+    assert not left, f"in circles: {sorted(left)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -395,15 +395,17 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
     story.hub.detach(story.desk)
-    loop, look = asyncio.get_running_loop(), reading.oldest_seq
+    loop, look, sweeps = asyncio.get_running_loop(), reading.next_entries, []
 
-    def look_while_it_leaves(session_id: str) -> int:
-        monkeypatch.setattr(reading, "oldest_seq", look)
-        asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop).result(PATIENCE_S)
-        return look(session_id)
+    def look_while_it_leaves(places: Sequence[reading.Place]) -> Any:
+        if not sweeps:
+            sweeps.append(asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop))
+            sweeps[0].result(PATIENCE_S)
+        return look(places)
 
-    monkeypatch.setattr(reading, "oldest_seq", look_while_it_leaves)
+    monkeypatch.setattr(reading, "next_entries", look_while_it_leaves)
     await story.hub.attach(story.desk, story.session_id, 0)
+    assert sweeps
     await story.desk.hear("agent.replay_complete")
     await story.do(SAY_A)
     await told(story, "agent.final_answer", "a")
