@@ -19,7 +19,7 @@ LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
 class Server(models.Model):
     """A process that holds sockets and sessions: its lease, and what it says of itself.
 
-    `process` identifies the operating-system process (see `agents.process`);
+    `process` identifies the operating-system process (see `agents.runtime.process`);
     the lease is by the database's clock. `address` is where clients on its
     machine reach it; empty where it does not know. A server with a single agent
     file has its `service` and `source`, the file's path.

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.entries import Logged
+from agents.log.entries import Logged
 from agents.principals import Principal
 from agents.transients import Problem, Transient
 from myagent.protocol import (

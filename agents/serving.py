@@ -14,16 +14,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest
 
-from agents import background, ownership, schema
-from agents.child import NotStarted
-from agents.connections import Connections
 from agents.directory import SingleService
-from agents.handshake import SERVER, Refusal, Scope
-from agents.hub import Hub
-from agents.once import Once
-from agents.ownership import NameTaken
+from agents.ownership import taking as ownership
+from agents.ownership.taking import NameTaken
 from agents.ports import SessionPort
-from agents.standalone import StandaloneWorker
+from agents.runs.child import NotStarted
+from agents.runs.standalone import StandaloneWorker
+from agents.runtime import background, schema
+from agents.runtime.once import Once
+from agents.sessions.hub import Hub
+from agents.sockets.connections import Connections
+from agents.sockets.handshake import SERVER, Refusal, Scope
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)

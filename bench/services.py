@@ -88,7 +88,8 @@ def measure_all(scale: Scale) -> list[Figure]:
         tempfile.TemporaryDirectory() as folder,
         supervised(Path(folder)) as supervisor,
     ):
-        from services import control, registry
+        from services import control
+        from services.catalogue import registry
         from services.models import Instance, Service
 
         names = [f"service-{number}" for number in range(scale.services)]

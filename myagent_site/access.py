@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.handshake import PRINCIPAL, Receive, Scope, Send
+from agents.sockets.handshake import PRINCIPAL, Receive, Scope, Send
 
 
 class OpenAccess:

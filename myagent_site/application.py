@@ -7,8 +7,8 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
-from agents.handshake import SERVER, Receive, Scope, Send
 from agents.serving import ServerProcess
+from agents.sockets.handshake import SERVER, Receive, Scope, Send
 from myagent_site.access import OpenAccess
 from myagent_site.bodies import BoundedBodies
 from myagent_site.guard import Guard

@@ -12,10 +12,10 @@ django.setup()
 
 from django.conf import settings  # noqa: E402 - needs the apps
 
+from agents.runs.standalone import StandaloneWorker  # noqa: E402
 from agents.serving import standalone  # noqa: E402
-from agents.standalone import StandaloneWorker  # noqa: E402
 from myagent_site.application import application_for  # noqa: E402
-from services.serving import site_server  # noqa: E402
+from services.routing.serving import site_server  # noqa: E402
 
 if settings.MYAGENT_AGENT:
     _file = Path(settings.MYAGENT_AGENT)

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.edge import headers_of
-from agents.handshake import Receive, Scope, Send
+from agents.runtime.edge import headers_of
+from agents.sockets.handshake import Receive, Scope, Send
 
 LINGER_BYTES = 16 * 1024 * 1024
 """What is still read of a refused body: many a client looks for an answer only at its end."""

@@ -9,14 +9,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 
-from agents.long_answers import end_with_the_server
+from agents.runtime.long_answers import end_with_the_server
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import TEXTS
 from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
 from services.access import is_open, may
-from services.overview import MAX_SERVICES, overview
-from services.trends import WINDOW_S, last_hour
+from services.views.overview import MAX_SERVICES, overview
+from services.views.trends import WINDOW_S, last_hour
 
 VIEW = "services.view_service"
 CONTROL = "services.control_service"

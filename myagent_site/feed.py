@@ -10,9 +10,9 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.utils import translation
 
-from agents.database import DatabaseThreads
+from agents.runtime.database import DatabaseThreads
 from services import doorbell
-from services.describing import Json
+from services.views.describing import Json
 
 logger = structlog.get_logger(__name__)
 

@@ -9,15 +9,15 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext_noop
 
-from agents.edge import (
+from agents.runtime.edge import (
     headers_of,
     host_is_allowed,
     is_loopback,
     origin_is_allowed,
     scheme_of,
 )
-from agents.handshake import REFUSAL, Receive, Refusal, Scope, Send
 from agents.sentences import choose
+from agents.sockets.handshake import REFUSAL, Receive, Refusal, Scope, Send
 from myagent.protocol import CloseCode
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

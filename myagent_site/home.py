@@ -13,7 +13,7 @@ from myagent_site.console_texts import HOME_TEXTS
 from myagent_site.pages import answer, language_of
 from services.access import may
 from services.models import Service
-from services.overview import overview
+from services.views.overview import overview
 
 MAX_SHOWN = 60
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from agents.handshake import OWN_DOOR
 from agents.serving import server_of
+from agents.sockets.handshake import OWN_DOOR
 
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 OWN_DOOR_PAGES = "myagent_site.own_door_urls"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from agents.chat_consumer import ChatConsumer
-from agents.consumers import EventsConsumer
-from agents.handshake import Host, Refusal, Scope
+from agents.sockets.chat.consumer import ChatConsumer
+from agents.sockets.events import EventsConsumer
+from agents.sockets.handshake import Host, Refusal, Scope
 from myagent.protocol import CloseCode
 
 

@@ -6,12 +6,12 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from agents.handshake import OWN_DOOR
+from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from myagent_site.pages import answer, chat_page, language_of
-from services.endpoints import chat_of, path_of
 from services.models import Service
+from services.routing.endpoints import chat_of, path_of
 
 
 def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:

@@ -101,7 +101,7 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 # The same for a server that somebody else has made: `runagent`, `serve`, a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
-# Classes that keep rows of their own about what is logged (see `agents.recorders`).
+# Classes that keep rows of their own about what is logged (see `agents.log.recorders`).
 MYAGENT_RECORDERS: list[str] = []
 
 # Links to the folders at the top, so that an installed package has them too.
@@ -184,4 +184,4 @@ LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplifi
 LOCALE_PATHS = [BASE_DIR / "myagent_site" / "locale"]
 
 LOGGING_CONFIG = None
-"""Commands that serve set logging up; see `agents.logs`."""
+"""Commands that serve set logging up; see `agents.runtime.logs`."""

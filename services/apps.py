@@ -8,4 +8,4 @@ class ServicesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from services import checks  # noqa: F401 - registers them
+        pass

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 
 from services.errors import Conflict
 from services.models import Instance, Service
-from services.supervisor_lease import machines_supervised
+from services.supervision.supervisor_lease import machines_supervised
 
 Desired = Service.Desired
 Status = Service.Status

@@ -13,7 +13,7 @@ class Service(models.Model):
     """An agent file to be kept running, or the address of a service elsewhere.
 
     People set `desired`, `replicas` and the configuration, through
-    `services.registry` and `services.control`; `status`, `error_message`,
+    `services.catalogue.registry` and `services.control`; `status`, `error_message`,
     `restart_count`, `started_at`, `last_health_check` and `agent`, what the
     newest worker said of its agent, are what the supervisor observed.
 
@@ -23,7 +23,7 @@ class Service(models.Model):
     `revision` grows with everything that somebody may wait for (see
     `services.doorbell`); `generation`, with every restart that is asked for:
     instances of an older one are to be replaced. Failures before `cleared_at`
-    are forgiven. `environment` is encrypted (see `services.secrets`).
+    are forgiven. `environment` is encrypted (see `services.catalogue.secrets`).
     """
 
     class Desired(models.TextChoices):
@@ -114,8 +114,8 @@ class Instance(models.Model):
     the process may live, so that the database refuses a second one in the same
     place. `kept_by`: the `Supervisor` that keeps it beside the replicas; empty
     for a replica, which is its machine's. `process` names the operating-system
-    process (see `agents.process`) once it is known; `node`, the machine whose
-    supervisor launched it, where it listens at `agents.worker_process.Paths`.
+    process (see `agents.runtime.process`) once it is known; `node`, the machine whose
+    supervisor launched it, where it listens at `agents.runs.worker_process.Paths`.
     `report` is what it last said of itself: `running`, `sessions`, `lag_ms` and `abandoned`.
     """
 
@@ -201,7 +201,7 @@ class HealthCheck(models.Model):
     """What one check found, and how its service did then.
 
     `memory_mb` and `loop_lag_ms` are the process's; sessions and turns, those
-    of the service as a whole (see `services.figures`). `instance` is null for
+    of the service as a whole (see `services.supervision.figures`). `instance` is null for
     an external service, of which no process is known.
     """
 

@@ -3,8 +3,8 @@ from typing import Any
 from django.db import migrations, models
 from django.db.models.functions import Now
 
-from agents.process import is_provably_gone
-from agents.schema import OldProcess
+from agents.runtime.process import is_provably_gone
+from agents.runtime.schema import OldProcess
 
 
 def refuse_beside_the_living(apps: Any, schema_editor: Any) -> None:

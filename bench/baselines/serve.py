@@ -10,7 +10,7 @@ import importlib
 import socket
 import sys
 
-from agents.server import Server, configuration
+from agents.runtime.server import Server, configuration
 
 
 def serve(name: str) -> None:

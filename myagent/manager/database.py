@@ -55,8 +55,8 @@ def set_up() -> None:
     import django
     from django.core.checks import run_checks
 
-    from agents import logs
     from agents.checks import TAG
+    from agents.runtime import logs
 
     logs.hand_over()
     django.setup()

@@ -37,7 +37,7 @@ class SupervisorThread:
         self.ended: Future[None] = Future()
         """Done when nothing of it is left. Fails if it ended for no good reason once ready."""
         self.database: Any = None
-        """Threads for database work (`agents.database.DatabaseThreads`), there when ready."""
+        """`agents.runtime.database.DatabaseThreads`, there when ready."""
         self._health_interval_s = health_interval_s
         self._supervisor: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -100,10 +100,10 @@ class SupervisorThread:
     async def _live(self) -> None:
         from django.conf import settings
 
-        from agents import schema
-        from agents.database import DatabaseThreads
-        from services.embedded import EmbeddedServer
-        from services.supervisor_process import SupervisorProcess
+        from agents.runtime import schema
+        from agents.runtime.database import DatabaseThreads
+        from services.routing.embedded import EmbeddedServer
+        from services.supervision.supervisor_process import SupervisorProcess
 
         server = EmbeddedServer()
         self._loop = asyncio.get_running_loop()
@@ -161,7 +161,7 @@ async def _until_done(future: Future[None]) -> None:
 
 def _is_supervised_for_good() -> bool:
     """Whether there is a supervisor, in this process or another, that does not make room."""
-    from services.supervisor_lease import live_supervisor
+    from services.supervision.supervisor_lease import live_supervisor
 
     found = live_supervisor()
     return found is not None and not found.is_automatic

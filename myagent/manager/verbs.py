@@ -1,6 +1,6 @@
 """What the manager asks of the site, each in one thread that may use the database.
 
-The verbs are `services.registry` and `services.control`; here their rows
+The verbs are `services.catalogue.registry` and `services.control`; here their rows
 become values, as nothing of Django leaves these functions.
 """
 
@@ -33,7 +33,8 @@ class Look:
 
 def register(fields: Fields, environment: Mapping[str, str], *, replace: bool) -> ServiceInfo:
     """`replace`: one of that name is changed into this one."""
-    from services import control, registry
+    from services import control
+    from services.catalogue import registry
     from services.errors import Conflict
 
     try:
@@ -48,13 +49,13 @@ def register(fields: Fields, environment: Mapping[str, str], *, replace: bool) -
 
 
 def change(name_or_id: str, fields: Fields, environment: Mapping[str, str] | None) -> ServiceInfo:
-    from services import registry
+    from services.catalogue import registry
 
     return _info(registry.change(registry.find(name_or_id), environment=environment, **fields))
 
 
 def unregister(name_or_id: str) -> ServiceInfo:
-    from services import registry
+    from services.catalogue import registry
 
     service = registry.find(name_or_id)
     asked = _info(service)
@@ -81,15 +82,16 @@ def restart(name_or_id: str) -> ServiceInfo:
 
 
 def get(name_or_id: str) -> ServiceInfo:
-    from services import registry
+    from services.catalogue import registry
 
     return _info(registry.find(name_or_id))
 
 
 def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
-    from services import describing, endpoints
+    from services.catalogue.selection import with_tags
     from services.models import Service
-    from services.selection import with_tags
+    from services.routing import endpoints
+    from services.views import describing
 
     found = with_tags(Service.objects.order_by("name"), tags)
     if status is not None:
@@ -120,27 +122,30 @@ def look(watch: Any) -> Look | None:
 
 
 def logs(name_or_id: str, lines: int, instance_id: str | None) -> list[str]:
-    from services import logs, registry
+    from services.catalogue import registry
+    from services.logs import reading as logs
 
     instance = logs.instance_of(registry.find(name_or_id), instance_id)
     return [] if instance is None else logs.tail_of(instance, lines)
 
 
 def stats(name_or_id: str) -> Json:
-    from services import describing, registry
+    from services.catalogue import registry
+    from services.views import describing
 
     return describing.service_stats(registry.find(name_or_id))
 
 
 def system_stats() -> Json:
-    from services import describing
+    from services.views import describing
 
     return describing.system_stats()
 
 
 async def check(database: Any, name_or_id: str) -> ServiceHealth:
     """The only one for an event loop."""
-    from services import health, registry
+    from services.catalogue import registry
+    from services.supervision import health
 
     service = await database.run(registry.find, name_or_id)
     findings = await health.look_at(database, service)
@@ -166,7 +171,7 @@ def _check(finding: Any) -> HealthCheck:
 
 
 def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
-    from services import registry
+    from services.catalogue import registry
 
     service = registry.find(name_or_id)
     verb(service)
@@ -175,7 +180,8 @@ def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
 
 def _info(service: Any, instances: Any = None, site: str | None = None) -> ServiceInfo:
     """`instances`, `site`: where they have been read already."""
-    from services import describing, endpoints
+    from services.routing import endpoints
+    from services.views import describing
 
     if instances is None:
         instances = describing.live_instances(service)

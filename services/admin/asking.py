@@ -11,10 +11,11 @@ from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from services import control, history
+from services import control
+from services.catalogue import history
 from services.errors import ServiceError
 from services.models import Service
-from services.supervisor_start import ensure_supervisor, is_needed
+from services.supervision.supervisor_start import ensure_supervisor, is_needed
 
 
 @dataclass(frozen=True, slots=True)

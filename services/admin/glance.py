@@ -11,9 +11,9 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy
 
 from services import control
-from services.describing import health_of
-from services.figures import Figures
 from services.models import Instance, Service
+from services.supervision.figures import Figures
+from services.views.describing import health_of
 
 HEALTH = {
     "healthy": gettext_lazy("healthy"),

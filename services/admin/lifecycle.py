@@ -16,8 +16,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from services import registry
 from services.admin import asking, glance
+from services.catalogue import registry
 from services.errors import ServiceError
 from services.models import Service
 

@@ -7,15 +7,15 @@ from typing import Any
 from django.utils.translation import gettext
 
 from agents.terminal import inert
-from services import figures
 from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
 from services.admin.texts import TEXTS
-from services.describing import instance_json
-from services.endpoints import chat_of
-from services.logfiles import path_of, tail
+from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service
-from services.supervisor_lease import this_node
+from services.routing.endpoints import chat_of
+from services.supervision import figures
+from services.supervision.supervisor_lease import this_node
 from services.telling import told
+from services.views.describing import instance_json
 
 ENDED_SHOWN = 5
 CHECKS_SHOWN = 20

@@ -18,15 +18,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from services import figures, secrets
 from services.admin import asking, glance, observed
 from services.admin.filters import TagFilter, matching
 from services.admin.lifecycle import LifecycleAdmin
 from services.admin.service_form import ServiceForm
 from services.admin.unregistering import UnregisteringAdmin
+from services.catalogue import secrets
 from services.errors import ServiceError
-from services.figures import Figures
 from services.models import Service
+from services.supervision import figures
+from services.supervision.figures import Figures
 
 MAX_LIVE = 200
 """Services whose state is told at once."""

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext, gettext_lazy
 
-from services import registry
+from services.catalogue import registry
 from services.errors import ServiceError
 from services.fields import checked
 from services.models import Service

@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
-from services import registry
 from services.admin import asking
 from services.admin.texts import TEXTS
+from services.catalogue import registry
 from services.models import Service
 
 if TYPE_CHECKING:

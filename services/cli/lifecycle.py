@@ -9,14 +9,16 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
-from services import control, figures, registry
+from services import control
+from services.catalogue import registry
 from services.cli.screen import Screen
-from services.describing import live_instances
-from services.endpoints import endpoint_of, site_address
-from services.logfiles import path_of, tail
+from services.logs.logfiles import path_of, tail
 from services.models import Service
-from services.supervisor_start import ensure_supervisor
+from services.routing.endpoints import endpoint_of, site_address
+from services.supervision import figures
+from services.supervision.supervisor_start import ensure_supervisor
 from services.telling import told
+from services.views.describing import live_instances
 from services.waiting import follow
 
 Options = dict[str, Any]

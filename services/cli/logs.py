@@ -11,11 +11,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from services import registry
+from services.catalogue import registry
 from services.cli.screen import Screen
-from services.logfiles import Follower, path_of
+from services.logs.logfiles import Follower, path_of
 from services.models import Instance, Service
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 
 Options = dict[str, Any]
 

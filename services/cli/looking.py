@@ -9,12 +9,15 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from agents.terminal.inert import one_line
-from services import describing, endpoints, figures, registry, supervisor_lease
+from services.catalogue import registry
+from services.catalogue.selection import with_tags
 from services.cli.logs import short
 from services.cli.screen import Screen, Word, as_json
-from services.figures import Figures
 from services.models import Service
-from services.selection import with_tags
+from services.routing import endpoints
+from services.supervision import figures, supervisor_lease
+from services.supervision.figures import Figures
+from services.views import describing
 
 Options = dict[str, Any]
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What answers hold, for the documentation: `services.describing` makes them."""
+"""What answers hold, for the documentation: `services.views.describing` makes them."""
 
 from __future__ import annotations
 

@@ -17,14 +17,16 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from services import control, history, registry, supervisor_start
-from services.describing import service_json
-from services.endpoints import site_of
+from services import control
+from services.catalogue import history, registry
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
 from services.rest.inputs import WaitQuery, query_of
 from services.rest.waiting import WaitingRoom
+from services.routing.endpoints import site_of
+from services.supervision import supervisor_start
+from services.views.describing import service_json
 
 Method = TypeVar("Method", bound=Callable[..., Response])
 

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from services import selection
+from services.catalogue import selection
 from services.models import Service
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery, query_of
 

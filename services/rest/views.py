@@ -13,9 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from services import figures, history, registry
-from services.describing import service_json
-from services.endpoints import site_of
+from services.catalogue import history, registry
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
@@ -30,6 +28,9 @@ from services.rest.inputs import (
 )
 from services.rest.lifecycle import PatientView, supervised
 from services.rest.lists import Page, ServiceFilter
+from services.routing.endpoints import site_of
+from services.supervision import figures
+from services.views.describing import service_json
 
 
 class ServicesView(View, GenericAPIView[Service]):

@@ -13,14 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from myagent.protocol import timestamp
-from services import logs, registry
-from services.describing import instance_json, service_health, service_stats, system_stats
-from services.endpoints import endpoint_of, site_of
+from services.catalogue import registry
+from services.logs import reading as logs
 from services.models import Instance
 from services.rest import answers, documents
 from services.rest.base import View
 from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, PageQuery, query_of
 from services.rest.lists import Page
+from services.routing.endpoints import endpoint_of, site_of
+from services.views.describing import instance_json, service_health, service_stats, system_stats
 
 Method = TypeVar("Method", bound=Callable[..., Response])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.logfiles import tail
+from services.logs.logfiles import tail
 from tests.managed_site import ManagedSite, managed_site, until
 from tests.runners import ROOT
 

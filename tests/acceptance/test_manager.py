@@ -810,7 +810,7 @@ async def main():
 asyncio.run(main())
 """)
     log = (folder.path / "own.log").read_text()
-    assert "INFO:services.supervisor:event='instance_launched' service='echo'" in log
+    assert "INFO:services.supervision.supervisor:event='instance_launched' service='echo'" in log
 
 
 def test_django_is_loaded_by_the_first_manager_and_not_by_the_import(folder: Folder) -> None:

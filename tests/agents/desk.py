@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from agents import frames
-from agents.entries import Logged
+from agents.log.entries import Logged
 from agents.principals import Principal
+from agents.sockets import frames
 from agents.transients import Problem, Transient
 from myagent import Agent, create_react_agent, tool
 from myagent.messages import ChatMessage, ToolCall

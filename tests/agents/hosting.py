@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from agents.connections import Connections
-from agents.handshake import PRINCIPAL, SERVER, Refusal
 from agents.ports import SessionPort
+from agents.sockets.connections import Connections
+from agents.sockets.handshake import PRINCIPAL, SERVER, Refusal
 
 
 @dataclass

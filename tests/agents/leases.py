@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.hub import Hub
+from agents.sessions.hub import Hub
 
 
 async def renew(hub: Hub) -> None:

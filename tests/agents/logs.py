@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from agents import entries, ownership
-from agents.entries import Entry, RunRef
+from agents.log import entries
+from agents.log.entries import Entry, RunRef
+from agents.log.writes import NewRun, NewSession, Write
 from agents.models import Event, Server
-from agents.process import own_identity
-from agents.writes import NewRun, NewSession, Write
+from agents.ownership import taking as ownership
+from agents.runtime.process import own_identity
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
 from myagent.steps import Answer, Thought

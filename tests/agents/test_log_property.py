@@ -13,11 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from agents import batch, journal, ownership
-from agents.entries import Logged, RunRef
-from agents.journal import Journal
+from agents.log import batch, journal
+from agents.log.entries import Logged, RunRef
+from agents.log.journal import Journal
+from agents.log.writes import DuplicateMessage, OwnershipLost, RunEnded, Write
 from agents.models import Run, Session
-from agents.writes import DuplicateMessage, OwnershipLost, RunEnded, Write
+from agents.ownership import taking as ownership
 from tests.agents.logs import (
     SERVICE,
     accepted,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.process import own_identity
+from agents.runtime.process import own_identity
 from tests.runners import ROOT
 
 pytestmark = pytest.mark.processes

@@ -20,14 +20,14 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agents import ownership
 from agents.directory import SingleService
-from agents.hub import Hub
-from agents.journal import JournalStopped
-from agents.link import dial
+from agents.log.journal import JournalStopped
 from agents.models import Event, Run
+from agents.ownership import taking as ownership
 from agents.ports import Refused
-from agents.workers import Workers
+from agents.runs.link import dial
+from agents.runs.workers import Workers
+from agents.sessions.hub import Hub
 from myagent import protocol
 from myagent.agent import Agent
 from tests.agents.desk import Desk, Permits, PermittedModel

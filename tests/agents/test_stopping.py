@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from agents import background, database, journal, lease, ownership
-from agents.batch import Batch
-from agents.hub import Hub
+from agents.log import journal
+from agents.log.batch import Batch
 from agents.models import Event, Server
+from agents.ownership import lease
+from agents.ownership import taking as ownership
+from agents.runtime import background, database
 from agents.serving import HasLeft, ServerProcess
+from agents.sessions.hub import Hub
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)

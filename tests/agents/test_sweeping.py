@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from agents import ownership
 from agents.models import Session
+from agents.ownership import taking as ownership
 from tests.agents.test_session_property import Story, parsed, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from agents.database import DatabaseThreads
-from services.logfiles import path_of
+from agents.runtime.database import DatabaseThreads
+from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from tests.browser.conftest import NewPage, Watch, connected
 from tests.browser.test_hostile import PROBES

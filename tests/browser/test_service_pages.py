@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from agents.database import DatabaseThreads
+from agents.runtime.database import DatabaseThreads
 from tests.browser.acting import say
 from tests.browser.conftest import PATIENCE_MS, Watch
 from tests.browser.test_module import FAKE_SOCKET

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.test import AsyncClient
 
-from agents.handshake import SERVER
 from agents.serving import ServerProcess
+from agents.sockets.handshake import SERVER
 
 
 class ClientAt(AsyncClient):

@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client
 
+from agents.runs.standalone import StandaloneWorker
 from agents.serving import standalone
-from agents.standalone import StandaloneWorker
 from myagent_site.asgi import application
 from tests.myagent_site.clients import ClientOf
 

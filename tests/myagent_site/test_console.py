@@ -12,9 +12,9 @@ from django.test import AsyncClient
 
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
-from services import health
-from services.failing import why_it_is_given_up
 from services.models import Service
+from services.supervision import health
+from services.supervision.failing import why_it_is_given_up
 from services.telling import kept
 from tests.myagent_site.clients import at_another_machine, at_this_machine
 from tests.myagent_site.test_pages import ROOT

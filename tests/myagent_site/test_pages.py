@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 from django.test import AsyncClient
 
+from agents.runs.standalone import StandaloneWorker
 from agents.serving import standalone
-from agents.standalone import StandaloneWorker
 from myagent_site.chat_texts import TEXTS
 from tests.myagent_site.clients import ClientOf, at_this_machine
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 from asgiref.sync import sync_to_async
 
-from agents.database import DatabaseThreads
+from agents.runtime.database import DatabaseThreads
 from services import doorbell
-from services.embedded import EmbeddedServer
-from services.endpoints import site_address
 from services.models import Service
+from services.routing.embedded import EmbeddedServer
+from services.routing.endpoints import site_address
 from tests.ports import free_port
 from tests.recording import Recorder
 from tests.services import rows

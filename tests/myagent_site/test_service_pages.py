@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.test import AsyncClient
 
-from agents.handshake import OWN_DOOR
+from agents.sockets.handshake import OWN_DOOR
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from services.models import Service
 from tests.myagent_site.clients import ClientAt, at_another_machine, at_this_machine

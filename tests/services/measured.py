@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from agents.ids import new_id
 from agents.models import Server
+from agents.runtime.ids import new_id
 from services import doorbell
 from services.models import HealthCheck, Instance, Service, Supervisor
 from tests.services import rows

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from agents.ids import new_id
-from services.logfiles import path_of
+from agents.runtime.ids import new_id
+from services.logs.logfiles import path_of
 from services.models import Instance, Service
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 
 EXTERNAL = "ws://localhost:9/"
 

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from agents.database import DatabaseThreads
-from agents.link import Link
-from agents.worker_process import Paths
-from agents.workers import Workers
+from agents.runs.link import Link
+from agents.runs.worker_process import Paths
+from agents.runs.workers import Workers
+from agents.runtime.database import DatabaseThreads
 from myagent.runnable import Runnable
 from myagent.worker.protocol import AgentInfo
-from services import doorbell, links
-from services.directory import SiteDirectory
-from services.links import Links
+from services import doorbell
 from services.models import Instance, Service
+from services.routing.directory import SiteDirectory
+from services.supervision import links
+from services.supervision.links import Links
 from tests.inline_worker import InlineWorker, inline_worker
 from tests.services import rows
 

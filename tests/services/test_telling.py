@@ -7,11 +7,11 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.failing import why_it_failed, why_it_is_given_up
-from services.health import TOO_LATE
-from services.launchers import LaunchFailed
-from services.lifecycle import Cause
 from services.models import Instance
+from services.supervision.failing import why_it_failed, why_it_is_given_up
+from services.supervision.health import TOO_LATE
+from services.supervision.launchers import LaunchFailed
+from services.supervision.lifecycle import Cause
 from services.telling import MARK, Sentence, kept, parts_of, told
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}\r"))

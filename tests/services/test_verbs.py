@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from django.db.models.functions import Now
 
-from agents.process import own_identity
-from services import control, health, registry
+from agents.runtime.process import own_identity
+from services import control
+from services.catalogue import registry
 from services.errors import Conflict, ServiceError, UnknownService
-from services.health import Finding
-from services.launching import launch_spec
 from services.models import Instance, Service
+from services.supervision import health
+from services.supervision.health import Finding
+from services.supervision.launching import launch_spec
 from tests.services import rows
 from tests.services.measured import add_server
 

@@ -23,16 +23,17 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 
-from agents import checks, logs
-from agents.addresses import address_of
-from agents.background import Background
-from agents.child import FileRefused, NotLaunched, NotStarted, WorkerDied
-from agents.exit_status import CONFIGURATION_ERROR
-from agents.listening import listen, port_number
-from agents.ownership import NameTaken
-from agents.reloading import Changes
+from agents import checks
+from agents.ownership.taking import NameTaken
+from agents.runs.child import FileRefused, NotLaunched, NotStarted, WorkerDied
+from agents.runs.reloading import Changes
+from agents.runs.standalone import StandaloneWorker
+from agents.runtime import logs
+from agents.runtime.addresses import address_of
+from agents.runtime.background import Background
+from agents.runtime.exit_status import CONFIGURATION_ERROR
+from agents.runtime.listening import listen, port_number
 from agents.sentences import tell
-from agents.standalone import StandaloneWorker
 from agents.terminal.command import TerminalCommand, in_language_of_site
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Command(TerminalCommand):
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         worker = self.launch(options)
         # Now, while the worker loads the agent file: this takes as long.
-        from agents.server import new_event_loop
+        from agents.runtime.server import new_event_loop
         from agents.serving import standalone
 
         server = standalone(worker)
@@ -181,7 +182,7 @@ class Command(TerminalCommand):
         ready: Callable[[], None],
         options: dict[str, Any],
     ) -> int:
-        from agents.server import Server, configuration
+        from agents.runtime.server import Server, configuration
 
         reloading = Background()
         try:

@@ -11,14 +11,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.translation import gettext, gettext_noop
 
-from agents import logs
-from agents.exit_status import CONFIGURATION_ERROR
 from agents.management.commands import runagent
+from agents.runtime import logs
+from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.terminal.command import in_language_of_site
 
 if TYPE_CHECKING:
     from services.models import Service
-    from services.one_worker import OneWorker
+    from services.supervision.one_worker import OneWorker
 
 OF_A_FILE = ("file", "host", "port", "name", "python", "reload")
 """What goes with an agent file alone: a service was registered with it, or has no use for it."""
@@ -52,8 +52,8 @@ class Command(runagent.Command):
 
     def keep_worker(self, options: dict[str, Any]) -> None:
         # What serves a single file need not load these.
-        from agents import schema
-        from services.one_worker import GivenUp, OneWorker, machines_of_the_site
+        from agents.runtime import schema
+        from services.supervision.one_worker import GivenUp, OneWorker, machines_of_the_site
 
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
         schema.apply_pending(settings.VAR_DIR)
@@ -99,7 +99,7 @@ class Command(runagent.Command):
 
     def _found(self, name: str) -> Service:
         """Raises `CommandError`."""
-        from services import registry
+        from services.catalogue import registry
         from services.errors import ServiceError, UnknownService
         from services.models import Service
 

@@ -16,17 +16,18 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 from rich.cells import cell_len, set_cell_size
 
-from agents import checks, logs, schema
-from agents.addresses import address_of
-from agents.listening import listen, port_number
-from agents.server import Server, configuration, new_event_loop
+from agents import checks
+from agents.runtime import logs, schema
+from agents.runtime.addresses import address_of
+from agents.runtime.listening import listen, port_number
+from agents.runtime.server import Server, configuration, new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services import registry
+from services.catalogue import registry
 from services.first_admin import ensure_admin
 from services.models import Service
-from services.own_ports import OwnPorts
-from services.serving import own_ports, site_server
-from services.supervisor_process import SupervisorProcess
+from services.routing.own_ports import OwnPorts
+from services.routing.serving import own_ports, site_server
+from services.supervision.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 from rich.console import Console
 
-from agents import checks, schema
+from agents import checks
+from agents.runtime import schema
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
 from services.cli import arguments, lifecycle, logs, looking

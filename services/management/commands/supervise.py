@@ -11,10 +11,11 @@ import structlog
 from django.conf import settings
 from django.utils.translation import gettext, gettext_noop
 
-from agents import checks, logs, schema
+from agents import checks
+from agents.runtime import logs, schema
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services.supervisor_lease import this_node
-from services.supervisor_process import SupervisorProcess
+from services.supervision.supervisor_lease import this_node
+from services.supervision.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
 

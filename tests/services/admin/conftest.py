@@ -12,10 +12,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from agents.ids import new_id
-from services import registry
+from agents.runtime.ids import new_id
+from services.catalogue import registry
 from services.models import Instance, Service, Supervisor
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 
 LIST = "/admin/services/service/"
 

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from services import registry, secrets
 from services.admin.service_form import ServiceForm
+from services.catalogue import registry, secrets
 from services.fields import FIELDS
 from services.models import Service, Supervisor
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services import health
 from services.admin.observed import LINE_LENGTH, LOG_LINES, readable
-from services.failing import why_it_is_given_up
-from services.logfiles import path_of
+from services.logs.logfiles import path_of
 from services.models import HealthCheck, Instance, Service
+from services.supervision import health
+from services.supervision.failing import why_it_is_given_up
 from services.telling import Sentence, kept
 from tests.services.measured import add_server
 

@@ -16,9 +16,10 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from services import registry, secrets, supervisor_lease
+from services.catalogue import registry, secrets
 from services.models import HealthCheck, Instance, Service
-from services.one_worker import machines_of_the_site
+from services.supervision import supervisor_lease
+from services.supervision.one_worker import machines_of_the_site
 from tests.services import rows
 from tests.services.measured import add_server
 

@@ -12,10 +12,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client as Login
 from django.utils import timezone
 
-from agents.process import own_identity
-from services import registry
+from agents.runtime.process import own_identity
+from services.catalogue import registry
 from services.models import Service, Supervisor
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 
 from .client import CSRF, Client
 

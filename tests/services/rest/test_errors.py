@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from services import registry
+from services.catalogue import registry
 from services.models import Service
 
 from .client import Client

@@ -9,12 +9,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from agents.ids import new_id
+from agents.runtime.ids import new_id
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.rest import lifecycle
 from services.rest.waiting import WaitingRoom
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 from tests.managed_site import until
 
 from .client import Client

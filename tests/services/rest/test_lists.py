@@ -9,11 +9,11 @@ import pytest
 from django.test import RequestFactory
 from django.utils import timezone
 
-from agents.ids import new_id
-from services import registry
+from agents.runtime.ids import new_id
+from services.catalogue import registry
 from services.models import Instance, Service
 from services.rest.views import ServicesView
-from services.supervisor_lease import this_node
+from services.supervision.supervisor_lease import this_node
 
 from .client import Client
 

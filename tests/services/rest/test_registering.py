@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services import registry, secrets
+from services.catalogue import registry, secrets
 from services.models import Service, Supervisor
 
 from .client import Client

@@ -1,0 +1,111 @@
+"""Rows that others keep of what is logged, written in the same transaction as the entries.
+
+So what a recorder keeps never disagrees with the log. One that fails costs its
+own rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Protocol
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import models, transaction
+from django.utils.module_loading import import_string
+
+from agents.log.entries import Logged
+from agents.log.writes import Write
+from agents.runtime.database import is_passing
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`instance` as it is to be stored: a new row, or `changes`, fields of the one that is there.
+
+    Its primary key comes from what is recorded, so that it is the same at
+    every attempt at a commit.
+    """
+
+    instance: models.Model
+    changes: tuple[str, ...] = ()
+
+
+class Recorder(Protocol):
+    def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
+        """The rows about a write, whose entries were given their places in the log at `at`.
+
+        Called in the journal's thread, once for every attempt at a commit:
+        without effects, and quick. Nothing is written before it.
+        """
+
+
+@cache
+def configured() -> tuple[Recorder, ...]:
+    """One of each class in `settings.MYAGENT_RECORDERS`."""
+    return tuple(import_string(path)() for path in settings.MYAGENT_RECORDERS)
+
+
+class Recording:
+    """What the recorders keep of one batch. `failures`: how often one of them failed."""
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self.failures = 0
+        self._recorders = recorders
+        self._rows: list[list[Row]] = [[] for _ in recorders]
+
+    def add(self, write: Write, logged: Sequence[Logged], at: datetime) -> None:
+        for recorder, rows in zip(self._recorders, self._rows, strict=True):
+            try:
+                rows.extend(recorder.record(write, logged, at))
+            except Exception:
+                self.failures += 1
+                logger.exception("recorder_failed", recorder=_name(recorder))
+
+    def save(self) -> None:
+        """Inside the transaction of the entries. Raises only what ends that as well."""
+        for recorder, rows in zip(self._recorders, self._rows, strict=True):
+            if not rows:
+                continue
+            try:
+                with transaction.atomic():
+                    _save(rows)
+            except Exception as error:
+                if isinstance(error, DatabaseFailure) and is_passing(error):
+                    raise
+                self.failures += 1
+                logger.exception("recorder_rows_refused", recorder=_name(recorder))
+
+
+def _save(rows: Sequence[Row]) -> None:
+    """In the order of the rows; those of one kind that follow each other go together."""
+    alike: list[models.Model] = []
+    kind: tuple[type[models.Model], tuple[str, ...]] | None = None
+    for row in rows:
+        if kind is not None and kind != (type(row.instance), row.changes):
+            _save_alike(*kind, alike)
+            alike = []
+        kind = type(row.instance), row.changes
+        alike.append(row.instance)
+    if kind is not None:
+        _save_alike(*kind, alike)
+
+
+def _save_alike(
+    model: type[models.Model], changes: tuple[str, ...], instances: Sequence[models.Model]
+) -> None:
+    manager = model._default_manager
+    if changes:
+        manager.bulk_update(instances, changes)
+    else:
+        manager.bulk_create(instances)
+
+
+def _name(recorder: Recorder) -> str:
+    return f"{type(recorder).__module__}.{type(recorder).__qualname__}"

@@ -1,0 +1,38 @@
+"""A session taken over: its ownership, its memory, its unfinished runs. Synchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from agents.log import reading
+from agents.ownership import taking as ownership
+from agents.ownership.taking import OwnedElsewhere, Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    taken: Taken
+    opened: reading.Opened
+
+
+def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Adopted:
+    """Makes `own_id` the session's owner and reads what it needs to go on.
+
+    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
+    """
+    taken = _take(session_id, services, own_id, may_expire)
+    budget = settings.MYAGENT_CONTEXT_TOKENS
+    opened = reading.open_session(session_id, budget, is_closed=taken.is_closed)
+    return Adopted(taken, opened)
+
+
+def _take(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Taken:
+    try:
+        return ownership.take(session_id, services, own_id, may_expire)
+    except OwnedElsewhere as error:
+        if not ownership.end_if_gone(error.server_id):
+            raise
+        return ownership.take(session_id, services, own_id, may_expire)

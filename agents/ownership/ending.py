@@ -1,0 +1,78 @@
+"""Runs that nobody will go on with: their ends are written by who takes their service away."""
+
+from __future__ import annotations
+
+import socket
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from agents.log import entries, recorders
+from agents.log.batch import Batch
+from agents.log.closing import closing_results
+from agents.log.entries import Entry, RunRef
+from agents.log.reading import UnfinishedRun
+from agents.log.writes import Write
+from agents.models import Run, Server
+from agents.ownership import taking as ownership
+from agents.ownership.adoption import adopt
+from agents.ownership.taking import OwnedElsewhere, UnknownSession
+from agents.runtime.ids import new_id
+from agents.runtime.process import own_identity
+
+AT_ONCE = 50
+"""Sessions that are ended in one call."""
+
+
+def end_unfinished_runs(service: str) -> bool:
+    """Ends some as interrupted; True once there are none that nobody else will end. Synchronous.
+
+    What a living server owns is left to it. Raises `django.db.Error`; may be
+    called again.
+    """
+    unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
+    owners = Server.objects.filter(service=service, ended_at__isnull=True)
+    # Those that an earlier call of this process left behind, when the database went away.
+    for former in owners.filter(process=own_identity(), port=0):
+        ownership.retire(former.pk)
+    session_ids = list(
+        unfinished.exclude(
+            session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
+        )
+        .values_list("session_id", flat=True)
+        .distinct()[:AT_ONCE]
+    )
+    if not session_ids:
+        return True
+    # Only who owns a session may write to its log: so this is a server, for a moment.
+    owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
+    ownership.register(owner, settings.MYAGENT_LEASE_S)
+    try:
+        for session_id in session_ids:
+            _end_runs_of(session_id, service, owner.pk)
+    finally:
+        ownership.retire(owner.pk)
+    return False
+
+
+def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
+    try:
+        adopted = adopt(session_id, [service], owner_id, True)
+    except (OwnedElsewhere, UnknownSession):
+        return
+    runs = adopted.opened.unfinished
+    written = [entry for run in runs for entry in _ending(run, adopted.taken.lang)]
+    write = Write(
+        session_id,
+        adopted.taken.epoch,
+        written,
+        ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
+    )
+    # Refused, it is another's by now, who will end them.
+    Batch([write], recorders.configured()).commit()
+
+
+def _ending(run: UnfinishedRun, lang: str) -> list[Entry]:
+    ref = RunRef(run.run_id, run.message_id)
+    effects = [call.call.name for call in run.state.open_calls if call.has_started]
+    return [*closing_results(run.state, ref), entries.interrupted(ref, lang, effects)]

@@ -1,0 +1,172 @@
+"""This process's place among the servers, kept alive by renewal while the process moves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents.models import Server
+from agents.ownership import taking as ownership
+from agents.ownership.lease_thread import LeaseThread
+from agents.ownership.pulse import LoopEnded, Pulse
+from agents.ownership.taking import Renewal
+from agents.runtime.process import own_identity
+
+logger = structlog.get_logger(__name__)
+
+END_S = 5.0
+"""Seconds that the database has to take the lease back."""
+
+
+class Lease:
+    """Its methods belong to the event loop.
+
+    Between `register` and `end` the sessions taken under `server_id` are this
+    process's, as long as nobody finds the lease expired or the process gone. A
+    thread renews it, but not for a process that hangs: only while the event
+    loop and the journal have moved within the time for which a lease holds.
+
+    `report` is what the server says of itself, asked for on the loop;
+    `journal_moved_at`, asked for in the thread, is by `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        source: str,
+        *,
+        report: Callable[[], dict[str, Any]],
+        journal_moved_at: Callable[[], float],
+    ) -> None:
+        self.server_id = ""
+        self.port = 0
+        self.address = ""
+        self._service = service
+        self._source = source
+        self._report = report
+        self._journal_moved_at = journal_moved_at
+        self._thread = LeaseThread(self._renew)
+        self._pulse: Pulse[dict[str, Any]] | None = None
+        self._kept_id = ""
+        """What the thread renews: `server_id`, or what that is about to become."""
+        self._may_expire_at = float("inf")
+        self._stands_still = False
+        self._ended_id: str | None = None
+        self._has_ended = asyncio.Event()
+        self._is_ending = False
+
+    @property
+    def others_may_expire(self) -> bool:
+        """Whether another server's expired lease can be taken for its death.
+
+        After an outage or a suspend every lease looks expired: then this is
+        False for one lease period, in which the living renew theirs. Only the
+        database's clock can tell: the process's stands still while a machine
+        sleeps. Until the next renewal has asked it, `ownership` keeps watch.
+        """
+        return time.monotonic() >= self._may_expire_at
+
+    async def register(self) -> None:
+        """Begins anew, under a new `server_id`. Raises `django.db.Error`.
+
+        Cancelling is safe: what was registered all the same, `end` gives up.
+        """
+        if self._pulse is None:
+            self._pulse = Pulse(self._report)
+        self._thread.start()
+        server = Server(
+            id=str(uuid.uuid4()),
+            service=self._service,
+            host=socket.gethostname(),
+            port=self.port,
+            address=self.address,
+            process=own_identity(),
+            source=self._source,
+        )
+        await self._thread.run(partial(self._register, server))
+        self.server_id = server.pk
+
+    async def until_lost(self) -> None:
+        """Waits until somebody is found to have declared this server dead.
+
+        Until it has registered anew, every renewal finds so again.
+        """
+        while self._ended_id != self.server_id:
+            self._has_ended.clear()
+            await self._has_ended.wait()
+        self._ended_id = None
+
+    async def end(self) -> None:
+        """Gives up everything that was taken. If the database is away, the lease expires.
+
+        May be called twice. Cancelling is safe: it goes on, and the next call waits for it.
+        """
+        if not self._is_ending:
+            self._is_ending = True
+            self._thread.finish(self._retire)
+        if not await self._thread.ended(END_S):
+            logger.warning("lease_left_to_expire", error="The database does not answer.")
+
+    # In the thread.
+
+    def _register(self, server: Server) -> None:
+        ownership.register(server, settings.MYAGENT_LEASE_S)
+        self._kept_id = server.pk
+        self._wait_for_others()
+
+    def _renew(self) -> None:
+        pulse = self._pulse
+        assert pulse is not None
+        try:
+            pulse.ask(settings.MYAGENT_RENEW_S / 2)
+            if not self._kept_id or not self._is_moving(pulse.moved_at):
+                return
+            found = ownership.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
+            if found is Renewal.LAPSED:
+                self._wait_for_others()
+                logger.warning("lease_had_lapsed", server_id=self._kept_id)
+            elif found is Renewal.ENDED:
+                pulse.tell(self._note_ended, self._kept_id)
+        except LoopEnded:
+            logger.warning("lease_outlived_its_loop", server_id=self._kept_id)
+            self._thread.finish()
+
+    def _is_moving(self, loop_moved_at: float) -> bool:
+        """Whether the process does what its lease is for."""
+        journal_moved_at, now = self._journal_moved_at(), time.monotonic()
+        loop_still_s, journal_still_s = now - loop_moved_at, now - journal_moved_at
+        stood_still = self._stands_still
+        self._stands_still = max(loop_still_s, journal_still_s) > settings.MYAGENT_LEASE_S
+        if self._stands_still and not stood_still:
+            logger.error(
+                "lease_not_renewed",
+                loop_still_s=round(loop_still_s, 1),
+                journal_still_s=round(journal_still_s, 1),
+            )
+        return not self._stands_still
+
+    def _retire(self) -> None:
+        if not self._kept_id:
+            return
+        try:
+            ownership.retire(self._kept_id)
+        except DatabaseFailure as error:
+            logger.warning("lease_left_to_expire", error=str(error))
+
+    def _wait_for_others(self) -> None:
+        self._may_expire_at = time.monotonic() + settings.MYAGENT_LEASE_S
+
+    # On the loop again.
+
+    def _note_ended(self, server_id: str) -> None:
+        self._ended_id = server_id
+        self._has_ended.set()

@@ -1,0 +1,79 @@
+"""Many sessions taken over at once, as when all clients come back to a server that starts cold.
+
+One by one each costs a dozen statements, and one of them waits for the disk.
+Here it is some seven for all. Only what is plain is taken: an open session with
+a short log, no unfinished run and no living owner, whose row nobody has locked.
+`agents.ownership.adoption` sees to all others, one by one. Synchronous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from agents.log import reading
+from agents.models import Run, Server, Session
+from agents.ownership import taking as ownership
+from agents.ownership.adoption import Adopted
+from agents.ownership.taking import Taken
+
+MOST_SESSIONS = 64
+"""That are taken together: they are read together, and the first waits for the last."""
+
+MOST_ENTRIES = 100
+"""Of a log that is read together with others."""
+
+
+def adopt_together(
+    session_ids: Collection[str], services: Collection[str], own_id: str
+) -> dict[str, Adopted]:
+    """Makes `own_id` the owner of those that are plain, and reads what each needs to go on.
+
+    The others are left as they were. Raises `django.db.Error`; then some may
+    be taken, and can be taken again.
+    """
+    features = connection.features
+    if features.has_select_for_update and not features.has_select_for_update_skip_locked:
+        # One row that somebody has locked would hold up all.
+        return {}
+    _end_gone_owners(session_ids, own_id)
+    taken = _take_plain(session_ids, services, own_id)
+    opened = reading.open_short(list(taken), settings.MYAGENT_CONTEXT_TOKENS)
+    return {session_id: Adopted(taken[session_id], opened[session_id]) for session_id in opened}
+
+
+def _end_gone_owners(session_ids: Collection[str], own_id: str) -> None:
+    owners = Server.objects.filter(sessions__in=session_ids, ended_at__isnull=True)
+    for server_id in owners.exclude(pk=own_id).distinct().values_list("pk", flat=True):
+        ownership.end_if_gone(server_id)
+
+
+def _take_plain(
+    session_ids: Collection[str], services: Collection[str], own_id: str
+) -> dict[str, Taken]:
+    with transaction.atomic():
+        plain = _lock_plain(session_ids, services, own_id)
+        # Their rows are locked: each has still the epoch that was read.
+        Session.objects.filter(pk__in=plain).update(owner_id=own_id, epoch=F("epoch") + 1)
+    return {session.pk: ownership.taken(session, session.epoch + 1) for session in plain.values()}
+
+
+def _lock_plain(
+    session_ids: Collection[str], services: Collection[str], own_id: str
+) -> dict[str, Session]:
+    rows = (
+        Session.objects.select_for_update(skip_locked=True)
+        .filter(pk__in=session_ids, closed_at__isnull=True, last_seq__lte=MOST_ENTRIES)
+        .order_by("pk")
+    )
+    # MySQL finds ids in any case; the log knows one spelling.
+    found = [each for each in rows if each.pk in session_ids and each.service in services]
+    others = {each.owner_id for each in found} - {None, own_id}
+    ended = Server.objects.filter(pk__in=others, ended_at__isnull=False)
+    free = {None, own_id, *ended.values_list("pk", flat=True)}
+    unfinished = Run.objects.filter(session__in=found, status__in=Run.UNFINISHED)
+    busy = set(unfinished.values_list("session_id", flat=True))
+    return {each.pk: each for each in found if each.owner_id in free and each.pk not in busy}

@@ -1,0 +1,235 @@
+"""Who may write to a session's log: servers' leases, and sessions taken and given up.
+
+All of it by conditional updates and the database's clock. Synchronous: call it
+through `DatabaseThreads`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+from django.db.models import BooleanField, Case, Exists, F, Q, Value, When
+from django.db.models.functions import Now
+
+from agents.models import LEASE_HOLDS, Run, Server, Session
+from agents.runtime.process import is_provably_gone
+
+
+class UnknownSession(Exception):
+    """There is no such session in the services that are served here."""
+
+
+class NameTaken(Exception):
+    """Another agent file is served under the service's name. `source` is its path."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
+
+
+class OwnedElsewhere(Exception):
+    """Another live server owns the session. `server_id` names it."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(server_id)
+        self.server_id = server_id
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A session that this server owns from now on; a closed one is only read."""
+
+    session_id: str
+    service: str
+    epoch: int
+    lang: str
+    principal: str
+    last_seq: int
+    is_closed: bool
+
+
+class Renewal(Enum):
+    """What a renewal found of the lease."""
+
+    HELD = auto()
+    LAPSED = auto()
+    """It had run out and nobody had minded; it holds again."""
+    ENDED = auto()
+    """Somebody declared the server dead."""
+
+
+def register(server: Server, lease_s: float) -> None:
+    """Writes the server's row, with its lease."""
+    server.started_at = server.lease_until = Now()
+    server.save(force_insert=True)
+    renew(server.pk, lease_s, {})
+
+
+def refuse_another_file(service: str, source: str) -> None:
+    """One name is one agent file: its servers continue each other's runs.
+
+    Raises `NameTaken` if another file is served under the name on this machine.
+    """
+    others = Server.objects.filter(LEASE_HOLDS, service=service, host=socket.gethostname()).exclude(
+        source__in=("", source)
+    )
+    for other in others:
+        if not is_provably_gone(other.process):
+            raise NameTaken(other.source)
+
+
+def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
+    """Prolongs the lease, unless it was ended."""
+    own = Server.objects.filter(pk=server_id)
+    until = Now() + timedelta(seconds=lease_s)
+    if own.filter(LEASE_HOLDS).update(lease_until=until, report=report):
+        return Renewal.HELD
+    if own.filter(ended_at__isnull=True).update(lease_until=until, report=report):
+        return Renewal.LAPSED
+    return Renewal.ENDED
+
+
+def end(server_id: str) -> None:
+    """Ends a server's lease: its sessions are free from now on."""
+    Server.objects.filter(pk=server_id, ended_at__isnull=True).update(ended_at=Now())
+
+
+def retire(server_id: str) -> None:
+    """Gives up everything that the server owns, and its lease: it leaves by its own will."""
+    Session.objects.filter(owner_id=server_id).update(owner=None)
+    end(server_id)
+
+
+def end_gone_servers(own_id: str) -> None:
+    """Ends the leases of servers whose process is provably gone."""
+    others = Server.objects.filter(ended_at__isnull=True).exclude(pk=own_id)
+    for server_id in others.values_list("pk", flat=True):
+        end_if_gone(server_id)
+
+
+def end_if_gone(server_id: str) -> bool:
+    """Ends a server's lease if its process is provably gone; whether it is."""
+    server = Server.objects.filter(pk=server_id).first()
+    if server is None or not is_provably_gone(server.process):
+        return False
+    end(server_id)
+    return True
+
+
+def forget_ended_servers(older_than: timedelta) -> None:
+    """Deletes the rows of servers that ended long ago and own nothing."""
+    Server.objects.filter(ended_at__lt=Now() - older_than, sessions__isnull=True).delete()
+
+
+def _can_judge(own_id: str) -> Q:
+    """Whether the server may take another's expired lease for its death.
+
+    Not while its own has expired: what kept it from renewing (an outage, a
+    machine that slept, a clock that was set) may have kept the other as well.
+    """
+    return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
+
+
+def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
+    """`may_expire`: whether an expired lease counts as a death."""
+    is_owned = Q(owner__isnull=False, owner__ended_at__isnull=True)
+    if not may_expire:
+        return is_owned
+    return is_owned & (Q(owner__lease_until__gt=Now()) | ~_can_judge(own_id))
+
+
+def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
+    """Makes the server the owner of a session of these services, with a new epoch.
+
+    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
+    """
+    while True:
+        session = (
+            Session.objects.filter(pk=session_id)
+            .annotate(
+                is_owned=Case(
+                    When(
+                        _is_owned_by_the_living(server_id, may_expire=may_expire),
+                        then=Value(True),
+                    ),
+                    default=Value(False),
+                    output_field=BooleanField(),
+                )
+            )
+            .first()
+        )
+        # MySQL finds ids in any case; the log knows one spelling.
+        if session is None or session.pk != session_id or session.service not in services:
+            raise UnknownSession(session_id)
+        if session.closed_at is not None:
+            return taken(session, session.epoch)
+        owner = session.owner_id
+        if session.is_owned and owner is not None and owner != server_id:
+            raise OwnedElsewhere(owner)
+        if owner not in (None, server_id) and not _is_declared_dead(owner):
+            continue
+        changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
+            owner_id=server_id, epoch=F("epoch") + 1
+        )
+        if changed:
+            # The former owner may have written between the look and the update.
+            session.refresh_from_db(fields=["last_seq", "closed_at"])
+            return taken(session, session.epoch + 1)
+
+
+def _is_declared_dead(server_id: str) -> bool:
+    """Ends an expired lease; False if it was renewed meanwhile.
+
+    A server that slept past its lease learns so, at its next renewal, that its
+    sessions are gone, also those for which it has nothing to write.
+    """
+    server = Server.objects.filter(pk=server_id)
+    server.filter(ended_at__isnull=True, lease_until__lte=Now()).update(ended_at=Now())
+    return server.filter(ended_at__isnull=False).exists()
+
+
+def taken(session: Session, epoch: int) -> Taken:
+    """What the server has taken: the session as it was read, under its new epoch."""
+    return Taken(
+        session_id=session.pk,
+        service=session.service,
+        epoch=epoch,
+        lang=session.lang,
+        principal=session.principal,
+        last_seq=session.last_seq,
+        is_closed=session.closed_at is not None,
+    )
+
+
+def give_up(epochs: Mapping[str, int], server_id: str) -> None:
+    """Frees sessions, given with the epoch of each, but none that somebody took since."""
+    owned = Q()
+    for session_id, epoch in epochs.items():
+        owned |= Q(pk=session_id, epoch=epoch)
+    Session.objects.filter(owned, owner_id=server_id).update(owner=None)
+
+
+def adoptable(services: Collection[str], own_id: str, may_expire: bool) -> list[str]:
+    """Open sessions of the services with unfinished runs that no other living server owns.
+
+    Oldest first; those that this server owns are among them.
+    """
+    unfinished = Run.objects.filter(
+        status__in=Run.UNFINISHED, session__service__in=services, session__closed_at__isnull=True
+    )
+    is_free = (
+        Q(session__owner__isnull=True)
+        | Q(session__owner_id=own_id)
+        | Q(session__owner__ended_at__isnull=False)
+    )
+    if may_expire:
+        is_free |= Q(session__owner__lease_until__lte=Now()) & _can_judge(own_id)
+    orphaned = unfinished.filter(is_free)
+    return list(
+        dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))
+    )

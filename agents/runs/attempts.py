@@ -1,0 +1,122 @@
+"""One run on one worker, and who is told how it fares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from myagent.steps import Decision, Step
+from myagent.worker import protocol
+from myagent.worker.protocol import RunKey
+
+if TYPE_CHECKING:
+    from agents.runs.link import Link
+
+logger = structlog.get_logger(__name__)
+
+
+class Breakable(Protocol):
+    """A run that can be given up."""
+
+    def on_broken(self, error: Exception) -> None:
+        """The run has no worker any more, and can only end.
+
+        A `LinkError`: the worker said what no run says. Any other: telling the
+        run something raised it.
+        """
+
+
+def give_up(run: Breakable, error: Exception, **about: str) -> None:
+    """Ends a run that something went wrong with. Never raises: the others must go on."""
+    logger.error("run_broken", exc_info=error, **about)
+    try:
+        run.on_broken(error)
+    except Exception:
+        logger.exception("run_not_ended", **about)
+
+
+class Receiver(Breakable, Protocol):
+    """Who is told how a run fares on a worker. Called on the event loop, in order."""
+
+    def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
+        """Durable steps; answered with `attempt.accept()` or `attempt.refuse()`."""
+
+    def on_step_started(self, step: int) -> None: ...
+
+    def on_text(self, step: int, text: str) -> None: ...
+
+    def on_stopped(self, stopped: protocol.Stopped) -> None: ...
+
+    def on_history_needed(self, link: Link) -> None:
+        """Nothing was started: the worker needs the history whole. Start it anew."""
+
+    def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
+        """The link has ended. `has_died`: because the worker's process did, unasked."""
+
+
+class Attempt:
+    """One run on one worker, from its start until one of the two is done with it."""
+
+    def __init__(self, link: Link, key: RunKey, receiver: Receiver) -> None:
+        self.link = link
+        self.key = key
+        self.receiver = receiver
+        self.is_quarantined = False
+        """The run may be what kills workers: only it is blamed if this one dies."""
+
+    def accept(self) -> None:
+        """The steps are in the log: the run may go on."""
+        self.link.send(protocol.Accept(self.key))
+
+    def refuse(self) -> None:
+        """The steps are not wanted: the run ends."""
+        self.link.send(protocol.Refuse(self.key))
+
+    def decide(self, step_id: str, decision: Decision) -> None:
+        self.link.send(protocol.Decide(self.key, step_id, decision))
+
+    def cancel(self) -> None:
+        """Asks the run to stop, which it tells."""
+        self.link.send(protocol.Cancel(self.key))
+
+    def hear(self, message: protocol.OfARun) -> None:
+        """What the worker says of the run. Never raises: what goes wrong ends this run alone."""
+        try:
+            self._tell(message)
+        except Exception as error:
+            self.give_up(error)
+
+    def hear_lost(self, *, has_died: bool) -> None:
+        """The link has ended. Never raises."""
+        try:
+            self.receiver.on_lost(self, has_died=has_died)
+        except Exception as error:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Ends the run, here and on the worker. Never raises."""
+        self.cancel()
+        self.done()
+        give_up(self.receiver, error, session_id=self.key.session_id)
+
+    def done(self) -> None:
+        """Nothing of the run is wanted any more. May be called twice."""
+        self.link.release(self)
+
+    def _tell(self, message: protocol.OfARun) -> None:
+        receiver = self.receiver
+        match message:
+            case protocol.Text(_, step, text):
+                receiver.on_text(step, text)
+            case protocol.Steps(_, steps):
+                receiver.on_steps(steps, self)
+            case protocol.Stepping(_, step):
+                receiver.on_step_started(step)
+            case protocol.Stopped():
+                self.done()
+                receiver.on_stopped(message)
+            case protocol.NeedHistory():
+                self.done()
+                receiver.on_history_needed(self.link)

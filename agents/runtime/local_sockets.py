@@ -1,0 +1,51 @@
+"""Unix sockets: connecting to one, and which process is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from pathlib import Path
+
+from agents.runtime.process import identity_of
+
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group."""
+
+
+async def connected_to(address: Path) -> socket.socket:
+    """A connection to what listens on a Unix socket. Raises `OSError`. Cancelling is safe."""
+    dialling = socket.socket(socket.AF_UNIX)
+    try:
+        dialling.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(dialling, str(address))
+    except BaseException:
+        dialling.close()
+        raise
+    return dialling
+
+
+def process_behind(connected: socket.socket) -> str | None:
+    """The identity of the process that listens, where the kernel tells which it is.
+
+    Raises `ConnectionRefusedError` if that has ended.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid = _CREDENTIALS.unpack(told)[0]
+    if pid == 0:
+        return None  # It is in another container.
+    process = identity_of(pid)
+    if process is None:
+        connected.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "its process has ended")
+    return process
+
+
+def refuses(address: Path) -> bool:
+    """Whether nobody listens at a Unix socket that is there. Never waits."""
+    with socket.socket(socket.AF_UNIX) as trying:
+        trying.setblocking(False)
+        return trying.connect_ex(str(address)) == errno.ECONNREFUSED

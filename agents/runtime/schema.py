@@ -1,0 +1,70 @@
+"""Brings the database up to date before a process serves."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext
+from filelock import FileLock, Timeout
+
+from agents.runtime.process import pid_of
+from agents.runtime.var_folder import unusable
+
+WAIT_S = 120
+
+
+class OldProcess(CommandError):
+    """A process that runs older code lives: its tables can't be changed under it."""
+
+    def __init__(self, service: str, host: str, process: str) -> None:
+        super().__init__(
+            gettext(
+                "An older version still serves '{service}' on {host} (process {pid}): stop it "
+                "first, then start this one again."
+            ).format(service=service, host=host, pid=pid_of(process))
+        )
+
+
+def apply_pending(var_dir: Path) -> None:
+    """Applies what is missing, one process at a time.
+
+    Raises `OldProcess`, `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock
+    can't be used.
+    """
+    _make_private()
+    if not _is_pending():
+        return
+    with _lock(var_dir):
+        if _is_pending():
+            call_command("migrate", interactive=False, verbosity=0)
+
+
+def _make_private() -> None:
+    """A new SQLite file is its owner's alone: it holds conversations."""
+    if connection.vendor != "sqlite":
+        return
+    try:
+        os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return  # It is there already; or it can't be made, which connecting says better.
+
+
+def _lock(var_dir: Path) -> AbstractContextManager[object]:
+    try:
+        var_dir.mkdir(parents=True, exist_ok=True)
+        return FileLock(var_dir / "migrate.lock").acquire(timeout=WAIT_S)
+    except Timeout:
+        raise  # An OSError too, but nothing is wrong with the folder.
+    except OSError as error:
+        raise unusable(var_dir, error) from error
+
+
+def _is_pending() -> bool:
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))

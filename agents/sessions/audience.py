@@ -1,0 +1,83 @@
+"""The sockets attached to one session: all of them see the same log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.log.entries import Logged
+from agents.log.session_log import SessionLog
+from agents.ports import Socket
+from agents.runs.execution import Execution
+from agents.runtime.database import DatabaseThreads
+from agents.sessions.subscription import Subscription
+from agents.transients import Notice, StepStarted, Transient
+
+
+class Audience:
+    """Spreads what happens; each socket at its own pace.
+
+    `current` is the run whose text a socket that comes late is shown.
+    """
+
+    def __init__(self, log: SessionLog, database: DatabaseThreads) -> None:
+        self.current: Execution | None = None
+        self._log = log
+        self._database = database
+        self._subscriptions: dict[str, Subscription] = {}
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    @property
+    def sockets(self) -> list[Socket]:
+        return [subscription.socket for subscription in self._subscriptions.values()]
+
+    def add(self, socket: Socket, seq: int) -> Subscription:
+        """Attaches at `seq`; replaces what the socket had."""
+        self.remove(socket)
+        subscription = Subscription(
+            self._log,
+            socket,
+            seq,
+            self._database,
+            current=lambda: self.current,
+            on_failed=lambda: self._send_back(socket),
+        )
+        self._subscriptions[socket.connection_id] = subscription
+        return subscription
+
+    def remove(self, socket: Socket) -> None:
+        if subscription := self._subscriptions.pop(socket.connection_id, None):
+            subscription.close()
+
+    def clear(self) -> None:
+        for subscription in self._subscriptions.values():
+            subscription.close()
+        self._subscriptions.clear()
+
+    # A socket that can't take any more may leave while it is told.
+
+    def show(self, logged: Sequence[Logged]) -> None:
+        for entry in logged:
+            for subscription in list(self._subscriptions.values()):
+                subscription.offer(entry)
+
+    def show_thinking(self, step: int) -> None:
+        self._tell_all(StepStarted(self._log.lang, self._log.session_id, step))
+
+    def show_notice(self, code: str) -> None:
+        self._tell_all(Notice(self._log.lang, code, self._log.session_id))
+
+    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.offer_text(run_id, step, offset, text)
+
+    def _tell_all(self, transient: Transient) -> None:
+        for subscription in list(self._subscriptions.values()):
+            subscription.tell(transient)
+
+    def _send_back(self, socket: Socket) -> None:
+        """Lets a socket resume that would see nothing more."""
+        self.remove(socket)
+        socket.attached.pop(self._log.session_id, None)
+        socket.lose(self._log.session_id, "internal_error")

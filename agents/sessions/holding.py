@@ -1,0 +1,245 @@
+"""The sessions alive in this process: kept, found, taken over from the log, given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents.directory import Listed
+from agents.log import reading
+from agents.ownership import taking as ownership
+from agents.ownership.adoption import Adopted, adopt
+from agents.ownership.lease import Lease
+from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
+from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
+from agents.ports import Refused
+from agents.principals import Principal, may_use
+from agents.runtime import background
+from agents.runtime.gathering import Gathering
+from agents.sessions.live import LiveSession
+from agents.sessions.resources import Resources
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+ADOPTED_AT_ONCE = 2
+"""Sessions that adoption opens at once: of the database's threads, clients keep the others."""
+
+FREED_AT_ONCE = 100
+"""Sessions that are given up in one statement."""
+
+
+class Sessions:
+    """What is here is owned under `lease`. Its methods belong to the event loop."""
+
+    def __init__(self, resources: Resources, lease: Lease) -> None:
+        self._resources = resources
+        self._directory = resources.directory
+        self._lease = lease
+        self._live: dict[str, LiveSession] = {}
+        self._opening: dict[str, asyncio.Task[LiveSession]] = {}
+        self._asked_for = Gathering(self._take_together, MOST_SESSIONS)
+        self._to_free: dict[str, int] = {}
+        """Sessions that left memory and are owned yet, with the epoch of each."""
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        """As they are now: what comes or goes meanwhile is not seen."""
+        return iter(list(self._live.values()))
+
+    def of(self, service: str) -> list[LiveSession]:
+        return [session for session in self._live.values() if session.service == service]
+
+    def is_full(self, listed: Listed) -> bool:
+        """Whether no further one of the service may begin here."""
+        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
+            return True
+        limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
+        if not limit or len(self._live) < limit:
+            return False
+        return sum(not session.is_idle for session in self.of(listed.name)) >= limit
+
+    def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
+        session = LiveSession(
+            self._resources, taken, opened, on_lost=self.lose, on_unborn=self._forget
+        )
+        self._live[taken.session_id] = session
+        return session
+
+    def lose(self, session: LiveSession) -> None:
+        """Another server owns the session now: its sockets are told to resume it."""
+        if not self._drop(session):
+            return
+        logger.warning("session_lost", session_id=session.session_id)
+        attached = session.audience.sockets
+        session.leave()
+        for socket in attached:
+            socket.attached.pop(session.session_id, None)
+            socket.lose(session.session_id)
+
+    def _forget(self, session: LiveSession) -> None:
+        """The session could not be created."""
+        self._drop(session)
+        for socket in session.audience.sockets:
+            socket.attached.pop(session.session_id, None)
+            session.unsubscribe(socket)
+
+    def _drop(self, session: LiveSession) -> bool:
+        """False if it is not here, or another has its place."""
+        if self._live.get(session.session_id) is not session:
+            return False
+        del self._live[session.session_id]
+        return True
+
+    async def find(self, session_id: str, principal: Principal | None) -> LiveSession:
+        """The session, alive, if it is open to the principal; raises `Refused`."""
+        if (session := self._live.get(session_id)) is not None:
+            if not may_use(principal, session.principal):
+                raise Refused("forbidden")
+            return session
+        try:
+            await self._check_creator(session_id, principal)
+            session = await self.open(session_id, is_asked_for=True)
+        except UnknownSession as error:
+            raise Refused("unknown_session") from error
+        except OwnedElsewhere as error:
+            raise Refused("moved") from error
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            raise Refused("storage_unavailable") from error
+        # It may have left memory again before its caller's turn came.
+        if self._live.get(session_id) is session:
+            return session
+        return await self.find(session_id, principal)
+
+    async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
+        """Raises `Refused` before anything is taken over for somebody whose session it is not."""
+        if principal is None:
+            return
+        creator = await self._run(reading.creator_of, session_id)
+        if creator is not None and not may_use(principal, creator):
+            raise Refused("forbidden")
+
+    async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
+        """Takes a session over; several callers share one attempt.
+
+        `is_asked_for`: by a client, and so perhaps together with those that
+        others ask for. Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        """
+        task = self._opening.get(session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._take(session_id, is_asked_for))
+            self._opening[session_id] = task
+            task.add_done_callback(lambda _: self._opening.pop(session_id, None))
+        return await asyncio.shield(task)
+
+    async def adopt_orphans(self) -> None:
+        """Continues the unfinished runs of servers that are gone, some sessions at a time.
+
+        A session that a client asks for first is opened for it at once. Ends
+        early when the process drains. Raises `django.db.Error`. Cancelling is
+        safe: what is being opened goes on until `leave`.
+        """
+        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
+        services = self._directory.names()
+        await self._run(ownership.end_gone_servers, own_id)
+        found = iter(await self._run(ownership.adoptable, services, own_id, may_expire))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(ADOPTED_AT_ONCE):
+                    group.create_task(self._adopt_each(found))
+        except ExceptionGroup as failed:
+            # Of any two, the second says the same: the database is away.
+            raise failed.exceptions[0] from failed
+
+    async def _adopt_each(self, found: Iterator[str]) -> None:
+        for session_id in found:
+            if self._resources.is_draining:
+                return
+            if session_id in self._live:
+                continue
+            try:
+                await self.open(session_id)
+                logger.info("session_adopted", session_id=session_id)
+            except (UnknownSession, OwnedElsewhere):
+                logger.debug("somebody_else_adopted", session_id=session_id)
+            except DatabaseFailure:
+                raise
+            except Exception:
+                # One session that can't be read must not hold up the others.
+                logger.exception("session_not_adopted", session_id=session_id)
+
+    async def give_up_idle(self) -> None:
+        """Lets sessions leave memory that nobody used for long, or that are too many.
+
+        Raises `django.db.Error`; then the next call frees what is owned yet.
+        """
+        now = asyncio.get_running_loop().time()
+        idle = sorted(
+            (session for session in self._live.values() if session.is_idle),
+            key=lambda session: session.idle_since,
+        )
+        excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
+        for place, session in enumerate(idle):
+            has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
+            if (place < excess or has_expired) and self._drop(session):
+                session.leave()
+                self._to_free[session.session_id] = session.epoch
+        await self._free()
+
+    async def _free(self) -> None:
+        while some := dict(islice(self._to_free.items(), FREED_AT_ONCE)):
+            await self._run(ownership.give_up, some, self._lease.server_id)
+            for session_id, epoch in some.items():
+                if self._to_free.get(session_id) == epoch:
+                    del self._to_free[session_id]
+
+    async def leave(self) -> None:
+        """Stops working on every one; what is unfinished is continued by whoever is next."""
+        await background.end(self._opening.values())
+        await self._asked_for.end()
+        for session in self._live.values():
+            session.leave()
+
+    async def _take(self, session_id: str, is_asked_for: bool) -> LiveSession:
+        if (live := self._live.get(session_id)) is not None:
+            return live
+        own_id = self._lease.server_id
+        adopted = await self._asked_for.ask(session_id) if is_asked_for else None
+        if adopted is None:
+            own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
+            services = self._directory.names()
+            adopted = await self._run(adopt, session_id, services, own_id, may_expire)
+        if own_id != self._lease.server_id:
+            # The lease it was taken under was lost meanwhile, and the session with it.
+            raise OwnedElsewhere(own_id)
+        session = self.keep(adopted.taken, adopted.opened)
+        if adopted.opened.unfinished and not adopted.taken.is_closed:
+            session.resume(adopted.opened.unfinished)
+        return session
+
+    async def _take_together(self, session_ids: list[str]) -> dict[str, Adopted]:
+        """Those that could be taken so; the others, and one alone, are taken singly."""
+        if len(session_ids) == 1:
+            return {}
+        own_id, services = self._lease.server_id, self._directory.names()
+        try:
+            return await self._run(adopt_together, session_ids, services, own_id)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+        except Exception:
+            # Singly, the one that can't be read costs no other.
+            logger.exception("sessions_not_taken_together", sessions=len(session_ids))
+        return {}
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        return await self._resources.database.run(work, *args)

@@ -1,0 +1,138 @@
+"""A session's messages on their way in: each runs once, and is echoed once it is in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents.log import entries, reading
+from agents.log.entries import RunRef
+from agents.log.journal import Outcome
+from agents.log.session_log import SessionLog
+from agents.log.writes import DuplicateMessage
+from agents.ports import Refused, Socket
+from agents.runtime.background import Background
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.ids import new_id
+from agents.sessions.inbox import Inbox
+from agents.sessions.queue import Queued, Runs
+from agents.sessions.refusals import code_of
+from agents.transients import Problem, Repeated
+from myagent.protocol import ErrorCode, UserMessage
+
+logger = structlog.get_logger(__name__)
+
+
+class CheckOpen(Protocol):
+    def __call__(self, message_id: str | None = None) -> None:
+        """Raises `Refused` unless a message may come in now."""
+
+
+class Intake:
+    """Its methods belong to the event loop."""
+
+    def __init__(
+        self,
+        log: SessionLog,
+        inbox: Inbox,
+        runs: Runs,
+        check_open: CheckOpen,
+        *,
+        database: DatabaseThreads,
+        background: Background,
+    ) -> None:
+        self.is_closed = False
+        """Set when the session has ended: what is sent again is answered all the same."""
+        self._log = log
+        self._inbox = inbox
+        self._runs = runs
+        self._check_open = check_open
+        self._database = database
+        self._background = background
+
+    async def accept(self, socket: Socket, event: UserMessage) -> None:
+        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        message_id = event.metadata.message_id
+        if message_id is not None and await self._is_repeated(socket, message_id, event):
+            return
+        self._check_open(message_id)
+        is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
+        if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
+            raise Refused("busy", message_id=message_id)
+        run_id = new_id()
+        ref = RunRef(run_id, message_id or run_id)
+        self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
+
+    async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
+        """Answers a message that was accepted before, or joins one on its way to the disk."""
+        # The journal recognises it in any case; here, before it could do harm.
+        does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
+        thoroughly = does_harm or self.is_closed
+        seq = await self._inbox.find(message_id, thoroughly=thoroughly)
+        # After the wait: it may have come in by another socket meanwhile.
+        if self._inbox.join(message_id, socket):
+            return True
+        if seq is None:
+            return False
+        await self._echo_again(socket, seq)
+        return True
+
+    async def _echo_again(self, socket: Socket, seq: int) -> None:
+        logged = await self._database.run(reading.entry_at, self._log.session_id, seq)
+        if logged is not None:
+            socket.tell(Repeated(logged))
+
+    def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
+        before = self._runs.current
+        position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
+        entry = entries.user_message(text, ref, position)
+        assert entry.message is not None
+        queued = Queued(ref, entry.message)
+        new_run, started = self._runs.add(queued, is_ahead=is_ahead)
+        self._inbox.expect(ref.message_id)
+
+        def done(outcome: Outcome) -> None:
+            self._on_accepted(outcome, socket, queued)
+            self._runs.start_if_logged(started, outcome)
+
+        self._log.write([entry], done, new_run=new_run)
+        if is_ahead and before is not None:
+            before.cancel()
+
+    def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
+        ref = queued.ref
+        if isinstance(outcome, Exception):
+            waiting = self._inbox.settle(ref.message_id, None)
+            self._withdraw(outcome, [socket, *waiting], queued)
+            return
+        logged = outcome[0]
+        for other in self._inbox.settle(ref.message_id, logged.seq):
+            other.tell(Repeated(logged))
+
+    def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
+        """A message could not be accepted after all."""
+        self._runs.withdraw(queued)
+        message_id = queued.ref.message_id
+        if isinstance(error, DuplicateMessage):
+            self._inbox.remember(message_id, error.seq)
+        for socket in sockets:
+            if isinstance(error, DuplicateMessage):
+                self._background.start(self._answer_again(socket, message_id, error.seq))
+            else:
+                self._explain(socket, code_of(error), message_id)
+
+    async def _answer_again(self, socket: Socket, message_id: str, seq: int) -> None:
+        try:
+            await self._echo_again(socket, seq)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=str(error))
+            self._explain(socket, "storage_unavailable", message_id)
+
+    def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:
+        """Says that a message was not accepted."""
+        session_id = self._log.session_id
+        socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))

@@ -1,0 +1,227 @@
+"""A session alive in this process: what clients may ask of it, and its life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from agents.log import entries, reading
+from agents.log.entries import Entry
+from agents.log.journal import Outcome
+from agents.log.session_log import SessionLog
+from agents.log.writes import NewSession
+from agents.ownership.taking import Taken
+from agents.ports import Refused, Socket
+from agents.runs.execution import Execution
+from agents.sessions.audience import Audience
+from agents.sessions.inbox import Inbox
+from agents.sessions.intake import Intake
+from agents.sessions.queue import Runs
+from agents.sessions.refusals import code_of
+from agents.sessions.resources import Resources
+from agents.sessions.responses import Responses
+from agents.sessions.subscription import Subscription
+from agents.transients import Notice, Problem
+from myagent.protocol import Cancel, Response, UserMessage
+
+
+class LiveSession:
+    """Its methods belong to the event loop; those that answer a client raise `Refused`.
+
+    `on_lost` is called when another server owns the session, `on_unborn` when
+    a new one could not be created.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        taken: Taken,
+        opened: reading.Opened,
+        *,
+        on_lost: Callable[[LiveSession], None],
+        on_unborn: Callable[[LiveSession], None],
+    ) -> None:
+        self.session_id = taken.session_id
+        self.service = taken.service
+        self.epoch = taken.epoch
+        self.lang = taken.lang
+        self.principal = taken.principal
+        self.is_closed = False
+        self.idle_since = asyncio.get_running_loop().time()
+        self._resources = resources
+        self._on_unborn = on_unborn
+        self._pool = resources.workers.of(taken.service)
+        self._closing: str | None = None
+        self._is_lost = False
+        self._log = SessionLog(
+            taken.session_id,
+            taken.epoch,
+            taken.lang,
+            taken.last_seq,
+            opened.history,
+            resources.journal,
+        )
+        self.audience = Audience(self._log, resources.database)
+        self._log.on_logged = self.audience.show
+        self._log.on_lost = lambda: on_lost(self)
+        self._log.on_settled = resources.progress.set
+        self._runs = Runs(
+            self._log,
+            self.audience,
+            self._pool,
+            opened.last_ordinal,
+            is_draining=lambda: resources.is_draining,
+            on_end=self._on_run_ended,
+        )
+        self._intake = Intake(
+            self._log,
+            Inbox(
+                taken.session_id,
+                resources.database,
+                opened.message_ids,
+                knows_all=opened.knows_all_messages,
+            ),
+            self._runs,
+            self._check_open,
+            database=resources.database,
+            background=resources.background,
+        )
+        self._responses = Responses(self._log, self._runs, resources.database)
+        if taken.is_closed:
+            self._note_closed()
+
+    # Sockets.
+
+    def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
+        """Attaches at `seq`, or at the log's end; replaces what the socket had."""
+        return self.audience.add(socket, self._log.last_seq if seq is None else seq)
+
+    def end_runs(self) -> None:
+        """Ends everything that runs or waits, as interrupted."""
+        if self._runs.waiting:
+            self._runs.end_waiting(self._runs.waiting)
+        if self.current is not None:
+            self.current.cancel()
+
+    def unsubscribe(self, socket: Socket) -> None:
+        self.audience.remove(socket)
+        self.idle_since = asyncio.get_running_loop().time()
+
+    @property
+    def last_seq(self) -> int:
+        """The newest entry that is committed."""
+        return self._log.last_seq
+
+    @property
+    def current(self) -> Execution | None:
+        """The run that is under way."""
+        return self._runs.current
+
+    @property
+    def status(self) -> str:
+        """`idle`, `running`, or `waiting` for somebody's confirmation."""
+        if self.current is None:
+            return "idle"
+        return "waiting" if self.current.is_waiting else "running"
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs, waits or is being written, and no socket is attached."""
+        is_at_work = self.current or self._runs.waiting or self._log.is_being_written
+        return not (is_at_work or self.audience)
+
+    # What clients ask for.
+
+    def begin(self, socket: Socket, new: NewSession, entry: Entry) -> None:
+        """Writes the session's first entry."""
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, Exception):
+                self._on_unborn(self)
+                socket.tell(Problem(socket.lang, code_of(outcome)))
+
+        self._log.write([entry], done, new_session=new)
+
+    async def accept(self, socket: Socket, event: UserMessage) -> None:
+        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        await self._intake.accept(socket, event)
+
+    def cancel(self, socket: Socket, event: Cancel) -> None:
+        """Stops the run that the event names; a queued one leaves the queue."""
+        current, waiting = self._runs.meant_by(event)
+        if current is None and not waiting:
+            run_id = event.metadata.run_id
+            socket.tell(Notice(self.lang, "not_running", self.session_id, run_id))
+            return
+        self._check_storage()
+        ref = current.ref if current else waiting[0].ref
+        self._runs.end_waiting(waiting, [entries.user_cancel(ref.run_id)])
+        if current is not None:
+            current.cancel()
+
+    async def respond(self, socket: Socket, event: Response) -> None:
+        """Answers a question of the current run."""
+        self._check_storage()
+        await self._responses.take(socket, event)
+
+    def close(self, reason: str) -> None:
+        """Ends every run as interrupted, then the session."""
+        if self.is_closed:
+            raise Refused("session_closed")
+        if self._closing:
+            return
+        self._check_storage()
+        self._closing = reason
+        is_at_rest = self.current is None
+        self.end_runs()
+        if is_at_rest:
+            self._finish_closing()
+
+    # Life with the hub.
+
+    def resume(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
+        """Goes on with what the log left unfinished."""
+        self._runs.resume(unfinished)
+
+    def leave(self) -> None:
+        """Stops working on the session; the log keeps what another owner needs."""
+        self._is_lost = True
+        if self.current is not None:
+            self.current.leave()
+        for link in self._pool:
+            link.forget(self.session_id, self.epoch)
+        self.audience.clear()
+
+    # Inside.
+
+    def _check_open(self, message_id: str | None = None) -> None:
+        """Raises `Refused` unless a message may come in now."""
+        if self.is_closed or self._closing:
+            raise Refused("session_closed", message_id=message_id)
+        if self._resources.is_draining or not self._resources.may_wait(self.service):
+            raise Refused("service_unavailable", message_id=message_id)
+        self._check_storage(message_id)
+
+    def _on_run_ended(self, execution: Execution) -> None:
+        self._resources.gauges_of(self.service).note_turn(execution.age_ms)
+        self.idle_since = asyncio.get_running_loop().time()
+        if self._closing:
+            self._finish_closing()
+
+    def _note_closed(self) -> None:
+        self.is_closed = self._intake.is_closed = True
+
+    def _check_storage(self, message_id: str | None = None) -> None:
+        if self._is_lost:
+            raise Refused("moved", message_id=message_id)
+        if not self._log.is_available:
+            raise Refused("storage_unavailable", message_id=message_id)
+
+    def _finish_closing(self) -> None:
+        assert self._closing is not None
+        self._note_closed()
+        self._log.write(
+            [entries.session_end(self.lang, self._closing)],
+            lambda outcome: None,
+            close_reason=self._closing,
+        )

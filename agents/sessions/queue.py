@@ -1,0 +1,249 @@
+"""A live session's runs: the current one, and those that wait for their turn.
+
+What is to happen is handed to the log first and in order; a run starts once
+the one write that makes it the current one is in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agents.log import entries
+from agents.log.closing import closing_results
+from agents.log.entries import Entry, RunRef
+from agents.log.journal import Outcome, RowRefused
+from agents.log.reading import UnfinishedRun
+from agents.log.session_log import SessionLog
+from agents.log.writes import NewRun, RunEnded, RunStart
+from agents.models import Run
+from agents.runs.execution import Ending, Execution
+from agents.runs.link import Link
+from agents.runs.workers import Pool
+from agents.sentences import say
+from agents.sessions.audience import Audience
+from myagent.messages import ChatMessage
+from myagent.protocol import Cancel
+from myagent.worker.protocol import RunKey
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that waits for its turn."""
+
+    ref: RunRef
+    message: ChatMessage
+
+
+class Runs:
+    """The `execution.Owner` of each. Its methods belong to the event loop.
+
+    `on_end` is called with each run that has ended. While `is_draining`, none
+    that waits is started.
+    """
+
+    def __init__(
+        self,
+        log: SessionLog,
+        audience: Audience,
+        pool: Pool,
+        last_ordinal: int,
+        *,
+        is_draining: Callable[[], bool],
+        on_end: Callable[[Execution], None],
+    ) -> None:
+        self.session_id = log.session_id
+        self.lang = log.lang
+        self.history = log.history
+        self.pool = pool
+        self.worker: Link | None = None
+        self.waiting: list[Queued] = []
+        self._log = log
+        self._audience = audience
+        self._ordinal = last_ordinal
+        self._attempts = 0
+        self._is_draining = is_draining
+        self._on_end = on_end
+
+    @property
+    def current(self) -> Execution | None:
+        """The run that is under way."""
+        return self._audience.current
+
+    @current.setter
+    def current(self, execution: Execution | None) -> None:
+        self._audience.current = execution
+
+    # What runs ask for: see `execution.Owner`.
+
+    def next_key(self) -> RunKey:
+        self._attempts += 1
+        return RunKey(self.session_id, self._log.epoch, self._attempts)
+
+    def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
+        self._log.write_steps(written, done)
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        self._end_current(execution, before, ending)
+        self._on_end(execution)
+
+    def show_thinking(self, step: int) -> None:
+        self._audience.show_thinking(step)
+
+    def show_text(self, execution: Execution, offset: int, text: str) -> None:
+        self._audience.show_text(execution.ref.run_id, execution.step, offset, text)
+
+    def show_notice(self, code: str) -> None:
+        self._audience.show_notice(code)
+
+    # The queue.
+
+    def add(self, queued: Queued, *, is_ahead: bool) -> tuple[NewRun, Execution | None]:
+        """Takes a run in before its message is written.
+
+        If none is current it becomes that, and is to be given to
+        `start_if_logged`; else it waits, `is_ahead` in front.
+        """
+        ref = queued.ref
+        if self.current is None:
+            started = self._make_current(queued)
+            return NewRun(ref.run_id, ref.message_id, self._ordinal), started
+        self.waiting.insert(0 if is_ahead else len(self.waiting), queued)
+        return NewRun(ref.run_id, ref.message_id, None, is_ahead=is_ahead), None
+
+    def withdraw(self, queued: Queued) -> None:
+        """Takes a run out again whose message could not be accepted after all."""
+        if queued in self.waiting:
+            self.waiting.remove(queued)
+        elif self.current is not None and self.current.ref == queued.ref:
+            self.current.leave()
+            self.current = None
+            self.history.drop_turn(queued.ref.run_id)
+            self._start_next()
+
+    def meant_by(self, event: Cancel) -> tuple[Execution | None, list[Queued]]:
+        """The runs that a cancel is about: the current one, if it is, and those that wait."""
+        target, current = event.metadata, self.current
+        is_named = target.run_id is not None or target.message_id is not None
+
+        def is_meant(ref: RunRef) -> bool:
+            if target.run_id is not None:
+                return target.run_id == ref.run_id
+            return target.message_id == ref.message_id
+
+        is_current = current is not None and (not is_named or is_meant(current.ref))
+        waiting = [run for run in self.waiting if target.all or (is_named and is_meant(run.ref))]
+        return current if is_current or (target.all and waiting) else None, waiting
+
+    def end_waiting(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
+        """Ends runs that have not started, after the entry that says why."""
+        self.waiting = [run for run in self.waiting if run not in runs]
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
+                # One of them was never accepted: the others end without it.
+                for run in runs:
+                    self.end_waiting([run])
+
+        lang, status = self.lang, str(Run.Status.INTERRUPTED)
+        ends = [entries.interrupted(run.ref, lang, []) for run in runs]
+        self._log.write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
+
+    def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        """Ends the current run, and starts the next one by the same write."""
+        following = self.waiting[0] if self.waiting and not self._is_draining() else None
+        self.current = None
+        written = [*before, ending.entry]
+        for entry in written:
+            if entry.message is not None:
+                self.history.add(execution.ref.run_id, entry.message)
+        started = self._make_current(following) if following else None
+        starts = RunStart(started.ref.run_id, self._ordinal) if started else None
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused):
+                self._end_bare(execution)
+            if isinstance(outcome, RowRefused | RunEnded) and starts and self.current is started:
+                # What follows is not to blame: the database refused the end, or the run's message.
+                self._start_alone(started, starts)
+            else:
+                self.start_if_logged(started, outcome)
+
+        self._log.write(
+            written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)}
+        )
+
+    def start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
+        """Starts a run if the write that made it the current one is in the log."""
+        is_logged = isinstance(outcome, list)
+        if is_logged and started is not None and self.current is started:
+            started.start()
+
+    def resume(self, unfinished: Sequence[UnfinishedRun]) -> None:
+        """Goes on with what the log left unfinished."""
+        for run in unfinished:
+            ref = RunRef(run.run_id, run.message_id)
+            if run.ordinal is None:
+                self.waiting.append(Queued(ref, run.message))
+            else:
+                self.current = Execution(self, ref, state=run.state, started_at=run.started_at)
+        interrupted = self.current
+        self._let_cancels_hold(unfinished)
+        if self.current is None:
+            self._start_next()
+        elif self.current is interrupted:
+            self.current.start(is_continued=True)
+
+    def _let_cancels_hold(self, unfinished: Sequence[UnfinishedRun]) -> None:
+        """What was cancelled or interrupted before the crash is not taken up again."""
+        cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
+        if waiting := [run for run in self.waiting if run.ref.run_id in cancelled]:
+            self.end_waiting(waiting)
+        current = self.current
+        if current is None:
+            return
+        accepted_seq = next(abs(run.position) for run in unfinished if run.ordinal is not None)
+        # One that went ahead earlier waits behind this one and does not interrupt it.
+        is_interrupted = any(
+            run.ordinal is None and -run.position > accepted_seq for run in unfinished
+        )
+        if is_interrupted or current.ref.run_id in cancelled:
+            current.cancel()
+
+    def _make_current(self, run: Queued) -> Execution:
+        """Start it once that is in the log."""
+        if run in self.waiting:
+            self.waiting.remove(run)
+        self._ordinal += 1
+        self.history.start_turn(run.ref.run_id)
+        self.history.add(run.ref.run_id, run.message)
+        self.current = execution = Execution(self, run.ref)
+        return execution
+
+    def _start_next(self) -> None:
+        """Starts what waits longest, where no run's end does it."""
+        if self.waiting:
+            started = self._make_current(self.waiting[0])
+            self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
+
+    def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
+        self._log.write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
+
+    def _end_bare(self, execution: Execution) -> None:
+        """Ends a run whose own ending the database can't store."""
+        # Without them a model would not take the context; but they may be what can't be stored.
+        results = closing_results(execution.state, execution.ref)
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RowRefused) and results:
+                self._end_with_an_error(execution, [], lambda outcome: None)
+
+        self._end_with_an_error(execution, results, done)
+
+    def _end_with_an_error(
+        self, execution: Execution, before: Sequence[Entry], done: Callable[[Outcome], None]
+    ) -> None:
+        sentence = say(self.lang, "internal_error")
+        entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
+        ends = {execution.ref.run_id: str(Run.Status.FAILED)}
+        self._log.write([*before, entry], done, ends=ends)

@@ -1,0 +1,18 @@
+"""What a client is told when what it asked for did not get into the log."""
+
+from __future__ import annotations
+
+from agents.log.journal import JournalStopped
+from agents.log.writes import OwnershipLost
+from myagent.protocol import ErrorCode
+
+
+def code_of(error: Exception) -> ErrorCode:
+    """The protocol's code for a journal's outcome that is no entry."""
+    match error:
+        case OwnershipLost():
+            return "moved"
+        case JournalStopped():
+            return "service_unavailable"
+        case _:
+            return "internal_error"

@@ -1,0 +1,45 @@
+"""What all sessions of a server share."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agents.directory import Directory
+from agents.log import recorders
+from agents.log.journal import Journal
+from agents.runs.workers import Workers
+from agents.runtime.background import Background
+from agents.runtime.database import DatabaseThreads
+from agents.sessions.gauges import Gauges
+
+
+class Resources:
+    """The hub's, which starts and stops them. Its methods belong to the event loop.
+
+    `progress` is set whenever a session has moved on. While `is_draining`, no
+    new work is taken.
+    """
+
+    def __init__(self, directory: Directory, workers: Workers) -> None:
+        self.directory = directory
+        self.workers = workers
+        self.journal = Journal(recorders.configured())
+        self.database = DatabaseThreads()
+        self.background = Background()
+        self.progress = asyncio.Event()
+        self.is_draining = False
+        self._gauges: dict[str, Gauges] = {}
+
+    def may_wait(self, service: str) -> bool:
+        """Whether the service has a worker, or is about to get one."""
+        listed = self.directory.find(service)
+        return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
+
+    def gauges_of(self, service: str) -> Gauges:
+        """Where its turns are noted."""
+        return self._gauges.setdefault(service, Gauges())
+
+    @property
+    def gauges(self) -> dict[str, Gauges]:
+        """Of the services that had a turn here, by name."""
+        return self._gauges

@@ -1,0 +1,73 @@
+"""People's responses to what a run asks them: each question is answered once."""
+
+from __future__ import annotations
+
+from agents.log import entries, reading
+from agents.log.entries import Entry
+from agents.log.journal import Outcome, RowRefused
+from agents.log.session_log import SessionLog
+from agents.log.writes import RunEnded
+from agents.ports import Refused, Socket
+from agents.runs.execution import Execution
+from agents.runtime.database import DatabaseThreads
+from agents.sessions.queue import Runs
+from agents.sessions.refusals import code_of
+from agents.transients import Problem, Repeated
+from myagent.protocol import Response
+from myagent.steps import Decision
+
+
+class Responses:
+    """Its methods belong to the event loop."""
+
+    def __init__(self, log: SessionLog, runs: Runs, database: DatabaseThreads) -> None:
+        self._log = log
+        self._runs = runs
+        self._database = database
+        self._on_their_way: dict[str, list[Socket]] = {}
+        """By question: who sent a response too, while the first one is being written."""
+
+    async def take(self, socket: Socket, event: Response) -> None:
+        """Answers a question of the current run. Raises `Refused`."""
+        if event.step_id in self._on_their_way:
+            self._on_their_way[event.step_id].append(socket)
+            return
+        current = self._runs.current
+        call = current.state.calls.get(event.step_id) if current else None
+        if current is None or call is None or not call.is_waiting or current.is_stopping:
+            await self._echo_again(socket, event)
+            return
+        entry = entries.user_response(
+            event.content.model_dump(exclude_none=True), event.step_id, current.ref
+        )
+        current.on_response(entry)
+        assert call.decision is not None
+        self._write(socket, current, entry, call.decision)
+
+    def _write(self, socket: Socket, current: Execution, entry: Entry, decision: Decision) -> None:
+        self._on_their_way[entry.step_id] = []
+
+        def decided(outcome: Outcome) -> None:
+            joined = self._on_their_way.pop(entry.step_id)
+            if isinstance(outcome, list):
+                for other in joined:
+                    other.tell(Repeated(outcome[0]))
+                current.decide(entry.step_id, decision)
+                return
+            if isinstance(outcome, RowRefused):
+                current.on_response_refused(entry.step_id)
+            for other in (socket, *joined):
+                self._explain(other, outcome)
+
+        self._log.write_steps([entry], decided)
+
+    def _explain(self, socket: Socket, error: Exception) -> None:
+        """Says that a response was not taken."""
+        code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
+        socket.tell(Problem(socket.lang, code, session_id=self._log.session_id))
+
+    async def _echo_again(self, socket: Socket, event: Response) -> None:
+        logged = await self._database.run(reading.response_to, self._log.session_id, event.step_id)
+        if logged is None:
+            raise Refused("not_waiting")
+        socket.tell(Repeated(logged))

@@ -1,0 +1,66 @@
+"""Where a client that comes back stands in a session's log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agents.log import reading
+from agents.log.entries import Logged
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.gathering import Gathering
+
+MOST_AT_ONCE = 32
+"""Places whose next entries are read together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the log holds around `seq`, the newest entry that the client has.
+
+    `first`: the entries that come next. `oldest`: the oldest entry, where the
+    next one is not kept any more; `newest`: the log's end, where the client
+    says to have more than anybody here was told.
+    """
+
+    seq: int
+    first: list[Logged] = field(default_factory=list)
+    oldest: int = 0
+    newest: int = 0
+
+    def is_lost(self, end: int) -> bool:
+        """Whether what comes next can't be had, in a log that is known to end there."""
+        return self.seq > max(end, self.newest) or self.seq + 1 < self.oldest
+
+    def start(self, end: int) -> int:
+        """After which entry to begin."""
+        return max(0, self.oldest - 1) if self.is_lost(end) else self.seq
+
+
+class Standings:
+    """Looks into the logs: for all together that ask at the same time."""
+
+    def __init__(self, database: DatabaseThreads) -> None:
+        self._database = database
+        self._next_entries = Gathering(self._read, MOST_AT_ONCE)
+
+    async def find(self, session_id: str, seq: int, end: int) -> Standing:
+        """Of a log that is known to end at `end`. Raises `django.db.Error`."""
+        if seq > end:
+            # What was just committed is in the log before anybody here is told.
+            newest = await self._database.run(reading.newest_seq, session_id)
+            return Standing(seq, newest=newest)
+        if seq == end:
+            return Standing(seq)
+        first = await self._next_entries.ask((session_id, seq)) or []
+        if first and first[0].seq == seq + 1:
+            return Standing(seq, first)
+        oldest = await self._database.run(reading.oldest_seq, session_id)
+        # Of a log that was pruned to nothing the oldest entry is the one that comes next.
+        return Standing(seq, oldest=oldest or end + 1)
+
+    async def end(self) -> None:
+        """Nobody is answered any more. May be called twice."""
+        await self._next_entries.end()
+
+    async def _read(self, places: list[reading.Place]) -> dict[reading.Place, list[Logged]]:
+        return await self._database.run(reading.next_entries, places)

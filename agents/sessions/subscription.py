@@ -1,0 +1,162 @@
+"""One socket's view of one session: every durable event once, in order, at the socket's pace.
+
+A subscription is a cursor into the log. While the socket keeps up it is fed
+live; when it lags (a replay, a slow reader) it reads from the log until it has
+caught up. So nothing piles up for a slow socket, and nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from django.db import Error as DatabaseFailure
+
+from agents.log.entries import Logged
+from agents.log.reading import FIRST_PAGE, PAGE, entries_after
+from agents.log.session_log import SessionLog
+from agents.ports import Socket
+from agents.runs.execution import Execution
+from agents.runtime.database import DatabaseThreads
+from agents.transients import Transient
+
+logger = structlog.get_logger(__name__)
+
+RETRY_S = 0.5
+
+PAGE_CHARACTERS = 1024 * 1024
+"""After the first page, as many entries are read at once as make this up."""
+
+
+class Subscription:
+    """Created live at `seq`; `replay` sends what came after it first.
+
+    `current` tells the run whose text is being written; `on_failed` is called
+    when a replay failed: the socket would see nothing more.
+    """
+
+    def __init__(
+        self,
+        log: SessionLog,
+        socket: Socket,
+        seq: int,
+        database: DatabaseThreads,
+        *,
+        current: Callable[[], Execution | None],
+        on_failed: Callable[[], None],
+    ) -> None:
+        self.socket = socket
+        self.seq = seq
+        self._log = log
+        self._database = database
+        self._current = current
+        self._on_failed = on_failed
+        self._is_live = True
+        self._misses_text = False
+        self._pump: asyncio.Task[None] | None = None
+
+    def offer(self, logged: Logged) -> None:
+        """The next entry of the log."""
+        if not self._is_live or logged.seq <= self.seq:
+            return
+        if self.socket.push(logged):
+            self.seq = logged.seq
+        else:
+            self._lag()
+
+    def offer_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        if not self._is_live:
+            return
+        current = self._current()
+        if self._misses_text and current is not None:
+            offset, text = 0, current.text
+        took = self.socket.push_text(self._log.session_id, run_id, step, offset, text)
+        self._misses_text = not took
+
+    def tell(self, transient: Transient) -> None:
+        if self._is_live:
+            self.socket.tell(transient)
+
+    def replay(self, first: Sequence[Logged] = (), *, announce: Callable[[], None]) -> None:
+        """Catches up with the log from `seq`, then calls `announce` and goes live.
+
+        `first`: the entries that come next, if they were read already.
+        """
+        # A socket that replays others would hold them for long.
+        self._lag(announce, () if self.socket.replaying.locked() else first)
+
+    def close(self) -> None:
+        self._is_live = False
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+
+    def _lag(
+        self, announce: Callable[[], None] | None = None, first: Sequence[Logged] = ()
+    ) -> None:
+        self._is_live = False
+        self._pump = asyncio.get_running_loop().create_task(self._catch_up(announce, first))
+        self._pump.add_done_callback(self._on_pump_done)
+
+    def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
+        if pump.cancelled() or pump.exception() is None:
+            return
+        logger.error("replay_failed", exc_info=pump.exception())
+        self._on_failed()
+
+    async def _catch_up(self, announce: Callable[[], None] | None, first: Sequence[Logged]) -> None:
+        limit = FIRST_PAGE
+        if first:
+            async with self.socket.replaying:
+                await self._push_all(first)
+            limit = _next_limit(first)
+        # Between the last comparison and going live nothing is awaited: no entry can slip by.
+        while self.seq < self._log.last_seq:
+            async with self.socket.replaying:
+                await self.socket.room()
+                end = self._log.last_seq
+                page = await self._read_patiently(limit)
+                await self._push_all(page)
+            if len(page) < limit:
+                # The log was read to its end: what is missing up to there was pruned.
+                self.seq = max(self.seq, end)
+            limit = _next_limit(page)
+        if announce is not None:
+            announce()
+        self._is_live = True
+        self._pump = None
+        self._show_text_so_far()
+
+    async def _push_all(self, page: Sequence[Logged]) -> None:
+        for logged in page:
+            if logged.seq > self._log.last_seq:
+                # Committed, but told to nobody yet: who leaves with it would come back
+                # from beyond the session's end.
+                return
+            while not self.socket.push(logged):
+                await self.socket.room()
+            self.seq = logged.seq
+
+    async def _read_patiently(self, limit: int) -> list[Logged]:
+        while True:
+            try:
+                session_id = self._log.session_id
+                return await self._database.run(entries_after, session_id, self.seq, limit)
+            except DatabaseFailure as error:
+                logger.warning("replay_waits_for_storage", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _show_text_so_far(self) -> None:
+        current = self._current()
+        if current is not None and current.text:
+            ref = current.ref
+            self.offer_text(ref.run_id, current.step, 0, current.text)
+
+
+def _next_limit(page: Sequence[Logged]) -> int:
+    """How many entries of this page's kind to read at once."""
+    if not page:
+        return FIRST_PAGE
+    average = sum(len(logged.payload) for logged in page) // len(page)
+    return min(PAGE, max(1, PAGE_CHARACTERS // max(1, average)))

@@ -1,0 +1,328 @@
+"""What every dialect's socket does alike: the handshake, reading, limits, and saying goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import Any
+
+import structlog
+from channels.consumer import AsyncConsumer
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from agents.log.entries import Logged
+from agents.ports import Refused
+from agents.principals import Principal
+from agents.runtime.edge import client_address, headers_of
+from agents.sockets.handshake import (
+    PRINCIPAL,
+    REFUSAL,
+    SERVER,
+    Host,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    language_of,
+    services_named,
+    subprotocol_for,
+)
+from agents.sockets.lanes import Lanes, Work
+from agents.sockets.limits import TokenBucket
+from agents.sockets.outbox import Outbox, SocketGone
+from agents.transients import Problem, Transient
+from myagent.protocol import CloseCode, ErrorCode, ProtocolError
+
+logger = structlog.get_logger(__name__)
+
+MOST_BAD_FRAMES = 3
+"""Unusable frames in a row that close a socket."""
+
+MOST_REFUSED_FRAMES = 100
+"""Frames in a row above the rate limit that close a socket."""
+
+GOODBYE_S = 2.0
+"""Seconds that a peer has to read what still waits for it."""
+
+
+class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
+    """One socket: a Channels consumer, and an `agents.ports.Socket`.
+
+    With one deviation: `__call__` has a receive loop of its own. Channels'
+    calls a method by each message's name, looks after database connections in
+    a thread before it, and waits for the channel layer beside the client: 265 µs
+    a frame, where this loop takes 60. Nothing here uses the database on the
+    event loop, and the layer has nothing to say to a single socket.
+
+    A dialect says what comes in (`take`) and how what happens is told (`push`
+    and its like, `render_problem`). What a client asks for is done in `lanes`,
+    so that reading goes on while it waits. `has_heartbeat`: whether `keep_warm`
+    says a word, so that our own server needs no pings to notice a peer that is
+    gone.
+    """
+
+    has_heartbeat = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The socket, from the handshake to the end."""
+        host: Host = scope[SERVER]
+        refusal = scope.get(REFUSAL) or await self.refusal(scope, host)
+        self.open(scope, receive, send, host)
+        await receive()
+        subprotocol = subprotocol_for(scope)
+        accept = {"type": "websocket.accept", "subprotocol": subprotocol}
+        await self.send(accept | {"has_heartbeat": self.has_heartbeat})
+        if refusal is not None:
+            problem = Problem(self.lang, refusal.problem, refusal.sentence, refusal.detail)
+            await self._say_goodbye(refusal.close_code, problem)
+            return
+        await self.run()
+
+    async def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+        """Why this client may not come in, or None. Nothing is kept of it yet."""
+        named = services_named(scope)
+        if len(named) > 1:
+            return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
+        if not host.connections.has_room(address_of(scope)):
+            return Refusal(CloseCode.TOO_MANY, "rate_limited", "too_many_connections")
+        return await host.admit(next(iter(named), None))
+
+    def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
+        """Makes it ready for what comes."""
+        self.scope = scope
+        self.base_send = send
+        self.channel_layer = get_channel_layer(self.channel_layer_alias)
+        headers = headers_of(scope)
+        self.connection_id = str(uuid.uuid4())
+        self.attached: dict[str, Any] = {}
+        self.replaying = asyncio.Lock()
+        self.lang = language_of(scope, headers)
+        self.principal: Principal | None = scope[PRINCIPAL]
+        self.service = next(iter(services_named(scope)), None)
+        self.address = address_of(scope)
+        self.port = host.port
+        self.lanes = Lanes(self.read)
+        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
+        self.others = host.connections
+        self._receive = receive
+        self._rate = TokenBucket(
+            settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
+        )
+        self._bad_frames = 0
+        self._refused_frames = 0
+        self._closing: tuple[int, Problem] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # What a dialect says.
+
+    @abstractmethod
+    async def take(self, text: str) -> None:
+        """Has done what a frame asks for, in its lane.
+
+        Raises `ProtocolError` if it is unusable; then nothing is done.
+        """
+
+    @abstractmethod
+    def push(self, logged: Logged) -> bool: ...
+
+    @abstractmethod
+    def push_text(
+        self, session_id: str, run_id: str, step: int, offset: int, text: str
+    ) -> bool: ...
+
+    @abstractmethod
+    def tell(self, transient: Transient) -> None: ...
+
+    def answer(self, problem: Problem) -> None:
+        """Tells what is wrong with a frame that came in."""
+        self.tell(problem)
+
+    @abstractmethod
+    def greet(self) -> None:
+        """Called once the client is in, before anything else is pushed."""
+
+    @abstractmethod
+    def keep_warm(self) -> None:
+        """Called after a silence."""
+
+    @staticmethod
+    @abstractmethod
+    def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+        """The frame of partial text."""
+
+    @staticmethod
+    @abstractmethod
+    def render_problem(problem: Problem) -> str:
+        """The frame of a problem."""
+
+    def refuse_for_rate(self, text: str) -> None:
+        """Answers a frame above the rate limit."""
+        self.say_refused("rate_limited")
+
+    # What sessions and the connections' pulse see of the socket.
+
+    async def room(self) -> None:
+        await self.outbox.room()
+
+    def close(self, code: int, problem: Problem) -> None:
+        if self._closing is None:
+            self._closing = (code, problem)
+            for task in self._tasks:
+                task.cancel()
+
+    def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
+        problem = Problem(self.lang, code, session_id=session_id)
+        if self.attached:
+            self.tell(problem)
+        else:
+            self.close(CloseCode.GOING_AWAY, problem)
+
+    def close_slow(self) -> None:
+        self.close(CloseCode.SLOW_READER, Problem(self.lang, "slow_client"))
+
+    def beat(self, now: float) -> None:
+        """Says a word after silence; gives up on a reader that does not read."""
+        if self.outbox.stalled_for_s() > settings.MYAGENT_SLOW_CLIENT_S:
+            self.close_slow()
+        elif now - self.outbox.last_sent_at >= settings.MYAGENT_HEARTBEAT_S:
+            self.keep_warm()
+
+    # The socket's life.
+
+    async def run(self) -> None:
+        """Talks with the client that is in, until either leaves."""
+        self.others.add(self)
+        try:
+            await self._talk()
+        finally:
+            self.others.remove(self)
+            self.port.detach(self)
+            self.outbox.close()
+
+    async def _talk(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.greet()
+        reader = loop.create_task(self.lanes.run())
+        writer = loop.create_task(self.outbox.run())
+        self._tasks = [reader, writer]
+        try:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Who has left gets done what was asked for before; `close` cuts that short.
+            await asyncio.wait([reader])
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            # They hold the socket, and are held by it.
+            self._tasks = []
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, SocketGone):
+                logger.error("socket_failed", exc_info=result)
+                self.close(CloseCode.GOING_AWAY, Problem(self.lang, "internal_error"))
+        if self._closing is not None:
+            await self._say_goodbye(*self._closing)
+
+    async def _say_goodbye(self, code: int, problem: Problem) -> None:
+        """What still waits, the reason, the close frame.
+
+        A slow reader gets the last two at once: it resumes from the log. `is_last`
+        tells our own server not to wait for the peer to read.
+        """
+        text = self.render_problem(problem)
+        last = {"type": "websocket.send", "text": text, "is_last": True}
+        try:
+            if code != CloseCode.SLOW_READER:
+                await self._drain()
+            await self.send(last)
+            await self.send({"type": "websocket.close", "code": code})
+        except (OSError, RuntimeError, SocketGone) as error:
+            logger.debug("goodbye_not_delivered", error=repr(error))
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self.outbox.drain()
+        except TimeoutError:
+            logger.debug("peer_does_not_read", connection_id=self.connection_id)
+
+    async def read(self) -> None:
+        """Reads what the client says until it leaves, or until another task reads on."""
+        while self.lanes.is_reader:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            await self._admit(message.get("text"))
+
+    async def _admit(self, text: str | None) -> None:
+        """Lets a frame through, if it is not one too many."""
+        if not self._rate.take():
+            self._refused_frames += 1
+            if self._refused_frames > MOST_REFUSED_FRAMES:
+                self.close(CloseCode.TOO_MANY, Problem(self.lang, "rate_limited"))
+            else:
+                self.refuse_for_rate(text or "")
+            return
+        self._refused_frames = 0
+        try:
+            if text is None:
+                raise ProtocolError("invalid_event", is_frame_error=True)
+            await self.take(text)
+        except ProtocolError as error:
+            self._explain(error)
+
+    async def carry_out(self, lane: str, text: str, work: Work) -> bool:
+        """Has done what a usable frame asks for. False: too much waits in its lane already."""
+        self._bad_frames = 0
+        if not self.lanes.has_room(lane):
+            return False
+        await self.lanes.take(lane, len(text), work)
+        return True
+
+    def _explain(self, error: ProtocolError) -> None:
+        sentence = (
+            "invalid_event_frame" if error.code == "invalid_event" and not error.detail else ""
+        )
+        problem = Problem(self.lang, error.code, sentence, error.detail)
+        self._bad_frames = self._bad_frames + 1 if error.is_frame_error else 0
+        if self._bad_frames < MOST_BAD_FRAMES:
+            self.answer(problem)
+        else:
+            self.close(CloseCode.PROTOCOL_ABUSE, problem)
+
+    # What dialects share.
+
+    async def attempt(self, asked: Awaitable[None], session_id: str | None) -> bool:
+        """Awaits what a client asked for. False: it was not done, and the client was told why."""
+        try:
+            await asked
+        except Refused as error:
+            words = {"sentence": error.sentence, "detail": error.detail}
+            self.say_refused(error.code, session_id, error.message_id, **words)
+        except Exception:
+            logger.exception("event_failed")
+            self.say_refused("internal_error", session_id)
+        else:
+            return True
+        return False
+
+    def say_refused(
+        self,
+        code: ErrorCode,
+        session_id: str | None = None,
+        message_id: str | None = None,
+        **words: str,
+    ) -> None:
+        """`words`: `sentence` and `detail`, as for `Problem`."""
+        problem = Problem(self.lang, code, session_id=session_id, message_id=message_id, **words)
+        if code == "moved" and not self.attached:
+            self.close(CloseCode.GOING_AWAY, problem)
+        else:
+            self.answer(problem)
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address."""
+    return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)

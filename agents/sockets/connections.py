@@ -1,0 +1,110 @@
+"""The open sockets of this process: counted, kept warm, and told when it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+from django.conf import settings
+
+from agents.sockets.limits import AddressLimit
+from agents.transients import Notice, Problem
+from myagent.protocol import CloseCode
+
+if TYPE_CHECKING:
+    from agents.sockets.base import SocketConsumer
+
+logger = structlog.get_logger(__name__)
+
+LEAST_ROUND_S = 1.0
+"""Seconds in which the pulse comes by at every socket, if nothing allows for more."""
+
+STEPS = 20
+"""Of a round of the pulse: no step holds the event loop up for long, however many are open."""
+
+
+class Connections:
+    """`name` is what the server calls itself. One pulse serves all sockets, some at a time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._open: dict[str, SocketConsumer] = {}
+        self._addresses = AddressLimit()
+        self._pulse: asyncio.Task[None] | None = None
+        self._one_has_left = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def has_room(self, address: str) -> bool:
+        return self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS)
+
+    def add(self, consumer: SocketConsumer) -> None:
+        self._addresses.enter(consumer.address)
+        self._open[consumer.connection_id] = consumer
+        if self._pulse is None:
+            self._pulse = asyncio.get_running_loop().create_task(self._beat())
+
+    def remove(self, consumer: SocketConsumer) -> None:
+        self._addresses.leave(consumer.address)
+        del self._open[consumer.connection_id]
+        self._one_has_left.set()
+
+    def announce_drain(self) -> None:
+        self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
+
+    async def send_away(
+        self, is_meant: Callable[[SocketConsumer], bool], grace_s: float = 3.0
+    ) -> None:
+        """Sends some away to reconnect, and waits until they are gone, but not for ever."""
+
+        def send(consumer: SocketConsumer) -> None:
+            if is_meant(consumer):
+                problem = Problem(consumer.lang, "service_unavailable", sentence="draining")
+                consumer.close(CloseCode.GOING_AWAY, problem)
+
+        self._tell_all(send)
+        try:
+            async with asyncio.timeout(grace_s):
+                while any(map(is_meant, self._open.values())):
+                    self._one_has_left.clear()
+                    await self._one_has_left.wait()
+        except TimeoutError:
+            pass  # They are cut off with the server.
+
+    async def close(self, grace_s: float = 3.0) -> None:
+        """Sends everybody away to reconnect, and waits until they are gone."""
+        await self.send_away(lambda consumer: True, grace_s)
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
+            self._pulse = None
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # By their ids: who leaves meanwhile is free at once.
+            pause_s, everybody = _round_s() / STEPS, list(self._open)
+            for step in range(STEPS):
+                await asyncio.sleep(pause_s)
+                some = (self._open[each] for each in everybody[step::STEPS] if each in self._open)
+                self._tell(some, lambda each: each.beat(loop.time()))
+
+    def _tell_all(self, tell: Callable[[SocketConsumer], None]) -> None:
+        self._tell(list(self._open.values()), tell)
+
+    def _tell(self, some: Iterable[SocketConsumer], tell: Callable[[SocketConsumer], None]) -> None:
+        """A socket that can't be told is logged and costs the others nothing."""
+        for consumer in some:
+            try:
+                tell(consumer)
+            except Exception:
+                logger.exception("socket_not_told", connection_id=consumer.connection_id)
+
+
+def _round_s() -> float:
+    """Seconds of a round: an eighth of what the pulse has to notice, to spare idle sockets."""
+    noticed_s: float = min(settings.MYAGENT_HEARTBEAT_S, settings.MYAGENT_SLOW_CLIENT_S)
+    return max(LEAST_ROUND_S, noticed_s / 8)

@@ -1,0 +1,128 @@
+"""The events dialect's consumer: frames in, a port's verbs; entries in, frames out."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from agents.log.entries import Logged
+from agents.sockets import frames
+from agents.sockets.base import SocketConsumer
+from agents.sockets.handshake import Host, Receive, Scope, Send
+from agents.transients import Connected, Heartbeat, Notice, Problem, Transient
+from myagent import protocol
+from myagent.protocol import (
+    ClientEvent,
+    CreateSession,
+    Detach,
+    ProtocolError,
+    Reconnect,
+    UserMessage,
+)
+
+OPENINGS_AT_ONCE = 4
+"""Sessions that are opened for one socket side by side: others want theirs read, too."""
+
+
+class EventsConsumer(SocketConsumer):
+    """A socket of the events dialect. Nothing in it waits for a run or a commit.
+
+    Each session has a lane: what is asked of one never waits for another. Only
+    what opens sessions takes turns; a cancel or a response does not.
+    """
+
+    def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
+        super().open(scope, receive, send, host)
+        self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
+        self._takes_messages = True
+        """What the client was told of the service whose door it came through."""
+
+    def greet(self) -> None:
+        self.tell(Connected(self.lang, self.connection_id, self.others.name))
+        self._tell_of_service()
+
+    def beat(self, now: float) -> None:
+        super().beat(now)
+        self._tell_of_service()
+
+    def _tell_of_service(self) -> None:
+        """Says so when the service was stopped, and when it takes messages again."""
+        takes_messages = self.service is None or self.port.may_wait(self.service)
+        if takes_messages != self._takes_messages:
+            self._takes_messages = takes_messages
+            code = "service_started" if takes_messages else "service_stopped"
+            self.tell(Notice(self.lang, code))
+
+    def keep_warm(self) -> None:
+        self.outbox.push_frame(frames.render(Heartbeat()))
+
+    # What a session sees of the socket.
+
+    def push(self, logged: Logged) -> bool:
+        return self.outbox.push(logged)
+
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        return self.outbox.push_text(session_id, run_id, step, offset, text)
+
+    def tell(self, transient: Transient) -> None:
+        self.outbox.push_frame(frames.render(transient))
+        if self.outbox.is_overfull:
+            self.close_slow()
+
+    @staticmethod
+    def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
+        return frames.partial(session_id, run_id, step, offset, text)
+
+    @staticmethod
+    def render_problem(problem: Problem) -> str:
+        return frames.problem(problem)
+
+    # What the client says.
+
+    async def take(self, text: str) -> None:
+        event = protocol.parse(text)
+        session_id, message_id = _names(event)
+        work = partial(self._answer, event, session_id)
+        if not await self.carry_out(session_id or "", text, work):
+            self.say_refused("rate_limited", session_id, message_id)
+
+    async def _answer(self, event: ClientEvent, session_id: str | None) -> None:
+        await self.attempt(self._do(event), session_id)
+
+    async def _do(self, event: ClientEvent) -> None:
+        match event:
+            case CreateSession():
+                await self.port.create(self, event)
+            case Reconnect():
+                async with self._openings:
+                    await self.port.attach(self, event.session_id, event.metadata.last_seq)
+            case Detach():
+                self.port.detach(self, event.session_id)
+            case UserMessage() if event.session_id not in self.attached:
+                async with self._openings:
+                    await self.port.send(self, event)
+            case _:
+                await self.port.send(self, event)
+
+    def refuse_for_rate(self, text: str) -> None:
+        self.say_refused("rate_limited", *_names_in(text))
+
+
+MOST_NAMED = 8 * 1024
+"""Characters of a refused frame up to which it is worth reading what it was about."""
+
+
+def _names_in(text: str) -> tuple[str | None, str | None]:
+    """The session and the message that a refused frame names, if it is short and valid."""
+    if len(text) > MOST_NAMED:
+        return None, None
+    try:
+        return _names(protocol.parse(text))
+    except ProtocolError:
+        return None, None
+
+
+def _names(event: ClientEvent) -> tuple[str | None, str | None]:
+    """The session and the message that an event names."""
+    session_id = None if isinstance(event, CreateSession) else event.session_id
+    return session_id, event.metadata.message_id if isinstance(event, UserMessage) else None

@@ -1,0 +1,84 @@
+"""A socket's first moment: who comes in, by which door, and why it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from agents.ports import SessionPort
+from agents.runtime.edge import Headers
+from agents.sentences import choose
+from agents.sockets.connections import Connections
+from myagent.protocol import ErrorCode
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SERVER = "myagent.server"
+"""In a scope: the `ServerProcess` that serves it."""
+
+PRINCIPAL = "principal"
+"""In a scope: who comes in, see `agents.principals`."""
+
+REFUSAL = "myagent.refusal"
+"""In a scope: a `Refusal`, where the site has decided that the client may not come in."""
+
+OWN_DOOR = "myagent.service"
+"""In a scope: the service at whose own port the client knocked."""
+
+SUBPROTOCOL = "myagent.v1"
+"""The one that is chosen where a client offers any: browsers ask for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a client may not come in; `sentence` and `detail` as in `Problem`.
+
+    It is told so on an accepted socket, which is closed then: browsers see no
+    other refusal.
+    """
+
+    close_code: int
+    problem: ErrorCode
+    sentence: str = ""
+    detail: str = ""
+
+
+class Host(Protocol):
+    """The server, as a socket sees it."""
+
+    @property
+    def port(self) -> SessionPort: ...
+
+    @property
+    def connections(self) -> Connections: ...
+
+    async def admit(self, service: str | None) -> Refusal | None:
+        """Whether it serves: None, or why not. `service`: whose door it is, None for any.
+
+        The first who comes has it started.
+        """
+
+
+def language_of(scope: Scope, headers: Headers) -> str:
+    """What the client is spoken to in: `?lang=`, else what its browser accepts."""
+    accepted = headers.get(b"accept-language", b"").decode("latin-1")
+    return choose(*query_of(scope).get("lang", ()), accept_language=accepted)
+
+
+def query_of(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+
+
+def services_named(scope: Scope) -> set[str]:
+    """Whose door it is, by an own port, by the path and by `?service=`; two are no door at all."""
+    in_path = scope.get("url_route", {}).get("kwargs", {}).get("service")
+    in_query = next(iter(query_of(scope).get("service", ())), None)
+    return {str(name) for name in (scope.get(OWN_DOOR), in_path, in_query) if name is not None}
+
+
+def subprotocol_for(scope: Scope) -> str | None:
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None

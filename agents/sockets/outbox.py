@@ -1,0 +1,179 @@
+"""What waits to be sent to one socket: bounded, in order, one writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from agents.log.entries import Logged
+from agents.sockets import frames
+
+Send = Callable[[dict[str, object]], Awaitable[None]]
+RenderText = Callable[[str, str, int, int, str], str]
+"""A frame of text, from session, run, step, offset and the text itself."""
+
+
+MOST_FRAMES = 5_000
+"""Frames that may wait, however small."""
+
+MOST_CONTROL = 1024 * 1024
+"""Characters of control frames that may wait."""
+
+
+class SocketGone(Exception):
+    """The other end is not there any more."""
+
+
+class _Control(str):
+    """A frame that is taken although the outbox is full."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class _Partial:
+    """Partial text that grows while it waits."""
+
+    session_id: str
+    run_id: str
+    step: int
+    offset: int
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return sum(len(piece) for piece in self.pieces)
+
+    def continues(self, other: _Partial) -> bool:
+        same = (self.session_id, self.run_id, self.step)
+        end = other.offset + other.size
+        return same == (other.session_id, other.run_id, other.step) and self.offset == end
+
+    def render(self, render: RenderText) -> str:
+        text = "".join(self.pieces)
+        return render(self.session_id, self.run_id, self.step, self.offset, text)
+
+
+class Outbox:
+    """Frames on their way out. `limit` is in characters.
+
+    Above the limit durable entries are turned away (the log keeps them), and
+    text is dropped (it is a preview). Control frames have room of their own;
+    `is_overfull` says that even that is used up.
+    """
+
+    def __init__(self, send: Send, limit: int, render: RenderText = frames.partial) -> None:
+        self._send = send
+        self._render = render
+        self._limit = limit
+        self._items: deque[str | _Partial] = deque()
+        self._size = 0
+        self._control_size = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._loop = asyncio.get_running_loop()
+        self.last_sent_at = self._loop.time()
+        self._sending_since: float | None = None
+
+    @property
+    def is_overfull(self) -> bool:
+        return self._control_size >= MOST_CONTROL or len(self._items) >= MOST_FRAMES
+
+    def stalled_for_s(self) -> float:
+        """Seconds for which the socket has not taken the frame that is being sent."""
+        return 0.0 if self._sending_since is None else self._loop.time() - self._sending_since
+
+    def has_room(self) -> bool:
+        """Whether anything but control frames is taken now; if not, `room` waits for it."""
+        if self._size >= self._limit:
+            self._room.clear()
+            return False
+        return True
+
+    def push(self, logged: Logged) -> bool:
+        if not self.has_room():
+            return False
+        self._add(logged.frame)
+        return True
+
+    def push_frame(self, frame: str) -> None:
+        if not self.is_overfull:
+            self._control_size += len(frame)
+            self._add(_Control(frame))
+
+    def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
+        if self._size >= self._limit:
+            return False
+        self.add_text(session_id, run_id, step, offset, text)
+        return True
+
+    # For who has asked whether there is room.
+
+    def add_frame(self, frame: str) -> None:
+        self._add(frame)
+
+    def add_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
+        partial = _Partial(session_id, run_id, step, offset, [text])
+        last = self._items[-1] if self._items else None
+        if isinstance(last, _Partial) and partial.continues(last):
+            last.pieces.append(text)
+            self._size += len(text)
+        else:
+            self._add(partial)
+
+    async def room(self) -> None:
+        await self._room.wait()
+
+    async def run(self) -> None:
+        """Sends until cancelled, or until the socket is gone (`SocketGone`)."""
+        while True:
+            await self.drain()
+            self._wake = self._loop.create_future()
+            await self._wake
+
+    async def drain(self) -> None:
+        """Sends what waits now. Cancelling is safe: what was not sent still waits."""
+        while self._items:
+            item = self._items.popleft()
+            try:
+                await self._send_text(item if isinstance(item, str) else item.render(self._render))
+            except asyncio.CancelledError:
+                self._items.appendleft(item)
+                raise
+            self._size -= _size_of(item)
+            if isinstance(item, _Control):
+                self._control_size -= len(item)
+            if self._size < self._limit // 2 and not self._room.is_set():
+                self._room.set()
+
+    def close(self) -> None:
+        """Sends nothing any more. May be called twice."""
+        # What sends may hold the socket, whose outbox it is.
+        self._send = _gone
+
+    async def _send_text(self, text: str) -> None:
+        self.last_sent_at = self._sending_since = self._loop.time()
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError) as error:
+            # Servers differ in what they raise for a socket that is gone.
+            raise SocketGone from error
+        finally:
+            self._sending_since = None
+
+    def _add(self, item: str | _Partial) -> None:
+        self._items.append(item)
+        self._size += _size_of(item)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+
+async def _gone(message: dict[str, object]) -> None:
+    raise SocketGone
+
+
+def _size_of(item: str | _Partial) -> int:
+    return len(item) if isinstance(item, str) else item.size

@@ -1,0 +1,208 @@
+"""Services put on the list, changed and taken off it: what every door calls.
+
+Synchronous. What is refused raises `services.errors.ServiceError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
+
+from agents.models import LEASE_HOLDS, Server
+from agents.runtime import addresses
+from agents.runtime.ids import new_id
+from agents.runtime.process import is_provably_gone
+from services.catalogue import agent_files, interpreters, secrets
+from services.catalogue import environment as variables
+from services.errors import Conflict, ServiceError, UnknownService
+from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
+from services.models import Service
+
+__all__ = ["CONFIGURATION", "FIELDS", "change", "find", "register", "unregister"]
+
+
+def find(name_or_id: str) -> Service:
+    """The service of that id or name. Raises `UnknownService`."""
+    # What can't be printed, such as half a character, can't always be asked for either.
+    if name_or_id.isprintable():
+        # MySQL compares without regard to case.
+        found = Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id))
+        # The id goes first: somebody may have given another service that name.
+        for service in sorted(found, key=lambda service: service.pk != name_or_id):
+            if name_or_id in (service.pk, service.name):
+                return service
+    raise _unknown(name_or_id)
+
+
+def register(
+    *, environment: Mapping[str, str] | None = None, is_confined: bool = False, **fields: Any
+) -> Service:
+    """A new service; with `auto_start`, it is desired to run.
+
+    `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`.
+    `is_confined`: the asker comes over the network, so the file must lie below
+    `MYAGENT_AGENT_DIRS`, `MYAGENT_ENV_ALLOWED` must name the variables, and no
+    interpreter can be chosen.
+    """
+    service = Service(id=new_id(), **_clean(fields, is_confined=is_confined))
+    if bool(service.agent_factory_path) == bool(service.url):
+        raise ServiceError(
+            "invalid",
+            gettext_noop("Give either an agent file or the address of an external service."),
+            field="agent_factory_path",
+        )
+    service.environment = secrets.encrypt(
+        variables.checked(environment or {}, is_confined=is_confined)
+    )
+    if service.auto_start or service.is_external:
+        service.desired = Service.Desired.RUNNING
+        service.status = Service.Status.STARTING
+    _refuse_taken_port(service, service.host, service.port)
+    try:
+        with transaction.atomic():
+            service.save(force_insert=True)
+    except IntegrityError as error:
+        raise _name_is_taken(service.name) from error
+    return service
+
+
+def change(
+    service: Service,
+    *,
+    environment: Mapping[str, str] | None = None,
+    keeps_environment: bool = False,
+    is_confined: bool = False,
+    **fields: Any,
+) -> Service:
+    """Sets the given fields. What concerns the processes holds from their next start on.
+
+    `environment`, where given, replaces the whole of it; with `keeps_environment`
+    it is added to what is set. `is_confined`: as with `register`.
+    """
+    # What stays as it is passes: its file may have been registered from elsewhere.
+    changed = {
+        name: value
+        for name, value in fields.items()
+        if name not in FIELDS or value != getattr(service, name)
+    }
+    cleaned = _clean(changed, is_confined=is_confined)
+    _refuse_other_kind(service, cleaned)
+    if cleaned.get("name", service.name) != service.name:
+        raise Conflict(
+            "name_is_fixed",
+            gettext_noop("A service keeps its name: its conversations are kept under it."),
+            field="name",
+        )
+    if {"host", "port"} & set(cleaned):
+        host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
+        _refuse_taken_port(service, host, port)
+    if environment is not None:
+        # Only what is given now is judged: who set the rest may have been allowed to.
+        given = variables.checked(environment, is_confined=is_confined)
+        kept = secrets.decrypt(service.environment) if keeps_environment else {}
+        cleaned["environment"] = secrets.encrypt(kept | given)
+    changes = cleaned | {"revision": F("revision") + 1, "updated_at": Now()}
+    has_changed = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(
+        **changes
+    )
+    try:
+        service.refresh_from_db()
+    except Service.DoesNotExist as error:
+        raise _unknown(service.name) from error
+    if not has_changed:
+        raise Conflict(
+            "unregistered",
+            gettext_noop("The service '{name}' is being unregistered."),
+            name=service.name,
+        )
+    return service
+
+
+def unregister(service: Service) -> None:
+    """Takes it off the list: its instances stop, its runs end, then its row goes.
+
+    The supervisor does all that; an external service goes at once.
+    """
+    if service.is_external:
+        service.delete()
+        return
+    Service.objects.filter(pk=service.pk).update(
+        desired=Service.Desired.STOPPED,
+        unregistered_at=Now(),
+        revision=F("revision") + 1,
+    )
+
+
+def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:
+    cleaned = checked(fields)
+    if path := cleaned.get("agent_factory_path"):
+        cleaned["agent_factory_path"] = agent_files.found(path, is_confined=is_confined)
+    if python := cleaned.get("python"):
+        cleaned["python"] = interpreters.found(python, is_confined=is_confined)
+    return cleaned
+
+
+def _refuse_other_kind(service: Service, cleaned: Mapping[str, Any]) -> None:
+    path = cleaned.get("agent_factory_path", service.agent_factory_path)
+    url = cleaned.get("url", service.url)
+    if bool(path) == bool(url) or bool(url) != service.is_external:
+        raise ServiceError(
+            "invalid",
+            gettext_noop("A service keeps its kind: an agent file, or an external address."),
+            field="agent_factory_path",
+        )
+
+
+def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
+    """Two that pin one port would take turns in failing."""
+    if port is None or service.is_external:
+        return
+    # By the name: who takes one that is there already hears of that.
+    others = Service.objects.filter(port=port, url="").exclude(name=service.name)
+    for other in others.order_by("name"):
+        if addresses.overlap(host, other.host):
+            raise Conflict(
+                "port_taken",
+                gettext_noop("The service '{name}' has port {port} already; choose another port."),
+                field="port",
+                name=other.name,
+                port=port,
+            )
+    for server in Server.objects.filter(LEASE_HOLDS, port=port):
+        if _is_in_the_way(server, host):
+            raise Conflict(
+                "port_taken",
+                gettext_noop("A server of the site has port {port} already; choose another port."),
+                field="port",
+                port=port,
+            )
+
+
+def _is_in_the_way(server: Server, host: str) -> bool:
+    # What listens everywhere says 'localhost', too.
+    named = urlsplit(server.address).hostname or ""
+    may_be_everywhere = named in ("", "localhost")
+    return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(
+        server.process
+    )
+
+
+def _unknown(name: str) -> UnknownService:
+    return UnknownService(
+        "unknown_service", gettext_noop("There is no service '{name}'."), name=name[:MAX_NAME]
+    )
+
+
+def _name_is_taken(name: str) -> Conflict:
+    return Conflict(
+        "name_taken",
+        gettext_noop("There is a service '{name}' already; choose another name."),
+        field="name",
+        name=name,
+    )

@@ -1,0 +1,104 @@
+"""A server of the site inside a program that manages services: where these are reached."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from agents.runtime.addresses import address_of
+from agents.runtime.background import Background
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.listening import listen_meanwhile
+from agents.serving import ServerProcess
+from services.routing.endpoints import site_address
+from services.routing.own_ports import Door, OwnPorts
+from services.routing.serving import own_ports, site_server
+
+logger = structlog.get_logger(__name__)
+
+HOST = "localhost"
+
+LOOK_S = 1.0
+"""Seconds between two looks whether another server still lives."""
+
+
+class EmbeddedServer:
+    """On loopback, at a free port, as soon as no other server of the site lives.
+
+    Its methods belong to the event loop. The signals are the program's.
+    """
+
+    def __init__(self) -> None:
+        self._background = Background()
+        self._present: _Serving | None = None
+
+    async def start(self, database: DatabaseThreads) -> None:
+        """Returns once services can be reached. Raises `django.db.Error` and `CannotListen`."""
+        await self._serve_if_nobody_does(database)
+        self._background.repeat(LOOK_S, lambda: self._serve_if_nobody_does(database))
+
+    async def stop(self) -> None:
+        """Sends clients away; runs are left to the log. May be called twice."""
+        await self._background.stop()
+        present, self._present = self._present, None
+        if present is not None:
+            await present.stop()
+
+    async def _serve_if_nobody_does(self, database: DatabaseThreads) -> None:
+        if self._present is not None:
+            return
+        if await database.run(site_address) != "":
+            return
+        serving = _Serving()
+        try:
+            await serving.start()
+        except BaseException:
+            await serving.stop()
+            raise
+        self._present = serving
+
+
+class _Serving:
+    """The server, from its start to its end."""
+
+    def __init__(self) -> None:
+        self._leaving = asyncio.Event()
+        self._server: ServerProcess | None = None
+        self._ports: OwnPorts | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._server, directory = site_server()
+        application = import_string(settings.MYAGENT_APPLICATION)(self._server)
+        self._ports = own_ports(self._server, directory, application)
+        listener = await listen_meanwhile(HOST, 0)
+        lease = self._server.hub.lease
+        lease.port = listener.getsockname()[1]
+        lease.address = address_of(HOST, lease.port)
+        door = Door(application)
+        serve = door.serve_until(self._leaving, listener, send_away=self._send_away)
+        self._task = asyncio.get_running_loop().create_task(serve)
+        self._task.add_done_callback(_log_failure)
+        await self._server.start()
+
+    async def _send_away(self) -> None:
+        assert self._server is not None
+        await self._server.leave(0)
+
+    async def stop(self) -> None:
+        if self._server is None or self._ports is None:
+            return
+        self._leaving.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        await self._ports.close()
+        # Also where nobody was sent away, because the door had failed.
+        await self._server.leave(0)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("embedded_server_failed", exc_info=task.exception())

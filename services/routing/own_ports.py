@@ -1,0 +1,241 @@
+"""Services' own addresses, beside `/services/NAME/`: ports that `serve` listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import structlog
+import uvicorn
+from django.utils.translation import gettext_noop
+
+from agents.runtime import background
+from agents.runtime.listening import CannotListen, listen_meanwhile
+from agents.runtime.server import Server, configuration
+from agents.sockets.connections import Connections
+from agents.sockets.handshake import OWN_DOOR
+from services.telling import Sentence, kept, told
+
+logger = structlog.get_logger(__name__)
+
+Address = tuple[str, int]
+Scope = dict[str, Any]
+Application = Callable[[Scope, Any, Any], Awaitable[None]]
+
+CAME_BY = "myagent.own_port"
+"""In a scope: the own port that it came by, so that it can be sent away with that."""
+
+RETRY_S = 1.0
+"""Seconds until a port is tried again that could not be had."""
+
+FAILED = gettext_noop("The server could not open the port. Its log has the details.")
+
+CLOSED_LOOK_S = 0.01
+"""Seconds between two looks whether the event loop has let a listening socket go."""
+
+SHUTDOWN_S = 10.0
+"""Seconds that a door has for its shutdown, whose own patience is shorter."""
+
+
+class Door(Server):
+    """A server beside the main one, or in somebody else's program: the signals are not its own."""
+
+    def __init__(self, application: Application) -> None:
+        self._is_open = asyncio.Event()
+        super().__init__(
+            configuration(application, is_debug=False), ready=self._is_open.set, leave=_nothing
+        )
+
+    async def serve_until(
+        self,
+        leaving: asyncio.Event,
+        listener: socket.socket,
+        *,
+        send_away: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Serves until the event is set, or it fails; then it is closed, in a bounded time.
+
+        Once nobody listens at the port any more, `send_away` has whoever came by
+        it leave; what is left is cut off. Cancelling is safe, and cuts off at once.
+        """
+        serving = asyncio.get_running_loop().create_task(self.serve(sockets=[listener]))
+        try:
+            await _first(serving, self._is_open.wait())
+            await _first(serving, leaving.wait())
+            if not serving.done():
+                await self._let_go(listener)
+                await send_away()
+                self.should_exit = True
+                await asyncio.wait([serving], timeout=SHUTDOWN_S)
+        finally:
+            await background.end([serving])
+            listener.close()
+        if not serving.cancelled():
+            serving.result()
+
+    async def _let_go(self, listener: socket.socket) -> None:
+        """Closes the port, and waits until the system has it back: some loops do that later."""
+        self.stop_listening()
+        listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_S):
+                while listener.fileno() != -1:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(CLOSED_LOOK_S)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Not the streams of the site's pages, which the main server ends.
+        await uvicorn.Server.shutdown(self, sockets)
+
+
+async def _nothing() -> None:
+    """Whoever has the signals sees to leaving."""
+
+
+async def _first(task: asyncio.Task[Any], other: Awaitable[Any]) -> None:
+    """Waits for either; the task goes on. Cancelling is safe."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+class OwnPorts:
+    """Its methods belong to the event loop. A port stays open while workers come and go.
+
+    One that can't be had is tried again for as long as it is wanted. Who came
+    by a port that is given up, of `connections`, is sent away.
+    """
+
+    def __init__(self, application: Application, connections: Connections) -> None:
+        self._application = application
+        self._connections = connections
+        self._ports: dict[tuple[str, Address], _OwnPort] = {}
+        self._leaving: set[_OwnPort] = set()
+        self._has_closed = False
+
+    def follow(self, wanted: Mapping[str, Address]) -> None:
+        """Opens what is wanted and closes what is not any more; neither is waited for.
+
+        Once `close` was called, nothing is opened.
+        """
+        keys = set() if self._has_closed else set(wanted.items())
+        for key in self._ports.keys() - keys:
+            self._let_go(self._ports.pop(key))
+        for service, address in keys - self._ports.keys():
+            # A port that moves is free before it is opened elsewhere.
+            former = [port for port in self._leaving if port.address[1] == address[1]]
+            self._ports[service, address] = _OwnPort(
+                service, address, self._application, self._connections, former
+            )
+
+    def report(self) -> dict[str, str]:
+        """By service why its port is not open, as `services.telling` keeps it; empty if it is."""
+        return {service: port.trouble for (service, _), port in self._ports.items()}
+
+    async def close(self) -> None:
+        """Closes all of them, in a bounded time. May be called twice."""
+        self._has_closed = True
+        self.follow({})
+        if self._leaving:
+            await asyncio.wait([port.task for port in self._leaving])
+
+    def _let_go(self, port: _OwnPort) -> None:
+        self._leaving.add(port)
+        port.task.add_done_callback(lambda _: self._leaving.discard(port))
+        port.leave()
+
+
+class _OwnPort:
+    """One port, from when it is wanted until it is closed. `former`: who had it before.
+
+    `trouble`: why it is not open; empty if it is. `is_free`: set once nothing
+    of it is in another's way.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        address: Address,
+        application: Application,
+        connections: Connections,
+        former: Collection[_OwnPort],
+    ) -> None:
+        self.address = address
+        self.trouble = ""
+        self.is_free = asyncio.Event()
+        self._service = service
+        self._application = application
+        self._connections = connections
+        self._leaving = asyncio.Event()
+        self.task = asyncio.get_running_loop().create_task(self._run(former))
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    async def _run(self, former: Collection[_OwnPort]) -> None:
+        try:
+            for each in former:
+                await each.is_free.wait()
+            while not self._leaving.is_set():
+                try:
+                    await self._open_and_serve()
+                except CannotListen as error:
+                    self._note(kept(Sentence(error.said.template, dict(error.said.values))))
+                except Exception:
+                    self._note(kept(Sentence(FAILED)))
+                    logger.exception("own_port_failed", service=self._service)
+                await self._pause()
+        finally:
+            self.is_free.set()
+
+    async def _open_and_serve(self) -> None:
+        listener = await self._listener()
+        if listener is None:
+            return
+        host, port = self.address
+        self.trouble = ""
+        logger.info("own_port_opened", service=self._service, host=host, port=port)
+        door = Door(self._labelled())
+        await door.serve_until(self._leaving, listener, send_away=self._send_away)
+
+    async def _listener(self) -> socket.socket | None:
+        """None: it is not wanted any more. Raises `CannotListen`."""
+        opening = asyncio.get_running_loop().create_task(listen_meanwhile(*self.address))
+        try:
+            await _first(opening, self._leaving.wait())
+        finally:
+            # A name that is looked up for long is not waited for.
+            await background.end([opening])
+        return None if opening.cancelled() else opening.result()
+
+    def _labelled(self) -> Application:
+        labels = {OWN_DOOR: self._service, CAME_BY: self}
+
+        # A function: uvicorn takes a method for something else.
+        async def labelled(scope: Scope, receive: Any, send: Any) -> None:
+            await self._application({**scope, **labels}, receive, send)
+
+        return labelled
+
+    async def _send_away(self) -> None:
+        self.is_free.set()
+        await self._connections.send_away(lambda each: each.scope.get(CAME_BY) is self)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):
+                await self._leaving.wait()
+
+    def _note(self, trouble: str) -> None:
+        """Said once, not at every attempt."""
+        if trouble != self.trouble:
+            self.trouble = trouble
+            logger.error("own_port_not_opened", service=self._service, error=told(trouble))

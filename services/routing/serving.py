@@ -1,0 +1,32 @@
+"""The server of a site with many services."""
+
+from __future__ import annotations
+
+from agents.runs.workers import Workers
+from agents.serving import ServerProcess
+from agents.sessions.hub import Hub
+from services.routing.directory import SiteDirectory
+from services.routing.own_ports import Application, OwnPorts
+from services.supervision import figures
+
+
+def site_server() -> tuple[ServerProcess, SiteDirectory]:
+    """One that carries conversations of every registered service, and how it knows of them."""
+    workers = Workers()
+    directory = SiteDirectory(workers)
+    hub = Hub(directory, workers)
+    directory.on_leaving = hub.end_runs
+    return ServerProcess(hub, directory), directory
+
+
+def own_ports(
+    server: ServerProcess, directory: SiteDirectory, application: Application
+) -> OwnPorts:
+    """The ports of services' own, opened from now on as the directory learns of them.
+
+    The server's report says which of them it can't open.
+    """
+    ports = OwnPorts(application, server.connections)
+    directory.on_change = lambda: ports.follow(directory.own_ports)
+    server.hub.says_besides = lambda: {figures.OWN_PORTS: ports.report()}
+    return ports

@@ -1,0 +1,85 @@
+"""Workers whose own supervisor is gone: whoever looks ends them, and writes that down.
+
+Such a worker ends with its supervisor; its row cannot. Synchronous.
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from agents.runs.worker_process import Paths
+from agents.runtime.database import is_about_a_row
+from agents.runtime.process import is_provably_gone
+from services import doorbell
+from services.models import Instance, Service, Supervisor
+from services.supervision.failing import note_end
+from services.supervision.launchers import Launcher
+from services.supervision.lifecycle import LEAVING, TRANSITIONS, Cause, Event, State
+from services.supervision.supervisor_lease import machines_supervised, may_have_workers, this_node
+from services.telling import Sentence, kept
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 2.0
+"""Seconds between two looks of a server: where nobody supervises, nobody else looks."""
+
+GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it has ended."))
+
+
+def end_all(launcher: Launcher, *, by_lease: bool) -> None:
+    """`by_lease`: whether an expired lease can be taken for a death; else only proof is."""
+    for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
+        try:
+            if _is_abandoned(instance, by_lease=by_lease):
+                _end(instance, launcher)
+        except DatabaseFailure as error:
+            if not is_about_a_row(error):
+                raise
+            # It is locked, say; the next look comes soon.
+            logger.warning("abandoned_not_ended", instance_id=instance.pk, error=str(error))
+
+
+def _is_abandoned(instance: Instance, *, by_lease: bool) -> bool:
+    keeper = Supervisor.objects.filter(pk=instance.kept_by).first()
+    if keeper is not None and is_provably_gone(keeper.process):
+        return True
+    return by_lease and not may_have_workers(instance.kept_by)
+
+
+def _end(instance: Instance, launcher: Launcher) -> None:
+    """Ends what is left of it, if it is here, and its row. Others may do the same at once."""
+    before = State(instance.state)
+    event = Event.LEFT if before in LEAVING else Event.FAILED
+    is_here = instance.node == this_node()
+    if is_here:
+        launcher.terminate(instance.pk, instance.process, by_force=True)
+    now = timezone.now()
+    changes = {"state": TRANSITIONS[before, event], "state_since": now, "ended_at": now}
+    if event is Event.FAILED:
+        changes |= {"cause": Cause.CRASH, "error": kept(GONE)}
+    row = Instance.objects.filter(pk=instance.pk, state=before)
+    if not row.update(**changes, live_slot=None):
+        return
+    if is_here:
+        for name, value in changes.items():
+            setattr(instance, name, value)
+        Paths.of(instance.pk).remove()
+        note_end(instance)
+    _note_on_service(instance)
+    doorbell.ring(instance.service_id)
+    logger.warning("instance_abandoned", instance_id=instance.pk, pid=instance.pid)
+
+
+def _note_on_service(instance: Instance) -> None:
+    """Where nobody supervises, nobody else says that the service has no worker left."""
+    live = Instance.objects.filter(service=instance.service_id, live_slot__isnull=False)
+    if live.exists() or machines_supervised().exists():
+        return
+    service = Service.objects.filter(pk=instance.service_id)
+    service.filter(desired=Service.Desired.RUNNING).update(
+        status=Service.Status.ERROR, error_message=kept(GONE)
+    )
+    service.filter(desired=Service.Desired.STOPPED).update(status=Service.Status.STOPPED)

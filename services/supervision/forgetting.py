@@ -1,0 +1,41 @@
+"""What nobody asks for any more is deleted: rows, and the files that go with them. Synchronous."""
+
+from __future__ import annotations
+
+import structlog
+
+from agents.ownership.ending import end_unfinished_runs
+from agents.runs.worker_process import Paths
+from services.logs import logfiles
+from services.logs.logfiles import path_of
+from services.models import Service
+from services.supervision import supervisor_lease
+from services.supervision.observing import services_of
+from services.supervision.supervisor_lease import MACHINE, Charge, this_node
+
+logger = structlog.get_logger(__name__)
+
+ENDED_KEPT = 20
+"""Ended instances of a service that are remembered, besides those that its restarts count."""
+
+
+def forget(service: Service) -> None:
+    """The last step of unregistering: its runs end, its row goes."""
+    if end_unfinished_runs(service.name):
+        service_id = service.pk
+        service.delete()
+        logfiles.forget(service_id)
+        logger.info("service_unregistered", service=service.name)
+
+
+def forget_ended(charge: Charge = MACHINE) -> None:
+    """Deletes the rows and logs of this machine's instances that ended long ago."""
+    supervisor_lease.forget_those_of_one_worker()
+    for service in services_of(charge):
+        ended = service.instances.filter(live_slot__isnull=True, node=this_node())
+        ended = ended.order_by("-launched_at")
+        for instance in ended[ENDED_KEPT + service.max_restart_count :]:
+            for log in path_of(service.pk, instance.pk).parent.glob(f"{instance.pk}.log*"):
+                log.unlink(missing_ok=True)
+            Paths.of(instance.pk).remove()
+            instance.delete()

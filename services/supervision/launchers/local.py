@@ -1,0 +1,188 @@
+"""Instances as child processes, detached: each leads a process group and a session of its own.
+
+A child carries its instance's id in its environment, so that it is found again
+by whoever comes after a supervisor that died before it could write down a pid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import structlog
+from django.utils.translation import gettext_noop
+
+from agents.runtime.process import identity_of, is_alive, is_of_here, pid_of
+from services.logs.logfiles import tail
+from services.supervision.launchers import LaunchFailed, LaunchSpec, Polled
+
+logger = structlog.get_logger(__name__)
+
+MARKER = "MYAGENT_INSTANCE"
+
+MEASURE_S = 2.0
+"""Seconds between two measurements of a process."""
+
+REAP_S = 0.5
+"""Seconds that a process which has ended may take to be gone with all its threads."""
+
+MEGABYTE = 1024 * 1024
+
+
+class LocalLauncher:
+    """A `Launcher` for this machine."""
+
+    def __init__(self) -> None:
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._meters: dict[str, _Meter] = {}
+
+    def launch(self, spec: LaunchSpec) -> Polled:
+        try:
+            spec.log.parent.mkdir(parents=True, exist_ok=True)
+            with open(spec.log, "ab", opener=for_its_owner) as log:
+                child = subprocess.Popen(
+                    spec.command,
+                    cwd=spec.folder,
+                    env={**spec.environment, MARKER: spec.instance_id},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=spec.inherited,
+                )
+        except (OSError, ValueError) as error:
+            # A value that no environment can hold is the latter.
+            said = getattr(error, "strerror", None) or error
+            raise LaunchFailed(
+                gettext_noop("The process could not be started: {reason}."), reason=said
+            ) from error
+        self._children[spec.instance_id] = child
+        return Polled(identity_of(child.pid) or "", child.pid, is_alive=True)
+
+    def poll(self, instance_id: str, handle: str) -> Polled:
+        handle = handle or _search(instance_id)
+        if not handle or not is_alive(handle):
+            self._meters.pop(instance_id, None)
+            # Reaped after the look, so that nobody takes an unreaped child for ended.
+            exit_code = self._reap(instance_id)
+            return Polled(handle, pid_of(handle), is_alive=False, exit_code=exit_code)
+        meter = self._meters.setdefault(instance_id, _Meter(pid_of(handle) or 0))
+        meter.measure()
+        return Polled(
+            handle,
+            meter.pid,
+            is_alive=True,
+            memory_mb=meter.memory_mb,
+            cpu_percent=meter.cpu_percent,
+        )
+
+    def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
+        pid = pid_of(handle)
+        if by_force:
+            for member in list(_members(instance_id, handle)):
+                _signal(member, signal.SIGKILL)
+        elif pid is not None and is_alive(handle):
+            _signal(pid, signal.SIGTERM)
+
+    def logs(self, log: Path, lines: int) -> Sequence[str]:
+        return tail(log, lines)
+
+    def _reap(self, instance_id: str) -> int | None:
+        """The exit status of a child that has ended."""
+        child = self._children.get(instance_id)
+        if child is None:
+            return None
+        try:
+            # It looks ended once its first thread has; its others may take a moment longer.
+            status = child.wait(REAP_S)
+        except subprocess.TimeoutExpired:
+            return None
+        del self._children[instance_id]
+        return status
+
+
+class _Meter:
+    """The memory of a process group and its leader's CPU; the pid is known to be right."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.memory_mb: float | None = None
+        self.cpu_percent: float | None = None
+        self._leader: psutil.Process | None = None
+        self._measured_at = float("-inf")
+
+    def measure(self) -> None:
+        now = time.monotonic()
+        if now - self._measured_at < MEASURE_S:
+            return
+        self._measured_at = now
+        with contextlib.suppress(psutil.Error):  # It is going: the next poll says so.
+            self._leader = self._leader or psutil.Process(self.pid)
+            self.cpu_percent = self._leader.cpu_percent()
+            self.memory_mb = sum(map(_resident_bytes, _group(self.pid))) / MEGABYTE
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _group(leader: int) -> Iterator[int]:
+    """The pids of a process group."""
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) == leader:
+                yield pid
+
+
+def _members(instance_id: str, handle: str) -> Iterator[int]:
+    """The group of the process, and what carries the instance's id though it left the group."""
+    leader = pid_of(handle)
+    # While a group has members its number is not given away. So the group is the process's own
+    # if its leader lives, or if nobody has the number now; if it was of this boot at all.
+    is_its_own = (
+        leader is not None and is_of_here(handle) and (identity_of(leader) in (None, handle))
+    )
+    group = set(_group(leader)) if leader is not None and is_its_own else set()
+    for pid in psutil.pids():
+        if pid != os.getpid() and (pid in group or _carries(pid, instance_id)):
+            yield pid
+
+
+def _search(instance_id: str) -> str:
+    """The identity of the process launched under the id: of those that carry it, the leader."""
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) == pid and _carries(pid, instance_id):
+                return identity_of(pid) or ""
+    return ""
+
+
+def _carries(pid: int, instance_id: str) -> bool:
+    try:
+        return psutil.Process(pid).environ().get(MARKER) == instance_id
+    except (psutil.Error, OSError):
+        return False
+
+
+def for_its_owner(path: str, flags: int) -> int:
+    """What agents say is for nobody else on the machine."""
+    return os.open(path, flags, 0o600)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        # A program that runs as somebody else now.
+        logger.warning("process_not_ours", pid=pid)

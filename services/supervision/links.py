@@ -1,0 +1,146 @@
+"""The supervisor's links to the workers of its machine: by them it learns how each one fares.
+
+What a link tells is written down by whoever asks (`services.supervision.health`), but for
+the moment that a worker is ready; its end makes the supervisor look at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents.runs.link import Link, LinkFailed, dial
+from agents.runs.worker_process import Paths
+from agents.runtime import background
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.process import identity_of, until_gone
+from services.models import Instance, Service
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 0.02
+"""Seconds between two looks whether a worker that starts can be dialled."""
+
+AGAIN_S = 0.2
+"""Seconds until a worker is dialled again, whose link has ended though it lives."""
+
+GONE_S = 0.5
+"""Seconds that a process may take to be gone after its end of the link is."""
+
+
+class Links:
+    """Its methods belong to the event loop. `wake`: called when there is something to do."""
+
+    def __init__(self, database: DatabaseThreads, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def keep(self, instance_ids: Iterable[str]) -> None:
+        """Holds a link to each of these, and to no other."""
+        wanted = set(instance_ids)
+        for instance_id in self._tasks.keys() - wanted:
+            self._let_go(instance_id)
+        for instance_id in wanted - self._tasks.keys():
+            task = asyncio.get_running_loop().create_task(self._attend(instance_id))
+            self._tasks[instance_id] = task
+            task.add_done_callback(partial(self._on_done, instance_id))
+
+    async def close(self) -> None:
+        """Ends the links; the workers go on. May be called twice."""
+        for instance_id in list(self._tasks):
+            self._let_go(instance_id)
+        await background.end(self._ending)
+
+    def _let_go(self, instance_id: str) -> None:
+        task = self._tasks.pop(instance_id)
+        self._ending.add(task)
+        task.cancel()
+
+    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if self._tasks.get(instance_id) is task:
+            del self._tasks[instance_id]  # The next `keep` begins anew.
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("link_not_kept", instance_id=instance_id, exc_info=task.exception())
+
+    def of(self, instance_id: str) -> Link | None:
+        """The link to a worker that is ready."""
+        return self._links.get(instance_id)
+
+    def silences(self) -> dict[str, float]:
+        """For how many seconds each worker has owed an answer; none while it is debugged."""
+        return {instance_id: link.silent_for_s for instance_id, link in self._links.items()}
+
+    async def _attend(self, instance_id: str) -> None:
+        """Dials it again and again, until it is cancelled."""
+        while True:
+            link = await self._dialled(instance_id)
+            self._links[instance_id] = link
+            process = identity_of(link.pid)
+            try:
+                await self._note_ready(instance_id, link)
+                await link.until_closed()
+            finally:
+                del self._links[instance_id]
+                link.close()
+            if process is not None:
+                await until_gone(process, GONE_S)
+            self._wake()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _dialled(self, instance_id: str) -> Link:
+        """A link, once the worker is ready. Cancelling is safe."""
+        address = Paths.of(instance_id).socket
+        while True:
+            try:
+                # A file may take as long to load as a start may: that is for others to judge.
+                return await dial(
+                    address, f"supervisor {os.getpid()}", role="supervisor", timeout_s=None
+                )
+            except LinkFailed as error:
+                if isinstance(error.__cause__, OSError):
+                    await asyncio.sleep(LOOK_S)
+                    continue
+                # Most likely it ended while it loaded its file.
+                logger.info("not_linked", instance_id=instance_id, error=str(error))
+                await asyncio.sleep(AGAIN_S)
+                self._wake()
+
+    async def _note_ready(self, instance_id: str, link: Link) -> None:
+        """Tries until it is written down, or the link has ended."""
+        described = asdict(link.agent)
+        while not link.is_closed:
+            try:
+                await self._database.run(note_ready, instance_id, described)
+                break
+            except DatabaseFailure as error:
+                logger.warning("storage_away", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+        self._wake()
+
+
+def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
+    """Writes down, once, that a worker is ready, and what its agent is. Synchronous."""
+    waits = Instance.objects.filter(pk=instance_id, ready_at__isnull=True)
+    instance = waits.first()
+    if instance is None:
+        return
+    with transaction.atomic():
+        # The service's row before the instance's, as all others lock them.
+        Service.objects.filter(pk=instance.service_id).update(
+            agent=agent, revision=F("revision") + 1
+        )
+        waits.update(ready_at=timezone.now())

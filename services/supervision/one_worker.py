@@ -1,0 +1,127 @@
+"""One worker of a registered service, beside its replicas: kept by the process that was asked to.
+
+The worker ends with that process, however it ends: it holds a pipe of it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+from django.db.models import QuerySet
+
+from agents.models import LEASE_HOLDS, Server
+from agents.runtime.background import Background
+from agents.runtime.database import DatabaseThreads
+from services import doorbell
+from services.models import Instance, Service
+from services.supervision import observing
+from services.supervision.decision import counted, is_given_up
+from services.supervision.failing import why_it_is_given_up
+from services.supervision.lifecycle import Cause, State
+from services.supervision.observing import Picture, desired_of
+from services.supervision.supervisor_lease import Charge
+from services.supervision.supervisor_process import SupervisorProcess
+from services.telling import told
+
+
+class GivenUp(Exception):
+    """It failed too often, or its agent file can't be loaded (`is_configuration`).
+
+    The text is told in the active language.
+    """
+
+    def __init__(self, error: str, *, is_configuration: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.is_configuration = is_configuration
+
+    def __str__(self) -> str:
+        return told(self.error)
+
+
+class OneWorker:
+    """Supervises until it is to leave, or the service is stopped, off the list or given up.
+
+    While the service was not started yet it waits. `on_ready` is called on the
+    event loop with the pid of each worker that is ready.
+    """
+
+    def __init__(self, service: Service, on_ready: Callable[[int], None]) -> None:
+        self._charge = Charge.one_worker_of(service)
+        self._on_ready = on_ready
+        self._announced: set[int] = set()
+        self._given_up: GivenUp | None = None
+        self._database = DatabaseThreads()
+        read, self._write = os.pipe()
+        self._read = read
+        self._process = SupervisorProcess(
+            takes_instances_along=True,
+            charge=self._charge,
+            is_done=self._is_done,
+            parent_fd=read,
+        )
+
+    async def run(self) -> None:
+        """Raises `GivenUp`. Cancelling ends the worker with its runs; prefer `leave`."""
+        background = Background()
+        background.repeat(doorbell.LOOK_S, self._announce)
+        try:
+            await self._process.run()
+        finally:
+            await background.stop()
+            await self._database.stop()
+            os.close(self._write)
+            os.close(self._read)
+        if self._given_up is not None:
+            raise self._given_up
+
+    def leave(self) -> None:
+        """Its runs finish within the grace; asked again, it does not wait for them."""
+        if self._process.is_leaving:
+            self._process.hurry()
+        else:
+            self._process.leave()
+
+    async def _announce(self) -> None:
+        for pid in await self._database.run(self._ready_pids):
+            if pid not in self._announced:
+                self._announced.add(pid)
+                self._on_ready(pid)
+
+    def _ready_pids(self) -> list[int]:
+        ready = self._own().filter(state=State.RUNNING, pid__isnull=False)
+        return [pid for pid in ready.values_list("pid", flat=True) if pid is not None]
+
+    def _own(self) -> QuerySet[Instance]:
+        return Instance.objects.filter(kept_by=self._charge.kept_by)
+
+    def _is_done(self) -> bool:
+        """Called by one thread of the process, while nothing is to be done."""
+        picture = next(iter(observing.read_all(self._charge)), None)
+        if picture is None:
+            return True
+        if any(map(self._charge.owns, picture.live)):
+            return False
+        if picture.service.desired == Service.Desired.RUNNING:
+            self._given_up = self._why_given_up(picture)
+            return self._given_up is not None
+        return picture.service.unregistered_at is not None or self._own().exists()
+
+    def _why_given_up(self, picture: Picture) -> GivenUp | None:
+        desired = desired_of(picture.service, self._charge, is_leaving=False)
+        if not is_given_up(desired, picture.failures):
+            return None
+        count = len(counted(picture.failures))
+        return GivenUp(
+            why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart),
+            is_configuration=picture.failures[0].cause is Cause.CONFIGURATION,
+        )
+
+
+def machines_of_the_site() -> list[str]:
+    """Where servers of the site live, if none does here. Synchronous."""
+    serving = Server.objects.filter(LEASE_HOLDS, service="")
+    machines = set(serving.values_list("host", flat=True))
+    return [] if socket.gethostname() in machines else sorted(machines)

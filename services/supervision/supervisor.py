@@ -1,0 +1,280 @@
+"""Makes what is observed into what is desired: `decide` says how, this carries it out.
+
+One pass looks at every service and does what is to be done now. What it does
+is written to the row first and to the process after, so that the next
+supervisor goes on wherever this one is killed:
+
+- an instance's row is there before its process, which is found by the row's id;
+- an instance that is to leave is asked by whoever supervises, once each;
+- one that is to end is killed at every pass until it is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from agents.runs.worker_process import Paths
+from agents.runtime.database import is_about_a_row
+from agents.runtime.exit_status import CONFIGURATION_ERROR
+from agents.runtime.ids import new_id
+from services import doorbell
+from services.errors import ServiceError
+from services.logs.logfiles import path_of
+from services.models import Instance, Service
+from services.supervision import abandoned, forgetting, launching, observing, standing
+from services.supervision.decision import Launch, Limits, Move, decide, status_of
+from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
+from services.supervision.launchers import Launcher, Polled
+from services.supervision.lifecycle import TRANSITIONS, Event, State
+from services.supervision.observing import Picture, desired_of, seen_of
+from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers, this_node
+from services.telling import Part, Sentence, kept
+
+logger = structlog.get_logger(__name__)
+
+STARTS_AT_ONCE = 4
+"""Processes that may be starting at a time: a machine full of them would start none in time."""
+
+STARTS_OF_ONE = 2
+"""Of these, a service's own at one look: one that hangs must not hold up the others."""
+
+GOODBYE_S = 10.0
+"""Seconds that a worker has, after the grace for its runs, to end."""
+
+
+class Supervisor:
+    """Synchronous; its passes belong to one thread. The lease is the caller's business."""
+
+    def __init__(
+        self, launcher: Launcher, charge: Charge = MACHINE, *, parent_fd: int | None = None
+    ) -> None:
+        self._launcher = launcher
+        self._charge = charge
+        self._parent_fd = parent_fd
+        self._node = this_node()
+        self._asked: set[str] = set()
+        self._found: dict[str, Path] = {}
+        self.living: Mapping[str, Path] = {}
+        """Its instances whose process lived at the last pass, and their logs."""
+        self.silences: Mapping[str, float] = {}
+        """For how many seconds instances have owed an answer."""
+        self.is_leaving = False
+        """Set when its instances are to end with it; what is desired stays."""
+        self.is_hurrying = False
+        """Set when what drains is to be ended at once."""
+        self.trusts_leases = True
+        """Whether an expired lease on another machine can be taken for a death."""
+
+    def work(self) -> bool:
+        """One pass. True if something was done, so that another look is due at once."""
+        abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
+        pictures = observing.read_all(self._charge)
+        self._found = {}
+        starting = sum(
+            one.state == State.STARTING and self._charge.owns(one)
+            for picture in pictures
+            for one in picture.live
+        )
+        is_busy = False
+        for picture in pictures:
+            room = min(STARTS_AT_ONCE - starting, STARTS_OF_ONE)
+            try:
+                done, launched = self._supervise(picture, room=room)
+            except DatabaseFailure as error:
+                if not is_about_a_row(error):
+                    raise
+                # It is locked, say; the next pass comes soon.
+                name = picture.service.name
+                logger.warning("service_not_supervised", service=name, error=str(error))
+                continue
+            except Exception:
+                # What is wrong with one service must not hold up the others.
+                logger.exception("service_not_supervised", service=picture.service.name)
+                continue
+            is_busy |= done > 0
+            starting += launched
+        self.living = self._found
+        return is_busy
+
+    @property
+    def live_count(self) -> int:
+        """Its instances that have not ended."""
+        own = Instance.objects.filter(node=self._node, kept_by=self._charge.kept_by)
+        return own.filter(live_slot__isnull=False).count()
+
+    def _supervise(self, picture: Picture, *, room: int) -> tuple[int, int]:
+        """Looks at one service: how much it did, and how many processes it started."""
+        service = picture.service
+        polled = {one.pk: self._look(one) for one in picture.live}
+        seen = [
+            seen_of(
+                one,
+                polled[one.pk],
+                self._charge,
+                silent_s=self.silences.get(one.pk, 0.0),
+            )
+            for one in picture.live
+        ]
+        desired = desired_of(service, self._charge, is_leaving=self.is_leaving)
+        grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
+        limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s, settings.MYAGENT_WORKER_STUCK_S)
+        now = timezone.now()
+        actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
+        done = launched = 0
+        instances = {one.pk: one for one in picture.live}
+        for action in actions:
+            match action:
+                case Move():
+                    one = instances[action.instance_id]
+                    done += self._move(one, action, now, polled[one.pk].exit_code)
+                case Launch() if launched < room:
+                    launched += self._launch(service, action, now)
+        self._see_to_leavers(picture.live)
+        if standing.is_known_to(self._charge, picture, is_leaving=self.is_leaving):
+            standing.note(picture, status_of(desired, seen, picture.failures))
+            if service.unregistered_at is not None and not picture.live:
+                forgetting.forget(service)
+        return done + launched, launched
+
+    def _is_here(self, instance: Instance) -> bool:
+        return instance.node == self._node
+
+    def _look(self, instance: Instance) -> Polled:
+        """What can be seen of it from here; of another's, only whether that one's lease holds."""
+        if self._charge.owns(instance):
+            polled = self._launcher.poll(instance.pk, instance.process)
+            self._note_look(instance, polled)
+            if polled.is_alive:
+                self._note_living(instance)
+            elif polled.exit_code is None and Paths.of(instance.pk).failure.exists():
+                # Nobody saw it end, but it left word why it did.
+                polled = replace(polled, exit_code=CONFIGURATION_ERROR)
+            return polled
+        return Polled(instance.process, instance.pid, is_alive=self._may_live(instance))
+
+    def _may_live(self, instance: Instance) -> bool:
+        if not self._charge.is_machine or instance.kept_by or not self.trusts_leases:
+            return True  # The machines' are for machines to judge, the others for `abandoned`.
+        return may_have_workers(instance.node)
+
+    def _note_living(self, instance: Instance) -> None:
+        self._found[instance.pk] = path_of(instance.service_id, instance.pk)
+
+    def _note_look(self, instance: Instance, polled: Polled) -> None:
+        seen: dict[str, Any] = {
+            "process": polled.handle,
+            "pid": polled.pid,
+            # Whole numbers: an idle process is not written about at every look.
+            "memory_mb": polled.memory_mb and round(polled.memory_mb),
+            "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
+        }
+        changed = {
+            name: value
+            for name, value in seen.items()
+            if value is not None and getattr(instance, name) != value
+        }
+        if changed:
+            Instance.objects.filter(pk=instance.pk).update(**changed)
+            for name, value in changed.items():
+                setattr(instance, name, value)
+
+    def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> bool:
+        """Moves the row, and its process after it. False if the row moved meanwhile."""
+        before = State(instance.state)
+        after = TRANSITIONS[before, move.event]
+        changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
+        if move.event in (Event.LEFT, Event.FAILED):
+            # What it started dies with it, before its place is free for another.
+            if self._is_here(instance):
+                self._launcher.terminate(instance.pk, instance.process, by_force=True)
+            changes |= {"ended_at": now, "live_slot": None} | self._last_words(
+                instance, move, exit_code
+            )
+            self._asked.discard(instance.pk)
+        if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(instance, name, value)
+        if instance.has_ended and self._is_here(instance):
+            Paths.of(instance.pk).remove()
+            note_end(instance)
+        doorbell.ring(instance.service_id)
+        logger.info(
+            "instance_" + move.event,
+            service=instance.service.name,
+            instance_id=instance.pk,
+            pid=instance.pid,
+            cause=str(move.cause),
+        )
+        return True
+
+    def _last_words(self, instance: Instance, move: Move, exit_code: int | None) -> dict[str, Any]:
+        if move.event is Event.LEFT:
+            return {"exit_code": exit_code}
+        is_here = self._is_here(instance)
+        error = why_it_was_refused(Paths.of(instance.pk)) if is_here else ""
+        if not error:
+            lines = self._last_lines(instance) if is_here else ()
+            error = why_it_failed(instance, move.cause, exit_code, lines)
+        return {"exit_code": exit_code, "error": error}
+
+    def _last_lines(self, instance: Instance) -> Sequence[Part]:
+        try:
+            return self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
+        except OSError as error:
+            unread = gettext_noop("Its log can't be read: {reason}.")
+            return [Sentence(unread, {"reason": error.strerror or error})]
+
+    def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
+        """Starts a process, its row first. False if another supervisor has the place."""
+        content_hash = launching.content_hash(service.agent_factory_path)
+        instance = Instance(
+            id=new_id(),
+            service=service,
+            slot=launch.slot,
+            live_slot=launch.slot,
+            generation=launch.generation,
+            state_since=now,
+            node=self._node,
+            kept_by=self._charge.kept_by,
+            content_hash=content_hash,
+            version=content_hash[:12],
+            launched_at=now,
+            restart_count=launch.restart_count,
+        )
+        try:
+            with transaction.atomic():
+                instance.save(force_insert=True)
+        except IntegrityError:
+            return False
+        try:
+            started = self._launcher.launch(launching.launch_spec(instance, self._parent_fd))
+        except ServiceError as error:
+            # It is found without a process at the next look.
+            Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
+            return True
+        Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
+        self._note_living(instance)
+        doorbell.ring(service.pk)
+        logger.info("instance_launched", service=service.name, pid=started.pid)
+        return True
+
+    def _see_to_leavers(self, live: list[Instance]) -> None:
+        """Asks those that drain, once each; ends those that are to end, at every pass."""
+        for instance in filter(self._charge.owns, live):
+            if instance.state == State.STOPPING:
+                self._launcher.terminate(instance.pk, instance.process, by_force=True)
+            elif instance.state == State.DRAINING and instance.pk not in self._asked:
+                self._asked.add(instance.pk)
+                self._launcher.terminate(instance.pk, instance.process, by_force=False)

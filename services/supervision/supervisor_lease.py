@@ -1,0 +1,167 @@
+"""Which process is the supervisor of this machine: a lease, by the database's clock.
+
+A supervisor of one worker holds one too: nobody competes for that, but by it
+others see whether it lives. Synchronous.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from agents.models import LEASE_HOLDS
+from agents.runtime.ids import new_id
+from agents.runtime.process import is_provably_gone, own_identity
+from myagent.worker.process import ORPHAN_AFTER_S
+from services.models import Instance, Service, Supervisor
+
+LONGEST_NODE = 191
+
+
+def this_node() -> str:
+    """The machine, as far as supervisors are concerned."""
+    return socket.gethostname()[:LONGEST_NODE]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a supervisor is in charge of: its machine, or one worker beside a service's replicas.
+
+    Of the machine, both are empty; `kept_by`: see `Instance`.
+    """
+
+    service_id: str = ""
+    kept_by: str = ""
+
+    @classmethod
+    def one_worker_of(cls, service: Service) -> Charge:
+        own = f"/{new_id().rpartition('-')[2]}"
+        return cls(service.pk, this_node()[: LONGEST_NODE - len(own)] + own)
+
+    @property
+    def is_machine(self) -> bool:
+        return not self.kept_by
+
+    @property
+    def lease(self) -> str:
+        """The key of its `Supervisor` row."""
+        return self.kept_by or this_node()
+
+    def owns(self, instance: Instance) -> bool:
+        return instance.node == this_node() and instance.kept_by == self.kept_by
+
+
+MACHINE = Charge()
+
+
+def machines_supervised() -> QuerySet[Supervisor]:
+    """The supervisors of machines whose lease holds."""
+    return Supervisor.objects.filter(LEASE_HOLDS, service__isnull=True)
+
+
+def supervised_apart(service: Service) -> QuerySet[Supervisor]:
+    """The supervisors of one worker of the service whose lease holds."""
+    return Supervisor.objects.filter(LEASE_HOLDS, service=service)
+
+
+def live_supervisor(charge: Charge = MACHINE) -> Supervisor | None:
+    """The one that holds the charge's lease and may be alive."""
+    found = Supervisor.objects.filter(LEASE_HOLDS, node=charge.lease).first()
+    return None if found is None or is_provably_gone(found.process) else found
+
+
+def is_anybody_in_charge() -> bool:
+    """Whether a supervisor, of this machine or another, may be alive."""
+    holders = Supervisor.objects.filter(LEASE_HOLDS)
+    return any(not is_provably_gone(each.process) for each in holders)
+
+
+def acting_supervisor() -> Supervisor | None:
+    """The one of this machine, unless it is on its way out: then nothing more is begun by it."""
+    found = live_supervisor()
+    return None if found is None or found.is_asked_to_leave else found
+
+
+def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
+    """Makes this process the supervisor: the new epoch. None while another may be alive."""
+    row = {
+        "service_id": charge.service_id or None,
+        "process": own_identity(),
+        "is_automatic": is_automatic,
+        "is_asked_to_leave": False,
+        "started_at": Now(),
+        "lease_until": _lease_end(),
+        "ended_at": None,
+    }
+    former = Supervisor.objects.filter(pk=charge.lease).first()
+    if former is None:
+        try:
+            with transaction.atomic():
+                Supervisor.objects.create(node=charge.lease, **row)
+        except IntegrityError:
+            return None  # Another was first; or the service that it was for is gone.
+        return 1
+    if live_supervisor(charge) is not None:
+        return None
+    changed = Supervisor.objects.filter(pk=former.pk, epoch=former.epoch).update(
+        **row, epoch=F("epoch") + 1
+    )
+    return former.epoch + 1 if changed else None
+
+
+def ask_to_leave() -> None:
+    """Tells a supervisor that nobody started by hand to make room."""
+    Supervisor.objects.filter(pk=this_node(), is_automatic=True).update(is_asked_to_leave=True)
+
+
+def renew(epoch: int, charge: Charge = MACHINE) -> Supervisor | None:
+    """Prolongs the lease. None: it is another's."""
+    own = Supervisor.objects.filter(pk=charge.lease, epoch=epoch, ended_at__isnull=True)
+    own.update(lease_until=_lease_end())
+    return own.first()
+
+
+def holds(epoch: int, charge: Charge = MACHINE) -> bool:
+    """Whether the lease is still ours and has not expired."""
+    return Supervisor.objects.filter(LEASE_HOLDS, pk=charge.lease, epoch=epoch).exists()
+
+
+def note_leaving(epoch: int, charge: Charge = MACHINE) -> None:
+    """Tells everybody that this one only ends what it has."""
+    Supervisor.objects.filter(pk=charge.lease, epoch=epoch).update(is_asked_to_leave=True)
+
+
+def release(epoch: int, charge: Charge = MACHINE) -> None:
+    """Ends the lease, if it is still ours."""
+    Supervisor.objects.filter(pk=charge.lease, epoch=epoch).update(ended_at=Now())
+
+
+def may_have_workers(lease: str) -> bool:
+    """Whether the supervisor lives, or did until just now.
+
+    A worker outlives its supervisor, but for no longer than this if nobody else is there.
+    """
+    return Supervisor.objects.filter(pk=lease, lease_until__gt=_just_now()).exists()
+
+
+def forget_those_of_one_worker() -> None:
+    """Deletes what supervisors of one worker left: each has a name of its own."""
+    left = Supervisor.objects.filter(service__isnull=False, lease_until__lt=_just_now())
+    left.exclude(
+        node__in=Instance.objects.filter(live_slot__isnull=False).values("kept_by")
+    ).delete()
+
+
+def _just_now() -> Any:
+    return Now() - timedelta(seconds=ORPHAN_AFTER_S)
+
+
+def _lease_end() -> object:
+    return Now() + timedelta(seconds=settings.MYAGENT_LEASE_S)

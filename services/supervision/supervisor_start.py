@@ -1,0 +1,103 @@
+"""Starts a supervisor in the background, where a command finds none.
+
+Synchronous.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation import gettext_noop
+from filelock import FileLock, Timeout
+
+from agents.runtime import schema
+from services.errors import ServiceError
+from services.logs import logfiles
+from services.models import Service
+from services.supervision import supervisor_lease
+from services.supervision.launchers.local import MARKER, for_its_owner
+
+START_S = 30.0
+"""Seconds that a supervisor started in the background has to take its lease."""
+
+
+def ensure_supervisor(service: Service | None = None) -> bool:
+    """Makes sure that somebody acts on what is desired; True if one had to be started.
+
+    On SQLite one is started in the background. Raises `ServiceError` if there
+    is none and none may be started, unless a supervisor of one worker of `service`
+    acts.
+    """
+    elsewhere = supervisor_lease.machines_supervised().exclude(node=supervisor_lease.this_node())
+    if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
+        return False
+    if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:
+        if service is not None and supervisor_lease.supervised_apart(service).exists():
+            return False
+        raise ServiceError(
+            "no_supervisor",
+            gettext_noop(
+                "No supervisor is running, so nothing happens yet. Start one with: "
+                "manage.py supervise"
+            ),
+        )
+    _start_one()
+    return True
+
+
+def is_needed() -> bool:
+    """Whether there is anything to supervise: a service to run, an instance that lives."""
+    mine = Service.objects.filter(url="")
+    return (
+        mine.filter(desired=Service.Desired.RUNNING).exists()
+        or mine.filter(instances__live_slot__isnull=False).exists()
+        or mine.filter(unregistered_at__isnull=False).exists()
+    )
+
+
+def _start_one() -> None:
+    """One at a time: whoever waited finds the first one's."""
+    schema.apply_pending(settings.VAR_DIR)
+    log = logfiles.path_of_supervisor()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.VAR_DIR / "supervisor.lock", timeout=START_S):
+            if supervisor_lease.acting_supervisor() is None:
+                _start(log)
+    except Timeout as error:
+        raise _not_started(log) from error
+
+
+def _start(log: Path) -> None:
+    with open(log, "ab", opener=for_its_owner) as output:
+        process = subprocess.Popen(
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "supervise", "--automatic"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Typed inside an agent, the command carries the agent's own marker.
+            env={name: value for name, value in os.environ.items() if name != MARKER},
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_S
+    while supervisor_lease.acting_supervisor() is None:
+        # One that finds another already there leaves with status 0; so does one that is done.
+        status = process.poll()
+        if status == 0 and not is_needed():
+            return
+        if status not in (None, 0) or time.monotonic() > deadline:
+            raise _not_started(log)
+        time.sleep(0.05)
+
+
+def _not_started(log: Path) -> ServiceError:
+    return ServiceError(
+        "no_supervisor",
+        gettext_noop("The supervisor could not be started; its log says why: {log}"),
+        log=str(log),
+    )

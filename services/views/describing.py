@@ -1,0 +1,207 @@
+"""Services and instances as JSON: the same for REST, `--json`, the console and Python.
+
+Times are ISO 8601 in UTC. Synchronous reads. `site` is the site's address, as in
+`services.routing.endpoints`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from agents.models import Run, Session
+from myagent.protocol import timestamp
+from services.catalogue.registry import CONFIGURATION
+from services.models import HealthCheck, Instance, Service
+from services.routing.endpoints import endpoint_of
+from services.supervision import figures
+from services.supervision.figures import Figures
+from services.telling import told
+
+Json = dict[str, Any]
+
+ENDED_SHOWN = 3
+"""Instances that have ended that go with a service's status."""
+
+
+def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
+    """`seen`: what servers say, where that has been read already."""
+    if seen is None:
+        seen = figures.read() if service.port else Figures(())
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "description": service.description,
+        "agent_factory_path": service.agent_factory_path,
+        "url": service.url,
+        "host": service.host,
+        "port": service.port,
+        "own_port_error": told(seen.trouble_with_port(service)),
+        "endpoint": endpoint_of(service, site),
+        "tags": service.tags,
+        "status": service.status,
+        "desired": service.desired,
+        "replicas": service.replicas,
+        "weight": service.weight,
+        "auto_start": service.auto_start,
+        "created_at": _time(service.created_at),
+        "started_at": _time(service.started_at),
+        "last_health_check": _time(service.last_health_check),
+        "error_message": told(service.error_message),
+        "restart_count": service.restart_count,
+        "config": {name: getattr(service, name) for name in CONFIGURATION},
+    }
+
+
+def instance_json(instance: Instance, endpoint: str) -> Json:
+    """`endpoint`: the service's. A process has no port of its own."""
+    report = instance.report
+    return {
+        "instance_id": instance.pk,
+        "state": instance.state,
+        "pid": instance.pid,
+        "host": instance.node,
+        "supervisor": instance.kept_by or instance.node,
+        "port": None,
+        "endpoint": endpoint,
+        "started_at": _time(instance.ready_at),
+        "restart_count": instance.restart_count,
+        "active_sessions": report.get("sessions"),
+        "memory_mb": instance.memory_mb,
+        "cpu_percent": instance.cpu_percent,
+        "loop_lag_ms": report.get("lag_ms"),
+        "health": instance.health,
+        "error": told(instance.error),
+        "version": instance.version,
+    }
+
+
+def live_instances(service: Service) -> list[Instance]:
+    """Its instances that have not ended, first slots first."""
+    return list(service.instances.filter(live_slot__isnull=False).order_by("live_slot"))
+
+
+def ended_instances(service: Service) -> list[Instance]:
+    """Those that ended last, the newest first."""
+    ended = service.instances.filter(live_slot__isnull=True, ended_at__isnull=False)
+    return list(ended.order_by("-ended_at")[:ENDED_SHOWN])
+
+
+def ended_json(instance: Instance) -> Json:
+    """`exit_code` is negative for a signal, and null where nobody saw it end."""
+    return {
+        "instance_id": instance.pk,
+        "state": instance.state,
+        "pid": instance.pid,
+        "ended_at": _time(instance.ended_at),
+        "exit_code": instance.exit_code,
+        "error": told(instance.error),
+    }
+
+
+def live_by_service() -> dict[str, list[Instance]]:
+    """The same for all services in one query."""
+    live = Instance.objects.filter(live_slot__isnull=False)
+    found: dict[str, list[Instance]] = defaultdict(list)
+    for instance in live.order_by("live_slot"):
+        found[instance.service_id].append(instance)
+    return found
+
+
+def service_health(service: Service, site: str, limit: int = 20) -> Json:
+    """How its instances are, and what its last checks found, the newest first."""
+    instances = live_instances(service)
+    endpoint = endpoint_of(service, site)
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "status": service.status,
+        "last_health_check": _time(service.last_health_check),
+        "summary": health_summary(instances),
+        "instances": [instance_json(instance, endpoint) for instance in instances],
+        "checks": [health_check_json(check) for check in service.health_checks.all()[:limit]],
+    }
+
+
+def health_check_json(check: HealthCheck) -> Json:
+    return {
+        "instance_id": check.instance_id,
+        "checked_at": _time(check.checked_at),
+        "is_healthy": check.is_healthy,
+        "latency_ms": check.latency_ms,
+        "detail": check.reason,
+        "memory_mb": check.memory_mb,
+        "active_sessions": check.active_sessions,
+        "turns_per_minute": check.turns_per_minute,
+        "turn_p95_ms": check.turn_p95_ms,
+        "loop_lag_ms": check.loop_lag_ms,
+    }
+
+
+def service_stats(service: Service) -> Json:
+    """What the service does now, and what its sessions did."""
+    instances = live_instances(service)
+    seen = figures.read().of(service)
+    sessions = Session.objects.filter(service=service.name)
+    day_ago = timezone.now() - timedelta(days=1)
+    runs = Run.objects.filter(session__service=service.name, accepted_at__gte=day_ago)
+    by_status = dict(runs.values_list("status").annotate(count=Count("pk")))
+    return {
+        "service_id": service.pk,
+        "name": service.name,
+        "status": service.status,
+        "instances": len(instances),
+        "active_sessions": seen["active_sessions"] or 0,
+        "running_turns": seen["running"] or 0,
+        "active_connections": seen["connections"] or 0,
+        "turns_per_minute": seen["turns_per_minute"] or 0,
+        "turn_p95_ms": seen["turn_p95_ms"] or 0.0,
+        "memory_mb": sum(instance.memory_mb or 0.0 for instance in instances),
+        "restart_count": service.restart_count,
+        "sessions": sessions.count(),
+        "runs_last_day": {status: by_status.get(status, 0) for status in Run.Status.values},
+    }
+
+
+def system_stats() -> Json:
+    """Counts of the whole site: `services`, `connections`, `sessions`, `health`."""
+    by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
+    instances = Instance.objects.filter(live_slot__isnull=False)
+    seen = figures.read()
+    together = seen.together()
+    return {
+        "services": {"total": sum(by_status.values())}
+        | {status: by_status.get(status, 0) for status in Service.Status.values},
+        "connections": {"total_connections": seen.connections},
+        "sessions": {
+            "active": together["active_sessions"],
+            "running": together["running"],
+            "stored": Session.objects.count(),
+        },
+        "health": health_summary(instances),
+    }
+
+
+def health_of(service: Service, instances: Iterable[Instance]) -> str:
+    """That of its worst instance of which any is known; elsewhere, what its checks made of it."""
+    if service.is_external:
+        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
+        return observed.get(Service.Status(service.status), "unknown")
+    found = {instance.health for instance in instances}
+    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
+
+
+def health_summary(instances: Iterable[Instance]) -> Json:
+    """How many of the live instances are in which health."""
+    found = [instance.health for instance in instances]
+    kinds = ("healthy", "failing", "unhealthy", "unknown")
+    return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)

@@ -1,0 +1,135 @@
+"""All services at a glance, as the console shows them: five queries, however many there are.
+
+Synchronous reads; JSON as in `services.views.describing`, less what nobody reads at a glance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Count
+
+from myagent.protocol import timestamp
+from services.models import Instance, Service
+from services.routing.endpoints import chat_of
+from services.supervision import figures
+from services.supervision.figures import Figures
+from services.supervision.supervisor_lease import machines_supervised
+from services.views.describing import Json, health_of, instance_json, live_by_service, service_json
+
+MAX_SERVICES = 200
+"""Services that are listed; all are counted."""
+
+MAX_DESCRIPTION = 300
+MAX_ERROR = 4000
+"""Characters of it that are shown; its first lines say what is wrong."""
+
+SHOWN = (
+    "service_id",
+    "name",
+    "tags",
+    "status",
+    "desired",
+    "replicas",
+    "started_at",
+    "last_health_check",
+    "restart_count",
+)
+INSTANCE_SHOWN = ("instance_id", "state", "pid", "started_at", "restart_count", "health")
+
+WHOLE = ("active_sessions", "turns_per_minute")
+"""Measurements of the service as a whole."""
+
+SUMMED = ("memory_mb",)
+"""Measurements of which a service has as much as its instances together."""
+
+WORST = ("turn_p95_ms", "loop_lag_ms")
+"""Measurements of which the worst speaks for the service."""
+
+MEASURED = (*WHOLE, *SUMMED, *WORST)
+
+OF_INSTANCE = ("active_sessions", "memory_mb", "loop_lag_ms")
+"""Those that are known of each process by itself."""
+
+
+def overview() -> Json:
+    """`totals`, `supervisors` that are alive, and `services` by name."""
+    instances = live_by_service()
+    seen = figures.read()
+    services = Service.objects.order_by("name")[:MAX_SERVICES]
+    return {
+        "totals": _totals(seen),
+        "supervisors": supervisors(),
+        "services": [
+            _service(service, instances.get(service.pk, []), seen) for service in services
+        ],
+    }
+
+
+def supervisors() -> list[Json]:
+    """Those of machines whose lease holds, by the database's clock."""
+    alive = machines_supervised()
+    return [
+        {"node": each.node, "since": timestamp(each.started_at), "is_automatic": each.is_automatic}
+        for each in alive.order_by("node")[:20]
+    ]
+
+
+def measurements(whole: Json, instances: Sequence[Json]) -> dict[str, float | None]:
+    """`whole`: the service's figures. Null is what nobody said."""
+    memory_mb = _numbers(each["memory_mb"] for each in instances)
+    lags_ms = _numbers(each["loop_lag_ms"] for each in instances)
+    return {
+        "active_sessions": whole["active_sessions"],
+        "turns_per_minute": whole["turns_per_minute"],
+        "memory_mb": sum(memory_mb) if memory_mb else None,
+        "turn_p95_ms": whole["turn_p95_ms"],
+        "loop_lag_ms": max(lags_ms, default=None),
+    }
+
+
+def _totals(seen: Figures) -> Json:
+    by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
+    together = seen.together()
+    return {
+        "services": sum(by_status.values()),
+        "running": by_status.get(Service.Status.RUNNING, 0),
+        "troubled": sum(
+            by_status.get(status, 0) for status in (Service.Status.ERROR, Service.Status.UNHEALTHY)
+        ),
+        "active_sessions": together["active_sessions"],
+        "turns_per_minute": together["turns_per_minute"],
+    }
+
+
+def _service(service: Service, instances: list[Instance], seen: Figures) -> Json:
+    whole = service_json(service, site="", seen=seen)
+    parts = [instance_json(each, endpoint="") for each in instances]
+    return {name: whole[name] for name in SHOWN} | {
+        "description": (service.description or service.agent.get("description", ""))[
+            :MAX_DESCRIPTION
+        ],
+        "error_message": whole["error_message"][:MAX_ERROR],
+        "is_external": service.is_external,
+        "is_leaving": service.unregistered_at is not None,
+        "chat": chat_of(service),
+        "health": health_of(service, instances),
+        "measured": measurements(seen.of(service), parts),
+        "instances": [_instance(each) for each in parts],
+    }
+
+
+def _instance(whole: Json) -> Json:
+    measured = {name: next(iter(_numbers([whole[name]])), None) for name in OF_INSTANCE}
+    return {name: whole[name] for name in INSTANCE_SHOWN} | {"measured": measured}
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    """Those that are numbers: a report is written by the process that runs somebody's agent."""
+    return [
+        round(float(value), 2)
+        for value in values
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    ]

@@ -1,0 +1,115 @@
+"""Rows that recorders hand in are committed with their entries, once, or cost nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session as Kept
+from django.db import OperationalError
+
+from agents.log import recorders
+from agents.log.batch import Batch
+from agents.log.entries import Logged
+from agents.log.journal import Journal
+from agents.log.recorders import Row
+from agents.log.writes import OwnershipLost, Write
+from tests.agents.logs import accepted, created, ended, logged, new_ref, new_server
+
+pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
+
+
+def kept(key: str, data: str, at: datetime) -> Kept:
+    """A row of any model that is there, with a key that a recorder can choose."""
+    return Kept(session_key=key, session_data=data, expire_date=at)
+
+
+class Spans:
+    """A recorder with a row for each run, which its end changes."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
+        self.calls += 1
+        if write.new_run is not None:
+            key = write.new_run.run_id.replace("-", "")
+            yield Row(kept(key, f"began at {logged[0].seq}", at))
+        for run_id in write.ends:
+            row = kept(run_id.replace("-", ""), f"ended at {logged[-1].seq}", at)
+            yield Row(row, ("session_data",))
+
+
+class Raising:
+    def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
+        yield Row(kept("never", "", at))
+        raise RuntimeError("out of order")
+
+
+class Refused:
+    """Its second row is one that no database takes."""
+
+    def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
+        yield Row(kept("first", "", at))
+        yield Row(Kept(session_key="second", session_data=None, expire_date=at))
+
+
+def rows() -> dict[str, str]:
+    return dict(Kept.objects.values_list("session_key", "session_data"))
+
+
+def key(run_id: str) -> str:
+    return run_id.replace("-", "")
+
+
+def test_rows_are_written_and_changed_with_the_entries() -> None:
+    write, ref = created(new_server()), new_ref()
+    spans = Spans()
+    Batch([write, accepted(write.session_id, 1, ref)], [spans]).commit()
+    assert rows() == {key(ref.run_id): "began at 2"}
+    Batch([ended(write.session_id, 1, ref)], [spans]).commit()
+    assert rows() == {key(ref.run_id): "ended at 3"}
+
+
+def test_a_write_that_the_log_refuses_is_not_recorded() -> None:
+    spans = Spans()
+    (result,) = Batch([accepted("no such session", 1, new_ref())], [spans]).commit()
+    assert isinstance(result, OwnershipLost)
+    assert (spans.calls, rows()) == (0, {})
+
+
+@pytest.mark.parametrize("bad", [Raising, Refused])
+def test_a_recorder_that_fails_costs_its_own_rows_alone(
+    bad: Callable[[], Any],
+) -> None:
+    write, ref = created(new_server()), new_ref()
+    batch = Batch([write, accepted(write.session_id, 1, ref)], [bad(), Spans()])
+    batch.commit()
+    assert [seq for seq, *_ in logged(write.session_id)] == [1, 2]
+    assert key(ref.run_id) in rows()
+    assert "second" not in rows()
+    assert batch.recorder_failures > 0
+
+
+def test_a_commit_that_is_tried_again_keeps_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is lost once, when everything but the commit is done."""
+    spans, journal = Spans(), Journal()
+    write, ref = created(new_server()), new_ref()
+    batch = Batch([write, accepted(write.session_id, 1, ref)], [spans])
+    save, losses = recorders._save, iter([OperationalError(2013, "Lost connection")])
+
+    def save_and_lose(rows: Sequence[Row]) -> None:
+        save(rows)
+        for loss in losses:
+            raise loss
+
+    monkeypatch.setattr(recorders, "_save", save_and_lose)
+    with pytest.raises(OperationalError):
+        batch.commit()
+    assert (logged(write.session_id), rows()) == ([], {})
+    journal._try_until_answered(batch)
+    assert spans.calls == 4
+    assert [seq for seq, *_ in logged(write.session_id)] == [1, 2]
+    assert rows() == {key(ref.run_id): "began at 2"}

@@ -1,0 +1,281 @@
+"""A run answers its questions once, ends when it is told to, and says why in people's language."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from agents.log import entries
+from agents.log.entries import Entry, RunRef
+from agents.log.fold import CallState, History, RunState
+from agents.runs.attempts import Attempt
+from agents.runs.execution import Ending, Execution
+from agents.runs.link import Link, dial
+from agents.runs.workers import Pool
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import Usage
+from myagent.steps import Answer, Step, Thought, ToolStarted
+from myagent.worker.protocol import Cancel, LinkError, RunKey, Said, Steps, Stopped
+from myagent.worker.text import MAX_ANSWER_BYTES
+from tests.agents.test_session_property import PATIENCE_S
+from tests.inline_worker import inline_worker
+
+REF = RunRef("run", "message")
+KEY = RunKey("session", 1, 1)
+
+
+class Session:
+    """An `execution.Owner` that is asked for nothing here but its memory. It has no workers."""
+
+    session_id = "session"
+    lang = "zh-hans"
+    log = show_thinking = show_text = None
+
+    def __init__(self) -> None:
+        self.history = History(1000)
+        self.pool = Pool("service")
+        self.worker: Link | None = None
+        self.endings: list[Ending] = []
+        self.before: list[Entry] = []
+        self.notices: list[str] = []
+        self.attempts = 0
+
+    def next_key(self) -> RunKey:
+        self.attempts += 1
+        return RunKey(self.session_id, 1, self.attempts)
+
+    def show_notice(self, code: str) -> None:
+        self.notices.append(code)
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        self.endings.append(ending)
+        self.before += before
+
+
+def overdue() -> tuple[Execution, CallState]:
+    """A run whose question's deadline passes as soon as the loop turns."""
+    asked_at = datetime.now(UTC) - timedelta(seconds=60)
+    call = CallState(ToolCall("call", "tool", "{}"), asked_at=asked_at, timeout_s=30)
+    execution = Execution(Session(), REF, state=RunState(1, calls={"call": call}))
+    execution.start(is_continued=True)
+    return execution, call
+
+
+def response() -> Entry:
+    return entries.user_response({"approved": True}, "call", REF)
+
+
+async def turns() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_a_question_that_nobody_answers_is_declined_at_its_deadline() -> None:
+    execution, call = overdue()
+    await turns()
+    assert call.decision is not None and not call.decision.approved
+    execution.leave()
+
+
+async def test_a_response_on_its_way_into_the_log_is_not_overtaken_by_the_deadline() -> None:
+    execution, call = overdue()
+    execution.on_response(response())
+    await turns()
+    assert call.decision is not None and call.decision.approved
+    execution.leave()
+
+
+async def test_a_response_that_cannot_be_stored_leaves_the_question_to_its_deadline() -> None:
+    execution, call = overdue()
+    execution.on_response(response())
+    await turns()
+    execution.on_response_refused("call")
+    assert execution.is_waiting
+    await turns()
+    assert call.decision is not None and not call.decision.approved
+    execution.leave()
+
+
+async def test_a_model_that_fails_is_told_of_in_the_language_of_the_session() -> None:
+    session = Session()
+    said = Said("The model did not answer in time.")
+    Execution(session, REF).on_stopped(Stopped(KEY, "model_error", said, is_retryable=True))
+    (ending,) = session.endings
+    assert ending.entry.content == "模型未能及时回答。"
+    assert ending.entry.metadata["code"] == "model_error"
+    assert ending.entry.metadata["retryable"] is True
+
+
+async def test_a_template_from_a_worker_is_filled_in_by_names_alone() -> None:
+    session = Session()
+    said = Said("{status.__class__} {status:>9999999999} {status}", {"status": 503})
+    Execution(session, REF).on_stopped(Stopped(KEY, "model_error", said))
+    (ending,) = session.endings
+    assert ending.entry.content == "{status.__class__} {status:>9999999999} 503"
+
+
+class Stubborn:
+    """A `Runnable` that swallows a cancel and goes on to its next step."""
+
+    name = "stubborn"
+    max_steps = None
+    is_continuable = is_idempotent = False
+
+    def __init__(self) -> None:
+        self.is_at_work = threading.Event()
+
+    async def run(self, history: Sequence[ChatMessage], **_: Any) -> AsyncGenerator[Step, None]:
+        never = asyncio.get_running_loop().create_future()
+        self.is_at_work.set()
+        try:
+            await never
+        except asyncio.CancelledError:
+            wish = ChatMessage("assistant", "", tool_calls=(ToolCall("call", "tool", "{}"),))
+            yield Thought(1, "", wish, Usage(), 0)
+
+
+class Employer(Session):
+    """The session of a stubborn agent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_ended = asyncio.Event()
+        self.employed = Stubborn()
+
+    async def create(self) -> Stubborn:
+        return self.employed
+
+    def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
+        super().end_run(execution, before, ending)
+        self.has_ended.set()
+
+
+async def test_an_agent_that_swallows_its_cancel_ends_as_soon_as_its_next_step_is_refused(
+    settings: Any,
+) -> None:
+    settings.MYAGENT_CANCEL_GRACE_S = 100 * PATIENCE_S
+    session = Employer()
+    with inline_worker(session.create) as worker:
+        link = await dial(worker.path, "a test")
+        session.pool.add(link)
+        execution = Execution(session, REF)
+        execution.start()
+        await asyncio.to_thread(session.employed.is_at_work.wait, PATIENCE_S)
+        execution.cancel()
+        async with asyncio.timeout(PATIENCE_S):
+            await session.has_ended.wait()
+        link.close()
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+
+
+async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> None:
+    session = Session()
+    Execution(session, REF).on_stopped(Stopped(KEY, "refused"))
+    assert session.endings == []
+
+
+class Recording:
+    """A link that writes down what is started on it, and what the attempt is told."""
+
+    agent = None
+    pid = 1
+    silent_for_s = 0.0
+    is_draining = is_closed = has_suspect = False
+
+    def __init__(self) -> None:
+        self.started: list[bool] = []
+        self.said: list[Any] = []
+        self.released: list[Attempt] = []
+
+    def start(self, key: RunKey, *about: Any, is_continued: bool) -> Attempt:
+        self.started.append(is_continued)
+        return Attempt(self, key, about[-1])  # type: ignore[arg-type]
+
+    def send(self, message: Any) -> None:
+        self.said.append(message)
+
+    def release(self, attempt: Attempt) -> None:
+        self.released.append(attempt)
+
+    running = 0
+
+
+def on_a_worker(state: RunState | None = None) -> tuple[Session, Execution, Recording]:
+    """A run that has been started on a link."""
+    session, link = Session(), Recording()
+    session.pool.add(link)  # type: ignore[arg-type]
+    execution = Execution(session, REF, state=state)
+    execution.start()
+    return session, execution, link
+
+
+async def test_a_run_that_a_draining_worker_sent_away_is_a_continued_one_where_it_goes() -> None:
+    asked = CallState(ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30)
+    other = CallState(ToolCall("other", "tool", "{}"))
+    state = RunState(1, calls={"call": asked, "other": other})
+    _, execution, link = on_a_worker(state)
+    execution.on_stopped(Stopped(KEY, "draining"))
+    assert link.started == [False, True]
+    execution.leave()
+
+
+async def test_a_run_that_a_draining_worker_did_not_begin_is_not_continued_elsewhere() -> None:
+    _, execution, link = on_a_worker()
+    execution.on_stopped(Stopped(KEY, "draining"))
+    assert link.started == [False, False]
+    execution.leave()
+
+
+async def test_a_run_that_its_worker_said_nonsense_of_ends_and_the_worker_is_told() -> None:
+    session, execution, link = on_a_worker()
+    execution.on_broken(LinkError("'text' must be a text, not 5"))
+    (ending,) = session.endings
+    assert (ending.entry.event, ending.entry.metadata["code"]) == ("agent.error", "agent_error")
+    assert Cancel(KEY) in link.said and link.released
+    execution.on_broken(LinkError("again"))
+    assert len(session.endings) == 1
+
+
+async def test_a_run_that_this_server_failed_at_does_not_blame_the_agent() -> None:
+    session, execution, _ = on_a_worker()
+    execution.on_broken(RuntimeError("ours"))
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "internal_error"
+
+
+async def test_a_run_that_was_to_stop_when_something_went_wrong_has_been_stopped() -> None:
+    session, execution, _ = on_a_worker()
+    execution.cancel()
+    execution.on_broken(LinkError("odd"))
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+
+
+async def test_a_text_without_an_end_is_not_kept() -> None:
+    session, execution, _ = on_a_worker()
+    session.show_text = lambda *text: None  # type: ignore[assignment]
+    execution.on_text(1, "x" * MAX_ANSWER_BYTES)
+    with pytest.raises(LinkError, match="more than"):
+        execution.on_text(1, "x")
+    execution.on_text(2, "x")
+    execution.leave()
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_steps_of_a_call_that_there_is_not_leave_nothing_behind(is_last: bool) -> None:
+    session, execution, _ = on_a_worker()
+    wish = ChatMessage("assistant", "", tool_calls=(ToolCall("call", "tool", "{}"),))
+    steps: list[Step] = [Thought(1, "", wish, Usage(), 0), ToolStarted("other", "tool", {})]
+    if is_last:
+        steps.append(Answer("", 1, Usage()))
+    attempt = execution._attempt
+    assert attempt is not None
+    attempt.hear(Steps(KEY, steps))
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+    # A result without its call would spoil the model's memory.
+    assert session.before == []

@@ -1,0 +1,597 @@
+"""What a live session makes of writes that are refused, crossed or cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
+
+from agents.log import reading
+from agents.log.journal import JournalStopped, RowRefused
+from agents.log.writes import OwnershipLost, RunEnded, Write
+from agents.models import Event, Run
+from agents.ownership import taking as ownership
+from agents.ports import Refused
+from agents.sessions.hub import Hub
+from myagent.foreign import ForeignAgent
+from myagent.messages import ChatMessage, ToolCall
+from myagent.models.base import Usage
+from myagent.steps import Answer, Step, Thought, ToolStarted
+from tests.agents.desk import Desk
+from tests.agents.leases import begin_anew
+from tests.agents.logs import SERVICE
+from tests.agents.test_session_property import PATIENCE_S, Story, judge, judge_runs, stage
+from tests.agents.test_session_property import parsed as event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SAY_A, SAY_B, SAY_C = [("say", name, "enqueue") for name in "abc"]
+
+
+@pytest.fixture
+async def story(settings: Any) -> AsyncIterator[Story]:
+    settings.MYAGENT_ADOPT_S = 60.0
+    with stage() as agents:
+        story = Story(agents, SERVICE)
+        await story.begin()
+        yield story
+        for hub in story.hubs:
+            await hub.stop()
+
+
+async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
+    """What a client is told of that kind about a message."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            for frame in [frame for desk in story.desks for frame in desk.told]:
+                if frame["event"] == kind and frame["metadata"].get("message_id") == message_id:
+                    return frame
+            story.desk.heard.clear()
+            await story.desk.heard.wait()
+
+
+def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
+    """The database can't store the first write that is meant."""
+    append, refused = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if not refused and is_meant(write):
+            refused.append(write)
+            asyncio.get_running_loop().call_soon(done, RowRefused())
+        else:
+            append(write, done)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+
+
+def refuse_all(hub: Hub, is_meant: Callable[[Write], bool], error: Exception) -> Callable[[], None]:
+    """What is meant waits until the result is called, and is refused then."""
+    append, held = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if is_meant(write):
+            held.append(done)
+        else:
+            append(write, done)
+
+    def refuse() -> None:
+        for done in held:
+            done(error)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+    return refuse
+
+
+def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]:
+    """What is meant waits on its way to the database until the result is called."""
+    append, held = hub.journal.append, []
+
+    def choose(write: Write, done: Any) -> None:
+        if is_meant(write):
+            held.append((write, done))
+        else:
+            append(write, done)
+
+    def release() -> None:
+        for item in held:
+            append(*item)
+
+    hub.journal.append = choose  # type: ignore[method-assign]
+    return release
+
+
+def writes(kind: str) -> Callable[[Write], bool]:
+    return lambda write: any(entry.event == kind for entry in write.entries)
+
+
+async def log_of(story: Story) -> list[Event]:
+    entries = Event.objects.filter(session_id=story.session_id).order_by("seq")
+    return [entry async for entry in entries]
+
+
+async def remember_only_the_last(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Message a is answered, and so long ago that only the database knows it."""
+    monkeypatch.setattr(reading, "REMEMBERED_MESSAGES", 1)
+    story.permits.open()
+    for operation in (SAY_A, SAY_B):
+        await story.do(operation)
+        await told(story, "agent.final_answer", operation[1])
+
+
+async def test_a_run_starts_behind_a_repeated_message_that_was_cancelled_at_once(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    for operation in (SAY_A, SAY_C, ("cancel", "a")):
+        await story.do(operation)
+    await told(story, "agent.final_answer", "c")
+    judge_runs(await log_of(story))
+
+
+async def test_a_message_that_waits_beside_a_repeated_one_ends_with_the_session(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    for operation in (("say", "d", "enqueue"), SAY_A, SAY_C):
+        await story.do(operation)
+    await story.hub.send(story.desk, event("user.close_session", session_id=story.session_id))
+    await told(story, "agent.interrupted", "c")
+    judge_runs(await log_of(story))
+
+
+async def test_who_went_ahead_earlier_does_not_interrupt_after_a_restart(story: Story) -> None:
+    await story.do(SAY_A)
+    await story.desk.hear("agent.thinking")
+    for name in "bc":
+        await story.do(("say", name, "interrupt"))
+    # Its end and the next one's start are one write.
+    await told(story, "agent.interrupted", "a")
+    await story.do(("crash",))
+    await story.end()
+    await sync_to_async(judge)(story)
+    answered = Run.objects.filter(status=Run.Status.ANSWERED).order_by("ordinal")
+    assert [run.message_id async for run in answered] == ["c", "b"]
+
+
+@pytest.mark.parametrize("kind", ["agent.thinking", "agent.tool_call", "agent.tool_result"])
+async def test_a_step_that_cannot_be_stored_leaves_a_context_that_a_model_takes(
+    story: Story, kind: str
+) -> None:
+    story.permits.open()
+    refuse_once(story.hub, writes(kind))
+    await story.do(SAY_A)
+    error = await told(story, "agent.error", "a")
+    assert error["metadata"]["code"] == "internal_error"
+    await story.do(SAY_B)
+    await told(story, "agent.final_answer", "b")
+    await story.do(("replace",))
+    await story.do(SAY_C)
+    await told(story, "agent.final_answer", "c")
+    assert story.model.faults == []
+
+
+async def test_an_end_that_cannot_be_stored_leaves_no_call_without_its_result(
+    story: Story,
+) -> None:
+    refuse_once(story.hub, writes("agent.interrupted"))
+    await story.do(SAY_A)
+    await story.do(SAY_B)
+    story.permits.give()
+    await story.desk.hear("agent.tool_call")
+    await story.do(("cancel", "a"))
+    await told(story, "agent.error", "a")
+    story.permits.open()
+    await told(story, "agent.final_answer", "b")
+    await story.do(("replace",))
+    await story.do(SAY_C)
+    await told(story, "agent.final_answer", "c")
+    assert story.model.faults == []
+    judge_runs(await log_of(story))
+
+
+async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_one_back(
+    story: Story,
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.desk.hear("agent.user_confirm")
+    named = {"session_id": story.session_id, "step_id": question["step_id"]}
+    release = hold_back(story.hub, writes("user.response"))
+    late = Desk()
+    for desk, approved in ((story.desk, True), (late, False)):
+        content = {"approved": approved}
+        await story.hub.send(desk, event("user.response", content=content, **named))
+    release()
+    async with asyncio.timeout(PATIENCE_S):
+        kept = await story.desk.hear("user.response")
+        again = await late.hear("user.response", duplicate=True)
+        await story.desk.hear("agent.tool_result")
+    assert again["content"] == kept["content"] == {"approved": True}
+    assert again["metadata"]["original_seq"] == kept["seq"]
+    assert "seq" not in again
+    duplicates = [frame for frame in story.desk.told if frame["metadata"].get("duplicate")]
+    assert duplicates == [], "nobody else asked"
+
+
+REFUSALS: list[tuple[type[Exception], str, str]] = [
+    (RowRefused, "internal_error", "internal_error"),
+    (RunEnded, "not_waiting", "internal_error"),
+    (OwnershipLost, "moved", "moved"),
+    (JournalStopped, "service_unavailable", "service_unavailable"),
+]
+"""Why nothing was written; what is said of a response then, and of a message."""
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, code, _ in REFUSALS])
+async def test_everybody_whose_response_was_not_taken_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.desk.hear("agent.user_confirm")
+    named = {"session_id": story.session_id, "step_id": question["step_id"]}
+    refuse = refuse_all(story.hub, writes("user.response"), refusal())
+    joined, gone = Desk(), Desk()
+    for desk in (story.desk, joined, gone):
+        await story.hub.send(desk, event("user.response", content={"approved": True}, **named))
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code)
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize(("refusal", "code"), [(refusal, code) for refusal, _, code in REFUSALS])
+async def test_everybody_whose_message_was_not_accepted_is_told(
+    story: Story, refusal: type[Exception], code: str
+) -> None:
+    refuse = refuse_all(story.hub, writes("user.message"), refusal())
+    joined, gone = Desk(), Desk()
+    said = {"content": "text a", "metadata": {"message_id": "a", "on_busy": "interrupt"}}
+    for desk in (story.desk, joined, gone):
+        message = event("user.message", session_id=story.session_id, **said)
+        await story.hub.send(desk, message)
+    story.hub.detach(gone)
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        for desk in (story.desk, joined, gone):
+            error = await desk.hear("system.error", code=code, message_id="a")
+            assert error["metadata"]["session_id"] == story.session_id
+
+
+@pytest.mark.parametrize("refusal", [RowRefused, JournalStopped])
+async def test_who_begins_a_session_that_cannot_be_written_is_told(
+    story: Story, refusal: type[Exception]
+) -> None:
+    refuse = refuse_all(story.hub, writes("agent.session_created"), refusal())
+    desk = Desk()
+    await story.hub.create(desk, event("user.create_session"))
+    refuse()
+    async with asyncio.timeout(PATIENCE_S):
+        await desk.hear("system.error")
+    assert (desk.attached, story.hub.session_count) == ({}, 1)
+
+
+async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+
+    def fail(session_id: str, seq: int) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(reading, "entry_at", fail)
+    await story.do(SAY_A)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.desk.hear("system.error", code="storage_unavailable", message_id="a")
+
+
+async def test_a_session_that_is_being_written_does_not_leave_memory(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.permits.open()
+    held: list[tuple[Write, Any]] = []
+    append = story.hub.journal.append
+    await story.do(SAY_A)
+    story.hub.journal.append = lambda *item: held.append(item)  # type: ignore[method-assign]
+    while not any(write.ends for write, _ in held):
+        for item in held:
+            append(*item)
+        held.clear()
+        await asyncio.sleep(0.001)
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    assert story.hub.session_count == 1
+    for item in held:
+        append(*item)
+    while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+
+
+async def crowd(story: Story) -> Desk:
+    """Beside the story's session, which nobody watches any more, a second one; its client."""
+    story.hub.detach(story.desk)
+    desk = Desk()
+    await story.hub.create(desk, event("user.create_session"))
+    await desk.hear("agent.session_created")
+    return desk
+
+
+async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
+    story: Story, settings: Any
+) -> None:
+    await crowd(story)
+    settings.MYAGENT_LIVE_SESSIONS = 2
+    await story.hub._sweep()
+    assert story.hub.session_count == 2
+    settings.MYAGENT_LIVE_SESSIONS = 1
+    await story.hub._sweep()
+    assert story.hub.session_count == 1
+    await story.hub.attach(story.desk, story.session_id, 0)
+    assert story.hub.session_count == 2, "who asks for it gets it back"
+    await story.hub._sweep()
+    assert story.hub.session_count == 2, "those with a socket stay"
+
+
+async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
+    desk = await crowd(story)
+    settings.MYAGENT_LIVE_SESSIONS = 1
+    with pytest.raises(Refused, match="service_unavailable"):
+        await story.hub.create(desk, event("user.create_session"))
+    await story.hub._sweep()
+    await story.hub.create(desk, event("user.create_session"))
+
+
+async def test_a_session_is_closed_once_also_when_it_is_read_from_the_log(
+    story: Story, settings: Any
+) -> None:
+    closing = event("user.close_session", session_id=story.session_id)
+    await story.hub.send(story.desk, closing)
+    await story.desk.hear("agent.session_end")
+    story.hub.detach(story.desk)
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+    with pytest.raises(Refused, match="session_closed"):
+        await story.hub.send(story.desk, closing)
+
+
+async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    assert story.hub.session_count == 0
+    loop, sweeps = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+    keep = story.hub._sessions.keep
+
+    def keep_and_sweep(*args: Any) -> Any:
+        if not sweeps:
+            sweeps.append(loop.create_task(story.hub._sweep()))
+        return keep(*args)
+
+    story.hub._sessions.keep = keep_and_sweep  # type: ignore[method-assign]
+    await story.do(("cancel", None))
+    await sweeps[0]
+    (attached,) = story.desk.attached.values()
+    assert attached is (await story.hub._sessions.find(story.session_id, None))
+
+
+async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
+    story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.permits.open()
+    story.hub.detach(story.desk)
+    loop, look, sweeps = asyncio.get_running_loop(), reading.next_entries, []
+
+    def look_while_it_leaves(places: Sequence[reading.Place]) -> Any:
+        if not sweeps:
+            sweeps.append(asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop))
+            sweeps[0].result(PATIENCE_S)
+        return look(places)
+
+    monkeypatch.setattr(reading, "next_entries", look_while_it_leaves)
+    await story.hub.attach(story.desk, story.session_id, 0)
+    assert sweeps
+    await story.desk.hear("agent.replay_complete")
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+
+
+async def committed_but_told_to_nobody(story: Story) -> tuple[int, Callable[[], None]]:
+    """A message's place in the log, before anybody knows; what is called to let them know."""
+    journal, loop = story.hub.journal, asyncio.get_running_loop()
+    report, kept, is_committed = journal._report, [], asyncio.Event()
+
+    def keep(*outcomes: Any) -> None:
+        kept.append(outcomes)
+        loop.call_soon_threadsafe(is_committed.set)
+
+    def release() -> None:
+        journal._report = report  # type: ignore[method-assign]
+        for outcomes in kept:
+            report(*outcomes)
+
+    journal._report = keep  # type: ignore[method-assign]
+    await story.do(SAY_B)
+    async with asyncio.timeout(PATIENCE_S):
+        await is_committed.wait()
+    newest = (await log_of(story))[-1]
+    assert newest.event == "user.message"
+    return newest.seq, release
+
+
+def durable_seqs(desk: Desk) -> list[int]:
+    return [frame["seq"] for frame in desk.told if "seq" in frame]
+
+
+async def test_who_reads_the_log_is_not_ahead_of_the_session(story: Story) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+    newest, release = await committed_but_told_to_nobody(story)
+    reader = Desk()
+    await story.hub.attach(reader, story.session_id, 0)
+    await reader.hear("agent.replay_complete")
+    assert durable_seqs(reader) == list(range(1, newest))
+    release()
+    answer = await told(story, "agent.final_answer", "b")
+    await reader.hear("agent.final_answer", message_id="b")
+    assert durable_seqs(reader) == list(range(1, answer["seq"] + 1))
+
+
+async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice(
+    story: Story,
+) -> None:
+    story.permits.open()
+    newest, release = await committed_but_told_to_nobody(story)
+    reader = Desk()
+    await story.hub.attach(reader, story.session_id, newest)
+    resumed = await reader.hear("agent.session_resumed")
+    assert "resync" not in resumed["metadata"]
+    assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (newest, 0)
+    release()
+    answer = await told(story, "agent.final_answer", "b")
+    await reader.hear("agent.final_answer", message_id="b")
+    assert durable_seqs(reader) == list(range(newest + 1, answer["seq"] + 1))
+
+
+async def test_who_comes_back_to_a_log_that_was_pruned_to_nothing_is_told_of_it(
+    story: Story,
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    end = (await told(story, "agent.final_answer", "a"))["seq"]
+    await Event.objects.filter(session_id=story.session_id).adelete()
+    readers = {0: Desk(), end - 1: Desk(), end: Desk()}
+    for last_seq, reader in readers.items():
+        await story.hub.attach(reader, story.session_id, last_seq)
+        async with asyncio.timeout(PATIENCE_S):
+            complete = await reader.hear("agent.replay_complete")
+        assert complete["metadata"]["last_seq"] == end
+        resumed = await reader.hear("agent.session_resumed")
+        assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (end, 0)
+        assert resumed["metadata"].get("resync", False) is (last_seq < end)
+    await story.do(SAY_B)
+    answer = await told(story, "agent.final_answer", "b")
+    for reader in readers.values():
+        await reader.hear("agent.final_answer", message_id="b")
+        assert durable_seqs(reader) == list(range(end + 1, answer["seq"] + 1))
+
+
+async def test_sessions_that_are_attached_at_once_do_not_exceed_what_a_socket_may_have(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSIONS_PER_CONNECTION = 2
+    session_ids = []
+    for _ in range(5):
+        await story.hub.create(desk := Desk(), event("user.create_session"))
+        session_ids.append((await desk.hear("agent.session_created"))["session_id"])
+    socket = Desk()
+    outcomes = await asyncio.gather(
+        *(story.hub.attach(socket, session_id, 0) for session_id in session_ids),
+        return_exceptions=True,
+    )
+    refused = [str(each) for each in outcomes if isinstance(each, Refused)]
+    assert (len(socket.attached), refused) == (2, ["too_many_sessions"] * 3)
+    assert len([frame for frame in socket.told if frame["event"] == "agent.session_resumed"]) == 2
+
+
+def look_late(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, Callable[[], None]]:
+    """Whoever looks up a message has looked, but is told nothing until the second is called."""
+    loop, looked, told = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    look = reading.accepted_seq
+
+    def look_and_wait(session_id: str, message_id: str) -> int | None:
+        seq = look(session_id, message_id)
+        loop.call_soon_threadsafe(looked.set)
+        assert told.wait(PATIENCE_S)
+        return seq
+
+    monkeypatch.setattr(reading, "accepted_seq", look_and_wait)
+    return looked, told.set
+
+
+async def test_a_message_that_is_accepted_while_it_is_looked_up_is_not_interrupted_by_itself(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await remember_only_the_last(story, monkeypatch)
+    story.permits.close()
+    await story.do(SAY_C)
+    await told(story, "user.message", "c")
+    looked, tell = look_late(monkeypatch)
+    repeated = event(
+        "user.message",
+        session_id=story.session_id,
+        content="text d",
+        metadata={"message_id": "d", "on_busy": "interrupt"},
+    )
+    other = Desk()
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        group.create_task(story.hub.send(other, repeated))
+        await looked.wait()
+        await story.do(("say", "d", "enqueue"))
+        await told(story, "user.message", "d")
+        await story.do(("cancel", "c"))
+        await told(story, "agent.interrupted", "c")
+        tell()
+    again = await other.hear("user.message", duplicate=True)
+    assert again["metadata"]["message_id"] == "d"
+    story.permits.open()
+    await told(story, "agent.final_answer", "d")
+    judge_runs(await log_of(story))
+
+
+async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept(
+    story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 0
+    story.hub.detach(story.desk)
+    await story.hub._sweep()
+    loop, open_session = asyncio.get_running_loop(), reading.open_session
+
+    def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
+        ownership.end(story.hub.lease.server_id)
+        asyncio.run_coroutine_threadsafe(begin_anew(story.hub), loop).result(PATIENCE_S)
+        return open_session(*args, **options)
+
+    monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
+    with pytest.raises(Refused, match="moved"):
+        await story.hub.attach(story.desk, story.session_id, 0)
+    assert story.hub.session_count == 0
+
+
+@pytest.mark.both_databases
+async def test_a_run_ends_though_its_calls_have_names_that_cannot_be_stored() -> None:
+    call = ToolCall("x" * (1 + Event._meta.get_field("step_id").max_length), "work", "{}")
+
+    async def talk(text: str) -> AsyncGenerator[Step, None]:
+        yield Thought(1, "", ChatMessage("assistant", "", (call,)), Usage(), 0)
+        yield ToolStarted(call.id, call.name, {})
+        yield Answer("done", 1, Usage())
+
+    with stage() as agents:
+        story = Story(agents, SERVICE)
+        story.model.agent = lambda: ForeignAgent(talk)  # type: ignore[method-assign, assignment, return-value]
+        await story.begin()
+        await story.do(SAY_A)
+        async with asyncio.timeout(PATIENCE_S):
+            # The database sends no event.
+            while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await story.hub.stop()
+    judge_runs(await log_of(story))

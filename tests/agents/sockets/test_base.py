@@ -1,0 +1,69 @@
+"""What the sockets of every dialect do alike."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any, cast
+
+import pytest
+
+from agents.ports import SessionPort
+from agents.sockets.base import SocketConsumer
+from agents.sockets.chat.consumer import ChatConsumer
+from agents.sockets.events import EventsConsumer
+from tests.agents.hosting import Hosting, scope_at
+
+DIALECTS = pytest.mark.parametrize("dialect", [EventsConsumer, ChatConsumer])
+
+
+class Nobody:
+    """A port at which nothing is asked for."""
+
+    def detach(self, socket: Any, session_id: str | None = None) -> None:
+        pass
+
+
+class Caller:
+    """The server's side of a client that comes and leaves."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.incoming.put_nowait({"type": "websocket.connect"})
+        self.sent: list[dict[str, Any]] = []
+        self.is_in = asyncio.Event()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+        self.is_in.set()
+
+    def leave(self) -> None:
+        self.incoming.put_nowait({"type": "websocket.disconnect"})
+
+    async def visit(self, socket: SocketConsumer) -> None:
+        path = "/ws/chat/ann" if isinstance(socket, ChatConsumer) else "/"
+        scope = scope_at(path, host=Hosting(cast(SessionPort, Nobody())))
+        await socket(scope, self.incoming.get, self.send)
+
+
+@DIALECTS
+async def test_a_socket_that_has_left_is_free_without_a_garbage_collection(
+    dialect: type[SocketConsumer],
+) -> None:
+    caller = Caller()
+    gc.collect()
+    gc.disable()
+    try:
+        socket = dialect()
+        is_free = asyncio.Event()
+        weakref.finalize(socket, is_free.set)
+        life = asyncio.create_task(caller.visit(socket))
+        del socket
+        caller.leave()
+        async with asyncio.timeout(30):
+            await life
+            del life
+            await is_free.wait()
+    finally:
+        gc.enable()

@@ -1,0 +1,200 @@
+"""Logs are kept bounded: by the process that writes, or for one that only writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.logs.logfiles import Follower, tail
+from services.logs.rotation import empty_if_large
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from services.logs.rotation import rotate_if_large
+
+path, kept, answers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+for line in sys.stdin:
+    if line == "rotate\\n":
+        answer = b"y" if rotate_if_large(path, 10, kept) else b"n"
+    else:
+        answer = b"."
+        print(line, end="", flush=True)
+        print(line, end="", file=sys.stderr, flush=True)
+    os.write(answers, answer)
+"""
+
+
+class Writer:
+    """A process that writes each line to its output and its errors."""
+
+    def __init__(self, process: subprocess.Popen[str], answers: int) -> None:
+        self._process = process
+        self._answers = answers
+
+    def write(self, line: str) -> None:
+        assert self._do(line) == b"."
+
+    def rotate(self) -> bool:
+        return self._do("rotate") == b"y"
+
+    def _do(self, line: str) -> bytes:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return os.read(self._answers, 1)
+
+
+@contextmanager
+def writing(path: Path, kept: int, output: Path | None = None) -> Iterator[Writer]:
+    """`output`: where it writes to, if that is not the log."""
+    reading, answering = os.pipe()
+    with (
+        open(output or path, "ab") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(kept), str(answering)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            text=True,
+            pass_fds=[answering],
+        ) as process,
+    ):
+        os.close(answering)
+        try:
+            yield Writer(process, reading)
+        finally:
+            os.close(reading)
+
+
+APPENDER = """
+import os, sys
+for line in sys.stdin:
+    os.write(1, line.encode())
+    os.write(int(sys.argv[1]), b".")
+"""
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[Callable[[str], None]]:
+    """A process that knows nothing of its log: what it is given, it has written."""
+    reading, answering = os.pipe()
+    with (
+        open(path, "ab") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", APPENDER, str(answering)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            text=True,
+            pass_fds=[answering],
+        ) as process,
+    ):
+        os.close(answering)
+        assert process.stdin is not None
+
+        def write(line: str) -> None:
+            print(line, file=process.stdin, flush=True)
+            assert os.read(reading, 1) == b"."
+
+        try:
+            yield write
+        finally:
+            os.close(reading)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "one.log"
+
+
+def test_a_full_log_is_rotated_and_so_many_are_kept(path: Path) -> None:
+    with writing(path, kept=2) as writer:
+        writer.write("abc")
+        assert not writer.rotate()
+        for line in ("first", "second", "third"):
+            writer.write(line)
+            assert writer.rotate()
+        writer.write("last")
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "one.log",
+        "one.log.1",
+        "one.log.2",
+    ]
+    assert tail(path) == ["second", "second", "third", "third", "last", "last"]
+
+
+def test_none_may_be_kept(path: Path) -> None:
+    with writing(path, kept=0) as writer:
+        writer.write("first")
+        assert writer.rotate()
+        writer.write("last")
+    assert tail(path) == ["last", "last"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_process_that_writes_elsewhere_leaves_the_log_alone(path: Path) -> None:
+    path.write_text("somebody else's words\n")
+    with writing(path, kept=2, output=path.with_name("other")) as writer:
+        writer.write("much more than fits")
+        assert not writer.rotate()
+    assert list(path.parent.glob("one.log*")) == [path]
+
+
+def test_one_that_shares_the_log_follows_whoever_rotated_it(path: Path) -> None:
+    with writing(path, kept=2) as one, writing(path, kept=2) as other:
+        one.write("before")
+        assert one.rotate()
+        assert other.rotate()
+        other.write("after")
+    assert path.read_text() == "after\nafter\n"
+    assert path.with_name("one.log.1").read_text() == "before\nbefore\n"
+    assert not path.with_name("one.log.2").exists()
+
+
+def test_the_full_log_of_a_process_that_only_writes_is_emptied_into_older_ones(path: Path) -> None:
+    with appending(path) as write:
+        write("short")
+        assert not empty_if_large(path, 10, 2)
+        for line in ("first", "second", "third"):
+            write(f"the {line} line")
+            assert empty_if_large(path, 10, 2)
+        write("last")
+    assert tail(path) == ["the second line", "the third line", "last"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "one.log",
+        "one.log.1",
+        "one.log.2",
+    ]
+    assert [file.stat().st_mode & 0o077 for file in path.parent.glob("one.log.*")] == [0, 0]
+
+
+def test_of_a_process_that_only_writes_none_may_be_kept(path: Path) -> None:
+    with appending(path) as write:
+        write("the first line")
+        assert empty_if_large(path, 10, 0)
+        write("last")
+    assert tail(path) == ["last"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_who_follows_such_a_log_misses_no_line(path: Path) -> None:
+    with appending(path) as write, Follower(path) as follower:
+        write("read before")
+        assert follower.read() == ["read before"]
+        write("unread")
+        assert empty_if_large(path, 10, 2)
+        write("after")
+        assert follower.read() == ["unread", "after"]
+        assert empty_if_large(path, 1, 2)
+        write("last")
+        assert follower.read() == ["last"]
+
+
+def test_a_log_that_went_with_its_service_is_none_to_empty(path: Path) -> None:
+    assert not empty_if_large(path, 10, 2)

@@ -1,0 +1,183 @@
+"""What a site's server knows of services: every change once, whatever one of them trips over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agents.runs.link import Link
+from agents.runs.worker_process import Paths
+from agents.runs.workers import Pool, Workers
+from myagent import create_react_agent
+from myagent.testing import ScriptedModel
+from services import doorbell
+from services.models import Instance, Service
+from services.routing import directory
+from services.routing.directory import SiteDirectory, read
+from tests.inline_worker import inline_worker
+from tests.services import rows
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+PATIENCE_S = 20.0
+
+add = sync_to_async(rows.service)
+add_instance = sync_to_async(rows.instance)
+
+
+async def agent() -> Any:
+    return create_react_agent(model=ScriptedModel(["yes"]))
+
+
+@sync_to_async
+def change(service: Service, **fields: Any) -> None:
+    Service.objects.filter(pk=service.pk).update(**fields)
+    doorbell.ring(service.pk)
+
+
+class Told:
+    """A directory, and what it told."""
+
+    def __init__(self) -> None:
+        self.workers = Workers()
+        self.directory = SiteDirectory(self.workers)
+        self.left: list[str] = []
+        self.directory.on_leaving = self.left.append
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Told]:
+    told = Told()
+    yield told
+    await told.directory.stop()
+    told.workers.close()
+
+
+async def test_a_stop_is_told_once_however_often_others_change(told: Told) -> None:
+    await add("stopped", Service.Status.STOPPED)
+    other = await add("other")
+    await told.directory.refresh()
+    for replicas in range(3):
+        await change(other, replicas=replicas)
+        await told.directory.refresh()
+    assert told.left == ["stopped"]
+
+
+async def test_a_service_whose_row_is_gone_before_a_look_has_left(told: Told) -> None:
+    service = await add("gone")
+    await told.directory.refresh()
+    await sync_to_async(service.delete)()
+    await told.directory.refresh()
+    assert told.left == ["gone"]
+    assert told.directory.find("gone") is None
+
+
+async def test_a_service_that_has_anothers_name_is_not_that_one(told: Told) -> None:
+    service = await add("reborn")
+    await told.directory.refresh()
+    await sync_to_async(service.delete)()
+    heir = await add("reborn")
+    await change(heir, description="another one")
+    await told.directory.refresh()
+    assert told.left == ["reborn"]
+    assert told.directory.find("reborn") is not None
+
+
+async def test_who_fails_at_a_change_does_not_keep_it_from_the_next_look(
+    told: Told,
+) -> None:
+    changes = []
+
+    def fail(*name: str) -> None:
+        changes.append(name)
+        raise OverflowError("a port of 70000")
+
+    told.directory.on_change = told.directory.on_leaving = fail
+    one = await add("one", Service.Status.STOPPED)
+    await told.directory.start()
+    await change(one, desired=Service.Desired.RUNNING)
+    await told.directory.refresh()
+    await change(one, desired=Service.Desired.STOPPED)
+    await told.directory.refresh()
+    assert changes == [("one",), (), (), ("one",), ()]
+
+
+async def linked(pool: Pool, *, not_as: Link | None = None) -> Link:
+    """The pool's link, once there is one that is not the former."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            for link in pool:
+                if link is not not_as:
+                    return link
+            await asyncio.sleep(0.01)
+
+
+async def test_a_worker_is_dialled_again_whatever_went_wrong(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "AGAIN_S", 0.01)
+    instance = await add_instance(await add("one"))
+    pool, failures = told.workers.of("one"), iter([RuntimeError("nobody expects it")])
+    take = pool.add
+
+    def trip_once(link: Link) -> None:
+        for failure in failures:
+            raise failure
+        take(link)
+
+    monkeypatch.setattr(pool, "add", trip_once)
+    with inline_worker(agent, instance_id=instance.pk) as worker:
+        Paths.of(instance.pk).socket.symlink_to(worker.path)
+        await told.directory.refresh()
+        link = await linked(pool)
+        link.close()
+        await linked(pool, not_as=link)
+
+
+async def test_a_link_ends_with_the_directory(told: Told) -> None:
+    instance = await add_instance(await add("one"))
+    with inline_worker(agent, instance_id=instance.pk) as worker:
+        Paths.of(instance.pk).socket.symlink_to(worker.path)
+        await told.directory.refresh()
+        link = await linked(told.workers.of("one"))
+        await told.directory.stop()
+        async with asyncio.timeout(PATIENCE_S):
+            await link.until_closed()
+
+
+@pytest.mark.parametrize("state", ["running", "hibernating"])
+async def test_a_state_of_a_later_version_costs_only_its_own_process(
+    told: Told, state: str
+) -> None:
+    await add_instance(await add("one"), state)
+    await add("two")
+    await told.directory.refresh()
+    assert sorted(told.directory.names()) == ["one", "two"]
+
+
+async def test_a_service_is_unhealthy_while_a_check_finds_a_process_of_it_so(told: Told) -> None:
+    await add_instance(await add("well"))
+    one = await add("one")
+    await add_instance(one)
+    ill = await add_instance(one, Instance.State.UNHEALTHY, slot=1)
+    await told.directory.refresh()
+    assert told.directory.unhealthy() == ["one"]
+    await Instance.objects.filter(pk=ill.pk).aupdate(state=Instance.State.RUNNING)
+    await change(one)
+    await told.directory.refresh()
+    assert told.directory.unhealthy() == []
+
+
+def test_a_look_reads_nothing_that_may_be_long() -> None:
+    rows.instance(rows.service("one", description="long " * 1000))
+    with CaptureQueriesContext(connection) as asked:
+        assert read((-1, -1)) is not None
+    wordy = [each["sql"] for each in asked if "description" in each["sql"]]
+    assert wordy == []
+    assert len(asked) == 3
