@@ -7,10 +7,10 @@ the same two interfaces.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.log.entries import Logged
+from agents.log.turns import Place
 from agents.principals import Principal
 from agents.transients import Problem, Transient
 from myagent.protocol import (
@@ -44,20 +44,6 @@ class Refused(Exception):
         self.message_id = message_id
         self.sentence = sentence
         self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a reader of whole turns goes on: it attaches at `last_seq`.
-
-    `done_seq` is the end of the newest turn that it has; of what was logged
-    until then it needs only which messages wait. `is_unfinished`: it may hold
-    a part of the turn that comes next.
-    """
-
-    last_seq: int
-    done_seq: int
-    is_unfinished: bool
 
 
 class Socket(Protocol):

@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from myagent.asking import ask, is_empty
 from myagent.messages import ChatMessage, ToolCall
-from myagent.models.base import Completion, ModelError
+from myagent.models.base import ChatModel, Completion, ModelError
 from myagent.runnable import NOTHING_DONE
 from myagent.steps import (
     Answer,
@@ -26,15 +26,32 @@ from myagent.steps import (
 )
 from myagent.tool.batch import run_calls
 from myagent.tool.text import clean
-
-if TYPE_CHECKING:
-    from myagent.agent import Agent
+from myagent.tool.toolbox import Toolbox
 
 NO_ANSWER = "I stopped after {steps} steps without reaching an answer."
 
 
+class Reacting(Protocol):
+    """What the loop needs of an agent: see `myagent.agent.Agent`."""
+
+    @property
+    def next_step_prompt(self) -> str: ...
+
+    @property
+    def max_steps(self) -> int: ...
+
+    @property
+    def toolbox(self) -> Toolbox: ...
+
+    @property
+    def chat_model(self) -> ChatModel: ...
+
+    @property
+    def system_message(self) -> ChatMessage | None: ...
+
+
 async def react(
-    agent: Agent,
+    agent: Reacting,
     history: Sequence[ChatMessage],
     *,
     confirm: Confirm,
@@ -65,7 +82,7 @@ class _Run:
     """What a run knows: the context, the calls that are open, and in the end the answer."""
 
     def __init__(
-        self, agent: Agent, history: Sequence[ChatMessage], confirm: Confirm, resume: Resume
+        self, agent: Reacting, history: Sequence[ChatMessage], confirm: Confirm, resume: Resume
     ) -> None:
         self.agent = agent
         self.confirm = confirm

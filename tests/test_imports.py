@@ -60,8 +60,9 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (
-        *("sentences", "errors", "fields", "models", "doorbell", "access", "catalogue", "logs"),
-        *("control", "supervision", "routing", "views", "cli", "rest", "admin"),
+        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access"),
+        *("catalogue", "logs", "supervision", "control", "waiting", "routing", "views"),
+        *("cli", "rest", "admin"),
         *("first_admin", "checks", "apps", "management"),
     ),
 }

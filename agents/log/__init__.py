@@ -1,0 +1,1 @@
+"""The log of sessions: the journal, and all that it writes and reads."""

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db.models import Max, Min, Q
 
 from agents.models import Event, Run
-from agents.ports import Place
 from myagent.protocol import TERMINAL_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader of whole turns goes on: it attaches at `last_seq`.
+
+    `done_seq` is the end of the newest turn that it has; of what was logged
+    until then it needs only which messages wait. `is_unfinished`: it may hold
+    a part of the turn that comes next.
+    """
+
+    last_seq: int
+    done_seq: int
+    is_unfinished: bool
 
 
 def place_after(session_id: str, seq: int | None) -> Place:

@@ -1,0 +1,1 @@
+"""One run: its way through a worker, and the workers."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from myagent.steps import Decision, Step
 from myagent.worker import protocol
 from myagent.worker.protocol import RunKey
-
-if TYPE_CHECKING:
-    from agents.runs.link import Link
 
 logger = structlog.get_logger(__name__)
 
@@ -49,37 +46,48 @@ class Receiver(Breakable, Protocol):
 
     def on_stopped(self, stopped: protocol.Stopped) -> None: ...
 
-    def on_history_needed(self, link: Link) -> None:
-        """Nothing was started: the worker needs the history whole. Start it anew."""
+    def on_history_needed(self) -> None:
+        """Nothing was started: the worker needs the history whole. Start it anew there."""
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
         """The link has ended. `has_died`: because the worker's process did, unasked."""
 
 
 class Attempt:
-    """One run on one worker, from its start until one of the two is done with it."""
+    """One run on one worker, from its start until one of the two is done with it.
 
-    def __init__(self, link: Link, key: RunKey, receiver: Receiver) -> None:
-        self.link = link
+    `send` is the link's; `release` has it forget the attempt.
+    """
+
+    def __init__(
+        self,
+        key: RunKey,
+        receiver: Receiver,
+        *,
+        send: Callable[[protocol.FromServer], None],
+        release: Callable[[Attempt], None],
+    ) -> None:
         self.key = key
         self.receiver = receiver
+        self._send = send
+        self._release = release
         self.is_quarantined = False
         """The run may be what kills workers: only it is blamed if this one dies."""
 
     def accept(self) -> None:
         """The steps are in the log: the run may go on."""
-        self.link.send(protocol.Accept(self.key))
+        self._send(protocol.Accept(self.key))
 
     def refuse(self) -> None:
         """The steps are not wanted: the run ends."""
-        self.link.send(protocol.Refuse(self.key))
+        self._send(protocol.Refuse(self.key))
 
     def decide(self, step_id: str, decision: Decision) -> None:
-        self.link.send(protocol.Decide(self.key, step_id, decision))
+        self._send(protocol.Decide(self.key, step_id, decision))
 
     def cancel(self) -> None:
         """Asks the run to stop, which it tells."""
-        self.link.send(protocol.Cancel(self.key))
+        self._send(protocol.Cancel(self.key))
 
     def hear(self, message: protocol.OfARun) -> None:
         """What the worker says of the run. Never raises: what goes wrong ends this run alone."""
@@ -103,7 +111,7 @@ class Attempt:
 
     def done(self) -> None:
         """Nothing of the run is wanted any more. May be called twice."""
-        self.link.release(self)
+        self._release(self)
 
     def _tell(self, message: protocol.OfARun) -> None:
         receiver = self.receiver
@@ -119,4 +127,4 @@ class Attempt:
                 receiver.on_stopped(message)
             case protocol.NeedHistory():
                 self.done()
-                receiver.on_history_needed(self.link)
+                receiver.on_history_needed()

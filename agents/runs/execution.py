@@ -210,8 +210,9 @@ class Execution:
         # One that only waits for people kills nothing, and may wait for long.
         attempt.is_quarantined = self.is_suspect and not self._is_all_waiting
 
-    def on_history_needed(self, link: Link) -> None:
-        if self._may_go_on():
+    def on_history_needed(self) -> None:
+        link = self._owner.worker
+        if self._may_go_on() and link is not None:
             self._begin_on(link)
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:

@@ -141,7 +141,7 @@ class Link(asyncio.Protocol):
 
         If it raises, nothing was started.
         """
-        attempt = Attempt(self, key, receiver)
+        attempt = Attempt(key, receiver, send=self.send, release=self.release)
         self._attempts[key.session_id] = attempt
         generation, at = self._known.get(key.session_id, (0, 0))
         if generation != history.generation or at < history.first:

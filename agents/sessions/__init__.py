@@ -1,0 +1,1 @@
+"""The sessions that are alive in this process."""

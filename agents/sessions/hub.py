@@ -16,11 +16,12 @@ from django.db import Error as DatabaseFailure
 from agents.directory import Directory, Listed
 from agents.log import entries, reading, turns
 from agents.log.entries import Entry
+from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership import taking as ownership
 from agents.ownership.lease import Lease
 from agents.ownership.taking import Taken
-from agents.ports import Place, Refused, SessionEvent, Socket
+from agents.ports import Refused, SessionEvent, Socket
 from agents.principals import key_of
 from agents.runs.workers import Workers
 from agents.runtime.ids import new_id

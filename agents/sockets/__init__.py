@@ -1,0 +1,1 @@
+"""Sockets: the consumers of the dialects, and what they have in common."""

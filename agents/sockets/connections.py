@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
 
 from agents.sockets.limits import AddressLimit
-from agents.transients import Notice, Problem
+from agents.transients import Notice, Problem, Transient
 from myagent.protocol import CloseCode
-
-if TYPE_CHECKING:
-    from agents.sockets.base import SocketConsumer
 
 logger = structlog.get_logger(__name__)
 
@@ -25,12 +22,28 @@ STEPS = 20
 """Of a round of the pulse: no step holds the event loop up for long, however many are open."""
 
 
+class Open(Protocol):
+    """A socket that is open, as the others' keeper sees it."""
+
+    connection_id: str
+    address: str
+    lang: str
+    scope: dict[str, Any]
+
+    def beat(self, now: float) -> None:
+        """Called now and then: says a word after silence, gives up on who does not read."""
+
+    def tell(self, transient: Transient) -> None: ...
+
+    def close(self, code: int, problem: Problem) -> None: ...
+
+
 class Connections:
     """`name` is what the server calls itself. One pulse serves all sockets, some at a time."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._open: dict[str, SocketConsumer] = {}
+        self._open: dict[str, Open] = {}
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None
         self._one_has_left = asyncio.Event()
@@ -41,13 +54,13 @@ class Connections:
     def has_room(self, address: str) -> bool:
         return self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS)
 
-    def add(self, consumer: SocketConsumer) -> None:
+    def add(self, consumer: Open) -> None:
         self._addresses.enter(consumer.address)
         self._open[consumer.connection_id] = consumer
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
-    def remove(self, consumer: SocketConsumer) -> None:
+    def remove(self, consumer: Open) -> None:
         self._addresses.leave(consumer.address)
         del self._open[consumer.connection_id]
         self._one_has_left.set()
@@ -55,12 +68,10 @@ class Connections:
     def announce_drain(self) -> None:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
 
-    async def send_away(
-        self, is_meant: Callable[[SocketConsumer], bool], grace_s: float = 3.0
-    ) -> None:
+    async def send_away(self, is_meant: Callable[[Open], bool], grace_s: float = 3.0) -> None:
         """Sends some away to reconnect, and waits until they are gone, but not for ever."""
 
-        def send(consumer: SocketConsumer) -> None:
+        def send(consumer: Open) -> None:
             if is_meant(consumer):
                 problem = Problem(consumer.lang, "service_unavailable", sentence="draining")
                 consumer.close(CloseCode.GOING_AWAY, problem)
@@ -92,10 +103,10 @@ class Connections:
                 some = (self._open[each] for each in everybody[step::STEPS] if each in self._open)
                 self._tell(some, lambda each: each.beat(loop.time()))
 
-    def _tell_all(self, tell: Callable[[SocketConsumer], None]) -> None:
+    def _tell_all(self, tell: Callable[[Open], None]) -> None:
         self._tell(list(self._open.values()), tell)
 
-    def _tell(self, some: Iterable[SocketConsumer], tell: Callable[[SocketConsumer], None]) -> None:
+    def _tell(self, some: Iterable[Open], tell: Callable[[Open], None]) -> None:
         """A socket that can't be told is logged and costs the others nothing."""
         for consumer in some:
             try:

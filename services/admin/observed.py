@@ -11,9 +11,9 @@ from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
 from services.admin.texts import TEXTS
 from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service
+from services.nodes import this_node
 from services.routing.endpoints import chat_of
 from services.supervision import figures
-from services.supervision.supervisor_lease import this_node
 from services.telling import told
 from services.views.describing import instance_json
 

@@ -1,0 +1,1 @@
+"""Which services there are: registering them, and what is kept of each."""

@@ -15,7 +15,7 @@ from services.catalogue import registry
 from services.cli.screen import Screen
 from services.logs.logfiles import Follower, path_of
 from services.models import Instance, Service
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 
 Options = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""The logs of services: their files, reading them, keeping them bounded."""

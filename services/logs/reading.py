@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 from services.errors import Conflict, UnknownService
 from services.logs import logfiles
 from services.models import Instance, Service
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 
 
 def instance_of(service: Service, instance_id: str | None) -> Instance | None:

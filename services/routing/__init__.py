@@ -1,0 +1,1 @@
+"""Where a service is reached, and which of its workers a server knows."""

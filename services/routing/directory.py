@@ -19,10 +19,10 @@ from agents.runtime.background import Background
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
 from services.models import Instance, Service
+from services.nodes import this_node
 from services.supervision import abandoned
 from services.supervision.launchers.local import LocalLauncher
 from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING
-from services.supervision.supervisor_lease import this_node
 
 logger = structlog.get_logger(__name__)
 

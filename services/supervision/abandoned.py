@@ -15,10 +15,11 @@ from agents.runtime.database import is_about_a_row
 from agents.runtime.process import is_provably_gone
 from services import doorbell
 from services.models import Instance, Service, Supervisor
+from services.nodes import this_node
 from services.supervision.failing import note_end
 from services.supervision.launchers import Launcher
 from services.supervision.lifecycle import LEAVING, TRANSITIONS, Cause, Event, State
-from services.supervision.supervisor_lease import machines_supervised, may_have_workers, this_node
+from services.supervision.supervisor_lease import machines_supervised, may_have_workers
 from services.telling import Sentence, kept
 
 logger = structlog.get_logger(__name__)

@@ -9,9 +9,10 @@ from agents.runs.worker_process import Paths
 from services.logs import logfiles
 from services.logs.logfiles import path_of
 from services.models import Service
+from services.nodes import this_node
 from services.supervision import supervisor_lease
 from services.supervision.observing import services_of
-from services.supervision.supervisor_lease import MACHINE, Charge, this_node
+from services.supervision.supervisor_lease import MACHINE, Charge
 
 logger = structlog.get_logger(__name__)
 

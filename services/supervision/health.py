@@ -28,11 +28,12 @@ from agents.runs.worker_process import Paths
 from agents.runtime.database import DatabaseThreads, is_about_a_row
 from services import doorbell
 from services.models import HealthCheck, Instance, Service
+from services.nodes import this_node
 from services.supervision import figures
 from services.supervision.decision import MISSES
 from services.supervision.figures import Figures
 from services.supervision.links import Links
-from services.supervision.supervisor_lease import MACHINE, Charge, machines_supervised, this_node
+from services.supervision.supervisor_lease import MACHINE, Charge, machines_supervised
 from services.telling import Sentence, kept, told
 
 logger = structlog.get_logger(__name__)

@@ -32,13 +32,14 @@ from services import doorbell
 from services.errors import ServiceError
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
+from services.nodes import this_node
 from services.supervision import abandoned, forgetting, launching, observing, standing
 from services.supervision.decision import Launch, Limits, Move, decide, status_of
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
 from services.supervision.launchers import Launcher, Polled
 from services.supervision.lifecycle import TRANSITIONS, Event, State
 from services.supervision.observing import Picture, desired_of, seen_of
-from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers, this_node
+from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
 from services.telling import Part, Sentence, kept
 
 logger = structlog.get_logger(__name__)

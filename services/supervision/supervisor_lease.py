@@ -6,7 +6,6 @@ others see whether it lives. Synchronous.
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,13 +20,7 @@ from agents.runtime.ids import new_id
 from agents.runtime.process import is_provably_gone, own_identity
 from myagent.worker.process import ORPHAN_AFTER_S
 from services.models import Instance, Service, Supervisor
-
-LONGEST_NODE = 191
-
-
-def this_node() -> str:
-    """The machine, as far as supervisors are concerned."""
-    return socket.gethostname()[:LONGEST_NODE]
+from services.nodes import LONGEST_NODE, this_node
 
 
 @dataclass(frozen=True, slots=True)

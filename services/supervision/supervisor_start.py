@@ -19,6 +19,7 @@ from agents.runtime import schema
 from services.errors import ServiceError
 from services.logs import logfiles
 from services.models import Service
+from services.nodes import this_node
 from services.supervision import supervisor_lease
 from services.supervision.launchers.local import MARKER, for_its_owner
 
@@ -33,7 +34,7 @@ def ensure_supervisor(service: Service | None = None) -> bool:
     is none and none may be started, unless a supervisor of one worker of `service`
     acts.
     """
-    elsewhere = supervisor_lease.machines_supervised().exclude(node=supervisor_lease.this_node())
+    elsewhere = supervisor_lease.machines_supervised().exclude(node=this_node())
     if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
         return False
     if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from agents.runtime.ids import new_id
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 
 EXTERNAL = "ws://localhost:9/"
 

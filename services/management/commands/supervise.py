@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 from agents import checks
 from agents.runtime import logs, schema
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 from services.supervision.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)

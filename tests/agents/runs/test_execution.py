@@ -194,7 +194,7 @@ class Recording:
 
     def start(self, key: RunKey, *about: Any, is_continued: bool) -> Attempt:
         self.started.append(is_continued)
-        return Attempt(self, key, about[-1])  # type: ignore[arg-type]
+        return Attempt(key, about[-1], send=self.send, release=self.release)
 
     def send(self, message: Any) -> None:
         self.said.append(message)

@@ -70,7 +70,7 @@ class Server:
     def on_stopped(self, stopped: Stopped) -> None:
         self._hear(stopped.kind)
 
-    def on_history_needed(self, link: Link) -> None:
+    def on_history_needed(self) -> None:
         self._hear("history")
 
     def on_broken(self, error: Exception) -> None:

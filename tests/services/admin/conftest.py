@@ -15,7 +15,7 @@ from django.utils import timezone
 from agents.runtime.ids import new_id
 from services.catalogue import registry
 from services.models import Instance, Service, Supervisor
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 
 LIST = "/admin/services/service/"
 

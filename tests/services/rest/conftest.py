@@ -15,7 +15,7 @@ from django.utils import timezone
 from agents.runtime.process import own_identity
 from services.catalogue import registry
 from services.models import Service, Supervisor
-from services.supervision.supervisor_lease import this_node
+from services.nodes import this_node
 
 from .client import CSRF, Client
 

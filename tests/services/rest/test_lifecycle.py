@@ -12,9 +12,9 @@ from django.utils import timezone
 from agents.runtime.ids import new_id
 from services import doorbell
 from services.models import Instance, Service, Supervisor
+from services.nodes import this_node
 from services.rest import lifecycle
 from services.rest.waiting import WaitingRoom
-from services.supervision.supervisor_lease import this_node
 from tests.managed_site import until
 
 from .client import Client

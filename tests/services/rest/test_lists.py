@@ -12,8 +12,8 @@ from django.utils import timezone
 from agents.runtime.ids import new_id
 from services.catalogue import registry
 from services.models import Instance, Service
+from services.nodes import this_node
 from services.rest.views import ServicesView
-from services.supervision.supervisor_lease import this_node
 
 from .client import Client
 

@@ -11,11 +11,11 @@ from django.utils import timezone
 from agents.runtime.ids import new_id
 from services.logs import logfiles
 from services.models import HealthCheck, Instance, Service
+from services.nodes import this_node
 from services.rest.documents import CheckSerializer
 from services.supervision import health
 from services.supervision.failing import why_it_failed, why_it_is_given_up
 from services.supervision.lifecycle import Cause
-from services.supervision.supervisor_lease import this_node
 from services.telling import MARK, kept
 from tests.services.measured import FIGURES, add_server
 

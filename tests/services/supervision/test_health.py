@@ -25,6 +25,7 @@ from services import control
 from services.catalogue import registry
 from services.logs import logfiles
 from services.models import HealthCheck, Instance, Service, Supervisor
+from services.nodes import this_node
 from services.supervision import health, supervisor_lease
 from services.supervision.decision import MISSES
 from services.supervision.health import Finding
@@ -63,7 +64,7 @@ def instance_of(service: Service, slot: int = 0, **fields: object) -> Instance:
         live_slot=slot,
         generation=1,
         state_since=now,
-        node=supervisor_lease.this_node(),
+        node=this_node(),
         launched_at=now,
         **({"state": Instance.State.RUNNING} | fields),
     )
@@ -82,7 +83,7 @@ def here(settings: Any) -> Iterator[Instance]:
     """An instance of this machine, whose worker nobody has launched."""
     with TemporaryDirectory() as folder:
         settings.VAR_DIR = Path(folder)
-        yield Instance(id=new_id(), node=supervisor_lease.this_node())
+        yield Instance(id=new_id(), node=this_node())
 
 
 async def test_of_a_worker_that_nobody_can_dial_it_is_said_why(here: Instance) -> None:

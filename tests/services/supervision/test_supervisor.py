@@ -24,6 +24,7 @@ from myagent.worker.process import ORPHAN_AFTER_S
 from services import control
 from services.catalogue import registry
 from services.models import Instance, Service, Supervisor
+from services.nodes import this_node
 from services.supervision import forgetting, launching, supervisor_lease
 from services.supervision.launchers import LaunchSpec
 from services.supervision.launchers.local import MARKER, LocalLauncher
@@ -82,7 +83,7 @@ def launched_by_nobody(service: Service) -> Instance:
         live_slot=0,
         generation=1,
         state_since=now,
-        node=supervisor_lease.this_node(),
+        node=this_node(),
         launched_at=now,
     )
 
@@ -168,7 +169,7 @@ def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
 
 def kept_apart(service: Service, **fields: Any) -> Instance:
     """The row of a worker beside the replicas; nothing of it runs."""
-    return rows.instance(service, **{"kept_by": f"{supervisor_lease.this_node()}/1"} | fields)
+    return rows.instance(service, **{"kept_by": f"{this_node()}/1"} | fields)
 
 
 def its_supervisor(kept: Instance, **fields: Any) -> Supervisor:
@@ -251,7 +252,7 @@ def test_an_instance_of_another_machine_counts_while_that_one_is_supervised(
     passes.work()
     passes.work()
     (successor,) = live(service)
-    assert successor.node == supervisor_lease.this_node()
+    assert successor.node == this_node()
 
 
 def test_a_lease_has_one_holder_until_it_expires_or_its_process_is_gone() -> None:
@@ -338,7 +339,7 @@ def test_a_start_on_a_machine_that_is_gone_makes_room(passes: Passes, service: S
     let_expire(lease, ago_s=ORPHAN_AFTER_S + 1)
     passes.work()
     passes.work()
-    assert [one.node for one in live(service)] == [supervisor_lease.this_node()]
+    assert [one.node for one in live(service)] == [this_node()]
 
 
 def test_runs_that_an_outage_left_half_ended_are_ended_at_the_next_attempt(

@@ -1,0 +1,12 @@
+"""The machines that services run on."""
+
+from __future__ import annotations
+
+import socket
+
+LONGEST_NODE = 191
+
+
+def this_node() -> str:
+    """This machine's name, as far as supervisors and workers are concerned."""
+    return socket.gethostname()[:LONGEST_NODE]
