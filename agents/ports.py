@@ -1,6 +1,6 @@
 """What a socket's consumer knows of sessions, and sessions of sockets: nothing more.
 
-A hub holds sessions in this process; anything else that can hold them speaks
+The hub has the sessions of this process; anything else that has some speaks
 the same two interfaces.
 """
 

@@ -1,4 +1,4 @@
-"""The server of this process: its hub, its sockets, and what brings workers to it."""
+"""The server of this process: its conversations, its sockets, and what brings workers to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agents.runs.child import NotStarted
 from agents.runs.standalone import StandaloneWorker
 from agents.runtime import background, schema
 from agents.runtime.once import Once
-from agents.sessions.hub import Hub
+from agents.sessions.conversations import Conversations
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import SERVER, Refusal, Scope
 from myagent.protocol import CloseCode
@@ -60,12 +60,14 @@ class ServerProcess:
     file's path.
     """
 
-    def __init__(self, hub: Hub, feeder: Feeder, *, service: str = "", source: str = "") -> None:
-        self.hub = hub
+    def __init__(
+        self, conversations: Conversations, feeder: Feeder, *, service: str = "", source: str = ""
+    ) -> None:
+        self.conversations = conversations
         self.service = service
         self.source = source
         self.connections = Connections(service or SITE)
-        self.hub.connection_count = self.connections.__len__
+        self.conversations.connection_count = self.connections.__len__
         self.started_at = time.time()
         self._feeder = feeder
         self._is_fed = False
@@ -99,18 +101,18 @@ class ServerProcess:
     async def _open(self) -> None:
         # An agent file is loaded while the database is made ready.
         self._feeder.launch()
-        await self.hub.database.run(schema.apply_pending, settings.VAR_DIR)
+        await self.conversations.database.run(schema.apply_pending, settings.VAR_DIR)
         if self.service:
             refuse_another = ownership.refuse_another_file
-            await self.hub.database.run(refuse_another, self.service, self.source)
+            await self.conversations.database.run(refuse_another, self.service, self.source)
         if not self._is_fed:
             await self._feeder.start()
             self._is_fed = True
-        await self.hub.start()
+        await self.conversations.start()
 
     @property
     def port(self) -> SessionPort:
-        return self.hub
+        return self.conversations.port
 
     async def admit(self, service: str | None) -> Refusal | None:
         """Whether it serves: None, or why not. `service`: whose door it is, None for any."""
@@ -127,13 +129,13 @@ class ServerProcess:
         except (NotStarted, ImproperlyConfigured) as error:
             logger.error("agent_not_loaded", service=self.service, error=str(error))
             return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")
-        if service is not None and not await self.hub.knows(service):
+        if service is not None and not await self.conversations.port.knows(service):
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
         return None
 
     def announce(self) -> None:
         """Takes no new work, and tells the clients, once, that it is about to leave."""
-        self.hub.is_draining = True
+        self.conversations.is_draining = True
         if not self._is_announced:
             self._is_announced = True
             self.connections.announce_drain()
@@ -150,7 +152,7 @@ class ServerProcess:
         """
         self.announce()
         try:
-            await self.hub.drain(grace_s)
+            await self.conversations.drain(grace_s)
         finally:
             self._has_left = True
             stop_listening()
@@ -160,40 +162,46 @@ class ServerProcess:
         if self._start is not None:
             await background.end([self._start])
         await self.connections.close()
-        # Else it would replace what the hub is about to hang up on.
+        # Else it would replace what the conversations are about to hang up on.
         await self._feeder.cease()
-        await self.hub.stop()
+        await self.conversations.stop()
         await self._feeder.stop()
 
     def health(self) -> dict[str, Any]:
         """What `/health` says of the server. `able`: whether it can do its work just now."""
-        pools = list(self.hub.workers)
+        pools = list(self.conversations.workers)
         silent_for_s = max((pool.silent_for_s for pool in pools), default=0.0)
         unhealthy = {pool.service for pool in pools if pool.silent_for_s}
-        unhealthy.update(self.hub.directory.unhealthy())
-        is_served = not self.service or self.hub.workers.of(self.service).has_worker
+        unhealthy.update(self.conversations.directory.unhealthy())
+        is_served = not self.service or self.conversations.workers.of(self.service).has_worker
         # One of many services that is ill keeps nobody from the others.
-        is_able = is_served and self.hub.journal.is_available and not (self.service and unhealthy)
+        is_able = (
+            is_served
+            and self.conversations.journal.is_available
+            and not (self.service and unhealthy)
+        )
         return {
             "status": "healthy" if is_able and not unhealthy else "degraded",
             "able": is_able,
             **({"service": self.service} if self.service else {}),
             "unhealthy_services": sorted(unhealthy),
             "active_connections": len(self.connections),
-            "active_sessions": self.hub.session_count,
-            "running": self.hub.running_count,
-            "storage_available": self.hub.journal.is_available,
+            "active_sessions": self.conversations.session_count,
+            "running": self.conversations.running_count,
+            "storage_available": self.conversations.journal.is_available,
             "agent_stuck_for_s": round(silent_for_s, 1),
             "abandoned_tools": sum(link.report.abandoned for pool in pools for link in pool),
-            "draining": self.hub.is_draining,
+            "draining": self.conversations.is_draining,
         }
 
 
 def standalone(worker: StandaloneWorker) -> ServerProcess:
     """A server with one agent file, whose worker is its child."""
     service, source = worker.service, worker.source
-    hub = Hub(SingleService(service), worker.workers, service=service, source=source)
-    return ServerProcess(hub, worker, service=service, source=source)
+    conversations = Conversations(
+        SingleService(service), worker.workers, service=service, source=source
+    )
+    return ServerProcess(conversations, worker, service=service, source=source)
 
 
 def server_of(request: HttpRequest) -> ServerProcess | None:

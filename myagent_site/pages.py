@@ -49,7 +49,7 @@ async def chat(request: HttpRequest) -> HttpResponse:
     server = server_of(request)
     if server is None or not server.service:
         return HttpResponse(status=404)
-    agent = server.hub.agent_of(server.service)
+    agent = server.conversations.port.agent_of(server.service)
     return chat_page(
         request,
         service=server.service,

@@ -49,6 +49,11 @@ class Sessions:
         self._to_free: dict[str, int] = {}
         """Sessions that left memory and are owned yet, with the epoch of each."""
 
+    @property
+    def server_id(self) -> str:
+        """Whose they are."""
+        return self._lease.server_id
+
     def __len__(self) -> int:
         return len(self._live)
 

@@ -1,33 +1,25 @@
-"""What sockets may ask of the sessions alive in this process, and the life of these."""
+"""What sockets may ask of the sessions alive in this process."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import orjson
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents.directory import Directory, Listed
+from agents.directory import Listed
 from agents.log import entries, reading, turns
 from agents.log.entries import Entry
 from agents.log.turns import Place
 from agents.log.writes import NewSession
-from agents.ownership import taking as ownership
-from agents.ownership.lease import Lease
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
 from agents.principals import key_of
-from agents.runs.workers import Workers
 from agents.runtime.ids import new_id
-from agents.runtime.once import Once
 from agents.sentences import supported
-from agents.sessions.gauges import LoopLag
 from agents.sessions.holding import Sessions
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
@@ -50,121 +42,28 @@ logger = structlog.get_logger(__name__)
 MOST_NAMED = 20
 """Services that a client is told of which named none."""
 
-FORGET_SERVERS_AFTER = timedelta(days=1)
-
 
 class Hub:
-    """Keeps live sessions of the services in `directory`; a `SessionPort`.
+    """A `SessionPort` to the live sessions of a server's services."""
 
-    `start` registers the server and begins to adopt what dead ones left;
-    `drain` lets runs finish; `stop` gives everything up. Both may be called
-    twice. `service` and `source`: of a server with one agent file.
-    """
-
-    def __init__(
-        self, directory: Directory, workers: Workers, *, service: str = "", source: str = ""
-    ) -> None:
-        self.directory = directory
-        self.workers = workers
-        self.resources = Resources(directory, workers)
-        self.journal = self.resources.journal
-        self.database = self.resources.database
-        self.background = self.resources.background
-        self.lease = Lease(
-            service,
-            source,
-            report=self.report,
-            journal_moved_at=lambda: self.journal.moved_at,
-        )
-        self._sessions = Sessions(self.resources, self.lease)
-        self._standings = Standings(self.database)
-        self._lag = LoopLag()
-        self.connection_count: Callable[[], int] = lambda: 0
-        self.says_besides: Callable[[], dict[str, Any]] = dict
-        """What else the server's report has to say."""
-        self._end = Once(self._give_everything_up)
-
-    # Life.
-
-    async def start(self) -> None:
-        """Raises `django.db.Error` if the database is away; then it may be called again.
-
-        What is stopped, or was meanwhile, does not start.
-        """
-        if self._end.has_begun:
-            return
-        self.journal.start()
-        await self.lease.register()
-        if self._end.has_begun:
-            return
-        self.background.repeat(0, self._begin_anew_when_lost)
-        # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
-        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
-        self.background.repeat(0, self._lag.watch)
-        self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
-
-    async def drain(self, grace_s: float) -> None:
-        """Takes no new work and waits for the current runs, except those that wait for people."""
-        self.is_draining = True
-        try:
-            async with asyncio.timeout(grace_s):
-                while any(session.status == "running" for session in self._sessions):
-                    self.resources.progress.clear()
-                    await self.resources.progress.wait()
-        except TimeoutError:
-            logger.warning("runs_left_to_be_continued")
+    def __init__(self, resources: Resources, sessions: Sessions) -> None:
+        self._resources = resources
+        self._sessions = sessions
+        self._standings = Standings(resources.database)
 
     async def stop(self) -> None:
-        """Gives the sessions up; unfinished runs are continued from the log by whoever is next.
-
-        May be called while it starts. Cancelling is safe: it goes on, and the
-        next call waits for it. A database that hangs does not hold it up.
-        """
-        await self._end()
-
-    async def _give_everything_up(self) -> None:
-        self.is_draining = True
-        await self.background.stop()
+        """Nobody is answered any more. May be called twice."""
         await self._standings.end()
-        await self._sessions.leave()
-        self.workers.close()
-        await self.journal.stop()
-        await self.lease.end()
-        await self.database.stop()
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether no new work is taken."""
-        return self.resources.is_draining
-
-    @is_draining.setter
-    def is_draining(self, is_draining: bool) -> None:
-        self.resources.is_draining = is_draining
-
-    @property
-    def session_count(self) -> int:
-        return len(self._sessions)
-
-    @property
-    def running_count(self) -> int:
-        return sum(session.current is not None for session in self._sessions)
 
     def agent_of(self, service: str) -> AgentInfo:
         """What the service's agent says of itself; little before a worker was there."""
-        return self.workers.of(service).agent or AgentInfo(service)
-
-    def end_runs(self, service: str) -> None:
-        """Ends the service's runs that are carried here, as interrupted."""
-        for session in self._sessions.of(service):
-            session.end_runs()
-
-    # The port.
+        return self._resources.workers.of(service).agent or AgentInfo(service)
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
-        if self.is_draining:
+        if self._resources.is_draining:
             raise Refused("service_unavailable")
         listed = await self._service_for(socket, event.metadata.service)
-        if not self.journal.is_available:
+        if not self._resources.journal.is_available:
             raise Refused("storage_unavailable")
         if not self.may_wait(listed.name) or self._sessions.is_full(listed):
             raise Refused("service_unavailable")
@@ -190,7 +89,7 @@ class Hub:
         new = NewSession(
             service=session.service,
             lang=session.lang,
-            owner_id=self.lease.server_id,
+            owner_id=self._sessions.server_id,
             tags=orjson.dumps(event.metadata.tags).decode(),
             client=orjson.dumps(event.metadata.client).decode(),
             principal=session.principal,
@@ -227,7 +126,7 @@ class Hub:
         subscription.replay(standing.first, announce=announce)
 
     async def place_after(self, session_id: str, seq: int | None) -> Place:
-        return await self._reading(self.database.run(turns.place_after, session_id, seq))
+        return await self._reading(self._resources.database.run(turns.place_after, session_id, seq))
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         session = await self._find(socket, event.session_id)
@@ -260,13 +159,13 @@ class Hub:
                 session.unsubscribe(socket)
 
     def may_wait(self, service: str) -> bool:
-        return self.resources.may_wait(service)
+        return self._resources.may_wait(service)
 
     async def knows(self, service: str) -> bool:
         """Whether there is such a service, perhaps for a moment only."""
-        if self.directory.find(service) is None:
+        if self._resources.directory.find(service) is None:
             await self._refresh()
-        return self.directory.find(service) is not None
+        return self._resources.directory.find(service) is not None
 
     # Inside.
 
@@ -286,19 +185,23 @@ class Hub:
 
     def _no_service(self, named: str | None) -> Refused:
         """Who names none where several could be meant is told which there are."""
-        found = sorted(name for name in self.directory.names() if self.directory.find(name))
+        found = sorted(
+            name
+            for name in self._resources.directory.names()
+            if self._resources.directory.find(name)
+        )
         if named is not None or not found:
             return Refused("no_service")
         shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]
         return Refused("no_service", sentence="name_a_service", detail=", ".join(shown))
 
     def _listed(self, named: str | None) -> Listed | None:
-        name = named or self.directory.default()
-        return None if name is None else self.directory.find(name)
+        name = named or self._resources.directory.default()
+        return None if name is None else self._resources.directory.find(name)
 
     async def _refresh(self) -> None:
         try:
-            await self.directory.refresh()
+            await self._resources.directory.refresh()
         except DatabaseFailure as error:
             # What was known before holds.
             logger.warning("storage_away", error=str(error))
@@ -326,50 +229,3 @@ class Hub:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
-
-    async def _begin_anew_when_lost(self) -> None:
-        """Somebody declares this server dead: its sessions are not ours any more."""
-        await self.lease.until_lost()
-        logger.warning("lease_lost", server_id=self.lease.server_id)
-        await self.lease.register()
-        # Neither is one that was begun meanwhile.
-        for session in self._sessions:
-            self._sessions.lose(session)
-        logger.info("lease_taken_anew", server_id=self.lease.server_id)
-
-    async def _adopt(self) -> None:
-        if not self.is_draining:
-            await self._sessions.adopt_orphans()
-
-    async def _sweep(self) -> None:
-        """Lets idle sessions leave memory, and dead servers the table."""
-        await self._sessions.give_up_idle()
-        await self.database.run(ownership.forget_ended_servers, FORGET_SERVERS_AFTER)
-
-    def report(self) -> dict[str, Any]:
-        """What the server says of itself, beside its lease; `services` by name."""
-        return {
-            "pid": os.getpid(),
-            "connections": self.connection_count(),
-            "active_sessions": self.session_count,
-            "running": self.running_count,
-            "loop_lag_ms": self._lag.worst_ms(),
-            "recorder_failures": self.journal.recorder_failures,
-            "services": self._services_report(),
-            **self.says_besides(),
-        }
-
-    def _services_report(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        sockets: dict[str, set[str]] = {}
-        for session in self._sessions:
-            one = found.setdefault(session.service, {"active_sessions": 0, "running": 0})
-            one["active_sessions"] += 1
-            one["running"] += session.current is not None
-            ids = sockets.setdefault(session.service, set())
-            ids.update(socket.connection_id for socket in session.audience.sockets)
-        for service, gauges in self.resources.gauges.items():
-            found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
-        for service, ids in sockets.items():
-            found[service]["connections"] = len(ids)
-        return found

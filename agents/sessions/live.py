@@ -177,7 +177,7 @@ class LiveSession:
         if is_at_rest:
             self._finish_closing()
 
-    # Life with the hub.
+    # Its life.
 
     def resume(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
         """Goes on with what the log left unfinished."""

@@ -14,7 +14,7 @@ from agents.sessions.gauges import Gauges
 
 
 class Resources:
-    """The hub's, which starts and stops them. Its methods belong to the event loop.
+    """Its methods belong to the event loop. `Conversations` starts and stops what is here.
 
     `progress` is set whenever a session has moved on. While `is_draining`, no
     new work is taken.

@@ -75,7 +75,7 @@ class _Serving:
         application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         self._ports = own_ports(self._server, directory, application)
         listener = await listen_meanwhile(HOST, 0)
-        lease = self._server.hub.lease
+        lease = self._server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = address_of(HOST, lease.port)
         door = Door(application)

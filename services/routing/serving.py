@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.runs.workers import Workers
 from agents.serving import ServerProcess
-from agents.sessions.hub import Hub
+from agents.sessions.conversations import Conversations
 from services.routing.directory import SiteDirectory
 from services.routing.own_ports import Application, OwnPorts
 from services.supervision import figures
@@ -14,9 +14,9 @@ def site_server() -> tuple[ServerProcess, SiteDirectory]:
     """One that carries conversations of every registered service, and how it knows of them."""
     workers = Workers()
     directory = SiteDirectory(workers)
-    hub = Hub(directory, workers)
-    directory.on_leaving = hub.end_runs
-    return ServerProcess(hub, directory), directory
+    conversations = Conversations(directory, workers)
+    directory.on_leaving = conversations.end_runs
+    return ServerProcess(conversations, directory), directory
 
 
 def own_ports(
@@ -28,5 +28,5 @@ def own_ports(
     """
     ports = OwnPorts(application, server.connections)
     directory.on_change = lambda: ports.follow(directory.own_ports)
-    server.hub.says_besides = lambda: {figures.OWN_PORTS: ports.report()}
+    server.conversations.says_besides = lambda: {figures.OWN_PORTS: ports.report()}
     return ports

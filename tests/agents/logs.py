@@ -1,4 +1,4 @@
-"""Sessions, servers and writes for tests of the log, past the hub."""
+"""Sessions, servers and writes for tests of the log, past the server."""
 
 from __future__ import annotations
 

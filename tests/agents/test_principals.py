@@ -36,9 +36,9 @@ def socket_of(principal: Principal | None) -> Desk:
 async def begin(story: Story, principal: Principal | None) -> str:
     await story.begin()
     socket = socket_of(principal)
-    await story.hub.create(socket, CREATE)
+    await story.conversations.port.create(socket, CREATE)
     session_id: str = (await socket.hear("agent.session_created"))["session_id"]
-    story.hub.detach(socket)
+    story.conversations.port.detach(socket)
     return session_id
 
 
@@ -46,30 +46,30 @@ async def test_a_session_keeps_who_created_it_and_opens_to_nobody_else(story: St
     session_id = await begin(story, ANNA)
     assert (await Session.objects.aget(pk=session_id)).principal == "user:1"
     for allowed in (ANNA, ADMIN, None):
-        await story.hub.attach(socket_of(allowed), session_id, 0)
+        await story.conversations.port.attach(socket_of(allowed), session_id, 0)
     stranger = socket_of(BEN)
     with pytest.raises(Refused, match="forbidden"):
-        await story.hub.attach(stranger, session_id, 0)
+        await story.conversations.port.attach(stranger, session_id, 0)
     assert (stranger.attached, stranger.told) == ({}, [])
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 async def test_nothing_is_taken_over_for_a_stranger(story: Story) -> None:
     session_id = await begin(story, ANNA)
-    await story.hub.stop()
+    await story.conversations.stop()
     before = await Session.objects.aget(pk=session_id)
     await story.begin()
     with pytest.raises(Refused, match="forbidden"):
-        await story.hub.attach(socket_of(BEN), session_id, 0)
+        await story.conversations.port.attach(socket_of(BEN), session_id, 0)
     untouched = await Session.objects.aget(pk=session_id)
     assert (untouched.owner_id, untouched.epoch) == (None, before.epoch)
-    await story.hub.attach(socket_of(ANNA), session_id, 0)
-    await story.hub.stop()
+    await story.conversations.port.attach(socket_of(ANNA), session_id, 0)
+    await story.conversations.stop()
 
 
 async def test_what_nobody_created_is_open_to_who_may_see_everything_alone(story: Story) -> None:
     session_id = await begin(story, None)
-    await story.hub.attach(socket_of(ADMIN), session_id, 0)
+    await story.conversations.port.attach(socket_of(ADMIN), session_id, 0)
     with pytest.raises(Refused, match="forbidden"):
-        await story.hub.attach(socket_of(ANNA), session_id, 0)
-    await story.hub.stop()
+        await story.conversations.port.attach(socket_of(ANNA), session_id, 0)
+    await story.conversations.stop()

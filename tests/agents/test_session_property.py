@@ -1,7 +1,7 @@
 """For any interleaving of messages, steps, crashes, cancels and zombies a session keeps its word.
 
-Whole hubs are driven here, with real agents on a loop of their own; the log and what a client was
-told are the judges.
+Whole servers are driven here, without sockets, with real agents on a loop of their own; the log
+and what a client was told are the judges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agents.ownership import taking as ownership
 from agents.ports import Refused
 from agents.runs.link import dial
 from agents.runs.workers import Workers
-from agents.sessions.hub import Hub
+from agents.sessions.conversations import Conversations
 from myagent import protocol
 from myagent.agent import Agent
 from tests.agents.desk import Desk, Permits, PermittedModel
@@ -62,40 +62,40 @@ class Stage:
 
 
 class Story:
-    """One session, the hub that owns it, and those before it."""
+    """One session, the server that owns it, and those before it."""
 
     def __init__(self, stage: Stage, service: str) -> None:
         self.permits = Permits()
         self.model = stage.model = PermittedModel(self.permits)
         self.service = service
-        self.hubs: list[Hub] = []
+        self.all_conversations: list[Conversations] = []
         self.desks: list[Desk] = []
         self.session_id = ""
         self._stage = stage
 
     async def begin(self) -> None:
-        await self._start_hub()
-        await self.hub.create(self.desk, parsed("user.create_session"))
+        await self._start_conversations()
+        await self.conversations.port.create(self.desk, parsed("user.create_session"))
         created = await self.desk.hear("agent.session_created")
         self.session_id = created["session_id"]
 
     @property
-    def hub(self) -> Hub:
-        return self.hubs[-1]
+    def conversations(self) -> Conversations:
+        return self.all_conversations[-1]
 
     @property
     def desk(self) -> Desk:
         return self.desks[-1]
 
-    def new_hub(self) -> Hub:
-        return Hub(SingleService(self.service), Workers())
+    def new_conversations(self) -> Conversations:
+        return Conversations(SingleService(self.service), Workers())
 
-    async def _start_hub(self) -> None:
-        hub = self.new_hub()
-        self.hubs.append(hub)
+    async def _start_conversations(self) -> None:
+        conversations = self.new_conversations()
+        self.all_conversations.append(conversations)
         self.desks.append(Desk())
-        hub.workers.of(self.service).add(await dial(self._stage.path, "a test"))
-        await hub.start()
+        conversations.workers.of(self.service).add(await dial(self._stage.path, "a test"))
+        await conversations.start()
 
     async def do(self, operation: tuple[Any, ...]) -> None:
         match operation:
@@ -117,34 +117,37 @@ class Story:
 
     async def _send(self, event: str, **fields: Any) -> None:
         try:
-            await self.hub.send(self.desk, parsed(event, session_id=self.session_id, **fields))
+            await self.conversations.port.send(
+                self.desk, parsed(event, session_id=self.session_id, **fields)
+            )
         except Refused as refused:
             assert refused.code == "busy"
 
     async def _replace(self, *, is_dead: bool) -> None:
-        """Another hub takes over; the old one is dead, or does not know and writes on."""
-        old = self.hub
+        """Another server takes over; the old one is dead, or does not know and writes on."""
+        old = self.conversations
         if is_dead:
             loop = asyncio.get_running_loop()
             old.workers.close()
             old.journal.append = lambda write, done: loop.call_soon(done, JournalStopped())  # type: ignore[assignment, method-assign, misc]
         await old.database.run(ownership.end, old.lease.server_id)
-        await self._start_hub()
+        await self._start_conversations()
         await self._reattach()
 
     async def _reattach(self) -> None:
         seen = max((frame.get("seq", 0) for desk in self.desks for frame in desk.told), default=0)
-        await self.hub.attach(self.desk, self.session_id, seen)
+        await self.conversations.port.attach(self.desk, self.session_id, seen)
 
     async def end(self) -> None:
-        """Everything is permitted from now on; all runs end; all hubs leave."""
+        """Everything is permitted from now on; all runs end; all servers leave."""
         self.permits.open()
         async with asyncio.timeout(PATIENCE_S):
+            here = self.conversations
             # The database sends no event.
-            while self.hub.running_count or await self.hub.database.run(self._unfinished):  # noqa: ASYNC110
+            while here.running_count or await here.database.run(self._unfinished):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
-        for hub in self.hubs:
-            await hub.stop()
+        for conversations in self.all_conversations:
+            await conversations.stop()
 
     def _unfinished(self) -> bool:
         runs = Run.objects.filter(session_id=self.session_id)
@@ -209,7 +212,7 @@ def judge_client(story: Story, log: list[Event]) -> None:
 
 
 @pytest.fixture
-def quick_hubs(settings: Any) -> Iterator[ExitStack]:
+def quick_conversations(settings: Any) -> Iterator[ExitStack]:
     settings.MYAGENT_ADOPT_S = 0.05
     settings.MYAGENT_RENEW_S = 60.0
     settings.MYAGENT_LEASE_S = 300.0
@@ -219,8 +222,8 @@ def quick_hubs(settings: Any) -> Iterator[ExitStack]:
 
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
-def test_a_session_keeps_its_promises_whatever_happens(quick_hubs: ExitStack) -> None:
-    theirs = quick_hubs.enter_context(stage())
+def test_a_session_keeps_its_promises_whatever_happens(quick_conversations: ExitStack) -> None:
+    theirs = quick_conversations.enter_context(stage())
     numbers = iter(range(1_000_000))
 
     @hypothesis_settings(max_examples=40 if connection.vendor == "sqlite" else 10, deadline=None)

@@ -1,4 +1,4 @@
-"""Whoever stops a hub, or a server, is not held up, and what was begun is finished."""
+"""Whoever stops a server, or its conversations, is not held up, and what was begun is finished."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.ownership import lease
 from agents.ownership import taking as ownership
 from agents.runtime import background, database
 from agents.serving import HasLeft, ServerProcess
-from agents.sessions.hub import Hub
+from agents.sessions.conversations import Conversations
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,7 +78,7 @@ class NoWorkers:
 
 @pytest.fixture
 async def server(story: Story) -> ServerProcess:
-    return ServerProcess(story.new_hub(), NoWorkers())
+    return ServerProcess(story.new_conversations(), NoWorkers())
 
 
 async def cancel(task: asyncio.Task[None]) -> None:
@@ -87,7 +87,7 @@ async def cancel(task: asyncio.Task[None]) -> None:
     assert task.cancelled()
 
 
-async def has_left(hub: Hub) -> bool:
+async def has_left(conversations: Conversations) -> bool:
     """Nothing of it is alive, here or in the database."""
     names = {thread.name for thread in threading.enumerate()}
     is_registered = await Server.objects.filter(ended_at__isnull=True).aexists()
@@ -101,48 +101,48 @@ async def test_a_stop_that_was_cancelled_is_finished_by_the_next(
     monkeypatch.setattr(Batch, "commit", gate.before(Batch.commit))
     await story.do(SAY)
     await gate.reached()
-    first = asyncio.create_task(story.hub.stop())
+    first = asyncio.create_task(story.conversations.stop())
     await asyncio.sleep(0)
     await cancel(first)
-    second = asyncio.create_task(story.hub.stop())
+    second = asyncio.create_task(story.conversations.stop())
     await asyncio.sleep(0)
     assert not second.done()
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await second
-    assert await has_left(story.hub)
+    assert await has_left(story.conversations)
     assert await Event.objects.filter(event="user.message").aexists()
 
 
 async def test_two_stops_at_once_both_wait_until_it_has_left(story: Story) -> None:
     await story.begin()
-    await asyncio.gather(story.hub.stop(), story.hub.stop())
-    assert await has_left(story.hub)
+    await asyncio.gather(story.conversations.stop(), story.conversations.stop())
+    assert await has_left(story.conversations)
 
 
 async def test_a_stop_during_the_start_leaves_nothing_behind(
     story: Story, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
-    hub = story.new_hub()
-    start = asyncio.create_task(hub.start())
+    conversations = story.new_conversations()
+    start = asyncio.create_task(conversations.start())
     await gate.reached()
-    stop = asyncio.create_task(hub.stop())
+    stop = asyncio.create_task(conversations.stop())
     await asyncio.sleep(0)
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(start, stop)
-    assert await has_left(hub)
+    assert await has_left(conversations)
     # Nor does it start afterwards.
-    await hub.start()
-    assert await has_left(hub)
+    await conversations.start()
+    assert await has_left(conversations)
 
 
 async def test_a_hub_that_never_started_can_be_stopped(story: Story) -> None:
-    hub = story.new_hub()
-    await hub.stop()
-    await hub.stop()
-    assert await has_left(hub)
+    conversations = story.new_conversations()
+    await conversations.stop()
+    await conversations.stop()
+    assert await has_left(conversations)
 
 
 async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
@@ -158,17 +158,17 @@ async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
     await story.begin()
     monkeypatch.setattr(Batch, "commit", gate.before(Batch.commit))
     monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
-    read = story.hub.database.submit(gate.before(int))
+    read = story.conversations.database.submit(gate.before(int))
     await story.do(SAY)
     await gate.reached()
     async with asyncio.timeout(PATIENCE_S / 2):
-        await story.hub.stop()
+        await story.conversations.stop()
     assert not read.done()
     # What was begun is finished as soon as the database answers.
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         # A thread's end is no event.
-        while not await has_left(story.hub):  # noqa: ASYNC110
+        while not await has_left(story.conversations):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -185,7 +185,7 @@ async def test_a_server_that_is_hurried_while_it_leaves_is_finished_by_the_next_
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await second
-    assert await has_left(server.hub)
+    assert await has_left(server.conversations)
 
 
 async def test_a_server_may_leave_while_it_starts(
@@ -200,7 +200,7 @@ async def test_a_server_may_leave_while_it_starts(
     gate.open()
     async with asyncio.timeout(PATIENCE_S):
         await leave
-    assert await has_left(server.hub)
+    assert await has_left(server.conversations)
     with pytest.raises(HasLeft):
         await server.start()
 
@@ -229,7 +229,7 @@ async def test_a_start_that_failed_half_way_is_taken_up_where_it_failed(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feeder = Watched()
-    server = ServerProcess(story.new_hub(), feeder)
+    server = ServerProcess(story.new_conversations(), feeder)
 
     def is_away(*_: object) -> None:
         raise OperationalError("away")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 async def story(settings: Any) -> AsyncIterator[Story]:
-    """A hub with sessions, all of them idle."""
+    """A server with sessions, all of them idle."""
     settings.MYAGENT_SESSION_TIMEOUT_S = 1_000_000
     settings.MYAGENT_SESSIONS_PER_CONNECTION = 0
     with stage() as agents:
@@ -25,16 +25,16 @@ async def story(settings: Any) -> AsyncIterator[Story]:
         await story.begin()
         for _ in range(5):
             story.desk.told.clear()
-            await story.hub.create(story.desk, parsed("user.create_session"))
+            await story.conversations.port.create(story.desk, parsed("user.create_session"))
             await story.desk.hear("agent.session_created")
-        story.hub.detach(story.desk)
+        story.conversations.port.detach(story.desk)
         settings.MYAGENT_SESSION_TIMEOUT_S = 0
         yield story
-        await story.hub.stop()
+        await story.conversations.stop()
 
 
 async def owned(story: Story) -> int:
-    return await Session.objects.filter(owner_id=story.hub.lease.server_id).acount()
+    return await Session.objects.filter(owner_id=story.conversations.lease.server_id).acount()
 
 
 async def test_many_are_given_up_in_one_statement(
@@ -47,8 +47,8 @@ async def test_many_are_given_up_in_one_statement(
         give_up(*args)
 
     monkeypatch.setattr(ownership, "give_up", count)
-    await story.hub._sweep()
-    assert (story.hub.session_count, await owned(story), len(calls)) == (0, 0, 1)
+    await story.conversations._sweep()
+    assert (story.conversations.session_count, await owned(story), len(calls)) == (0, 0, 1)
 
 
 async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
@@ -61,10 +61,10 @@ async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
 
     monkeypatch.setattr(ownership, "give_up", be_away)
     with pytest.raises(OperationalError):
-        await story.hub._sweep()
+        await story.conversations._sweep()
     monkeypatch.setattr(ownership, "give_up", give_up)
-    await story.hub._sweep()
-    assert (story.hub.session_count, await owned(story)) == (0, 0)
+    await story.conversations._sweep()
+    assert (story.conversations.session_count, await owned(story)) == (0, 0)
 
 
 @pytest.mark.both_databases
@@ -78,7 +78,7 @@ async def test_one_that_was_taken_back_meanwhile_stays(
         give_up(epochs, server_id)
 
     monkeypatch.setattr(ownership, "give_up", take_back)
-    await story.hub._sweep()
+    await story.conversations._sweep()
     assert [session.pk async for session in Session.objects.exclude(owner=None)] == [
         story.session_id
     ]

@@ -93,7 +93,7 @@ class Command(TerminalCommand):
 
         server = standalone(worker)
         self.warn_about(listener)
-        lease = server.hub.lease
+        lease = server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = url = address_of(options["host"], lease.port)
         greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)

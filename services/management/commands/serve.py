@@ -61,7 +61,7 @@ class Command(TerminalCommand):
             if password is not None and options["with_example"]:
                 self._register_example()
             self._server, self._directory = site_server()
-            lease = self._server.hub.lease
+            lease = self._server.conversations.lease
             lease.port = listener.getsockname()[1]
             lease.address = address_of(options["host"], lease.port)
             url = lease.address.replace("ws://", "http://", 1)

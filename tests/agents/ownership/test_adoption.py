@@ -53,35 +53,35 @@ async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack)
         while not await Run.objects.filter(pk=sound, ended_at__isnull=False).aexists():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert not await Run.objects.filter(pk=broken, ended_at__isnull=False).aexists()
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 @pytest.mark.both_databases
 async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitStack) -> None:
     story = Story(stack.enter_context(stage()), "tested")
     await story.begin()
-    hub, lease = story.hub, story.hub.lease
+    conversations, lease = story.conversations, story.conversations.lease
     other_id = await sync_to_async(new_server)(lease_s=-1)
     run_id = await sync_to_async(orphan)(other_id)
     owned = Session.objects.filter(runs=run_id, owner_id=other_id)
-    # The machine slept, and its loops' clock with it: nothing of this was seen by the hub.
+    # The machine slept, and its loops' clock with it: the server saw nothing of this.
     lease._may_expire_at = float("-inf")
     await Server.objects.filter(pk=lease.server_id).aupdate(lease_until=Now())
     assert lease.others_may_expire
-    await hub._adopt()
+    await conversations._adopt()
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
     with pytest.raises(Refused, match="moved"):
-        await hub.attach(story.desk, session_id, 0)
-    await renew(hub)
+        await conversations.port.attach(story.desk, session_id, 0)
+    await renew(conversations)
     assert not lease.others_may_expire
-    await hub._adopt()
+    await conversations._adopt()
     assert await owned.aexists()
     # One that is really gone has not renewed its lease by then.
     lease._may_expire_at = float("-inf")
-    await hub._adopt()
+    await conversations._adopt()
     assert not await owned.aexists()
-    await hub.stop()
+    await conversations.stop()
 
 
 async def orphans(count: int) -> list[str]:
@@ -100,7 +100,7 @@ async def owners_of(runs: list[str]) -> list[str | None]:
 async def until_owned(runs: list[str], story: Story) -> None:
     async with asyncio.timeout(PATIENCE_S):
         # The database sends no event.
-        while set(await owners_of(runs)) != {story.hub.lease.server_id}:  # noqa: ASYNC110
+        while set(await owners_of(runs)) != {story.conversations.lease.server_id}:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -144,7 +144,7 @@ async def test_a_server_is_ready_before_it_has_adopted_anything(
     await held.until_some(1)
     held.may_go_on.set()
     await until_owned(runs, story)
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 async def test_adoption_opens_a_few_at_once_and_leaves_threads_to_clients(
@@ -155,11 +155,11 @@ async def test_adoption_opens_a_few_at_once_and_leaves_threads_to_clients(
     await story.begin()
     await held.until_some(ADOPTED_AT_ONCE)
     async with asyncio.timeout(PATIENCE_S / 2):
-        await asyncio.gather(*(story.hub.database.run(int) for _ in range(10 * THREADS)))
+        await asyncio.gather(*(story.conversations.database.run(int) for _ in range(10 * THREADS)))
     assert len(held.sessions) == ADOPTED_AT_ONCE < THREADS
     held.may_go_on.set()
     await until_owned(runs, story)
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 async def test_a_client_need_not_wait_for_its_sessions_turn(
@@ -177,11 +177,11 @@ async def test_a_client_need_not_wait_for_its_sessions_turn(
     await story.begin()
     await held.until_some(ADOPTED_AT_ONCE)
     async with asyncio.timeout(PATIENCE_S / 2):
-        await story.hub.attach(story.desk, sessions[-1], 0)
+        await story.conversations.port.attach(story.desk, sessions[-1], 0)
         await story.desk.hear("agent.replay_complete")
     held.may_go_on.set()
     await until_owned(runs, story)
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["drain", "stop"])
@@ -192,17 +192,17 @@ async def test_who_leaves_adopts_no_more(stack: ExitStack, held: Held, *, is_sto
     await story.begin()
     await held.until_some(ADOPTED_AT_ONCE)
     if is_stopped:
-        stop = asyncio.create_task(story.hub.stop())
+        stop = asyncio.create_task(story.conversations.stop())
         await asyncio.sleep(0)
         held.may_go_on.set()
         await stop
-        assert story.hub.session_count == 1, "It kept more than its own."
+        assert story.conversations.session_count == 1, "It kept more than its own."
     else:
-        story.hub.is_draining = True
+        story.conversations.is_draining = True
         held.may_go_on.set()
         async with asyncio.timeout(PATIENCE_S):
-            await story.hub.drain(PATIENCE_S)
-    await story.hub.stop()
+            await story.conversations.drain(PATIENCE_S)
+    await story.conversations.stop()
     assert len(held.sessions) == ADOPTED_AT_ONCE
 
 
@@ -223,7 +223,7 @@ async def test_what_an_outage_kept_from_adoption_is_adopted_by_its_repetition(
     await story.begin()
     await until_owned(runs, story)
     assert next(is_away, None) is None
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 async def test_a_start_that_the_database_refused_may_be_tried_again(
@@ -239,9 +239,9 @@ async def test_a_start_that_the_database_refused_may_be_tried_again(
     with pytest.raises(OperationalError):
         await story.begin()
     monkeypatch.setattr(ownership, "register", register)
-    await story.hub.start()
+    await story.conversations.start()
     await until_owned(runs, story)
-    await story.hub.stop()
+    await story.conversations.stop()
 
 
 @pytest.mark.both_databases

@@ -30,15 +30,15 @@ SAY = ("say", "a", "enqueue")
 
 @pytest.fixture
 async def story(settings: Any) -> AsyncIterator[Story]:
-    """A session at a hub whose lease is short."""
+    """A session at a server whose lease is short."""
     settings.MYAGENT_LEASE_S, settings.MYAGENT_RENEW_S = LEASE_S, 0.05
     settings.MYAGENT_ADOPT_S = 60.0
     with stage() as agents:
         story = Story(agents, "tested")
         await story.begin()
         yield story
-        for hub in story.hubs:
-            await hub.stop()
+        for conversations in story.all_conversations:
+            await conversations.stop()
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ async def until_it_outlives_itself(server_id: str) -> None:
 async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
     story: Story, may_go_on: threading.Event
 ) -> None:
-    reads = [story.hub.database.submit(may_go_on.wait, PATIENCE_S) for _ in range(READS)]
-    await until_it_outlives_itself(story.hub.lease.server_id)
+    reads = [story.conversations.database.submit(may_go_on.wait, PATIENCE_S) for _ in range(READS)]
+    await until_it_outlives_itself(story.conversations.lease.server_id)
     assert not any(read.done() for read in reads)
 
 
@@ -83,19 +83,19 @@ async def test_a_lease_is_renewed_while_thousands_of_reads_wait(
 async def test_a_server_with_thousands_of_reads_learns_that_its_lease_was_lost(
     story: Story, may_go_on: threading.Event
 ) -> None:
-    lost_id = story.hub.lease.server_id
+    lost_id = story.conversations.lease.server_id
     for _ in range(READS):
-        story.hub.database.submit(may_go_on.wait, PATIENCE_S)
+        story.conversations.database.submit(may_go_on.wait, PATIENCE_S)
     await sync_to_async(ownership.end)(lost_id)
     async with asyncio.timeout(PATIENCE_S):
         assert await story.desk.closed() == GOING_AWAY
-    assert story.hub.lease.server_id != lost_id
-    assert not story.hub.lease.others_may_expire
-    await until_it_outlives_itself(story.hub.lease.server_id)
+    assert story.conversations.lease.server_id != lost_id
+    assert not story.conversations.lease.others_may_expire
+    await until_it_outlives_itself(story.conversations.lease.server_id)
 
 
 async def test_a_hung_event_loop_is_not_kept_alive(story: Story) -> None:
-    server_id, has_lapsed = story.hub.lease.server_id, threading.Event()
+    server_id, has_lapsed = story.conversations.lease.server_id, threading.Event()
 
     def watch() -> None:
         try:
@@ -111,7 +111,7 @@ async def test_a_hung_event_loop_is_not_kept_alive(story: Story) -> None:
     watcher.join(PATIENCE_S)
     assert has_lapsed.is_set()
     await until(lambda: holds(server_id))
-    assert not story.hub.lease.others_may_expire
+    assert not story.conversations.lease.others_may_expire
 
 
 async def test_a_hung_journal_is_not_kept_alive(
@@ -119,9 +119,9 @@ async def test_a_hung_journal_is_not_kept_alive(
 ) -> None:
     monkeypatch.setattr(barriers, "reach", lambda *_: may_go_on.wait(PATIENCE_S))
     await story.do(SAY)
-    await until(lambda: not holds(story.hub.lease.server_id))
+    await until(lambda: not holds(story.conversations.lease.server_id))
     may_go_on.set()
-    await until(lambda: holds(story.hub.lease.server_id))
+    await until(lambda: holds(story.conversations.lease.server_id))
 
 
 async def test_a_journal_that_waits_for_the_database_is_kept_alive(
@@ -135,7 +135,7 @@ async def test_a_journal_that_waits_for_the_database_is_kept_alive(
 
     monkeypatch.setattr(Batch, "commit", wait_and_commit)
     await story.do(SAY)
-    await until_it_outlives_itself(story.hub.lease.server_id)
+    await until_it_outlives_itself(story.conversations.lease.server_id)
 
 
 async def test_a_journal_that_tries_again_and_again_is_kept_alive(
@@ -150,13 +150,17 @@ async def test_a_journal_that_tries_again_and_again_is_kept_alive(
 
     monkeypatch.setattr(Batch, "commit", be_away)
     await story.do(SAY)
-    await until_it_outlives_itself(story.hub.lease.server_id)
+    await until_it_outlives_itself(story.conversations.lease.server_id)
 
 
 async def test_an_outage_does_not_end_the_renewals(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server_id, renew, tries = story.hub.lease.server_id, ownership.renew, threading.Semaphore(0)
+    server_id, renew, tries = (
+        story.conversations.lease.server_id,
+        ownership.renew,
+        threading.Semaphore(0),
+    )
 
     def be_away(*_: Any) -> Renewal:
         tries.release()
@@ -171,11 +175,11 @@ async def test_an_outage_does_not_end_the_renewals(
 
 async def test_the_row_tells_what_the_server_says_of_itself(story: Story) -> None:
     def report() -> dict[str, Any]:
-        found: dict[str, Any] = Server.objects.get(pk=story.hub.lease.server_id).report
+        found: dict[str, Any] = Server.objects.get(pk=story.conversations.lease.server_id).report
         return found
 
     await until(lambda: report().get("active_sessions") == 1)
-    story.hub.connection_count = lambda: 7
+    story.conversations.connection_count = lambda: 7
     await until(lambda: report()["connections"] == 7)
 
 
@@ -191,16 +195,20 @@ async def test_the_end_gives_up_the_lease_and_closes_the_connection(
         retire(server_id)
 
     monkeypatch.setattr(ownership, "retire", note_connection)
-    await story.hub.lease.end()
-    await story.hub.lease.end()
+    await story.conversations.lease.end()
+    await story.conversations.lease.end()
     assert [opened.connection for opened in used] == [None]
-    assert not await sync_to_async(holds)(story.hub.lease.server_id)
+    assert not await sync_to_async(holds)(story.conversations.lease.server_id)
 
 
 async def test_a_database_that_hangs_does_not_hold_up_the_end(
     story: Story, may_go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server_id, renew, hangs = story.hub.lease.server_id, ownership.renew, threading.Event()
+    server_id, renew, hangs = (
+        story.conversations.lease.server_id,
+        ownership.renew,
+        threading.Event(),
+    )
 
     def hang(*args: Any) -> Renewal:
         hangs.set()
@@ -211,7 +219,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_end(
     monkeypatch.setattr(lease, "END_S", 0.05)
     assert await asyncio.to_thread(hangs.wait, PATIENCE_S)
     async with asyncio.timeout(PATIENCE_S):
-        await story.hub.lease.end()
+        await story.conversations.lease.end()
     # What was asked for is done as soon as the database answers.
     may_go_on.set()
     await until(lambda: Server.objects.filter(pk=server_id, ended_at__isnull=False).exists())
@@ -228,13 +236,13 @@ async def test_an_end_that_was_cancelled_is_finished_by_the_next(
         retire(server_id)
 
     monkeypatch.setattr(ownership, "retire", wait_and_retire)
-    first = asyncio.create_task(story.hub.lease.end())
+    first = asyncio.create_task(story.conversations.lease.end())
     assert await asyncio.to_thread(begun.wait, PATIENCE_S)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     may_go_on.set()
-    await story.hub.lease.end()
-    assert not await sync_to_async(holds)(story.hub.lease.server_id)
+    await story.conversations.lease.end()
+    assert not await sync_to_async(holds)(story.conversations.lease.server_id)
 
 
 async def test_what_a_cancelled_start_has_registered_is_retired(
@@ -249,12 +257,12 @@ async def test_what_a_cancelled_start_has_registered_is_retired(
 
     monkeypatch.setattr(ownership, "register", wait_and_register)
     with stage() as agents:
-        hub = Story(agents, "tested").new_hub()
-        start = asyncio.create_task(hub.start())
+        conversations = Story(agents, "tested").new_conversations()
+        start = asyncio.create_task(conversations.start())
         assert await asyncio.to_thread(begun.wait, PATIENCE_S)
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         may_go_on.set()
-        await hub.stop()
+        await conversations.stop()
     assert await Server.objects.acount() == 1
     assert not await Server.objects.filter(ended_at__isnull=True).aexists()

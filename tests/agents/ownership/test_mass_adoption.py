@@ -198,7 +198,7 @@ async def story(dead_id: str) -> AsyncIterator[Story]:
         story = Story(agents, SERVICE)
         await story.begin()
         yield story
-        await story.hub.stop()
+        await story.conversations.stop()
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ async def sessions(dead_id: str) -> list[str]:
 async def come_back(story: Story, session_id: str, seq: int) -> list[int]:
     """A client that has the entries up to `seq` comes back; those that it is sent."""
     desk = Desk()
-    await story.hub.attach(desk, session_id, seq)
+    await story.conversations.port.attach(desk, session_id, seq)
     async with asyncio.timeout(PATIENCE_S):
         await desk.hear("agent.replay_complete")
     return [frame["seq"] for frame in desk.told if "seq" in frame]

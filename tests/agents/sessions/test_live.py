@@ -17,7 +17,7 @@ from agents.log.writes import OwnershipLost, RunEnded, Write
 from agents.models import Event, Run
 from agents.ownership import taking as ownership
 from agents.ports import Refused
-from agents.sessions.hub import Hub
+from agents.sessions.conversations import Conversations
 from myagent.foreign import ForeignAgent
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
@@ -40,8 +40,8 @@ async def story(settings: Any) -> AsyncIterator[Story]:
         story = Story(agents, SERVICE)
         await story.begin()
         yield story
-        for hub in story.hubs:
-            await hub.stop()
+        for conversations in story.all_conversations:
+            await conversations.stop()
 
 
 async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
@@ -55,9 +55,9 @@ async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
             await story.desk.heard.wait()
 
 
-def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
+def refuse_once(conversations: Conversations, is_meant: Callable[[Write], bool]) -> None:
     """The database can't store the first write that is meant."""
-    append, refused = hub.journal.append, []
+    append, refused = conversations.journal.append, []
 
     def choose(write: Write, done: Any) -> None:
         if not refused and is_meant(write):
@@ -66,12 +66,14 @@ def refuse_once(hub: Hub, is_meant: Callable[[Write], bool]) -> None:
         else:
             append(write, done)
 
-    hub.journal.append = choose  # type: ignore[method-assign]
+    conversations.journal.append = choose  # type: ignore[method-assign]
 
 
-def refuse_all(hub: Hub, is_meant: Callable[[Write], bool], error: Exception) -> Callable[[], None]:
+def refuse_all(
+    conversations: Conversations, is_meant: Callable[[Write], bool], error: Exception
+) -> Callable[[], None]:
     """What is meant waits until the result is called, and is refused then."""
-    append, held = hub.journal.append, []
+    append, held = conversations.journal.append, []
 
     def choose(write: Write, done: Any) -> None:
         if is_meant(write):
@@ -83,13 +85,15 @@ def refuse_all(hub: Hub, is_meant: Callable[[Write], bool], error: Exception) ->
         for done in held:
             done(error)
 
-    hub.journal.append = choose  # type: ignore[method-assign]
+    conversations.journal.append = choose  # type: ignore[method-assign]
     return refuse
 
 
-def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]:
+def hold_back(
+    conversations: Conversations, is_meant: Callable[[Write], bool]
+) -> Callable[[], None]:
     """What is meant waits on its way to the database until the result is called."""
-    append, held = hub.journal.append, []
+    append, held = conversations.journal.append, []
 
     def choose(write: Write, done: Any) -> None:
         if is_meant(write):
@@ -101,7 +105,7 @@ def hold_back(hub: Hub, is_meant: Callable[[Write], bool]) -> Callable[[], None]
         for item in held:
             append(*item)
 
-    hub.journal.append = choose  # type: ignore[method-assign]
+    conversations.journal.append = choose  # type: ignore[method-assign]
     return release
 
 
@@ -139,7 +143,9 @@ async def test_a_message_that_waits_beside_a_repeated_one_ends_with_the_session(
     await remember_only_the_last(story, monkeypatch)
     for operation in (("say", "d", "enqueue"), SAY_A, SAY_C):
         await story.do(operation)
-    await story.hub.send(story.desk, event("user.close_session", session_id=story.session_id))
+    await story.conversations.port.send(
+        story.desk, event("user.close_session", session_id=story.session_id)
+    )
     await told(story, "agent.interrupted", "c")
     judge_runs(await log_of(story))
 
@@ -163,7 +169,7 @@ async def test_a_step_that_cannot_be_stored_leaves_a_context_that_a_model_takes(
     story: Story, kind: str
 ) -> None:
     story.permits.open()
-    refuse_once(story.hub, writes(kind))
+    refuse_once(story.conversations, writes(kind))
     await story.do(SAY_A)
     error = await told(story, "agent.error", "a")
     assert error["metadata"]["code"] == "internal_error"
@@ -178,7 +184,7 @@ async def test_a_step_that_cannot_be_stored_leaves_a_context_that_a_model_takes(
 async def test_an_end_that_cannot_be_stored_leaves_no_call_without_its_result(
     story: Story,
 ) -> None:
-    refuse_once(story.hub, writes("agent.interrupted"))
+    refuse_once(story.conversations, writes("agent.interrupted"))
     await story.do(SAY_A)
     await story.do(SAY_B)
     story.permits.give()
@@ -202,11 +208,11 @@ async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_
     await story.do(SAY_A)
     question = await story.desk.hear("agent.user_confirm")
     named = {"session_id": story.session_id, "step_id": question["step_id"]}
-    release = hold_back(story.hub, writes("user.response"))
+    release = hold_back(story.conversations, writes("user.response"))
     late = Desk()
     for desk, approved in ((story.desk, True), (late, False)):
         content = {"approved": approved}
-        await story.hub.send(desk, event("user.response", content=content, **named))
+        await story.conversations.port.send(desk, event("user.response", content=content, **named))
     release()
     async with asyncio.timeout(PATIENCE_S):
         kept = await story.desk.hear("user.response")
@@ -237,11 +243,13 @@ async def test_everybody_whose_response_was_not_taken_is_told(
     await story.do(SAY_A)
     question = await story.desk.hear("agent.user_confirm")
     named = {"session_id": story.session_id, "step_id": question["step_id"]}
-    refuse = refuse_all(story.hub, writes("user.response"), refusal())
+    refuse = refuse_all(story.conversations, writes("user.response"), refusal())
     joined, gone = Desk(), Desk()
     for desk in (story.desk, joined, gone):
-        await story.hub.send(desk, event("user.response", content={"approved": True}, **named))
-    story.hub.detach(gone)
+        await story.conversations.port.send(
+            desk, event("user.response", content={"approved": True}, **named)
+        )
+    story.conversations.port.detach(gone)
     refuse()
     async with asyncio.timeout(PATIENCE_S):
         for desk in (story.desk, joined, gone):
@@ -253,13 +261,13 @@ async def test_everybody_whose_response_was_not_taken_is_told(
 async def test_everybody_whose_message_was_not_accepted_is_told(
     story: Story, refusal: type[Exception], code: str
 ) -> None:
-    refuse = refuse_all(story.hub, writes("user.message"), refusal())
+    refuse = refuse_all(story.conversations, writes("user.message"), refusal())
     joined, gone = Desk(), Desk()
     said = {"content": "text a", "metadata": {"message_id": "a", "on_busy": "interrupt"}}
     for desk in (story.desk, joined, gone):
         message = event("user.message", session_id=story.session_id, **said)
-        await story.hub.send(desk, message)
-    story.hub.detach(gone)
+        await story.conversations.port.send(desk, message)
+    story.conversations.port.detach(gone)
     refuse()
     async with asyncio.timeout(PATIENCE_S):
         for desk in (story.desk, joined, gone):
@@ -271,13 +279,13 @@ async def test_everybody_whose_message_was_not_accepted_is_told(
 async def test_who_begins_a_session_that_cannot_be_written_is_told(
     story: Story, refusal: type[Exception]
 ) -> None:
-    refuse = refuse_all(story.hub, writes("agent.session_created"), refusal())
+    refuse = refuse_all(story.conversations, writes("agent.session_created"), refusal())
     desk = Desk()
-    await story.hub.create(desk, event("user.create_session"))
+    await story.conversations.port.create(desk, event("user.create_session"))
     refuse()
     async with asyncio.timeout(PATIENCE_S):
         await desk.hear("system.error")
-    assert (desk.attached, story.hub.session_count) == ({}, 1)
+    assert (desk.attached, story.conversations.session_count) == ({}, 1)
 
 
 async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
@@ -300,31 +308,31 @@ async def test_a_session_that_is_being_written_does_not_leave_memory(
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
     held: list[tuple[Write, Any]] = []
-    append = story.hub.journal.append
+    append = story.conversations.journal.append
     await story.do(SAY_A)
-    story.hub.journal.append = lambda *item: held.append(item)  # type: ignore[method-assign]
+    story.conversations.journal.append = lambda *item: held.append(item)  # type: ignore[method-assign]
     while not any(write.ends for write, _ in held):
         for item in held:
             append(*item)
         held.clear()
         await asyncio.sleep(0.001)
-    story.hub.detach(story.desk)
-    await story.hub._sweep()
-    assert story.hub.session_count == 1
+    story.conversations.port.detach(story.desk)
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 1
     for item in held:
         append(*item)
     while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     await asyncio.sleep(0)
-    await story.hub._sweep()
-    assert story.hub.session_count == 0
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 0
 
 
 async def crowd(story: Story) -> Desk:
     """Beside the story's session, which nobody watches any more, a second one; its client."""
-    story.hub.detach(story.desk)
+    story.conversations.port.detach(story.desk)
     desk = Desk()
-    await story.hub.create(desk, event("user.create_session"))
+    await story.conversations.port.create(desk, event("user.create_session"))
     await desk.hear("agent.session_created")
     return desk
 
@@ -334,60 +342,60 @@ async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
 ) -> None:
     await crowd(story)
     settings.MYAGENT_LIVE_SESSIONS = 2
-    await story.hub._sweep()
-    assert story.hub.session_count == 2
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 2
     settings.MYAGENT_LIVE_SESSIONS = 1
-    await story.hub._sweep()
-    assert story.hub.session_count == 1
-    await story.hub.attach(story.desk, story.session_id, 0)
-    assert story.hub.session_count == 2, "who asks for it gets it back"
-    await story.hub._sweep()
-    assert story.hub.session_count == 2, "those with a socket stay"
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 1
+    await story.conversations.port.attach(story.desk, story.session_id, 0)
+    assert story.conversations.session_count == 2, "who asks for it gets it back"
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 2, "those with a socket stay"
 
 
 async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
     desk = await crowd(story)
     settings.MYAGENT_LIVE_SESSIONS = 1
     with pytest.raises(Refused, match="service_unavailable"):
-        await story.hub.create(desk, event("user.create_session"))
-    await story.hub._sweep()
-    await story.hub.create(desk, event("user.create_session"))
+        await story.conversations.port.create(desk, event("user.create_session"))
+    await story.conversations._sweep()
+    await story.conversations.port.create(desk, event("user.create_session"))
 
 
 async def test_a_session_is_closed_once_also_when_it_is_read_from_the_log(
     story: Story, settings: Any
 ) -> None:
     closing = event("user.close_session", session_id=story.session_id)
-    await story.hub.send(story.desk, closing)
+    await story.conversations.port.send(story.desk, closing)
     await story.desk.hear("agent.session_end")
-    story.hub.detach(story.desk)
+    story.conversations.port.detach(story.desk)
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
-    await story.hub._sweep()
-    assert story.hub.session_count == 0
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 0
     with pytest.raises(Refused, match="session_closed"):
-        await story.hub.send(story.desk, closing)
+        await story.conversations.port.send(story.desk, closing)
 
 
 async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
     story: Story, settings: Any
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
-    story.hub.detach(story.desk)
-    await story.hub._sweep()
-    assert story.hub.session_count == 0
+    story.conversations.port.detach(story.desk)
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 0
     loop, sweeps = asyncio.get_running_loop(), list[asyncio.Task[None]]()
-    keep = story.hub._sessions.keep
+    keep = story.conversations._sessions.keep
 
     def keep_and_sweep(*args: Any) -> Any:
         if not sweeps:
-            sweeps.append(loop.create_task(story.hub._sweep()))
+            sweeps.append(loop.create_task(story.conversations._sweep()))
         return keep(*args)
 
-    story.hub._sessions.keep = keep_and_sweep  # type: ignore[method-assign]
+    story.conversations._sessions.keep = keep_and_sweep  # type: ignore[method-assign]
     await story.do(("cancel", None))
     await sweeps[0]
     (attached,) = story.desk.attached.values()
-    assert attached is (await story.hub._sessions.find(story.session_id, None))
+    assert attached is (await story.conversations._sessions.find(story.session_id, None))
 
 
 async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
@@ -395,17 +403,17 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
-    story.hub.detach(story.desk)
+    story.conversations.port.detach(story.desk)
     loop, look, sweeps = asyncio.get_running_loop(), reading.next_entries, []
 
     def look_while_it_leaves(places: Sequence[reading.Place]) -> Any:
         if not sweeps:
-            sweeps.append(asyncio.run_coroutine_threadsafe(story.hub._sweep(), loop))
+            sweeps.append(asyncio.run_coroutine_threadsafe(story.conversations._sweep(), loop))
             sweeps[0].result(PATIENCE_S)
         return look(places)
 
     monkeypatch.setattr(reading, "next_entries", look_while_it_leaves)
-    await story.hub.attach(story.desk, story.session_id, 0)
+    await story.conversations.port.attach(story.desk, story.session_id, 0)
     assert sweeps
     await story.desk.hear("agent.replay_complete")
     await story.do(SAY_A)
@@ -414,7 +422,7 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
 
 async def committed_but_told_to_nobody(story: Story) -> tuple[int, Callable[[], None]]:
     """A message's place in the log, before anybody knows; what is called to let them know."""
-    journal, loop = story.hub.journal, asyncio.get_running_loop()
+    journal, loop = story.conversations.journal, asyncio.get_running_loop()
     report, kept, is_committed = journal._report, [], asyncio.Event()
 
     def keep(*outcomes: Any) -> None:
@@ -445,7 +453,7 @@ async def test_who_reads_the_log_is_not_ahead_of_the_session(story: Story) -> No
     await told(story, "agent.final_answer", "a")
     newest, release = await committed_but_told_to_nobody(story)
     reader = Desk()
-    await story.hub.attach(reader, story.session_id, 0)
+    await story.conversations.port.attach(reader, story.session_id, 0)
     await reader.hear("agent.replay_complete")
     assert durable_seqs(reader) == list(range(1, newest))
     release()
@@ -460,7 +468,7 @@ async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice
     story.permits.open()
     newest, release = await committed_but_told_to_nobody(story)
     reader = Desk()
-    await story.hub.attach(reader, story.session_id, newest)
+    await story.conversations.port.attach(reader, story.session_id, newest)
     resumed = await reader.hear("agent.session_resumed")
     assert "resync" not in resumed["metadata"]
     assert (resumed["metadata"]["last_seq"], resumed["metadata"]["replaying"]) == (newest, 0)
@@ -479,7 +487,7 @@ async def test_who_comes_back_to_a_log_that_was_pruned_to_nothing_is_told_of_it(
     await Event.objects.filter(session_id=story.session_id).adelete()
     readers = {0: Desk(), end - 1: Desk(), end: Desk()}
     for last_seq, reader in readers.items():
-        await story.hub.attach(reader, story.session_id, last_seq)
+        await story.conversations.port.attach(reader, story.session_id, last_seq)
         async with asyncio.timeout(PATIENCE_S):
             complete = await reader.hear("agent.replay_complete")
         assert complete["metadata"]["last_seq"] == end
@@ -499,11 +507,11 @@ async def test_sessions_that_are_attached_at_once_do_not_exceed_what_a_socket_ma
     settings.MYAGENT_SESSIONS_PER_CONNECTION = 2
     session_ids = []
     for _ in range(5):
-        await story.hub.create(desk := Desk(), event("user.create_session"))
+        await story.conversations.port.create(desk := Desk(), event("user.create_session"))
         session_ids.append((await desk.hear("agent.session_created"))["session_id"])
     socket = Desk()
     outcomes = await asyncio.gather(
-        *(story.hub.attach(socket, session_id, 0) for session_id in session_ids),
+        *(story.conversations.port.attach(socket, session_id, 0) for session_id in session_ids),
         return_exceptions=True,
     )
     refused = [str(each) for each in outcomes if isinstance(each, Refused)]
@@ -542,7 +550,7 @@ async def test_a_message_that_is_accepted_while_it_is_looked_up_is_not_interrupt
     )
     other = Desk()
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
-        group.create_task(story.hub.send(other, repeated))
+        group.create_task(story.conversations.port.send(other, repeated))
         await looked.wait()
         await story.do(("say", "d", "enqueue"))
         await told(story, "user.message", "d")
@@ -560,19 +568,19 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
-    story.hub.detach(story.desk)
-    await story.hub._sweep()
+    story.conversations.port.detach(story.desk)
+    await story.conversations._sweep()
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
     def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
-        ownership.end(story.hub.lease.server_id)
-        asyncio.run_coroutine_threadsafe(begin_anew(story.hub), loop).result(PATIENCE_S)
+        ownership.end(story.conversations.lease.server_id)
+        asyncio.run_coroutine_threadsafe(begin_anew(story.conversations), loop).result(PATIENCE_S)
         return open_session(*args, **options)
 
     monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
     with pytest.raises(Refused, match="moved"):
-        await story.hub.attach(story.desk, story.session_id, 0)
-    assert story.hub.session_count == 0
+        await story.conversations.port.attach(story.desk, story.session_id, 0)
+    assert story.conversations.session_count == 0
 
 
 @pytest.mark.both_databases
@@ -593,5 +601,5 @@ async def test_a_run_ends_though_its_calls_have_names_that_cannot_be_stored() ->
             # The database sends no event.
             while not await Run.objects.filter(ended_at__isnull=False).aexists():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
-        await story.hub.stop()
+        await story.conversations.stop()
     judge_runs(await log_of(story))

@@ -75,13 +75,13 @@ def delete(name: str) -> None:
 
 async def test_a_server_says_of_own_ports_only_if_it_opens_them() -> None:
     server, directory = site_server()
-    assert OWN_PORTS not in server.hub.report()
+    assert OWN_PORTS not in server.conversations.report()
 
     async def nothing(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("nobody comes")
 
     ports = own_ports(server, directory, nothing)
     ports.follow({"shop": ("127.0.0.1", free_port())})
-    assert server.hub.report()[OWN_PORTS] == {"shop": ""}
+    assert server.conversations.report()[OWN_PORTS] == {"shop": ""}
     await ports.close()
     await server.leave(0)

@@ -1,0 +1,175 @@
+"""The conversations of a server: from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from agents.directory import Directory
+from agents.ownership import taking
+from agents.ownership.lease import Lease
+from agents.runs.workers import Workers
+from agents.runtime.once import Once
+from agents.sessions.gauges import LoopLag
+from agents.sessions.holding import Sessions
+from agents.sessions.hub import Hub
+from agents.sessions.resources import Resources
+
+logger = structlog.get_logger(__name__)
+
+FORGET_SERVERS_AFTER = timedelta(days=1)
+
+
+class Conversations:
+    """Those of the services in `directory` that this server carries. `port` is their hub.
+
+    `start` registers the server and begins to adopt what dead ones left;
+    `drain` lets runs finish; `stop` gives everything up. Both may be called
+    twice. `service` and `source`: of a server with one agent file.
+    """
+
+    def __init__(
+        self, directory: Directory, workers: Workers, *, service: str = "", source: str = ""
+    ) -> None:
+        self.directory = directory
+        self.workers = workers
+        self.resources = Resources(directory, workers)
+        self.journal = self.resources.journal
+        self.database = self.resources.database
+        self.background = self.resources.background
+        self.lease = Lease(
+            service,
+            source,
+            report=self.report,
+            journal_moved_at=lambda: self.journal.moved_at,
+        )
+        self._sessions = Sessions(self.resources, self.lease)
+        self.port = Hub(self.resources, self._sessions)
+        self._lag = LoopLag()
+        self.connection_count: Callable[[], int] = lambda: 0
+        self.says_besides: Callable[[], dict[str, Any]] = dict
+        """What else the server's report has to say."""
+        self._end = Once(self._give_everything_up)
+
+    async def start(self) -> None:
+        """Raises `django.db.Error` if the database is away; then it may be called again.
+
+        What is stopped, or was meanwhile, does not start.
+        """
+        if self._end.has_begun:
+            return
+        self.journal.start()
+        await self.lease.register()
+        if self._end.has_begun:
+            return
+        self.background.repeat(0, self._begin_anew_when_lost)
+        # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
+        self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
+        self.background.repeat(0, self._lag.watch)
+        self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new work and waits for the current runs, except those that wait for people."""
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(grace_s):
+                while any(session.status == "running" for session in self._sessions):
+                    self.resources.progress.clear()
+                    await self.resources.progress.wait()
+        except TimeoutError:
+            logger.warning("runs_left_to_be_continued")
+
+    async def stop(self) -> None:
+        """Gives the sessions up; unfinished runs are continued from the log by whoever is next.
+
+        May be called while it starts. Cancelling is safe: it goes on, and the
+        next call waits for it. A database that hangs does not hold it up.
+        """
+        await self._end()
+
+    async def _give_everything_up(self) -> None:
+        self.is_draining = True
+        await self.background.stop()
+        await self.port.stop()
+        await self._sessions.leave()
+        self.workers.close()
+        await self.journal.stop()
+        await self.lease.end()
+        await self.database.stop()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no new work is taken."""
+        return self.resources.is_draining
+
+    @is_draining.setter
+    def is_draining(self, is_draining: bool) -> None:
+        self.resources.is_draining = is_draining
+
+    @property
+    def session_count(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def running_count(self) -> int:
+        return sum(session.current is not None for session in self._sessions)
+
+    def end_runs(self, service: str) -> None:
+        """Ends the service's runs that are carried here, as interrupted."""
+        for session in self._sessions.of(service):
+            session.end_runs()
+
+    # Inside.
+
+    async def _begin_anew_when_lost(self) -> None:
+        """Somebody declares this server dead: its sessions are not ours any more."""
+        await self.lease.until_lost()
+        logger.warning("lease_lost", server_id=self.lease.server_id)
+        await self.lease.register()
+        # Neither is one that was begun meanwhile.
+        for session in self._sessions:
+            self._sessions.lose(session)
+        logger.info("lease_taken_anew", server_id=self.lease.server_id)
+
+    async def _adopt(self) -> None:
+        if not self.is_draining:
+            await self._sessions.adopt_orphans()
+
+    async def _sweep(self) -> None:
+        """Lets idle sessions leave memory, and dead servers the table."""
+        await self._sessions.give_up_idle()
+        await self.database.run(taking.forget_ended_servers, FORGET_SERVERS_AFTER)
+
+    def report(self) -> dict[str, Any]:
+        """What the server says of itself, beside its lease; `services` by name."""
+        return {
+            "pid": os.getpid(),
+            "connections": self.connection_count(),
+            "active_sessions": self.session_count,
+            "running": self.running_count,
+            "loop_lag_ms": self._lag.worst_ms(),
+            "recorder_failures": self.journal.recorder_failures,
+            "services": self._services_report(),
+            **self.says_besides(),
+        }
+
+    def _services_report(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        sockets: dict[str, set[str]] = {}
+        for session in self._sessions:
+            one = found.setdefault(session.service, {"active_sessions": 0, "running": 0})
+            one["active_sessions"] += 1
+            one["running"] += session.current is not None
+            ids = sockets.setdefault(session.service, set())
+            ids.update(socket.connection_id for socket in session.audience.sockets)
+        for service, gauges in self.resources.gauges.items():
+            found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
+        for service, ids in sockets.items():
+            found[service]["connections"] = len(ids)
+        return found
