@@ -21,7 +21,7 @@ PAGE = 200
 FIRST_PAGE = 16
 """Entries read at first: nobody knows yet how large they are."""
 
-Place = tuple[str, int]
+LogPlace = tuple[str, int]
 """A session, and a `seq` in its log."""
 
 REMEMBERED_MESSAGES = 1_000
@@ -81,7 +81,7 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
     ]
 
 
-def next_entries(places: Sequence[Place]) -> dict[Place, list[Logged]]:
+def next_entries(places: Sequence[LogPlace]) -> dict[LogPlace, list[Logged]]:
     """The `FIRST_PAGE` entries that follow each place, as far as they are in the log."""
     wanted = Q()
     for session_id, seq in places:

@@ -2,8 +2,8 @@
 
 By itself it looks at everything whenever what lives long has grown by a quarter,
 and nothing else runs meanwhile: half a second with six thousand sockets, again
-and again while they come. What most of it finds is nothing: sockets, sessions
-and runs leave no cycles behind.
+and again while they come. It finds next to nothing, since sockets and runs
+leave no cycles behind when they end.
 """
 
 from __future__ import annotations

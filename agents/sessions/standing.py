@@ -62,5 +62,5 @@ class Standings:
         """Nobody is answered any more. May be called twice."""
         await self._next_entries.end()
 
-    async def _read(self, places: list[reading.Place]) -> dict[reading.Place, list[Logged]]:
+    async def _read(self, places: list[reading.LogPlace]) -> dict[reading.LogPlace, list[Logged]]:
         return await self._database.run(reading.next_entries, places)

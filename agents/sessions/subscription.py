@@ -111,6 +111,7 @@ class Subscription:
             async with self.socket.replaying:
                 await self._push_all(first)
             limit = _next_limit(first)
+            del first
         # Between the last comparison and going live nothing is awaited: no entry can slip by.
         while self.seq < self._log.last_seq:
             async with self.socket.replaying:

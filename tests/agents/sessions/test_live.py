@@ -406,7 +406,7 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
     story.conversations.port.detach(story.desk)
     loop, look, sweeps = asyncio.get_running_loop(), reading.next_entries, []
 
-    def look_while_it_leaves(places: Sequence[reading.Place]) -> Any:
+    def look_while_it_leaves(places: Sequence[reading.LogPlace]) -> Any:
         if not sweeps:
             sweeps.append(asyncio.run_coroutine_threadsafe(story.conversations._sweep(), loop))
             sweeps[0].result(PATIENCE_S)
