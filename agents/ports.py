@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.turns import Place
 from agents.principals import Principal
 from agents.transients import Problem, Transient

@@ -15,8 +15,8 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest
 
 from agents.directory import SingleService
-from agents.ownership import taking as ownership
-from agents.ownership.taking import NameTaken
+from agents.ownership import servers
+from agents.ownership.servers import NameTaken
 from agents.ports import SessionPort
 from agents.runs.child import NotStarted
 from agents.runs.standalone import StandaloneWorker
@@ -103,7 +103,7 @@ class ServerProcess:
         self._feeder.launch()
         await self.conversations.database.run(schema.apply_pending, settings.VAR_DIR)
         if self.service:
-            refuse_another = ownership.refuse_another_file
+            refuse_another = servers.refuse_another_file
             await self.conversations.database.run(refuse_another, self.service, self.source)
         if not self._is_fed:
             await self._feeder.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.sentences import say
 from myagent.protocol import ErrorCode
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from django.db import DataError, IntegrityError, connection, transaction
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.recorders import Recorder, Recording
 from agents.log.statements import (
     MessageKey,

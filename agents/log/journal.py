@@ -19,10 +19,11 @@ from django.db import Error as DatabaseFailure
 
 from agents.log import barriers
 from agents.log.batch import Batch, find_duplicate
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.recorders import Recorder
 from agents.log.writes import Write
-from agents.runtime.database import drop_connection, is_passing
+from agents.runtime.database import drop_connection
+from agents.runtime.database_errors import is_passing
 
 logger = structlog.get_logger(__name__)
 

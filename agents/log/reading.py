@@ -9,7 +9,7 @@ from datetime import datetime
 import orjson
 from django.db.models import Q, QuerySet
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.fold import Fact, History, RunState, fold_history
 from agents.models import Event, Run, Session
 from myagent import exact_json

@@ -18,9 +18,9 @@ from django.db import Error as DatabaseFailure
 from django.db import models, transaction
 from django.utils.module_loading import import_string
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.writes import Write
-from agents.runtime.database import is_passing
+from agents.runtime.database_errors import is_passing
 
 logger = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents.log.entries import Entry, Logged
+from agents.log.entry import Entry, Logged
 from agents.log.fold import History
 from agents.log.journal import Journal, Outcome, RowRefused
 from agents.log.writes import OwnershipLost, Write

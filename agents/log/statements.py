@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, RunStart, Write
 from agents.models import Event, Run, Session
 

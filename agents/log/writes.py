@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agents.log.entries import Entry, Logged
+from agents.log.entry import Entry, Logged
 
 
 class WriteRefused(Exception):

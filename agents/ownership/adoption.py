@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from agents.log import reading
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from agents.ownership.taking import OwnedElsewhere, Taken
 
 
@@ -31,8 +31,8 @@ def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: b
 
 def _take(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Taken:
     try:
-        return ownership.take(session_id, services, own_id, may_expire)
+        return taking.take(session_id, services, own_id, may_expire)
     except OwnedElsewhere as error:
-        if not ownership.end_if_gone(error.server_id):
+        if not servers.end_if_gone(error.server_id):
             raise
-        return ownership.take(session_id, services, own_id, may_expire)
+        return taking.take(session_id, services, own_id, may_expire)

@@ -10,11 +10,11 @@ from django.db.models.functions import Now
 from agents.log import entries, recorders
 from agents.log.batch import Batch
 from agents.log.closing import closing_results
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.log.reading import UnfinishedRun
 from agents.log.writes import Write
 from agents.models import Run, Server
-from agents.ownership import taking as ownership
+from agents.ownership import servers
 from agents.ownership.adoption import adopt
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.runtime.ids import new_id
@@ -34,7 +34,7 @@ def end_unfinished_runs(service: str) -> bool:
     owners = Server.objects.filter(service=service, ended_at__isnull=True)
     # Those that an earlier call of this process left behind, when the database went away.
     for former in owners.filter(process=own_identity(), port=0):
-        ownership.retire(former.pk)
+        servers.retire(former.pk)
     session_ids = list(
         unfinished.exclude(
             session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
@@ -46,12 +46,12 @@ def end_unfinished_runs(service: str) -> bool:
         return True
     # Only who owns a session may write to its log: so this is a server, for a moment.
     owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
-    ownership.register(owner, settings.MYAGENT_LEASE_S)
+    servers.register(owner, settings.MYAGENT_LEASE_S)
     try:
         for session_id in session_ids:
             _end_runs_of(session_id, service, owner.pk)
     finally:
-        ownership.retire(owner.pk)
+        servers.retire(owner.pk)
     return False
 
 

@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.models import Server
-from agents.ownership import taking as ownership
+from agents.ownership import servers
 from agents.ownership.lease_thread import LeaseThread
 from agents.ownership.pulse import LoopEnded, Pulse
-from agents.ownership.taking import Renewal
+from agents.ownership.servers import Renewal
 from agents.runtime.process import own_identity
 
 logger = structlog.get_logger(__name__)
@@ -119,7 +119,7 @@ class Lease:
     # In the thread.
 
     def _register(self, server: Server) -> None:
-        ownership.register(server, settings.MYAGENT_LEASE_S)
+        servers.register(server, settings.MYAGENT_LEASE_S)
         self._kept_id = server.pk
         self._wait_for_others()
 
@@ -130,7 +130,7 @@ class Lease:
             pulse.ask(settings.MYAGENT_RENEW_S / 2)
             if not self._kept_id or not self._is_moving(pulse.moved_at):
                 return
-            found = ownership.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
+            found = servers.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
             if found is Renewal.LAPSED:
                 self._wait_for_others()
                 logger.warning("lease_had_lapsed", server_id=self._kept_id)
@@ -158,7 +158,7 @@ class Lease:
         if not self._kept_id:
             return
         try:
-            ownership.retire(self._kept_id)
+            servers.retire(self._kept_id)
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=str(error))
 

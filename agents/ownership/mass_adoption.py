@@ -16,7 +16,7 @@ from django.db.models import F
 
 from agents.log import reading
 from agents.models import Run, Server, Session
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted
 from agents.ownership.taking import Taken
 
@@ -48,7 +48,7 @@ def adopt_together(
 def _end_gone_owners(session_ids: Collection[str], own_id: str) -> None:
     owners = Server.objects.filter(sessions__in=session_ids, ended_at__isnull=True)
     for server_id in owners.exclude(pk=own_id).distinct().values_list("pk", flat=True):
-        ownership.end_if_gone(server_id)
+        servers.end_if_gone(server_id)
 
 
 def _take_plain(
@@ -58,7 +58,7 @@ def _take_plain(
         plain = _lock_plain(session_ids, services, own_id)
         # Their rows are locked: each has still the epoch that was read.
         Session.objects.filter(pk__in=plain).update(owner_id=own_id, epoch=F("epoch") + 1)
-    return {session.pk: ownership.taken(session, session.epoch + 1) for session in plain.values()}
+    return {session.pk: taking.taken(session, session.epoch + 1) for session in plain.values()}
 
 
 def _lock_plain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 
 MOST_DEATHS = 3
 """Workers that may die at a run, with no progress of it in between, before it is ended."""

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from agents.log import entries
 from agents.log.closing import closing_results
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, Fact, History, RunState
 from agents.log.journal import Outcome, RowRefused
 from agents.models import Run

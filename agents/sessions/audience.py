@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.session_log import SessionLog
 from agents.ports import Socket
 from agents.runs.execution import Execution

@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 
 from agents.directory import Directory
-from agents.ownership import taking
+from agents.ownership import servers
 from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
 from agents.runtime.once import Once
@@ -144,7 +144,7 @@ class Conversations:
     async def _sweep(self) -> None:
         """Lets idle sessions leave memory, and dead servers the table."""
         await self._sessions.give_up_idle()
-        await self.database.run(taking.forget_ended_servers, FORGET_SERVERS_AFTER)
+        await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
 
     def report(self) -> dict[str, Any]:
         """What the server says of itself, beside its lease; `services` by name."""

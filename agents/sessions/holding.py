@@ -13,7 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.directory import Listed
 from agents.log import reading
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
@@ -156,8 +156,8 @@ class Sessions:
         """
         own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
         services = self._directory.names()
-        await self._run(ownership.end_gone_servers, own_id)
-        found = iter(await self._run(ownership.adoptable, services, own_id, may_expire))
+        await self._run(servers.end_gone_servers, own_id)
+        found = iter(await self._run(taking.adoptable, services, own_id, may_expire))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(ADOPTED_AT_ONCE):
@@ -203,7 +203,7 @@ class Sessions:
 
     async def _free(self) -> None:
         while some := dict(islice(self._to_free.items(), FREED_AT_ONCE)):
-            await self._run(ownership.give_up, some, self._lease.server_id)
+            await self._run(taking.give_up, some, self._lease.server_id)
             for session_id, epoch in some.items():
                 if self._to_free.get(session_id) == epoch:
                     del self._to_free[session_id]

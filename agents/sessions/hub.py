@@ -12,7 +12,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.directory import Listed
 from agents.log import entries, reading, turns
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken

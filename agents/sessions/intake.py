@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.log import entries, reading
-from agents.log.entries import RunRef
+from agents.log.entry import RunRef
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import DuplicateMessage

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from agents.log import entries, reading
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import NewSession

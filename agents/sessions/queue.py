@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from agents.log import entries
 from agents.log.closing import closing_results
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.log.journal import Outcome, RowRefused
 from agents.log.reading import UnfinishedRun
 from agents.log.session_log import SessionLog

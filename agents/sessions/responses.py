@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.log import entries, reading
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 from agents.log.journal import Outcome, RowRefused
 from agents.log.session_log import SessionLog
 from agents.log.writes import RunEnded

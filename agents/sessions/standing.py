@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agents.log import reading
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.gathering import Gathering
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from django.db import Error as DatabaseFailure
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.reading import FIRST_PAGE, PAGE, entries_after
 from agents.log.session_log import SessionLog
 from agents.ports import Socket

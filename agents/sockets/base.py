@@ -13,7 +13,7 @@ from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal
 from agents.runtime.edge import client_address, headers_of

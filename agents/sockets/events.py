@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.sockets import frames
 from agents.sockets.base import SocketConsumer
 from agents.sockets.handshake import Host, Receive, Scope, Send

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.sockets import frames
 
 Send = Callable[[dict[str, object]], Awaitable[None]]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
-from agents.runtime.database import is_about_a_row
+from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.process import is_provably_gone
 from services import doorbell
 from services.models import Instance, Service, Supervisor

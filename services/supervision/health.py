@@ -25,7 +25,8 @@ from websockets.exceptions import WebSocketException
 
 from agents.runs.link import LinkFailed, dial
 from agents.runs.worker_process import Paths
-from agents.runtime.database import DatabaseThreads, is_about_a_row
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.database_errors import is_about_a_row
 from services import doorbell
 from services.models import HealthCheck, Instance, Service
 from services.nodes import this_node

@@ -25,7 +25,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
-from agents.runtime.database import is_about_a_row
+from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.runtime.ids import new_id
 from services import doorbell

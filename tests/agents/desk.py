@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.principals import Principal
 from agents.sockets import frames
 from agents.transients import Problem, Transient

@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import uuid4
 
 from agents.log import entries
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.log.writes import NewRun, NewSession, Write
 from agents.models import Event, Server
-from agents.ownership import taking as ownership
+from agents.ownership import servers
 from agents.runtime.process import own_identity
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
@@ -22,7 +22,7 @@ def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
     server = Server(
         id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity()
     )
-    ownership.register(server, lease_s)
+    servers.register(server, lease_s)
     return str(server.pk)
 
 

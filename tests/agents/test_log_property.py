@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from agents.log import batch, journal
-from agents.log.entries import Logged, RunRef
+from agents.log.entry import Logged, RunRef
 from agents.log.journal import Journal
 from agents.log.writes import DuplicateMessage, OwnershipLost, RunEnded, Write
 from agents.models import Run, Session
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -126,9 +126,9 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def crash_and_take_over(self) -> None:
         """The owner dies, or is thought dead; another process takes the session."""
-        ownership.end(self.owners[-1].server_id)
+        servers.end(self.owners[-1].server_id)
         server_id = new_server()
-        taken = ownership.take(self.session_id, [SERVICE], server_id, True)
+        taken = taking.take(self.session_id, [SERVICE], server_id, True)
         assert taken.epoch == self.model.epoch + 1
         assert taken.last_seq == len(self.model.entries)
         self.model.epoch = taken.epoch
@@ -136,8 +136,8 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule()
     def nobody_takes_from_the_living(self) -> None:
-        with pytest.raises(ownership.OwnedElsewhere):
-            ownership.take(self.session_id, [SERVICE], new_server(), True)
+        with pytest.raises(taking.OwnedElsewhere):
+            taking.take(self.session_id, [SERVICE], new_server(), True)
 
     def _made(self, owner: Owner, kind: str, number: int) -> Write:
         session_id, epoch = self.session_id, owner.epoch

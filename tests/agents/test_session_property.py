@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from agents.directory import SingleService
 from agents.log.journal import JournalStopped
 from agents.models import Event, Run
-from agents.ownership import taking as ownership
+from agents.ownership import servers
 from agents.ports import Refused
 from agents.runs.link import dial
 from agents.runs.workers import Workers
@@ -130,7 +130,7 @@ class Story:
             loop = asyncio.get_running_loop()
             old.workers.close()
             old.journal.append = lambda write, done: loop.call_soon(done, JournalStopped())  # type: ignore[assignment, method-assign, misc]
-        await old.database.run(ownership.end, old.lease.server_id)
+        await old.database.run(servers.end, old.lease.server_id)
         await self._start_conversations()
         await self._reattach()
 

@@ -13,8 +13,7 @@ from django.db import OperationalError
 from agents.log import journal
 from agents.log.batch import Batch
 from agents.models import Event, Server
-from agents.ownership import lease
-from agents.ownership import taking as ownership
+from agents.ownership import lease, servers
 from agents.runtime import background, database
 from agents.serving import HasLeft, ServerProcess
 from agents.sessions.conversations import Conversations
@@ -123,7 +122,7 @@ async def test_two_stops_at_once_both_wait_until_it_has_left(story: Story) -> No
 async def test_a_stop_during_the_start_leaves_nothing_behind(
     story: Story, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
+    monkeypatch.setattr(servers, "register", gate.before(servers.register))
     conversations = story.new_conversations()
     start = asyncio.create_task(conversations.start())
     await gate.reached()
@@ -157,7 +156,7 @@ async def test_a_database_that_hangs_everywhere_does_not_hold_up_the_stop(
         monkeypatch.setattr(module, name, 0.05)
     await story.begin()
     monkeypatch.setattr(Batch, "commit", gate.before(Batch.commit))
-    monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
+    monkeypatch.setattr(servers, "retire", gate.before(servers.retire))
     read = story.conversations.database.submit(gate.before(int))
     await story.do(SAY)
     await gate.reached()
@@ -176,7 +175,7 @@ async def test_a_server_that_is_hurried_while_it_leaves_is_finished_by_the_next_
     server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await server.start()
-    monkeypatch.setattr(ownership, "retire", gate.before(ownership.retire))
+    monkeypatch.setattr(servers, "retire", gate.before(servers.retire))
     leave = asyncio.create_task(server.leave(0))
     await gate.reached()
     await cancel(leave)
@@ -191,7 +190,7 @@ async def test_a_server_that_is_hurried_while_it_leaves_is_finished_by_the_next_
 async def test_a_server_may_leave_while_it_starts(
     server: ServerProcess, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "register", gate.before(ownership.register))
+    monkeypatch.setattr(servers, "register", gate.before(servers.register))
     start = asyncio.create_task(server.start())
     await gate.reached()
     leave = asyncio.create_task(server.leave(0))
@@ -235,7 +234,7 @@ async def test_a_start_that_failed_half_way_is_taken_up_where_it_failed(
         raise OperationalError("away")
 
     with monkeypatch.context() as outage:
-        outage.setattr(ownership, "register", is_away)
+        outage.setattr(servers, "register", is_away)
         with pytest.raises(OperationalError):
             await server.start()
     await server.start()

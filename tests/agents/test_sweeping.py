@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from agents.models import Session
-from agents.ownership import taking as ownership
+from agents.ownership import taking
 from tests.agents.test_session_property import Story, parsed, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,13 +40,13 @@ async def owned(story: Story) -> int:
 async def test_many_are_given_up_in_one_statement(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, give_up = [], ownership.give_up
+    calls, give_up = [], taking.give_up
 
     def count(*args: Any) -> None:
         calls.append(args)
         give_up(*args)
 
-    monkeypatch.setattr(ownership, "give_up", count)
+    monkeypatch.setattr(taking, "give_up", count)
     await story.conversations._sweep()
     assert (story.conversations.session_count, await owned(story), len(calls)) == (0, 0, 1)
 
@@ -54,15 +54,15 @@ async def test_many_are_given_up_in_one_statement(
 async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_up = ownership.give_up
+    give_up = taking.give_up
 
     def be_away(*_: Any) -> None:
         raise OperationalError(2006, "server has gone away")
 
-    monkeypatch.setattr(ownership, "give_up", be_away)
+    monkeypatch.setattr(taking, "give_up", be_away)
     with pytest.raises(OperationalError):
         await story.conversations._sweep()
-    monkeypatch.setattr(ownership, "give_up", give_up)
+    monkeypatch.setattr(taking, "give_up", give_up)
     await story.conversations._sweep()
     assert (story.conversations.session_count, await owned(story)) == (0, 0)
 
@@ -71,13 +71,13 @@ async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
 async def test_one_that_was_taken_back_meanwhile_stays(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_up = ownership.give_up
+    give_up = taking.give_up
 
     def take_back(epochs: Any, server_id: str) -> None:
-        ownership.take(story.session_id, ["tested"], server_id, False)
+        taking.take(story.session_id, ["tested"], server_id, False)
         give_up(epochs, server_id)
 
-    monkeypatch.setattr(ownership, "give_up", take_back)
+    monkeypatch.setattr(taking, "give_up", take_back)
     await story.conversations._sweep()
     assert [session.pk async for session in Session.objects.exclude(owner=None)] == [
         story.session_id

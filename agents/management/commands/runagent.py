@@ -24,7 +24,7 @@ from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 
 from agents import checks
-from agents.ownership.taking import NameTaken
+from agents.ownership.servers import NameTaken
 from agents.runs.child import FileRefused, NotLaunched, NotStarted, WorkerDied
 from agents.runs.reloading import Changes
 from agents.runs.standalone import StandaloneWorker

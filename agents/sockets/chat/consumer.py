@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from urllib.parse import quote, unquote
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.translation import Translation

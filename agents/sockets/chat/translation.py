@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.sentences import say
 from agents.sockets.chat.step_text import Change, StepText
 from myagent.protocol import TERMINAL_EVENTS

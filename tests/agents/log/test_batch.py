@@ -26,7 +26,7 @@ from django.db.models import NOT_PROVIDED, Model
 
 from agents.log import batch, entries, statements
 from agents.log.batch import Batch
-from agents.log.entries import Entry
+from agents.log.entry import Entry
 from agents.log.journal import MAX_BATCH, Journal, RowRefused
 from agents.log.writes import (
     DuplicateMessage,
@@ -38,7 +38,7 @@ from agents.log.writes import (
     Write,
 )
 from agents.models import Event, Run, Session
-from agents.runtime.database import is_about_a_row, is_passing
+from agents.runtime.database_errors import is_about_a_row, is_passing
 from myagent.models.base import Usage
 from myagent.steps import Answer
 from tests.agents.logs import (

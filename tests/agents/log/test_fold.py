@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agents.log import entries, reading
 from agents.log.batch import Batch
-from agents.log.entries import RunRef
+from agents.log.entry import RunRef
 from agents.log.fold import Fact, History, RunState, decision_of, fold_history, usage_of
 from agents.log.journal import Journal
 from agents.log.writes import Write

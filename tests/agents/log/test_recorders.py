@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from agents.log import recorders
 from agents.log.batch import Batch
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.journal import Journal
 from agents.log.recorders import Row
 from agents.log.writes import OwnershipLost, Write

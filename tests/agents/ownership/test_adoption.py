@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from agents.log.batch import Batch
 from agents.models import Event, Run, Server, Session
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from agents.ownership.adoption import adopt
 from agents.ports import Refused
 from agents.runtime.database import THREADS
@@ -46,7 +46,7 @@ async def test_a_session_that_cannot_be_read_holds_up_no_other(stack: ExitStack)
     server_id = await sync_to_async(new_server)()
     broken, sound = [await sync_to_async(orphan)(server_id) for _ in range(2)]
     await Event.objects.filter(run_id=broken).aupdate(payload="not JSON")
-    await sync_to_async(ownership.end)(server_id)
+    await sync_to_async(servers.end)(server_id)
     await story.begin()
     async with asyncio.timeout(PATIENCE_S):
         # The database sends no event.
@@ -88,7 +88,7 @@ async def orphans(count: int) -> list[str]:
     """Runs that a server which has ended left unfinished."""
     dead_id = await sync_to_async(new_server)()
     runs = [await sync_to_async(orphan)(dead_id) for _ in range(count)]
-    await sync_to_async(ownership.end)(dead_id)
+    await sync_to_async(servers.end)(dead_id)
     return runs
 
 
@@ -111,16 +111,16 @@ class Held:
         self.may_go_on = threading.Event()
         self.arrived = threading.Semaphore(0)
         self.sessions: list[str] = []
-        take = ownership.take
+        take = taking.take
 
-        def hold(session_id: str, *args: Any) -> ownership.Taken:
+        def hold(session_id: str, *args: Any) -> taking.Taken:
             if only is None or session_id in only:
                 self.sessions.append(session_id)
                 self.arrived.release()
                 self.may_go_on.wait(PATIENCE_S)
             return take(session_id, *args)
 
-        monkeypatch.setattr(ownership, "take", hold)
+        monkeypatch.setattr(taking, "take", hold)
 
     async def until_some(self, count: int) -> None:
         for _ in range(count):
@@ -212,14 +212,14 @@ async def test_what_an_outage_kept_from_adoption_is_adopted_by_its_repetition(
     settings.MYAGENT_ADOPT_S = 0.05
     story = Story(stack.enter_context(stage()), "tested")
     runs = await orphans(4)
-    take, is_away = ownership.take, iter([False, True, True])
+    take, is_away = taking.take, iter([False, True, True])
 
-    def take_or_be_away(*args: Any) -> ownership.Taken:
+    def take_or_be_away(*args: Any) -> taking.Taken:
         if next(is_away, False):
             raise OperationalError(2006, "server has gone away")
         return take(*args)
 
-    monkeypatch.setattr(ownership, "take", take_or_be_away)
+    monkeypatch.setattr(taking, "take", take_or_be_away)
     await story.begin()
     await until_owned(runs, story)
     assert next(is_away, None) is None
@@ -230,15 +230,15 @@ async def test_a_start_that_the_database_refused_may_be_tried_again(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = Story(stack.enter_context(stage()), "tested")
-    runs, register = await orphans(1), ownership.register
+    runs, register = await orphans(1), servers.register
 
     def be_away(*_: Any) -> None:
         raise OperationalError(2006, "server has gone away")
 
-    monkeypatch.setattr(ownership, "register", be_away)
+    monkeypatch.setattr(servers, "register", be_away)
     with pytest.raises(OperationalError):
         await story.begin()
-    monkeypatch.setattr(ownership, "register", register)
+    monkeypatch.setattr(servers, "register", register)
     await story.conversations.start()
     await until_owned(runs, story)
     await story.conversations.stop()
@@ -261,7 +261,7 @@ def test_of_a_closed_session_only_what_its_readers_need_is_read() -> None:
 def test_a_closed_session_is_nothing_to_adopt() -> None:
     server_id = new_server()
     run_id = orphan(server_id)
-    ownership.end(server_id)
-    assert len(ownership.adoptable([SERVICE], "", True)) == 1
+    servers.end(server_id)
+    assert len(taking.adoptable([SERVICE], "", True)) == 1
     Session.objects.filter(runs=run_id).update(closed_at=Now())
-    assert not ownership.adoptable([SERVICE], "", True)
+    assert not taking.adoptable([SERVICE], "", True)

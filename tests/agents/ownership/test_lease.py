@@ -15,9 +15,8 @@ from django.db import OperationalError, connection, connections
 from agents.log import barriers
 from agents.log.batch import Batch
 from agents.models import LEASE_HOLDS, Server
-from agents.ownership import lease
-from agents.ownership import taking as ownership
-from agents.ownership.taking import Renewal
+from agents.ownership import lease, servers
+from agents.ownership.servers import Renewal
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,7 +85,7 @@ async def test_a_server_with_thousands_of_reads_learns_that_its_lease_was_lost(
     lost_id = story.conversations.lease.server_id
     for _ in range(READS):
         story.conversations.database.submit(may_go_on.wait, PATIENCE_S)
-    await sync_to_async(ownership.end)(lost_id)
+    await sync_to_async(servers.end)(lost_id)
     async with asyncio.timeout(PATIENCE_S):
         assert await story.desk.closed() == GOING_AWAY
     assert story.conversations.lease.server_id != lost_id
@@ -158,7 +157,7 @@ async def test_an_outage_does_not_end_the_renewals(
 ) -> None:
     server_id, renew, tries = (
         story.conversations.lease.server_id,
-        ownership.renew,
+        servers.renew,
         threading.Semaphore(0),
     )
 
@@ -166,10 +165,10 @@ async def test_an_outage_does_not_end_the_renewals(
         tries.release()
         raise OperationalError(2006, "server has gone away")
 
-    monkeypatch.setattr(ownership, "renew", be_away)
+    monkeypatch.setattr(servers, "renew", be_away)
     for _ in range(2):
         assert await asyncio.to_thread(tries.acquire, timeout=PATIENCE_S)
-    monkeypatch.setattr(ownership, "renew", renew)
+    monkeypatch.setattr(servers, "renew", renew)
     await until_it_outlives_itself(server_id)
 
 
@@ -187,14 +186,14 @@ async def test_the_row_tells_what_the_server_says_of_itself(story: Story) -> Non
 async def test_the_end_gives_up_the_lease_and_closes_the_connection(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used, retire = [], ownership.retire
+    used, retire = [], servers.retire
 
     def note_connection(server_id: str) -> None:
         # Django's `connection` is another in every thread.
         used.append(connections["default"])
         retire(server_id)
 
-    monkeypatch.setattr(ownership, "retire", note_connection)
+    monkeypatch.setattr(servers, "retire", note_connection)
     await story.conversations.lease.end()
     await story.conversations.lease.end()
     assert [opened.connection for opened in used] == [None]
@@ -206,7 +205,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_end(
 ) -> None:
     server_id, renew, hangs = (
         story.conversations.lease.server_id,
-        ownership.renew,
+        servers.renew,
         threading.Event(),
     )
 
@@ -215,7 +214,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_end(
         may_go_on.wait(PATIENCE_S)
         return renew(*args)
 
-    monkeypatch.setattr(ownership, "renew", hang)
+    monkeypatch.setattr(servers, "renew", hang)
     monkeypatch.setattr(lease, "END_S", 0.05)
     assert await asyncio.to_thread(hangs.wait, PATIENCE_S)
     async with asyncio.timeout(PATIENCE_S):
@@ -228,14 +227,14 @@ async def test_a_database_that_hangs_does_not_hold_up_the_end(
 async def test_an_end_that_was_cancelled_is_finished_by_the_next(
     story: Story, may_go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retire, begun = ownership.retire, threading.Event()
+    retire, begun = servers.retire, threading.Event()
 
     def wait_and_retire(server_id: str) -> None:
         begun.set()
         may_go_on.wait(PATIENCE_S)
         retire(server_id)
 
-    monkeypatch.setattr(ownership, "retire", wait_and_retire)
+    monkeypatch.setattr(servers, "retire", wait_and_retire)
     first = asyncio.create_task(story.conversations.lease.end())
     assert await asyncio.to_thread(begun.wait, PATIENCE_S)
     first.cancel()
@@ -248,14 +247,14 @@ async def test_an_end_that_was_cancelled_is_finished_by_the_next(
 async def test_what_a_cancelled_start_has_registered_is_retired(
     may_go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register, begun = ownership.register, threading.Event()
+    register, begun = servers.register, threading.Event()
 
     def wait_and_register(*args: Any) -> None:
         begun.set()
         may_go_on.wait(PATIENCE_S)
         register(*args)
 
-    monkeypatch.setattr(ownership, "register", wait_and_register)
+    monkeypatch.setattr(servers, "register", wait_and_register)
     with stage() as agents:
         conversations = Story(agents, "tested").new_conversations()
         start = asyncio.create_task(conversations.start())

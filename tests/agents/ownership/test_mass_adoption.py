@@ -17,7 +17,7 @@ from agents.log.batch import Batch
 from agents.log.fold import History
 from agents.log.writes import Write
 from agents.models import Event, Server, Session
-from agents.ownership import taking as ownership
+from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.mass_adoption import MOST_ENTRIES, adopt_together
 from agents.runtime.process import own_identity
@@ -56,7 +56,7 @@ def session(owner_id: str, turns: int = 1, *, is_unfinished: bool = False) -> st
 @pytest.fixture
 def dead_id() -> str:
     server_id = new_server()
-    ownership.end(server_id)
+    servers.end(server_id)
     return server_id
 
 
@@ -219,7 +219,7 @@ async def test_all_that_come_back_at_once_are_taken_together_and_miss_nothing(
     story: Story, sessions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     singly: list[Any] = []
-    monkeypatch.setattr(ownership, "take", lambda *args: singly.append(args))
+    monkeypatch.setattr(taking, "take", lambda *args: singly.append(args))
     found = await asyncio.gather(*(come_back(story, each, 2) for each in sessions))
     ends = [1 + 3 * turns for turns in (1, 2)]
     # Every third turn was cancelled, which is an entry more.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.log import entries
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.runs.blame import MOST_DEATHS, Blame
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.log import entries
-from agents.log.entries import Entry, RunRef
+from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.runs.attempts import Attempt
 from agents.runs.execution import Ending, Execution

@@ -15,7 +15,7 @@ from agents.log import reading
 from agents.log.journal import JournalStopped, RowRefused
 from agents.log.writes import OwnershipLost, RunEnded, Write
 from agents.models import Event, Run
-from agents.ownership import taking as ownership
+from agents.ownership import servers
 from agents.ports import Refused
 from agents.sessions.conversations import Conversations
 from myagent.foreign import ForeignAgent
@@ -573,7 +573,7 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
     def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
-        ownership.end(story.conversations.lease.server_id)
+        servers.end(story.conversations.lease.server_id)
         asyncio.run_coroutine_threadsafe(begin_anew(story.conversations), loop).result(PATIENCE_S)
         return open_session(*args, **options)
 

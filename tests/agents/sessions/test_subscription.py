@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.log.reading import PAGE
 from agents.sessions.audience import Audience
 from agents.sessions.subscription import FIRST_PAGE, PAGE_CHARACTERS, Subscription

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.ports import Refused, SessionPort
 from agents.sockets.events import OPENINGS_AT_ONCE, EventsConsumer
 from agents.sockets.lanes import LEAST_WEIGHT, MOST_HELD

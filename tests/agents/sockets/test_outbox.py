@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.log.entries import Logged
+from agents.log.entry import Logged
 from agents.sockets import outbox
 from agents.sockets.outbox import Outbox, SocketGone
 

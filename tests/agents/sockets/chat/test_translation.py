@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.log import entries
-from agents.log.entries import Entry, Logged, RunRef
+from agents.log.entry import Entry, Logged, RunRef
 from agents.sockets.chat.step_text import StepText
 from agents.sockets.chat.translation import Translation
 from myagent.messages import ChatMessage, ToolCall

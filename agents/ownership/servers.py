@@ -1,0 +1,98 @@
+"""The leases of servers.
+
+All of it by conditional updates and the database's clock. Synchronous: call it
+through `DatabaseThreads`.
+"""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+from django.db.models.functions import Now
+
+from agents.models import LEASE_HOLDS, Server, Session
+from agents.runtime.process import is_provably_gone
+
+
+class NameTaken(Exception):
+    """Another agent file is served under the service's name. `source` is its path."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
+
+
+class Renewal(Enum):
+    """What a renewal found of the lease."""
+
+    HELD = auto()
+    LAPSED = auto()
+    """It had run out and nobody had minded; it holds again."""
+    ENDED = auto()
+    """Somebody declared the server dead."""
+
+
+def register(server: Server, lease_s: float) -> None:
+    """Writes the server's row, with its lease."""
+    server.started_at = server.lease_until = Now()
+    server.save(force_insert=True)
+    renew(server.pk, lease_s, {})
+
+
+def refuse_another_file(service: str, source: str) -> None:
+    """One name is one agent file: its servers continue each other's runs.
+
+    Raises `NameTaken` if another file is served under the name on this machine.
+    """
+    others = Server.objects.filter(LEASE_HOLDS, service=service, host=socket.gethostname()).exclude(
+        source__in=("", source)
+    )
+    for other in others:
+        if not is_provably_gone(other.process):
+            raise NameTaken(other.source)
+
+
+def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
+    """Prolongs the lease, unless it was ended."""
+    own = Server.objects.filter(pk=server_id)
+    until = Now() + timedelta(seconds=lease_s)
+    if own.filter(LEASE_HOLDS).update(lease_until=until, report=report):
+        return Renewal.HELD
+    if own.filter(ended_at__isnull=True).update(lease_until=until, report=report):
+        return Renewal.LAPSED
+    return Renewal.ENDED
+
+
+def end(server_id: str) -> None:
+    """Ends a server's lease: its sessions are free from now on."""
+    Server.objects.filter(pk=server_id, ended_at__isnull=True).update(ended_at=Now())
+
+
+def retire(server_id: str) -> None:
+    """Gives up everything that the server owns, and its lease: it leaves by its own will."""
+    Session.objects.filter(owner_id=server_id).update(owner=None)
+    end(server_id)
+
+
+def end_gone_servers(own_id: str) -> None:
+    """Ends the leases of servers whose process is provably gone."""
+    others = Server.objects.filter(ended_at__isnull=True).exclude(pk=own_id)
+    for server_id in others.values_list("pk", flat=True):
+        end_if_gone(server_id)
+
+
+def end_if_gone(server_id: str) -> bool:
+    """Ends a server's lease if its process is provably gone; whether it is."""
+    server = Server.objects.filter(pk=server_id).first()
+    if server is None or not is_provably_gone(server.process):
+        return False
+    end(server_id)
+    return True
+
+
+def forget_ended_servers(older_than: timedelta) -> None:
+    """Deletes the rows of servers that ended long ago and own nothing."""
+    Server.objects.filter(ended_at__lt=Now() - older_than, sessions__isnull=True).delete()

@@ -1,0 +1,41 @@
+"""What kind of failure a database's error is."""
+
+from __future__ import annotations
+
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
+
+# Errors that say 'this row can't be stored', in MySQL's numbers: packet too large, incorrect
+# string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
+_MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
+
+
+# A lock was waited for in vain; a deadlock. Who has the row locked has not the others.
+_MYSQL_LOCK_ERRORS = frozenset({1205, 1213})
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database may take the same batch later, as opposed to a row it never will."""
+    if isinstance(error, IntegrityError):
+        return False
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    return _code_of(error) not in _MYSQL_ROW_ERRORS
+
+
+def is_about_a_row(error: Exception) -> bool:
+    """Whether another row may be written all the same, at once."""
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    codes = _MYSQL_ROW_ERRORS | _MYSQL_LOCK_ERRORS
+    return isinstance(error, OperationalError) and _code_of(error) in codes
+
+
+def _code_of(error: Exception) -> object:
+    return error.args[0] if error.args else None
