@@ -20,7 +20,7 @@ MAX_VIEWERS = 50
 """Of one feed."""
 
 REFRESH_S = 2.0
-"""Seconds after which it is read again though nothing rang: reports change without a sound."""
+"""Seconds after which it is read again though nothing rang: reports change without a revision."""
 
 BEAT_S = 5.0
 """Seconds of silence after which a viewer is told that the line is alive."""
@@ -107,9 +107,9 @@ class Feed:
         try:
             while True:
                 try:
-                    sound = await database.run(doorbell.listen)
-                    if sound != heard or loop.time() >= due:
-                        heard, due = sound, loop.time() + REFRESH_S
+                    revision = await database.run(doorbell.revision)
+                    if revision != heard or loop.time() >= due:
+                        heard, due = revision, loop.time() + REFRESH_S
                         self._publish(await database.run(self._event))
                 except Exception as error:
                     _report(error)

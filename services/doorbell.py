@@ -13,7 +13,7 @@ from services.models import Service
 LOOK_S = 0.2
 """Seconds between two looks."""
 
-Sound = tuple[int, int]
+Revision = tuple[int, int]
 """Compared with an earlier one: another value means that something changed."""
 
 
@@ -22,7 +22,7 @@ def ring(service_id: str) -> None:
     Service.objects.filter(pk=service_id).update(revision=F("revision") + 1)
 
 
-def listen() -> Sound:
+def revision() -> Revision:
     """The sum of all changes so far."""
     heard = Service.objects.aggregate(count=Count("pk"), changes=Sum("revision"))
     return heard["count"], heard["changes"] or 0

@@ -16,7 +16,7 @@ from services.models import Service
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Progress:
     """`service`: None once it is gone. One on its way off the list neither arrives nor fails."""
 
     service: Service | None
@@ -39,17 +39,17 @@ class Watch:
     def __init__(self, service_id: str, timeout_s: float) -> None:
         self._service_id = service_id
         self._deadline = time.monotonic() + timeout_s
-        self._heard: doorbell.Sound | None = None
+        self._heard: doorbell.Revision | None = None
 
-    def look(self) -> Sight | None:
+    def look(self) -> Progress | None:
         """The service as it is now; None if no bell rang since the last look."""
         # The bell before the service: what changes in between rings again.
-        sound = doorbell.listen()
-        if sound == self._heard:
+        revision = doorbell.revision()
+        if revision == self._heard:
             return None
-        sight = _see(Service.objects.filter(pk=self._service_id).first())
-        self._heard = sound
-        return sight
+        progress = _see(Service.objects.filter(pk=self._service_id).first())
+        self._heard = revision
+        return progress
 
     def pause_s(self) -> float | None:
         """Seconds to sleep until the next look; None when the time is over."""
@@ -65,21 +65,21 @@ def follow(service_id: str, timeout_s: float, sleep: Callable[[float], None]) ->
     """
     watch = Watch(service_id, timeout_s)
     while True:
-        sight = watch.look()
-        if sight is not None and sight.service is not None:
-            yield sight.service
+        progress = watch.look()
+        if progress is not None and progress.service is not None:
+            yield progress.service
         pause_s = watch.pause_s()
-        if pause_s is None or (sight is not None and sight.is_final):
+        if pause_s is None or (progress is not None and progress.is_final):
             return
         sleep(pause_s)
 
 
-def _see(service: Service | None) -> Sight:
+def _see(service: Service | None) -> Progress:
     if service is None:
-        return Sight(None)
+        return Progress(None)
     if service.unregistered_at is not None:
-        return Sight(service, is_leaving=True)
-    return Sight(
+        return Progress(service, is_leaving=True)
+    return Progress(
         service,
         has_arrived=control.has_arrived(service),
         has_failed=control.has_failed(service),

@@ -24,8 +24,8 @@ from agents.log.journal import Outcome, RowRefused
 from agents.models import Run
 from agents.runs.attempts import Attempt
 from agents.runs.blame import Blame
-from agents.runs.clock import Clock
 from agents.runs.link import Link
+from agents.runs.timers import RunTimers
 from agents.runs.workers import Pool, Why
 from agents.sentences import say, tell
 from myagent.protocol import ErrorCode
@@ -108,7 +108,7 @@ class Execution:
         self._started_at = started_at or datetime.now(UTC)
         self._stopping: Run.Status | None = None
         self._has_started = False
-        self._clock = Clock(settings.MYAGENT_RUN_TIMEOUT_S, self._time_out)
+        self._timers = RunTimers(settings.MYAGENT_RUN_TIMEOUT_S, self._time_out)
         self._abandonment: asyncio.TimerHandle | None = None
 
     @property
@@ -132,7 +132,7 @@ class Execution:
         self._is_continued = is_continued
         for call in self.state.waiting:
             self._watch_deadline(call)
-        self._set_clock()
+        self._set_timers()
         self._go_on("waiting")
 
     def cancel(self) -> None:
@@ -147,8 +147,8 @@ class Execution:
 
     def decide(self, step_id: str, decision: Decision) -> None:
         """Passes on a decision that is in the log."""
-        self._clock.settle(step_id)
-        self._set_clock()
+        self._timers.settle(step_id)
+        self._set_timers()
         if self._attempt is not None:
             self._set_quarantine(self._attempt)
             self._attempt.decide(step_id, decision)
@@ -367,7 +367,7 @@ class Execution:
                 self.text = ""
             elif entry.event == "agent.user_confirm":
                 self._watch_deadline(self.state.calls[entry.step_id])
-                self._set_clock()
+                self._set_timers()
 
     def on_response(self, entry: Entry) -> None:
         """A response to one of this run's questions is on its way into the log."""
@@ -381,7 +381,7 @@ class Execution:
             self._watch_deadline(call)
 
     def _watch_deadline(self, call: CallState) -> None:
-        self._clock.watch(call.call.id, call.deadline, lambda: self._pass_deadline(call))
+        self._timers.watch(call.call.id, call.deadline, lambda: self._pass_deadline(call))
 
     def _pass_deadline(self, call: CallState) -> None:
         if call.decision is not None:
@@ -390,12 +390,12 @@ class Execution:
         call.decision = unanswered
         self.decide(call.call.id, unanswered)
 
-    def _set_clock(self) -> None:
+    def _set_timers(self) -> None:
         """The run's time-out counts only while nobody is asked."""
         if self.state.waiting:
-            self._clock.pause()
+            self._timers.pause()
         elif not (self.is_ended or self._stopping):
-            self._clock.run()
+            self._timers.run()
 
     def _time_out(self) -> None:
         self._stop(Run.Status.TIMED_OUT)
@@ -404,7 +404,7 @@ class Execution:
         if self.is_ended or self._stopping:
             return
         self._stopping = status
-        self._clock.stop()
+        self._timers.stop()
         if self._attempt is None:
             self._end_stopped()
             return
@@ -441,7 +441,7 @@ class Execution:
 
     def _quiet(self) -> None:
         self.is_ended = True
-        self._clock.stop()
+        self._timers.stop()
         if self._abandonment is not None:
             self._abandonment.cancel()
         if self._attempt is not None:

@@ -110,14 +110,14 @@ def watch(service_id: str, timeout_s: float) -> Any:
 
 def look(watch: Any) -> Look | None:
     """The service, unless nothing has changed since the last look of the `watch`."""
-    sight = watch.look()
-    if sight is None:
+    progress = watch.look()
+    if progress is None:
         return None
     return Look(
-        sight.service and _info(sight.service),
-        is_leaving=sight.is_leaving,
-        has_arrived=sight.has_arrived,
-        has_failed=sight.has_failed,
+        progress.service and _info(progress.service),
+        is_leaving=progress.is_leaving,
+        has_arrived=progress.has_arrived,
+        has_failed=progress.has_failed,
     )
 
 

@@ -37,9 +37,9 @@ async def _arrives(service_id: str, timeout_s: float) -> bool:
     watch = Watch(service_id, timeout_s)
     while True:
         # Each request has a thread of its own for this.
-        sight = await sync_to_async(watch.look)()
-        if sight is not None and sight.is_final:
-            return not sight.has_failed
+        progress = await sync_to_async(watch.look)()
+        if progress is not None and progress.is_final:
+            return not progress.has_failed
         pause_s = watch.pause_s()
         if pause_s is None:
             return False

@@ -71,7 +71,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    sound: doorbell.Sound
+    revision: doorbell.Revision
     services: dict[str, Known]
 
 
@@ -151,7 +151,7 @@ class SiteDirectory:
         await self._database.run(lambda: abandoned.end_all(LocalLauncher(), by_lease=True))
 
     async def _look(self) -> None:
-        found = await self._database.run(read, self._snapshot.sound)
+        found = await self._database.run(read, self._snapshot.revision)
         if found is None:
             return
         before, self._snapshot = self._snapshot.services, found
@@ -239,11 +239,11 @@ def _tell(listener: Callable[..., None], *arguments: str) -> None:
         logger.exception("listener_failed", listener=repr(listener), arguments=arguments)
 
 
-def read(known: doorbell.Sound) -> Snapshot | None:
+def read(known: doorbell.Revision) -> Snapshot | None:
     """The services as they are now; None if no bell rang since `known`. Synchronous."""
     # The bell before the rows: what changes in between rings again.
-    sound = doorbell.listen()
-    if sound == known:
+    revision = doorbell.revision()
+    if revision == known:
         return None
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
@@ -253,7 +253,7 @@ def read(known: doorbell.Sound) -> Snapshot | None:
         instances.setdefault(instance.service_id, []).append(instance)
     services = Service.objects.filter(url="").only(*READ)
     return Snapshot(
-        sound, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
+        revision, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
     )
 
 

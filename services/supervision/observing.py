@@ -16,7 +16,7 @@ from services.supervision.supervisor_lease import MACHINE, Charge
 
 
 @dataclass(slots=True)
-class Picture:
+class Observation:
     """A service with its live instances and its failures, newest first, and why the newest was."""
 
     service: Service
@@ -25,20 +25,20 @@ class Picture:
     last_error: str = ""
 
 
-def read_all(charge: Charge = MACHINE) -> list[Picture]:
+def read_all(charge: Charge = MACHINE) -> list[Observation]:
     """Every service that the charge is about, with all its instances, but its own failures."""
-    pictures = {service.pk: Picture(service) for service in services_of(charge)}
+    observations = {service.pk: Observation(service) for service in services_of(charge)}
     live = Instance.objects.filter(live_slot__isnull=False)
     for instance in live.order_by("slot"):
-        if (picture := pictures.get(instance.service_id)) is not None:
+        if (observation := observations.get(instance.service_id)) is not None:
             # The row as it was read with the service, not once more for each instance.
-            instance.service = picture.service
-            picture.live.append(instance)
+            instance.service = observation.service
+            observation.live.append(instance)
     for instance in _failed(charge):
-        if (picture := pictures.get(instance.service_id)) is not None:
-            picture.last_error = picture.last_error or instance.error
-            picture.failures.append(_failure(instance))
-    return list(pictures.values())
+        if (observation := observations.get(instance.service_id)) is not None:
+            observation.last_error = observation.last_error or instance.error
+            observation.failures.append(_failure(instance))
+    return list(observations.values())
 
 
 def services_of(charge: Charge) -> QuerySet[Service]:

@@ -20,7 +20,7 @@ from services.supervision import observing
 from services.supervision.decision import counted, is_given_up
 from services.supervision.failing import why_it_is_given_up
 from services.supervision.lifecycle import Cause, State
-from services.supervision.observing import Picture, desired_of
+from services.supervision.observing import Observation, desired_of
 from services.supervision.supervisor_lease import Charge
 from services.supervision.supervisor_process import SupervisorProcess
 from services.telling import told
@@ -99,24 +99,24 @@ class OneWorker:
 
     def _is_done(self) -> bool:
         """Called by one thread of the process, while nothing is to be done."""
-        picture = next(iter(observing.read_all(self._charge)), None)
-        if picture is None:
+        observation = next(iter(observing.read_all(self._charge)), None)
+        if observation is None:
             return True
-        if any(map(self._charge.owns, picture.live)):
+        if any(map(self._charge.owns, observation.live)):
             return False
-        if picture.service.desired == Service.Desired.RUNNING:
-            self._given_up = self._why_given_up(picture)
+        if observation.service.desired == Service.Desired.RUNNING:
+            self._given_up = self._why_given_up(observation)
             return self._given_up is not None
-        return picture.service.unregistered_at is not None or self._own().exists()
+        return observation.service.unregistered_at is not None or self._own().exists()
 
-    def _why_given_up(self, picture: Picture) -> GivenUp | None:
-        desired = desired_of(picture.service, self._charge, is_leaving=False)
-        if not is_given_up(desired, picture.failures):
+    def _why_given_up(self, observation: Observation) -> GivenUp | None:
+        desired = desired_of(observation.service, self._charge, is_leaving=False)
+        if not is_given_up(desired, observation.failures):
             return None
-        count = len(counted(picture.failures))
+        count = len(counted(observation.failures))
         return GivenUp(
-            why_it_is_given_up(count, picture.last_error, restarts=desired.auto_restart),
-            is_configuration=picture.failures[0].cause is Cause.CONFIGURATION,
+            why_it_is_given_up(count, observation.last_error, restarts=desired.auto_restart),
+            is_configuration=observation.failures[0].cause is Cause.CONFIGURATION,
         )
 
 

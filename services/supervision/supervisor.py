@@ -38,7 +38,7 @@ from services.supervision.decision import Launch, Limits, Move, decide, status_o
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
 from services.supervision.launchers import Launcher, Polled
 from services.supervision.lifecycle import TRANSITIONS, Event, State
-from services.supervision.observing import Picture, desired_of, seen_of
+from services.supervision.observing import Observation, desired_of, seen_of
 from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
 from services.telling import Part, Sentence, kept
 
@@ -80,28 +80,28 @@ class Supervisor:
     def work(self) -> bool:
         """One pass. True if something was done, so that another look is due at once."""
         abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
-        pictures = observing.read_all(self._charge)
+        observations = observing.read_all(self._charge)
         self._found = {}
         starting = sum(
             one.state == State.STARTING and self._charge.owns(one)
-            for picture in pictures
-            for one in picture.live
+            for observation in observations
+            for one in observation.live
         )
         is_busy = False
-        for picture in pictures:
+        for observation in observations:
             room = min(STARTS_AT_ONCE - starting, STARTS_OF_ONE)
             try:
-                done, launched = self._supervise(picture, room=room)
+                done, launched = self._supervise(observation, room=room)
             except DatabaseFailure as error:
                 if not is_about_a_row(error):
                     raise
                 # It is locked, say; the next pass comes soon.
-                name = picture.service.name
+                name = observation.service.name
                 logger.warning("service_not_supervised", service=name, error=str(error))
                 continue
             except Exception:
                 # What is wrong with one service must not hold up the others.
-                logger.exception("service_not_supervised", service=picture.service.name)
+                logger.exception("service_not_supervised", service=observation.service.name)
                 continue
             is_busy |= done > 0
             starting += launched
@@ -114,10 +114,10 @@ class Supervisor:
         own = Instance.objects.filter(node=self._node, kept_by=self._charge.kept_by)
         return own.filter(live_slot__isnull=False).count()
 
-    def _supervise(self, picture: Picture, *, room: int) -> tuple[int, int]:
+    def _supervise(self, observation: Observation, *, room: int) -> tuple[int, int]:
         """Looks at one service: how much it did, and how many processes it started."""
-        service = picture.service
-        polled = {one.pk: self._look(one) for one in picture.live}
+        service = observation.service
+        polled = {one.pk: self._look(one) for one in observation.live}
         seen = [
             seen_of(
                 one,
@@ -125,15 +125,15 @@ class Supervisor:
                 self._charge,
                 silent_s=self.silences.get(one.pk, 0.0),
             )
-            for one in picture.live
+            for one in observation.live
         ]
         desired = desired_of(service, self._charge, is_leaving=self.is_leaving)
         grace_s = 0.0 if self.is_hurrying else settings.MYAGENT_SHUTDOWN_GRACE_S + GOODBYE_S
         limits = Limits(settings.MYAGENT_START_TIMEOUT_S, grace_s, settings.MYAGENT_WORKER_STUCK_S)
         now = timezone.now()
-        actions = decide(desired, seen, picture.failures, now.timestamp(), limits)
+        actions = decide(desired, seen, observation.failures, now.timestamp(), limits)
         done = launched = 0
-        instances = {one.pk: one for one in picture.live}
+        instances = {one.pk: one for one in observation.live}
         for action in actions:
             match action:
                 case Move():
@@ -141,10 +141,10 @@ class Supervisor:
                     done += self._move(one, action, now, polled[one.pk].exit_code)
                 case Launch() if launched < room:
                     launched += self._launch(service, action, now)
-        self._see_to_leavers(picture.live)
-        if standing.is_known_to(self._charge, picture, is_leaving=self.is_leaving):
-            standing.note(picture, status_of(desired, seen, picture.failures))
-            if service.unregistered_at is not None and not picture.live:
+        self._see_to_leavers(observation.live)
+        if standing.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
+            standing.note(observation, status_of(desired, seen, observation.failures))
+            if service.unregistered_at is not None and not observation.live:
                 forgetting.forget(service)
         return done + launched, launched
 

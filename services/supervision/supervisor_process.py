@@ -164,16 +164,16 @@ class SupervisorProcess:
 
     async def _watch(self, epoch: int) -> None:
         """Pass after pass, whenever a bell rings or a second is over, until it is to leave."""
-        heard: doorbell.Sound | None = None
+        heard: doorbell.Revision | None = None
         worked_at = renewed_at = float("-inf")
         while not self._leaving.is_set():
             now = time.monotonic()
             is_due = now - renewed_at >= settings.MYAGENT_RENEW_S
             if is_due and await self._despite_outages(lambda: self._renew(epoch)):
                 renewed_at = now
-            sound = await self._despite_outages(lambda: self._database.run(doorbell.listen))
-            if sound != heard or now - worked_at >= PASS_S:
-                heard, worked_at = sound, now
+            revision = await self._despite_outages(lambda: self._database.run(doorbell.revision))
+            if revision != heard or now - worked_at >= PASS_S:
+                heard, worked_at = revision, now
                 if await self._despite_outages(lambda: self._work(epoch)):
                     heard = None
                 elif await self._despite_outages(self._is_done):

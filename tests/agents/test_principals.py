@@ -11,7 +11,7 @@ from agents.models import Session
 from agents.ports import Refused
 from agents.principals import Principal
 from myagent.protocol import CreateSession, CreateSessionMetadata
-from tests.agents.desk import Desk
+from tests.agents.recording_socket import RecordingSocket
 from tests.agents.test_session_property import Story, stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,10 +27,10 @@ def story() -> Iterator[Story]:
         yield Story(worker, "tested")
 
 
-def socket_of(principal: Principal | None) -> Desk:
-    desk = Desk()
-    desk.principal = principal
-    return desk
+def socket_of(principal: Principal | None) -> RecordingSocket:
+    socket = RecordingSocket()
+    socket.principal = principal
+    return socket
 
 
 async def begin(story: Story, principal: Principal | None) -> str:

@@ -30,8 +30,8 @@ from agents.runs.workers import Workers
 from agents.sessions.conversations import Conversations
 from myagent import protocol
 from myagent.agent import Agent
-from tests.agents.desk import Desk, Permits, PermittedModel
 from tests.agents.logs import SERVICE
+from tests.agents.recording_socket import Permits, PermittedModel, RecordingSocket
 from tests.inline_worker import inline_worker
 
 TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
@@ -69,14 +69,14 @@ class Story:
         self.model = stage.model = PermittedModel(self.permits)
         self.service = service
         self.all_conversations: list[Conversations] = []
-        self.desks: list[Desk] = []
+        self.sockets: list[RecordingSocket] = []
         self.session_id = ""
         self._stage = stage
 
     async def begin(self) -> None:
         await self._start_conversations()
-        await self.conversations.port.create(self.desk, parsed("user.create_session"))
-        created = await self.desk.hear("agent.session_created")
+        await self.conversations.port.create(self.socket, parsed("user.create_session"))
+        created = await self.socket.hear("agent.session_created")
         self.session_id = created["session_id"]
 
     @property
@@ -84,8 +84,8 @@ class Story:
         return self.all_conversations[-1]
 
     @property
-    def desk(self) -> Desk:
-        return self.desks[-1]
+    def socket(self) -> RecordingSocket:
+        return self.sockets[-1]
 
     def new_conversations(self) -> Conversations:
         return Conversations(SingleService(self.service), Workers())
@@ -93,7 +93,7 @@ class Story:
     async def _start_conversations(self) -> None:
         conversations = self.new_conversations()
         self.all_conversations.append(conversations)
-        self.desks.append(Desk())
+        self.sockets.append(RecordingSocket())
         conversations.workers.of(self.service).add(await dial(self._stage.path, "a test"))
         await conversations.start()
 
@@ -118,7 +118,7 @@ class Story:
     async def _send(self, event: str, **fields: Any) -> None:
         try:
             await self.conversations.port.send(
-                self.desk, parsed(event, session_id=self.session_id, **fields)
+                self.socket, parsed(event, session_id=self.session_id, **fields)
             )
         except Refused as refused:
             assert refused.code == "busy"
@@ -135,8 +135,10 @@ class Story:
         await self._reattach()
 
     async def _reattach(self) -> None:
-        seen = max((frame.get("seq", 0) for desk in self.desks for frame in desk.told), default=0)
-        await self.conversations.port.attach(self.desk, self.session_id, seen)
+        seen = max(
+            (frame.get("seq", 0) for socket in self.sockets for frame in socket.told), default=0
+        )
+        await self.conversations.port.attach(self.socket, self.session_id, seen)
 
     async def end(self) -> None:
         """Everything is permitted from now on; all runs end; all servers leave."""
@@ -201,12 +203,12 @@ def judge_runs(log: list[Event]) -> None:
 
 
 def judge_client(story: Story, log: list[Event]) -> None:
-    """Each desk was told a part of the log in order; an echo means that the log has it."""
+    """Each socket was told a part of the log in order; an echo means that the log has it."""
     kept = {entry.seq: entry for entry in log}
-    for desk in story.desks:
-        seqs = [frame["seq"] for frame in desk.told if "seq" in frame]
+    for socket in story.sockets:
+        seqs = [frame["seq"] for frame in socket.told if "seq" in frame]
         assert seqs == sorted(set(seqs))
-        for frame in desk.told:
+        for frame in socket.told:
             if "seq" in frame:
                 assert kept[frame["seq"]].event == frame["event"]
 

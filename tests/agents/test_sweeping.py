@@ -24,10 +24,10 @@ async def story(settings: Any) -> AsyncIterator[Story]:
         story = Story(agents, "tested")
         await story.begin()
         for _ in range(5):
-            story.desk.told.clear()
-            await story.conversations.port.create(story.desk, parsed("user.create_session"))
-            await story.desk.hear("agent.session_created")
-        story.conversations.port.detach(story.desk)
+            story.socket.told.clear()
+            await story.conversations.port.create(story.socket, parsed("user.create_session"))
+            await story.socket.hear("agent.session_created")
+        story.conversations.port.detach(story.socket)
         settings.MYAGENT_SESSION_TIMEOUT_S = 0
         yield story
         await story.conversations.stop()

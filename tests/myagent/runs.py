@@ -20,7 +20,7 @@ async def refuse_to_be_asked(asked: ConfirmationAsked) -> Decision:
     raise AssertionError(f"nobody should be asked about {asked.tool}")
 
 
-class Desk:
+class Approver:
     """Answers confirmations when the test says so; remembers what it was asked."""
 
     def __init__(self, *decisions: Decision) -> None:

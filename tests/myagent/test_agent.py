@@ -13,7 +13,7 @@ from myagent.models.base import ModelError
 from myagent.steps import Answer, Decision, ToolFinished
 from myagent.testing import ScriptedModel, call
 from myagent.tool import ToolDefinitionError
-from tests.myagent.runs import Desk, one
+from tests.myagent.runs import Approver, one
 
 
 class Hello(BaseTool):
@@ -61,7 +61,7 @@ async def test_without_anybody_to_ask_a_tool_that_needs_it_is_declined_and_told_
 async def test_with_somebody_to_ask_it_runs() -> None:
     model = ScriptedModel([call("send", text="x"), "Sent it."])
     agent = create_react_agent(tools=[send], model=model)
-    assert await agent.arun("go", confirm=Desk(Decision(True)).confirm) == "Sent it."
+    assert await agent.arun("go", confirm=Approver(Decision(True)).confirm) == "Sent it."
     assert model.requests[1].texts[-1] == "sent x"
 
 

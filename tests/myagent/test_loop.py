@@ -26,7 +26,7 @@ from myagent.steps import (
 )
 from myagent.testing import ScriptedModel, Streamed, call
 from myagent.tool import tool
-from tests.myagent.runs import HELLO, Desk, one, only, steps_of
+from tests.myagent.runs import HELLO, Approver, one, only, steps_of
 
 
 @tool
@@ -84,14 +84,14 @@ async def test_each_call_has_a_fresh_id_that_its_steps_carry() -> None:
 
 
 async def test_the_context_has_the_results_in_the_order_of_the_calls() -> None:
-    desk = Desk()
+    approver = Approver()
     agent, model = agent_with([call("send", text="x"), call("look")], "Done.")
-    async with aclosing(agent.run(HELLO, confirm=desk.confirm)) as steps:
+    async with aclosing(agent.run(HELLO, confirm=approver.confirm)) as steps:
         finished = []
         async for step in steps:
             if isinstance(step, ToolFinished):
                 finished.append(step.tool)
-                desk.decide(Decision(approved=True))
+                approver.decide(Decision(approved=True))
     assert finished == ["look", "send"]
     assert model.requests[1].texts[-2:] == ["sent x", "sea"]
 
@@ -239,7 +239,7 @@ async def test_closing_a_run_in_the_middle_of_an_answer_closes_the_models_stream
                 closed.set()
 
     agent = create_react_agent("tested", model=Model())
-    async with aclosing(agent.run(HELLO, confirm=Desk().confirm)) as steps:
+    async with aclosing(agent.run(HELLO, confirm=Approver().confirm)) as steps:
         await anext(steps)
         assert await anext(steps) == TextDelta(1, "Hel")
     assert closed.is_set()

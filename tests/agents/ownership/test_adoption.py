@@ -72,7 +72,7 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
     with pytest.raises(Refused, match="moved"):
-        await conversations.port.attach(story.desk, session_id, 0)
+        await conversations.port.attach(story.socket, session_id, 0)
     await renew(conversations)
     assert not lease.others_may_expire
     await conversations._adopt()
@@ -177,8 +177,8 @@ async def test_a_client_need_not_wait_for_its_sessions_turn(
     await story.begin()
     await held.until_some(ADOPTED_AT_ONCE)
     async with asyncio.timeout(PATIENCE_S / 2):
-        await story.conversations.port.attach(story.desk, sessions[-1], 0)
-        await story.desk.hear("agent.replay_complete")
+        await story.conversations.port.attach(story.socket, sessions[-1], 0)
+        await story.socket.hear("agent.replay_complete")
     held.may_go_on.set()
     await until_owned(runs, story)
     await story.conversations.stop()

@@ -21,7 +21,6 @@ from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.mass_adoption import MOST_ENTRIES, adopt_together
 from agents.runtime.process import own_identity
-from tests.agents.desk import Desk
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -32,6 +31,7 @@ from tests.agents.logs import (
     new_server,
     thought,
 )
+from tests.agents.recording_socket import RecordingSocket
 from tests.agents.test_session_property import Story, stage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -208,11 +208,11 @@ async def sessions(dead_id: str) -> list[str]:
 
 async def come_back(story: Story, session_id: str, seq: int) -> list[int]:
     """A client that has the entries up to `seq` comes back; those that it is sent."""
-    desk = Desk()
-    await story.conversations.port.attach(desk, session_id, seq)
+    socket = RecordingSocket()
+    await story.conversations.port.attach(socket, session_id, seq)
     async with asyncio.timeout(PATIENCE_S):
-        await desk.hear("agent.replay_complete")
-    return [frame["seq"] for frame in desk.told if "seq" in frame]
+        await socket.hear("agent.replay_complete")
+    return [frame["seq"] for frame in socket.told if "seq" in frame]
 
 
 async def test_all_that_come_back_at_once_are_taken_together_and_miss_nothing(

@@ -22,9 +22,9 @@ from myagent.foreign import ForeignAgent
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import Answer, Step, Thought, ToolStarted
-from tests.agents.desk import Desk
 from tests.agents.leases import begin_anew
 from tests.agents.logs import SERVICE
+from tests.agents.recording_socket import RecordingSocket
 from tests.agents.test_session_property import PATIENCE_S, Story, judge, judge_runs, stage
 from tests.agents.test_session_property import parsed as event
 
@@ -48,11 +48,11 @@ async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
     """What a client is told of that kind about a message."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            for frame in [frame for desk in story.desks for frame in desk.told]:
+            for frame in [frame for socket in story.sockets for frame in socket.told]:
                 if frame["event"] == kind and frame["metadata"].get("message_id") == message_id:
                     return frame
-            story.desk.heard.clear()
-            await story.desk.heard.wait()
+            story.socket.heard.clear()
+            await story.socket.heard.wait()
 
 
 def refuse_once(conversations: Conversations, is_meant: Callable[[Write], bool]) -> None:
@@ -144,7 +144,7 @@ async def test_a_message_that_waits_beside_a_repeated_one_ends_with_the_session(
     for operation in (("say", "d", "enqueue"), SAY_A, SAY_C):
         await story.do(operation)
     await story.conversations.port.send(
-        story.desk, event("user.close_session", session_id=story.session_id)
+        story.socket, event("user.close_session", session_id=story.session_id)
     )
     await told(story, "agent.interrupted", "c")
     judge_runs(await log_of(story))
@@ -152,7 +152,7 @@ async def test_a_message_that_waits_beside_a_repeated_one_ends_with_the_session(
 
 async def test_who_went_ahead_earlier_does_not_interrupt_after_a_restart(story: Story) -> None:
     await story.do(SAY_A)
-    await story.desk.hear("agent.thinking")
+    await story.socket.hear("agent.thinking")
     for name in "bc":
         await story.do(("say", name, "interrupt"))
     # Its end and the next one's start are one write.
@@ -188,7 +188,7 @@ async def test_an_end_that_cannot_be_stored_leaves_no_call_without_its_result(
     await story.do(SAY_A)
     await story.do(SAY_B)
     story.permits.give()
-    await story.desk.hear("agent.tool_call")
+    await story.socket.hear("agent.tool_call")
     await story.do(("cancel", "a"))
     await told(story, "agent.error", "a")
     story.permits.open()
@@ -206,22 +206,24 @@ async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_
     story.model.asks_people = True
     story.permits.open()
     await story.do(SAY_A)
-    question = await story.desk.hear("agent.user_confirm")
+    question = await story.socket.hear("agent.user_confirm")
     named = {"session_id": story.session_id, "step_id": question["step_id"]}
     release = hold_back(story.conversations, writes("user.response"))
-    late = Desk()
-    for desk, approved in ((story.desk, True), (late, False)):
+    late = RecordingSocket()
+    for socket, approved in ((story.socket, True), (late, False)):
         content = {"approved": approved}
-        await story.conversations.port.send(desk, event("user.response", content=content, **named))
+        await story.conversations.port.send(
+            socket, event("user.response", content=content, **named)
+        )
     release()
     async with asyncio.timeout(PATIENCE_S):
-        kept = await story.desk.hear("user.response")
+        kept = await story.socket.hear("user.response")
         again = await late.hear("user.response", duplicate=True)
-        await story.desk.hear("agent.tool_result")
+        await story.socket.hear("agent.tool_result")
     assert again["content"] == kept["content"] == {"approved": True}
     assert again["metadata"]["original_seq"] == kept["seq"]
     assert "seq" not in again
-    duplicates = [frame for frame in story.desk.told if frame["metadata"].get("duplicate")]
+    duplicates = [frame for frame in story.socket.told if frame["metadata"].get("duplicate")]
     assert duplicates == [], "nobody else asked"
 
 
@@ -241,19 +243,19 @@ async def test_everybody_whose_response_was_not_taken_is_told(
     story.model.asks_people = True
     story.permits.open()
     await story.do(SAY_A)
-    question = await story.desk.hear("agent.user_confirm")
+    question = await story.socket.hear("agent.user_confirm")
     named = {"session_id": story.session_id, "step_id": question["step_id"]}
     refuse = refuse_all(story.conversations, writes("user.response"), refusal())
-    joined, gone = Desk(), Desk()
-    for desk in (story.desk, joined, gone):
+    joined, gone = RecordingSocket(), RecordingSocket()
+    for socket in (story.socket, joined, gone):
         await story.conversations.port.send(
-            desk, event("user.response", content={"approved": True}, **named)
+            socket, event("user.response", content={"approved": True}, **named)
         )
     story.conversations.port.detach(gone)
     refuse()
     async with asyncio.timeout(PATIENCE_S):
-        for desk in (story.desk, joined, gone):
-            error = await desk.hear("system.error", code=code)
+        for socket in (story.socket, joined, gone):
+            error = await socket.hear("system.error", code=code)
             assert error["metadata"]["session_id"] == story.session_id
 
 
@@ -262,16 +264,16 @@ async def test_everybody_whose_message_was_not_accepted_is_told(
     story: Story, refusal: type[Exception], code: str
 ) -> None:
     refuse = refuse_all(story.conversations, writes("user.message"), refusal())
-    joined, gone = Desk(), Desk()
+    joined, gone = RecordingSocket(), RecordingSocket()
     said = {"content": "text a", "metadata": {"message_id": "a", "on_busy": "interrupt"}}
-    for desk in (story.desk, joined, gone):
+    for socket in (story.socket, joined, gone):
         message = event("user.message", session_id=story.session_id, **said)
-        await story.conversations.port.send(desk, message)
+        await story.conversations.port.send(socket, message)
     story.conversations.port.detach(gone)
     refuse()
     async with asyncio.timeout(PATIENCE_S):
-        for desk in (story.desk, joined, gone):
-            error = await desk.hear("system.error", code=code, message_id="a")
+        for socket in (story.socket, joined, gone):
+            error = await socket.hear("system.error", code=code, message_id="a")
             assert error["metadata"]["session_id"] == story.session_id
 
 
@@ -280,12 +282,12 @@ async def test_who_begins_a_session_that_cannot_be_written_is_told(
     story: Story, refusal: type[Exception]
 ) -> None:
     refuse = refuse_all(story.conversations, writes("agent.session_created"), refusal())
-    desk = Desk()
-    await story.conversations.port.create(desk, event("user.create_session"))
+    socket = RecordingSocket()
+    await story.conversations.port.create(socket, event("user.create_session"))
     refuse()
     async with asyncio.timeout(PATIENCE_S):
-        await desk.hear("system.error")
-    assert (desk.attached, story.conversations.session_count) == ({}, 1)
+        await socket.hear("system.error")
+    assert (socket.attached, story.conversations.session_count) == ({}, 1)
 
 
 async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
@@ -299,7 +301,7 @@ async def test_a_repeated_message_whose_echo_cannot_be_read_is_answered(
     monkeypatch.setattr(reading, "entry_at", fail)
     await story.do(SAY_A)
     async with asyncio.timeout(PATIENCE_S):
-        await story.desk.hear("system.error", code="storage_unavailable", message_id="a")
+        await story.socket.hear("system.error", code="storage_unavailable", message_id="a")
 
 
 async def test_a_session_that_is_being_written_does_not_leave_memory(
@@ -316,7 +318,7 @@ async def test_a_session_that_is_being_written_does_not_leave_memory(
             append(*item)
         held.clear()
         await asyncio.sleep(0.001)
-    story.conversations.port.detach(story.desk)
+    story.conversations.port.detach(story.socket)
     await story.conversations._sweep()
     assert story.conversations.session_count == 1
     for item in held:
@@ -328,13 +330,13 @@ async def test_a_session_that_is_being_written_does_not_leave_memory(
     assert story.conversations.session_count == 0
 
 
-async def crowd(story: Story) -> Desk:
+async def crowd(story: Story) -> RecordingSocket:
     """Beside the story's session, which nobody watches any more, a second one; its client."""
-    story.conversations.port.detach(story.desk)
-    desk = Desk()
-    await story.conversations.port.create(desk, event("user.create_session"))
-    await desk.hear("agent.session_created")
-    return desk
+    story.conversations.port.detach(story.socket)
+    socket = RecordingSocket()
+    await story.conversations.port.create(socket, event("user.create_session"))
+    await socket.hear("agent.session_created")
+    return socket
 
 
 async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
@@ -347,40 +349,40 @@ async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
     settings.MYAGENT_LIVE_SESSIONS = 1
     await story.conversations._sweep()
     assert story.conversations.session_count == 1
-    await story.conversations.port.attach(story.desk, story.session_id, 0)
+    await story.conversations.port.attach(story.socket, story.session_id, 0)
     assert story.conversations.session_count == 2, "who asks for it gets it back"
     await story.conversations._sweep()
     assert story.conversations.session_count == 2, "those with a socket stay"
 
 
 async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
-    desk = await crowd(story)
+    socket = await crowd(story)
     settings.MYAGENT_LIVE_SESSIONS = 1
     with pytest.raises(Refused, match="service_unavailable"):
-        await story.conversations.port.create(desk, event("user.create_session"))
+        await story.conversations.port.create(socket, event("user.create_session"))
     await story.conversations._sweep()
-    await story.conversations.port.create(desk, event("user.create_session"))
+    await story.conversations.port.create(socket, event("user.create_session"))
 
 
 async def test_a_session_is_closed_once_also_when_it_is_read_from_the_log(
     story: Story, settings: Any
 ) -> None:
     closing = event("user.close_session", session_id=story.session_id)
-    await story.conversations.port.send(story.desk, closing)
-    await story.desk.hear("agent.session_end")
-    story.conversations.port.detach(story.desk)
+    await story.conversations.port.send(story.socket, closing)
+    await story.socket.hear("agent.session_end")
+    story.conversations.port.detach(story.socket)
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     await story.conversations._sweep()
     assert story.conversations.session_count == 0
     with pytest.raises(Refused, match="session_closed"):
-        await story.conversations.port.send(story.desk, closing)
+        await story.conversations.port.send(story.socket, closing)
 
 
 async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
     story: Story, settings: Any
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
-    story.conversations.port.detach(story.desk)
+    story.conversations.port.detach(story.socket)
     await story.conversations._sweep()
     assert story.conversations.session_count == 0
     loop, sweeps = asyncio.get_running_loop(), list[asyncio.Task[None]]()
@@ -394,7 +396,7 @@ async def test_a_session_that_leaves_memory_as_it_is_found_is_found_again(
     story.conversations._sessions.keep = keep_and_sweep  # type: ignore[method-assign]
     await story.do(("cancel", None))
     await sweeps[0]
-    (attached,) = story.desk.attached.values()
+    (attached,) = story.socket.attached.values()
     assert attached is (await story.conversations._sessions.find(story.session_id, None))
 
 
@@ -403,7 +405,7 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
     story.permits.open()
-    story.conversations.port.detach(story.desk)
+    story.conversations.port.detach(story.socket)
     loop, look, sweeps = asyncio.get_running_loop(), reading.next_entries, []
 
     def look_while_it_leaves(places: Sequence[reading.LogPlace]) -> Any:
@@ -413,9 +415,9 @@ async def test_who_attaches_while_a_session_leaves_memory_sees_it_come_back(
         return look(places)
 
     monkeypatch.setattr(reading, "next_entries", look_while_it_leaves)
-    await story.conversations.port.attach(story.desk, story.session_id, 0)
+    await story.conversations.port.attach(story.socket, story.session_id, 0)
     assert sweeps
-    await story.desk.hear("agent.replay_complete")
+    await story.socket.hear("agent.replay_complete")
     await story.do(SAY_A)
     await told(story, "agent.final_answer", "a")
 
@@ -443,8 +445,8 @@ async def committed_but_told_to_nobody(story: Story) -> tuple[int, Callable[[], 
     return newest.seq, release
 
 
-def durable_seqs(desk: Desk) -> list[int]:
-    return [frame["seq"] for frame in desk.told if "seq" in frame]
+def durable_seqs(socket: RecordingSocket) -> list[int]:
+    return [frame["seq"] for frame in socket.told if "seq" in frame]
 
 
 async def test_who_reads_the_log_is_not_ahead_of_the_session(story: Story) -> None:
@@ -452,7 +454,7 @@ async def test_who_reads_the_log_is_not_ahead_of_the_session(story: Story) -> No
     await story.do(SAY_A)
     await told(story, "agent.final_answer", "a")
     newest, release = await committed_but_told_to_nobody(story)
-    reader = Desk()
+    reader = RecordingSocket()
     await story.conversations.port.attach(reader, story.session_id, 0)
     await reader.hear("agent.replay_complete")
     assert durable_seqs(reader) == list(range(1, newest))
@@ -467,7 +469,7 @@ async def test_who_comes_back_with_what_was_just_committed_is_told_nothing_twice
 ) -> None:
     story.permits.open()
     newest, release = await committed_but_told_to_nobody(story)
-    reader = Desk()
+    reader = RecordingSocket()
     await story.conversations.port.attach(reader, story.session_id, newest)
     resumed = await reader.hear("agent.session_resumed")
     assert "resync" not in resumed["metadata"]
@@ -485,7 +487,7 @@ async def test_who_comes_back_to_a_log_that_was_pruned_to_nothing_is_told_of_it(
     await story.do(SAY_A)
     end = (await told(story, "agent.final_answer", "a"))["seq"]
     await Event.objects.filter(session_id=story.session_id).adelete()
-    readers = {0: Desk(), end - 1: Desk(), end: Desk()}
+    readers = {0: RecordingSocket(), end - 1: RecordingSocket(), end: RecordingSocket()}
     for last_seq, reader in readers.items():
         await story.conversations.port.attach(reader, story.session_id, last_seq)
         async with asyncio.timeout(PATIENCE_S):
@@ -507,9 +509,11 @@ async def test_sessions_that_are_attached_at_once_do_not_exceed_what_a_socket_ma
     settings.MYAGENT_SESSIONS_PER_CONNECTION = 2
     session_ids = []
     for _ in range(5):
-        await story.conversations.port.create(desk := Desk(), event("user.create_session"))
-        session_ids.append((await desk.hear("agent.session_created"))["session_id"])
-    socket = Desk()
+        await story.conversations.port.create(
+            socket := RecordingSocket(), event("user.create_session")
+        )
+        session_ids.append((await socket.hear("agent.session_created"))["session_id"])
+    socket = RecordingSocket()
     outcomes = await asyncio.gather(
         *(story.conversations.port.attach(socket, session_id, 0) for session_id in session_ids),
         return_exceptions=True,
@@ -548,7 +552,7 @@ async def test_a_message_that_is_accepted_while_it_is_looked_up_is_not_interrupt
         content="text d",
         metadata={"message_id": "d", "on_busy": "interrupt"},
     )
-    other = Desk()
+    other = RecordingSocket()
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(story.conversations.port.send(other, repeated))
         await looked.wait()
@@ -568,7 +572,7 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     story: Story, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MYAGENT_SESSION_TIMEOUT_S = 0
-    story.conversations.port.detach(story.desk)
+    story.conversations.port.detach(story.socket)
     await story.conversations._sweep()
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
@@ -579,7 +583,7 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
 
     monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
     with pytest.raises(Refused, match="moved"):
-        await story.conversations.port.attach(story.desk, story.session_id, 0)
+        await story.conversations.port.attach(story.socket, story.session_id, 0)
     assert story.conversations.session_count == 0
 
 

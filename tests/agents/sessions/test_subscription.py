@@ -14,7 +14,7 @@ from agents.log.entry import Logged
 from agents.log.reading import PAGE
 from agents.sessions.audience import Audience
 from agents.sessions.subscription import FIRST_PAGE, PAGE_CHARACTERS, Subscription
-from tests.agents.desk import Desk
+from tests.agents.recording_socket import RecordingSocket
 
 LARGE = 256 * 1024
 
@@ -55,17 +55,17 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def subscribe(log: Log, desk: Desk) -> Subscription:
+def subscribe(log: Log, socket: RecordingSocket) -> Subscription:
     session_log: Any = SimpleNamespace(session_id="s", lang="en", last_seq=log.last_seq)
     database: Any = log
-    desk.attached["s"] = object()
-    return Audience(session_log, database).add(desk, 0)
+    socket.attached["s"] = object()
+    return Audience(session_log, database).add(socket, 0)
 
 
-def replay(log: Log, desk: Desk) -> asyncio.Event:
+def replay(log: Log, socket: RecordingSocket) -> asyncio.Event:
     """Starts a replay from the log's beginning; the event tells that it is complete."""
     complete = asyncio.Event()
-    subscribe(log, desk).replay(announce=complete.set)
+    subscribe(log, socket).replay(announce=complete.set)
     return complete
 
 
@@ -79,34 +79,34 @@ def replay(log: Log, desk: Desk) -> asyncio.Event:
     ],
 )
 async def test_the_larger_the_entries_the_fewer_are_read_at_once(size: int, then: int) -> None:
-    log, desk = Log(FIRST_PAGE + 2 * then, size), Desk()
-    await replay(log, desk).wait()
+    log, socket = Log(FIRST_PAGE + 2 * then, size), RecordingSocket()
+    await replay(log, socket).wait()
     assert log.limits == [FIRST_PAGE, then, then]
-    assert [frame["seq"] for frame in desk.told] == list(range(1, log.last_seq + 1))
+    assert [frame["seq"] for frame in socket.told] == list(range(1, log.last_seq + 1))
 
 
 async def test_one_sockets_replays_go_one_after_the_other() -> None:
-    log, desk = Log(FIRST_PAGE + 8, LARGE), Desk()
-    for complete in [replay(log, desk) for _ in range(5)]:
+    log, socket = Log(FIRST_PAGE + 8, LARGE), RecordingSocket()
+    for complete in [replay(log, socket) for _ in range(5)]:
         await complete.wait()
     assert log.most_readers == 1
-    assert len(desk.told) == 5 * log.last_seq
+    assert len(socket.told) == 5 * log.last_seq
 
 
 async def test_replays_of_different_sockets_do_not_wait_for_each_other() -> None:
     log = Log(FIRST_PAGE + 8, LARGE)
-    for complete in [replay(log, Desk()) for _ in range(5)]:
+    for complete in [replay(log, RecordingSocket()) for _ in range(5)]:
         await complete.wait()
     assert log.most_readers == 5
 
 
 async def test_a_replay_that_fails_sends_its_socket_away_to_come_back() -> None:
-    desk = Desk()
-    complete = replay(Log(3, 100, error=RuntimeError("unreadable")), desk)
+    socket = RecordingSocket()
+    complete = replay(Log(3, 100, error=RuntimeError("unreadable")), socket)
     async with asyncio.timeout(30):
-        assert await desk.closed() == 4012
+        assert await socket.closed() == 4012
     assert not complete.is_set()
-    assert desk.last_word["metadata"] == {
+    assert socket.last_word["metadata"] == {
         "code": "internal_error",
         "retryable": True,
         "session_id": "s",
@@ -114,26 +114,26 @@ async def test_a_replay_that_fails_sends_its_socket_away_to_come_back() -> None:
 
 
 async def test_a_replay_that_fails_costs_a_socket_its_other_sessions_nothing() -> None:
-    desk = Desk()
-    desk.attached["other"] = object()
-    replay(Log(3, 100, error=RuntimeError("unreadable")), desk)
+    socket = RecordingSocket()
+    socket.attached["other"] = object()
+    replay(Log(3, 100, error=RuntimeError("unreadable")), socket)
     async with asyncio.timeout(30):
-        told = await desk.hear("system.error", session_id="s")
+        told = await socket.hear("system.error", session_id="s")
     assert told["metadata"]["code"] == "internal_error"
-    assert desk.close_code is None
-    assert desk.attached.keys() == {"other"}
+    assert socket.close_code is None
+    assert socket.attached.keys() == {"other"}
 
 
 async def test_a_socket_that_leaves_ends_its_replay_and_frees_the_next() -> None:
-    log, desk = Log(3, 100), Desk()
-    first = subscribe(log, desk)
+    log, socket = Log(3, 100), RecordingSocket()
+    first = subscribe(log, socket)
     first.replay(announce=lambda: None)
-    complete = replay(log, desk)
+    complete = replay(log, socket)
     await asyncio.sleep(0)
     first.close()
     async with asyncio.timeout(30):
         await complete.wait()
-    assert desk.close_code is None
+    assert socket.close_code is None
 
 
 PRUNED = {
@@ -148,27 +148,27 @@ PRUNED = {
 async def test_a_replay_of_a_log_that_was_pruned_is_complete_with_what_was_kept(
     pruned: range,
 ) -> None:
-    log, desk = Log(1_000, 100), Desk()
+    log, socket = Log(1_000, 100), RecordingSocket()
     log.pruned = pruned
-    subscription, complete = subscribe(log, desk), asyncio.Event()
+    subscription, complete = subscribe(log, socket), asyncio.Event()
     subscription.replay(announce=complete.set)
     async with asyncio.timeout(30):
         await complete.wait()
     kept = [seq for seq in range(1, 1_001) if seq not in pruned]
-    assert [frame["seq"] for frame in desk.told] == kept
+    assert [frame["seq"] for frame in socket.told] == kept
     assert subscription.seq == 1_000
     subscription.offer(log._entry(1_001))
-    assert desk.told[-1]["seq"] == 1_001, "what comes next is told as it comes"
+    assert socket.told[-1]["seq"] == 1_001, "what comes next is told as it comes"
 
 
 async def test_what_is_written_while_a_pruned_log_is_read_is_not_missed() -> None:
-    log, desk = Log(20, 100), Desk()
+    log, socket = Log(20, 100), RecordingSocket()
     log.pruned = range(1, 21)
-    subscription, complete = subscribe(log, desk), asyncio.Event()
+    subscription, complete = subscribe(log, socket), asyncio.Event()
     subscription.replay(announce=complete.set)
     await log.is_being_read.wait()
     log.last_seq = subscription._log.last_seq = 22
     subscription.offer(log._entry(21))
     async with asyncio.timeout(30):
         await complete.wait()
-    assert [frame["seq"] for frame in desk.told] == [21, 22]
+    assert [frame["seq"] for frame in socket.told] == [21, 22]

@@ -17,7 +17,7 @@ from myagent.steps import (
 from myagent.tool import FunctionTool, batch, running
 from myagent.tool.batch import run_calls
 from myagent.tool.toolbox import Toolbox
-from tests.myagent.runs import Desk, one, only, refuse_to_be_asked
+from tests.myagent.runs import Approver, one, only, refuse_to_be_asked
 
 
 class Gate:
@@ -89,14 +89,16 @@ async def test_a_result_does_not_wait_for_a_call_that_waits_for_a_confirmation()
     free = Gate("free")
     asking.open.set()
     free.open.set()
-    desk = Desk()
+    approver = Approver()
     calls = [OpenCall(wish("asks")), OpenCall(wish("free"))]
     seen = []
-    async with aclosing(run_calls(calls, Toolbox([asking.tool, free.tool]), desk.confirm)) as steps:
+    async with aclosing(
+        run_calls(calls, Toolbox([asking.tool, free.tool]), approver.confirm)
+    ) as steps:
         async for step in steps:
             seen.append(step)
             if isinstance(step, ToolFinished) and step.tool == "free":
-                desk.decide(Decision(approved=True))
+                approver.decide(Decision(approved=True))
     assert told(seen) == [
         ("ConfirmationAsked", "asks"),
         ("ToolStarted", "free"),
@@ -108,9 +110,9 @@ async def test_a_result_does_not_wait_for_a_call_that_waits_for_a_confirmation()
 
 async def test_a_call_that_was_approved_holds_later_results_back_again() -> None:
     asking, free = Gate("asks", requires_confirmation=True), Gate("free")
-    desk = Desk(Decision(approved=True))
+    approver = Approver(Decision(approved=True))
     calls = [OpenCall(wish("asks")), OpenCall(wish("free"))]
-    run = run_calls(calls, Toolbox([asking.tool, free.tool]), desk.confirm)
+    run = run_calls(calls, Toolbox([asking.tool, free.tool]), approver.confirm)
     async with aclosing(run) as steps:
         seen = [await anext(steps) for _ in range(3)]
         assert len(only(ToolStarted, seen)) == 2
@@ -141,8 +143,8 @@ async def test_closing_cancels_the_tools_and_waits_for_them() -> None:
 
 
 async def test_closing_while_a_confirmation_is_awaited_ends_it() -> None:
-    gate, desk = Gate("a", requires_confirmation=True), Desk()
-    run = run_calls([OpenCall(wish("a"))], Toolbox([gate.tool]), desk.confirm)
+    gate, approver = Gate("a", requires_confirmation=True), Approver()
+    run = run_calls([OpenCall(wish("a"))], Toolbox([gate.tool]), approver.confirm)
     async with aclosing(run) as steps:
         assert isinstance(await anext(steps), ConfirmationAsked)
     assert gate.runs == 0
@@ -185,10 +187,10 @@ async def test_what_confirm_raises_ends_the_batch_and_the_other_tools() -> None:
 
     async def confirm(asked: ConfirmationAsked) -> Decision:
         await gate.started.wait()
-        raise LookupError("the desk is closed")
+        raise LookupError("the approver is closed")
 
     calls = [OpenCall(wish("a")), OpenCall(wish("asks"))]
-    with pytest.raises(LookupError, match="the desk is closed"):
+    with pytest.raises(LookupError, match="the approver is closed"):
         async with aclosing(run_calls(calls, Toolbox([gate.tool, asking.tool]), confirm)) as steps:
             async for _ in steps:
                 pass

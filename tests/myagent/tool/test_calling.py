@@ -12,7 +12,7 @@ from myagent.tool.batch import run_calls
 from myagent.tool.calling import UNKNOWN_EFFECT
 from myagent.tool.text import TEXT_LIMIT
 from myagent.tool.toolbox import Toolbox
-from tests.myagent.runs import Desk, one, only, refuse_to_be_asked
+from tests.myagent.runs import Approver, one, only, refuse_to_be_asked
 
 SENT: list[str] = []
 
@@ -111,17 +111,17 @@ async def test_a_long_result_is_cut_and_tells_its_length() -> None:
 
 
 async def test_an_approved_call_runs() -> None:
-    desk = Desk(Decision(approved=True))
-    asked, started, finished = await steps_of(OpenCall(wish("send", text="hi")), desk.confirm)
+    approver = Approver(Decision(approved=True))
+    asked, started, finished = await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
     assert asked == ConfirmationAsked("call_1", "send", {"text": "hi"}, timeout_s=300)
-    assert desk.asked == [asked]
+    assert approver.asked == [asked]
     assert isinstance(started, ToolStarted)
     assert finished.message.content == "sent hi"
 
 
 async def test_a_declined_call_does_not_run_and_carries_the_reason() -> None:
-    desk = Desk(Decision(approved=False, feedback="not today"))
-    steps = await steps_of(OpenCall(wish("send", text="hi")), desk.confirm)
+    approver = Approver(Decision(approved=False, feedback="not today"))
+    steps = await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
     finished = one(ToolFinished, steps)
     assert (finished.status, only(ToolStarted, steps), SENT) == ("declined", [], [])
     assert finished.text == (
@@ -131,8 +131,8 @@ async def test_a_declined_call_does_not_run_and_carries_the_reason() -> None:
 
 
 async def test_changed_arguments_are_used_and_the_model_is_told() -> None:
-    desk = Desk(Decision(approved=True, args={"text": "bye"}, feedback="nicer"))
-    steps = await steps_of(OpenCall(wish("send", text="hi")), desk.confirm)
+    approver = Approver(Decision(approved=True, args={"text": "bye"}, feedback="nicer"))
+    steps = await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
     assert one(ToolStarted, steps).args == {"text": "bye"}
     assert SENT == ["bye"]
     finished = one(ToolFinished, steps)
@@ -145,14 +145,16 @@ async def test_changed_arguments_are_used_and_the_model_is_told() -> None:
 
 
 async def test_arguments_given_back_unchanged_are_no_change() -> None:
-    desk = Desk(Decision(approved=True, args={"text": "hi"}))
-    finished = one(ToolFinished, await steps_of(OpenCall(wish("send", text="hi")), desk.confirm))
+    approver = Approver(Decision(approved=True, args={"text": "hi"}))
+    finished = one(
+        ToolFinished, await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
+    )
     assert finished.message.content == "sent hi"
 
 
 async def test_changed_arguments_are_checked_again() -> None:
-    desk = Desk(Decision(approved=True, args={"text": 3}))
-    steps = await steps_of(OpenCall(wish("send", text="hi")), desk.confirm)
+    approver = Approver(Decision(approved=True, args={"text": 3}))
+    steps = await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
     finished = one(ToolFinished, steps)
     assert (finished.status, only(ToolStarted, steps), SENT) == ("error", [], [])
     assert "The user approved the call with changed arguments" in finished.text
@@ -164,9 +166,9 @@ async def test_changed_arguments_may_be_longer_than_64_bits() -> None:
     def find(number: int) -> str:
         return f"found {number}"
 
-    desk = Desk(Decision(approved=True, args={"number": 10**20 + 1}))
+    approver = Approver(Decision(approved=True, args={"number": 10**20 + 1}))
     call = OpenCall(wish("find", number=1))
-    async with aclosing(run_calls([call], Toolbox([find]), desk.confirm)) as calls:
+    async with aclosing(run_calls([call], Toolbox([find]), approver.confirm)) as calls:
         finished = one(ToolFinished, [step async for step in calls])
     assert finished.message.content == (
         'The user changed the arguments of this call to: {"number":100000000000000000001}\n'
@@ -201,10 +203,10 @@ async def test_a_decision_made_before_the_interruption_counts() -> None:
 
 
 async def test_a_question_asked_before_the_interruption_is_not_asked_twice() -> None:
-    desk = Desk(Decision(approved=True))
-    steps = await steps_of(OpenCall(wish("send", text="hi"), has_asked=True), desk.confirm)
+    approver = Approver(Decision(approved=True))
+    steps = await steps_of(OpenCall(wish("send", text="hi"), has_asked=True), approver.confirm)
     assert [type(step) for step in steps] == [ToolStarted, ToolFinished]
-    assert [asked.step_id for asked in desk.asked] == ["call_1"]
+    assert [asked.step_id for asked in approver.asked] == ["call_1"]
 
 
 async def test_changed_arguments_are_told_after_an_interruption_as_well() -> None:

@@ -95,7 +95,7 @@ def test_a_wait_that_makes_no_sense_changes_nothing(
     assert echo.desired == "stopped" and echo.unregistered_at is None
 
 
-class Desk:
+class Observer:
     """What a supervisor would write down."""
 
     def __init__(self, service: Service) -> None:
@@ -125,34 +125,34 @@ class Desk:
 
 
 @pytest.fixture
-def desk(echo: Service, supervisor: Supervisor) -> Desk:
-    return Desk(echo)
+def observer(echo: Service, supervisor: Supervisor) -> Observer:
+    return Observer(echo)
 
 
-async def test_who_waits_is_answered_when_it_got_there(client: Client, desk: Desk) -> None:
+async def test_who_waits_is_answered_when_it_got_there(client: Client, observer: Observer) -> None:
     waiting = asyncio.create_task(client.ask_async("POST", "services/echo/start?wait=60"))
-    await desk.until_desired("running")
+    await observer.until_desired("running")
     others = await asyncio.wait_for(client.ask_async("GET", "services/echo"), PATIENCE_S)
     assert others.json["status"] == "starting", "nobody else waits"
     assert not waiting.done()
-    await sync_to_async(desk.arrive)()
+    await sync_to_async(observer.arrive)()
     answer = await asyncio.wait_for(waiting, PATIENCE_S)
     assert answer.status == 200
     assert answer.json["status"] == "running"
     assert answer.json["endpoint"] == others.json["endpoint"]
 
 
-async def test_what_is_there_already_is_not_waited_for(client: Client, desk: Desk) -> None:
+async def test_what_is_there_already_is_not_waited_for(client: Client, observer: Observer) -> None:
     answer = await asyncio.wait_for(
         client.ask_async("POST", "services/echo/stop?wait=60"), PATIENCE_S
     )
     assert (answer.status, answer.json["status"]) == (200, "stopped")
 
 
-async def test_a_failure_ends_the_wait_and_is_shown(client: Client, desk: Desk) -> None:
+async def test_a_failure_ends_the_wait_and_is_shown(client: Client, observer: Observer) -> None:
     waiting = asyncio.create_task(client.ask_async("POST", "services/echo/start?wait=60"))
-    await desk.until_desired("running")
-    await sync_to_async(desk.say)(status="error", error_message="line 3: syntax error")
+    await observer.until_desired("running")
+    await sync_to_async(observer.say)(status="error", error_message="line 3: syntax error")
     answer = await asyncio.wait_for(waiting, PATIENCE_S)
     assert answer.status == 202
     assert (answer.json["status"], answer.json["error_message"]) == (
@@ -161,30 +161,34 @@ async def test_a_failure_ends_the_wait_and_is_shown(client: Client, desk: Desk) 
     )
 
 
-async def test_the_end_of_the_time_ends_the_wait(client: Client, desk: Desk) -> None:
+async def test_the_end_of_the_time_ends_the_wait(client: Client, observer: Observer) -> None:
     answer = await client.ask_async("POST", "services/echo/start?wait=1")
     assert (answer.status, answer.json["status"]) == (202, "starting")
 
 
-async def test_who_unregisters_may_wait_until_it_is_gone(client: Client, desk: Desk) -> None:
+async def test_who_unregisters_may_wait_until_it_is_gone(
+    client: Client, observer: Observer
+) -> None:
     waiting = asyncio.create_task(client.ask_async("DELETE", "services/echo?wait=60"))
-    await desk.until_desired("gone")
+    await observer.until_desired("gone")
     assert not waiting.done()
-    await sync_to_async(desk.remove)()
+    await sync_to_async(observer.remove)()
     answer = await asyncio.wait_for(waiting, PATIENCE_S)
     assert (answer.status, answer.body) == (204, b"")
 
 
-async def test_a_start_whose_service_is_gone_never_arrives(client: Client, desk: Desk) -> None:
+async def test_a_start_whose_service_is_gone_never_arrives(
+    client: Client, observer: Observer
+) -> None:
     waiting = asyncio.create_task(client.ask_async("POST", "services/echo/start?wait=60"))
-    await desk.until_desired("running")
-    await sync_to_async(desk.remove)()
+    await observer.until_desired("running")
+    await sync_to_async(observer.remove)()
     answer = await asyncio.wait_for(waiting, PATIENCE_S)
     assert (answer.status, answer.json["name"]) == (202, "echo")
 
 
 async def test_only_so_many_wait_and_the_others_are_told_at_once(
-    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    client: Client, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "waiting_room", WaitingRoom(places=0))
     answer = await asyncio.wait_for(
@@ -194,7 +198,7 @@ async def test_only_so_many_wait_and_the_others_are_told_at_once(
 
 
 async def test_a_place_is_free_again_after_a_wait(
-    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    client: Client, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "waiting_room", WaitingRoom(places=1))
     for _ in range(3):

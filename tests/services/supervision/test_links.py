@@ -119,8 +119,8 @@ async def test_a_worker_that_does_not_listen_yet_is_waited_for(
 
 def test_it_is_written_down_once_that_a_worker_is_ready(instance: Instance) -> None:
     note_ready(instance.pk, {"name": "first"})
-    rung = doorbell.listen()
+    rung = doorbell.revision()
     note_ready(instance.pk, {"name": "second"})
     note_ready("nobody", {"name": "third"})
     assert Service.objects.get().agent == {"name": "first"}
-    assert doorbell.listen() == rung
+    assert doorbell.revision() == rung

@@ -179,7 +179,7 @@ async def test_the_end_of_a_link_is_a_reason_to_look_at_once(
 ) -> None:
     """The next look by itself is never."""
     monkeypatch.setattr("services.supervision.supervisor_process.PASS_S", 1e9)
-    monkeypatch.setattr("services.doorbell.listen", lambda: (0, 0))
+    monkeypatch.setattr("services.doorbell.revision", lambda: (0, 0))
     service: Service = await sync_to_async(rows.service)("weather")
     instance = await sync_to_async(rows.instance)(service, ready_at=timezone.now())
     launcher = AllLive()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 
-class Clock:
+class RunTimers:
     """Calls `on_timeout` once the run has worked for `timeout_s` seconds; pauses do not count.
 
     Create it on the event loop. After `stop` nothing is called any more.
@@ -47,11 +47,11 @@ class Clock:
     def stop(self) -> None:
         """May be called twice."""
         self.pause()
-        # Whose clock it is holds it: neither is to wait for a collection.
+        # The run holds its timers, and they hold the run: neither is to wait for a collection.
         self._on_timeout = _nothing
         for step_id in list(self._deadlines):
             self.settle(step_id)
 
 
 def _nothing() -> None:
-    """What a clock calls that was stopped."""
+    """What timers call that were stopped."""

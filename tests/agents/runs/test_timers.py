@@ -7,7 +7,7 @@ import gc
 import weakref
 from datetime import UTC, datetime
 
-from agents.runs.clock import Clock
+from agents.runs.timers import RunTimers
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -15,8 +15,8 @@ PAST = datetime(2026, 1, 1, tzinfo=UTC)
 class Calls(list[str]):
     """What was called."""
 
-    def noting(self, name: str) -> Clock:
-        return Clock(0.0, lambda: self.append(name))
+    def noting(self, name: str) -> RunTimers:
+        return RunTimers(0.0, lambda: self.append(name))
 
 
 async def turns() -> None:
@@ -60,7 +60,7 @@ async def test_a_clock_that_was_stopped_calls_nothing() -> None:
 async def test_who_has_a_clock_that_stopped_is_free_without_a_garbage_collection() -> None:
     class Run:
         def __init__(self) -> None:
-            self.clock = Clock(60.0, self.end)
+            self.clock = RunTimers(60.0, self.end)
 
         def end(self) -> None:
             self.clock.stop()

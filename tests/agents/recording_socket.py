@@ -20,11 +20,11 @@ from myagent.models.base import Completion, ToolSpec
 from myagent.protocol import CloseCode, ErrorCode
 
 
-class Desk:
+class RecordingSocket:
     """An `agents.ports.Socket` that writes down what it is told."""
 
     def __init__(self) -> None:
-        self.connection_id = f"desk-{id(self)}"
+        self.connection_id = f"socket-{id(self)}"
         self.lang = "en"
         self.principal: Principal | None = None
         self.service: str | None = None
