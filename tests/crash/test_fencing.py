@@ -1,4 +1,4 @@
-"""A session has one owner: zombies are fenced, the dead are replaced, runs that kill workers are stopped."""
+"""A session has one owner: zombies are fenced, the dead replaced, killers of workers stopped."""
 
 from __future__ import annotations
 

@@ -24,35 +24,35 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_clock_that_is_paused_does_not_time_out_until_it_goes_on() -> None:
+async def test_timers_that_are_paused_do_not_time_out_until_they_go_on() -> None:
     calls = Calls()
-    clock = calls.noting("timeout")
-    clock.run()
-    clock.pause()
+    timers = calls.noting("timeout")
+    timers.run()
+    timers.pause()
     await turns()
     assert calls == []
-    clock.run()
+    timers.run()
     await turns()
     assert calls == ["timeout"]
 
 
 async def test_a_deadline_that_is_past_passes_at_once() -> None:
     calls = Calls()
-    clock = calls.noting("timeout")
-    clock.watch("a", PAST, lambda: calls.append("a"))
-    clock.watch("b", PAST, lambda: calls.append("b"))
-    clock.settle("b")
+    timers = calls.noting("timeout")
+    timers.watch("a", PAST, lambda: calls.append("a"))
+    timers.watch("b", PAST, lambda: calls.append("b"))
+    timers.settle("b")
     await turns()
     assert calls == ["a"]
 
 
-async def test_a_clock_that_was_stopped_calls_nothing() -> None:
+async def test_timers_that_were_stopped_call_nothing() -> None:
     calls = Calls()
-    clock = calls.noting("timeout")
-    clock.run()
-    clock.watch("a", PAST, lambda: calls.append("a"))
-    clock.stop()
-    clock.stop()
+    timers = calls.noting("timeout")
+    timers.run()
+    timers.watch("a", PAST, lambda: calls.append("a"))
+    timers.stop()
+    timers.stop()
     await turns()
     assert calls == []
 
@@ -60,15 +60,15 @@ async def test_a_clock_that_was_stopped_calls_nothing() -> None:
 async def test_who_has_a_clock_that_stopped_is_free_without_a_garbage_collection() -> None:
     class Run:
         def __init__(self) -> None:
-            self.clock = RunTimers(60.0, self.end)
+            self.timers = RunTimers(60.0, self.end)
 
         def end(self) -> None:
-            self.clock.stop()
+            self.timers.stop()
 
     gc.disable()
     try:
         run = Run()
-        run.clock.run()
+        run.timers.run()
         run.end()
         left = weakref.ref(run)
         del run
