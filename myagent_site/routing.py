@@ -14,7 +14,7 @@ from myagent.protocol import CloseCode
 class NowhereConsumer(EventsConsumer):
     """A socket at a path where nothing is served: it is told so."""
 
-    async def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+    def refusal(self, scope: Scope, host: Host) -> Refusal | None:
         return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
 
 

@@ -67,6 +67,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="both: run tests marked both_databases again on a private MariaDB",
     )
 
+    parser.addoption("--long", action="store_true", help="run tests marked long as well")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Processes that tests start must read the site's own settings.
@@ -87,9 +89,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Quick tests first: no database, then a database, then real processes."""
     items.sort(key=_cost)
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 def _cost(item: pytest.Item) -> int:

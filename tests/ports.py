@@ -8,13 +8,17 @@ from __future__ import annotations
 import functools
 import itertools
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 FIRST, END = 12_000, 30_000
 """Below what Linux, BSD and macOS give out by themselves."""
 
 STRETCH = 300
 """Ports that a process has to itself."""
+
+PATIENCE_S = 60.0
 
 
 def free_port() -> int:
@@ -41,3 +45,13 @@ def _listening(port: int) -> socket.socket | None:
         return socket.create_server(("127.0.0.1", port))
     except OSError:
         return None
+
+
+def until_open(port: int) -> None:
+    """Waits until somebody listens there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens at port {port}")

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Literal, Self
 
-from tests.ports import free_port
+import pytest
+
+from tests.ports import free_port, until_open
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0
@@ -28,12 +30,22 @@ FAST = {
 """Leases and intervals short enough to wait for."""
 
 
+Server = Literal["uvicorn", "daphne", "runserver"]
+
+SERVERS = [
+    pytest.param("uvicorn"),
+    pytest.param("daphne"),
+    pytest.param("runserver", marks=pytest.mark.long),
+]
+"""Those that speak the protocol alike: parameters of tests of it."""
+
+
 class RunnerDied(AssertionError):
     """The runner ended before it was ready; the text is its log."""
 
 
 class Runner:
-    """`runagent FILE`, or the same file under daphne, in a process group of its own.
+    """`runagent FILE`, or the same file under another server, in a process group of its own.
 
     Created already ready, on `url`. Log lines are kept in `log`. `tree`: another
     checkout, which is run by its own environment.
@@ -45,7 +57,7 @@ class Runner:
         database_url: str,
         var_dir: Path | str,
         *options: str,
-        server: Literal["uvicorn", "daphne"] = "uvicorn",
+        server: Server = "uvicorn",
         port: int = 0,
         env: Mapping[str, str] | None = None,
         tree: Path = ROOT,
@@ -59,13 +71,16 @@ class Runner:
             "MYAGENT_VAR_DIR": str(var_dir),
             "MYAGENT_ENV_FILE": os.devnull,
             "SECRET_KEY": "for tests only",
-            "MYAGENT_AGENT": str(file) if server == "daphne" else "",
+            "MYAGENT_AGENT": "" if server == "uvicorn" else str(file),
             "PYTHONUNBUFFERED": "1",
         } | dict(env or {})  # fmt: skip
         if server == "daphne":
             command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
             command.append("myagent_site.asgi:application")
             mark = "Listening on TCP address"
+        elif server == "runserver":
+            command = [str(tree / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{self.port}"]
+            mark = "Quit the server"
         else:
             command = [str(tree / "manage.py"), "runagent", str(file), "--host", "127.0.0.1"]
             command += ["--port", str(self.port), *options]
@@ -85,6 +100,8 @@ class Runner:
         self._reader.start()
         try:
             self.wait_for_log(mark)
+            if server == "runserver":
+                until_open(self.port)  # It says so a moment before.
         except BaseException:
             self.__exit__()
             raise

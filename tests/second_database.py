@@ -170,6 +170,7 @@ class SecondRun:
             ]
             parts += map(Part, asides)
             options = [f"--maxfail={session.config.option.maxfail or 0}"]
+            options += ["--long"] if session.config.getoption("--long") else []
             with ExitStack() as stack:
                 streams = [stack.enter_context(SideStream(part, options)) for part in parts]
                 result = yield

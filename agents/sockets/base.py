@@ -69,26 +69,27 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The socket, from the handshake to the end."""
         host: Host = scope[SERVER]
-        refusal = scope.get(REFUSAL) or await self.refusal(scope, host)
+        refusal = scope.get(REFUSAL) or self.refusal(scope, host)
         self.open(scope, receive, send, host)
         await receive()
         subprotocol = subprotocol_for(scope)
         accept = {"type": "websocket.accept", "subprotocol": subprotocol}
         await self.send(accept | {"has_heartbeat": self.has_heartbeat})
+        # After the handshake, for which servers have little patience: an agent may load for long.
+        refusal = refusal or await host.admit(self.service)
         if refusal is not None:
             problem = Problem(self.lang, refusal.problem, refusal.sentence, refusal.detail)
             await self._say_goodbye(refusal.close_code, problem)
             return
         await self.run()
 
-    async def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+    def refusal(self, scope: Scope, host: Host) -> Refusal | None:
         """Why this client may not come in, or None. Nothing is kept of it yet."""
-        named = services_named(scope)
-        if len(named) > 1:
+        if len(services_named(scope)) > 1:
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
         if not host.connections.has_room(address_of(scope)):
             return Refusal(CloseCode.TOO_MANY, "rate_limited", "too_many_connections")
-        return await host.admit(next(iter(named), None))
+        return None
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
         """Makes it ready for what comes."""

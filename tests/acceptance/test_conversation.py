@@ -20,7 +20,7 @@ from tests.recording import (
     log_of,
     text_of,
 )
-from tests.runners import Runner
+from tests.runners import SERVERS, Runner
 
 from .conftest import Serve
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.both_databases
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+@pytest.fixture(scope="module", params=SERVERS)
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     with serve_module("tools.py", server=request.param) as runner:
         yield runner

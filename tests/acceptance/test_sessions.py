@@ -20,7 +20,7 @@ from tests.recording import (
     log_of,
     text_of,
 )
-from tests.runners import Runner
+from tests.runners import SERVERS, Runner
 
 from .conftest import Serve
 from .plain_http import health
@@ -28,7 +28,7 @@ from .plain_http import health
 ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+@pytest.fixture(scope="module", params=SERVERS)
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     with serve_module("tools.py", server=request.param) as runner:
         yield runner
