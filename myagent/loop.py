@@ -78,6 +78,21 @@ async def react(
     yield run.answer
 
 
+class _Stopwatch:
+    """How long a model takes; milliseconds."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.first_text_ms: int | None = None
+
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def note_text(self) -> None:
+        if self.first_text_ms is None:
+            self.first_text_ms = self.elapsed_ms()
+
+
 class _Run:
     """What a run knows: the context, the calls that are open, and in the end the answer."""
 
@@ -108,7 +123,7 @@ class _Run:
         """One model step. Raises `ModelError`."""
         self.step += 1
         is_last = self.step > self.agent.max_steps
-        began = time.monotonic()
+        stopwatch = _Stopwatch()
         completion = Completion()
         specs = () if is_last else self.agent.toolbox.specs
         pieces = ask(self.agent.chat_model, self._question(), specs, self.step)
@@ -116,15 +131,17 @@ class _Run:
             async for piece in pieces:
                 if isinstance(piece, Completion):
                     completion = piece
-                else:
-                    yield piece
+                    continue
+                if isinstance(piece, TextDelta):
+                    stopwatch.note_text()
+                yield piece
         if is_last and (completion.tool_calls or is_empty(completion)):
             said = completion.text
             completion = _plain(completion, self.agent.max_steps)
             yield TextDelta(self.step, completion.text[len(said) :])
         if is_empty(completion):
             raise ModelError("The model gave an empty reply.", is_retryable=True)
-        yield self._thought(completion, round((time.monotonic() - began) * 1000))
+        yield self._thought(completion, stopwatch)
 
     def _question(self) -> list[ChatMessage]:
         system = self.agent.system_message
@@ -135,7 +152,7 @@ class _Run:
             *([ChatMessage("user", prompt, is_instruction=True)] if prompt else []),
         ]
 
-    def _thought(self, completion: Completion, duration_ms: int) -> Thought:
+    def _thought(self, completion: Completion, stopwatch: _Stopwatch) -> Thought:
         calls = tuple(_with_fresh_id(call) for call in completion.tool_calls)
         message = ChatMessage("assistant", completion.text, calls)
         self.context.append(message)
@@ -143,7 +160,14 @@ class _Run:
         self.open_calls = tuple(OpenCall(call) for call in calls)
         if not calls:
             self.answer = self._answer(completion.text)
-        return Thought(self.step, completion.reasoning, message, completion.usage, duration_ms)
+        return Thought(
+            self.step,
+            completion.reasoning,
+            message,
+            completion.usage,
+            stopwatch.elapsed_ms(),
+            stopwatch.first_text_ms,
+        )
 
     async def act(self) -> AsyncGenerator[Step, None]:
         """The open calls. Raises what `confirm` raises."""

@@ -33,7 +33,8 @@ class Thought:
     """The model's whole reply to one question; `message.tool_calls` are what it wants next.
 
     The id of each call is the `step_id` of the steps that follow from it,
-    unique within the session.
+    unique within the session. `first_token_ms`: until the first text of the
+    reply; None if it has none.
     """
 
     step: int
@@ -41,6 +42,7 @@ class Thought:
     message: ChatMessage
     usage: Usage
     duration_ms: int
+    first_token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,14 @@ def thinking(step: Thought, run: RunRef) -> Entry:
     if step.message.content and not is_last:
         metadata["text"] = step.message.content
     message = None if is_last else step.message
-    return Entry("agent.thinking", step.reasoning, metadata, message=message, run_id=run.run_id)
+    return Entry(
+        "agent.thinking",
+        step.reasoning,
+        metadata,
+        message=message,
+        run_id=run.run_id,
+        aside={"first_token_ms": step.first_token_ms},
+    )
 
 
 def user_confirm(step: ConfirmationAsked, run: RunRef, lang: str, timeout_s: float) -> Entry:

@@ -17,7 +17,10 @@ from myagent.messages import ChatMessage
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry on its way into the log. `message` is what it adds to the model's context."""
+    """An entry on its way into the log. `message` is what it adds to the model's context.
+
+    `aside` goes to recorders, and not into the log.
+    """
 
     event: str
     content: Any = None
@@ -25,6 +28,7 @@ class Entry:
     step_id: str = ""
     message: ChatMessage | None = None
     run_id: str | None = None
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def payload(self) -> bytes:

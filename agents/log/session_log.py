@@ -8,7 +8,7 @@ from typing import Any
 from agents.log.entry import Entry, Logged
 from agents.log.fold import History
 from agents.log.journal import Journal, Outcome, RowRefused
-from agents.log.writes import OwnershipLost, Write
+from agents.log.writes import Facts, OwnershipLost, Write
 
 
 class SessionLog:
@@ -18,6 +18,8 @@ class SessionLog:
     when a write is handed over, not when it is done; only what people see
     waits for the commit. `history` is what the entries handed over so far add
     to the model's context; `last_seq`, the newest entry that is committed.
+
+    `facts` tells recorders about it.
 
     After every write one of these is called, before the writer's own `done`:
     `on_logged` with the entries, `on_lost` if another server owns the session.
@@ -32,6 +34,8 @@ class SessionLog:
         last_seq: int,
         history: History,
         journal: Journal,
+        *,
+        facts: Callable[[], Facts],
     ) -> None:
         self.session_id = session_id
         self.epoch = epoch
@@ -42,6 +46,7 @@ class SessionLog:
         self.on_lost: Callable[[], None] = lambda: None
         self.on_settled: Callable[[], None] = lambda: None
         self._journal = journal
+        self._facts = facts
         self._writing = 0
 
     @property
@@ -57,7 +62,7 @@ class SessionLog:
         self, written: Sequence[Entry], done: Callable[[Outcome], None], **changes: Any
     ) -> None:
         """Hands entries and changes (fields of a `Write`) to the journal."""
-        write = Write(self.session_id, self.epoch, written, **changes)
+        write = Write(self.session_id, self.epoch, written, facts=self._facts(), **changes)
 
         def finished(outcome: Outcome) -> None:
             self._writing -= 1

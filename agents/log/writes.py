@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agents.log.entry import Entry, Logged
+from myagent.worker.protocol import AgentInfo
 
 
 class WriteRefused(Exception):
@@ -57,11 +58,26 @@ class RunStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What recorders are told of the session that a write is about, and the log does not hold.
+
+    `agent`: as the worker tells; None before there was one. `attempt` grows
+    whenever one of the session's runs is given to a worker.
+    """
+
+    service: str
+    principal: str
+    agent: AgentInfo | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """What one caller wants in the log, all or nothing.
 
     The entries get consecutive numbers. Those of a run that is not alive are
-    refused; `ends` maps the runs that end here to their status.
+    refused; `ends` maps the runs that end here to their status. `facts`: None
+    where a run is ended without its session.
     """
 
     session_id: str
@@ -72,6 +88,7 @@ class Write:
     starts: RunStart | None = None
     ends: dict[str, str] = field(default_factory=dict)
     close_reason: str = ""
+    facts: Facts | None = None
 
     def needs_live(self) -> set[str]:
         """The runs that must have been accepted and not have ended."""

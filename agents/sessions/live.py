@@ -9,7 +9,7 @@ from agents.log import entries, reading
 from agents.log.entry import Entry
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
-from agents.log.writes import NewSession
+from agents.log.writes import Facts, NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, Socket
 from agents.runs.execution import Execution
@@ -60,6 +60,7 @@ class LiveSession:
             taken.last_seq,
             opened.history,
             resources.journal,
+            facts=self._facts,
         )
         self.audience = Audience(self._log, resources.database)
         self._log.on_logged = self.audience.show
@@ -201,6 +202,9 @@ class LiveSession:
         if self._resources.is_draining or not self._resources.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
         self._check_storage(message_id)
+
+    def _facts(self) -> Facts:
+        return Facts(self.service, self.principal, self._pool.agent, self._runs.attempts)
 
     def _on_run_ended(self, execution: Execution) -> None:
         self._resources.gauges_of(self.service).note_turn(execution.age_ms)

@@ -61,7 +61,7 @@ class Runs:
         self._log = log
         self._audience = audience
         self._ordinal = last_ordinal
-        self._attempts = 0
+        self.attempts = 0
         self._is_draining = is_draining
         self._on_end = on_end
 
@@ -77,8 +77,8 @@ class Runs:
     # What runs ask for: see `execution.Owner`.
 
     def next_key(self) -> RunKey:
-        self._attempts += 1
-        return RunKey(self.session_id, self._log.epoch, self._attempts)
+        self.attempts += 1
+        return RunKey(self.session_id, self._log.epoch, self.attempts)
 
     def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
         self._log.write_steps(written, done)

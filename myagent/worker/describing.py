@@ -39,6 +39,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
             tools=tuple(map(_our_tool, _prepared(runnable))),
             model=_model_of(runnable),
             max_steps=_number(runnable.max_steps),
+            enable_tracing=bool(runnable.enable_tracing),
         )
     agent = runnable.agent if isinstance(runnable, ForeignAgent) else runnable
     return AgentInfo(

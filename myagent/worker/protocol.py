@@ -152,13 +152,17 @@ class ToolInfo:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """What is known of the agent once its file is loaded. `model`: '' where nobody knows."""
+    """What is known of the agent once its file is loaded. `model`: '' where nobody knows.
+
+    `enable_tracing`: whether it may be recorded what happens inside its runs.
+    """
 
     name: str
     description: str = ""
     tools: Sequence[ToolInfo] = ()
     model: str = ""
     max_steps: int | None = None
+    enable_tracing: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,7 @@ def _agent_json(agent: AgentInfo) -> Json:
         ],
         "model": agent.model,
         "max_steps": agent.max_steps,
+        "enable_tracing": agent.enable_tracing,
     }
 
 
@@ -150,6 +151,7 @@ def _step_json(step: Step) -> Json:
                 "message": step.message.to_dict(),
                 "usage": _usage_json(step.usage),
                 "duration_ms": step.duration_ms,
+                "first_token_ms": step.first_token_ms,
             }
         case ConfirmationAsked():
             return {

@@ -186,6 +186,7 @@ def _agent(data: Json) -> AgentInfo:
         [_tool(tool) for tool in objects(agent, "tools", MAX_TOOLS)],
         text(agent, "model", MAX_DESCRIPTION),
         count_or_none(agent, "max_steps"),
+        flag(agent, "enable_tracing"),
     )
 
 
@@ -238,7 +239,12 @@ _STOP_REASONS = frozenset(get_args(StopReason))
 
 _STEPS: dict[str, Callable[[Json], Step]] = {
     "thought": lambda d: Thought(
-        count(d, "number"), text(d, "reasoning"), _message(d), _usage(d), count(d, "duration_ms")
+        count(d, "number"),
+        text(d, "reasoning"),
+        _message(d),
+        _usage(d),
+        count(d, "duration_ms"),
+        count_or_none(d, "first_token_ms"),
     ),
     "confirmation_asked": _asked,
     "tool_started": lambda d: ToolStarted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.sessions.models import Session as Kept
@@ -17,6 +17,7 @@ from agents.log.journal import Journal
 from agents.log.recorders import Row
 from agents.log.writes import OwnershipLost, Write
 from tests.agents.logs import accepted, created, ended, logged, new_ref, new_server
+from tests.agents.test_session_property import Story, stage
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
@@ -113,3 +114,42 @@ def test_a_commit_that_is_tried_again_keeps_each_row_once(monkeypatch: pytest.Mo
     assert spans.calls == 4
     assert [seq for seq, *_ in logged(write.session_id)] == [1, 2]
     assert rows() == {key(ref.run_id): "began at 2"}
+
+
+class Noting:
+    """Writes down what it is told beside the entries."""
+
+    told: ClassVar[list[tuple[str, str, str, bool, int, Any]]] = []
+
+    def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
+        facts = write.facts
+        for entry in write.entries:
+            if entry.event == "agent.thinking" and facts is not None and facts.agent is not None:
+                self.told.append(
+                    (
+                        facts.service,
+                        facts.principal,
+                        facts.agent.name,
+                        facts.agent.enable_tracing,
+                        facts.attempt,
+                        entry.aside["first_token_ms"],
+                    )
+                )
+        return ()
+
+
+async def test_a_recorder_is_told_what_the_log_does_not_hold(settings: Any) -> None:
+    settings.MYAGENT_RECORDERS = [f"{__name__}.Noting"]
+    recorders.configured.cache_clear()
+    Noting.told.clear()
+    with stage() as worker:
+        story = Story(worker, "tested")
+        story.permits.open()
+        await story.begin()
+        await story.do(("say", "a", "enqueue"))
+        await story.end()
+    recorders.configured.cache_clear()
+    assert len(Noting.told) == 3
+    service, principal, agent, is_traced, attempt, first_token_ms = Noting.told[-1]
+    assert (service, principal, agent, is_traced, attempt) == ("tested", "", "inline", True, 1)
+    assert isinstance(first_token_ms, int)

@@ -127,3 +127,8 @@ def test_whatever_an_agent_is_its_description_can_be_sent(make: Callable[[], Any
     ready = decode_from_worker(encode(Ready(1, "instance", 1, info)))
     assert isinstance(ready, Ready)
     assert (ready.agent.name, ready.agent.model, ready.agent.max_steps) == ("odd", "", None)
+
+
+def test_whether_it_may_be_traced_is_told() -> None:
+    assert describe(create_react_agent(name="open")).enable_tracing
+    assert not describe(create_react_agent(name="private", enable_tracing=False)).enable_tracing
