@@ -6,6 +6,8 @@ import ipaddress
 import logging
 from typing import Any
 
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.checks import Error, register
 
@@ -59,6 +61,17 @@ def check_numbers(**_: Any) -> list[Error]:
             )
         )
     return errors
+
+
+@register(TAG)
+def check_channel_layer(**_: Any) -> list[Error]:
+    try:
+        get_channel_layer()
+    except (ImportError, InvalidChannelLayerError) as error:
+        hint = "scripts/bootstrap --production installs what it needs."
+        message = f"REDIS_URL can't be used: {error}"
+        return [Error(message, hint=hint, id="myagent.E005")]
+    return []
 
 
 @register(TAG)

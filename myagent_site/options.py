@@ -89,6 +89,14 @@ OPTIONS = (
         "The database, as `mysql://USER:PASSWORD@HOST:PORT/NAME` or `sqlite:///PATH`. "
         "Empty: `MYSQL_*` if MYSQL_HOST or MYSQL_DATABASE is set, else SQLite.",
     ),
+    Option(
+        "REDIS_URL",
+        "str",
+        "",
+        "Redis, as `redis://HOST:PORT/NUMBER`: processes tell each other of changes through it. "
+        "Empty: each looks into the database by itself, a blink later. Needs the packages of "
+        "`scripts/bootstrap --production`.",
+    ),
     Option("MYSQL_HOST", "str", "", "MySQL or MariaDB server."),
     Option("MYSQL_PORT", "int", 3306, "Its port."),
     Option("MYSQL_USER", "str", "root", "Its user."),

@@ -101,6 +101,16 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 # The same for a server that somebody else has made: `runagent`, `serve`, a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
+_REDIS = {"address": OPTION_VALUES["REDIS_URL"], "socket_connect_timeout": 2}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [_REDIS], "prefix": "myagent"},
+    }
+    if OPTION_VALUES["REDIS_URL"]
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
 # Classes that keep rows of their own about what is logged (see `agents.log.recorders`).
 MYAGENT_RECORDERS: list[str] = []
 

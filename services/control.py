@@ -11,6 +11,7 @@ from django.db.models import Case, F, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from services import doorbell
 from services.errors import Conflict
 from services.models import Instance, Service
 from services.supervision.supervisor_lease import machines_supervised
@@ -81,6 +82,7 @@ def _desire(service: Service, desired: Desired) -> None:
             gettext_noop("The service '{name}' is being unregistered."),
             name=service.name,
         )
+    doorbell.announce()
     service.refresh_from_db()
 
 

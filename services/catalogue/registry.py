@@ -18,6 +18,7 @@ from agents.models import LEASE_HOLDS, Server
 from agents.runtime import addresses
 from agents.runtime.ids import new_id
 from agents.runtime.process import is_provably_gone
+from services import doorbell
 from services.catalogue import agent_files, interpreters, secrets
 from services.catalogue import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService
@@ -69,6 +70,7 @@ def register(
             service.save(force_insert=True)
     except IntegrityError as error:
         raise _name_is_taken(service.name) from error
+    doorbell.announce()
     return service
 
 
@@ -121,6 +123,7 @@ def change(
             gettext_noop("The service '{name}' is being unregistered."),
             name=service.name,
         )
+    doorbell.announce()
     return service
 
 
@@ -131,12 +134,14 @@ def unregister(service: Service) -> None:
     """
     if service.is_external:
         service.delete()
+        doorbell.announce()
         return
     Service.objects.filter(pk=service.pk).update(
         desired=Service.Desired.STOPPED,
         unregistered_at=Now(),
         revision=F("revision") + 1,
     )
+    doorbell.announce()
 
 
 def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:

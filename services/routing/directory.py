@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from agents.runs.worker_process import Paths
 from agents.runs.workers import Workers
 from agents.runtime import background
 from agents.runtime.background import Background
+from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
 from services.models import Instance, Service
@@ -89,6 +91,8 @@ class SiteDirectory:
         self._background = Background()
         self._snapshot = Snapshot((-1, -1), {})
         self._refreshing: asyncio.Task[None] | None = None
+        self._has_rung = asyncio.Event()
+        self._bell = Bell(doorbell.BELL, self._has_rung.set)
         self._dialling: dict[str, asyncio.Task[None]] = {}
         self._has_ceased = False
         self.on_leaving: Callable[[str], None] = lambda service: None
@@ -130,12 +134,14 @@ class SiteDirectory:
     async def start(self) -> None:
         """Raises `django.db.Error`; then it may be called again."""
         await self.refresh()
-        self._background.repeat(doorbell.LOOK_S, self.refresh)
+        self._bell.start()
+        self._background.repeat(0, self._look_again)
         self._background.repeat(abandoned.LOOK_S, self._end_abandoned)
 
     async def cease(self) -> None:
         """Brings no more workers; the links that there are stay. May be called twice."""
         self._has_ceased = True
+        await self._bell.stop()
         await self._background.stop()
 
     async def stop(self) -> None:
@@ -149,6 +155,13 @@ class SiteDirectory:
     async def _end_abandoned(self) -> None:
         """Where nobody supervises, nobody else does."""
         await self._database.run(lambda: abandoned.end_all(LocalLauncher(), by_lease=True))
+
+    async def _look_again(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._bell.pause_s(doorbell.LOOK_S)):
+                await self._has_rung.wait()
+        self._has_rung.clear()
+        await self.refresh()
 
     async def _look(self) -> None:
         found = await self._database.run(read, self._snapshot.revision)

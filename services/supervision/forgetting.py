@@ -6,6 +6,7 @@ import structlog
 
 from agents.ownership.ending import end_unfinished_runs
 from agents.runs.worker_process import Paths
+from services import doorbell
 from services.logs import logfiles
 from services.logs.logfiles import path_of
 from services.models import Service
@@ -25,6 +26,7 @@ def forget(service: Service) -> None:
     if end_unfinished_runs(service.name):
         service_id = service.pk
         service.delete()
+        doorbell.announce()
         logfiles.forget(service_id)
         logger.info("service_unregistered", service=service.name)
 

@@ -24,6 +24,7 @@ from agents.runs.worker_process import Paths
 from agents.runtime import background
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.process import identity_of, until_gone
+from services import doorbell
 from services.models import Instance, Service
 
 logger = structlog.get_logger(__name__)
@@ -144,3 +145,4 @@ def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
             agent=agent, revision=F("revision") + 1
         )
         waits.update(ready_at=timezone.now())
+        doorbell.announce()

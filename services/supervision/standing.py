@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
+from services import doorbell
 from services.models import Instance, Service
 from services.supervision.decision import CLEAR_S, Desired, counted, is_given_up
 from services.supervision.failing import why_it_is_given_up
@@ -45,6 +46,7 @@ def note(observation: Observation, status: str) -> None:
         Service.objects.filter(pk=service.pk, revision=service.revision).update(
             **changed, revision=F("revision") + 1
         )
+        doorbell.announce()
 
 
 def _error_of(observation: Observation, desired: Desired) -> str:

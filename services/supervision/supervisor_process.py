@@ -13,6 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.runs.run_folder import Stay
 from agents.runtime.background import Background
+from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
 from services.logs import logfiles, rotation
@@ -74,6 +75,7 @@ class SupervisorProcess:
         self._leaving = asyncio.Event()
         self._is_wanted = asyncio.Event()
         self._links = Links(self._database, self._is_wanted.set)
+        self._bell = Bell(doorbell.BELL, self._is_wanted.set)
         self._trusts_leases_at = float("inf")
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
@@ -135,6 +137,7 @@ class SupervisorProcess:
         logger.info("supervising", lease=self._charge.lease, epoch=epoch)
         self._wait_for_others()
         self.is_in_charge.set()
+        self._bell.start()
         background, log = Background(), logfiles.path_of_supervisor()
         background.repeat(
             self._health_interval_s,
@@ -159,6 +162,7 @@ class SupervisorProcess:
         finally:
             self.is_in_charge.clear()
             await background.stop()
+            await self._bell.stop()
             await self._links.close()
             await self._release(epoch)
 
@@ -178,7 +182,7 @@ class SupervisorProcess:
                     heard = None
                 elif await self._despite_outages(self._is_done):
                     return
-            if await self._pause(doorbell.LOOK_S if heard else SOON_S):
+            if await self._pause(self._bell.pause_s(doorbell.LOOK_S) if heard else SOON_S):
                 heard = None
 
     async def _renew(self, epoch: int) -> bool:

@@ -1,0 +1,102 @@
+"""'Look at the database now', said to every process of the site through the channel layer.
+
+A bell carries nothing and may be missed: who listens looks by itself as well, if
+less often. Without Redis nothing rings, and everybody looks at their usual pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.db import transaction
+
+from agents.runtime import background
+
+logger = structlog.get_logger(__name__)
+
+RARELY_S = 1.0
+"""Seconds between two looks of who hears the bell."""
+
+RING_S = 1.0
+"""Seconds that the channel layer has to take a ring: what it misses is looked for anyway."""
+
+REJOIN_S = 600.0
+"""Seconds after which a listener joins again: the layer forgets who joined long ago."""
+
+AGAIN_S = 1.0
+"""Seconds until a layer that failed is listened to again."""
+
+
+def ring(name: str) -> None:
+    """Rings once the present transaction is committed. Synchronous; never raises."""
+    if _is_shared():
+        transaction.on_commit(lambda: async_to_sync(_ring)(name))
+
+
+async def _ring(name: str) -> None:
+    try:
+        async with asyncio.timeout(RING_S):
+            await get_channel_layer().group_send(name, {"type": "bell.rung"})
+    except Exception as error:
+        # Redis' errors are of a package that need not be there.
+        logger.warning("bell_not_rung", bell=name, error=repr(error))
+
+
+class Bell:
+    """Calls `on_ring`, on the event loop, whenever `name` is rung anywhere."""
+
+    def __init__(self, name: str, on_ring: Callable[[], None]) -> None:
+        self._name = name
+        self._on_ring = on_ring
+        self._is_heard = False
+        self._listening: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listens from now on. May be called twice."""
+        if self._listening is None and _is_shared():
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def stop(self) -> None:
+        """May be called twice."""
+        listening, self._listening = self._listening, None
+        self._is_heard = False
+        if listening is not None:
+            await background.end([listening])
+
+    def pause_s(self, usual_s: float) -> float:
+        """Seconds until the next look of whoever looks every `usual_s` without a bell."""
+        return max(usual_s, RARELY_S) if self._is_heard else usual_s
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except Exception as error:
+                logger.warning("bell_not_heard", bell=self._name, error=repr(error))
+            self._is_heard = False
+            await asyncio.sleep(AGAIN_S)
+
+    async def _hear(self) -> None:
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        while True:
+            await layer.group_add(self._name, channel)
+            self._is_heard = True
+            # What rang before it could be heard.
+            self._on_ring()
+            try:
+                async with asyncio.timeout(REJOIN_S):
+                    while True:
+                        await layer.receive(channel)
+                        self._on_ring()
+            except TimeoutError:
+                continue
+
+
+def _is_shared() -> bool:
+    """Whether other processes hear what is sent to the channel layer."""
+    return not isinstance(get_channel_layer(), InMemoryChannelLayer)

@@ -1,0 +1,126 @@
+"""A bell is heard by whoever listens, also after Redis was away; without Redis nothing rings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import channel_layers
+from django.db import transaction
+
+from agents.runtime import bell
+from agents.runtime.bell import Bell
+from tests.servers import Redis
+
+PATIENCE_S = 30.0
+NAME = "tested"
+
+
+def through(server: Redis, settings: Any) -> None:
+    config = {"hosts": [server.url], "prefix": "tested"}
+    backend = "channels_redis.core.RedisChannelLayer"
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
+
+
+@pytest.fixture
+def shared(redis_server: Redis, settings: Any) -> Iterator[None]:
+    through(redis_server, settings)
+    channel_layers.backends.clear()
+    yield
+    channel_layers.backends.clear()
+
+
+class Listener:
+    """Counts what it hears."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._has_rung = asyncio.Event()
+        self.bell = Bell(NAME, self._note)
+
+    def _note(self) -> None:
+        self.count += 1
+        self._has_rung.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.count < count:
+                self._has_rung.clear()
+                await self._has_rung.wait()
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.django_db(transaction=True)
+async def test_who_listens_looks_when_it_begins_and_at_every_ring() -> None:
+    listener = Listener()
+    assert listener.bell.pause_s(0.2) == 0.2
+    listener.bell.start()
+    try:
+        await listener.until(1)
+        assert listener.bell.pause_s(0.2) == bell.RARELY_S
+        for count in (2, 3):
+            await sync_to_async(bell.ring)(NAME)
+            await listener.until(count)
+    finally:
+        await listener.bell.stop()
+    assert listener.bell.pause_s(0.2) == 0.2
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.django_db(transaction=True)
+async def test_it_rings_once_what_it_is_about_is_committed() -> None:
+    listener = Listener()
+    listener.bell.start()
+    await listener.until(1)
+
+    def ring_twice() -> None:
+        with transaction.atomic():
+            bell.ring(NAME)
+            with pytest.raises(RuntimeError), transaction.atomic():
+                bell.ring(NAME)
+                raise RuntimeError("rolled back")
+
+    await sync_to_async(ring_twice)()
+    await listener.until(2)
+    await sync_to_async(bell.ring)(NAME)
+    await listener.until(3)
+    await listener.bell.stop()
+    assert listener.count == 3
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings: Any) -> None:
+    if not Redis.is_installed():
+        pytest.skip("redis-server is not installed")
+    with Redis() as server:
+        through(server, settings)
+        channel_layers.backends.clear()
+        listener = Listener()
+        listener.bell.start()
+        await listener.until(1)
+        await asyncio.to_thread(server.kill)
+        began = time.monotonic()
+        await sync_to_async(bell.ring)(NAME)
+        assert time.monotonic() - began < 10 * bell.RING_S
+        async with asyncio.timeout(PATIENCE_S):
+            while listener.bell.pause_s(0.2) != 0.2:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.start)
+        await listener.until(2)
+        await sync_to_async(bell.ring)(NAME)
+        await listener.until(3)
+        await listener.bell.stop()
+    channel_layers.backends.clear()
+
+
+async def test_without_redis_everybody_looks_at_their_usual_pace() -> None:
+    listener = Listener()
+    listener.bell.start()
+    bell.ring(NAME)
+    assert listener.bell.pause_s(0.2) == 0.2
+    await listener.bell.stop()
+    assert listener.count == 0
