@@ -161,6 +161,7 @@ async def test_by_its_links_it_learns_what_is_ready_and_what_it_reports() -> Non
         "description": "Knows.",
         "model": "gpt-x",
         "max_steps": 7,
+        "enable_tracing": True,
         "tools": [
             {
                 "name": "sky",
