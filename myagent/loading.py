@@ -1,4 +1,7 @@
-"""An agent file, and the agents that are made from it."""
+"""An agent file, and the agents that are made from it.
+
+Longer than other modules by its sentences: each thing that can be wrong with a file has one.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Every setting that the environment or `.env` can change: one table, read by `settings.py`.
 
-`docs/settings.md` is this table as a page; a test keeps the two alike.
+`docs/settings.md` is this table as a page; a test keeps the two alike. It is as long as there are
+settings.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 from agents.log.entry import Entry, RunRef
 from agents.sentences import say
 from myagent import protocol
 from myagent.messages import ChatMessage
-from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted
+from myagent.steps import Answer, ConfirmationAsked, Step, Thought, ToolFinished, ToolStarted
 
 
 def session_created(lang: str, agent: str, service: str, connection_id: str) -> Entry:
@@ -115,6 +117,23 @@ def timed_out(run: RunRef, lang: str, timeout_s: float, effects: list[str]) -> E
     metadata = run.metadata | {"timeout_s": timeout_s, "effects": effects}
     sentence = say(lang, "timeout", timeout_s=f"{timeout_s:g}")
     return Entry("agent.timeout", sentence, metadata, "", note, run.run_id)
+
+
+def of_step(step: Step, run: RunRef, lang: str, age_ms: int) -> Entry:
+    """The entry of a durable step of a run that is `age_ms` old. Raises `TypeError` for others."""
+    match step:
+        case Thought():
+            return thinking(step, run)
+        case ConfirmationAsked():
+            timeout_s = min(step.timeout_s, settings.MYAGENT_CONFIRM_TIMEOUT_S)
+            return user_confirm(step, run, lang, timeout_s)
+        case ToolStarted():
+            return tool_call(step, run, lang)
+        case ToolFinished():
+            return tool_result(step, run)
+        case Answer():
+            return final_answer(step, run, age_ms)
+    raise TypeError(f"not a durable step: {step!r}")
 
 
 def session_end(lang: str, reason: str) -> Entry:

@@ -3,13 +3,15 @@
 Whatever ends a run – its answer, an error, a cancel, a time-out – goes through
 `_end`, which writes the open calls' results and the terminal entry together. A
 worker that ends does not: the run goes on from its entries on another.
+
+Longer than other modules: what a run does next depends on its worker, on its end
+and on what is on its way into the log at once, so these are told in one place.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,34 +24,19 @@ from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, Fact, History, RunState
 from agents.log.journal import Outcome, RowRefused
 from agents.models import Run
+from agents.runs import endings
 from agents.runs.attempts import Attempt
 from agents.runs.blame import Blame
+from agents.runs.endings import Ending
 from agents.runs.link import Link
 from agents.runs.timers import RunTimers
 from agents.runs.workers import Pool, Why
-from agents.sentences import say, tell
 from myagent.protocol import ErrorCode
-from myagent.steps import (
-    Answer,
-    ConfirmationAsked,
-    Decision,
-    Step,
-    Thought,
-    ToolFinished,
-    ToolStarted,
-)
+from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, RunKey, Stopped
 from myagent.worker.text import MAX_ANSWER_BYTES
 
 logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ends: its status, and the terminal entry."""
-
-    status: Run.Status
-    entry: Entry
 
 
 class Owner(Protocol):
@@ -191,8 +178,7 @@ class Execution:
             self._stopping = Run.Status.INTERRUPTED
             self._end_stopped()
             return
-        sentence = say(self._owner.lang, "no_worker")
-        self._end(self._failure("service_unavailable", sentence, is_retryable=True))
+        self._fail("service_unavailable", "no_worker", is_retryable=True)
 
     def _begin_on(self, link: Link) -> None:
         owner = self._owner
@@ -225,7 +211,7 @@ class Execution:
             self._blame.note_death()
         if self._blame.is_guilty:
             logger.error("run_kills_workers", run_id=self.ref.run_id)
-            self._end(self._failure("agent_error", say(self._owner.lang, "agent_kills")))
+            self._fail("agent_error", "agent_kills")
             return
         self._is_adrift = True
         self._owner.show_notice("continuing")
@@ -268,7 +254,8 @@ class Execution:
             if not self.is_ended and isinstance(last, Answer):
                 self._end_stopped()
             return
-        logged = [self._entry(step) for step in steps]
+        lang, age_ms = self._owner.lang, self.age_ms
+        logged = [entries.of_step(step, self.ref, lang, age_ms) for step in steps]
         if isinstance(last, Answer):
             self._end(Ending(Run.Status.ANSWERED, logged.pop()), logged)
         else:
@@ -279,7 +266,6 @@ class Execution:
     def on_stopped(self, stopped: Stopped) -> None:
         if not self._may_go_on():
             return
-        lang = self._owner.lang
         match stopped.kind:
             case "refused" | "superseded":
                 return  # Who refused its steps ends the run; so does who has the session now.
@@ -287,21 +273,10 @@ class Execution:
                 # Of those that have begun, only runs that wait for people are sent away.
                 self._is_continued |= bool(self.state.waiting)
                 self._go_on("continuing")
-            case "model_error":
-                logger.warning("model_failed", run_id=self.ref.run_id, error=stopped.gist)
-                sentence = tell(lang, stopped.said) if stopped.said else say(lang, "agent_error")
-                is_retryable = stopped.is_retryable
-                self._end(self._failure("model_error", sentence, is_retryable=is_retryable))
-            case "cut_off":
-                self._end(self._failure("agent_error", say(lang, "agent_gone"), is_retryable=True))
-            case _:
-                logger.error(
-                    "agent_failed",
-                    run_id=self.ref.run_id,
-                    how=stopped.kind,
-                    error=stopped.gist,
-                )
-                self._end(self._failure("agent_error", say(lang, "agent_error")))
+            case kind:
+                log = logger.warning if kind == "model_error" else logger.error
+                log("run_failed", run_id=self.ref.run_id, how=kind, error=stopped.gist)
+                self._end(endings.failed_in_worker(self.ref, self._owner.lang, stopped))
 
     def on_broken(self, error: Exception) -> None:
         if self._attempt is not None:
@@ -309,27 +284,9 @@ class Execution:
             self._attempt.done()
         if not self._may_go_on():
             return
-        is_agents = isinstance(error, LinkError)
-        code: ErrorCode = "agent_error" if is_agents else "internal_error"
-        self._end(self._failure(code, say(self._owner.lang, code)))
+        self._fail("agent_error" if isinstance(error, LinkError) else "internal_error")
 
     # Inside.
-
-    def _entry(self, step: Step) -> Entry:
-        lang = self._owner.lang
-        match step:
-            case Thought():
-                return entries.thinking(step, self.ref)
-            case ConfirmationAsked():
-                timeout_s = min(step.timeout_s, settings.MYAGENT_CONFIRM_TIMEOUT_S)
-                return entries.user_confirm(step, self.ref, lang, timeout_s)
-            case ToolStarted():
-                return entries.tool_call(step, self.ref, lang)
-            case ToolFinished():
-                return entries.tool_result(step, self.ref)
-            case Answer():
-                return entries.final_answer(step, self.ref, self.age_ms)
-        raise TypeError(f"not a durable step: {step!r}")
 
     def _on_logged(self, written: Sequence[Entry], outcome: Outcome, attempt: Attempt) -> None:
         self._writing -= 1
@@ -337,8 +294,7 @@ class Execution:
             attempt.refuse()
             if isinstance(outcome, RowRefused) and not self.is_ended:
                 self.state.take_back(entry.fact(datetime.now(UTC)) for entry in written)
-                sentence = say(self._owner.lang, "internal_error")
-                self._end(self._failure("internal_error", sentence))
+                self._fail("internal_error")
             return
         self._blame.note_logged(written, is_step_done=not self.state.open_calls)
         if self._attempt is attempt:
@@ -418,19 +374,13 @@ class Execution:
             self._end_stopped()
 
     def _end_stopped(self) -> None:
-        effects = [call.call.name for call in self.state.open_calls if call.has_started]
-        lang = self._owner.lang
-        if self._stopping == Run.Status.TIMED_OUT:
-            timeout_s = settings.MYAGENT_RUN_TIMEOUT_S
-            entry = entries.timed_out(self.ref, lang, timeout_s, effects)
-        else:
-            entry = entries.interrupted(self.ref, lang, effects, self.text)
         assert self._stopping is not None
-        self._end(Ending(self._stopping, entry))
+        lang = self._owner.lang
+        self._end(endings.stopped_by(self._stopping, self.ref, lang, self.state, self.text))
 
-    def _failure(self, code: ErrorCode, sentence: str, *, is_retryable: bool = False) -> Ending:
-        entry = entries.error(self.ref, code, sentence, is_retryable=is_retryable)
-        return Ending(Run.Status.FAILED, entry)
+    def _fail(self, code: ErrorCode, sentence: str = "", *, is_retryable: bool = False) -> None:
+        lang = self._owner.lang
+        self._end(endings.failed(self.ref, lang, code, sentence, is_retryable=is_retryable))
 
     def _end(self, ending: Ending, before: Sequence[Entry] = ()) -> None:
         # First what may raise: the steps may fit no run.

@@ -1,4 +1,7 @@
-"""A link: this server's connection to a worker, on which it carries out runs."""
+"""A link: this server's connection to a worker, on which it carries out runs.
+
+Longer than other modules: the connection, its life and what comes over it are one asyncio protocol.
+"""
 
 from __future__ import annotations
 

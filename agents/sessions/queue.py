@@ -17,7 +17,8 @@ from agents.log.reading import UnfinishedRun
 from agents.log.session_log import SessionLog
 from agents.log.writes import NewRun, RunEnded, RunStart
 from agents.models import Run
-from agents.runs.execution import Ending, Execution
+from agents.runs.endings import Ending
+from agents.runs.execution import Execution
 from agents.runs.link import Link
 from agents.runs.workers import Pool
 from agents.sentences import say

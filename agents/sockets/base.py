@@ -1,4 +1,7 @@
-"""What every dialect's socket does alike: the handshake, reading, limits, and saying goodbye."""
+"""What every dialect's socket does alike: the handshake, reading, limits, and saying goodbye.
+
+Longer than other modules: a consumer is one class to Channels, and these share its state.
+"""
 
 from __future__ import annotations
 

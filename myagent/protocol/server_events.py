@@ -1,7 +1,8 @@
 """What a server says, as types: one frozen dataclass for each kind of event.
 
 Fields have the names of the wire. `read` turns a text frame into one of them;
-a kind that this version does not know is a plain `ServerEvent`.
+a kind that this version does not know is a plain `ServerEvent`. The module is as long as there are
+kinds.
 """
 
 from __future__ import annotations

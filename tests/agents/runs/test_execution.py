@@ -14,7 +14,8 @@ from agents.log import entries
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.runs.attempts import Attempt
-from agents.runs.execution import Ending, Execution
+from agents.runs.endings import Ending
+from agents.runs.execution import Execution
 from agents.runs.link import Link, dial
 from agents.runs.workers import Pool
 from myagent.messages import ChatMessage, ToolCall

@@ -177,7 +177,14 @@ READY = {
     "version": protocol.VERSION,
     "instance": "i",
     "pid": os.getpid(),
-    "agent": {"name": "a", "description": "", "tools": [], "model": "", "max_steps": None},
+    "agent": {
+        "name": "a",
+        "description": "",
+        "tools": [],
+        "model": "",
+        "max_steps": None,
+        "enable_tracing": True,
+    },
 }
 TEXT = {"kind": "text", "epoch": 1, "attempt": 1, "step": 1, "text": "hi"}
 

@@ -269,7 +269,14 @@ def test_a_bad_frame_of_a_run_names_its_run_and_the_field(frame: Any, field: str
     assert caught.value.key == KEY
 
 
-AGENT = {"name": "a", "description": "", "tools": [], "model": "", "max_steps": None}
+AGENT = {
+    "name": "a",
+    "description": "",
+    "tools": [],
+    "model": "",
+    "max_steps": None,
+    "enable_tracing": True,
+}
 READY = {"kind": "ready", "version": 1, "instance": "i", "pid": 1, "agent": AGENT}
 PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "lag_ms": 0.0, "abandoned": 0}
 
