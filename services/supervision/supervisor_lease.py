@@ -71,9 +71,8 @@ def live_supervisor(charge: Charge = MACHINE) -> Supervisor | None:
 
 
 def is_anybody_in_charge() -> bool:
-    """Whether a supervisor, of this machine or another, may be alive."""
-    holders = Supervisor.objects.filter(LEASE_HOLDS)
-    return any(not is_provably_gone(each.process) for each in holders)
+    """Whether a supervisor of a machine, this one or another, may be alive."""
+    return any(not is_provably_gone(each.process) for each in machines_supervised())
 
 
 def acting_supervisor() -> Supervisor | None:
