@@ -1,7 +1,8 @@
 """Rows that others keep of what is logged, written in the same transaction as the entries.
 
 So what a recorder keeps never disagrees with the log. One that fails costs its
-own rows alone.
+own rows alone: those of the write that it raised at, or, where the database
+refuses one, those of the batch.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Protocol
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils.module_loading import import_string
 
 from agents.log.entry import Logged
 from agents.log.writes import Write
-from agents.runtime.database_errors import is_passing
+from agents.runtime.database_errors import is_about_a_lock
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Recording:
     def add(self, write: Write, logged: Sequence[Logged], at: datetime) -> None:
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
             try:
-                rows.extend(recorder.record(write, logged, at))
+                rows.extend(list(recorder.record(write, logged, at)))
             except Exception:
                 self.failures += 1
                 logger.exception("recorder_failed", recorder=_name(recorder))
@@ -77,7 +78,7 @@ class Recording:
                 with transaction.atomic():
                     _save(rows)
             except Exception as error:
-                if isinstance(error, DatabaseFailure) and is_passing(error):
+                if isinstance(error, DatabaseFailure) and not _may_go_on(error):
                     raise
                 self.failures += 1
                 logger.exception("recorder_rows_refused", recorder=_name(recorder))
@@ -105,6 +106,18 @@ def _save_alike(
         manager.bulk_update(instances, changes)
     else:
         manager.bulk_create(instances)
+
+
+def _may_go_on(error: DatabaseFailure) -> bool:
+    """Whether the transaction is still there after an error in it: then that was the rows' own."""
+    if is_about_a_lock(error):
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseFailure:
+        return False
+    return True
 
 
 def _name(recorder: Recorder) -> str:

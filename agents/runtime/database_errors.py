@@ -13,8 +13,7 @@ from django.db import (
 # string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
 _MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
 
-
-# A lock was waited for in vain; a deadlock. Who has the row locked has not the others.
+# A wait for a lock that took too long, and a deadlock: another row may be free.
 _MYSQL_LOCK_ERRORS = frozenset({1205, 1213})
 
 
@@ -35,6 +34,11 @@ def is_about_a_row(error: Exception) -> bool:
         return True
     codes = _MYSQL_ROW_ERRORS | _MYSQL_LOCK_ERRORS
     return isinstance(error, OperationalError) and _code_of(error) in codes
+
+
+def is_about_a_lock(error: Exception) -> bool:
+    """Whether another transaction was in the way: after a deadlock nothing is left of one's own."""
+    return isinstance(error, OperationalError) and _code_of(error) in _MYSQL_LOCK_ERRORS
 
 
 def _code_of(error: Exception) -> object:
