@@ -7,14 +7,14 @@ from django.urls import re_path
 
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
-from agents.sockets.handshake import Host, Refusal, Scope
+from agents.sockets.handshake import Refusal, Scope
 from myagent.protocol import CloseCode
 
 
 class NowhereConsumer(EventsConsumer):
     """A socket at a path where nothing is served: it is told so."""
 
-    def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+    def refusal(self, scope: Scope) -> Refusal | None:
         return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
 
 

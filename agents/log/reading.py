@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, TextField, When
+from django.db.models.functions import Length
 
 from agents.log.entry import Logged
 from agents.log.fold import Fact, History, RunState, fold_history
@@ -29,6 +30,9 @@ REMEMBERED_MESSAGES = 1_000
 
 MOST_TURNS = 2_000
 """Runs that a model's memory can reach back."""
+
+MOST_TOGETHER = 64 * 1024
+"""Characters of an entry that is read together with those of other sessions."""
 
 _TURNS_AT_ONCE = 50
 
@@ -82,14 +86,24 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
 
 
 def next_entries(places: Sequence[LogPlace]) -> dict[LogPlace, list[Logged]]:
-    """The `FIRST_PAGE` entries that follow each place, as far as they are in the log."""
+    """The `FIRST_PAGE` entries that follow each place, as far as they are in the log.
+
+    They end before one that is large: many are read together, and all are held at once.
+    """
     wanted = Q()
     for session_id, seq in places:
         wanted |= Q(session_id=session_id, seq__gt=seq, seq__lte=seq + FIRST_PAGE)
     found: dict[str, list[Logged]] = {session_id: [] for session_id, _ in places}
-    columns = ("session_id", "seq", "event", "step_id", "created_at", "payload")
-    rows = Event.objects.filter(wanted).order_by("session_id", "seq").values_list(*columns)
-    for session_id, seq, event, step_id, created_at, payload in rows:
+    small = Case(When(size__lte=MOST_TOGETHER, then="payload"), output_field=TextField(null=True))
+    rows = Event.objects.filter(wanted).annotate(size=Length("payload"), small=small)
+    columns = ("session_id", "seq", "event", "step_id", "created_at", "small")
+    large: set[str] = set()
+    for session_id, seq, event, step_id, created_at, payload in rows.order_by(
+        "session_id", "seq"
+    ).values_list(*columns):
+        if payload is None or session_id in large:
+            large.add(session_id)
+            continue
         logged = Logged(session_id, seq, event, step_id, created_at, payload.encode())
         found[session_id].append(logged)
     return {

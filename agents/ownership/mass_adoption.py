@@ -1,7 +1,7 @@
 """Many sessions taken over at once, as when all clients come back to a server that starts cold.
 
 One by one each costs a dozen statements, and one of them waits for the disk.
-Here it is some seven for all. Only what is plain is taken: an open session with
+Here it is some eight for all. Only what is plain is taken: an open session with
 a short log, no unfinished run and no living owner, whose row nobody has locked.
 `agents.ownership.adoption` sees to all others, one by one. Synchronous.
 """
@@ -12,10 +12,11 @@ from collections.abc import Collection
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import Length
 
 from agents.log import reading
-from agents.models import Run, Server, Session
+from agents.models import Event, Run, Server, Session
 from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted
 from agents.ownership.taking import Taken
@@ -25,6 +26,9 @@ MOST_SESSIONS = 64
 
 MOST_ENTRIES = 100
 """Of a log that is read together with others."""
+
+MOST_CHARACTERS = 256 * 1024
+"""Of a model's memory that is read together with others': all are held at once."""
 
 
 def adopt_together(
@@ -75,5 +79,12 @@ def _lock_plain(
     ended = Server.objects.filter(pk__in=others, ended_at__isnull=False)
     free = {None, own_id, *ended.values_list("pk", flat=True)}
     unfinished = Run.objects.filter(session__in=found, status__in=Run.UNFINISHED)
-    busy = set(unfinished.values_list("session_id", flat=True))
-    return {each.pk: each for each in found if each.owner_id in free and each.pk not in busy}
+    not_plain = {*unfinished.values_list("session_id", flat=True), *_large(found)}
+    return {each.pk: each for each in found if each.owner_id in free and each.pk not in not_plain}
+
+
+def _large(sessions: Collection[Session]) -> QuerySet[Event, str]:
+    """Those of the sessions whose memory is large."""
+    entries = Event.objects.filter(session__in=sessions, message__isnull=False)
+    sizes = entries.values("session_id").annotate(size=Sum(Length("message")))
+    return sizes.filter(size__gt=MOST_CHARACTERS).values_list("session_id", flat=True)

@@ -42,6 +42,11 @@ class Gathering(Generic[K, V]):
         """Cancels what is being answered, and whoever waits. May be called twice."""
         if self._work is not None:
             await background.end([self._work])
+            self._work = None
+        # Where it was cancelled before it began, it has told nobody.
+        for answer in self._asked.values():
+            answer.cancel()
+        self._asked.clear()
 
     async def _answer_all(self) -> None:
         # What is asked in the same moment comes along.

@@ -111,6 +111,9 @@ class Sessions:
             if not may_use(principal, session.principal):
                 raise Refused("forbidden")
             return session
+        if self._resources.is_draining:
+            # Whoever is next opens it, and goes on with what is unfinished.
+            raise Refused("service_unavailable")
         try:
             await self._check_creator(session_id, principal)
             session = await self.open(session_id, is_asked_for=True)

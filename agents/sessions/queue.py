@@ -223,7 +223,7 @@ class Runs:
 
     def _start_next(self) -> None:
         """Starts what waits longest, where no run's end does it."""
-        if self.waiting:
+        if self.waiting and not self._is_draining():
             started = self._make_current(self.waiting[0])
             self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
 

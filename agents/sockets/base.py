@@ -72,8 +72,20 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The socket, from the handshake to the end."""
         host: Host = scope[SERVER]
-        refusal = scope.get(REFUSAL) or self.refusal(scope, host)
-        self.open(scope, receive, send, host)
+        refusal = scope.get(REFUSAL) or self.refusal(scope)
+        address = address_of(scope)
+        is_counted = refusal is None and host.connections.enter(address)
+        if refusal is None and not is_counted:
+            refusal = Refusal(CloseCode.TOO_MANY, "rate_limited", "too_many_connections")
+        try:
+            self.open(scope, receive, send, host)
+            await self._welcome(refusal, receive, host)
+        finally:
+            if is_counted:
+                host.connections.leave(address)
+
+    async def _welcome(self, refusal: Refusal | None, receive: Receive, host: Host) -> None:
+        scope = self.scope
         await receive()
         subprotocol = subprotocol_for(scope)
         accept = {"type": "websocket.accept", "subprotocol": subprotocol}
@@ -86,12 +98,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             return
         await self.run()
 
-    def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+    def refusal(self, scope: Scope) -> Refusal | None:
         """Why this client may not come in, or None. Nothing is kept of it yet."""
         if len(services_named(scope)) > 1:
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
-        if not host.connections.has_room(address_of(scope)):
-            return Refusal(CloseCode.TOO_MANY, "rate_limited", "too_many_connections")
         return None
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:

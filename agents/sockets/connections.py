@@ -51,17 +51,22 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def has_room(self, address: str) -> bool:
-        return self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS)
+    def enter(self, address: str) -> bool:
+        """Counts one that comes from there, until `leave`. False: it is one too many."""
+        if not self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS):
+            return False
+        self._addresses.enter(address)
+        return True
+
+    def leave(self, address: str) -> None:
+        self._addresses.leave(address)
 
     def add(self, consumer: Open) -> None:
-        self._addresses.enter(consumer.address)
         self._open[consumer.connection_id] = consumer
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
     def remove(self, consumer: Open) -> None:
-        self._addresses.leave(consumer.address)
         del self._open[consumer.connection_id]
         self._one_has_left.set()
 

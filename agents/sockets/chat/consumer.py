@@ -117,10 +117,10 @@ class ChatConsumer(SocketConsumer):
 
     # What the client says.
 
-    def refusal(self, scope: Scope, host: Host) -> Refusal | None:
+    def refusal(self, scope: Scope) -> Refusal | None:
         if not 0 < len(_user_id(scope)) <= MAX_USER_ID:
             return Refusal(CloseCode.PROTOCOL_ABUSE, "invalid_event", detail="user_id")
-        return super().refusal(scope, host)
+        return super().refusal(scope)
 
     async def read(self) -> None:
         if not self._has_come_back and self._session_id is not None:

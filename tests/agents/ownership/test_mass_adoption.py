@@ -19,7 +19,7 @@ from agents.log.writes import Write
 from agents.models import Event, Server, Session
 from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
-from agents.ownership.mass_adoption import MOST_ENTRIES, adopt_together
+from agents.ownership.mass_adoption import MOST_CHARACTERS, MOST_ENTRIES, adopt_together
 from agents.runtime.process import own_identity
 from tests.agents.logs import (
     SERVICE,
@@ -239,3 +239,22 @@ async def test_of_those_that_come_back_one_that_cannot_be_read_costs_no_other(
     assert isinstance(failed, ValueError)
     assert [seqs[-1] for seqs in found if isinstance(seqs, list)] == [7, 27]
     assert len(sound) == 2
+
+
+def test_what_is_large_is_not_read_together_with_others(dead_id: str) -> None:
+    own_id = new_server()
+    large, small = session(dead_id), session(dead_id)
+    entries = Event.objects.filter(session_id=large, message__isnull=False)
+    entries.filter(event="user.message").update(
+        message='{"role": "user", "content": "' + "x" * MOST_CHARACTERS + '"}'
+    )
+    assert adopt_together([large, small], [SERVICE], own_id).keys() == {small}
+
+
+def test_entries_that_are_read_together_end_before_a_large_one(dead_id: str) -> None:
+    large, small = session(dead_id), session(dead_id)
+    payload = '{"content": "' + "x" * reading.MOST_TOGETHER + '", "metadata": {}}'
+    Event.objects.filter(session_id=large, seq=3).update(payload=payload)
+    found = reading.next_entries([(large, 1), (small, 1)])
+    assert [each.seq for each in found[large, 1]] == [2]
+    assert [each.seq for each in found[small, 1]] == [2, 3, 4]

@@ -105,3 +105,13 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
     for task in begun, gathered:
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_one_that_is_ended_before_it_has_begun_leaves_nobody_waiting_either() -> None:
+    oracle = Oracle()
+    asked = asyncio.create_task(oracle.gathering.ask(1))
+    await asyncio.sleep(0)
+    await oracle.gathering.end()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await oracle.ask(3) == [6]

@@ -13,6 +13,7 @@ from agents.ports import SessionPort
 from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
+from agents.sockets.handshake import Refusal
 from tests.agents.hosting import Hosting, scope_at
 
 DIALECTS = pytest.mark.parametrize("dialect", [EventsConsumer, ChatConsumer])
@@ -67,3 +68,41 @@ async def test_a_socket_that_has_left_is_free_without_a_garbage_collection(
             await is_free.wait()
     finally:
         gc.enable()
+
+
+class Starting(Hosting):
+    """A server that is not ready yet."""
+
+    def __init__(self) -> None:
+        super().__init__(cast(SessionPort, Nobody()))
+        self.is_ready = asyncio.Event()
+        self.asked = 0
+
+    async def admit(self, service: str | None) -> Refusal | None:
+        self.asked += 1
+        await self.is_ready.wait()
+        return None
+
+
+async def test_an_address_has_no_more_sockets_than_it_may_while_the_server_starts(
+    settings: Any,
+) -> None:
+    settings.MYAGENT_CONNECTIONS_PER_ADDRESS = 2
+    host = Starting()
+    callers = [Caller() for _ in range(5)]
+    lives = [
+        asyncio.create_task(EventsConsumer()(scope_at(host=host), each.incoming.get, each.send))
+        for each in callers
+    ]
+    async with asyncio.timeout(30):
+        for refused in lives[2:]:
+            await refused
+        assert [caller.sent[-1].get("code") for caller in callers[2:]] == [4029] * 3
+        host.is_ready.set()
+        for caller in callers[:2]:
+            caller.leave()
+        await asyncio.gather(*lives)
+        again = Caller()
+        again.leave()
+        await EventsConsumer()(scope_at(host=host), again.incoming.get, again.send)
+    assert host.asked == 3, "who has left makes room"
