@@ -254,6 +254,8 @@ class Execution:
             if not self.is_ended and isinstance(last, Answer):
                 self._end_stopped()
             return
+        if self._writing:
+            raise LinkError("steps before the last were answered")
         lang, age_ms = self._owner.lang, self.age_ms
         logged = [entries.of_step(step, self.ref, lang, age_ms) for step in steps]
         if isinstance(last, Answer):
