@@ -316,10 +316,10 @@ class Execution:
         for entry in written:
             fact = entry.fact(datetime.now(UTC))
             try:
-                self.state.apply(fact)
-            except KeyError as error:
+                _take(self.state, fact)
+            except LinkError:
                 self.state.take_back(applied)
-                raise LinkError(f"a step of a call that there is not: {error}") from error
+                raise
             applied.append(fact)
             if entry.event == "agent.thinking":
                 self.text = ""
@@ -406,3 +406,18 @@ class Execution:
     def age_ms(self) -> int:
         """Milliseconds since it started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
+
+
+def _take(state: RunState, fact: Fact) -> None:
+    """Applies it. Raises `LinkError` if it is of a call that there is not, or is a second result.
+
+    A second one would spoil the model's memory, as would one without its call.
+    """
+    if fact.event == "agent.tool_result":
+        call = state.calls.get(fact.step_id)
+        if call is not None and call.is_finished:
+            raise LinkError(f"a second result of a call: {fact.step_id!r}")
+    try:
+        state.apply(fact)
+    except KeyError as error:
+        raise LinkError(f"a step of a call that there is not: {error}") from error

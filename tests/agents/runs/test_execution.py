@@ -351,3 +351,26 @@ async def test_a_late_step_after_a_cancel_is_refused_though_the_last_is_still_wr
     assert link.said == [Cancel(KEY), Refuse(KEY)]
     session.write()
     execution.leave()
+
+
+async def test_a_call_has_one_result() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    for step in (THOUGHT, FINISHED, FINISHED):
+        attempt.hear(Steps(KEY, [step]))
+        session.write()
+    assert len(session.written) == 2
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+    assert session.before == []
+
+
+async def test_two_results_of_a_call_at_once_leave_it_open() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    attempt.hear(Steps(KEY, [THOUGHT]))
+    session.write()
+    attempt.hear(Steps(KEY, [FINISHED, FINISHED]))
+    assert len(session.written) == 1
+    # The run's end closes it.
+    assert [entry.event for entry in session.before] == ["agent.tool_result"]
