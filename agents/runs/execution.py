@@ -207,7 +207,7 @@ class Execution:
         if not self._may_go_on():
             return
         self._is_continued = True
-        if has_died and not self.state.waiting:
+        if has_died and not self._is_all_waiting:
             self._blame.note_death()
         if self._blame.is_guilty:
             logger.error("run_kills_workers", run_id=self.ref.run_id)

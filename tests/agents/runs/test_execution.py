@@ -15,6 +15,7 @@ from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.log.journal import Outcome
 from agents.runs.attempts import Attempt
+from agents.runs.blame import MOST_DEATHS
 from agents.runs.endings import Ending
 from agents.runs.execution import Execution
 from agents.runs.link import Link, dial
@@ -374,3 +375,27 @@ async def test_two_results_of_a_call_at_once_leave_it_open() -> None:
     assert len(session.written) == 1
     # The run's end closes it.
     assert [entry.event for entry in session.before] == ["agent.tool_result"]
+
+
+async def test_a_question_beside_a_deadly_tool_keeps_no_run_from_its_blame() -> None:
+    asked = CallState(ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30)
+    deadly = CallState(ToolCall("other", "tool", "{}"), started_args={})
+    session, execution, _ = on_a_worker(RunState(1, calls={"call": asked, "other": deadly}))
+    for _ in range(MOST_DEATHS):
+        assert session.endings == []
+        execution.on_lost(attempt_of(execution), has_died=True)
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+
+
+async def test_a_run_that_only_waits_for_somebody_is_blamed_for_no_death() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    execution.state.calls["call"] = CallState(
+        ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30
+    )
+    for _ in range(MOST_DEATHS):
+        execution._attempt = attempt
+        execution.on_lost(attempt, has_died=True)
+    assert session.endings == [] and not execution.is_suspect
+    execution.leave()
