@@ -9,7 +9,7 @@ import structlog
 
 from myagent.steps import Decision, Step
 from myagent.worker import protocol
-from myagent.worker.protocol import RunKey
+from myagent.worker.protocol import LinkError, RunKey
 
 logger = structlog.get_logger(__name__)
 
@@ -56,7 +56,8 @@ class Receiver(Breakable, Protocol):
 class Attempt:
     """One run on one worker, from its start until one of the two is done with it.
 
-    `send` is the link's; `release` has it forget the attempt.
+    `send` is the link's; `release` has it forget the attempt. `has_whole_history`:
+    the run was started with it, so that the worker may not ask for it again.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class Attempt:
         *,
         send: Callable[[protocol.FromServer], None],
         release: Callable[[Attempt], None],
+        has_whole_history: bool = False,
     ) -> None:
         self.key = key
         self.receiver = receiver
         self._send = send
         self._release = release
+        self._has_whole_history = has_whole_history
         self.is_quarantined = False
         """The run may be what kills workers: only it is blamed if this one dies."""
 
@@ -126,5 +129,7 @@ class Attempt:
                 self.done()
                 receiver.on_stopped(message)
             case protocol.NeedHistory():
+                if self._has_whole_history:
+                    raise LinkError("the history is asked for again, although it was whole")
                 self.done()
                 receiver.on_history_needed()

@@ -207,7 +207,7 @@ class Execution:
         if not self._may_go_on():
             return
         self._is_continued = True
-        if has_died and not self.state.waiting:
+        if has_died and not self._is_all_waiting:
             self._blame.note_death()
         if self._blame.is_guilty:
             logger.error("run_kills_workers", run_id=self.ref.run_id)
@@ -254,6 +254,8 @@ class Execution:
             if not self.is_ended and isinstance(last, Answer):
                 self._end_stopped()
             return
+        if self._writing:
+            raise LinkError("steps before the last were answered")
         lang, age_ms = self._owner.lang, self.age_ms
         logged = [entries.of_step(step, self.ref, lang, age_ms) for step in steps]
         if isinstance(last, Answer):
@@ -314,10 +316,10 @@ class Execution:
         for entry in written:
             fact = entry.fact(datetime.now(UTC))
             try:
-                self.state.apply(fact)
-            except KeyError as error:
+                _take(self.state, fact)
+            except LinkError:
                 self.state.take_back(applied)
-                raise LinkError(f"a step of a call that there is not: {error}") from error
+                raise
             applied.append(fact)
             if entry.event == "agent.thinking":
                 self.text = ""
@@ -404,3 +406,18 @@ class Execution:
     def age_ms(self) -> int:
         """Milliseconds since it started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
+
+
+def _take(state: RunState, fact: Fact) -> None:
+    """Applies it. Raises `LinkError` if it is of a call that there is not, or is a second result.
+
+    A second one would spoil the model's memory, as would one without its call.
+    """
+    if fact.event == "agent.tool_result":
+        call = state.calls.get(fact.step_id)
+        if call is not None and call.is_finished:
+            raise LinkError(f"a second result of a call: {fact.step_id!r}")
+    try:
+        state.apply(fact)
+    except KeyError as error:
+        raise LinkError(f"a step of a call that there is not: {error}") from error

@@ -144,11 +144,17 @@ class Link(asyncio.Protocol):
 
         If it raises, nothing was started.
         """
-        attempt = Attempt(key, receiver, send=self.send, release=self.release)
-        self._attempts[key.session_id] = attempt
         generation, at = self._known.get(key.session_id, (0, 0))
         if generation != history.generation or at < history.first:
             at = history.first
+        attempt = Attempt(
+            key,
+            receiver,
+            send=self.send,
+            release=self.release,
+            has_whole_history=at == history.first,
+        )
+        self._attempts[key.session_id] = attempt
         self._known[key.session_id] = (history.generation, history.end)
         start = protocol.Start(
             key,
@@ -235,6 +241,9 @@ class Link(asyncio.Protocol):
     def _take_of_run(self, message: protocol.OfARun) -> None:
         if isinstance(message, protocol.NeedHistory):
             self._known.pop(message.key.session_id, None)
+        elif isinstance(message, protocol.Stopped) and message.kind == "draining":
+            # Whether it says so of itself or not: it would turn the run away again and again.
+            self.is_draining = True
         if attempt := self._attempt(message.key):
             attempt.hear(message)
 

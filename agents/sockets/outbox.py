@@ -41,10 +41,12 @@ class _Partial:
     step: int
     offset: int
     pieces: list[str] = field(default_factory=list)
+    size: int = 0
+    """Characters of all pieces: kept, as there may be very many."""
 
-    @property
-    def size(self) -> int:
-        return sum(len(piece) for piece in self.pieces)
+    def add(self, text: str) -> None:
+        self.pieces.append(text)
+        self.size += len(text)
 
     def continues(self, other: _Partial) -> bool:
         same = (self.session_id, self.run_id, self.step)
@@ -116,10 +118,11 @@ class Outbox:
         self._add(frame)
 
     def add_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> None:
-        partial = _Partial(session_id, run_id, step, offset, [text])
+        partial = _Partial(session_id, run_id, step, offset)
+        partial.add(text)
         last = self._items[-1] if self._items else None
         if isinstance(last, _Partial) and partial.continues(last):
-            last.pieces.append(text)
+            last.add(text)
             self._size += len(text)
         else:
             self._add(partial)

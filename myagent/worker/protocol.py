@@ -201,7 +201,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Durable steps; the run waits for `Accept` or `Refuse`, unless the last is an `Answer`."""
+    """Durable steps; the run waits for `Accept` or `Refuse`, unless the last is an `Answer`.
+
+    None but the last may be one. Steps sent before the last were answered end the run.
+    """
 
     key: RunKey
     steps: Sequence[Step]
@@ -240,7 +243,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class NeedHistory:
-    """The worker does not have the history that `Start` builds on: send it whole."""
+    """The worker does not have the history that `Start` builds on: send it whole.
+
+    In answer to a `Start` that held it whole it ends the run.
+    """
 
     key: RunKey
 

@@ -219,6 +219,8 @@ def _steps(data: Json, key: RunKey) -> Steps:
     steps = [_step(step) for step in objects(data, "steps", MAX_STEPS)]
     if not steps:
         raise LinkError("'steps' is empty")
+    if any(isinstance(step, Answer) for step in steps[:-1]):
+        raise LinkError("'steps' goes on after an answer")
     return Steps(key, steps)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,15 +13,17 @@ import pytest
 from agents.log import entries
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
+from agents.log.journal import Outcome
 from agents.runs.attempts import Attempt
+from agents.runs.blame import MOST_DEATHS
 from agents.runs.endings import Ending
 from agents.runs.execution import Execution
 from agents.runs.link import Link, dial
 from agents.runs.workers import Pool
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
-from myagent.steps import Answer, Step, Thought, ToolStarted
-from myagent.worker.protocol import Cancel, LinkError, RunKey, Said, Steps, Stopped
+from myagent.steps import Answer, Step, Thought, ToolFinished, ToolStarted
+from myagent.worker.protocol import Cancel, LinkError, Refuse, RunKey, Said, Steps, Stopped
 from myagent.worker.text import MAX_ANSWER_BYTES
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker
@@ -31,11 +33,11 @@ KEY = RunKey("session", 1, 1)
 
 
 class Session:
-    """An `execution.Owner` that is asked for nothing here but its memory. It has no workers."""
+    """An `execution.Owner` without workers, whose log is slow: `written` is on its way into it."""
 
     session_id = "session"
     lang = "zh-hans"
-    log = show_thinking = show_text = None
+    show_thinking = show_text = None
 
     def __init__(self) -> None:
         self.history = History(1000)
@@ -43,12 +45,24 @@ class Session:
         self.worker: Link | None = None
         self.endings: list[Ending] = []
         self.before: list[Entry] = []
+        self.written: list[list[Entry]] = []
+        self._done: list[Callable[[Outcome], None]] = []
         self.notices: list[str] = []
         self.attempts = 0
 
     def next_key(self) -> RunKey:
         self.attempts += 1
         return RunKey(self.session_id, 1, self.attempts)
+
+    def log(self, entries: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
+        self.written.append(list(entries))
+        self._done.append(done)
+
+    def write(self) -> None:
+        """All that is on its way into the log is there now."""
+        done, self._done = self._done, []
+        for tell in done:
+            tell([])
 
     def show_notice(self, code: str) -> None:
         self.notices.append(code)
@@ -280,3 +294,108 @@ async def test_steps_of_a_call_that_there_is_not_leave_nothing_behind(is_last: b
     assert ending.entry.metadata["code"] == "agent_error"
     # A result without its call would spoil the model's memory.
     assert session.before == []
+
+
+# What a worker that keeps to no rule may try.
+
+WISH = ChatMessage("assistant", "", tool_calls=(ToolCall("call", "tool", "{}"),))
+THOUGHT = Thought(1, "", WISH, Usage(), 0)
+STARTED = ToolStarted("call", "tool", {})
+FINISHED = ToolFinished(
+    "call", "tool", "success", "", 0, ChatMessage("tool", "", tool_call_id="call")
+)
+
+
+def attempt_of(execution: Execution) -> Attempt:
+    assert execution._attempt is not None
+    return execution._attempt
+
+
+async def test_a_worker_that_waits_for_no_answer_fills_no_memory() -> None:
+    session, execution, link = on_a_worker()
+    attempt = attempt_of(execution)
+    for _ in range(1000):
+        attempt.hear(Steps(KEY, [THOUGHT]))
+    assert len(session.written) == 1
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+    assert Cancel(KEY) in link.said and link.released
+
+
+async def test_an_answer_that_overtakes_steps_is_none() -> None:
+    session, execution, _ = on_a_worker()
+    attempt_of(execution).hear(Steps(KEY, [THOUGHT]))
+    attempt_of(execution).hear(Steps(KEY, [Answer("", 1, Usage())]))
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+
+
+async def test_a_run_that_is_to_stop_takes_no_results_before_the_last_is_in_the_log() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    attempt.hear(Steps(KEY, [THOUGHT]))
+    session.write()
+    execution.cancel()
+    attempt.hear(Steps(KEY, [FINISHED]))
+    assert session.endings == []
+    attempt.hear(Steps(KEY, [FINISHED]))
+    assert len(session.written) == 2
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+
+
+async def test_a_late_step_after_a_cancel_is_refused_though_the_last_is_still_written() -> None:
+    session, execution, link = on_a_worker()
+    attempt_of(execution).hear(Steps(KEY, [THOUGHT]))
+    execution.cancel()
+    attempt_of(execution).hear(Steps(KEY, [STARTED]))
+    assert session.endings == []
+    assert link.said == [Cancel(KEY), Refuse(KEY)]
+    session.write()
+    execution.leave()
+
+
+async def test_a_call_has_one_result() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    for step in (THOUGHT, FINISHED, FINISHED):
+        attempt.hear(Steps(KEY, [step]))
+        session.write()
+    assert len(session.written) == 2
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+    assert session.before == []
+
+
+async def test_two_results_of_a_call_at_once_leave_it_open() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    attempt.hear(Steps(KEY, [THOUGHT]))
+    session.write()
+    attempt.hear(Steps(KEY, [FINISHED, FINISHED]))
+    assert len(session.written) == 1
+    # The run's end closes it.
+    assert [entry.event for entry in session.before] == ["agent.tool_result"]
+
+
+async def test_a_question_beside_a_deadly_tool_keeps_no_run_from_its_blame() -> None:
+    asked = CallState(ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30)
+    deadly = CallState(ToolCall("other", "tool", "{}"), started_args={})
+    session, execution, _ = on_a_worker(RunState(1, calls={"call": asked, "other": deadly}))
+    for _ in range(MOST_DEATHS):
+        assert session.endings == []
+        execution.on_lost(attempt_of(execution), has_died=True)
+    (ending,) = session.endings
+    assert ending.entry.metadata["code"] == "agent_error"
+
+
+async def test_a_run_that_only_waits_for_somebody_is_blamed_for_no_death() -> None:
+    session, execution, _ = on_a_worker()
+    attempt = attempt_of(execution)
+    execution.state.calls["call"] = CallState(
+        ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30
+    )
+    for _ in range(MOST_DEATHS):
+        execution._attempt = attempt
+        execution.on_lost(attempt, has_died=True)
+    assert session.endings == [] and not execution.is_suspect
+    execution.leave()

@@ -20,6 +20,7 @@ import pytest
 from agents.log.fold import History
 from agents.runs.attempts import Attempt
 from agents.runs.link import Link, LinkFailed, dial
+from agents.runs.workers import Pool
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.runnable import NOTHING_DONE
@@ -40,13 +41,13 @@ class Server:
         self.heard: list[str] = []
         self.error: Exception | None = None
         self._has_heard = asyncio.Event()
+        self._history = History(1000)
+        self._history.start_turn("run")
+        self._history.add("run", ChatMessage("user", "hi"))
 
     def start(self, epoch: int, attempt: int = 1, session: str = "session") -> Attempt:
-        history = History(1000)
-        history.start_turn("run")
-        history.add("run", ChatMessage("user", "hi"))
         key = RunKey(session, epoch, attempt)
-        return self.link.start(key, history, NOTHING_DONE, self, is_continued=False)
+        return self.link.start(key, self._history, NOTHING_DONE, self, is_continued=False)
 
     async def until(self, said: str) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -187,6 +188,10 @@ READY = {
     },
 }
 TEXT = {"kind": "text", "epoch": 1, "attempt": 1, "step": 1, "text": "hi"}
+NEED_HISTORY = {"kind": "need_history", "epoch": 1, "attempt": 1}
+STOPPED = {"kind": "stopped", "epoch": 1, "attempt": 1, "said": None, "is_retryable": False} | {
+    "detail": ""
+}
 
 
 class Impostor:
@@ -285,9 +290,8 @@ class Clumsy(Server):
     [
         TEXT,
         TEXT | {"kind": "stepping"},
-        TEXT | {"kind": "stopped", "how": "failed", "said": None, "is_retryable": False}
-        | {"detail": ""},
-        TEXT | {"kind": "need_history"},
+        STOPPED | {"how": "failed"},
+        NEED_HISTORY,
     ],
     ids=lambda frame: frame["kind"],
 )  # fmt: skip
@@ -297,6 +301,8 @@ async def test_a_run_that_fails_when_it_is_told_something_is_the_only_one(
     async with impostor() as worker:
         link = await dial(worker.path, "a test")
         clumsy, other = Clumsy(link), Server(link)
+        # The worker has had the history: only then it may say that it lost it.
+        clumsy.start(0, session="clumsy")
         clumsy.start(1, session="clumsy")
         other.start(1, session="other")
         await worker.hear("start", "other")
@@ -308,6 +314,44 @@ async def test_a_run_that_fails_when_it_is_told_something_is_the_only_one(
         link.close()
         await link.until_closed()
         await other.until("lost")
+
+
+async def test_a_worker_may_ask_once_for_a_history_that_it_was_sent_before() -> None:
+    async with impostor() as worker:
+        link = await dial(worker.path, "a test")
+        one, other = Server(link), Server(link)
+        one.start(0, session="one")
+        one.start(1, session="one")
+        other.start(1, session="other")
+        await worker.hear("start", "other")
+        worker.say(NEED_HISTORY | {"session": "one"})
+        await one.until("history")
+        one.start(1, 2, session="one")
+        worker.say(NEED_HISTORY | {"session": "one", "attempt": 2})
+        await one.until("broken")
+        assert isinstance(one.error, protocol.LinkError)
+        await worker.hear("cancel", "one")
+        worker.say(TEXT | {"session": "other"})
+        await other.until("text")
+        assert (one.heard, link.is_closed) == (["history", "broken"], False)
+        link.close()
+        await link.until_closed()
+
+
+async def test_a_worker_that_turns_a_run_away_as_draining_is_draining() -> None:
+    async with impostor() as worker:
+        link = await dial(worker.path, "a test")
+        pool = Pool("service")
+        pool.add(link)
+        run = Server(link)
+        run.start(1)
+        await worker.hear("start", "session")
+        assert pool.has_worker
+        worker.say(STOPPED | {"session": "session", "how": "draining"})
+        await run.until("draining")
+        assert link.is_draining and not pool.has_worker
+        link.close()
+        await link.until_closed()
 
 
 async def test_a_run_that_fails_when_its_link_ends_keeps_no_other_from_going_on() -> None:

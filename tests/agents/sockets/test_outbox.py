@@ -70,6 +70,29 @@ async def test_text_that_waits_is_put_together() -> None:
     assert (frame["content"], frame["metadata"]["offset"]) == ("one two three", 0)
 
 
+class Piece(str):
+    """Counts how often its length is asked for."""
+
+    asked = 0
+
+    def __len__(self) -> int:
+        Piece.asked += 1
+        return super().__len__()
+
+
+async def test_what_a_piece_of_text_costs_does_not_grow_with_those_that_wait() -> None:
+    wire = Wire()
+    box = Outbox(wire.send, 10_000)
+    for offset in range(1000):
+        put_text(box, offset, Piece("x"))
+    assert Piece.asked < 10 * 1000
+    await box.drain()
+    (frame,) = wire.frames
+    assert frame["content"] == "x" * 1000
+    # And all of the room is there again.
+    assert box._size == 0
+
+
 @pytest.mark.parametrize(
     "other", [{"offset": 9}, {"offset": 4, "run": "another"}, {"offset": 4, "step": 2}]
 )

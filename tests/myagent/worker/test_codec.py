@@ -72,7 +72,7 @@ decisions = st.builds(Decision, st.booleans(), st.none() | args, texts)
 open_calls = st.builds(
     OpenCall, calls, st.booleans(), st.none() | decisions, st.booleans(), st.none() | args
 )
-steps = st.one_of(
+steps_before_the_end = st.one_of(
     st.builds(Thought, numbers, texts, messages, usages, numbers),
     st.builds(ConfirmationAsked, texts, texts, args, floats | st.just(math.inf)),
     st.builds(ToolStarted, texts, texts, args),
@@ -86,14 +86,14 @@ steps = st.one_of(
         messages,
         st.none() | numbers,
     ),
-    st.builds(
-        Answer,
-        texts,
-        numbers,
-        usages,
-        st.sampled_from(["answer", "max_steps"]),
-        st.none() | numbers,
-    ),
+)
+answers = st.builds(
+    Answer,
+    texts,
+    numbers,
+    usages,
+    st.sampled_from(["answer", "max_steps"]),
+    st.none() | numbers,
 )
 plain = texts | long_numbers | any_floats
 sayings = st.recursive(
@@ -111,7 +111,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "agent": st.builds(
         AgentInfo, texts, texts, st.lists(tools, max_size=2), texts, st.none() | numbers
     ),
-    "steps": st.lists(steps, min_size=1, max_size=3),
+    "steps": st.builds(
+        lambda before, last: [*before, last],
+        st.lists(steps_before_the_end, max_size=2),
+        steps_before_the_end | answers,
+    ),
     "kind": st.sampled_from(get_args(StopKind)),
     "said": st.none() | sayings,
     "report": st.builds(Report, numbers, numbers, floats, numbers),
@@ -235,7 +239,9 @@ def steps_frame(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ({"kind": "steps", "steps": []}, "steps"),
         ({"kind": "steps", "steps": {}}, "steps"),
         ({"kind": "steps", "steps": [1]}, "steps"),
-        ({"kind": "steps", "steps": [ANSWER] * 17}, "steps"),
+        ({"kind": "steps", "steps": [FINISHED] * 17}, "steps"),
+        ({"kind": "steps", "steps": [ANSWER, FINISHED]}, "steps"),
+        ({"kind": "steps", "steps": [ANSWER, ANSWER]}, "steps"),
         (steps_frame({"step": "dance"}), "step"),
         (steps_frame({"step": ["answer"]}), "step"),
         (steps_frame(FINISHED, status="splendid"), "status"),
