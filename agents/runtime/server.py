@@ -26,6 +26,9 @@ LINGER_S = 10.0
 """Seconds that a peer has to read the last frames before it is cut off."""
 
 
+LEAVE_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a server in order: also that its terminal was closed."""
+
 FIRST_REQUEST_S = 10.0
 """Seconds that a new connection has to send a request."""
 
@@ -170,12 +173,12 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in LEAVE_SIGNALS:
             loop.add_signal_handler(number, self.begin_to_leave)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in LEAVE_SIGNALS:
                 loop.remove_signal_handler(number)
 
     @property

@@ -34,7 +34,16 @@ from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.nodes import this_node
 from services.supervision import abandoned, forgetting, launching, observing, standing
-from services.supervision.decision import Launch, Limits, Move, decide, status_of
+from services.supervision.decision import (
+    Desired,
+    Launch,
+    Limits,
+    Move,
+    Seen,
+    decide,
+    is_given_up,
+    status_of,
+)
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
 from services.supervision.launchers import Launcher, Polled
 from services.supervision.lifecycle import TRANSITIONS, Event, State
@@ -143,10 +152,17 @@ class Supervisor:
                     launched += self._launch(service, action, now)
         self._see_to_leavers(observation.live)
         if standing.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
-            standing.note(observation, status_of(desired, seen, observation.failures))
+            standing.note(observation, self._status_of(observation, desired, seen))
             if service.unregistered_at is not None and not observation.live:
                 forgetting.forget(service)
         return done + launched, launched
+
+    def _status_of(self, observation: Observation, desired: Desired, seen: Sequence[Seen]) -> str:
+        wished = desired_of(observation.service, self._charge, is_leaving=False)
+        if self.is_leaving and is_given_up(wished, observation.failures):
+            # The next supervisor will not start it either.
+            return Service.Status.ERROR
+        return status_of(desired, seen, observation.failures)
 
     def _is_here(self, instance: Instance) -> bool:
         return instance.node == self._node

@@ -96,6 +96,7 @@ class Command(TerminalCommand):
         lease = server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = url = address_of(options["host"], lease.port)
+        self._farewell = gettext("Waiting for the runs to end; once more to stop them at once.")
         greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
 
         def ready() -> None:
@@ -191,9 +192,7 @@ class Command(TerminalCommand):
                 configuration(application, is_debug=options["debug"]),
                 prepare=server.prepare,
                 ready=ready,
-                leave=lambda: server.leave(
-                    settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=web.stop_listening
-                ),
+                leave=lambda: self._leave(server, web.stop_listening),
             )
             if options["reload"]:
                 reloading.start(_reload(worker, await _watch(Path(server.source).parent)))
@@ -202,6 +201,14 @@ class Command(TerminalCommand):
             await reloading.stop()
             await server.leave(0)
         return 0 if web.started or web.is_leaving else 1
+
+    async def _leave(self, server: ServerProcess, stop_listening: Callable[[], None]) -> None:
+        if server.conversations.running_count:
+            # A log that takes no more is no reason to stay.
+            with contextlib.suppress(OSError):
+                self.stdout.write(self._farewell)
+                self.stdout.flush()
+        await server.leave(settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=stop_listening)
 
     def _complain(self, error: Exception) -> None:
         with translation.override(self._lang):
