@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import structlog
-import uvicorn
 from django.utils.translation import gettext_noop
 
 from agents.runtime import background
@@ -88,10 +87,6 @@ class Door(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Not the streams of the site's pages, which the main server ends.
-        await uvicorn.Server.shutdown(self, sockets)
 
 
 async def _nothing() -> None:
