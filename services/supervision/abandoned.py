@@ -33,12 +33,16 @@ GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it ha
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
     """`by_lease`: whether an expired lease can be taken for a death; else only proof is.
 
-    Who can be seen from here to live is never taken for dead.
+    A worker in a state that only a later version knows is left to that. Who can be seen from here to live is never taken for dead.
     """
     for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
         try:
-            if _is_abandoned(instance, by_lease=by_lease):
+            if not _is_abandoned(instance, by_lease=by_lease):
+                continue
+            if instance.state in State.values:
                 _end(instance, launcher)
+            else:
+                logger.warning("state_not_known", instance_id=instance.pk, state=instance.state)
         except DatabaseFailure as error:
             if not is_about_a_row(error):
                 raise

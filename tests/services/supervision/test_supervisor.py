@@ -236,6 +236,22 @@ def test_a_worker_whose_own_supervisor_is_seen_to_live_has_not_ended(
     assert (kept.state, kept.live_slot) == (Instance.State.RUNNING, 0)
 
 
+def test_an_abandoned_worker_in_a_state_of_a_later_version_is_looked_past(
+    passes: Passes, service: Service
+) -> None:
+    later, kept = (
+        kept_apart(service, kept_by=f"{this_node()}/{slot}", slot=slot, state=state)
+        for slot, state in enumerate(["pondering", "running"])
+    )
+    for one in later, kept:
+        its_supervisor(one, process=f"{own_identity()}9")
+    passes.work()
+    for one in later, kept:
+        one.refresh_from_db()
+    assert (later.state, kept.state) == ("pondering", Instance.State.ERROR)
+    assert later.live_slot == 0
+
+
 def supervised_elsewhere() -> Supervisor:
     now = timezone.now()
     return Supervisor.objects.create(
