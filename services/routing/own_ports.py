@@ -71,6 +71,8 @@ class Door(Server):
                 await asyncio.wait([serving], timeout=SHUTDOWN_S)
         finally:
             await background.end([serving])
+            # One that has failed has not: the loop would take the next listener for this one.
+            self.stop_listening()
             listener.close()
         if not serving.cancelled():
             serving.result()
