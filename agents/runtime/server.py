@@ -191,9 +191,7 @@ class Server(uvicorn.Server):
 class MainServer(Server):
     """The server whose process it is: Python's collector and the long answers are its own, too."""
 
-    def __init__(self, config: uvicorn.Config, **options: Any) -> None:
-        super().__init__(config, **options)
-        self._garbage = SeldomCollected()
+    _garbage = SeldomCollected()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

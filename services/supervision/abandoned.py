@@ -33,7 +33,8 @@ GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it ha
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
     """`by_lease`: whether an expired lease can be taken for a death; else only proof is.
 
-    A worker in a state that only a later version knows is left to that. Who can be seen from here to live is never taken for dead.
+    Who can be seen from here to live is never taken for dead. A worker in a state
+    that only a later version knows is left to that version.
     """
     for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
         try:
