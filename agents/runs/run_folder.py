@@ -111,14 +111,22 @@ def _fits(folder: Path) -> bool:
 def _hold(folder: Path) -> int:
     """A lock on the folder that others may hold as well. Raises `OSError`."""
     while True:
-        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(number, fcntl.LOCK_SH)
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(number), folder.stat()):
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(number, fcntl.LOCK_SH)
+            if _is_at(folder, number):
                 return number
+            os.close(number)
         # Who was the last one has just removed it.
-        os.close(number)
         _made()
+
+
+def _is_at(folder: Path, number: int) -> bool:
+    """Whether that open folder is the one that is found there."""
+    try:
+        return os.path.samestat(os.fstat(number), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sweep(folder: Path) -> None:

@@ -98,8 +98,6 @@ class StandaloneWorker:
         """
         if self._launched is None and self._child is None and self._keeper is None:
             try:
-                if self._stay is None:
-                    self._stay = Stay()
                 self._launched = self._new_child()
             except (NotStarted, ImproperlyConfigured):
                 # Patience: it is tried again, and told, by the first attempt.
@@ -146,6 +144,8 @@ class StandaloneWorker:
     # Bringing one.
 
     def _new_child(self) -> Child:
+        if self._stay is None:
+            self._stay = Stay()
         return Child(
             self._file, python=self._python, is_debug=self._is_debug, log_form=self._log_form
         )

@@ -124,9 +124,6 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
-_garbage = SeldomCollected()
-
-
 class Server(uvicorn.Server):
     """Calls `ready` once it listens, and `leave` at the first signal, before it shuts down.
 
@@ -157,18 +154,7 @@ class Server(uvicorn.Server):
             return
         await super().startup(sockets)
         if self.started:
-            _garbage.begin()
             self._say_ready()
-
-    async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS_A_LOOK == 0:
-            _garbage.look(BoundedWebSocket.open_now)
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _garbage.end()
-        long_answers.end_all()
-        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -203,6 +189,27 @@ class Server(uvicorn.Server):
             logger.exception("leaving_failed")
         finally:
             self.should_exit = True
+
+
+class MainServer(Server):
+    """The server whose process it is: Python's collector and the long answers are its own, too."""
+
+    _garbage = SeldomCollected()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._garbage.begin()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_LOOK == 0:
+            self._garbage.look(BoundedWebSocket.open_now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._garbage.end()
+        long_answers.end_all()
+        await super().shutdown(sockets)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -10,7 +10,7 @@ import importlib
 import socket
 import sys
 
-from agents.runtime.server import Server, configuration
+from agents.runtime.server import MainServer, configuration
 
 
 def serve(name: str) -> None:
@@ -20,7 +20,7 @@ def serve(name: str) -> None:
     port = listener.getsockname()[1]
     config = configuration(module.app, is_debug=False)
     leave = getattr(module, "leave", _nothing_to_leave)
-    server = Server(config, ready=lambda: print(port, flush=True), leave=leave)
+    server = MainServer(config, ready=lambda: print(port, flush=True), leave=leave)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
 

@@ -82,7 +82,8 @@ class SiteDirectory:
 
     `on_leaving` is told once of each service that is stopped or taken off the
     list: its runs are to end. `on_change` is called after every change. What
-    either raises is logged.
+    either raises is logged. `others_may_expire`: whether an expired lease can be
+    taken for a death; unless it is set, only proof can.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -97,6 +98,7 @@ class SiteDirectory:
         self._has_ceased = False
         self.on_leaving: Callable[[str], None] = lambda service: None
         self.on_change: Callable[[], None] = lambda: None
+        self.others_may_expire: Callable[[], bool] = lambda: False
 
     # The directory.
 
@@ -154,7 +156,9 @@ class SiteDirectory:
 
     async def _end_abandoned(self) -> None:
         """Where nobody supervises, nobody else does."""
-        await self._database.run(lambda: abandoned.end_all(LocalLauncher(), by_lease=True))
+        await self._database.run(
+            lambda: abandoned.end_all(LocalLauncher(), by_lease=self.others_may_expire())
+        )
 
     async def _look_again(self) -> None:
         with suppress(TimeoutError):

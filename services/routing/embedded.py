@@ -49,7 +49,11 @@ class EmbeddedServer:
 
     async def _serve_if_nobody_does(self, database: DatabaseThreads) -> None:
         if self._present is not None:
-            return
+            if self._present.is_serving:
+                return
+            # Its lease would say that somebody serves.
+            await self._present.stop()
+            self._present = None
         if await database.run(site_address) != "":
             return
         serving = _Serving()
@@ -84,11 +88,16 @@ class _Serving:
         self._task.add_done_callback(_log_failure)
         await self._server.start()
 
+    @property
+    def is_serving(self) -> bool:
+        return self._task is not None and not self._task.done()
+
     async def _send_away(self) -> None:
         assert self._server is not None
         await self._server.leave(0)
 
     async def stop(self) -> None:
+        """May be called twice."""
         if self._server is None or self._ports is None:
             return
         self._leaving.set()

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import structlog
-import uvicorn
 from django.utils.translation import gettext_noop
 
 from agents.runtime import background
@@ -72,6 +71,8 @@ class Door(Server):
                 await asyncio.wait([serving], timeout=SHUTDOWN_S)
         finally:
             await background.end([serving])
+            # One that has failed has not: the loop would take the next listener for this one.
+            self.stop_listening()
             listener.close()
         if not serving.cancelled():
             serving.result()
@@ -88,10 +89,6 @@ class Door(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Not the streams of the site's pages, which the main server ends.
-        await uvicorn.Server.shutdown(self, sockets)
 
 
 async def _nothing() -> None:

@@ -16,6 +16,7 @@ def site_server() -> tuple[ServerProcess, SiteDirectory]:
     directory = SiteDirectory(workers)
     conversations = Conversations(directory, workers)
     directory.on_leaving = conversations.end_runs
+    directory.others_may_expire = lambda: conversations.lease.others_may_expire
     return ServerProcess(conversations, directory), directory
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
-from agents.runtime.process import is_provably_gone
+from agents.runtime.process import is_of_here, is_provably_gone
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
@@ -31,11 +31,19 @@ GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it ha
 
 
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
-    """`by_lease`: whether an expired lease can be taken for a death; else only proof is."""
+    """`by_lease`: whether an expired lease can be taken for a death; else only proof is.
+
+    Who can be seen from here to live is never taken for dead. A worker in a state
+    that only a later version knows is left to that version.
+    """
     for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
         try:
-            if _is_abandoned(instance, by_lease=by_lease):
+            if not _is_abandoned(instance, by_lease=by_lease):
+                continue
+            if instance.state in State.values:
                 _end(instance, launcher)
+            else:
+                logger.warning("state_not_known", instance_id=instance.pk, state=instance.state)
         except DatabaseFailure as error:
             if not is_about_a_row(error):
                 raise
@@ -45,8 +53,9 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
 
 def _is_abandoned(instance: Instance, *, by_lease: bool) -> bool:
     keeper = Supervisor.objects.filter(pk=instance.kept_by).first()
-    if keeper is not None and is_provably_gone(keeper.process):
-        return True
+    if keeper is not None and is_of_here(keeper.process):
+        # It is seen, whatever its lease says: a suspend lets that expire, too.
+        return is_provably_gone(keeper.process)
     return by_lease and not may_have_workers(instance.kept_by)
 
 

@@ -59,9 +59,10 @@ def machines_supervised() -> QuerySet[Supervisor]:
     return Supervisor.objects.filter(LEASE_HOLDS, service__isnull=True)
 
 
-def supervised_apart(service: Service) -> QuerySet[Supervisor]:
-    """The supervisors of one worker of the service whose lease holds."""
-    return Supervisor.objects.filter(LEASE_HOLDS, service=service)
+def is_supervised_apart(service: Service) -> bool:
+    """Whether a supervisor of one worker of the service may be alive."""
+    found = Supervisor.objects.filter(LEASE_HOLDS, service=service)
+    return any(not is_provably_gone(each.process) for each in found)
 
 
 def live_supervisor(charge: Charge = MACHINE) -> Supervisor | None:

@@ -110,13 +110,16 @@ class SupervisorProcess:
             await self._database.stop()
 
     async def _take(self) -> int | None:
-        """Waits for the lease; None if it is to leave without."""
+        """Waits for the lease; None if it is to leave without, or is done meanwhile."""
         has_waited = False
         while not self._leaving.is_set():
             epoch = await self._despite_outages(self._try_to_take)
             if epoch is not None:
                 return epoch
             if self._is_automatic and await self._despite_outages(self._is_taken):
+                return None
+            # What it was to be in charge of may be gone: then the lease can't be had at all.
+            if await self._despite_outages(self._is_done):
                 return None
             if not has_waited:
                 has_waited = True

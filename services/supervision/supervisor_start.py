@@ -38,7 +38,7 @@ def ensure_supervisor(service: Service | None = None) -> bool:
     if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
         return False
     if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:
-        if service is not None and supervisor_lease.supervised_apart(service).exists():
+        if service is not None and supervisor_lease.is_supervised_apart(service):
             return False
         raise ServiceError(
             "no_supervisor",

@@ -183,12 +183,12 @@ class Command(TerminalCommand):
         ready: Callable[[], None],
         options: dict[str, Any],
     ) -> int:
-        from agents.runtime.server import Server, configuration
+        from agents.runtime.server import MainServer, configuration
 
         reloading = Background()
         try:
             application = import_string(settings.MYAGENT_APPLICATION)(server)
-            web = Server(
+            web = MainServer(
                 configuration(application, is_debug=options["debug"]),
                 prepare=server.prepare,
                 ready=ready,

@@ -20,7 +20,7 @@ from agents import checks
 from agents.runtime import logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.listening import listen, port_number
-from agents.runtime.server import Server, configuration, new_event_loop
+from agents.runtime.server import MainServer, configuration, new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from services.catalogue import registry
 from services.first_admin import ensure_admin
@@ -79,7 +79,7 @@ class Command(TerminalCommand):
         supervision = asyncio.create_task(supervisor.run())
         application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         ports = own_ports(self._server, self._directory, application)
-        server = Server(
+        server = MainServer(
             configuration(application, is_debug=is_debug),
             prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),

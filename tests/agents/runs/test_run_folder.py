@@ -89,6 +89,31 @@ def test_the_last_one_out_removes_the_private_one(far_away: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("moment", ["before it is opened", "once it is open"])
+def test_one_that_goes_while_somebody_comes_in_is_made_again(
+    far_away: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    last_one, opened = Stay(), os.open
+    stays = iter([last_one])
+
+    def open_as_it_goes(path: Any, *arguments: Any, **options: Any) -> int:
+        if moment == "before it is opened":
+            leave()
+        number = opened(path, *arguments, **options)
+        leave()
+        return number
+
+    def leave() -> None:
+        for stay in stays:
+            stay.end()
+
+    monkeypatch.setattr(module.os, "open", open_as_it_goes)
+    stay = Stay()
+    (folder,) = far_away.glob("myagent-*")
+    stay.end()
+    assert not folder.exists()
+
+
 def test_it_stays_while_a_worker_listens_there(far_away: Path) -> None:
     stay = Stay()
     with bound(run_folder() / "i.sock"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -155,6 +156,25 @@ async def test_one_for_which_there_is_no_folder_is_tried_again_and_holds_no_desc
     run.unlink()
     aside.rename(run)
     assert await pid_of(worker, but=dead)
+
+
+async def test_one_that_found_no_folder_at_its_launch_stays_in_the_one_it_finds_later(
+    keep: Keep, file: Path, var: Path
+) -> None:
+    run = var / "run"
+    run.touch()
+    worker = keep(file, is_patient=True)
+    worker.launch()
+    run.unlink()
+    run.mkdir()
+    dead = run / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(dead))
+    os.utime(dead, (0, 0))
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.start()
+    # A stay begins with sweeping.
+    assert not dead.exists()
 
 
 async def test_the_same_failure_is_told_once_until_the_file_changes(keep: Keep, file: Path) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from agents.runs.link import Link
 from agents.runs.worker_process import Paths
 from agents.runs.workers import Pool, Workers
+from agents.runtime.process import own_identity
 from myagent import create_react_agent
 from myagent.testing import ScriptedModel
+from myagent.worker.process import ORPHAN_AFTER_S
 from services import doorbell
-from services.models import Instance, Service
+from services.models import Instance, Service, Supervisor
 from services.routing import directory
 from services.routing.directory import SiteDirectory, read
+from services.supervision import abandoned
 from tests.inline_worker import inline_worker
 from tests.services import rows
 
@@ -106,6 +111,38 @@ async def test_who_fails_at_a_change_does_not_keep_it_from_the_next_look(
     await change(one, desired=Service.Desired.STOPPED)
     await told.directory.refresh()
     assert changes == [("one",), (), (), ("one",), ()]
+
+
+@sync_to_async
+def kept_apart(service: Service, name: str, process: str) -> Instance:
+    """A worker beside the replicas, whose supervisor is that process; its lease has expired."""
+    now = timezone.now()
+    expired = now - timedelta(seconds=ORPHAN_AFTER_S + 60)
+    Supervisor.objects.create(
+        node=name, service=service, process=process, started_at=now, lease_until=expired
+    )
+    return rows.instance(service, kept_by=name)
+
+
+async def until_ended(instance: Instance) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while instance.live_slot is not None:
+            await asyncio.sleep(0.01)
+            await instance.arefresh_from_db()
+
+
+async def test_an_expired_lease_is_a_death_only_once_others_may_expire(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(abandoned, "LOOK_S", 0.02)
+    silent = await kept_apart(await add("silent"), "silent/1", "boot/namespace/1/1")
+    dead = await kept_apart(await add("dead"), "dead/1", f"{own_identity()}9")
+    await told.directory.start()
+    await until_ended(dead)
+    await silent.arefresh_from_db()
+    assert silent.live_slot == 0
+    told.directory.others_may_expire = lambda: True
+    await until_ended(silent)
 
 
 async def linked(pool: Pool, *, not_as: Link | None = None) -> Link:

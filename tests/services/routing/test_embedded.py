@@ -22,6 +22,7 @@ from services.models import Service
 from services.routing import embedded
 from services.routing.embedded import EmbeddedServer
 from services.routing.endpoints import path_of, site_address
+from services.routing.own_ports import Door
 from services.views.describing import service_json
 from tests.ports import free_port
 from tests.recording import Recorder
@@ -86,6 +87,22 @@ async def test_it_serves_when_the_other_server_is_gone(
     assert await address() == other.address
     await Server.objects.filter(pk=other.pk).aupdate(ended_at=Now())
     await greeted(await until_served(not_at=other.address))
+
+
+async def test_it_serves_again_when_its_door_has_failed(
+    server: EmbeddedServer, database: DatabaseThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.start(database)
+    former, tick = await address(), Door.on_tick
+    failures = iter([RuntimeError("nobody expects it")])
+
+    async def fail_once(door: Door, counter: int) -> bool:
+        for failure in failures:
+            raise failure
+        return await tick(door, counter)
+
+    monkeypatch.setattr(Door, "on_tick", fail_once)
+    await greeted(await until_served(not_at=former))
 
 
 async def test_who_is_there_is_sent_away_with_a_reason(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -95,6 +96,16 @@ async def test_a_port_is_the_services_until_it_is_not_wanted(ports: OwnPorts) ->
     ports.follow({})
     await until_free(port)
     assert ports.report() == {}
+
+
+async def test_a_door_leaves_pythons_collector_to_its_program(ports: OwnPorts) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    port = free_port()
+    ports.follow({"shop": (HERE, port)})
+    assert await whose(port) == "shop"
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+    await ports.close()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 async def test_a_port_in_use_is_told_of_and_opened_once_it_can_be_had(ports: OwnPorts) -> None:

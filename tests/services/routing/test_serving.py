@@ -85,3 +85,10 @@ async def test_a_server_says_of_own_ports_only_if_it_opens_them() -> None:
     assert server.conversations.report()[OWN_PORTS] == {"shop": ""}
     await ports.close()
     await server.leave(0)
+
+
+async def test_its_own_lease_tells_whether_those_of_others_can_be_trusted() -> None:
+    server, directory = site_server()
+    assert not directory.others_may_expire()
+    server.conversations.lease._may_expire_at = 0.0
+    assert directory.others_may_expire()

@@ -35,6 +35,9 @@ from tests.services import rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
+NOT_SEEN = "boot/namespace/1/1"
+"""A process of which nobody here can tell whether it lives."""
+
 WAIT = [sys.executable, "-c", "import time; time.sleep(1000)"]
 
 
@@ -204,7 +207,7 @@ def test_a_worker_whose_own_supervisor_let_its_lease_expire_has_ended(
     place = {} if node == "here" else {"node": "elsewhere", "kept_by": "elsewhere/1"}
     kept = kept_apart(service, state=state, **place)
     expired = timezone.now() - timedelta(seconds=ORPHAN_AFTER_S + 60)
-    its_supervisor(kept, lease_until=expired)
+    its_supervisor(kept, lease_until=expired, process=NOT_SEEN)
     passes.trusts_leases = False
     passes.work()
     kept.refresh_from_db()
@@ -220,6 +223,33 @@ def test_a_worker_whose_own_supervisor_let_its_lease_expire_has_ended(
     assert (service.error_message, service.restart_count) == ("", 0)
     forgetting.forget_ended()
     assert not Supervisor.objects.filter(service=service).exists()
+
+
+def test_a_worker_whose_own_supervisor_is_seen_to_live_has_not_ended(
+    passes: Passes, service: Service
+) -> None:
+    kept = kept_apart(service)
+    its_supervisor(kept, lease_until=timezone.now() - timedelta(seconds=ORPHAN_AFTER_S + 60))
+    passes.trusts_leases = True
+    passes.work()
+    kept.refresh_from_db()
+    assert (kept.state, kept.live_slot) == (Instance.State.RUNNING, 0)
+
+
+def test_an_abandoned_worker_in_a_state_of_a_later_version_is_looked_past(
+    passes: Passes, service: Service
+) -> None:
+    later, kept = (
+        kept_apart(service, kept_by=f"{this_node()}/{slot}", slot=slot, state=state)
+        for slot, state in enumerate(["pondering", "running"])
+    )
+    for one in later, kept:
+        its_supervisor(one, process=f"{own_identity()}9")
+    passes.work()
+    for one in later, kept:
+        one.refresh_from_db()
+    assert (later.state, kept.state) == ("pondering", Instance.State.ERROR)
+    assert later.live_slot == 0
 
 
 def supervised_elsewhere() -> Supervisor:
@@ -239,7 +269,7 @@ def test_an_instance_of_another_machine_counts_while_that_one_is_supervised(
 ) -> None:
     row = launched_by_nobody(service)
     Instance.objects.filter(pk=row.pk).update(
-        node="elsewhere", state=Instance.State.RUNNING, process="boot/namespace/1/1"
+        node="elsewhere", state=Instance.State.RUNNING, process=NOT_SEEN
     )
     lease = supervised_elsewhere()
     passes.work()

@@ -22,6 +22,7 @@ from myagent.worker.process import ORPHAN_AFTER_S
 from myagent.worker.protocol import AgentInfo, ToolInfo
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervision.launchers import LaunchSpec, Polled
+from services.supervision.one_worker import OneWorker
 from services.supervision.supervisor_process import SupervisorProcess
 from tests.inline_worker import InlineWorker, inline_worker
 from tests.services import rows
@@ -252,6 +253,15 @@ async def test_a_worker_that_is_silent_for_too_long_is_ended(settings: Any) -> N
                 goes_on.set()
         await instance.arefresh_from_db()
     assert (instance.state, instance.cause) == (Instance.State.STOPPING, Instance.Cause.UNHEALTHY)
+
+
+async def test_one_whose_service_is_gone_before_it_takes_its_lease_is_done() -> None:
+    service: Service = await sync_to_async(rows.service)("weather")
+    worker = OneWorker(service, on_ready=lambda pid: None)
+    await Service.objects.all().adelete()
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.run()
+    assert not await Supervisor.objects.aexists()
 
 
 def another_machine_s(lease_s: float) -> Instance:
