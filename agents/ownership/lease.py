@@ -71,7 +71,7 @@ class Lease:
         After an outage or a suspend every lease looks expired: then this is
         False for one lease period, in which the living renew theirs. Only the
         database's clock can tell: the process's stands still while a machine
-        sleeps. Until the next renewal has asked it, `ownership` keeps watch.
+        sleeps. Until the next renewal has asked it, `taking` keeps watch.
         """
         return time.monotonic() >= self._may_expire_at
 

@@ -1,7 +1,6 @@
 """The leases of servers.
 
-All of it by conditional updates and the database's clock. Synchronous: call it
-through `DatabaseThreads`.
+All of it by conditional updates and the database's clock. Synchronous.
 """
 
 from __future__ import annotations

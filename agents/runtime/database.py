@@ -1,4 +1,4 @@
-"""Database work for the event loop, in threads that mind their own connections; its failures."""
+"""Database work for the event loop, in threads that mind their own connections."""
 
 from __future__ import annotations
 

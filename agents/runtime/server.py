@@ -1,4 +1,4 @@
-"""The ASGI server inside `runagent`: uvicorn, with sockets that can't be held open by a peer."""
+"""The ASGI server of `runagent` and `serve`: uvicorn, with sockets that no peer can hold open."""
 
 from __future__ import annotations
 

@@ -227,7 +227,8 @@ class Supervisor:
             Paths.of(instance.pk).remove()
             note_end(instance)
         doorbell.ring(instance.service_id)
-        logger.info(
+        log = logger.warning if move.event is Event.FAILED else logger.info
+        log(
             "instance_" + move.event,
             service=instance.service.name,
             instance_id=instance.pk,
