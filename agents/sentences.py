@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from myagent.worker.protocol import Said
+from myagent.sentence import Said
 
 PLACE = re.compile(r"\{(\w+)\}")
 

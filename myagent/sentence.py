@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 
@@ -26,3 +28,15 @@ class Sentence(str):
     def __reduce__(self) -> tuple[object, ...]:
         # Copied or pickled it is plain text, which no longer is to be formatted.
         return str, (str(self),)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence as data: its template, and values that are plain or sentences again.
+
+    The template comes from another process: fill it in by names alone, never
+    with `str.format`, which would look into objects and pad without a limit.
+    """
+
+    template: str
+    values: Mapping[str, str | int | float | Said] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.telling import Sentence, plain
+from myagent.sentence import Said
+from services.telling import plain, tell
 
 
 class ServiceError(Exception):
@@ -19,10 +20,10 @@ class ServiceError(Exception):
         self.code = code
         self.field = field
         named = values | {"field": field}
-        self.sentence = Sentence(template, {name: plain(value) for name, value in named.items()})
+        self.sentence = Said(template, {name: plain(value) for name, value in named.items()})
 
     def __str__(self) -> str:
-        return self.sentence.told()
+        return tell(self.sentence)
 
 
 class UnknownService(ServiceError):

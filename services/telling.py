@@ -8,12 +8,13 @@ is as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from django.utils import translation
 
 from agents.sentences import fill
+from myagent.sentence import Said
 from myagent.tool.text import clean
 
 MARK = "\x1e"
@@ -27,28 +28,22 @@ MAX_DEPTH = 4
 """Of sentences in sentences; deeper ones are left out."""
 
 
-class Sentence(NamedTuple):
-    """`template` is marked with `gettext_noop`; `values` are numbers, text and sentences."""
+def tell(said: Said) -> str:
+    """The sentence in the active language. Never raises: another version may have kept it.
 
-    template: str
-    values: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
-
-    def told(self) -> str:
-        """The sentence in the active language. Never raises: another version may have kept it.
-
-        A place without a plain value stays as it is written.
-        """
-        template = translation.gettext(self.template) if self.template else ""
-        return fill(template, self.values, _told_value)
+    A place without a plain value stays as it is written.
+    """
+    template = translation.gettext(said.template) if said.template else ""
+    return fill(template, said.values, _told_value)
 
 
 def _told_value(value: object) -> str | None:
-    if isinstance(value, Sentence):
-        return value.told()
+    if isinstance(value, Said):
+        return tell(value)
     return str(value) if isinstance(value, int | float | str) else None
 
 
-Part = str | Sentence
+Part = str | Said
 
 
 def kept(*parts: Part) -> str:
@@ -73,7 +68,7 @@ def parts_of(text: str) -> Sequence[Part]:
 def told(text: str) -> str:
     """What was kept, in the active language."""
     parts = parts_of(text)
-    return "".join(part if isinstance(part, str) else part.told() for part in parts)
+    return "".join(part if isinstance(part, str) else tell(part) for part in parts)
 
 
 def plain(value: Any) -> int | float | str:
@@ -90,7 +85,7 @@ def _json(part: Part, depth: int = 0) -> Any:
 
 
 def _value_json(value: Any, depth: int) -> Any:
-    if not isinstance(value, Sentence):
+    if not isinstance(value, Said):
         return plain(value)
     return _json(value, depth) if depth < MAX_DEPTH else ""
 
@@ -98,7 +93,7 @@ def _value_json(value: Any, depth: int) -> Any:
 def _part(part: Any, depth: int = 0) -> Part:
     match part:
         case [str(template), dict(values)] if depth < MAX_DEPTH:
-            return Sentence(template, {name: _value(values[name], depth + 1) for name in values})
+            return Said(template, {name: _value(values[name], depth + 1) for name in values})
         case _:
             return str(part)
 

@@ -18,7 +18,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 
 from agents.log import barriers
-from agents.log.batch import Batch, find_duplicate
+from agents.log.commit import Batch, find_duplicate
 from agents.log.entry import Logged
 from agents.log.recorders import Recorder
 from agents.log.writes import Write

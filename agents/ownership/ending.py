@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from agents.log import entries, recorders
-from agents.log.batch import Batch
 from agents.log.closing import closing_results
+from agents.log.commit import Batch
 from agents.log.entry import Entry, RunRef
 from agents.log.reading import UnfinishedRun
 from agents.log.writes import Write

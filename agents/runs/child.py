@@ -17,7 +17,8 @@ from agents.runs.worker_process import Paths, command_of, with_sdk
 from agents.runtime.ids import new_id
 from agents.runtime.process import identity_of, is_alive
 from agents.sentences import tell
-from myagent.worker.protocol import LinkError, Said
+from myagent.sentence import Said
+from myagent.worker.protocol import LinkError
 
 logger = structlog.get_logger(__name__)
 

@@ -14,8 +14,9 @@ from django.conf import settings
 from agents.runs.run_folder import run_folder
 from agents.runtime.var_folder import unusable
 from myagent.sdk import sdk_folder
+from myagent.sentence import Said
 from myagent.worker import codec
-from myagent.worker.protocol import LinkError, Said
+from myagent.worker.protocol import LinkError
 
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)

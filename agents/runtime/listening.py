@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
-from myagent.worker.protocol import Said
+from myagent.sentence import Said
 
 MAX_PORT = 65535
 

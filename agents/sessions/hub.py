@@ -23,7 +23,7 @@ from agents.sentences import supported
 from agents.sessions.holding import Sessions
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
-from agents.sessions.standing import Standings
+from agents.sessions.resuming import Standings
 from agents.sessions.subscription import Subscription
 from agents.transients import ReplayComplete, Resumed
 from myagent.protocol import (

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 
 from agents.log.entry import Logged
-from agents.sockets import frames
+from agents.sockets import rendering
 from agents.sockets.base import SocketConsumer
 from agents.sockets.handshake import Host, Receive, Scope, Send
 from agents.transients import Connected, Heartbeat, Notice, Problem, Transient
@@ -54,7 +54,7 @@ class EventsConsumer(SocketConsumer):
             self.tell(Notice(self.lang, code))
 
     def keep_warm(self) -> None:
-        self.outbox.push_frame(frames.render(Heartbeat()))
+        self.outbox.push_frame(rendering.render(Heartbeat()))
 
     # What a session sees of the socket.
 
@@ -65,17 +65,17 @@ class EventsConsumer(SocketConsumer):
         return self.outbox.push_text(session_id, run_id, step, offset, text)
 
     def tell(self, transient: Transient) -> None:
-        self.outbox.push_frame(frames.render(transient))
+        self.outbox.push_frame(rendering.render(transient))
         if self.outbox.is_overfull:
             self.close_slow()
 
     @staticmethod
     def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
-        return frames.partial(session_id, run_id, step, offset, text)
+        return rendering.partial(session_id, run_id, step, offset, text)
 
     @staticmethod
     def render_problem(problem: Problem) -> str:
-        return frames.problem(problem)
+        return rendering.problem(problem)
 
     # What the client says.
 

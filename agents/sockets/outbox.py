@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from agents.log.entry import Logged
-from agents.sockets import frames
+from agents.sockets import rendering
 
 Send = Callable[[dict[str, object]], Awaitable[None]]
 RenderText = Callable[[str, str, int, int, str], str]
@@ -66,7 +66,7 @@ class Outbox:
     `is_overfull` says that even that is used up.
     """
 
-    def __init__(self, send: Send, limit: int, render: RenderText = frames.partial) -> None:
+    def __init__(self, send: Send, limit: int, render: RenderText = rendering.partial) -> None:
         self._send = send
         self._render = render
         self._limit = limit

@@ -8,9 +8,10 @@ import traceback
 
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
+from myagent.sentence import Said
 from myagent.tool.running import described
 from myagent.worker.framing import FrameTooLarge
-from myagent.worker.protocol import RunKey, Said, StopKind, Stopped, said_of
+from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 
 MAX_DETAIL = 16 * 1024
 """Characters of a traceback: its beginning and its end say the most."""

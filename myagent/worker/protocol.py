@@ -9,11 +9,11 @@ is the newer: the worker refuses what comes of an older one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from myagent.messages import ChatMessage
-from myagent.sentence import Sentence
+from myagent.sentence import Said, Sentence
 from myagent.steps import Decision, Resume, Step
 
 VERSION = 1
@@ -35,18 +35,6 @@ class RunKey:
     def age(self) -> tuple[int, int]:
         """Higher is newer, within a session."""
         return self.epoch, self.attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence as data: its template, and values that are plain or sentences again.
-
-    The template comes from another process: fill it in by names alone, never
-    with `str.format`, which would look into objects and pad without a limit.
-    """
-
-    template: str
-    values: Mapping[str, str | int | float | Said] = field(default_factory=dict)
 
 
 class BadRunFrame(LinkError):

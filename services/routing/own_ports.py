@@ -16,7 +16,8 @@ from agents.runtime.listening import CannotListen, listen_meanwhile
 from agents.runtime.server import Server, configuration
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import OWN_DOOR
-from services.telling import Sentence, kept, told
+from myagent.sentence import Said
+from services.telling import kept, told
 
 logger = structlog.get_logger(__name__)
 
@@ -185,9 +186,9 @@ class _OwnPort:
                 try:
                     await self._open_and_serve()
                 except CannotListen as error:
-                    self._note(kept(Sentence(error.said.template, dict(error.said.values))))
+                    self._note(kept(error.said))
                 except Exception:
-                    self._note(kept(Sentence(FAILED)))
+                    self._note(kept(Said(FAILED)))
                     logger.exception("own_port_failed", service=self._service)
                 await self._pause()
         finally:

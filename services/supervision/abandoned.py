@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.process import is_of_here, is_provably_gone
+from myagent.sentence import Said
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
@@ -20,14 +21,14 @@ from services.supervision.failing import note_end
 from services.supervision.launchers import Launcher
 from services.supervision.lifecycle import LEAVING, TRANSITIONS, Cause, Event, State
 from services.supervision.supervisor_lease import machines_supervised, may_have_workers
-from services.telling import Sentence, kept
+from services.telling import kept
 
 logger = structlog.get_logger(__name__)
 
 LOOK_S = 2.0
 """Seconds between two looks of a server: where nobody supervises, nobody else looks."""
 
-GONE = Sentence(gettext_noop("The 'manage.py runagent --service' that kept it has ended."))
+GONE = Said(gettext_noop("The 'manage.py runagent --service' that kept it has ended."))
 
 
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:

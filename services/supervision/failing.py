@@ -10,11 +10,12 @@ from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
 from myagent.protocol import timestamp
-from myagent.worker.protocol import LinkError, Said
+from myagent.sentence import Said
+from myagent.worker.protocol import LinkError
 from services.logs import logfiles
 from services.models import Instance
 from services.supervision.lifecycle import Cause
-from services.telling import Part, Sentence, kept, parts_of
+from services.telling import Part, kept, parts_of
 
 logger = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ def why_it_failed(
     """What the instance said of itself, else what was seen of its end, and its last words."""
     if instance.error:
         return instance.error
-    shown = [line for line in last_lines if isinstance(line, Sentence) or line.strip()]
+    shown = [line for line in last_lines if isinstance(line, Said) or line.strip()]
     more = [part for line in shown[-LINES_SHOWN:] for part in ("\n", line)]
     return kept(_sentence(instance, cause, exit_code), *more)
 
@@ -49,7 +50,7 @@ def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
     if not restarts or count <= 1:
         return last
     return kept(
-        Sentence(
+        Said(
             gettext_noop(
                 "It failed {count} times in a row and is not started again. The last time: "
             ),
@@ -59,29 +60,29 @@ def why_it_is_given_up(count: int, last: str, *, restarts: bool) -> str:
     )
 
 
-def _as_sentence(said: Said) -> Sentence:
+def _as_sentence(said: Said) -> Said:
     values = {
         name: _as_sentence(value) if isinstance(value, Said) else value
         for name, value in said.values.items()
     }
-    return Sentence(said.template, values)
+    return Said(said.template, values)
 
 
-def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Sentence:
+def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Said:
     match cause:
         case Cause.START_TIMEOUT:
-            return Sentence(gettext_noop("It did not become ready in time and was ended."))
+            return Said(gettext_noop("It did not become ready in time and was ended."))
         case Cause.MEMORY if instance.memory_mb:
-            return Sentence(
+            return Said(
                 gettext_noop("It used {used_mb} MB, which is over its limit, and was ended."),
                 {"used_mb": round(instance.memory_mb)},
             )
         case Cause.MEMORY:
-            return Sentence(gettext_noop("It used more memory than its limit and was ended."))
+            return Said(gettext_noop("It used more memory than its limit and was ended."))
         case Cause.UNHEALTHY:
-            return Sentence(gettext_noop("It stopped answering health checks and was ended."))
+            return Said(gettext_noop("It stopped answering health checks and was ended."))
         case Cause.CONFIGURATION:
-            return Sentence(gettext_noop("Its agent file could not be loaded."))
+            return Said(gettext_noop("Its agent file could not be loaded."))
         case _:
             return _end(exit_code)
 
@@ -117,14 +118,12 @@ def _signal(number: int) -> str:
         return str(number)
 
 
-def _end(exit_code: int | None) -> Sentence:
+def _end(exit_code: int | None) -> Said:
     if exit_code is None:
-        return Sentence(gettext_noop("Its process ended by itself."))
+        return Said(gettext_noop("Its process ended by itself."))
     if exit_code >= 0:
-        return Sentence(
+        return Said(
             gettext_noop("Its process ended by itself with status {status}."),
             {"status": exit_code},
         )
-    return Sentence(
-        gettext_noop("It was killed by signal {signal}."), {"signal": _signal(-exit_code)}
-    )
+    return Said(gettext_noop("It was killed by signal {signal}."), {"signal": _signal(-exit_code)})

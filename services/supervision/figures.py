@@ -13,8 +13,9 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from agents.models import LEASE_HOLDS, Server
+from myagent.sentence import Said
 from services.models import Service
-from services.telling import Sentence, kept
+from services.telling import kept
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ class Figures:
         openers = [report[OWN_PORTS] for report in site if OWN_PORTS in report]
         if not openers:
             # A report is empty until the first renewal of the lease.
-            return kept(Sentence(NEEDS_SERVE)) if all(site) else ""
+            return kept(Said(NEEDS_SERVE)) if all(site) else ""
         troubles = [str(each.get(service.name, "")) for each in openers]
         return troubles[0] if all(troubles) else ""
 

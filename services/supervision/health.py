@@ -27,6 +27,7 @@ from agents.runs.link import LinkFailed, dial
 from agents.runs.worker_process import Paths
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_about_a_row
+from myagent.sentence import Said
 from services import doorbell
 from services.models import HealthCheck, Instance, Service
 from services.nodes import this_node
@@ -35,7 +36,7 @@ from services.supervision.decision import MISSES
 from services.supervision.figures import Figures
 from services.supervision.links import Links
 from services.supervision.supervisor_lease import MACHINE, Charge, machines_supervised
-from services.telling import Sentence, kept, told
+from services.telling import kept, told
 
 logger = structlog.get_logger(__name__)
 
@@ -48,9 +49,9 @@ GOODBYE_S = 1.0
 REASON_LENGTH = 800
 """Characters of what a foreign program says that are kept."""
 
-LAST_FAILED = Sentence(gettext_noop("Its last checks failed."))
-TOO_LATE = Sentence(gettext_noop("It did not answer in time."))
-UNCHECKED = Sentence(gettext_noop("It could not be checked."))
+LAST_FAILED = Said(gettext_noop("Its last checks failed."))
+TOO_LATE = Said(gettext_noop("It did not answer in time."))
+UNCHECKED = Said(gettext_noop("It could not be checked."))
 UNLINKED = gettext_noop("It could not be reached: {reason}")
 UNOPENED = gettext_noop("No socket could be opened: {reason}")
 
@@ -137,9 +138,9 @@ async def check(one: Instance | Service) -> Finding:
     except TimeoutError:
         return Finding(one, kept(TOO_LATE))
     except LinkFailed as error:
-        return Finding(one, kept(Sentence(UNLINKED, {"reason": str(error)[:REASON_LENGTH]})))
+        return Finding(one, kept(Said(UNLINKED, {"reason": str(error)[:REASON_LENGTH]})))
     except (OSError, WebSocketException, ValueError) as error:
-        return Finding(one, kept(Sentence(UNOPENED, {"reason": str(error)[:REASON_LENGTH]})))
+        return Finding(one, kept(Said(UNOPENED, {"reason": str(error)[:REASON_LENGTH]})))
     except Exception:
         # What answers there is somebody else's code: no other check must suffer.
         logger.exception("health_check_failed", checked=str(one))

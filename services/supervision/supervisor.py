@@ -28,12 +28,13 @@ from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.runtime.ids import new_id
+from myagent.sentence import Said
 from services import doorbell
 from services.errors import ServiceError
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.nodes import this_node
-from services.supervision import abandoned, forgetting, launching, observing, standing
+from services.supervision import abandoned, forgetting, launching, observing, status
 from services.supervision.decision import (
     Desired,
     Launch,
@@ -49,7 +50,7 @@ from services.supervision.launchers import Launcher, Polled
 from services.supervision.lifecycle import TRANSITIONS, Event, State
 from services.supervision.observing import Observation, desired_of, seen_of
 from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
-from services.telling import Part, Sentence, kept
+from services.telling import Part, kept
 
 logger = structlog.get_logger(__name__)
 
@@ -151,8 +152,8 @@ class Supervisor:
                 case Launch() if launched < room:
                     launched += self._launch(service, action, now)
         self._see_to_leavers(observation.live)
-        if standing.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
-            standing.note(observation, self._status_of(observation, desired, seen))
+        if status.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
+            status.note(observation, self._status_of(observation, desired, seen))
             if service.unregistered_at is not None and not observation.live:
                 forgetting.forget(service)
         return done + launched, launched
@@ -252,7 +253,7 @@ class Supervisor:
             return self._launcher.logs(path_of(instance.service_id, instance.pk), 20)
         except OSError as error:
             unread = gettext_noop("Its log can't be read: {reason}.")
-            return [Sentence(unread, {"reason": error.strerror or error})]
+            return [Said(unread, {"reason": error.strerror or str(error)})]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
         """Starts a process, its row first. False if another supervisor has the place."""

@@ -12,7 +12,7 @@ import orjson
 
 from agents.log.entry import Logged
 from agents.principals import Principal
-from agents.sockets import frames
+from agents.sockets import rendering
 from agents.transients import Problem, Transient
 from myagent import Agent, create_react_agent, tool
 from myagent.messages import ChatMessage, ToolCall
@@ -43,14 +43,14 @@ class RecordingSocket:
         return True
 
     def tell(self, transient: Transient) -> None:
-        self._take(frames.render(transient))
+        self._take(rendering.render(transient))
 
     async def room(self) -> None:
         pass
 
     def close(self, code: int, problem: Problem) -> None:
         self.close_code = code
-        self.last_word = orjson.loads(frames.problem(problem))
+        self.last_word = orjson.loads(rendering.problem(problem))
         self.heard.set()
 
     def lose(self, session_id: str, code: ErrorCode = "moved") -> None:

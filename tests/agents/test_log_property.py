@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from agents.log import batch, journal
+from agents.log import commit, journal
 from agents.log.entry import Logged, RunRef
 from agents.log.journal import Journal
 from agents.log.writes import DuplicateMessage, OwnershipLost, RunEnded, Write
@@ -77,9 +77,9 @@ class FaultyDatabase:
 
     def __init__(self) -> None:
         self.fault = ""
-        self._commit = batch.Batch.commit
+        self._commit = commit.Batch.commit
 
-    def commit(self, written: batch.Batch) -> Any:
+    def commit(self, written: commit.Batch) -> Any:
         fault, self.fault = self.fault, ""
         if fault == "before":
             raise OperationalError(2006, "gone before the commit")
@@ -193,7 +193,7 @@ def _told(outcome: Any) -> Any:
 
 @pytest.fixture
 def faulty_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(batch.Batch, "commit", lambda self: FAULTS.commit(self))
+    monkeypatch.setattr(commit.Batch, "commit", lambda self: FAULTS.commit(self))
     monkeypatch.setattr(journal, "FIRST_RETRY_S", 0.001)
     yield
     FAULTS.fault = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 from agents.sentences import say, tell
-from myagent.worker.protocol import Said
+from myagent.sentence import Said
 
 
 def test_what_workers_say_is_not_kept_in_memory() -> None:

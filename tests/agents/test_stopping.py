@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 
 from agents.log import journal
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.models import Event, Server
 from agents.ownership import lease, servers
 from agents.runtime import background, database

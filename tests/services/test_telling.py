@@ -7,12 +7,13 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myagent.sentence import Said
 from services.models import Instance
 from services.supervision.failing import why_it_failed, why_it_is_given_up
 from services.supervision.health import TOO_LATE
 from services.supervision.launchers import LaunchFailed
 from services.supervision.lifecycle import Cause
-from services.telling import MARK, Sentence, kept, parts_of, told
+from services.telling import MARK, kept, parts_of, told
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="{}\r"))
 
@@ -56,9 +57,9 @@ def test_a_launch_that_failed_says_why_in_the_language_of_the_reader() -> None:
         assert told(error) == "无法启动进程：x。"
 
 
-@given(st.lists(WORDS | st.builds(Sentence, WORDS, st.just({}))), st.integers(-(2**63), 2**63))
-def test_what_is_kept_is_told_whole(parts: list[str | Sentence], count: int) -> None:
-    text = kept(*parts, Sentence("{count}", {"count": count}))
+@given(st.lists(WORDS | st.builds(Said, WORDS, st.just({}))), st.integers(-(2**63), 2**63))
+def test_what_is_kept_is_told_whole(parts: list[str | Said], count: int) -> None:
+    text = kept(*parts, Said("{count}", {"count": count}))
     plain = "".join(part if isinstance(part, str) else part.template for part in parts)
     assert told(text) == plain + str(count)
     assert kept(*parts_of(text)) == text
@@ -110,7 +111,7 @@ def test_a_text_that_begins_as_what_is_kept_does_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("value", [2**64, -(2**100), float("nan"), float("inf"), True, None, "{a}"])
 def test_every_value_can_be_kept(value: object) -> None:
-    assert told(kept(Sentence("{a}", {"a": value}))) == str(value)
+    assert told(kept(Said("{a}", {"a": value}))) == str(value)
 
 
 def test_a_half_character_can_be_kept() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from myagent import exact_json
 from myagent.models.base import Usage
+from myagent.sentence import Said
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -35,7 +36,6 @@ from myagent.worker.protocol import (
     Ready,
     Refuse,
     RunKey,
-    Said,
     Start,
     Stepping,
     Steps,

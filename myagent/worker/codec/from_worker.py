@@ -14,6 +14,7 @@ from typing import get_args
 from myagent import exact_json
 from myagent.messages import ChatMessage, Role, ToolCall
 from myagent.models.base import Usage
+from myagent.sentence import Said
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -50,7 +51,6 @@ from myagent.worker.protocol import (
     Ready,
     Report,
     RunKey,
-    Said,
     Stepping,
     Steps,
     StopKind,

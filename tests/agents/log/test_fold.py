@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.log import entries, reading
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.log.entry import RunRef
 from agents.log.fold import Fact, History, RunState, decision_of, fold_history, usage_of
 from agents.log.journal import Journal

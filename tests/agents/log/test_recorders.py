@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session as Kept
 from django.db import OperationalError, models
 
 from agents.log import recorders
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.log.entry import Logged
 from agents.log.journal import Journal
 from agents.log.recorders import Row

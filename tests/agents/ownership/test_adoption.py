@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.db.models.functions import Now
 
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.models import Event, Run, Server, Session
 from agents.ownership import servers, taking
 from agents.ownership.adoption import adopt

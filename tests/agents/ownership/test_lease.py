@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError, connection, connections
 
 from agents.log import barriers
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.models import LEASE_HOLDS, Server
 from agents.ownership import lease, servers
 from agents.ownership.servers import Renewal

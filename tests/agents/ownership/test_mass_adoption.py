@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from agents.log import reading
-from agents.log.batch import Batch
+from agents.log.commit import Batch
 from agents.log.fold import History
 from agents.log.writes import Write
 from agents.models import Event, Server, Session

@@ -22,8 +22,9 @@ from agents.runs.link import Link, dial
 from agents.runs.workers import Pool
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
+from myagent.sentence import Said
 from myagent.steps import Answer, Step, Thought, ToolFinished, ToolStarted
-from myagent.worker.protocol import Cancel, LinkError, Refuse, RunKey, Said, Steps, Stopped
+from myagent.worker.protocol import Cancel, LinkError, Refuse, RunKey, Steps, Stopped
 from myagent.worker.text import MAX_ANSWER_BYTES
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker

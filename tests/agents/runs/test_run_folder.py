@@ -16,8 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 from agents.runs import run_folder as module
 from agents.runs.run_folder import MOST_PATH_BYTES, Stay, run_folder
 from agents.runs.worker_process import MOST_FAILURE_BYTES, Paths
+from myagent.sentence import Said
 from myagent.worker.codec import encode_said
-from myagent.worker.protocol import LinkError, Said
+from myagent.worker.protocol import LinkError
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
+from myagent.sentence import Said
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -41,7 +42,6 @@ from myagent.worker.protocol import (
     LinkError,
     Report,
     RunKey,
-    Said,
     Steps,
     StopKind,
     ToolInfo,

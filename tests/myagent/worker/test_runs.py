@@ -13,7 +13,7 @@ from myagent.agent import Agent, Runnable
 from myagent.loading import AgentFileError
 from myagent.messages import ChatMessage
 from myagent.models.base import ModelError, Usage
-from myagent.sentence import Sentence
+from myagent.sentence import Said, Sentence
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -25,17 +25,7 @@ from myagent.steps import (
     ToolStarted,
 )
 from myagent.testing import call
-from myagent.worker.protocol import (
-    Accept,
-    Ping,
-    Pong,
-    Refuse,
-    Said,
-    Stepping,
-    Steps,
-    Stopped,
-    Text,
-)
+from myagent.worker.protocol import Accept, Ping, Pong, Refuse, Stepping, Steps, Stopped, Text
 from myagent.worker.sessions import Source
 from tests.inline_worker import inline_worker
 from tests.myagent.worker.agents import echo, scripted, yielding

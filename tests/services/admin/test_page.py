@@ -10,12 +10,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myagent.sentence import Said
 from services.admin.observed import LINE_LENGTH, LOG_LINES, readable
 from services.logs.logfiles import path_of
 from services.models import HealthCheck, Instance, Service
 from services.supervision import health
 from services.supervision.failing import why_it_is_given_up
-from services.telling import Sentence, kept
+from services.telling import kept
 from tests.services.measured import add_server
 
 from .conftest import MakeInstance, MakeService
@@ -60,7 +61,7 @@ def test_the_page_leads_to_the_chat(chief: Client, make_service: MakeService) ->
 def test_the_page_says_why_the_service_has_no_port_of_its_own(
     chief: Client, make_service: MakeService
 ) -> None:
-    why = kept(Sentence("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
+    why = kept(Said("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
     add_server(report={"own_ports": {"weather": why}})
     assert "Port 80 needs more rights" in observed(chief, make_service(port=80))
 
@@ -83,7 +84,7 @@ def test_the_last_checks_are_shown(
 def test_what_went_wrong_is_said_in_the_language_of_the_page(
     chief: Client, make_service: MakeService, make_instance: MakeInstance
 ) -> None:
-    ended = kept(Sentence("Its process ended by itself with status {status}.", {"status": 7}))
+    ended = kept(Said("Its process ended by itself with status {status}.", {"status": 7}))
     given_up = why_it_is_given_up(3, ended, restarts=True)
     service = make_service(status="error", error_message=given_up)
     both = {"service": service, "instance": make_instance(service), "checked_at": timezone.now()}

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from myagent.sentence import Said
 from services.models import Service
 from services.supervision import figures
 from services.supervision.figures import NOT_KNOWN, Figures
-from services.telling import Sentence, kept, told
+from services.telling import kept, told
 from tests.services.measured import FIGURES, add_server
 
 WEATHER = Service(id="1", name="weather")
@@ -44,7 +45,7 @@ def test_of_a_service_elsewhere_nothing_is_known() -> None:
     assert Figures([("", {"services": {}})]).of(far) == NOT_KNOWN
 
 
-IN_USE = kept(Sentence("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
+IN_USE = kept(Said("Port {port} needs more rights; choose one above 1023.", {"port": 80}))
 
 SHOP = Service(id="3", name="shop", port=8081)
 

@@ -24,8 +24,9 @@ from django.db import (
 )
 from django.db.models import NOT_PROVIDED, Model
 
-from agents.log import batch, entries, statements
-from agents.log.batch import Batch
+from agents.log import commit as commit_module
+from agents.log import entries, statements
+from agents.log.commit import Batch
 from agents.log.entry import Entry
 from agents.log.journal import MAX_BATCH, Journal, RowRefused
 from agents.log.writes import (
@@ -294,13 +295,13 @@ def test_repeated_messages_are_refused_alone_in_the_transaction_of_the_others(
 def test_only_a_batch_with_a_repeated_message_pays_for_looking_it_up(
     session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look, looked = batch.accepted_messages, []
+    look, looked = commit_module.accepted_messages, []
 
     def count(cursor: Any, writes: Sequence[Write]) -> Any:
         looked.append(len(writes))
         return look(cursor, writes)
 
-    monkeypatch.setattr(batch, "accepted_messages", count)
+    monkeypatch.setattr(commit_module, "accepted_messages", count)
     commit(accepted(session_id, 1, new_ref("a")), accepted(session_id, 1, new_ref("a")))
     assert looked == [], "in the same batch it is seen without"
     results = commit(*(accepted(session_id, 1, new_ref(name)) for name in "bac"))
@@ -319,7 +320,7 @@ def test_a_repetition_that_was_not_seen_in_time_is_refused_alone_all_the_same(
     session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(accepted(session_id, 1, new_ref("old")))
-    monkeypatch.setattr(batch, "accepted_messages", lambda *_: {})
+    monkeypatch.setattr(commit_module, "accepted_messages", lambda *_: {})
     writes = [accepted(session_id, 1, new_ref(name), None) for name in ("a", "old", "b")]
     before, again, after = Journal()._commit(writes)
     assert isinstance(again, DuplicateMessage)
