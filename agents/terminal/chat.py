@@ -15,7 +15,9 @@ from django.utils.translation import gettext, gettext_noop
 from prompt_toolkit.application import in_terminal
 
 from agents.terminal.command import told
+from agents.terminal.patience import Patience
 from agents.terminal.prompts import InterruptKey, Prompts
+from agents.terminal.repeats import Repeats
 from agents.terminal.screen import Screen
 from myagent.client import (
     Client,
@@ -30,6 +32,7 @@ from myagent.client import (
     ReplayComplete,
     ResponseLogged,
     RunEnded,
+    ServerError,
     SessionResumed,
     ToolFinished,
 )
@@ -54,7 +57,9 @@ NOBODY = Decision(approved=False, feedback=gettext_noop("Nobody is there to conf
 class Chat:
     """`run` until somebody leaves. With `message`, only that one is asked.
 
-    `prompts` is None where nobody can type: tools that ask are declined then.
+    `client` is one that has not been entered: what a service says that can't be
+    talked to yet is shown, too. `prompts` is None where nobody can type: tools
+    that ask are declined then.
     """
 
     def __init__(
@@ -68,19 +73,27 @@ class Chat:
         self._own: set[str] = set()
         self._sent = ""
         self._own_run = ""
+        self._withdrawn: set[str] = set()
+        self._repeats = Repeats()
+        self._patience = Patience()
+        self._is_open = False
         self._is_replaying = False
         self._is_stopping = False
+        self._is_refused = False
         self._was_warned = False
         self._status = Status.DONE
         self._changed = asyncio.Event()
         self._leaving = asyncio.Event()
         self._stopping: set[asyncio.Task[None]] = set()
 
-    async def run(self, events: EventStream) -> Status:
+    async def run(self) -> Status:
         """Raises `ClientError` when the connection fails for good."""
+        works = [self._listen(self._client.events()), self._converse(), self._left()]
+        if self._message is not None:
+            works.append(self._patience.end())
         try:
             with self._on_interrupt():
-                await _first(self._listen(events), self._talk(), self._left())
+                await _first(*works)
         finally:
             for task in self._stopping:
                 task.cancel()
@@ -92,13 +105,14 @@ class Chat:
     async def _listen(self, events: EventStream) -> None:
         async for event in events:
             self._follow(event)
-            if self._is_shown(event):
+            if self._is_shown(event) and not self._repeats.is_repeat(event):
                 # Above the line that is being typed, if one is.
                 async with in_terminal():
                     self._screen.show(event, is_own=self._is_own(event))
             self._changed.set()
 
     def _follow(self, event: Event) -> None:
+        self._patience.follow(event, self._sent)
         match event:
             case SessionResumed():
                 self._is_replaying = True
@@ -106,6 +120,11 @@ class Chat:
                 self._is_replaying = False
             case MessageAccepted() if event.message_id == self._sent:
                 self._own_run = event.run_id
+                self._is_refused = False
+            case MessageAccepted() if event.message_id in self._withdrawn:
+                self._begin_to_stop(event.message_id)
+            case ServerError() if self._sent and event.message_id in ("", self._sent):
+                self._is_refused = not self._own_run
             case ConfirmationAsked():
                 self._questions[event.step_id] = event
             case ResponseLogged() | ToolFinished():
@@ -135,6 +154,13 @@ class Chat:
 
     # What is typed.
 
+    async def _converse(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            with self._watching_keys():
+                await stack.enter_async_context(self._client)
+            self._is_open = True
+            await self._talk()
+
     async def _talk(self) -> None:
         if self._message is not None:
             await self._ask(self._message)
@@ -163,7 +189,7 @@ class Chat:
 
     async def _watch(self) -> None:
         """While the agent works, until it asks or is done."""
-        with self._screen.following():
+        with self._screen.following(), self._watching_keys():
             while self._is_busy and (self._next_question() is None or self._is_stopping):
                 await self._change()
         self._is_stopping = self._is_stopping and self._is_busy
@@ -182,16 +208,35 @@ class Chat:
             await self._ask(text)
 
     async def _ask(self, text: str) -> None:
-        self._sent = uuid.uuid4().hex
-        self._is_stopping = False
+        self._sent, self._own_run = uuid.uuid4().hex, ""
+        self._is_stopping = self._is_refused = False
         self._own.add(self._sent)
+        self._repeats.forget()
         try:
-            await self._client.send(text, message_id=self._sent)
+            with self._watching_keys():
+                sending = self._client.send(text, message_id=self._sent)
+                accepted = await self._unless(lambda: self._is_withdrawn, sending)
+            if accepted is None:
+                self._withdraw()
         except (Refused, ValueError) as error:
             self._sent = ""
             self._screen.say(told(error))
             if self._message is not None:
                 self._status = Status.NO_ANSWER
+
+    @property
+    def _is_withdrawn(self) -> bool:
+        """Ctrl-C was pressed for a message that the service does not take just now."""
+        return self._is_stopping and self._is_refused
+
+    def _withdraw(self) -> None:
+        """The message is not sent again. If it is taken after all, it is stopped then."""
+        self._withdrawn.add(self._sent)
+        self._sent = ""
+        self._is_stopping = self._is_refused = False
+        self._screen.say(gettext("The message was withdrawn."))
+        if self._message is not None:
+            self._status = Status.NO_ANSWER
 
     async def _decide(self, question: ConfirmationAsked) -> None:
         self._screen.ask(question)
@@ -202,7 +247,10 @@ class Chat:
                     lambda: question.step_id not in self._questions,
                     self._prompts.decision(question.args),
                 )
-        except (EOFError, InterruptKey):
+        except EOFError:
+            self._leaving.set()
+            return
+        except InterruptKey:
             self._interrupt()
             return
         if decision is not None:
@@ -233,23 +281,35 @@ class Chat:
 
     def _interrupt(self) -> None:
         """Ctrl-C: the first one stops the answer, the next one leaves."""
-        if not self._is_busy:
+        if not self._is_open:
+            self._leaving.set()
+        elif not self._is_busy:
             self._warn_or_leave()
         elif self._is_stopping:
             self._leaving.set()
         else:
             self._is_stopping = True
-            self._screen.say(gettext("Stopping… Press Ctrl-C again to leave."))
-            task = asyncio.get_running_loop().create_task(self._stop())
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            if not self._is_refused:
+                self._screen.say(gettext("Stopping… Press Ctrl-C again to leave."))
+                self._begin_to_stop(self._sent)
         self._changed.set()
 
-    async def _stop(self) -> None:
+    def _begin_to_stop(self, message_id: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._stop(message_id))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _stop(self, message_id: str) -> None:
         try:
-            await self._client.cancel(message_id=self._sent or None)
+            await self._client.cancel(message_id=message_id or None)
         except ClientError as error:
             self._screen.say(told(error))
+
+    def _watching_keys(self) -> contextlib.AbstractContextManager[None]:
+        """While nothing is asked: Ctrl-D leaves."""
+        if self._prompts is None:
+            return contextlib.nullcontext()
+        return self._prompts.watching(self._leaving.set)
 
     def _warn_or_leave(self) -> None:
         if self._was_warned:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 from prompt_toolkit import PromptSession
+from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.validation import Validator
 
 from myagent.steps import Decision
@@ -96,6 +99,21 @@ class Prompts:
         decision = read_choice(text)
         assert decision is not None
         return decision
+
+    @contextlib.contextmanager
+    def watching(self, leave: Callable[[], None]) -> Iterator[None]:
+        """While nothing is asked: `leave` at Ctrl-D. Other keys wait for the next question."""
+        keyboard = self._messages.input
+
+        def read() -> None:
+            keys = keyboard.read_keys()
+            if any(press.key == Keys.ControlD for press in keys):
+                leave()
+            else:
+                store_typeahead(keyboard, keys)
+
+        with keyboard.attach(read):
+            yield
 
     async def _checked(
         self, question: str, is_right: Callable[[str], bool], complaint: str, default: str = ""

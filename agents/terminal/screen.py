@@ -242,7 +242,7 @@ class PlainScreen:
         match event:
             case FinalAnswer():
                 self._output.print(Text(inert(event.content)), soft_wrap=True)
-            case RunEnded() | ServerError():
+            case RunEnded() | ServerError() | Notice(code="service_stopped"):
                 self.say(inert(event.content))
             case ConnectionChanged(state=ConnectionState.RECONNECTING):
                 self.say(f"{inert(told(event.reason))} {gettext('Reconnecting…')}")

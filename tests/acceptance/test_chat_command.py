@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,13 +12,11 @@ from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
 from tests.ports import free_port
 from tests.recording import Recorder, log_of
-from tests.runners import ROOT, Runner
-from tests.terminals import Terminal
+from tests.runners import Runner
 
 from .conftest import Serve
+from .typist import PROMPT, Typist, run
 
-COMMAND = [sys.executable, "manage.py", "chat"]
-PROMPT = "›"
 DONE = "— "
 ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 
@@ -33,52 +27,11 @@ def runner(serve_module: Serve) -> Iterator[Runner]:
         yield runner
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"MYAGENT_ENV_FILE": os.devnull, "SECRET_KEY": "for tests only"}
-
-
-class Typist:
-    """A terminal, used from a test that has a loop to run."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.terminal = Terminal([*COMMAND, *arguments], ROOT, environment())
-
-    async def until(self, *texts: str) -> str:
-        return await asyncio.to_thread(self.terminal.until, *texts)
-
-    async def enter(self, text: str) -> None:
-        self.terminal.enter(text)
-
-    async def leave(self) -> int:
-        self.terminal.press("\x04")
-        return await asyncio.to_thread(self.terminal.wait)
-
-    async def session_id(self) -> str:
-        """The session's id, from the sentence that the conversation begins with."""
-        return (await self.until("Session ", "\n")).partition("Session ")[2].strip()
-
-
 @pytest.fixture
 async def typist(runner: Runner) -> AsyncIterator[Typist]:
     typist = Typist(runner.url)
     with typist.terminal:
         yield typist
-
-
-async def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command as a program runs it, without a terminal."""
-    options = {"stdin": subprocess.DEVNULL} | options
-    return await asyncio.to_thread(
-        subprocess.run,
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        **options,
-    )
 
 
 # In a terminal.

@@ -103,12 +103,11 @@ async def talk(options: dict[str, Any], message: str | None, *, is_typed: bool) 
     )
     prompts = Prompts() if is_typed else None
     screen = screen_for(Console(highlight=False))
-    async with client:
-        try:
-            return await Chat(client, screen, prompts, message).run(client.events())
-        finally:
-            if message is None:
-                screen.say(how_to_continue(client, options["url"]))
+    try:
+        return await Chat(client, screen, prompts, message).run()
+    finally:
+        if message is None and client.session_id:
+            screen.say(how_to_continue(client, options["url"]))
 
 
 def screen_for(console: Console) -> Screen:

@@ -1,0 +1,34 @@
+"""What has been said already: the same complaint, again and again, is worth one line."""
+
+from __future__ import annotations
+
+from agents.terminal.command import told
+from myagent.client import ConnectionChanged, ConnectionState, Event, Notice, ServerError
+from myagent.protocol.server_events import Connected, Heartbeat
+
+
+class Repeats:
+    """A sentence counts as repeated until something else happens than complaints and attempts."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def is_repeat(self, event: Event) -> bool:
+        """Whether the event's sentence has been said. It has, from now on."""
+        match event:
+            case Connected() | Heartbeat():
+                return False
+            case Notice() | ServerError():
+                sentence = event.content
+            case ConnectionChanged(state=ConnectionState.RECONNECTING):
+                sentence = told(event.reason)
+            case _:
+                self.forget()
+                return False
+        is_said = sentence in self._said
+        self._said.add(sentence)
+        return is_said
+
+    def forget(self) -> None:
+        """Something has happened, such as a key."""
+        self._said.clear()
