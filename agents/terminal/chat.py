@@ -1,4 +1,7 @@
-"""A conversation in a terminal: what arrives is shown, what is typed is sent."""
+"""A conversation in a terminal: what arrives is shown, what is typed is sent.
+
+Longer than other modules: keys, events and waits change one state, which is told in one place.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -20,11 +19,9 @@ from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
-from services.models import Instance, Service
-from services.nodes import this_node
+from services.routing.snapshot import Known, Snapshot, read
 from services.supervision import abandoned
 from services.supervision.launchers.local import LocalLauncher
-from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING
 
 logger = structlog.get_logger(__name__)
 
@@ -36,45 +33,6 @@ ANEW_S = 0.2
 
 REDIAL_S = 0.05
 """Seconds between two attempts to reach a worker that is about to listen."""
-
-ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
-LEAVING_STATES = frozenset(state.value for state in LEAVING)
-
-READ = ("name", "desired", "status", "unregistered_at", "max_sessions", "host", "port")
-"""The columns of a service that are looked at here: others may be long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A service as its row and its instances say. `workers`: ids of those to be dialled.
-
-    `service_id` tells it from a later one of its name. `leaving`: ids of those
-    that are to end, and not for a fault of their own. `has_workers`: any of its
-    processes may live, wherever. `own_port`: its host and port, where it has an
-    address of its own.
-    """
-
-    service_id: str
-    listed: Listed
-    is_running: bool
-    is_unhealthy: bool
-    is_wanted: bool
-    is_leaving: bool
-    has_workers: bool
-    workers: frozenset[str]
-    leaving: frozenset[str]
-    own_port: tuple[str, int] | None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody will go on with its runs."""
-        return self.is_leaving or not (self.has_workers or self.is_wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    revision: doorbell.Revision
-    services: dict[str, Known]
 
 
 class SiteDirectory:
@@ -254,49 +212,3 @@ def _tell(listener: Callable[..., None], *arguments: str) -> None:
         listener(*arguments)
     except Exception:
         logger.exception("listener_failed", listener=repr(listener), arguments=arguments)
-
-
-def read(known: doorbell.Revision) -> Snapshot | None:
-    """The services as they are now; None if no bell rang since `known`. Synchronous."""
-    # The bell before the rows: what changes in between rings again.
-    revision = doorbell.revision()
-    if revision == known:
-        return None
-    instances: dict[str, list[Instance]] = {}
-    live = Instance.objects.filter(live_slot__isnull=False).only(
-        "service_id", "state", "node", "cause"
-    )
-    for instance in live:
-        instances.setdefault(instance.service_id, []).append(instance)
-    services = Service.objects.filter(url="").only(*READ)
-    return Snapshot(
-        revision, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
-    )
-
-
-def _known(service: Service, instances: Collection[Instance]) -> Known:
-    is_wanted = service.desired == Service.Desired.RUNNING
-    is_leaving = service.unregistered_at is not None
-    is_given_up = service.status == Service.Status.ERROR
-    here = [each for each in instances if each.node == this_node()]
-    return Known(
-        service_id=service.pk,
-        listed=Listed(
-            service.name,
-            is_expected=is_wanted and not (is_given_up or is_leaving),
-            max_sessions=service.max_sessions or 0,
-        ),
-        is_running=any(each.state in Instance.SERVING for each in instances),
-        is_unhealthy=any(each.state == Instance.State.UNHEALTHY for each in instances),
-        is_wanted=is_wanted and not is_leaving,
-        is_leaving=is_leaving,
-        has_workers=bool(instances),
-        # A state that only a later version knows is none of these.
-        workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
-        leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
-        own_port=None if service.port is None or is_leaving else (service.host, service.port),
-    )
-
-
-def _is_asked_to_leave(instance: Instance) -> bool:
-    return instance.state in LEAVING_STATES and instance.cause not in FAILURES

@@ -23,7 +23,8 @@ from myagent.worker.process import ORPHAN_AFTER_S
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.routing import directory
-from services.routing.directory import SiteDirectory, read
+from services.routing.directory import SiteDirectory
+from services.routing.snapshot import read
 from services.supervision import abandoned
 from tests.inline_worker import inline_worker
 from tests.services import rows
