@@ -39,6 +39,12 @@ SERVERS = [
 ]
 """Those that speak the protocol alike: parameters of tests of it."""
 
+SERVERS_WHEN_LONG = [
+    SERVERS[0],
+    *(pytest.param(*each.values, marks=pytest.mark.long) for each in SERVERS[1:]),
+]
+"""The same where what is tested hardly depends on the server."""
+
 
 class RunnerDied(AssertionError):
     """The runner ended before it was ready; the text is its log."""

@@ -18,7 +18,7 @@ from tests.chat_screen import Frame, Screen, Turn
 from tests.crash.witness import query, until_logged_ends
 from tests.fake_model_control import FakeModelControl
 from tests.recording import PATIENCE_S, Recorder, kinds, log_of
-from tests.runners import SERVERS, Runner
+from tests.runners import SERVERS_WHEN_LONG, Runner
 
 from .conftest import Serve
 from .plain_http import health
@@ -27,13 +27,13 @@ ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 MIXED = "北京今天的天气👩‍👩‍👧‍👦 is fine, 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 e\u0301 🏳️‍🌈 "
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=SERVERS_WHEN_LONG)
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     with serve_module("tools.py", server=request.param) as runner:
         yield runner
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=SERVERS_WHEN_LONG)
 def parrot(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     with serve_module("parrot.py", server=request.param) as runner:
         yield runner

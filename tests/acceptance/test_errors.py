@@ -23,7 +23,7 @@ from tests.recording import (
     kinds,
     log_of,
 )
-from tests.runners import SERVERS, Runner
+from tests.runners import SERVERS_WHEN_LONG, Runner
 from tests.servers import MariaDB, execute_sql
 
 from .conftest import Serve
@@ -33,7 +33,7 @@ MANY = 1_200_000
 UNSPEAKABLE = re.compile(r"Traceback|File \"|\.py\b|/\w+/\w+|sk-|Error\b|<class|0x[0-9a-f]{6}")
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=SERVERS_WHEN_LONG)
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     env = {"ALLOWED_HOSTS": "agents.example", "MYAGENT_ALLOWED_ORIGINS": "https://app.example"}
     with serve_module("tools.py", server=request.param, env=env) as runner:
