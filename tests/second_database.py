@@ -33,6 +33,10 @@ ASIDE = (
         *("test_supervision.py", "test_embedded_supervision.py", "test_services_commands.py"),
         *("test_manager.py", "test_doors.py", "test_rest_schema.py"),
     },
+    {
+        *("test_many_services.py", "test_one_worker.py", "test_own_ports.py", "test_leaving.py"),
+        *("test_service_log.py", "test_terminal_language.py", "test_blocking_agent.py", "bench"),
+    },
 )
 """Folders and files of tests that run beside the others, each set in a process, and not once more.
 
