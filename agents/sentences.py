@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from django.conf import settings
@@ -11,9 +9,7 @@ from django.utils import translation
 from django.utils.translation import gettext_noop
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from myagent.sentence import Said
-
-PLACE = re.compile(r"\{(\w+)\}")
+from myagent.sentence import Said, fill
 
 SENTENCES = {
     "connected": gettext_noop("Connected to {server}."),
@@ -99,20 +95,6 @@ def tell(lang: str, said: Said) -> str:
 
     template = _translated(lang, said.template) if said.template else ""
     return fill(template, said.values, told) if said.values else template
-
-
-def fill(template: str, values: Mapping[str, object], told: Callable[[object], str | None]) -> str:
-    """The template with its places filled; one for whose value `told` has no text stays as it is.
-
-    It may come from elsewhere, so it is data: `str.format` would look into
-    objects for it, and pad without a limit.
-    """
-
-    def text_for(place: re.Match[str]) -> str:
-        text = told(values.get(place[1]))
-        return place[0] if text is None else text
-
-    return PLACE.sub(text_for, template)
 
 
 MAX_TAG = 35

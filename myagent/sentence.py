@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -40,3 +41,20 @@ class Said:
 
     template: str
     values: Mapping[str, str | int | float | Said] = field(default_factory=dict)
+
+
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+def fill(template: str, values: Mapping[str, object], told: Callable[[object], str | None]) -> str:
+    """The template with its places filled; one for whose value `told` has no text stays as it is.
+
+    It may come from elsewhere, so it is data: `str.format` would look into
+    objects for it, and pad without a limit.
+    """
+
+    def text_for(place: re.Match[str]) -> str:
+        text = told(values.get(place[1]))
+        return place[0] if text is None else text
+
+    return PLACE.sub(text_for, template)

@@ -13,8 +13,7 @@ from typing import Any
 import orjson
 from django.utils import translation
 
-from agents.sentences import fill
-from myagent.sentence import Said
+from myagent.sentence import Said, fill
 from myagent.tool.text import clean
 
 MARK = "\x1e"

@@ -228,8 +228,7 @@ class Supervisor:
             Paths.of(instance.pk).remove()
             note_end(instance)
         doorbell.ring(instance.service_id)
-        log = logger.warning if move.event is Event.FAILED else logger.info
-        log(
+        logger.info(
             "instance_" + move.event,
             service=instance.service.name,
             instance_id=instance.pk,

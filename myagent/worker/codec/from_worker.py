@@ -7,14 +7,13 @@ any size. What is wrong with a run's frame is that run's affair alone.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import get_args
 
 from myagent import exact_json
 from myagent.messages import ChatMessage, Role, ToolCall
 from myagent.models.base import Usage
-from myagent.sentence import Said
+from myagent.sentence import PLACE, Said
 from myagent.steps import (
     Answer,
     ConfirmationAsked,
@@ -78,8 +77,6 @@ MAX_SENTENCE = 16 * 1024
 
 MAX_SAID_DEPTH = 4
 """Of sentences in sentences."""
-
-PLACE = re.compile(r"\{(\w+)\}")
 
 
 def decode_from_worker(data: bytes) -> FromWorker:
