@@ -193,17 +193,18 @@ def test_of_many_logs_each_ones_next_entries_are_read(dead_id: str) -> None:
 
 
 @pytest.fixture
-async def story(dead_id: str) -> AsyncIterator[Story]:
+async def sessions(dead_id: str) -> list[str]:
+    return [await sync_to_async(session)(dead_id, turns) for turns in (1, 2, 8)]
+
+
+@pytest.fixture
+async def story(sessions: list[str]) -> AsyncIterator[Story]:
+    """Begins when the sessions are whole: one whose run goes on yet would be adopted."""
     with stage() as agents:
         story = Story(agents, SERVICE)
         await story.begin()
         yield story
         await story.conversations.stop()
-
-
-@pytest.fixture
-async def sessions(dead_id: str) -> list[str]:
-    return [await sync_to_async(session)(dead_id, turns) for turns in (1, 2, 8)]
 
 
 async def come_back(story: Story, session_id: str, seq: int) -> list[int]:
