@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from services import doorbell
-from services.errors import Conflict
+from services.errors import Conflict, being_unregistered
 from services.models import Instance, Service
 from services.supervision.supervisor_lease import machines_supervised
 
@@ -65,7 +65,7 @@ def has_failed(service: Service) -> bool:
 
 
 def _desire(service: Service, desired: Desired) -> None:
-    changes: dict[str, Any] = {"desired": desired, "revision": F("revision") + 1}
+    changes: dict[str, Any] = {"desired": desired}
     if desired == Desired.RUNNING:
         # What was observed before is no answer to the new wish.
         begins = When(status__in=(Status.STOPPED, Status.ERROR), then=Value(Status.STARTING))
@@ -75,14 +75,9 @@ def _desire(service: Service, desired: Desired) -> None:
             "error_message": "",
             "restart_count": 0,
         }
-    changed = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(**changes)
-    if not changed:
-        raise Conflict(
-            "unregistered",
-            gettext_noop("The service '{name}' is being unregistered."),
-            name=service.name,
-        )
-    doorbell.announce()
+    row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
+    if not doorbell.change(row, **changes):
+        raise being_unregistered(service.name)
     service.refresh_from_db()
 
 

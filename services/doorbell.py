@@ -7,7 +7,9 @@ told to look.
 
 from __future__ import annotations
 
-from django.db.models import Count, F, Sum
+from typing import Any
+
+from django.db.models import Count, F, QuerySet, Sum
 
 from agents.runtime import bell
 from services.models import Service
@@ -23,10 +25,17 @@ BELL = "services"
 """See `agents.runtime.bell`."""
 
 
+def change(services: QuerySet[Service], **changes: Any) -> int:
+    """Updates these and tells everybody. How many they were; of none, nobody is told."""
+    count = services.update(**changes, revision=F("revision") + 1)
+    if count:
+        announce()
+    return count
+
+
 def ring(service_id: str) -> None:
     """Tells everybody that the service, or an instance of it, changed."""
-    Service.objects.filter(pk=service_id).update(revision=F("revision") + 1)
-    announce()
+    change(Service.objects.filter(pk=service_id))
 
 
 def announce() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from myagent.sentence import Said
 from services.telling import plain, tell
 
@@ -32,3 +34,10 @@ class UnknownService(ServiceError):
 
 class Conflict(ServiceError):
     """It can't be done in the state that things are in."""
+
+
+def being_unregistered(name: str) -> Conflict:
+    """A service's last step has begun: nothing is changed or wanted of it any more."""
+    return Conflict(
+        "unregistered", gettext_noop("The service '{name}' is being unregistered."), name=name
+    )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from typing import Protocol
 
 import structlog
@@ -86,26 +87,12 @@ class Recording:
 
 def _save(rows: Sequence[Row]) -> None:
     """In the order of the rows; those of one kind that follow each other go together."""
-    alike: list[models.Model] = []
-    kind: tuple[type[models.Model], tuple[str, ...]] | None = None
-    for row in rows:
-        if kind is not None and kind != (type(row.instance), row.changes):
-            _save_alike(*kind, alike)
-            alike = []
-        kind = type(row.instance), row.changes
-        alike.append(row.instance)
-    if kind is not None:
-        _save_alike(*kind, alike)
-
-
-def _save_alike(
-    model: type[models.Model], changes: tuple[str, ...], instances: Sequence[models.Model]
-) -> None:
-    manager = model._default_manager
-    if changes:
-        manager.bulk_update(instances, changes)
-    else:
-        manager.bulk_create(instances)
+    for (model, changes), alike in groupby(rows, lambda row: (type(row.instance), row.changes)):
+        manager, instances = model._default_manager, [row.instance for row in alike]
+        if changes:
+            manager.bulk_update(instances, changes)
+        else:
+            manager.bulk_create(instances)
 
 
 def _may_go_on(error: DatabaseFailure) -> bool:

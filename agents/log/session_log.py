@@ -19,7 +19,8 @@ class SessionLog:
     waits for the commit. `history` is what the entries handed over so far add
     to the model's context; `last_seq`, the newest entry that is committed.
 
-    `facts` tells recorders about it.
+    `is_closed`: whether its last entry has been handed over; set it where the log
+    was found closed. `facts` tells recorders about it.
 
     After every write one of these is called, before the writer's own `done`:
     `on_logged` with the entries, `on_lost` if another server owns the session.
@@ -42,6 +43,7 @@ class SessionLog:
         self.lang = lang
         self.last_seq = last_seq
         self.history = history
+        self.is_closed = False
         self.on_logged: Callable[[Sequence[Logged]], None] = lambda logged: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_settled: Callable[[], None] = lambda: None
@@ -63,6 +65,7 @@ class SessionLog:
     ) -> None:
         """Hands entries and changes (fields of a `Write`) to the journal."""
         write = Write(self.session_id, self.epoch, written, facts=self._facts(), **changes)
+        self.is_closed = self.is_closed or bool(write.close_reason)
 
         def finished(outcome: Outcome) -> None:
             self._writing -= 1

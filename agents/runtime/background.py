@@ -41,8 +41,13 @@ class Background:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("background_task_failed", exc_info=task.exception())
+        if (error := failure_of(task)) is not None:
+            logger.error("background_task_failed", exc_info=error)
+
+
+def failure_of(task: asyncio.Task[Any]) -> BaseException | None:
+    """What a task that is done has failed with; None where it was cancelled or ended well."""
+    return None if task.cancelled() else task.exception()
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from agents.runtime.background import failure_of
+
 logger = structlog.get_logger(__name__)
 
 
@@ -40,5 +42,5 @@ def _has_failed(task: asyncio.Task[None]) -> bool:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     # Those who waited may all have been cancelled.
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("unfinished", work=repr(task.get_coro()), exc_info=task.exception())
+    if (error := failure_of(task)) is not None:
+        logger.error("unfinished", work=repr(task.get_coro()), exc_info=error)

@@ -15,12 +15,11 @@ from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import DuplicateMessage
 from agents.ports import Refused, Socket
-from agents.runtime.background import Background
-from agents.runtime.database import DatabaseThreads
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
 from agents.sessions.queue import Queued, Runs
 from agents.sessions.refusals import code_of
+from agents.sessions.resources import Resources
 from agents.transients import Problem, Repeated
 from myagent.protocol import ErrorCode, UserMessage
 
@@ -41,18 +40,14 @@ class Intake:
         inbox: Inbox,
         runs: Runs,
         check_open: CheckOpen,
-        *,
-        database: DatabaseThreads,
-        background: Background,
+        resources: Resources,
     ) -> None:
-        self.is_closed = False
-        """Set when the session has ended: what is sent again is answered all the same."""
         self._log = log
         self._inbox = inbox
         self._runs = runs
         self._check_open = check_open
-        self._database = database
-        self._background = background
+        self._database = resources.database
+        self._background = resources.background
 
     async def accept(self, socket: Socket, event: UserMessage) -> None:
         """Takes a message in: the echo, once it is durable, is the acknowledgement."""
@@ -71,7 +66,8 @@ class Intake:
         """Answers a message that was accepted before, or joins one on its way to the disk."""
         # The journal recognises it in any case; here, before it could do harm.
         does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
-        thoroughly = does_harm or self.is_closed
+        # A session that has ended answers what is sent again all the same.
+        thoroughly = does_harm or self._log.is_closed
         seq = await self._inbox.find(message_id, thoroughly=thoroughly)
         # After the wait: it may have come in by another socket meanwhile.
         if self._inbox.join(message_id, socket):

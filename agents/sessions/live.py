@@ -46,7 +46,6 @@ class LiveSession:
         self.epoch = taken.epoch
         self.lang = taken.lang
         self.principal = taken.principal
-        self.is_closed = False
         self.idle_since = asyncio.get_running_loop().time()
         self._resources = resources
         self._on_unborn = on_unborn
@@ -66,6 +65,7 @@ class LiveSession:
         self._log.on_logged = self.audience.show
         self._log.on_lost = lambda: on_lost(self)
         self._log.on_settled = resources.progress.set
+        self._log.is_closed = taken.is_closed
         self._runs = Runs(
             self._log,
             self.audience,
@@ -84,12 +84,9 @@ class LiveSession:
             ),
             self._runs,
             self._check_open,
-            database=resources.database,
-            background=resources.background,
+            resources,
         )
         self._responses = Responses(self._log, self._runs, resources.database)
-        if taken.is_closed:
-            self._note_closed()
 
     # Sockets.
 
@@ -167,7 +164,7 @@ class LiveSession:
 
     def close(self, reason: str) -> None:
         """Ends every run as interrupted, then the session."""
-        if self.is_closed:
+        if self._log.is_closed:
             raise Refused("session_closed")
         if self._closing:
             return
@@ -197,7 +194,7 @@ class LiveSession:
 
     def _check_open(self, message_id: str | None = None) -> None:
         """Raises `Refused` unless a message may come in now."""
-        if self.is_closed or self._closing:
+        if self._log.is_closed or self._closing:
             raise Refused("session_closed", message_id=message_id)
         if self._resources.is_draining or not self._resources.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
@@ -212,9 +209,6 @@ class LiveSession:
         if self._closing:
             self._finish_closing()
 
-    def _note_closed(self) -> None:
-        self.is_closed = self._intake.is_closed = True
-
     def _check_storage(self, message_id: str | None = None) -> None:
         if self._is_lost:
             raise Refused("moved", message_id=message_id)
@@ -223,7 +217,6 @@ class LiveSession:
 
     def _finish_closing(self) -> None:
         assert self._closing is not None
-        self._note_closed()
         self._log.write(
             [entries.session_end(self.lang, self._closing)],
             lambda outcome: None,

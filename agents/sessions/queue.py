@@ -17,11 +17,10 @@ from agents.log.reading import UnfinishedRun
 from agents.log.session_log import SessionLog
 from agents.log.writes import NewRun, RunEnded, RunStart
 from agents.models import Run
-from agents.runs.endings import Ending
+from agents.runs.endings import Ending, failed
 from agents.runs.execution import Execution
 from agents.runs.link import Link
 from agents.runs.workers import Pool
-from agents.sentences import say
 from agents.sessions.audience import Audience
 from myagent.messages import ChatMessage
 from myagent.protocol import Cancel
@@ -244,7 +243,6 @@ class Runs:
     def _end_with_an_error(
         self, execution: Execution, before: Sequence[Entry], done: Callable[[Outcome], None]
     ) -> None:
-        sentence = say(self.lang, "internal_error")
-        entry = entries.error(execution.ref, "internal_error", sentence, is_retryable=False)
-        ends = {execution.ref.run_id: str(Run.Status.FAILED)}
-        self._log.write([*before, entry], done, ends=ends)
+        ending = failed(execution.ref, self.lang, "internal_error")
+        ends = {execution.ref.run_id: str(ending.status)}
+        self._log.write([*before, ending.entry], done, ends=ends)

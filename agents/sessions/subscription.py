@@ -18,6 +18,7 @@ from agents.log.reading import FIRST_PAGE, PAGE, entries_after
 from agents.log.session_log import SessionLog
 from agents.ports import Socket
 from agents.runs.execution import Execution
+from agents.runtime.background import failure_of
 from agents.runtime.database import DatabaseThreads
 from agents.transients import Transient
 
@@ -100,10 +101,9 @@ class Subscription:
         self._pump.add_done_callback(self._on_pump_done)
 
     def _on_pump_done(self, pump: asyncio.Task[None]) -> None:
-        if pump.cancelled() or pump.exception() is None:
-            return
-        logger.error("replay_failed", exc_info=pump.exception())
-        self._on_failed()
+        if (error := failure_of(pump)) is not None:
+            logger.error("replay_failed", exc_info=error)
+            self._on_failed()
 
     async def _catch_up(self, announce: Callable[[], None] | None, first: Sequence[Logged]) -> None:
         limit = FIRST_PAGE

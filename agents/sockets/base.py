@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from channels.consumer import AsyncConsumer
-from channels.layers import get_channel_layer
 from django.conf import settings
 
 from agents.log.entry import Logged
@@ -108,7 +107,6 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         """Makes it ready for what comes."""
         self.scope = scope
         self.base_send = send
-        self.channel_layer = get_channel_layer(self.channel_layer_alias)
         headers = headers_of(scope)
         self.connection_id = str(uuid.uuid4())
         self.attached: dict[str, Any] = {}
@@ -116,7 +114,6 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.lang = language_of(scope, headers)
         self.principal: Principal | None = scope[PRINCIPAL]
         self.service = next(iter(services_named(scope)), None)
-        self.address = address_of(scope)
         self.port = host.port
         self.lanes = Lanes(self.read)
         self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)

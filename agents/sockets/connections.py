@@ -26,7 +26,6 @@ class Open(Protocol):
     """A socket that is open, as the others' keeper sees it."""
 
     connection_id: str
-    address: str
     lang: str
     scope: dict[str, Any]
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from agents.runtime.background import failure_of
+
 logger = structlog.get_logger(__name__)
 
 Work = Callable[[], Awaitable[object]]
@@ -88,7 +90,7 @@ class Lanes:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
+        error = failure_of(task)
         if self._ended is None or self._ended.done():
             return
         if error is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
@@ -21,7 +21,7 @@ from agents.runtime.process import is_provably_gone
 from services import doorbell
 from services.catalogue import agent_files, interpreters, secrets
 from services.catalogue import environment as variables
-from services.errors import Conflict, ServiceError, UnknownService
+from services.errors import Conflict, ServiceError, UnknownService, being_unregistered
 from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
 from services.models import Service
 
@@ -109,21 +109,14 @@ def change(
         given = variables.checked(environment, is_confined=is_confined)
         kept = secrets.decrypt(service.environment) if keeps_environment else {}
         cleaned["environment"] = secrets.encrypt(kept | given)
-    changes = cleaned | {"revision": F("revision") + 1, "updated_at": Now()}
-    has_changed = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True).update(
-        **changes
-    )
+    row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
+    has_changed = doorbell.change(row, **cleaned, updated_at=Now())
     try:
         service.refresh_from_db()
     except Service.DoesNotExist as error:
         raise _unknown(service.name) from error
     if not has_changed:
-        raise Conflict(
-            "unregistered",
-            gettext_noop("The service '{name}' is being unregistered."),
-            name=service.name,
-        )
-    doorbell.announce()
+        raise being_unregistered(service.name)
     return service
 
 
@@ -136,12 +129,8 @@ def unregister(service: Service) -> None:
         service.delete()
         doorbell.announce()
         return
-    Service.objects.filter(pk=service.pk).update(
-        desired=Service.Desired.STOPPED,
-        unregistered_at=Now(),
-        revision=F("revision") + 1,
-    )
-    doorbell.announce()
+    row = Service.objects.filter(pk=service.pk)
+    doorbell.change(row, desired=Service.Desired.STOPPED, unregistered_at=Now())
 
 
 def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from agents.runtime.addresses import address_of
-from agents.runtime.background import Background
+from agents.runtime.background import Background, failure_of
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.listening import listen_meanwhile
 from agents.serving import ServerProcess
@@ -109,5 +109,5 @@ class _Serving:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("embedded_server_failed", exc_info=task.exception())
+    if (error := failure_of(task)) is not None:
+        logger.error("embedded_server_failed", exc_info=error)

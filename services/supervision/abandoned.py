@@ -37,9 +37,12 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
     Who can be seen from here to live is never taken for dead. A worker in a state
     that only a later version knows is left to that version.
     """
-    for instance in Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""):
+    instances = list(Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""))
+    # After their workers: a keeper's row is there before the first of these.
+    keepers = Supervisor.objects.in_bulk({instance.kept_by for instance in instances})
+    for instance in instances:
         try:
-            if not _is_abandoned(instance, by_lease=by_lease):
+            if not _is_abandoned(instance, keepers.get(instance.kept_by), by_lease=by_lease):
                 continue
             if instance.state in State.values:
                 _end(instance, launcher)
@@ -52,8 +55,7 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
             logger.warning("abandoned_not_ended", instance_id=instance.pk, error=str(error))
 
 
-def _is_abandoned(instance: Instance, *, by_lease: bool) -> bool:
-    keeper = Supervisor.objects.filter(pk=instance.kept_by).first()
+def _is_abandoned(instance: Instance, keeper: Supervisor | None, *, by_lease: bool) -> bool:
     if keeper is not None and is_of_here(keeper.process):
         # It is seen, whatever its lease says: a suspend lets that expire, too.
         return is_provably_gone(keeper.process)

@@ -267,8 +267,8 @@ def _judge(service: Service, finding: Finding) -> None:
     else:
         return
     if (status, finding.detail) != (service.status, service.error_message):
-        Service.objects.filter(pk=service.pk).update(status=status, error_message=finding.detail)
-        doorbell.ring(service.pk)
+        row = Service.objects.filter(pk=service.pk)
+        doorbell.change(row, status=status, error_message=finding.detail)
 
 
 def prune() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseFailure
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from agents.runs.link import Link, LinkFailed, dial
@@ -74,8 +73,8 @@ class Links:
         self._ending.discard(task)
         if self._tasks.get(instance_id) is task:
             del self._tasks[instance_id]  # The next `keep` begins anew.
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("link_not_kept", instance_id=instance_id, exc_info=task.exception())
+        if (error := background.failure_of(task)) is not None:
+            logger.error("link_not_kept", instance_id=instance_id, exc_info=error)
 
     def of(self, instance_id: str) -> Link | None:
         """The link to a worker that is ready."""
@@ -141,8 +140,5 @@ def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
         return
     with transaction.atomic():
         # The service's row before the instance's, as all others lock them.
-        Service.objects.filter(pk=instance.service_id).update(
-            agent=agent, revision=F("revision") + 1
-        )
+        doorbell.change(Service.objects.filter(pk=instance.service_id), agent=agent)
         waits.update(ready_at=timezone.now())
-        doorbell.announce()

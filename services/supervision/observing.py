@@ -29,6 +29,8 @@ def read_all(charge: Charge = MACHINE) -> list[Observation]:
     """Every service that the charge is about, with all its instances, but its own failures."""
     observations = {service.pk: Observation(service) for service in services_of(charge)}
     live = Instance.objects.filter(live_slot__isnull=False)
+    if not charge.is_machine:
+        live = live.filter(service=charge.service_id)
     for instance in live.order_by("slot"):
         if (observation := observations.get(instance.service_id)) is not None:
             # The row as it was read with the service, not once more for each instance.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F
 from django.utils import timezone
 
 from services import doorbell
@@ -43,10 +42,8 @@ def note(observation: Observation, status: str) -> None:
     }
     changed = {name: value for name, value in observed.items() if getattr(service, name) != value}
     if changed:
-        Service.objects.filter(pk=service.pk, revision=service.revision).update(
-            **changed, revision=F("revision") + 1
-        )
-        doorbell.announce()
+        unchanged = Service.objects.filter(pk=service.pk, revision=service.revision)
+        doorbell.change(unchanged, **changed)
 
 
 def _error_of(observation: Observation, desired: Desired) -> str:

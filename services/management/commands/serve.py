@@ -19,6 +19,7 @@ from rich.cells import cell_len, set_cell_size
 from agents import checks
 from agents.runtime import logs, schema
 from agents.runtime.addresses import address_of
+from agents.runtime.background import failure_of
 from agents.runtime.listening import listen, port_number
 from agents.runtime.server import MainServer, configuration, new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
@@ -88,7 +89,7 @@ class Command(TerminalCommand):
 
         def follow(ended: asyncio.Task[None]) -> None:
             # Without the supervisor that it began with the site is of no use.
-            if not server.is_leaving and not ended.cancelled() and ended.exception():
+            if not server.is_leaving and failure_of(ended) is not None:
                 server.begin_to_leave()
 
         supervision.add_done_callback(follow)
@@ -99,7 +100,7 @@ class Command(TerminalCommand):
             await asyncio.wait([supervision])
             await ports.close()
             await self._server.leave(0)
-        if not supervision.cancelled() and (error := supervision.exception()):
+        if (error := failure_of(supervision)) is not None:
             raise error
 
     async def _leave(

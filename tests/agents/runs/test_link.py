@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,23 +115,23 @@ class Agent:
         worker.call(lambda: self.may_answer.set())
 
 
-async def test_a_newer_owner_of_a_session_ends_the_run_of_the_older() -> None:
-    agent = Agent()
-    with inline_worker(agent.create) as worker:
-        older, newer = [Server(await dial(worker.path, name)) for name in ("older", "newer")]
-        older.start(1)
-        await agent.until_at_work()
-        newer.start(2)
-        await older.until("superseded")
-        await agent.until_at_work()
-        agent.let_answer(worker)
-        await newer.until("Answer")
-        assert (older.heard, newer.heard) == (["superseded"], ["Answer"])
-        for server in (older, newer):
-            server.link.close()
+@dataclass
+class TakenOver:
+    """A session whose newer owner has just begun the run that the older one had begun."""
+
+    older: Server
+    newer: Server
+    stale: Attempt
+    agent: Agent
+    worker: InlineWorker
+
+    async def let_newer_hear_the_answer(self) -> None:
+        self.agent.let_answer(self.worker)
+        await self.newer.until("Answer")
 
 
-async def test_what_an_older_owner_still_says_reaches_no_run_of_the_newer() -> None:
+@asynccontextmanager
+async def taken_over() -> AsyncIterator[TakenOver]:
     agent = Agent()
     with inline_worker(agent.create) as worker:
         older, newer = [Server(await dial(worker.path, name)) for name in ("older", "newer")]
@@ -139,36 +140,38 @@ async def test_what_an_older_owner_still_says_reaches_no_run_of_the_newer() -> N
         newer.start(2)
         await older.until("superseded")
         await agent.until_at_work()
-        stale.accept()
-        stale.refuse()
-        stale.cancel()
+        yield TakenOver(older, newer, stale, agent, worker)
+        for server in (older, newer):
+            server.link.close()
+
+
+async def test_a_newer_owner_of_a_session_ends_the_run_of_the_older() -> None:
+    async with taken_over() as session:
+        await session.let_newer_hear_the_answer()
+        assert (session.older.heard, session.newer.heard) == (["superseded"], ["Answer"])
+
+
+async def test_what_an_older_owner_still_says_reaches_no_run_of_the_newer() -> None:
+    async with taken_over() as session:
+        older, newer = session.older, session.newer
+        session.stale.accept()
+        session.stale.refuse()
+        session.stale.cancel()
         older.link.forget("session", 1)
         older.start(1, 2)
         older.heard.clear()
         await older.until("superseded")
         assert newer.heard == []
-        agent.let_answer(worker)
-        await newer.until("Answer")
+        await session.let_newer_hear_the_answer()
         assert newer.heard == ["Answer"]
-        for server in (older, newer):
-            server.link.close()
 
 
 async def test_a_link_that_ends_takes_no_run_of_another_server_along() -> None:
-    agent = Agent()
-    with inline_worker(agent.create) as worker:
-        older, newer = [Server(await dial(worker.path, name)) for name in ("older", "newer")]
-        older.start(1)
-        await agent.until_at_work()
-        newer.start(2)
-        await older.until("superseded")
-        await agent.until_at_work()
-        older.link.close()
-        await older.link.until_closed()
-        agent.let_answer(worker)
-        await newer.until("Answer")
-        assert newer.heard == ["Answer"]
-        newer.link.close()
+    async with taken_over() as session:
+        session.older.link.close()
+        await session.older.link.until_closed()
+        await session.let_newer_hear_the_answer()
+        assert session.newer.heard == ["Answer"]
 
 
 # A worker is somebody else's code.

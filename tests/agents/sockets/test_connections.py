@@ -20,7 +20,6 @@ class Peer:
 
     def __init__(self, name: str, *, fails: bool = False) -> None:
         self.connection_id = name
-        self.address = "here"
         self.lang = "en"
         self.beats = self.frames = 0
         self.has_beaten = asyncio.Event()
