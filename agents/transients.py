@@ -45,6 +45,7 @@ class Resumed:
 
     `status`: `idle`, `running` or `waiting`. `is_resync`: the log does not hold
     everything after what the client has; it is replayed from its oldest entry.
+    `model` is the agent's, '' where nobody knows.
     """
 
     lang: str
@@ -53,6 +54,7 @@ class Resumed:
     status: str
     replaying: int
     is_resync: bool
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

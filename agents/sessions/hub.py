@@ -94,7 +94,7 @@ class Hub:
             client=orjson.dumps(event.metadata.client).decode(),
             principal=session.principal,
         )
-        agent = self.agent_of(session.service).name
+        agent = self.agent_of(session.service)
         entry = entries.session_created(session.lang, agent, session.service, socket.connection_id)
         return new, entry
 
@@ -116,6 +116,7 @@ class Hub:
                 status=session.status,
                 replaying=max(0, session.last_seq - seq),
                 is_resync=standing.is_lost(session.last_seq),
+                model=self.agent_of(session.service).model,
             )
         )
         subscription = self._attach(socket, session, seq)

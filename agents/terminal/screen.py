@@ -34,12 +34,14 @@ from myagent.client import (
     ServerError,
     SessionCreated,
     SessionEnded,
+    SessionResumed,
     ThinkingCompleted,
     ThinkingStarted,
     TimedOut,
     ToolCalled,
     ToolFinished,
 )
+from myagent.models.offline import OfflineModel
 
 MARKS = {
     gettext_noop("success"): ("✓", "green"),
@@ -48,6 +50,9 @@ MARKS = {
     gettext_noop("cancelled"): ("■", "yellow"),
     gettext_noop("unknown"): ("?", "yellow"),
 }
+
+
+DEMO = gettext_noop("The built-in demo model answers here. Set OPENAI_API_KEY to have a real one.")
 
 
 DEEPEST = 19
@@ -90,6 +95,7 @@ class RichScreen:
         self._run_id = ""
         self._calls: dict[str, _RunningTool] = {}
         self._is_lost = False
+        self._model = ""
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
@@ -136,11 +142,19 @@ class RichScreen:
             case ResponseLogged() if not event.duplicate:
                 answer = gettext("Approved.") if event.is_approved else gettext("Declined.")
                 self.say(f"  {answer}")
-            case SessionCreated():
-                session = gettext("Session {id}").format(id=inert(event.session_id))
-                self.say(f"{inert(event.content)} {session}")
+            case SessionCreated() | SessionResumed():
+                self._show_session(event)
             case Notice() | ServerError() | SessionEnded():
                 self.say(inert(event.content))
+
+    def _show_session(self, event: SessionCreated | SessionResumed) -> None:
+        if isinstance(event, SessionCreated):
+            session = gettext("Session {id}").format(id=inert(event.session_id))
+            self.say(f"{inert(event.content)} {session}")
+        # Once, not with each new connection.
+        if event.model == OfflineModel.model != self._model:
+            self.say(translation.gettext(DEMO))
+        self._model = event.model
 
     def _show_writing(self, event: ThinkingStarted | PartialAnswer | ThinkingCompleted) -> None:
         match event:
@@ -244,6 +258,8 @@ class PlainScreen:
                 self._output.print(Text(inert(event.content)), soft_wrap=True)
             case RunEnded() | ServerError() | Notice(code="service_stopped"):
                 self.say(inert(event.content))
+            case SessionCreated(model=OfflineModel.model):
+                self.say(translation.gettext(DEMO))
             case ConnectionChanged(state=ConnectionState.RECONNECTING):
                 self.say(f"{inert(told(event.reason))} {gettext('Reconnecting…')}")
 

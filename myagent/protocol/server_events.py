@@ -53,9 +53,10 @@ class Connected(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreated(ServerEvent):
-    """A conversation has begun."""
+    """A conversation has begun. `model`: the agent's, '' where nobody knows."""
 
     agent_name: str = ""
+    model: str = ""
     service: str = ""
     connection_id: str = ""
 
@@ -65,10 +66,12 @@ class SessionResumed(ServerEvent):
     """The socket is attached again; `replaying` events follow.
 
     `last_seq` is the log's end. `resync`: the place asked for is not in the
-    log, what follows begins with the oldest event kept.
+    log, what follows begins with the oldest event kept. `model`: the agent's,
+    '' where nobody knows.
     """
 
     last_seq: int = 0
+    model: str = ""
     status: SessionStatus = "idle"
     replaying: int = 0
     resync: bool = False
