@@ -10,7 +10,7 @@ from typing import Any
 
 from myagent.lacking import lacking_requirement
 from myagent.sentence import Sentence
-from myagent.tool.running import described
+from myagent.tool.containment import described
 
 SAID_LIMIT = 500
 """Characters of an exception's own words in a sentence."""

@@ -20,7 +20,7 @@ from myagent.steps import (
     ToolStatus,
 )
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.running import run_tool
+from myagent.tool.containment import run_tool
 from myagent.tool.schema import ArgumentsError
 from myagent.tool.text import clean, cut
 from myagent.tool.toolbox import PreparedTool, Toolbox
