@@ -1,4 +1,4 @@
-"""How the events dialect says what is not in the log."""
+"""How the events dialect renders what is not in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as lines of a terminal: finished things are printed, what goes on is redrawn."""
+"""Shows events as lines of a terminal: finished ones are printed, running ones are redrawn."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ DEMO = gettext_noop("The built-in demo model answers here. Set OPENAI_API_KEY to
 
 
 DEEPEST = 19
-"""The level from which on the Markdown parser leaves text out."""
+"""The nesting level at which the Markdown parser begins to drop text."""
 
 
 def drawn(text: str) -> RenderableType:
-    """Markdown, or the text as it was written where that would lose some of it."""
+    """Markdown, or the plain text if rendering would lose some of it."""
     markdown = Markdown(text, hyperlinks=False)
     if any(token.level >= DEEPEST for token in markdown.parsed):
         return Text(text)
@@ -77,7 +77,7 @@ class Screen(Protocol):
         """A sentence of the program itself."""
 
     def ask(self, question: ConfirmationAsked) -> None:
-        """A tool waits for a yes."""
+        """A tool waits for confirmation."""
 
     def following(self) -> contextlib.AbstractContextManager[None]:
         """While the agent works and nobody types."""
@@ -237,7 +237,7 @@ class _RunningTool:
 
 
 class PlainScreen:
-    """For programs: the answer on one stream, what else must be known on the other."""
+    """For programs: the answer on one stream, other information on the other."""
 
     def __init__(self, output: Console, errors: Console) -> None:
         self._output = output
