@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -288,7 +290,7 @@ async def test_steps_of_a_call_that_there_is_not_leave_nothing_behind(is_last: b
     steps: list[Step] = [Thought(1, "", wish, Usage(), 0), ToolStarted("other", "tool", {})]
     if is_last:
         steps.append(Answer("", 1, Usage()))
-    attempt = execution._attempt
+    attempt = execution._placement.attempt
     assert attempt is not None
     attempt.hear(Steps(KEY, steps))
     (ending,) = session.endings
@@ -308,8 +310,8 @@ FINISHED = ToolFinished(
 
 
 def attempt_of(execution: Execution) -> Attempt:
-    assert execution._attempt is not None
-    return execution._attempt
+    assert execution._placement.attempt is not None
+    return execution._placement.attempt
 
 
 async def test_a_worker_that_waits_for_no_answer_fills_no_memory() -> None:
@@ -396,7 +398,22 @@ async def test_a_run_that_only_waits_for_somebody_is_blamed_for_no_death() -> No
         ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30
     )
     for _ in range(MOST_DEATHS):
-        execution._attempt = attempt
+        execution._placement.attempt = attempt
         execution.on_lost(attempt, has_died=True)
-    assert session.endings == [] and not execution.is_suspect
+    assert session.endings == [] and not execution._placement.is_suspect
     execution.leave()
+
+
+async def test_a_run_that_has_ended_is_free_without_a_garbage_collection() -> None:
+    _, execution, link = on_a_worker()
+    execution.cancel()
+    attempt_of(execution).hear(Stopped(KEY, "cancelled"))
+    assert execution.is_ended
+    link.released.clear()
+    left = weakref.ref(execution)
+    gc.disable()
+    try:
+        del execution
+        assert left() is None
+    finally:
+        gc.enable()
