@@ -109,6 +109,9 @@ class Placement:
         if self._run is None:
             return
         self.is_continued = True
+        if self._must_end_on(self._session.worker):
+            self._end_cut_off(self._run)
+            return
         if has_died and not self._state.is_all_waiting:
             self.blame.note_death()
         if self.blame.is_guilty:
@@ -142,6 +145,9 @@ class Placement:
     def on_placed(self, link: Link) -> None:
         if self._run is None or self.attempt is not None:
             return
+        if self._must_end_on(link):
+            self._end_cut_off(self._run)
+            return
         self._begin_on(link, self._run)
         if self._is_adrift:
             self._is_adrift = False
@@ -172,6 +178,14 @@ class Placement:
             is_continued=self.is_continued,
         )
         self.note_progress()
+
+    def _must_end_on(self, link: Link | None) -> bool:
+        """Whether the run was cut off, and the agent there can neither go on nor start again."""
+        return self.is_continued and link is not None and not link.agent.is_continuable
+
+    def _end_cut_off(self, run: Placed) -> None:
+        logger.info("run_cut_off", run_id=self._run_id)
+        run.fail("agent_error", "agent_gone", is_retryable=True)
 
     def _drift(self, notice: str) -> None:
         self._is_adrift = True

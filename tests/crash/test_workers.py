@@ -235,6 +235,27 @@ async def test_a_worker_that_dies_while_nothing_runs_is_there_for_the_next_messa
     await leave(witness)
 
 
+async def test_a_run_that_can_not_be_continued_ends_with_its_worker_and_promises_nothing(
+    site: Site,
+) -> None:
+    runner = await site.start("bare_agent.py")
+    witness = await Witness.arrive(runner.url)
+    await witness.say("hello")
+    await until(lambda: count(site.folder, "bare") == 1)
+    await kill_worker(runner)
+    await witness.until_ended(1)
+    end = end_of(witness)
+    assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
+    assert end["metadata"]["retryable"]
+    assert notices(witness) == []
+    (site.folder / "gate").touch()
+    await witness.say("once more")
+    await witness.until_ended(2)
+    assert witness.durable[-1]["content"] == "Done: once more"
+    assert_promises(site.database_url, witness.session_id, witness)
+    await leave(witness)
+
+
 AGENT = "async def agent(text): return 'Yes.'"
 BROKEN = "async def agent(text: return"
 

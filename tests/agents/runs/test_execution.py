@@ -26,7 +26,7 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
 from myagent.steps import Answer, Step, Thought, ToolFinished, ToolStarted
-from myagent.worker.protocol import Cancel, LinkError, Refuse, RunKey, Steps, Stopped
+from myagent.worker.protocol import AgentInfo, Cancel, LinkError, Refuse, RunKey, Steps, Stopped
 from myagent.worker.text import MAX_ANSWER_BYTES
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker
@@ -200,7 +200,7 @@ async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> 
 class Recording:
     """A link that writes down what is started on it, and what the attempt is told."""
 
-    agent = None
+    agent = AgentInfo("recording")
     pid = 1
     silent_for_s = 0.0
     is_draining = is_closed = has_suspect = False
@@ -417,3 +417,29 @@ async def test_a_run_that_has_ended_is_free_without_a_garbage_collection() -> No
         assert left() is None
     finally:
         gc.enable()
+
+
+BARE = AgentInfo("bare", is_continuable=False)
+
+
+async def test_a_run_that_can_not_go_on_ends_where_it_would_go_and_tells_of_no_other_hope() -> None:
+    session, link = Session(), Recording()
+    link.agent = BARE
+    Execution(session, REF).start(is_continued=True)
+    assert session.notices == ["waiting"]  # Nobody has said yet what the agent is.
+    session.pool.add(link)  # type: ignore[arg-type]
+    (ending,) = session.endings
+    assert (ending.entry.metadata["code"], ending.entry.metadata["retryable"]) == (
+        "agent_error",
+        True,
+    )
+    assert session.notices == ["waiting"] and link.started == []
+
+
+async def test_a_run_that_can_not_go_on_is_blamed_for_no_death() -> None:
+    session, execution, link = on_a_worker()
+    link.agent = BARE
+    session.worker = link  # type: ignore[assignment]
+    execution.on_lost(attempt_of(execution), has_died=True)
+    (ending,) = session.endings
+    assert ending.entry.metadata["retryable"] and session.notices == []
