@@ -75,6 +75,17 @@ async def test_a_stop_is_told_once_however_often_others_change(told: Told) -> No
     assert told.left == ["stopped"]
 
 
+async def test_the_time_out_of_a_service_s_sessions_is_known_and_changes_with_it(
+    told: Told,
+) -> None:
+    service = await add("quick")
+    for timeout_s in (None, 2.5):
+        await change(service, session_timeout_s=timeout_s)
+        await told.directory.refresh()
+        listed = told.directory.find("quick")
+        assert listed is not None and listed.session_timeout_s == timeout_s
+
+
 async def test_a_service_whose_row_is_gone_before_a_look_has_left(told: Told) -> None:
     service = await add("gone")
     await told.directory.refresh()
