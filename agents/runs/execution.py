@@ -28,15 +28,15 @@ from agents.runs.attempts import Attempt
 from agents.runs.deadlines import UNANSWERED, Deadlines
 from agents.runs.endings import Ending
 from agents.runs.placement import Employer, Placement
+from agents.runs.preview import Preview, Viewers
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, Stopped
-from myagent.worker.text import MAX_ANSWER_BYTES
 
 logger = structlog.get_logger(__name__)
 
 
-class Owner(Employer, Protocol):
+class Owner(Employer, Viewers, Protocol):
     """The session that a run belongs to."""
 
     session_id: str
@@ -45,10 +45,6 @@ class Owner(Employer, Protocol):
     def log(self, entries: Sequence[Entry], done: Callable[[Outcome], None]) -> None: ...
 
     def end_run(self, execution: Execution, entries: Sequence[Entry], ending: Ending) -> None: ...
-
-    def show_thinking(self, step: int) -> None: ...
-
-    def show_text(self, execution: Execution, offset: int, text: str) -> None: ...
 
 
 class Execution:
@@ -68,8 +64,7 @@ class Execution:
     ) -> None:
         self.ref = ref
         self.state = state or RunState()
-        self.step = self.state.step
-        self.text = ""
+        self.preview = Preview(owner, ref.run_id, self.state.step)
         self.is_ended = False
         self._owner = owner
         self._placement = Placement(owner, self)
@@ -141,19 +136,12 @@ class Execution:
     def on_step_started(self, step: int) -> None:
         if self.is_ended or self._stopping:
             return
-        self.step, self.text = step, ""
-        self._owner.show_thinking(step)
+        self.preview.begin(step)
 
     def on_text(self, step: int, text: str) -> None:
         if self.is_ended or self._stopping:
             return
-        if step != self.step:
-            self.step, self.text = step, ""
-        offset = len(self.text)
-        if offset + len(text) > MAX_ANSWER_BYTES:
-            raise LinkError(f"a step with more than {MAX_ANSWER_BYTES} characters of text")
-        self.text += text
-        self._owner.show_text(self, offset, text)
+        self.preview.add(step, text)
 
     def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         last = steps[-1]
@@ -168,6 +156,8 @@ class Execution:
             return
         if self._writing:
             raise LinkError("steps before the last were answered")
+        self.preview.flush()
+        self.preview.note_logged()
         lang, age_ms = self._owner.lang, self.age_ms
         logged = [entries.of_step(step, self.ref, lang, age_ms) for step in steps]
         if isinstance(last, Answer):
@@ -228,7 +218,7 @@ class Execution:
         apply(self.state, [entry.fact(now) for entry in written])
         for entry in written:
             if entry.event == "agent.thinking":
-                self.text = ""
+                self.preview.clear()
             elif entry.event == "agent.user_confirm":
                 self._deadlines.ask(entry.step_id)
 
@@ -266,7 +256,7 @@ class Execution:
     def _end_stopped(self) -> None:
         assert self._stopping is not None
         lang = self._owner.lang
-        self._end(endings.stopped_by(self._stopping, self.ref, lang, self.state, self.text))
+        self._end(endings.stopped_by(self._stopping, self.ref, lang, self.state, self.preview.text))
 
     def fail(self, code: ErrorCode, sentence: str = "", *, is_retryable: bool = False) -> None:
         lang = self._owner.lang
@@ -281,6 +271,7 @@ class Execution:
 
     def _quiet(self) -> None:
         self.is_ended = True
+        self.preview.stop()
         self._deadlines.stop()
         if self._abandonment is not None:
             self._abandonment.cancel()

@@ -90,8 +90,8 @@ class Runs:
     def show_thinking(self, step: int) -> None:
         self._audience.show_thinking(step)
 
-    def show_text(self, execution: Execution, offset: int, text: str) -> None:
-        self._audience.show_text(execution.ref.run_id, execution.step, offset, text)
+    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        self._audience.show_text(run_id, step, offset, text)
 
     def show_notice(self, code: str) -> None:
         self._audience.show_notice(code)

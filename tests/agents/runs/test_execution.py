@@ -26,8 +26,16 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
 from myagent.steps import Answer, Step, Thought, ToolFinished, ToolStarted
-from myagent.worker.protocol import AgentInfo, Cancel, LinkError, Refuse, RunKey, Steps, Stopped
-from myagent.worker.text import MAX_ANSWER_BYTES
+from myagent.worker.protocol import (
+    AgentInfo,
+    Cancel,
+    LinkError,
+    Refuse,
+    RunKey,
+    Steps,
+    Stopped,
+    Text,
+)
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker
 
@@ -273,14 +281,16 @@ async def test_a_run_that_was_to_stop_when_something_went_wrong_has_been_stopped
     assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
 
 
-async def test_a_text_without_an_end_is_not_kept() -> None:
+async def test_a_worker_that_floods_its_text_floods_no_socket() -> None:
     session, execution, _ = on_a_worker()
-    session.show_text = lambda *text: None  # type: ignore[assignment]
-    execution.on_text(1, "x" * MAX_ANSWER_BYTES)
-    with pytest.raises(LinkError, match="more than"):
-        execution.on_text(1, "x")
-    execution.on_text(2, "x")
-    execution.leave()
+    shown: list[str] = []
+    session.show_text = lambda *text: shown.append(text[-1])  # type: ignore[assignment]
+    attempt = attempt_of(execution)
+    for _ in range(1000):
+        attempt.hear(Text(KEY, 1, "x"))
+    attempt.hear(Steps(KEY, [Answer("x" * 1000, 1, Usage())]))
+    assert shown == ["x", "x" * 999]
+    assert [ending.entry.event for ending in session.endings] == ["agent.final_answer"]
 
 
 @pytest.mark.parametrize("is_last", [True, False])
