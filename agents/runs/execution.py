@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 from django.conf import settings
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.closing import closing_results
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import RunState
@@ -159,7 +159,7 @@ class Execution:
         self.preview.flush()
         self.preview.note_logged()
         lang, age_ms = self._owner.lang, self.age_ms
-        logged = [entries.of_step(step, self.ref, lang, age_ms) for step in steps]
+        logged = [kinds.of_step(step, self.ref, lang, age_ms) for step in steps]
         if isinstance(last, Answer):
             self._end(Ending(Run.Status.ANSWERED, logged.pop()), logged)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.log.journal import Outcome
@@ -93,7 +93,7 @@ def overdue() -> tuple[Execution, CallState]:
 
 
 def response() -> Entry:
-    return entries.user_response({"approved": True}, "call", REF)
+    return kinds.user_response({"approved": True}, "call", REF)
 
 
 async def turns() -> None:
