@@ -109,8 +109,9 @@ class Placement:
         if self._run is None:
             return
         self.is_continued = True
-        if self._must_end_on(self._session.worker):
-            self._end_cut_off(self._run)
+        worker = self._session.worker
+        if worker is not None and self._must_end_on(worker):
+            self._lose_hope(worker, self._run)
             return
         if has_died and not self._state.is_all_waiting:
             self.blame.note_death()
@@ -179,9 +180,17 @@ class Placement:
         )
         self.note_progress()
 
-    def _must_end_on(self, link: Link | None) -> bool:
+    def _must_end_on(self, link: Link) -> bool:
         """Whether the run was cut off, and the agent there can neither go on nor start again."""
-        return self.is_continued and link is not None and not link.agent.is_continuable
+        return self.is_continued and not link.agent.is_continuable
+
+    def _lose_hope(self, worker: Link, run: Placed) -> None:
+        if worker.is_draining:
+            # The service is stopped, or has another: the pool knows, and how the run ends by that.
+            self._is_adrift = True
+            self.go_on("continuing")
+        else:
+            self._end_cut_off(run)
 
     def _end_cut_off(self, run: Placed) -> None:
         logger.info("run_cut_off", run_id=self._run_id)

@@ -449,7 +449,16 @@ async def test_a_run_that_can_not_go_on_ends_where_it_would_go_and_tells_of_no_o
 async def test_a_run_that_can_not_go_on_is_blamed_for_no_death() -> None:
     session, execution, link = on_a_worker()
     link.agent = BARE
-    session.worker = link  # type: ignore[assignment]
     execution.on_lost(attempt_of(execution), has_died=True)
     (ending,) = session.endings
     assert ending.entry.metadata["retryable"] and session.notices == []
+
+
+async def test_a_run_that_can_not_go_on_is_interrupted_where_its_service_is_stopped() -> None:
+    session, execution, link = on_a_worker()
+    link.agent, link.is_draining = BARE, True
+    execution.on_lost(attempt_of(execution), has_died=False)
+    assert session.endings == []
+    session.pool.give_up("stopped")
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+    assert session.notices == []
