@@ -13,11 +13,13 @@ class Listed:
 
     `is_expected`: it has a worker or is about to get one, so that runs may wait
     for it. `max_sessions`: 0 means that it has no limit of its own.
+    `session_timeout_s`: after which its idle sessions leave memory; None for the site's.
     """
 
     name: str
     is_expected: bool = True
     max_sessions: int = 0
+    session_timeout_s: float | None = None
 
 
 class Directory(Protocol):
