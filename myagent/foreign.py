@@ -1,4 +1,4 @@
-"""Agents that are not ours to step through: a text in, text out."""
+"""Agents of other frameworks, which are not run step by step: text in, text out."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _name_of(agent: Any, default: str | None) -> str:
 async def _pieces(
     agent: Any, question: tuple[tuple[str], dict[str, Any]]
 ) -> AsyncGenerator[Any, None]:
-    """Whatever the agent gives out, a whole text as its only piece."""
+    """The agent's output; a whole text is a single piece."""
     verb = _verb_of(agent)
     args, options = question
     if not _is_stream(agent, verb):
@@ -171,7 +171,8 @@ def _kind(piece: Any) -> str:
 
 
 async def _guarded(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The pieces; what is meant to end a program or to look like a cancellation is an error."""
+    """The pieces; exceptions that would end the program or look like a cancellation become
+    errors."""
     async with aclosing(pieces):
         try:
             async for piece in pieces:

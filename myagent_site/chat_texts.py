@@ -1,4 +1,4 @@
-"""What the chat page says, in its template and in its scripts.
+"""The sentences of the chat page, for its template and its scripts.
 
 Placeholders such as `{tool}` are filled in by the page.
 """

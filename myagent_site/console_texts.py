@@ -1,4 +1,4 @@
-"""What the console and the home page say, in their templates and scripts.
+"""The sentences of the console and the home page, for their templates and scripts.
 
 Placeholders such as `{name}` are filled in by the page.
 """

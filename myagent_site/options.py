@@ -14,7 +14,7 @@ TRUE = frozenset({"true", "yes", "y", "on", "1"})
 FALSE = frozenset({"false", "no", "n", "off", "0"})
 
 LARGEST = 1e9
-"""Of a number that need not be whole: about thirty years in seconds."""
+"""The maximum of a number that need not be whole: about thirty years in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
