@@ -1,4 +1,4 @@
-"""Waits until a service is where it was asked to be."""
+"""Waits until a service reaches the requested state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from myagent.manager.storage.models import ServiceInfo
 from myagent.manager.verbs import Look
 
 WAIT_S = 120.0
-"""Seconds that are waited unless something else is said."""
+"""The default time to wait, in seconds."""
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -50,7 +50,7 @@ async def until_gone(run: Run, asked: ServiceInfo, timeout_s: float) -> None:
 
 
 class _Looking:
-    """Looks at a service at every change."""
+    """Reads a service at every change."""
 
     def __init__(self, run: Run, asked: ServiceInfo, timeout_s: float) -> None:
         self._run = run
@@ -60,7 +60,7 @@ class _Looking:
         self._last: Look | None = None
 
     async def next(self) -> Look:
-        """How it is after the next change. Raises `StillWorking` when the time is over."""
+        """Its state after the next change. Raises `StillWorking` when the time is over."""
         while True:
             look: Look | None = await self._run(verbs.look, self._watch)
             if look is not None:

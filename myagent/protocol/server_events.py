@@ -132,7 +132,8 @@ class PartialAnswer(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationAsked(ServerEvent):
-    """The tool `step_id` waits for a yes, for `timeout_s` at most. `content` is the question."""
+    """The tool `step_id` waits for a confirmation, for `timeout_s` at most. `content` is the
+    question."""
 
     content: str = ""
     tool: str = ""
@@ -163,7 +164,7 @@ class ToolCalled(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(ServerEvent):
-    """What became of a tool. `truncated` is the result's length where it had to be cut."""
+    """The outcome of a tool. `truncated` is the result's length if it had to be cut."""
 
     content: str = ""
     tool: str = ""
@@ -241,7 +242,7 @@ class Heartbeat(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerError(ServerEvent):
-    """A frame was not taken, or the socket is about to be closed; `content` says why."""
+    """A frame was refused, or the socket is about to be closed; `content` says why."""
 
     content: str = ""
     code: str = ""

@@ -1,4 +1,4 @@
-"""What becomes of one tool call: from a model's wish to a result."""
+"""One tool call, from the model's request to its result."""
 
 from __future__ import annotations
 

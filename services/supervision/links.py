@@ -27,10 +27,10 @@ from services.models import Instance, Service
 logger = structlog.get_logger(__name__)
 
 AGAIN_S = 0.2
-"""Seconds until what could not be written down is tried again."""
+"""Seconds until a failed write is tried again."""
 
 GONE_S = 0.5
-"""Seconds that a process may take to be gone after its end of the link is."""
+"""Seconds that a process may take to end after it closed its link."""
 
 
 class Links:

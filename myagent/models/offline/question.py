@@ -10,7 +10,7 @@ from myagent.models.offline.words import CJK, SENSE_ZH, STOP_WORDS, STOP_ZH, ter
 
 Span = tuple[int, int]
 Value = tuple[Any, Span]
-"""With where it begins and ends in the text."""
+"""A value, and where it begins and ends in the text."""
 
 _QUOTED = re.compile(r"(?<!\w)'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^”\n]+)”|「([^」\n]+)」")
 _ANNOUNCING = re.compile(r"\b(?:saying|says)\b|内容[是为]|说|：|:\s", re.IGNORECASE)
@@ -29,7 +29,7 @@ _STOP, _OWN, _TAKEN = "\0", "\1", "\2"
 
 
 class Question:
-    """A text of which each stretch is one value at most; the `own` terms of a tool are none."""
+    """A text each part of which is one value at most; a tool's `own` terms are no values."""
 
     def __init__(self, text: str, own: Set[str]) -> None:
         def mark(match: re.Match[str]) -> str:
@@ -46,11 +46,11 @@ class Question:
             self._left = pattern.sub(mark, self._left)
 
     def take(self, span: Span, mark: str = _TAKEN) -> None:
-        """The stretch is not found again."""
+        """Marks a part of the text, so that it is not found again."""
         self._left = self._left[: span[0]] + mark * (span[1] - span[0]) + self._left[span[1] :]
 
     def _values(self, spans: Iterable[Span]) -> list[Value]:
-        """What stands there, as far as it is not taken."""
+        """The parts of the text that are not taken."""
         left = (span for span in spans if _TAKEN not in self._left[slice(*span)])
         return [(self.text[slice(*span)], span) for span in left]
 

@@ -1,4 +1,4 @@
-"""Tools as the demo model sees them: the terms that speak for each, and its parameters."""
+"""Tools as the demo model sees them: their terms, with weights, and their parameters."""
 
 from __future__ import annotations
 
