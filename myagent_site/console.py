@@ -95,7 +95,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     if not may(request, VIEW):
-        return _refusal("forbidden", "Log in as one who may see services.", 403)
+        return _refusal("forbidden", "Log in with an account that may see services.", 403)
     return None
 
 

@@ -34,7 +34,7 @@ async def until_arrived(run: Run, asked: ServiceInfo, timeout_s: float) -> Servi
             raise NotArrived(f"{asked.name} was unregistered meanwhile.", None)
         if look.is_leaving or look.service.desired != asked.desired:
             raise NotArrived(
-                f"Somebody else asked something else of {asked.name} meanwhile.", look.service
+                f"Somebody has requested something else for {asked.name} meanwhile.", look.service
             )
         if look.has_arrived:
             return look.service
@@ -74,7 +74,7 @@ class _Looking:
     def _too_late(self) -> StillWorking:
         service = (self._last and self._last.service) or self._asked
         sentence = (
-            f"After {self._timeout_s:g} seconds {service.name} is not there yet: it is "
-            f"{service.status}. It is still worked on. {service.error_message}"
+            f"{service.name} has not got there after {self._timeout_s:g} seconds: it is "
+            f"{service.status}. It is still in progress. {service.error_message}"
         )
         return StillWorking(sentence.rstrip(), service)

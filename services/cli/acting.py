@@ -82,7 +82,7 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
         seen = _wait(screen, service, options["timeout"])
     except KeyboardInterrupt:
         raise CommandError(
-            gettext("No longer waited for; what was asked of {name} still holds.").format(
+            gettext("Stopped waiting; the request for {name} is still carried out.").format(
                 name=service.name
             ),
             returncode=INTERRUPTED,
@@ -109,7 +109,7 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
         screen.say(gettext("{name} is unregistered.").format(name=asked.name))
     elif seen.desired != asked.desired or (seen.unregistered_at and not asked.unregistered_at):
         raise CommandError(
-            gettext("Somebody else asked something else of {name} meanwhile.").format(
+            gettext("Somebody has requested something else for {name} meanwhile.").format(
                 name=asked.name
             )
         )
@@ -121,7 +121,7 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
         )
     else:
         sentence = gettext(
-            "After {seconds} seconds {name} is not there yet: {state}. It is still worked on."
+            "{name} has not got there after {seconds} seconds: {state}. It is still in progress."
         ).format(seconds=f"{timeout_s:g}", name=seen.name, state=_describe(seen))
         raise CommandError(f"{sentence} {why(seen)}".rstrip())
 

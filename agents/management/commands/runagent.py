@@ -96,7 +96,9 @@ class Command(TerminalCommand):
         lease = server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = url = address_of(options["host"], lease.port)
-        self._farewell = gettext("Waiting for the runs to end; once more to stop them at once.")
+        self._farewell = gettext(
+            "Waiting for the runs to end; interrupt again to stop them at once."
+        )
         greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
 
         def ready() -> None:
@@ -231,7 +233,7 @@ class Command(TerminalCommand):
                 )
             case NotStarted():
                 sentence = gettext(
-                    "The process that loads {file} says what is not understood here: {reason}."
+                    "The process that loads {file} does not speak this protocol: {reason}."
                 )
             case _:
                 sentence = gettext("The settings are wrong: {reason}")

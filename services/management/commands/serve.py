@@ -67,7 +67,7 @@ class Command(TerminalCommand):
             lease.address = address_of(options["host"], lease.port)
             url = lease.address.replace("ws://", "http://", 1)
             self._greeting = greeting(url, password)
-            self._farewell = gettext("Stopping the services; once more to stop them at once.")
+            self._farewell = gettext("Stopping the services; interrupt again to stop them at once.")
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, is_debug=options["debug"]))
         if settings.MYAGENT_SUPERVISOR != "external":
