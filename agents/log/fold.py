@@ -118,6 +118,7 @@ class CallState:
     call: ToolCall
     asked_at: datetime | None = None
     timeout_s: float = 0.0
+    parameters: Mapping[str, Any] | None = None
     decision: Decision | None = None
     started_args: dict[str, Any] | None = None
     is_finished: bool = False
@@ -167,6 +168,7 @@ class RunState:
                 call = self.calls[fact.step_id]
                 call.asked_at = fact.at
                 call.timeout_s = fact.metadata["timeout_s"]
+                call.parameters = fact.metadata.get("parameters")
             case "user.response":
                 self.calls[fact.step_id].decision = decision_of(fact.content)
             case "agent.tool_call":
