@@ -11,7 +11,6 @@ from agents.log.writes import RunEnded
 from agents.ports import Refused, Socket
 from agents.runs.execution import Execution
 from agents.runtime.database import DatabaseThreads
-from agents.sessions import arguments
 from agents.sessions.queue import Runs
 from agents.sessions.refusals import code_of
 from agents.transients import Problem, Repeated
@@ -53,6 +52,9 @@ class Responses:
         args = event.content.args
         if not event.content.approved or args is None:
             return False
+        # It takes 0.1 s to import: not at the start, which people wait for.
+        from agents.sessions import arguments
+
         fault = arguments.unfit(args, call.parameters)
         if fault:
             socket.tell(
