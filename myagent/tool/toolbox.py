@@ -94,6 +94,7 @@ def as_tool(tool: Any) -> BaseTool:
 def prepared(tool: BaseTool) -> PreparedTool:
     """A tool with its compiled schema. Raises `ToolDefinitionError`."""
     kind = tool.name if isinstance(tool, FunctionTool) else type(tool).__name__
+    _check_bound(tool)
     _check_name(tool, kind)
     _check_limits(tool, kind)
     if getattr(type(tool), "execute", None) is BaseTool.execute and "execute" not in vars(tool):
@@ -104,6 +105,14 @@ def prepared(tool: BaseTool) -> PreparedTool:
         raise ToolDefinitionError(f"The tool {tool.name!r}: {error}.") from error
     description = tool.description or inspect.cleandoc(type(tool).__doc__ or "")
     return PreparedTool(tool, ToolSpec(tool.name, description, arguments.schema), arguments)
+
+
+def _check_bound(tool: BaseTool) -> None:
+    if isinstance(tool, FunctionTool) and (owner := tool.unbound_from):
+        raise ToolDefinitionError(
+            f"{tool.name!r} is a method of {owner}: put that of an instance into 'tools', "
+            f"as in tools=[{owner}().{tool.name}]."
+        )
 
 
 def _depth(value: Any) -> int:

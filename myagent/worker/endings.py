@@ -8,6 +8,7 @@ import traceback
 
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
+from myagent.runnable import NoAnswerError
 from myagent.sentence import Said
 from myagent.tool.failures import described
 from myagent.worker.framing import FrameTooLarge
@@ -45,6 +46,8 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
         case ModelError():
             said = _said_by_model(error)
             return Stopped(key, "model_error", said, bool(error.is_retryable), detail_of(error))
+        case NoAnswerError():
+            return Stopped(key, "failed", Said(str(error)), detail=detail_of(error))
         case AgentFileError():
             return Stopped(key, "failed", sentence_of(error), detail=detail_of(error))
     return Stopped(key, "failed", detail=detail_of(error))
