@@ -12,13 +12,16 @@ from typing import Any, get_args
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
 from myagent.runnable import NOTHING_DONE, AgentError, NoAnswerError
+from myagent.sentence import Sentence
 from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
 from myagent.tool.base_tool import ToolResult
 from myagent.tool.failures import EscapedError, described
 from myagent.tool.running import contained, in_thread
 from myagent.tool.text import clean, text_of
 
-NO_VALUE = "The agent returned nothing: its arun(), or its function, must return the answer."
+NO_VALUE = Sentence(
+    "The agent returned nothing: its arun(), or its function, must return the answer."
+)
 
 STEP_TYPES = get_args(Step)
 TEXT_KEYS = ("content", "text", "delta")

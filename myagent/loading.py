@@ -23,6 +23,7 @@ from typing import Any
 from myagent.agent import Agent
 from myagent.file_failures import (
     advice_on,
+    lacking_variable,
     line_of,
     place_in,
     what_it_is,
@@ -97,7 +98,7 @@ class AgentFile:
                 agent = await agent
         except (Exception, SystemExit) as error:
             place = place_in(self.path, line_of(error, self.path))
-            if lacking_requirement(error):
+            if lacking_requirement(error) or lacking_variable(error):
                 raise AgentFileError(why_it_failed(error, place)) from error
             raise AgentFileError(
                 Sentence(

@@ -24,9 +24,13 @@ NAMED_ENV_FILE = os.environ.get("MYAGENT_ENV_FILE", "")
 ENV_FILE = Path(NAMED_ENV_FILE or DATA_DIR / ".env")
 if NAMED_ENV_FILE and (ENV_FILE.is_dir() or not ENV_FILE.exists()):
     raise ImproperlyConfigured(f"MYAGENT_ENV_FILE names {ENV_FILE}, which is not a file.")
+FROM_ENV_FILE: frozenset[str] = frozenset()
+"""What is in the environment because the site's file has it: no worker gets it for that."""
 if ENV_FILE.is_file():
     try:
-        env_file.apply(env_file.read_env_file(ENV_FILE))
+        _found = env_file.read_env_file(ENV_FILE)
+        FROM_ENV_FILE = frozenset(_found) - os.environ.keys()
+        env_file.apply(_found)
     except env_file.EnvFileError as error:
         raise ImproperlyConfigured(str(error)) from error
 

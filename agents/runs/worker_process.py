@@ -13,6 +13,7 @@ from django.conf import settings
 
 from agents.runs.run_folder import run_folder
 from agents.runtime.var_folder import unusable
+from myagent import agent_env
 from myagent.sdk import sdk_folder
 from myagent.sentence import Said
 from myagent.worker import codec
@@ -21,6 +22,19 @@ from myagent.worker.protocol import LinkError
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
+
+PASSED = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ"),
+        *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONUNBUFFERED"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        *("ALL_PROXY", "all_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    }
+)
+"""Variables of the site's processes that the workers of services get."""
+
+PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_", agent_env.PREFIX_OF_MODELS)
 
 MOST_FAILURE_BYTES = 256 * 1024
 """Of what a worker leaves in its failure file: more is not what a worker wrote."""
@@ -75,7 +89,31 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
     ]
 
 
-def with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
+def environment_for(
+    file: str, environment: Mapping[str, str], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a worker for an agent file gets, with the way to the SDK.
+
+    What is `given` to it goes before this process's `environment`, that before
+    the `.env` beside the file, and last comes what the site's own file passes
+    on. Nothing of it is the site's own. Raises `ImproperlyConfigured`, and
+    `EnvFileError` for the file beside.
+    """
+    of_site = {
+        name: value
+        for name, value in environment.items()
+        if name in settings.FROM_ENV_FILE and is_passed(name)
+    }
+    own = {name: value for name, value in environment.items() if name not in settings.FROM_ENV_FILE}
+    return _with_sdk(of_site | agent_env.beside(Path(file)) | own | dict(given or {}))
+
+
+def is_passed(name: str) -> bool:
+    """Whether it is passed on from the site's settings to the workers of all services."""
+    return name in PASSED or name in settings.MYAGENT_PASS_ENV or name.startswith(PASSED_PREFIXES)
+
+
+def _with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment, less what is the site's own, with the way to the SDK.
 
     Raises `ImproperlyConfigured`.
