@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from myagent import fast_json
+from myagent import exact_json
 from myagent.models.base import ToolSpec
 from myagent.steps import MOST_DESCRIPTION, MOST_SCHEMA_BYTES, MOST_SCHEMA_DEPTH
 from myagent.tool.base_tool import BaseTool, ToolDefinitionError
@@ -35,7 +35,7 @@ class PreparedTool:
     def told_parameters(self) -> dict[str, Any] | None:
         """The schema for a `ConfirmationAsked`."""
         schema = self.spec.parameters
-        is_short = len(fast_json.dumps(schema)) <= MOST_SCHEMA_BYTES
+        is_short = len(exact_json.encode(schema)) <= MOST_SCHEMA_BYTES
         return schema if is_short and _depth(schema) <= MOST_SCHEMA_DEPTH else None
 
     @property

@@ -11,7 +11,7 @@ from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from myagent import fast_json
+from myagent import exact_json
 from myagent.tool.base_tool import ToolDefinitionError
 
 SENTENCE_LIMIT = 500
@@ -27,7 +27,7 @@ def checked_schema(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, Mapping):
         raise ToolDefinitionError(f"'parameters' must be a dict, not {type(schema).__name__}")
     try:
-        copy = fast_json.loads(fast_json.dumps(dict(schema)))
+        copy = exact_json.loads(exact_json.dumps(dict(schema)))
     except TypeError as error:
         raise ToolDefinitionError(f"'parameters' must be plain JSON: {error}") from error
     if copy.setdefault("type", "object") != "object":

@@ -303,3 +303,13 @@ def test_arguments_of_the_hinted_types_come_through_unchanged(data: st.DataObjec
     scope["function"].__annotations__ = hints
     arguments = Arguments(scope["function"], None)
     assert arguments.check(arguments.parse(orjson.dumps(args).decode())) == args
+
+
+def test_a_schema_keeps_long_numbers() -> None:
+    def pay(amount: Annotated[int, Field(le=2**70)] = 2**65) -> None: ...
+
+    arguments = Arguments(pay, None)
+    assert arguments.schema["properties"]["amount"]["maximum"] == 2**70
+    assert arguments.check({"amount": 2**70}) == {"amount": 2**70}
+    with pytest.raises(ArgumentsError, match="maximum"):
+        arguments.check({"amount": 2**70 + 1})
