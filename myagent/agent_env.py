@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from myagent import env_file
@@ -30,21 +32,23 @@ def is_of_a_site(name: str) -> bool:
     return name in OF_SITES or name.startswith(PREFIXES_OF_SITES)
 
 
-def beside(file: Path) -> dict[str, str]:
+def beside(file: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """What the `.env` in the folder of an agent file sets, without settings of sites.
 
+    `known`: what its `${NAME}` may stand for; None: this process's environment.
     Raises `EnvFileError`, and `ImportError` where python-dotenv is not installed.
     """
     path = file.expanduser().resolve().with_name(NAME)
     # The name is also that of folders: environments of Python.
     if not path.is_file():
         return {}
-    found = env_file.read_env_file(path)
+    found = env_file.read_env_file(path, known)
     return {name: value for name, value in found.items() if not is_of_a_site(name)}
 
 
+@lru_cache(maxsize=1024)
 def apply_beside(file: Path) -> None:
-    """Sets it in this process, but for what is set already. Raises `EnvFileError`."""
+    """Sets it in this process, once, but for what is set already. Raises `EnvFileError`."""
     try:
         env_file.apply(beside(file))
     except ImportError:

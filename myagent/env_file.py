@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections import ChainMap
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,12 +32,14 @@ class EnvFileError(Exception):
         self.sentence = sentence
 
 
-def read_env_file(path: Path) -> dict[str, str]:
+def read_env_file(path: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """The settings in the file, as python-dotenv understands them.
 
     Blanks around `=`, quotes, `export`, comments and `${NAME}` are what they are
-    there. Nothing is put into the environment. Raises `EnvFileError`, and
-    `ImportError` where python-dotenv is not installed.
+    there. `known` is what such a NAME may stand for, besides what the file has
+    before it; None: this process's environment. Nothing is put into the
+    environment. Raises `EnvFileError`, and `ImportError` where python-dotenv is
+    not installed.
     """
     try:
         # A pipe or a device has no end.
@@ -51,7 +55,8 @@ def read_env_file(path: Path) -> dict[str, str]:
         raise EnvFileError(Sentence("{file} is not text in UTF-8.", file=path)) from None
     if len(text) > MAX_CHARACTERS:
         raise EnvFileError(Sentence("{file} is too long for a file of settings.", file=path))
-    return _parsed(text, path)
+    _check(text, path)
+    return _values(text, os.environ if known is None else known)
 
 
 def apply(settings: dict[str, str]) -> None:
@@ -60,8 +65,7 @@ def apply(settings: dict[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
-def _parsed(text: str, path: Path) -> dict[str, str]:
-    from dotenv import dotenv_values
+def _check(text: str, path: Path) -> None:
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(StringIO(text)):
@@ -73,8 +77,19 @@ def _parsed(text: str, path: Path) -> dict[str, str]:
                     line=binding.original.line + _lines_before(binding.original.string),
                 )
             )
-    found = dotenv_values(stream=StringIO(text))
-    return {name: value for name, value in found.items() if value is not None}
+
+
+def _values(text: str, known: Mapping[str, str]) -> dict[str, str]:
+    from dotenv import dotenv_values
+    from dotenv.variables import parse_variables
+
+    values: dict[str, str] = {}
+    for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
+        if value is not None:
+            # As `dotenv_values` does it by itself, but with this process's environment always.
+            there = ChainMap(values, dict(known))
+            values[name] = "".join(atom.resolve(there) for atom in parse_variables(value))
+    return values
 
 
 def _is_blank(binding: Binding) -> bool:

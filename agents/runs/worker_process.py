@@ -99,13 +99,13 @@ def environment_for(
     on. Nothing of it is the site's own. Raises `ImproperlyConfigured`, and
     `EnvFileError` for the file beside.
     """
-    of_site = {
-        name: value
-        for name, value in environment.items()
-        if name in settings.FROM_ENV_FILE and is_passed(name)
-    }
-    own = {name: value for name, value in environment.items() if name not in settings.FROM_ENV_FILE}
-    return _with_sdk(of_site | agent_env.beside(Path(file)) | own | dict(given or {}))
+    environment = _without_secrets(environment)
+    from_site = environment.keys() & settings.FROM_ENV_FILE
+    of_site = {name: environment[name] for name in from_site if is_passed(name)}
+    own = {name: value for name, value in environment.items() if name not in from_site}
+    own |= _without_secrets(given or {})
+    # In the file `${NAME}` stands for what the worker has: it is this process that reads it.
+    return _with_sdk(of_site | agent_env.beside(Path(file), of_site | own) | own)
 
 
 def is_passed(name: str) -> bool:
@@ -113,18 +113,18 @@ def is_passed(name: str) -> bool:
     return name in PASSED or name in settings.MYAGENT_PASS_ENV or name.startswith(PASSED_PREFIXES)
 
 
-def _with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, less what is the site's own, with the way to the SDK.
-
-    Raises `ImproperlyConfigured`.
-    """
-    kept = {
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
         name: value
         for name, value in environment.items()
         if name not in SECRETS | OF_THE_SITE and not name.startswith(SECRET_PREFIXES)
     }
+
+
+def _with_sdk(environment: dict[str, str]) -> dict[str, str]:
+    """With the way to the SDK. Raises `ImproperlyConfigured`."""
     var_dir = Path(settings.VAR_DIR)
     try:
-        return kept | {"PYTHONPATH": str(sdk_folder(var_dir))}
+        return environment | {"PYTHONPATH": str(sdk_folder(var_dir))}
     except OSError as error:
         raise unusable(var_dir, error) from error

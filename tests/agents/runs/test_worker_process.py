@@ -49,3 +49,16 @@ def test_of_the_site_s_own_file_it_gets_the_model_and_what_is_passed_on(
         *("OPENAI_API_KEY", "LLM_MODEL", "PASSED_KEY", "OF_THE_SHELL"),
         *("KEY", "OPENAI_MODEL", "PYTHONPATH"),
     }
+
+
+def test_the_file_beside_can_not_ask_for_what_is_the_site_s(
+    file: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FROM_ENV_FILE = frozenset(["SITE_KEY"])
+    environment = {"SECRET_KEY": "s", "SITE_KEY": "s", "MYSQL_PASSWORD": "s", "HOME": "/home/ada"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    lines = "A=${SECRET_KEY}${SITE_KEY}${MYSQL_PASSWORD}\nB=${HOME}/b\nC=${B}/c\nD=${NONE:-d}\n"
+    Path(file).with_name(".env").write_text(lines)
+    found = environment_for(file, environment)
+    assert [found[name] for name in "ABCD"] == ["", "/home/ada/b", "/home/ada/b/c", "d"]
