@@ -7,10 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.text import TEXT_LIMIT, text_of
-
-MOST_ITEMS = 10_000
-"""That are read of an iterator; its `TEXT_LIMIT` bytes may come first."""
+from myagent.tool.text import MOST_ITEMS, TEXT_LIMIT, text_of
 
 CUT = (
     "(Only the first {items} items were read: a result has {most} of them at most, and {kib} KiB.)"

@@ -12,9 +12,8 @@ import orjson
 import pytest
 
 from myagent.tool import BaseTool, FunctionTool, ToolResult
-from myagent.tool.iterating import MOST_ITEMS
 from myagent.tool.running import run_tool
-from myagent.tool.text import TEXT_LIMIT
+from myagent.tool.text import MOST_ITEMS, TEXT_LIMIT
 
 
 async def result_of(execute: Callable[..., Any], **options: Any) -> ToolResult:
@@ -140,6 +139,15 @@ async def test_one_that_blocks_does_not_block_the_loop() -> None:
 
     asyncio.get_running_loop().call_later(0.01, go_on.set)
     assert "MainThread" not in (await result_of(rows, timeout_s=10)).output
+
+
+async def test_one_in_a_result_is_read_as_well() -> None:
+    assert (await result_of(lambda: {"rows": (n for n in range(3))})).output == '{"rows":[0,1,2]}'
+    assert (await result_of(lambda: [map(str, [1]), plain()])).output == (
+        '[["1"],["row 1","row 2"]]'
+    )
+    endless = (await result_of(lambda: [itertools.count()])).output
+    assert len(orjson.loads(endless)[0]) == MOST_ITEMS
 
 
 async def test_a_text_and_a_list_are_no_iterators() -> None:
