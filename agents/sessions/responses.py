@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.log import entries, reading
+from agents.log import kinds, reading
 from agents.log.entry import Entry
 from agents.log.fold import CallState
 from agents.log.journal import Outcome, RowRefused
@@ -40,7 +40,7 @@ class Responses:
             return
         if self._is_refused(socket, event, call):
             return
-        entry = entries.user_response(
+        entry = kinds.user_response(
             event.content.model_dump(exclude_none=True), event.step_id, current.ref
         )
         current.on_response(entry)
