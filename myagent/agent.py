@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from myagent.agent_env import apply_beside, file_of_caller
 from myagent.foreign import ForeignAgent
 from myagent.loop import react
 from myagent.messages import ChatMessage
@@ -45,6 +47,8 @@ class Agent:
     model: ChatModel | str | None = None
     description: str = ""
     toolbox: Toolbox = field(init=False, repr=False)
+    file: Path | None = field(init=False, repr=False)
+    """Where it was made: the `.env` beside that is read when it is asked in a program."""
 
     is_continuable = True
     is_idempotent = False
@@ -54,6 +58,7 @@ class Agent:
             if getattr(self, prompt) is None:
                 object.__setattr__(self, prompt, "")
         _check(self)
+        object.__setattr__(self, "file", file_of_caller())
         toolbox = Toolbox(self.tools or ())
         object.__setattr__(self, "toolbox", toolbox)
         object.__setattr__(self, "tools", tuple(toolbox))
@@ -93,10 +98,14 @@ class Agent:
 
         `history` are the earlier messages, also as dicts in the shape of the
         OpenAI chat API. Without `confirm`, tools that need a confirmation are
-        declined. Raises `ModelError`. Cancelling is safe.
+        declined. The `.env` beside the agent's file is read first; what is set
+        already wins. Raises `ModelError`, and `EnvFileError` if that can't be
+        read. Cancelling is safe.
         """
         if not isinstance(text, str):
             raise TypeError(f"an agent is asked with a text, not with {type(text).__name__}")
+        if self.file is not None:
+            apply_beside(self.file)
         messages = [*map(_message, history), ChatMessage("user", clean(text))]
         async with aclosing(self.run(messages, confirm=confirm or _decline)) as steps:
             async for step in steps:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from myagent.agent_env import is_of_a_site
 from myagent.lacking import lacking_requirement
 from myagent.sentence import Sentence
-from myagent.tool.containment import described
-
-SAID_LIMIT = 500
-"""The most characters of an exception's message in a sentence."""
-
-
-def said(error: BaseException) -> str:
-    """An error's message, on one line and without a full stop."""
-    return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
+from myagent.tool.failures import said
 
 
 def why_it_failed(error: BaseException, place: str) -> Sentence:
@@ -30,6 +24,8 @@ def why_it_failed(error: BaseException, place: str) -> Sentence:
             requirement=requirement,
             command=f"{sys.executable} -m pip install '{requirement}'",
         )
+    if variable := lacking_variable(error):
+        return _lacks_variable(place, variable)
     match error:
         case ModuleNotFoundError(name=str() as name):
             return Sentence(
@@ -46,6 +42,36 @@ def why_it_failed(error: BaseException, place: str) -> Sentence:
             )
     return Sentence(
         "{place}: it raised {reason} while it was loaded.", place=place, reason=said(error)
+    )
+
+
+def lacking_variable(error: BaseException) -> str | None:
+    """The environment variable, if the error is that of looking for one in `os.environ`."""
+    traceback = error.__traceback__
+    if not isinstance(error, KeyError) or traceback is None:
+        return None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame = traceback.tb_frame
+    is_looked_up = frame.f_locals.get("self") is os.environ
+    return str(error.args[0]) if is_looked_up and error.args else None
+
+
+def _lacks_variable(place: str, name: str) -> Sentence:
+    if is_of_a_site(name):
+        return Sentence(
+            "{place}: it needs the environment variable {name}, which is a setting of the site: "
+            "no agent gets it. Give it another name.",
+            place=place,
+            name=name,
+        )
+    return Sentence(
+        "{place}: it needs the environment variable {name}, which is not set here. Set it in the "
+        "file .env beside it. A service gets listed variables only: {option}, or MYAGENT_PASS_ENV="
+        "{name} for one of the supervisor's.",
+        place=place,
+        name=name,
+        option=f"--env {name}=…",
     )
 
 

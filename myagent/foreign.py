@@ -11,14 +11,24 @@ from typing import Any, get_args
 
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
-from myagent.runnable import NOTHING_DONE, AgentError
+from myagent.runnable import NOTHING_DONE, AgentError, NoAnswerError
+from myagent.sentence import Sentence
 from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.containment import EscapedError, contained, described, in_thread
+from myagent.tool.containment import contained, in_thread
+from myagent.tool.failures import EscapedError, described
 from myagent.tool.text import clean, text_of
+
+NO_VALUE = Sentence(
+    "The agent returned nothing: its arun(), or its function, must return the answer."
+)
 
 STEP_TYPES = get_args(Step)
 TEXT_KEYS = ("content", "text", "delta")
+BESIDE_TEXT = frozenset(
+    {*TEXT_KEYS, "role", "refusal", "tool_calls", "function_call", "finish_reason", "index"}
+)
+"""What the pieces of a model's stream hold besides, and what may be all of the first and last."""
 
 
 class ForeignAgent:
@@ -62,6 +72,8 @@ class ForeignAgent:
         question = _question(history, with_history=self._takes_history)
         async with aclosing(_guarded(_pieces(self.agent, question))) as pieces:
             async for piece in pieces:
+                if _is_nothing(piece):
+                    continue
                 step = piece if isinstance(piece, STEP_TYPES) else TextDelta(1, _text(piece))
                 yield step
                 if isinstance(step, Answer):
@@ -147,6 +159,9 @@ async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str,
 
 
 def _whole(value: Any) -> str:
+    """Raises `AgentError` if it is nothing: an empty answer would look like one."""
+    if value is None:
+        raise NoAnswerError(NO_VALUE)
     if isinstance(value, ToolResult):
         return "\n".join(filter(None, map(text_of, value.parts)))
     return text_of(value)
@@ -163,6 +178,13 @@ def _text(piece: Any) -> str:
         f"The agent yielded {_kind(piece)}; it may yield text, "
         "or a dict with the text under 'content'."
     )
+
+
+def _is_nothing(piece: Any) -> bool:
+    """Whether it has no text, as the beginning and the end of a stream of model servers."""
+    if not isinstance(piece, Mapping):
+        return piece is None
+    return piece.keys() <= BESIDE_TEXT and all(piece.get(key) is None for key in TEXT_KEYS)
 
 
 def _kind(piece: Any) -> str:

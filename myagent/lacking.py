@@ -10,6 +10,7 @@ _JSONSCHEMA = "jsonschema>=4.23"
 
 REQUIREMENTS = {
     "aiohttp": _OPENAI,
+    "dotenv": "python-dotenv>=1",
     "httpx2": _OPENAI,
     "jsonschema": _JSONSCHEMA,
     "openai": _OPENAI,

@@ -23,9 +23,9 @@ from typing import Any
 from myagent.agent import Agent
 from myagent.file_failures import (
     advice_on,
+    lacking_variable,
     line_of,
     place_in,
-    said,
     what_it_is,
     why_it_failed,
 )
@@ -34,6 +34,7 @@ from myagent.lacking import LOOKED_FOR, lacking_requirement
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.sentence import Sentence
+from myagent.tool.failures import said
 
 MAIN_OF_CHILDREN = "__mp_main__"
 """What `multiprocessing` calls the main program's file in the processes that it starts."""
@@ -97,7 +98,7 @@ class AgentFile:
                 agent = await agent
         except (Exception, SystemExit) as error:
             place = place_in(self.path, line_of(error, self.path))
-            if lacking_requirement(error):
+            if lacking_requirement(error) or lacking_variable(error):
                 raise AgentFileError(why_it_failed(error, place)) from error
             raise AgentFileError(
                 Sentence(

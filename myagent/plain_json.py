@@ -25,13 +25,23 @@ _NUMBERS = range(-(1 << 63), 1 << 64)
 Default = Callable[[Any], Any]
 
 
-def dumps(value: Any, /, default: Default | None = None, option: int | None = None) -> bytes:
+def dumps(
+    value: Any,
+    /,
+    default: Default | None = None,
+    option: int | None = None,
+    *,
+    takes_long_numbers: bool = False,
+) -> bytes:
     """Raises `TypeError` for what has no JSON: keys that are no texts, long numbers, surrogates.
 
     `default` makes something else of such a value. With `NON_STR_KEYS` keys may
-    be numbers, None and the like.
+    be numbers, None and the like. `takes_long_numbers`: with all their digits,
+    which orjson does not do.
     """
-    writer = _Plain(default, takes_any_key=option == NON_STR_KEYS)
+    writer = _Plain(
+        default, takes_any_key=option == NON_STR_KEYS, takes_long_numbers=takes_long_numbers
+    )
     plain = writer.of(value)
     text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
@@ -57,9 +67,12 @@ def loads(data: str | bytes | bytearray | memoryview, /) -> Any:
 class _Plain:
     """Makes of a value one that the standard library writes as orjson writes the original."""
 
-    def __init__(self, default: Default | None, *, takes_any_key: bool) -> None:
+    def __init__(
+        self, default: Default | None, *, takes_any_key: bool, takes_long_numbers: bool
+    ) -> None:
         self._default = default
         self._takes_any_key = takes_any_key
+        self._takes_long_numbers = takes_long_numbers
 
     def of(self, value: Any, depth: int = 0, defaults: int = 0) -> Any:
         if depth > MAX_DEPTH:
@@ -72,7 +85,7 @@ class _Plain:
             case Enum():
                 return self.of(value.value, depth, defaults)
             case int():
-                return _number(value)
+                return int(value) if self._takes_long_numbers else _number(value)
             case float():
                 return value if math.isfinite(value) else None
             case dict():

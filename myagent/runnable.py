@@ -15,6 +15,10 @@ class AgentError(Exception):
     """The agent did what no agent may do; the message is a plain sentence."""
 
 
+class NoAnswerError(AgentError):
+    """The agent ended without an answer; the sentence says so to whoever asked."""
+
+
 @runtime_checkable
 class Runnable(Protocol):
     """Anything that can answer a conversation in steps.

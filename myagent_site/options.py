@@ -191,8 +191,9 @@ OPTIONS = (
         "MYAGENT_PASS_ENV",
         "list",
         [],
-        "Names of further environment variables that a service's processes get. They always get "
-        "the model's, and the usual ones such as PATH and LANG; never a setting of the site.",
+        "Names of further environment variables that agents' processes get: of the supervisor's, "
+        "and of the site's own `.env`. They always get the model's, and the usual ones such as "
+        "PATH and LANG; never a setting of the site.",
     ),
     Option(
         "MYAGENT_MAX_SESSIONS",

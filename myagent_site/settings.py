@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
+from myagent import env_file
 from myagent_site import database, secret_key, version
 from myagent_site.options import OPTIONS
 
@@ -25,11 +24,15 @@ NAMED_ENV_FILE = os.environ.get("MYAGENT_ENV_FILE", "")
 ENV_FILE = Path(NAMED_ENV_FILE or DATA_DIR / ".env")
 if NAMED_ENV_FILE and (ENV_FILE.is_dir() or not ENV_FILE.exists()):
     raise ImproperlyConfigured(f"MYAGENT_ENV_FILE names {ENV_FILE}, which is not a file.")
+FROM_ENV_FILE: frozenset[str] = frozenset()
+"""What is in the environment because the site's file has it: no worker gets it for that."""
 if ENV_FILE.is_file():
     try:
-        environ.Env.read_env(StringIO(ENV_FILE.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError) as error:
-        raise ImproperlyConfigured(f"{ENV_FILE} can't be read as text: {error}.") from error
+        _found = env_file.read_env_file(ENV_FILE)
+        FROM_ENV_FILE = frozenset(_found) - os.environ.keys()
+        env_file.apply(_found)
+    except env_file.EnvFileError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def _read() -> dict[str, Any]:

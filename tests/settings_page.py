@@ -14,14 +14,17 @@ HEAD = """\
 Every setting has a default that works; none is needed to start. Settings come from the
 environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
 folder where it is started). The environment wins. In `.env` each setting has a line of its own,
-and so has each comment; `.env.example` is a start. Lists are separated by commas. A value of the
-wrong type stops the start with a sentence that names it; a number or a bool that is left empty is
-the default.
+`NAME=value`, as python-dotenv reads it: blanks around `=`, quotes, `export`, `${OTHER}` and
+comments behind ` #` are fine; `.env.example` is a start. A line that is no setting stops the start
+with a sentence that names the file and the line, and shows nothing of it: it may hold a key. Lists
+are separated by commas. A value of the wrong type stops the start with a sentence that names it; a
+number or a bool that is left empty is the default.
 
 ## The model
 
-These are read by the SDK when an agent asks its model for the first time. An agent file run
-without a server (`python my_agent.py`) reads them from the environment only.
+These are read by the SDK when an agent asks its model for the first time: from the environment, or
+from [a `.env` beside the agent file](agents.md#what-an-agent-file-sees), which is for that agent
+alone. Of the site's own `.env` agents get these, and what `MYAGENT_PASS_ENV` names.
 
 | name | meaning |
 |---|---|

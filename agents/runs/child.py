@@ -13,12 +13,13 @@ from typing import Literal
 import structlog
 
 from agents.runs.link import Link, LinkFailed, dial
-from agents.runs.worker_process import Paths, command_of, with_sdk
+from agents.runs.worker_process import Paths, command_of, environment_for
 from agents.runtime.ids import new_id
 from agents.runtime.process import identity_of, is_alive
 from agents.sentences import tell
+from myagent.env_file import EnvFileError
 from myagent.sentence import Said
-from myagent.worker.protocol import LinkError
+from myagent.worker.protocol import LinkError, said_of
 
 logger = structlog.get_logger(__name__)
 
@@ -74,8 +75,8 @@ class Child:
 
     It runs once it is created. On a terminal it shares the foreground with this process, so
     that a debugger can be talked to; elsewhere it leads a process group, which
-    ends with it. Raises `NotLaunched`, and `ImproperlyConfigured` for the var
-    folder.
+    ends with it. Raises `NotLaunched`, `FileRefused` for the `.env` beside the
+    file, and `ImproperlyConfigured` for the var folder.
     """
 
     def __init__(self, file: str, *, python: str, is_debug: bool, log_form: LogForm) -> None:
@@ -89,7 +90,10 @@ class Child:
         if sys.stderr is not None and sys.stderr.isatty():
             options.append("--terminal")
         command = command_of(file, self.instance_id, *options, python=python)
-        environment = with_sdk(os.environ)
+        try:
+            environment = environment_for(file, os.environ)
+        except EnvFileError as error:
+            raise FileRefused(said_of(error.sentence)) from error
         try:
             self._launch(command, environment, None if is_terminal else subprocess.DEVNULL)
         except OSError as error:

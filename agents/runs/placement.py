@@ -177,6 +177,7 @@ class Placement:
             session.history,
             self._state.resume(),
             run,
+            run_id=self._run_id,
             is_continued=self.is_continued,
         )
         self.note_progress()

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from agents.runs.run_folder import run_folder
 from agents.runtime.var_folder import unusable
+from myagent import agent_env
 from myagent.sdk import sdk_folder
 from myagent.sentence import Said
 from myagent.worker import codec
@@ -21,6 +22,19 @@ from myagent.worker.protocol import LinkError
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
+
+PASSED = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ"),
+        *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONUNBUFFERED"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        *("ALL_PROXY", "all_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    }
+)
+"""Variables of the site's processes that the workers of services get."""
+
+PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_", agent_env.PREFIX_OF_MODELS)
 
 MOST_FAILURE_BYTES = 256 * 1024
 """The largest failure file, in bytes: a larger one was not written by a worker."""
@@ -75,18 +89,42 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
     ]
 
 
-def with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the site's own variables, with the import path of the SDK.
+def environment_for(
+    file: str, environment: Mapping[str, str], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a worker for an agent file gets, with the way to the SDK.
 
-    Raises `ImproperlyConfigured`.
+    What is `given` to it goes before this process's `environment`, that before
+    the `.env` beside the file, and last comes what the site's own file passes
+    on. Nothing of it is the site's own. Raises `ImproperlyConfigured`, and
+    `EnvFileError` for the file beside.
     """
-    kept = {
+    environment = _without_secrets(environment)
+    from_site = environment.keys() & settings.FROM_ENV_FILE
+    of_site = {name: environment[name] for name in from_site if is_passed(name)}
+    own = {name: value for name, value in environment.items() if name not in from_site}
+    own |= _without_secrets(given or {})
+    # In the file `${NAME}` stands for what the worker has: it is this process that reads it.
+    return _with_sdk(of_site | agent_env.beside(Path(file), of_site | own) | own)
+
+
+def is_passed(name: str) -> bool:
+    """Whether it is passed on from the site's settings to the workers of all services."""
+    return name in PASSED or name in settings.MYAGENT_PASS_ENV or name.startswith(PASSED_PREFIXES)
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
         name: value
         for name, value in environment.items()
         if name not in SECRETS | OF_THE_SITE and not name.startswith(SECRET_PREFIXES)
     }
+
+
+def _with_sdk(environment: dict[str, str]) -> dict[str, str]:
+    """With the way to the SDK. Raises `ImproperlyConfigured`."""
     var_dir = Path(settings.VAR_DIR)
     try:
-        return kept | {"PYTHONPATH": str(sdk_folder(var_dir))}
+        return environment | {"PYTHONPATH": str(sdk_folder(var_dir))}
     except OSError as error:
         raise unusable(var_dir, error) from error

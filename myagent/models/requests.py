@@ -6,7 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from myagent import fast_json
+from myagent import exact_json, fast_json
 from myagent.messages import ChatMessage
 from myagent.models.base import ToolSpec
 from myagent.models.surrogates import replace_lone_surrogates
@@ -46,7 +46,7 @@ class RequestEncoder:
         if key in self._tools:
             self._tools.move_to_end(key)
         else:
-            encoded = b'"tools":%b,' % fast_json.dumps([tool.to_dict() for tool in tools])
+            encoded = b'"tools":%b,' % exact_json.encode([tool.to_dict() for tool in tools])
             self._tools[key] = (list(tools), encoded)
             if len(self._tools) > _MAX_TOOL_SETS:
                 self._tools.popitem(last=False)

@@ -10,12 +10,15 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextvars import copy_context
+from functools import update_wrapper
 from typing import Any
 from weakref import WeakSet
 
 from myagent.tool.base_tool import BaseTool, ToolResult
+from myagent.tool.failures import EscapedError, described, log_raised
+from myagent.tool.iterating import read_async, read_result
 from myagent.tool.text import text_of
 
 CANCEL_GRACE_S = 1.0
@@ -29,10 +32,6 @@ _abandoned_tasks: set[asyncio.Task[Any]] = set()
 
 class OutOfTimeError(Exception):
     """The work took longer than it may."""
-
-
-class EscapedError(Exception):
-    """The work raised an exception that would end a whole program or task."""
 
 
 def abandoned_threads() -> int:
@@ -142,16 +141,42 @@ async def run_tool(tool: BaseTool, args: dict[str, Any]) -> ToolResult:
             "whether it had an effect is not known."
         )
     except Exception as error:
-        logger.warning("a tool raised", exc_info=error, extra={"tool": tool.name})
+        log_raised(logger, tool.name, error)
         return ToolResult(error=f"The tool failed: {described(error)}")
     return _as_text(value)
 
 
 async def _execute(tool: BaseTool, args: dict[str, Any]) -> Any:
-    if inspect.iscoroutinefunction(tool.execute):
-        return await tool.execute(**args)
-    value = await in_thread(tool.execute, **args)
-    return await value if inspect.isawaitable(value) else value
+    value = await _called(tool.execute, args)
+    return await read_async(value) if isinstance(value, AsyncIterator) else value
+
+
+async def _called(execute: Callable[..., Any], args: dict[str, Any]) -> Any:
+    """What it returns, awaited; iterators are read in a thread, as they may block."""
+    is_over = threading.Event()
+
+    def read(value: Any) -> Any:
+        return read_result(value, lambda: not is_over.is_set())
+
+    def work() -> Any:
+        return read(execute(**args))
+
+    try:
+        if inspect.iscoroutinefunction(execute):
+            value = await execute(**args)
+        else:
+            value = await in_thread(update_wrapper(work, execute))
+            if not inspect.isawaitable(value):
+                return value
+            value = await value
+        return await in_thread(read, value) if _is_iterator(value) else value
+    finally:
+        is_over.set()
+
+
+def _is_iterator(value: Any) -> bool:
+    parts = (value.output, value.content) if isinstance(value, ToolResult) else (value,)
+    return any(isinstance(part, Iterator) for part in parts)
 
 
 def _as_text(value: Any) -> ToolResult:
@@ -165,11 +190,3 @@ def _as_text(value: Any) -> ToolResult:
     if is_error:
         return ToolResult(error=text or "The tool failed without saying why.")
     return ToolResult(output=text)
-
-
-def described(error: BaseException) -> str:
-    """An error's type and what it says. Never raises."""
-    if isinstance(error, EscapedError):
-        return text_of(error)
-    said = text_of(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -6,11 +6,12 @@ pydantic takes 80 ms to import; a tool with a schema of its own needs none of it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, cast, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ArgsKwargs
 
 from myagent import installed
 from myagent.tool.base_tool import ToolDefinitionError
@@ -32,56 +33,69 @@ class UnfitError(Exception):
         self.place = place
 
 
-def schema_from(function: Callable[..., Any]) -> dict[str, Any]:
-    """The JSON schema of a function's arguments, from its signature and type hints.
+class Hints:
+    """What a function's signature and type hints say of its arguments, as `validate_call` does.
 
-    Raises `ToolDefinitionError`.
+    So a default may be pydantic's `Field`, in `Annotated` as well, with a
+    factory or an alias. Raises `ToolDefinitionError`.
     """
-    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
-    if kinds & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:
-        raise ToolDefinitionError(
-            "takes positional arguments, but tools are called by name: "
-            "use named parameters, or give a schema in 'parameters'"
-        )
-    try:
-        with installed.packages():
-            adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function))
-            return adapter.json_schema(schema_generator=Untitled)
-    except Exception as error:
-        raise ToolDefinitionError(_unreadable_hints(error)) from error
 
-
-Converter = Callable[[Any], Any]
-"""From JSON to what a hint says; raises `UnfitError`."""
-
-
-def converters_from(function: Callable[..., Any]) -> dict[str, Converter]:
-    """What converts each hinted argument. Raises `ToolDefinitionError`."""
-    named = {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-    try:
-        hints = get_type_hints(function, include_extras=True)
-        with installed.packages():
-            adapters: dict[str, TypeAdapter[Any]] = {
-                name: TypeAdapter(hint) for name, hint in hints.items() if name in named
-            }
-    except Exception as error:
-        raise ToolDefinitionError(_unreadable_hints(error)) from error
-    return {name: _converter(adapter) for name, adapter in adapters.items()}
-
-
-def _converter(adapter: TypeAdapter[Any]) -> Converter:
-    def convert(value: Any) -> Any:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        signature = inspect.signature(function)
+        if {each.kind for each in signature.parameters.values()} & _POSITIONAL:
+            raise ToolDefinitionError(
+                "takes positional arguments, but tools are called by name: "
+                "use named parameters, or give a schema in 'parameters'"
+            )
         try:
-            return adapter.validate_python(value)
+            hints = get_type_hints(function, include_extras=True)
+            with installed.packages():
+                self._adapter: TypeAdapter[Any] = TypeAdapter(_stand_in(signature, hints))
+        except Exception as error:
+            raise ToolDefinitionError(_unreadable_hints(error)) from error
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema. Raises `ToolDefinitionError`."""
+        try:
+            with installed.packages():
+                return self._adapter.json_schema(schema_generator=Untitled)
+        except Exception as error:
+            raise ToolDefinitionError(_unreadable_hints(error)) from error
+
+    def values(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What to call the function with: as the hints say, defaults among them.
+
+        Raises `UnfitError`.
+        """
+        try:
+            found: dict[str, Any] = self._adapter.validate_python(ArgsKwargs((), dict(args)))
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             raise UnfitError(fault["msg"], fault["loc"]) from error
+        return found
 
-    return convert
+
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}
+
+
+def _stand_in(signature: inspect.Signature, hints: dict[str, Any]) -> Any:
+    """A function with the same parameters that returns what it is called with.
+
+    Its hints are resolved: they need not be found again where it is defined.
+    """
+
+    def collect(**values: Any) -> dict[str, Any]:
+        return values
+
+    parameters = [
+        each.replace(annotation=hints.get(name, each.empty))
+        for name, each in signature.parameters.items()
+    ]
+    collect.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=signature.empty
+    )
+    collect.__annotations__ = {name: hint for name, hint in hints.items() if name != "return"}
+    return collect
 
 
 def _unreadable_hints(error: Exception) -> str:

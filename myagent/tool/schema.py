@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myagent import exact_json
+
+if TYPE_CHECKING:
+    from myagent.tool.hints import Hints
 
 
 class ArgumentsError(Exception):
@@ -23,15 +26,16 @@ class Arguments:
     def __init__(self, execute: Callable[..., Any], parameters: Any) -> None:
         from myagent.tool import validation
 
-        self._converters: Mapping[str, Callable[[Any], Any]] = {}
-        if parameters is None:
-            from myagent.tool import hints
+        self._signature = inspect.signature(execute)
+        self._hints: Hints | None = None
+        if parameters is None or _needs_pydantic(self._signature):
+            from myagent.tool.hints import Hints
 
-            parameters = hints.schema_from(execute)
-            self._converters = hints.converters_from(execute)
+            self._hints = Hints(execute)
+            if parameters is None:
+                parameters = self._hints.schema()
         self.schema = validation.checked_schema(parameters)
         self._faults = validation.fault_finder(self.schema)
-        self._signature = inspect.signature(execute)
 
     def parse(self, text: str) -> dict[str, Any]:
         """The arguments in a model's words. Raises `ArgumentsError`."""
@@ -54,24 +58,30 @@ class Arguments:
         faults = self._faults(args)
         if faults:
             raise _mismatch("; ".join(faults))
+        if self._hints is not None:
+            return _values(self._hints, args)
         try:
             self._signature.bind(**args)
         except TypeError as error:
             raise _mismatch(str(error)) from error
-        return {name: self._converted(name, value) for name, value in args.items()}
+        return dict(args)
 
-    def _converted(self, name: str, value: Any) -> Any:
-        converter = self._converters.get(name)
-        if converter is None:
-            return value
-        from myagent.tool.hints import UnfitError
-        from myagent.tool.validation import short
 
-        try:
-            return converter(value)
-        except UnfitError as error:
-            place = ".".join(map(str, (name, *error.place)))
-            raise _mismatch(f"at {place}: {short(str(error))}") from error
+def _needs_pydantic(signature: inspect.Signature) -> bool:
+    """Whether a default is pydantic's `Field`: Python itself would take that for the value."""
+    defaults = (parameter.default for parameter in signature.parameters.values())
+    return any(type(default).__module__ == "pydantic.fields" for default in defaults)
+
+
+def _values(hints: Hints, args: Mapping[str, Any]) -> dict[str, Any]:
+    from myagent.tool.hints import UnfitError
+    from myagent.tool.validation import short
+
+    try:
+        return hints.values(args)
+    except UnfitError as error:
+        place = ".".join(map(str, error.place))
+        raise _mismatch(f"at {place}: {short(str(error))}") from error
 
 
 def _mismatch(reason: str) -> ArgumentsError:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import is_dataclass
+from itertools import islice
 from typing import Any
 
-from myagent import fast_json
+from myagent import fast_json, plain_json
 
 TEXT_LIMIT = 256 * 1024
 """Bytes of UTF-8 that a result may have (wire protocol, tools and confirmations)."""
+
+
+MOST_ITEMS = 10_000
+"""That are read of an iterator; `TEXT_LIMIT` bytes of them may come first."""
 
 
 def text_of(value: Any) -> str:
@@ -27,11 +33,26 @@ def _text_of(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
     if isinstance(value, dict | list | tuple) or _is_record(value):
-        try:
-            return fast_json.dumps(value, default=str, option=fast_json.NON_STR_KEYS).decode()
-        except (TypeError, ValueError):
-            return str(value)
+        return _json_of(value)
     return str(value)
+
+
+def _json_of(value: Any) -> str:
+    how: dict[str, Any] = {"default": _plain, "option": fast_json.NON_STR_KEYS}
+    try:
+        return fast_json.dumps(value, **how).decode()
+    except (TypeError, ValueError):
+        pass
+    try:
+        # Whole numbers above 64 bits: the model is to get JSON all the same.
+        return plain_json.dumps(value, **how, takes_long_numbers=True).decode()
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """What has no JSON as what has: the items of an iterator, and else its text."""
+    return list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) else str(value)
 
 
 def _is_record(value: Any) -> bool:

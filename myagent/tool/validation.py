@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from myagent import fast_json
+from myagent import exact_json
 from myagent.tool.base_tool import ToolDefinitionError
 
 SENTENCE_LIMIT = 500
@@ -27,7 +27,7 @@ def checked_schema(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, Mapping):
         raise ToolDefinitionError(f"'parameters' must be a dict, not {type(schema).__name__}")
     try:
-        copy = fast_json.loads(fast_json.dumps(dict(schema)))
+        copy = exact_json.loads(exact_json.dumps(dict(schema)))
     except TypeError as error:
         raise ToolDefinitionError(f"'parameters' must be plain JSON: {error}") from error
     if copy.setdefault("type", "object") != "object":
@@ -57,15 +57,20 @@ def fault_finder(schema: Mapping[str, Any]) -> FindFaults:
             return ["they are nested too deeply"]
         except Unresolvable as error:
             return [f"the tool's schema refers to something that is not there: {error}"]
-        return [
-            f"at {error.json_path.removeprefix('$.')}: {short(error.message)}"
-            if error.path
-            else short(error.message)
-            for error in errors
-        ]
+        return [sentence_of(error) for error in errors]
 
     return find
 
 
+def sentence_of(fault: ValidationError) -> str:
+    """What a validator found, and where."""
+    place = f"at {fault.json_path.removeprefix('$.')}: " if fault.path else ""
+    return place + short(fault.message)
+
+
 def short(sentence: str) -> str:
-    return sentence if len(sentence) <= SENTENCE_LIMIT else sentence[:SENTENCE_LIMIT] + "…"
+    """Its beginning and its end: the value comes first, and what is wrong with it last."""
+    if len(sentence) <= SENTENCE_LIMIT:
+        return sentence
+    half = SENTENCE_LIMIT // 2
+    return f"{sentence[:half]}…{sentence[-half:]}"

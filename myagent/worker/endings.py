@@ -8,8 +8,9 @@ import traceback
 
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
+from myagent.runnable import NoAnswerError
 from myagent.sentence import Said
-from myagent.tool.containment import described
+from myagent.tool.failures import described
 from myagent.worker.framing import FrameTooLarge
 from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 
@@ -45,6 +46,8 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
         case ModelError():
             said = _said_by_model(error)
             return Stopped(key, "model_error", said, bool(error.is_retryable), detail_of(error))
+        case NoAnswerError():
+            return Stopped(key, "failed", Said(str(error)), detail=detail_of(error))
         case AgentFileError():
             return Stopped(key, "failed", sentence_of(error), detail=detail_of(error))
     return Stopped(key, "failed", detail=detail_of(error))
@@ -66,6 +69,9 @@ def detail_of(error: BaseException) -> str:
     """What was raised, with its traceback, cut to a bounded length. Never raises."""
     try:
         text = "".join(traceback.format_exception(error))
+        if isinstance(error, BaseExceptionGroup):
+            # The last line is what other logs quote: of a group it would be a frame's edge.
+            text += described(error)
     except Exception:
         # The error is somebody else's object: even looking at it may raise.
         logger.debug("an error can't be shown", exc_info=True)

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
-from agents.runs.worker_process import command_of, with_sdk
+from agents.runs.worker_process import command_of, environment_for, is_passed
+from myagent.env_file import EnvFileError
 from services.catalogue import secrets
 from services.catalogue.environment import harmless
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.supervision.launchers import LaunchFailed, LaunchSpec
 
-PASSED = frozenset(
-    {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ"),
-        *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONUNBUFFERED"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-    }
-)
-"""The supervisor's variables that a worker gets."""
-
-PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_")
-
 
 def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
-    """Raises `ServiceError` if the service's environment can't be read.
+    """Raises `ServiceError` if the service's environment, or the file's, can't be read.
 
     `parent_fd`: the read end of a pipe; the worker ends when nobody holds its other end.
     """
@@ -42,7 +30,7 @@ def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
         command=command_of(
             service.agent_factory_path, instance.pk, *options, python=service.python
         ),
-        environment=with_sdk(_clean(os.environ) | _own(service)),
+        environment=_environment(service),
         folder=_here(),
         log=path_of(service.pk, instance.pk),
         inherited=() if parent_fd is None else (parent_fd,),
@@ -58,14 +46,15 @@ def content_hash(path: str) -> str:
         return ""
 
 
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables passed on: none of the site's own, whatever `MYAGENT_PASS_ENV` names."""
-    names = (PASSED | set(settings.MYAGENT_PASS_ENV)) - set(settings.SITE_VARIABLES)
-    return {
-        name: value
-        for name, value in environment.items()
-        if name in names or name.startswith(PASSED_PREFIXES)
-    }
+def _environment(service: Service) -> dict[str, str]:
+    passed = {name: value for name, value in os.environ.items() if is_passed(name)}
+    # None of it tells of the site, whatever `MYAGENT_PASS_ENV` names.
+    for name in settings.SITE_VARIABLES:
+        passed.pop(name, None)
+    try:
+        return environment_for(service.agent_factory_path, passed, _own(service))
+    except EnvFileError as error:
+        raise LaunchFailed(error.sentence.template, **error.sentence.values) from error
 
 
 def _own(service: Service) -> dict[str, str]:

@@ -81,8 +81,7 @@ def _start(log: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # A command that runs inside an agent has the agent's own marker in its environment.
-            env={name: value for name, value in os.environ.items() if name != MARKER},
+            env=_environment(),
             start_new_session=True,
         )
     deadline = time.monotonic() + START_S
@@ -94,6 +93,13 @@ def _start(log: Path) -> None:
         if status not in (None, 0) or time.monotonic() > deadline:
             raise _not_started(log)
         time.sleep(0.05)
+
+
+def _environment() -> dict[str, str]:
+    # Typed inside an agent, the command carries the agent's own marker. The site's file is read
+    # anew: what comes from there is told apart from what was set.
+    left_out = {MARKER, *settings.FROM_ENV_FILE}
+    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
 def _not_started(log: Path) -> ServiceError:

@@ -536,12 +536,15 @@ export class Conversation {
 
   #onError(frame) {
     const { code, retryable, message_id: messageId, session_id: sessionId } = frame.metadata;
+    const { step_id: stepId } = frame.metadata;
     this.#lastError = frame;
     if (retryable && code !== "busy") {
       this.#giveUp(frame);
       this.#resendLater();
     } else if (messageId) {
       this.#refuse(this.#settle("message", messageId), frame);
+    } else if (stepId) {
+      this.#refuse(this.#settle("response", stepId), frame);
     } else if (code === "unknown_session" || code === "forbidden") {
       this.#finish({ code, content: frame.content });
     } else if (code === "not_waiting") {

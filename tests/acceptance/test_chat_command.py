@@ -95,6 +95,23 @@ async def test_a_tool_is_run_after_a_yes(runner: Runner, typist: Typist) -> None
     ]
 
 
+async def test_arguments_that_do_not_fit_are_told_and_the_tool_is_asked_about_again(
+    typist: Typist,
+) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} please")
+    for given in '{"item": "tea", "amount": "many"}', '{"item": "milk", "amount": 3}':
+        await typist.until("Run it?")
+        await typist.enter("e")
+        await typist.until("Arguments, as JSON:")
+        typist.terminal.press("\x15")
+        await typist.enter(given)
+        if "many" in given:
+            told = await typist.until("The tool can't take these arguments: at amount: 'many'")
+    assert told.count("The tool can't take") == 1
+    await typist.until("ordered 3 × milk", DONE)
+
+
 async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
     typist: Typist, model: FakeModelControl, nonce: str
 ) -> None:

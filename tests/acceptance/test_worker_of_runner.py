@@ -120,6 +120,26 @@ async def test_a_runner_and_its_worker_write_one_form_of_log(serve: Serve, folde
     assert set(ours) - {"service", "pid"} == set(ready) - {"file", "instance", "pid"}
 
 
+KEYED = """
+import os
+
+KEY = os.environ["APP_KEY"]
+
+async def agent(text):
+    yield " ".join(os.environ.get(name, "-") for name in ("APP_KEY", "APP_SET", "REDIS_URL"))
+"""
+
+
+async def test_an_agent_has_what_the_file_beside_it_sets_whatever_the_folder(
+    serve: Serve, folder: Path
+) -> None:
+    (folder / ".env").write_text("APP_KEY = beside\nAPP_SET=beside\nREDIS_URL=redis://beside\n")
+    runner = serve(written(folder, KEYED), env={"APP_SET": "set"})
+    async with await Recorder.open(runner.url) as client:
+        end = await client.ask(await client.create_session(), "hello")
+    assert end["content"] == "beside set -"
+
+
 def environment_of(folder: Path) -> dict[str, str]:
     return os.environ | {
         "DATABASE_URL": f"sqlite:///{folder / 'site.db'}",

@@ -166,13 +166,18 @@ async def test_a_tool_killed_at_work_is_not_run_again_and_the_model_is_told(site
     assert "not known" in site.fake.requests[-1]["messages"][-1]["content"]
 
 
-async def test_of_two_tools_at_once_the_finished_one_is_not_repeated(site: Site) -> None:
+PAID = '[[tool charge {"text": "a"}]]'
+PAYS = '[[tool charge {"text": "b", "gate": "gate"}]]'
+LOOKS = '[[tool look {"text": "c", "gate": "gate"}]]'
+
+
+@pytest.mark.parametrize("calls", [[PAID, PAYS, LOOKS], [LOOKS, PAYS, PAID]])
+async def test_of_tools_at_once_the_finished_one_is_not_repeated(
+    site: Site, calls: list[str]
+) -> None:
     runner = await site.start()
     witness = await Witness.arrive(runner.url)
-    await witness.say(
-        'go [[tool charge {"text": "a"}]] [[tool charge {"text": "b", "gate": "gate"}]]'
-        ' [[tool look {"text": "c", "gate": "gate"}]]'
-    )
+    await witness.say(f"go {' '.join(calls)}")
     await witness.recorder.until("agent.tool_result")
     await until(lambda: count(site.folder, "charge") == 2 and count(site.folder, "look") == 1)
     await kill(runner, witness)
@@ -180,6 +185,9 @@ async def test_of_two_tools_at_once_the_finished_one_is_not_repeated(site: Site)
     await finish(site, witness)
     assert results(witness) == ["success", "unknown", "success"]
     assert (count(site.folder, "charge"), count(site.folder, "look")) == (2, 2)
+    told = [m["content"] for m in site.fake.requests[-1]["messages"] if m["role"] == "tool"]
+    due = {PAID: "charge a", PAYS: "not known", LOOKS: "look c"}
+    assert all(due[call] in said for call, said in zip(calls, told, strict=True)), told
 
 
 async def asked(site: Site, runner: Runner) -> tuple[Witness, str]:

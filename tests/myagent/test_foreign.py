@@ -9,6 +9,7 @@ import pytest
 from myagent.agent import AgentError, ForeignAgent, Runnable
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
+from myagent.runnable import NoAnswerError
 from myagent.steps import Answer, StepStarted, TextDelta, Thought
 from myagent.tool import ToolResult
 from tests.myagent.runs import HELLO, one, only, refuse_to_be_asked
@@ -53,7 +54,7 @@ async def test_the_pieces_of_astream_are_the_answer() -> None:
     ("value", "text"),
     [
         ("Hi", "Hi"),
-        (None, ""),
+        ("", ""),
         ({"a": 1}, '{"a":1}'),
         (3, "3"),
         (ToolResult(output="fine"), "fine"),
@@ -122,6 +123,7 @@ async def test_the_last_user_message_is_the_question_and_the_rest_is_the_history
     class Remembering:
         async def arun(self, text, history):
             seen.update(text=text, history=history)
+            return "seen"
 
     history = (
         ChatMessage("user", "a"),
@@ -136,7 +138,31 @@ async def test_the_last_user_message_is_the_question_and_the_rest_is_the_history
     }
 
 
-@pytest.mark.parametrize("piece", [3, {"other": "x"}, b"x", None])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ("Hel", "lo", None),
+        (None, "Hel", None, "lo"),
+        ({"content": "Hel"}, {"content": "lo"}, {"content": None}),
+        ({"role": "assistant"}, {"content": "Hello"}, {}),
+        ({"role": "assistant", "content": None}, {"content": "Hello"}, {"finish_reason": "stop"}),
+        ({"role": "assistant", "content": ""}, {"delta": "Hello"}, {"delta": None, "index": 0}),
+    ],
+)
+async def test_pieces_without_a_text_are_skipped(pieces) -> None:
+    assert one(Answer, await steps_of(streaming(*pieces))).text == "Hello"
+
+
+async def test_an_arun_that_returns_nothing_is_an_error_that_says_so() -> None:
+    async def function(text):
+        pass
+
+    for agent in running(None), function:
+        with pytest.raises(NoAnswerError, match="must return the answer"):
+            await steps_of(agent)
+
+
+@pytest.mark.parametrize("piece", [3, {"other": "x"}, b"x", {"content": 3}])
 async def test_a_piece_that_is_no_text_is_an_error_in_a_sentence(piece) -> None:
     with pytest.raises(AgentError, match="it may yield text"):
         await steps_of(streaming("a", piece))

@@ -333,6 +333,16 @@ WRONG = {
     ),
     "exception": ("x = 1\n1 / 0\n", "line 2: it raised ZeroDivisionError: division by zero while"),
     "exception in a function": ("def f():\n    raise ValueError('no')\nf()", "line 2: it raised V"),
+    "a variable that is not set": (
+        "import os\nKEY = os.environ['APP_KEY']",
+        r"line 2: it needs the environment variable APP_KEY, .*\.env beside it.* --env APP_KEY=…"
+        r".* MYAGENT_PASS_ENV=APP_KEY",
+    ),
+    "a variable of the site": (
+        "import os\nKEY = os.environ['DATABASE_URL']",
+        "line 2: it needs the environment variable DATABASE_URL, which is a setting of the site",
+    ),
+    "a key of a dict": ("x = {}\nx['APP_KEY']", "line 2: it raised KeyError: 'APP_KEY'"),
     "several lines": ("raise ValueError('one\\ntwo')", "it raised ValueError: one two while"),
     "exit": ("import sys\nsys.exit(3)", "line 2: it ended the program"),
     "nothing": ("x = 1", r"has no agent: give it a module-level 'agent', or a function create_a"),
@@ -403,6 +413,7 @@ def test_a_file_that_failed_leaves_no_module_behind(write: Write) -> None:
     ("body", "sentence"),
     [
         ("raise ValueError('no key')", r"line 2: create_agent\(\) raised ValueError: no key\."),
+        ("import os; os.environ['APP_KEY']", r"line 2: it needs the environment variable APP_KEY"),
         ("raise SystemExit(1)", r"create_agent\(\) raised SystemExit: 1"),
         ("return 3", r"create_agent\(\) returned an object of type int"),
         ("pass", r"create_agent\(\) returned None"),

@@ -8,10 +8,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, validate_call
 
 from myagent.tool.base_tool import ToolDefinitionError
-from myagent.tool.hints import schema_from
+from myagent.tool.hints import Hints
 from myagent.tool.schema import Arguments, ArgumentsError
 
 
@@ -38,7 +38,7 @@ async def paint(
 
 
 def test_a_schema_is_made_from_the_signature() -> None:
-    schema = schema_from(paint)
+    schema = Hints(paint).schema()
     assert schema["type"] == "object"
     assert schema["required"] == ["text"]
     assert list(schema["properties"]) == [
@@ -60,6 +60,9 @@ def test_arguments_are_converted_to_the_hinted_types() -> None:
         "colour": Colour.RED,
         "where": Place(city="Oslo"),
         "day": datetime.date(2026, 1, 2),
+        "kind": "a",
+        "schema": None,
+        "_json": 0.5,
     }
     assert isinstance(values["count"], int)
 
@@ -88,9 +91,80 @@ def test_a_method_has_no_self_argument_and_keywords_mean_anything_goes() -> None
 
 
 def test_a_default_that_is_no_json_is_left_out() -> None:
-    def wait(until: datetime.date = datetime.date.max, tags: Any = object()) -> None: ...  # noqa: B008
+    anything = object()
 
-    assert Arguments(wait, None).check({}) == {}
+    def wait(until: datetime.date = datetime.date.max, tags: Any = anything) -> None: ...
+
+    arguments = Arguments(wait, None)
+    assert "default" not in arguments.schema["properties"]["tags"]
+    assert arguments.check({}) == {"until": datetime.date.max, "tags": anything}
+
+
+def fresh() -> list[str]:
+    return ["new"]
+
+
+def fields(
+    limit: int = Field(default=5, ge=1, description="How many"),
+    tags: list[str] = Field(default_factory=fresh),  # noqa: B008
+    to: Annotated[str, Field(alias="dest")] = "B",
+    of: Annotated[int, Field(default=7)] = 8,
+    *,
+    must: str = Field(min_length=2),
+    source: Annotated[str, Field(alias="from", default="A")],
+    **more: int,
+) -> dict[str, Any]:
+    return {**locals(), **more}
+
+
+def annotated(limit: Annotated[int, Field(default=5)], q: Annotated[str, "free"] = "x") -> Any:
+    return locals()
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (fields, {"must": "ok"}),
+        (fields, {"must": "ok", "limit": 3, "tags": [], "dest": "C", "of": 1, "from": "D"}),
+        (fields, {"must": "ok", "extra": 2}),
+        (annotated, {}),
+        (annotated, {"limit": 2, "q": "y"}),
+    ],
+)
+def test_fields_are_what_they_are_to_a_validated_call(function: Any, args: dict[str, Any]) -> None:
+    values = Arguments(function, None).check(args)
+    assert function(**values) == validate_call(function)(**args)
+
+
+def test_a_factory_makes_a_value_for_each_call() -> None:
+    arguments = Arguments(fields, None)
+    first, second = (arguments.check({"must": "ok"})["tags"] for _ in range(2))
+    assert first == second and first is not second
+
+
+def test_fields_are_in_the_schema_under_the_names_that_a_model_is_to_use() -> None:
+    schema = Arguments(fields, None).schema
+    assert schema["required"] == ["must"]
+    assert list(schema["properties"]) == ["limit", "tags", "dest", "of", "must", "from"]
+    assert schema["properties"]["limit"] == {
+        "type": "integer", "minimum": 1, "default": 5, "description": "How many",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("args", [{}, {"must": "x"}, {"must": "ok", "limit": 0}, {"must": 1}])
+def test_what_a_field_asks_for_is_checked(args: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentsError):
+        Arguments(fields, None).check(args)
+
+
+def test_a_field_is_a_default_beside_a_schema_of_ones_own_too() -> None:
+    def search(query: str, limit: int = Field(default=5)) -> None: ...
+
+    properties = {"query": {"type": "string"}, "limit": {"type": "integer"}}
+    arguments = Arguments(search, {"type": "object", "properties": properties})
+    assert arguments.check({"query": "a"}) == {"query": "a", "limit": 5}
+    with pytest.raises(ArgumentsError, match="query"):
+        arguments.check({"limit": 1})
 
 
 def positional(a: int, /) -> None: ...
@@ -229,3 +303,13 @@ def test_arguments_of_the_hinted_types_come_through_unchanged(data: st.DataObjec
     scope["function"].__annotations__ = hints
     arguments = Arguments(scope["function"], None)
     assert arguments.check(arguments.parse(orjson.dumps(args).decode())) == args
+
+
+def test_a_schema_keeps_long_numbers() -> None:
+    def pay(amount: Annotated[int, Field(le=2**70)] = 2**65) -> None: ...
+
+    arguments = Arguments(pay, None)
+    assert arguments.schema["properties"]["amount"]["maximum"] == 2**70
+    assert arguments.check({"amount": 2**70}) == {"amount": 2**70}
+    with pytest.raises(ArgumentsError, match="maximum"):
+        arguments.check({"amount": 2**70 + 1})

@@ -113,3 +113,29 @@ def test_the_limit_is_what_the_protocol_says() -> None:
     assert cut("a" * TEXT_LIMIT + "b") == ("a" * TEXT_LIMIT, TEXT_LIMIT + 1)
     kept, full_length = cut("a" + "界" * 90_000)
     assert (len(kept.encode()), full_length) == (TEXT_LIMIT, 90_001)
+
+
+@dataclasses.dataclass
+class Account:
+    number: int
+
+
+LONG = 2**70
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([LONG], f"[{LONG}]"),
+        ({"id": -LONG, "name": "金"}, f'{{"id":{-LONG},"name":"金"}}'),
+        ({"in": [{"deep": (LONG, None)}]}, f'{{"in":[{{"deep":[{LONG},null]}}]}}'),
+        (Account(LONG), f'{{"number":{LONG}}}'),
+        ({LONG: 1}, f'{{"{LONG}":1}}'),
+        ({"id": LONG, "when": {1}}, f'{{"id":{LONG},"when":"{{1}}"}}'),
+        (LONG, str(LONG)),
+    ],
+)
+def test_whole_numbers_keep_their_digits_and_what_holds_them_is_json(
+    value: object, text: str
+) -> None:
+    assert text_of(value) == text

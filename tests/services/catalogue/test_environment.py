@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.utils import translation
 
+from agents.runs.worker_process import PASSED
 from agents.runtime.ids import new_id
 from services.catalogue import registry, secrets
 from services.catalogue.environment import checked
 from services.errors import ServiceError
 from services.models import Service
-from services.supervision.launching import PASSED, launch_spec
+from services.supervision.launchers import LaunchFailed
+from services.supervision.launching import launch_spec
 from tests.services import rows
 
 OWN = [
@@ -79,6 +81,39 @@ def test_a_worker_is_handed_no_variable_of_the_site_even_if_a_setting_names_it(
     ] == []
     assert environment["PYTHONPATH"] == str(Path(settings.VAR_DIR).resolve() / "sdk")
     assert os.listdir(environment["PYTHONPATH"]) == ["myagent"]
+
+
+@pytest.fixture
+def service_with_file(tmp_path: Path) -> Service:
+    stored = secrets.encrypt({"APP_MODE": "registered"})
+    path = str(tmp_path / "weather.py")
+    return rows.service("weather", environment=stored, agent_factory_path=path)
+
+
+@pytest.mark.django_db
+def test_a_service_has_what_the_file_beside_its_agent_sets(
+    service_with_file: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEATHER_KEY", "of the supervisor, which nobody named")
+    monkeypatch.setenv("OPENAI_MODEL", "of the supervisor")
+    (tmp_path / ".env").write_text(
+        "WEATHER_KEY=1\nAPP_MODE=file\nOPENAI_MODEL=file\nSECRET_KEY=evil\nMYAGENT_AUTH=open\n"
+    )
+    environment = launch_spec(rows.instance(service_with_file)).environment
+    assert environment["WEATHER_KEY"] == "1"
+    assert environment["APP_MODE"] == "registered", "what is set for the service wins"
+    assert environment["OPENAI_MODEL"] == "of the supervisor"
+    assert not {"SECRET_KEY", "MYAGENT_AUTH"} & set(environment)
+
+
+@pytest.mark.django_db
+def test_a_service_says_which_line_of_that_file_is_wrong(
+    service_with_file: Service, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("WEATHER_KEY=1\nsk-secret\n")
+    with pytest.raises(LaunchFailed, match=r"\.env, line 2") as failed:
+        launch_spec(rows.instance(service_with_file))
+    assert "sk-secret" not in str(failed.value)
 
 
 @pytest.mark.django_db
