@@ -31,7 +31,8 @@ class Agent:
     model's name, an object with the `ChatModel` protocol, or None for the
     environment's. After `max_steps` model steps that all wanted tools, one
     last step without tools gives the answer. `next_step_prompt` goes along
-    with each question to the model.
+    with each question to the model. `model_timeout_s` is how long its server may
+    send nothing; None: as the environment says.
 
     Nothing of a run is kept here: an agent can serve many runs at a time.
     Raises `TypeError` or `ValueError` for a definition that can't work.
@@ -45,6 +46,7 @@ class Agent:
     enable_tracing: bool = True
     model: ChatModel | str | None = None
     description: str = ""
+    model_timeout_s: float | None = None
     toolbox: Toolbox = field(init=False, repr=False)
 
     is_continuable = True
@@ -66,7 +68,7 @@ class Agent:
             return self.model
         from myagent.models import resolve_model
 
-        return resolve_model(self.model)
+        return resolve_model(self.model, timeout_s=self.model_timeout_s)
 
     @cached_property
     def system_message(self) -> ChatMessage | None:
@@ -143,6 +145,9 @@ def _check(agent: Agent) -> None:
     steps = agent.max_steps
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ValueError(f"max_steps must be a whole number above 0, not {steps!r}")
+    timeout_s = agent.model_timeout_s
+    if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
+        raise ValueError(f"model_timeout_s must be a number of seconds above 0, not {timeout_s!r}")
     if agent.tools is not None and not isinstance(agent.tools, Iterable):
         raise TypeError(f"tools must be a list of tools, not {type(agent.tools).__name__}")
     model = agent.model
@@ -152,6 +157,10 @@ def _check(agent: Agent) -> None:
             "model must be a model's name, or an object with stream(messages, tools), "
             f"not {model!r}"
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _message(message: ChatMessage | Mapping[str, Any]) -> ChatMessage:

@@ -171,7 +171,7 @@ def reply_deltas(script: Script, body: dict[str, Any]) -> tuple[list[dict[str, A
     ]
     calls = [each.text.split(" ", 1) for each in script.due("tool", default="1")]
     calls += [[each.text, '{"unclosed": '] for each in script.due("badcall", default="1")]
-    if not calls or not body.get("tools"):
+    if not calls or not body.get("tools") or body.get("tool_choice") == "none":
         text = answer_text(script, body["messages"])
         pieces = _cut(text, script.option("chunks", 8))
         return deltas + [{"content": piece} for piece in pieces], "stop"

@@ -10,6 +10,7 @@ from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
 from myagent.sentence import Said
 from myagent.tool.running import described
+from myagent.tool.text import clean
 from myagent.worker.framing import FrameTooLarge
 from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 
@@ -44,7 +45,8 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
             return Stopped(key, "too_large", detail=str(error))
         case ModelError():
             said = _said_by_model(error)
-            return Stopped(key, "model_error", said, bool(error.is_retryable), detail_of(error))
+            detail, cause = detail_of(error), _cause_of(error)
+            return Stopped(key, "model_error", said, bool(error.is_retryable), detail, cause)
         case AgentFileError():
             return Stopped(key, "failed", sentence_of(error), detail=detail_of(error))
     return Stopped(key, "failed", detail=detail_of(error))
@@ -54,7 +56,10 @@ def log_failure(stopped: Stopped) -> None:
     """The worker's log has the traceback: it is the one that people are told to look into."""
     if stopped.detail:
         key, kind = stopped.key, stopped.kind
-        logger.error("run_failed session=%r kind=%s\n%s", key.session_id, kind, stopped.detail)
+        cause = f" cause={stopped.cause!r}" if stopped.cause else ""
+        logger.error(
+            "run_failed session=%r kind=%s%s\n%s", key.session_id, kind, cause, stopped.detail
+        )
 
 
 def sentence_of(error: AgentFileError) -> Said:
@@ -83,6 +88,12 @@ def _said_by_model(error: ModelError) -> Said:
         # A subclass of somebody's own, that never said what its sentence is made of.
         logger.debug("a model's error has no template", exc_info=True)
         return Said(described(error)[:MAX_SENTENCE])
+
+
+def _cause_of(error: ModelError) -> str:
+    # A subclass of somebody's own may have none, or another kind of thing under the name.
+    cause = getattr(error, "cause", "")
+    return clean(cause)[:MAX_SENTENCE] if isinstance(cause, str) else ""
 
 
 def _bounded(said: Said, text: str) -> Said:
