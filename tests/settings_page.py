@@ -14,9 +14,11 @@ HEAD = """\
 Every setting has a default that works; none is needed to start. Settings come from the
 environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
 folder where it is started). The environment wins. In `.env` each setting has a line of its own,
-and so has each comment; `.env.example` is a start. Lists are separated by commas. A value of the
-wrong type stops the start with a sentence that names it; a number or a bool that is left empty is
-the default.
+`NAME=value`, as python-dotenv reads it: blanks around `=`, quotes, `export`, `${OTHER}` and
+comments behind ` #` are fine; `.env.example` is a start. A line that is no setting stops the start
+with a sentence that names the file and the line, and shows nothing of it: it may hold a key. Lists
+are separated by commas. A value of the wrong type stops the start with a sentence that names it; a
+number or a bool that is left empty is the default.
 
 ## The model
 
@@ -30,6 +32,13 @@ without a server (`python my_agent.py`) reads them from the environment only.
 `OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
 | `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. \
 A name in the agent file (`create_react_agent(model="…")`) goes first. |
+| `MYAGENT_MODEL_TIMEOUT_S` | Seconds for which a model's server may send nothing, before its \
+answer and within it. Default `300`: there are servers that hold a whole tool call back. \
+`model_timeout_s=` in the agent file goes first. A service may have its own (`--env`). |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | The way to the server, as everywhere: \
+`http://`, `https://`, `socks5://`, `socks5h://` and `socks://` proxies. |
+
+[Models](models.md) has what to set for which server.
 
 ## The site
 

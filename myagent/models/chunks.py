@@ -110,7 +110,7 @@ class Reply:
         return Completion(text, thinking, calls, self._usage, cut, kept)
 
     def _add(self, chunk: dict[str, Any]) -> Sequence[Piece]:
-        if error := error_in(chunk):
+        if (error := error_in(chunk)) is not None:
             raise _failed(error)
         if usage := chunk.get("usage"):
             self._usage = _read_usage(usage)
@@ -143,9 +143,10 @@ class Reply:
         return self._add_delta(news)
 
     def _add_delta(self, delta: Mapping[str, Any]) -> Sequence[Piece]:
-        if len(delta) > 1 or "content" not in delta or not isinstance(delta["content"], str):
+        text = delta.get("content")
+        if len(delta) > 1 or type(text) is not str:
             self._add_beside_text(delta)
-        text = _plain(delta.get("content") or delta.get("refusal"))
+            text = _plain(text or delta.get("refusal"))
         if self.is_finished and self._is_said_again(text):
             text = ""
         self._length += len(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from myagent.messages import ChatMessage
@@ -87,31 +88,24 @@ class OpenAIModel:
         Cancelling is safe, and so is closing the generator: both end the
         HTTP request at once.
         """
+        reply = Reply(_origin(self.address, self.model), thinks_untagged=self._thinks_untagged)
         try:
-            reply = Reply(self._origin(), thinks_untagged=self._thinks_untagged)
-            async with contextlib.aclosing(self._pieces(reply, messages, tools)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            response = await self._ask(messages, tools)
+            try:
+                async with contextlib.aclosing(self._chunks(response, reply)) as chunks:
+                    async for chunk in chunks:
+                        for piece in reply.add(chunk):
+                            yield piece
+            finally:
+                await response.aclose()
+            for piece in reply.close():
+                yield piece
             completion = reply.completion(with_calls=bool(tools))
         except ModelError as error:
             error.cause = self._without_key(error.cause)
             raise
         self._thinks_untagged = reply.thinks_untagged
         yield completion
-
-    async def _pieces(
-        self, reply: Reply, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
-    ) -> AsyncGenerator[str | TakenBack, None]:
-        response = await self._ask(messages, tools)
-        try:
-            async with contextlib.aclosing(self._chunks(response, reply)) as chunks:
-                async for chunk in chunks:
-                    for piece in reply.add(chunk):
-                        yield piece
-        finally:
-            await response.aclose()
-        for piece in reply.close():
-            yield piece
 
     async def _chunks(
         self, response: httpx2.Response, reply: Reply
@@ -137,8 +131,8 @@ class OpenAIModel:
         self._import()
         from myagent.models import failures, transport
 
-        without = frozenset(self._refused_fields)
-        body = self._encoder.encode(messages, tools, origin=self._origin(), without=without)
+        origin, without = _origin(self.address, self.model), frozenset(self._refused_fields)
+        body = self._encoder.encode(messages, tools, origin=origin, without=without)
         try:
             return await transport.ask(await self._clients.get(), body)
         except failures.CALL_FAILURES as error:
@@ -170,10 +164,6 @@ class OpenAIModel:
             max_retries=self._max_retries,
         )
 
-    def _origin(self) -> str:
-        """See `Reasoning`: a digest, as the address may hold a password."""
-        return hashlib.sha256(f"{self.address}\n{self.model}".encode()).hexdigest()[:16]
-
     def _without_key(self, text: str) -> str:
         """What a provider said may quote the key that it refused."""
         key = self._api_key or ""
@@ -193,3 +183,9 @@ class OpenAIModel:
             is_retryable=True,
             cause=f"{named(self.address)}/chat/completions: it began with {begin!r}",
         )
+
+
+@lru_cache(maxsize=64)
+def _origin(address: str, model: str) -> str:
+    """See `Reasoning`: a digest, as the address may hold a password."""
+    return hashlib.sha256(f"{address}\n{model}".encode()).hexdigest()[:16]

@@ -11,6 +11,8 @@ _TEXTS = ("reasoning_content", "reasoning")
 _BLOCKS = ("reasoning_details", "thinking_blocks")
 """Fields with pieces of blocks, which may be signed."""
 
+_FIELDS = frozenset((*_TEXTS, *_BLOCKS))
+
 _GROWING = frozenset({"text", "summary", "thinking", "signature", "data"})
 """Fields of a block that come in pieces."""
 
@@ -41,6 +43,9 @@ class ReasoningAssembly:
 
     def add(self, delta: Mapping[str, Any]) -> int:
         """Takes what a delta, or a whole message, has of it; gives the number of characters."""
+        content = delta.get("content")
+        if not (_FIELDS & delta.keys() or isinstance(content, list)):
+            return 0
         length = 0
         for name in _TEXTS:
             given = delta.get(name)
@@ -53,7 +58,6 @@ class ReasoningAssembly:
                 if isinstance(piece, Mapping):
                     length += _merge(self._blocks.setdefault(name, []), piece)
                     self._show(name, "".join(thoughts_in([piece])))
-        content = delta.get("content")
         if isinstance(content, list):
             length += self._show("content", "".join(thoughts_in(content)))
         return length

@@ -15,6 +15,9 @@ _WORDS = ("message", "error_message", "error_msg", "msg", "status_msg", "detail"
 _CODES = ("code", "status_code", "error_code")
 _REASONS = ("type", "error_type", "param", "reason")
 
+_NOT_USUAL = frozenset({"error", "errors", "base_resp", "x_groq"})
+"""Fields of a chunk with text that may hold an error: of most chunks nothing else is looked at."""
+
 _WAITING_HELPS = frozenset({408, 409, 425, 429})
 
 
@@ -29,6 +32,9 @@ class ReportedError:
 
 def error_in(chunk: Mapping[str, Any]) -> ReportedError | None:
     """The error that an event of a stream is, or holds; None for any other event."""
+    choices = chunk.get("choices")
+    if choices and not (_NOT_USUAL & chunk.keys()) and "error" not in choices[0]:
+        return None
     for given in _places(chunk):
         if given is True:
             return reported({name: chunk[name] for name in chunk if name != "error"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from myagent import exact_json, fast_json
@@ -26,11 +26,10 @@ MAX_STARTS = 8
 """Pieces at either end that may be where the arguments begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a call, as far as it says what it is part of."""
 
-    index: int | None
+    place: int | None
     id: str
     name: str
     arguments: str
@@ -80,11 +79,13 @@ class CallAssembly:
     def add(self, pieces: Sequence[dict[str, Any]]) -> int:
         """Takes a delta's pieces; gives the number of characters in them."""
         read = [_read(piece) for piece in pieces]
-        if self._has_all(read):
+        if len(read) > 1 and self._has_all(read):
             return 0
+        length = 0
         for piece in read:
             self._draft_for(piece).add(piece)
-        return sum(len(piece.arguments) + len(piece.name) for piece in read)
+            length += len(piece.arguments) + len(piece.name)
+        return length
 
     def finish(self) -> tuple[ToolCall, ...]:
         """The calls, each with an id of its own. Raises `ModelError` for one without a name."""
@@ -114,33 +115,37 @@ class CallAssembly:
         if draft is None or self._begins_another(piece, draft):
             if len(self._drafts) == MAX_CALLS:
                 raise ModelError("The model called too many tools at once.", is_retryable=True)
-            draft = Draft(piece.index)
+            draft = Draft(piece.place)
             self._drafts.append(draft)
         return draft
 
     def _target(self, piece: Piece) -> Draft | None:
         """The call that the piece goes on with, unless it begins another."""
+        if not self._drafts:
+            return None
         newest_first = self._drafts[::-1]
-        of_id = (each for each in newest_first if piece.id and each.id == piece.id)
-        of_name = (each for each in newest_first if piece.name and each.name == piece.name)
-        of_index = (
-            each for each in newest_first if piece.index is not None and each.index == piece.index
-        )
-        by_name = () if piece.index is not None else of_name
-        return next((each for some in (of_id, by_name, of_index) for each in some), None) or (
-            newest_first[0] if newest_first else None
-        )
+        if piece.id:
+            for draft in newest_first:
+                if draft.id == piece.id:
+                    return draft
+        for draft in newest_first:
+            if piece.place is None:
+                if piece.name and draft.name == piece.name:
+                    return draft
+            elif draft.index == piece.place:
+                return draft
+        return newest_first[0]
 
     def _begins_another(self, piece: Piece, draft: Draft) -> bool:
         if not piece.name:
             # An id or an index alone begins none: there are servers that count them up.
-            is_new = bool(piece.id) and piece.id != draft.id and piece.index != draft.index
+            is_new = bool(piece.id) and piece.id != draft.id and piece.place != draft.index
             return is_new and bool(draft.id) and not piece.arguments and self._is_whole(draft)
         if not draft.name:
             return bool(draft.id and piece.id and draft.id != piece.id)
         if piece.name != draft.name:
             return True
-        is_elsewhere = _differ(piece.id, draft.id) or _differ(piece.index, draft.index)
+        is_elsewhere = _differ(piece.id, draft.id) or _differ(piece.place, draft.index)
         if is_elsewhere:
             return piece.begins or not piece.arguments or not self._is_under_way(draft)
         if piece.id and piece.id == draft.id:
@@ -209,7 +214,7 @@ def _read(piece: dict[str, Any]) -> Piece:
     function = piece.get("function") or {}
     index, id, extra = piece.get("index"), piece.get("id"), piece.get("extra_content")
     return Piece(
-        index=index if isinstance(index, int) else None,
+        place=index if isinstance(index, int) else None,
         id=str(id) if id else "",
         name=str(function.get("name") or ""),
         arguments=_text(function.get("arguments")),

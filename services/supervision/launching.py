@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import command_of, with_sdk
 from services.catalogue import secrets
-from services.catalogue.environment import harmless
+from services.catalogue.environment import OF_AGENTS, harmless
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.supervision.launchers import LaunchFailed, LaunchSpec
@@ -23,6 +23,8 @@ PASSED = frozenset(
         *("TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PYTHONUNBUFFERED"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+        *("ALL_PROXY", "all_proxy"),
+        *OF_AGENTS,
     }
 )
 """Variables of the supervisor's own that a worker gets."""
