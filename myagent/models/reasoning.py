@@ -27,7 +27,7 @@ class ReasoningAssembly:
         self._shown: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self._texts or self._blocks or self._shown)
+        return bool(self._shown or self._blocks)
 
     @property
     def shown(self) -> str:
@@ -49,7 +49,9 @@ class ReasoningAssembly:
         length = 0
         for name in _TEXTS:
             given = delta.get(name)
-            if text := given if isinstance(given, str) else "".join(thoughts_in(given)):
+            text = given if isinstance(given, str) else "".join(thoughts_in(given))
+            if text or isinstance(given, str):
+                # One that is empty is wanted back as well: that there was none is said, too.
                 self._texts.setdefault(name, []).append(text)
                 length += self._show(name, text)
         for name in _BLOCKS:
