@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What the OpenAI chat API takes as the name of a function."""
+
+_WIRE_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,14 @@ class ToolCall:
             return False
 
 
+def wire_id(id: str) -> str:
+    """The id of a call as every server takes it: Mistral's has nine letters and digits."""
+    if _WIRE_ID.fullmatch(id):
+        return id
+    digest = hashlib.sha256(id.encode("utf-8", "replace")).digest()
+    return base64.b32encode(digest)[:9].decode().lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Reasoning:
     """What a server sent with tool calls and wants back with them, in its own form.
@@ -92,17 +104,27 @@ class ChatMessage:
 
     def to_dict(self) -> dict[str, Any]:
         """The shape of the OpenAI chat API, and beside it `server_reasoning`."""
-        data = self.wire()
+        data = self._shape()
         if self.reasoning is not None:
             data["server_reasoning"] = self.reasoning.to_dict()
         return data
 
     def wire(self) -> dict[str, Any]:
-        """The shape of the OpenAI chat API alone."""
+        """The shape of the OpenAI chat API alone, with ids that every server takes."""
+        data = self._shape()
+        if self.tool_calls:
+            data["tool_calls"] = [
+                call.to_dict() | {"id": wire_id(call.id)} for call in self.tool_calls
+            ]
+        if self.tool_call_id is not None:
+            data["tool_call_id"] = wire_id(self.tool_call_id)
+        return data
+
+    def _shape(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
-            # No text is no text: there are servers that refuse an empty one.
-            data["content"] = self.content or None
+            # No text is no text: there are servers that refuse an empty one, or blanks.
+            data["content"] = self.content if self.content.strip() else None
             data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.tool_call_id is not None:
             data["tool_call_id"] = self.tool_call_id
@@ -123,6 +145,12 @@ class ChatMessage:
     def json(self) -> bytes:
         """`to_dict`, encoded once: a long history is joined, never encoded again."""
         return fast_json.dumps(self.to_dict())
+
+    @cached_property
+    def wire_json(self) -> bytes:
+        """`wire`, encoded once."""
+        has_ids = self.tool_calls or self.tool_call_id is not None
+        return fast_json.dumps(self.wire()) if has_ids or self.reasoning else self.json
 
     @cached_property
     def has_legal_calls(self) -> bool:

@@ -197,6 +197,8 @@ def fault_in(body: dict[str, Any]) -> str:
     for call in calls:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call["function"]["name"]):
             return f"tool_calls: {call['function']['name']!r} does not match the pattern"
+        if not re.fullmatch(r"[A-Za-z0-9]{9}", call["id"]):
+            return f"tool_calls: {call['id']!r} must be nine letters and digits"
         try:
             assert isinstance(json.loads(call["function"]["arguments"]), dict)
         except (ValueError, AssertionError):

@@ -75,7 +75,7 @@ def encoded(messages: Sequence[ChatMessage], names: Collection[str], origin: str
 def _message_json(message: ChatMessage, names: Collection[str], origin: str) -> bytes:
     try:
         if message.reasoning is None and message.has_legal_calls:
-            return message.json
+            return message.wire_json
         return fast_json.dumps(_mended(message, names, origin))
     except TypeError:
         # A lone surrogate, say from a file's name, can't be sent.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -75,9 +76,20 @@ def test_no_side_speaks_twice_in_a_row_and_nothing_is_lost(messages) -> None:
     assert sorted(told) == sorted("".join(message.content for message in messages))
 
 
-def test_calls_without_a_text_have_none() -> None:
-    (message,) = sent(CALLING)
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_calls_without_a_text_have_none(text) -> None:
+    (message,) = sent(ChatMessage("assistant", text, CALLING.tool_calls))
     assert message["content"] is None
+
+
+@given(st.text())
+def test_ids_go_out_as_nine_letters_and_digits_and_pair_calls_with_results(id) -> None:
+    asked = ChatMessage("assistant", "", (ToolCall(id, "get_time", "{}"),))
+    calling, result = sent(asked, ChatMessage("tool", "noon", tool_call_id=id))
+    assert re.fullmatch("[A-Za-z0-9]{9}", result["tool_call_id"])
+    assert calling["tool_calls"][0]["id"] == result["tool_call_id"]
+    again = ChatMessage("tool", "noon", tool_call_id=result["tool_call_id"])
+    assert sent(again)[0] == result
 
 
 @pytest.mark.parametrize("arguments", ['{"city": "Par', "[1]", "null", "5", "", '{"a":1}{"a":1}'])

@@ -23,7 +23,7 @@ def test_a_request_holds_model_messages_and_tools():
         "stream": True,
         "stream_options": {"include_usage": True},
         "tools": [SPEC.to_dict()],
-        "messages": [message.to_dict() for message in messages],
+        "messages": [message.wire() for message in messages],
     }
 
 
