@@ -53,13 +53,16 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
 
 
 def log_failure(stopped: Stopped) -> None:
-    """The worker's log has the traceback: it is the one that people are told to look into."""
-    if stopped.detail:
-        key, kind = stopped.key, stopped.kind
-        cause = f" cause={stopped.cause!r}" if stopped.cause else ""
-        logger.error(
-            "run_failed session=%r kind=%s%s\n%s", key.session_id, kind, cause, stopped.detail
-        )
+    """The worker's log has the traceback: it is the one that people are told to look into.
+
+    Where the cause is known it says more than the traceback, which is for debugging then.
+    """
+    about = f"run_failed session={stopped.key.session_id!r} kind={stopped.kind}"
+    if stopped.cause:
+        logger.error("%s cause=%r", about, stopped.cause)
+        logger.debug("%s\n%s", about, stopped.detail)
+    elif stopped.detail:
+        logger.error("%s\n%s", about, stopped.detail)
 
 
 def sentence_of(error: AgentFileError) -> Said:
