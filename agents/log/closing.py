@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, RunState
 from myagent.messages import ChatMessage
@@ -11,7 +11,7 @@ from myagent.steps import ToolFinished, ToolStatus
 
 def closing_results(state: RunState, ref: RunRef) -> list[Entry]:
     """A result for every call that a run leaves open, so that the model's context stays whole."""
-    return [entries.tool_result(_closing(call), ref) for call in state.open_calls]
+    return [kinds.tool_result(_closing(call), ref) for call in state.open_calls]
 
 
 def _closing(call: CallState) -> ToolFinished:
