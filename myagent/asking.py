@@ -47,7 +47,7 @@ async def ask(
             delay = next(delays, None) if error.is_retryable and is_unrepeated else None
             if delay is None:
                 raise
-            logger.warning("a model's answer broke off, asking again", exc_info=error)
+            logger.warning("a model's answer broke off, asking again: %s", error.cause or error)
             await asyncio.sleep(delay)
             continue
         usage += attempt.completion.usage

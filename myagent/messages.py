@@ -17,6 +17,9 @@ Role = Literal["system", "user", "assistant", "tool"]
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What the OpenAI chat API takes as the name of a function."""
 
+NAMELESS = "unknown_tool"
+"""Stands for the name of a tool where a model gave none, or nothing of it can be kept."""
+
 _WIRE_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 

@@ -18,7 +18,8 @@ MAX_REPLY_CHARS = 8 * 1024 * 1024
 """The longest reply taken, in characters: text, reasoning and arguments together."""
 
 MIN_REPEATED = 8
-"""Characters that a last piece must have to be taken for the whole text, said again."""
+MIN_REPEATED_EARLY = 32
+"""Characters of a last piece, or of another, that is taken for the whole text, said again."""
 
 _CUTS: dict[str, Cut] = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
@@ -70,6 +71,7 @@ class Reply:
         self.has_begun = False
         self._origin = origin
         self._raw: list[str] = []
+        self._raw_length = 0
         self._text: list[str] = []
         self._reasoning = ReasoningAssembly()
         self._thinking = ThinkingSplitter(begins_inside=thinks_untagged)
@@ -122,10 +124,9 @@ class Reply:
             self._finish_reason, self.is_finished = str(reason).lower(), True
             if self._finish_reason in _FAILURES:
                 raise _failed(ReportedError(f"finish_reason: {reason}"))
-        if delta := choice.get("delta"):
-            return self._add_delta(delta)
-        message = choice.get("message")
-        return self._add_message(message) if message else ()
+        delta, message = choice.get("delta"), choice.get("message")
+        pieces = self._add_delta(delta) if delta else ()
+        return [*pieces, *self._add_message(message)] if message else pieces
 
     def _add_message(self, message: Mapping[str, Any]) -> Sequence[Piece]:
         """A whole message: of what was streamed before it says nothing new."""
@@ -147,7 +148,7 @@ class Reply:
         if len(delta) > 1 or type(text) is not str:
             self._add_beside_text(delta)
             text = _plain(text or delta.get("refusal"))
-        if self.is_finished and self._is_said_again(text):
+        if len(text) == self._raw_length and self._is_said_again(text):
             text = ""
         self._length += len(text)
         if self._length > MAX_REPLY_CHARS:
@@ -155,6 +156,7 @@ class Reply:
         if not text:
             return ()
         self._raw.append(text)
+        self._raw_length += len(text)
         told = self._thinking.feed(text)
         if self._thinking.takes_back:
             self._text.clear()
@@ -178,10 +180,9 @@ class Reply:
             self._length += self._calls.add(calls)
 
     def _is_said_again(self, text: str) -> bool:
-        """Whether the last piece is all that was said in several before it."""
-        if len(text) < MIN_REPEATED or len(self._raw) < 2:
-            return False
-        return len(text) == sum(map(len, self._raw)) and text == "".join(self._raw)
+        """Whether a piece is all that was said in several before it."""
+        least = MIN_REPEATED if self.is_finished else MIN_REPEATED_EARLY
+        return len(self._raw) > 1 and len(text) >= least and text == "".join(self._raw)
 
     def _kept(self) -> Reasoning | None:
         fields, calls = self._reasoning.fields, self._calls.extras()

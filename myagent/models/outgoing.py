@@ -14,12 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from myagent import fast_json
-from myagent.messages import TOOL_NAME, ChatMessage, ToolCall
+from myagent.messages import NAMELESS, TOOL_NAME, ChatMessage, ToolCall
 from myagent.models.base import ToolSpec
 from myagent.models.surrogates import replace_lone_surrogates
-
-NAMELESS = "unknown_tool"
-"""Stands for a name of which nothing can be kept."""
 
 _NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _PARTING = "\n\n"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from myagent import exact_json, fast_json
-from myagent.messages import ToolCall
+from myagent.messages import NAMELESS, ToolCall
 from myagent.models.base import ModelError
 
 MAX_CALLS = 128
@@ -88,17 +88,13 @@ class CallAssembly:
         return length
 
     def finish(self) -> tuple[ToolCall, ...]:
-        """The calls, each with an id of its own. Raises `ModelError` for one without a name."""
+        """The calls, each with an id of its own; one without a name is of no tool."""
         calls: dict[str, ToolCall] = {}
         for draft in self._told():
-            if not draft.name:
-                raise ModelError(
-                    "The model called a tool without a name.",
-                    is_retryable=True,
-                    may_ask_again=True,
-                )
             id = draft.id if draft.id and draft.id not in calls else f"call_{uuid4().hex[:16]}"
-            calls[id] = ToolCall(id, draft.name, joined(draft.pieces))
+            calls[id] = ToolCall(
+                id, draft.name if draft.name.strip() else NAMELESS, joined(draft.pieces)
+            )
         return tuple(calls.values())
 
     def extras(self) -> list[dict[str, Any]]:

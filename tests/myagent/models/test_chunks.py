@@ -189,6 +189,8 @@ def message(finish_reason="stop", **fields):
     return {"choices": [{"message": fields, "finish_reason": finish_reason}]}
 
 
+LONG = "The capital of France is Paris, as ever."
+
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
 
 
@@ -208,6 +210,13 @@ def test_a_last_frame_that_repeats_all_says_it_once(last):
     assert "".join(pieces) == completion.text == "Hello world"
     assert completion.reasoning == "Hm"
     assert [call.arguments for call in completion.tool_calls] == ['{"a":1}']
+
+
+@pytest.mark.parametrize("repeated", [[delta(content=LONG), delta("stop")], [message(content=LONG)],
+    [{"choices": [{"delta": {"content": ""}, "message": {"content": LONG}}]}]])  # fmt: skip
+def test_a_long_text_that_is_told_whole_once_more_is_said_once(repeated):
+    assert whole(delta(content=LONG[:9]), delta(content=LONG[9:]), *repeated)[1].text == LONG
+    assert whole(*repeated)[1].text == LONG
 
 
 def test_a_last_frame_with_more_than_was_streamed_says_the_rest():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myagent.messages import TOOL_NAME, ChatMessage, Reasoning, ToolCall
+from myagent.messages import NAMELESS, TOOL_NAME, ChatMessage, Reasoning, ToolCall
 from myagent.models import outgoing
 from myagent.models.outgoing import legal, legal_name, strict
 
@@ -110,8 +110,8 @@ def test_arguments_that_are_no_object_go_out_as_an_empty_one(arguments) -> None:
         ("get_weather<|channel|>json", "get_weather"),
         ("functions.get_rain", "get_rain"),
         ("x" * 200, "x" * 64),
-        ("获取天气", outgoing.NAMELESS),
-        ("", outgoing.NAMELESS),
+        ("获取天气", NAMELESS),
+        ("", NAMELESS),
         ("get\x00time", "get_time"),
     ],
 )

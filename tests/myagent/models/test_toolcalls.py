@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myagent.messages import ToolCall
+from myagent.messages import NAMELESS, ToolCall
 from myagent.models import toolcalls
 from myagent.models.base import ModelError
 from myagent.models.toolcalls import CallAssembly
@@ -86,10 +86,9 @@ def test_equal_ids_are_told_apart():
     assert len({call.id for call in calls}) == 2
 
 
-def test_a_call_without_a_name_is_a_model_error():
-    with pytest.raises(ModelError, match="without a name") as caught:
-        calls_of(piece(0, "a", arguments="{}"))
-    assert caught.value.is_retryable
+@pytest.mark.parametrize("name", [None, "", " \n"])
+def test_a_call_without_a_name_is_of_no_tool(name):
+    assert assembled(piece(0, "a", name, "[1]")) == [(NAMELESS, "[1]")]
 
 
 def test_calls_without_end_are_refused(monkeypatch):
