@@ -32,7 +32,8 @@ class Agent:
     `tools` are `BaseTool` instances, their classes, or functions. `model` is a
     model's name, an object with the `ChatModel` protocol, or None for the
     environment's. After `max_steps` model steps that all called tools, one last step without tools
-    gives the answer. `next_step_prompt` is added to each request to the model.
+    gives the answer. `next_step_prompt` is added to each request to the model. `model_timeout_s`
+    is how long its server may send nothing; None: as the environment says.
 
     Nothing of a run is kept here: an agent can serve many runs at a time.
     Raises `TypeError` or `ValueError` for a definition that can't work.
@@ -46,6 +47,7 @@ class Agent:
     enable_tracing: bool = True
     model: ChatModel | str | None = None
     description: str = ""
+    model_timeout_s: float | None = None
     toolbox: Toolbox = field(init=False, repr=False)
     file: Path | None = field(init=False, repr=False)
     """Where it was made: the `.env` beside that is read when it is asked in a program."""
@@ -70,7 +72,7 @@ class Agent:
             return self.model
         from myagent.models import resolve_model
 
-        return resolve_model(self.model)
+        return resolve_model(self.model, timeout_s=self.model_timeout_s)
 
     @cached_property
     def system_message(self) -> ChatMessage | None:
@@ -151,6 +153,9 @@ def _check(agent: Agent) -> None:
     steps = agent.max_steps
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ValueError(f"max_steps must be a whole number above 0, not {steps!r}")
+    timeout_s = agent.model_timeout_s
+    if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
+        raise ValueError(f"model_timeout_s must be a number of seconds above 0, not {timeout_s!r}")
     if agent.tools is not None and not isinstance(agent.tools, Iterable):
         raise TypeError(f"tools must be a list of tools, not {type(agent.tools).__name__}")
     model = agent.model
@@ -160,6 +165,10 @@ def _check(agent: Agent) -> None:
             "model must be a model's name, or an object with stream(messages, tools), "
             f"not {model!r}"
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _message(message: ChatMessage | Mapping[str, Any]) -> ChatMessage:

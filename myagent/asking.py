@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from myagent.messages import ChatMessage
-from myagent.models.base import ChatModel, Completion, ModelError, ToolSpec, Usage
+from myagent.models.base import ChatModel, Completion, ModelError, TakenBack, ToolSpec, Usage
 from myagent.steps import StepStarted, TextDelta
 from myagent.tool.text import clean
 
@@ -26,10 +27,11 @@ async def ask(
 ) -> AsyncGenerator[Piece, None]:
     """Yields `StepStarted` for each attempt, text as it comes, then the `Completion`.
 
-    Asks again, after a wait, when the error is retryable and text had been
-    streamed (a model repeats by itself what fails before), and once when the
-    reply is empty; a second empty reply is yielded as it is. The completion's
-    usage counts the empty attempt as well. Raises `ModelError`.
+    Text that the model takes back is followed by another `StepStarted`. Asks
+    again, after a wait, when the error is retryable and text had been streamed,
+    or `may_ask_again` (a model repeats by itself what fails before), and once
+    when the reply is empty; a second empty reply is yielded as it is. The
+    completion's usage counts the empty attempt as well. Raises `ModelError`.
     """
     delays = iter(RETRY_DELAYS_S)
     usage = Usage()
@@ -42,10 +44,11 @@ async def ask(
                 async for piece in pieces:
                     yield piece
         except ModelError as error:
-            delay = next(delays, None) if error.is_retryable and attempt.has_text else None
+            is_unrepeated = attempt.has_text or error.may_ask_again
+            delay = next(delays, None) if error.is_retryable and is_unrepeated else None
             if delay is None:
                 raise
-            logger.warning("a model's answer broke off, asking again", exc_info=error)
+            logger.warning("a model's answer broke off, asking again: %s", error.cause or error)
             await asyncio.sleep(delay)
             continue
         usage += attempt.completion.usage
@@ -60,10 +63,10 @@ def is_empty(completion: Completion) -> bool:
 
 
 def _complete(completion: Completion, usage: Usage) -> Completion:
-    return Completion(
+    return replace(
+        completion,
         text=clean(completion.text),
         reasoning=clean(completion.reasoning),
-        tool_calls=completion.tool_calls,
         usage=usage,
     )
 
@@ -82,12 +85,15 @@ class _Attempt:
         messages: Sequence[ChatMessage],
         tools: Sequence[ToolSpec],
         step: int,
-    ) -> AsyncGenerator[TextDelta, None]:
+    ) -> AsyncGenerator[StepStarted | TextDelta, None]:
         completion = None
         async with aclosing(_guarded(model.stream(messages, tools))) as stream:
             async for piece in stream:
                 if isinstance(piece, Completion):
                     completion = piece
+                elif isinstance(piece, TakenBack):
+                    self.has_text = False
+                    yield StepStarted(step)
                 elif piece:
                     self.has_text = True
                     yield TextDelta(step, clean(piece))
@@ -99,8 +105,8 @@ class _Attempt:
 
 
 async def _guarded(
-    stream: AsyncIterator[str | Completion],
-) -> AsyncGenerator[str | Completion, None]:
+    stream: AsyncIterator[str | TakenBack | Completion],
+) -> AsyncGenerator[str | TakenBack | Completion, None]:
     """The model's stream; what it raises besides `ModelError` is logged and becomes one."""
     try:
         async for piece in stream:

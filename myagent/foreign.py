@@ -144,7 +144,7 @@ def _question(
     if not with_history:
         return (text,), {}
     said = [message for message in history[: place or 0] if not message.is_instruction]
-    return (text,), {"history": [message.to_dict() for message in said]}
+    return (text,), {"history": [message.wire() for message in said]}
 
 
 def _is_question(message: ChatMessage) -> bool:

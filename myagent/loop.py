@@ -11,7 +11,7 @@ from typing import Protocol
 
 from myagent.asking import ask, is_empty
 from myagent.messages import ChatMessage, ToolCall
-from myagent.models.base import ChatModel, Completion, ModelError
+from myagent.models.base import ChatModel, Completion, Cut, ModelError, NoMoreTools
 from myagent.runnable import NOTHING_DONE
 from myagent.steps import (
     Answer,
@@ -29,6 +29,10 @@ from myagent.tool.text import clean
 from myagent.tool.toolbox import Toolbox
 
 NO_ANSWER = "I stopped after {steps} steps without reaching an answer."
+NO_MORE_TOOLS = "No more tools can be called. Answer now, with what you know."
+
+MOST_OF_A_NAME = 200
+"""Characters of the name that a model gave to a tool: none has as many."""
 
 
 class Reacting(Protocol):
@@ -115,17 +119,23 @@ class _Run:
         is_reply = last.role == "assistant" and not last.tool_calls
         return self._answer(last.content) if is_reply else None
 
-    def _answer(self, text: str) -> Answer:
-        reason: StopReason = "max_steps" if self.step > self.agent.max_steps else "answer"
-        return Answer(text, steps=self.step, usage=self.usage, stop_reason=reason)
+    def _answer(self, text: str, cut: Cut = "") -> Answer:
+        usual: StopReason = "max_steps" if self._is_last else "answer"
+        return Answer(text, steps=self.step, usage=self.usage, stop_reason=cut or usual)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the present step is the one without tools."""
+        return self.step > self.agent.max_steps
 
     async def think(self) -> AsyncGenerator[Step, None]:
         """One model step. Raises `ModelError`."""
         self.step += 1
-        is_last = self.step > self.agent.max_steps
+        is_last = self._is_last
         stopwatch = _Stopwatch()
         completion = Completion()
-        specs = () if is_last else self.agent.toolbox.specs
+        specs = self.agent.toolbox.specs
+        specs = NoMoreTools.of(specs) if is_last else specs
         pieces = ask(self.agent.chat_model, self._question(), specs, self.step)
         async with aclosing(pieces):
             async for piece in pieces:
@@ -145,7 +155,8 @@ class _Run:
 
     def _question(self) -> list[ChatMessage]:
         system = self.agent.system_message
-        prompt = self.agent.next_step_prompt
+        prompts = [self.agent.next_step_prompt, NO_MORE_TOOLS if self._is_last else ""]
+        prompt = "\n\n".join(filter(None, prompts))
         return [
             *([system] if system else []),
             *self.context,
@@ -154,12 +165,13 @@ class _Run:
 
     def _thought(self, completion: Completion, stopwatch: _Stopwatch) -> Thought:
         calls = tuple(_with_fresh_id(call) for call in completion.tool_calls)
-        message = ChatMessage("assistant", completion.text, calls)
+        kept = completion.kept if calls else None
+        message = ChatMessage("assistant", completion.text, calls, reasoning=kept)
         self.context.append(message)
         self.usage += completion.usage
         self.open_calls = tuple(OpenCall(call) for call in calls)
         if not calls:
-            self.answer = self._answer(completion.text)
+            self.answer = self._answer(completion.text, completion.cut)
         return Thought(
             self.step,
             completion.reasoning,
@@ -183,7 +195,8 @@ class _Run:
 
 def _with_fresh_id(call: ToolCall) -> ToolCall:
     """The call under an id that is unique: models repeat theirs, or leave them empty."""
-    return ToolCall(f"call_{secrets.token_hex(12)}", clean(call.name), clean(call.arguments))
+    name = clean(call.name)[:MOST_OF_A_NAME]
+    return ToolCall(f"call_{secrets.token_hex(12)}", name, clean(call.arguments))
 
 
 def _plain(completion: Completion, steps: int) -> Completion:

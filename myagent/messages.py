@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -11,12 +14,21 @@ from myagent import fast_json
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What the OpenAI chat API takes as the name of a function."""
+
+NAMELESS = "unknown_tool"
+"""Stands for the name of a tool where a model gave none, or nothing of it can be kept."""
+
+_WIRE_ID = re.compile(r"[A-Za-z0-9]{9}")
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A model's wish to call a tool.
 
-    `arguments` is the JSON text as the model wrote it; it may be malformed.
+    `arguments` is the JSON text as the model wrote it; it may be malformed, and
+    the name may be none.
     """
 
     id: str
@@ -35,6 +47,47 @@ class ToolCall:
         function = data["function"]
         return cls(id=data["id"], name=function["name"], arguments=function["arguments"])
 
+    @property
+    def is_legal(self) -> bool:
+        """Whether servers take it back: its name is one, its arguments are a JSON object."""
+        return TOOL_NAME.fullmatch(self.name) is not None and self.has_object
+
+    @property
+    def has_object(self) -> bool:
+        """Whether its arguments are a JSON object."""
+        try:
+            return isinstance(fast_json.loads(self.arguments), dict)
+        except ValueError:
+            return False
+
+
+def wire_id(id: str) -> str:
+    """The id of a call as every server takes it: Mistral's has nine letters and digits."""
+    if _WIRE_ID.fullmatch(id):
+        return id
+    digest = hashlib.sha256(id.encode("utf-8", "replace")).digest()
+    return base64.b32encode(digest)[:9].decode().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a server sent with tool calls and wants back with them, in its own form.
+
+    `origin` tells the server and model that alone are to get it. `fields` are
+    those of the message, `calls` those of each of its calls, in their order.
+    """
+
+    origin: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    calls: Sequence[Mapping[str, Any]] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"origin": self.origin, "fields": self.fields, "calls": list(self.calls)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Reasoning:
+        return cls(data["origin"], data["fields"], data["calls"])
+
 
 @dataclass(frozen=True)
 class ChatMessage:
@@ -50,10 +103,31 @@ class ChatMessage:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     is_instruction: bool = field(default=False, compare=False, kw_only=True)
+    reasoning: Reasoning | None = field(default=None, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
+        """The shape of the OpenAI chat API, and beside it `server_reasoning`."""
+        data = self._shape()
+        if self.reasoning is not None:
+            data["server_reasoning"] = self.reasoning.to_dict()
+        return data
+
+    def wire(self) -> dict[str, Any]:
+        """The shape of the OpenAI chat API alone, with ids that every server takes."""
+        data = self._shape()
+        if self.tool_calls:
+            data["tool_calls"] = [
+                call.to_dict() | {"id": wire_id(call.id)} for call in self.tool_calls
+            ]
+        if self.tool_call_id is not None:
+            data["tool_call_id"] = wire_id(self.tool_call_id)
+        return data
+
+    def _shape(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
+            # No text is no text: there are servers that refuse an empty one, or blanks.
+            data["content"] = self.content if self.content.strip() else None
             data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.tool_call_id is not None:
             data["tool_call_id"] = self.tool_call_id
@@ -61,21 +135,40 @@ class ChatMessage:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ChatMessage:
+        reasoning = data.get("server_reasoning")
         return cls(
             role=data["role"],
             content=data.get("content") or "",
-            tool_calls=tuple(ToolCall.from_dict(call) for call in data.get("tool_calls", ())),
+            tool_calls=tuple(ToolCall.from_dict(call) for call in data.get("tool_calls") or ()),
             tool_call_id=data.get("tool_call_id"),
+            reasoning=None if reasoning is None else Reasoning.from_dict(reasoning),
         )
 
     @cached_property
     def json(self) -> bytes:
-        """The wire form, encoded once: a long history is joined, never encoded again."""
+        """`to_dict`, encoded once: a long history is joined, never encoded again."""
         return fast_json.dumps(self.to_dict())
+
+    @cached_property
+    def wire_json(self) -> bytes:
+        """`wire`, encoded once."""
+        has_ids = self.tool_calls or self.tool_call_id is not None
+        return fast_json.dumps(self.wire()) if has_ids or self.reasoning else self.json
+
+    @cached_property
+    def has_legal_calls(self) -> bool:
+        """Whether servers take all its calls back as they are."""
+        return all(call.is_legal for call in self.tool_calls)
+
+    @property
+    def reasoning_json(self) -> str:
+        """The reasoning as it takes up room, '' if there is none."""
+        return "" if self.reasoning is None else fast_json.dumps(self.reasoning.to_dict()).decode()
 
     @cached_property
     def tokens(self) -> int:
         """An estimate: a token for four ASCII characters, one for each other character."""
-        text = self.content + "".join(call.name + call.arguments for call in self.tool_calls)
+        text = "".join(call.name + call.arguments for call in self.tool_calls)
+        text = self.content + text + self.reasoning_json
         narrow = len(text) if text.isascii() else sum(1 for char in text if char < "\x80")
         return 4 + narrow // 4 + (len(text) - narrow)

@@ -10,7 +10,7 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 
 ToolStatus = Literal["success", "error", "cancelled", "declined", "unknown"]
-StopReason = Literal["answer", "max_steps"]
+StopReason = Literal["answer", "max_steps", "length", "content_filter"]
 
 MOST_DESCRIPTION = 2000
 """Characters of a tool's description in a question."""

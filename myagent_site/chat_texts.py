@@ -86,6 +86,8 @@ TEXTS = {
     "try_again": gettext_noop("Try again"),
     "effects": gettext_noop("It is not known whether these took effect: {tools}."),
     "max_steps": gettext_noop("The agent reached its limit of steps."),
+    "length": gettext_noop("The answer is cut: the model reached its limit of tokens."),
+    "content_filter": gettext_noop("The content filter of the model’s provider cut this answer."),
     "connecting": gettext_noop("Connecting…"),
     "connected": gettext_noop("Connected"),
     "reconnecting": gettext_noop("Connection lost. Reconnecting…"),

@@ -22,16 +22,20 @@ without tool calls); with none, the last user message, which is answered with
     [[drop after=3]]              after 3 events the connection is cut
     [[error after=3]]             after 3 events an error object in the stream
     [[hold NAME after=3]]         after 3 events wait until NAME is released
+    [[finish length]]             the finish reason of an answer
     [[json]]                      a plain JSON reply, though a stream was asked for
     [[no_stream_options]]         400 to a request that has stream_options
 
-Options of all but the first and the last two: `step=2` (only in the second
+Options of all but the first and the last three: `step=2` (only in the second
 model call since the script; `step=*`: in each; tools default to step=1, the
 others to each), `times=2` (only the first two times that this server meets it
 in this very message: put a nonce into the text).
 
 Events are the reply's reasoning, text pieces and tool calls (two each).
 `after` is 1 if left out; a reply with fewer events is interrupted at its end.
+
+It is as strict as the strictest server: a history that any of them refuses gets a
+400, see `fault_in`.
 
 Control, on the same port:
 
@@ -54,6 +58,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -171,16 +176,41 @@ def reply_deltas(script: Script, body: dict[str, Any]) -> tuple[list[dict[str, A
     ]
     calls = [each.text.split(" ", 1) for each in script.due("tool", default="1")]
     calls += [[each.text, '{"unclosed": '] for each in script.due("badcall", default="1")]
-    if not calls or not body.get("tools"):
+    if not calls or not body.get("tools") or body.get("tool_choice") == "none":
         text = answer_text(script, body["messages"])
         pieces = _cut(text, script.option("chunks", 8))
-        return deltas + [{"content": piece} for piece in pieces], "stop"
+        finish = [each.text for each in script.due("finish")]
+        return deltas + [{"content": piece} for piece in pieces], (finish or ["stop"])[0]
     deltas += [{"content": each.text} for each in script.due("say", default="1")]
     for index, (name, arguments) in enumerate(calls):
         head = {"index": index, "id": f"call_{script.step}_{index}", "type": "function"}
         deltas.append({"tool_calls": [{**head, "function": {"name": name, "arguments": ""}}]})
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
     return deltas, "tool_calls"
+
+
+def fault_in(body: dict[str, Any]) -> str:
+    """Why a strict server would refuse the request; '' if none would."""
+    messages = body["messages"]
+    roles = [message["role"] for message in messages]
+    calls = [call for message in messages for call in message.get("tool_calls", ())]
+    for call in calls:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call["function"]["name"]):
+            return f"tool_calls: {call['function']['name']!r} does not match the pattern"
+        if not re.fullmatch(r"[A-Za-z0-9]{9}", call["id"]):
+            return f"tool_calls: {call['id']!r} must be nine letters and digits"
+        try:
+            assert isinstance(json.loads(call["function"]["arguments"]), dict)
+        except (ValueError, AssertionError):
+            return "tool_calls: the arguments are not a JSON object"
+    for before, role in pairwise(roles):
+        if (before, role) in (("user", "user"), ("tool", "user"), ("assistant", "assistant")):
+            return f"Unexpected role '{role}' after role '{before}'"
+    if "system" in roles[1:]:
+        return "the system's message must be the first"
+    if any(message["content"] == "" and message.get("tool_calls") for message in messages):
+        return "content: an empty text"
+    return "tools: missing, though there are calls" if calls and not body.get("tools") else ""
 
 
 def _cut(text: str, pieces: int) -> list[str]:
@@ -413,7 +443,9 @@ class _Connection(asyncio.Protocol):
         self._fake.requests.append(body)
         self._fake.api_keys.append(headers.get("authorization", "").removeprefix("Bearer "))
         script = read_script(body["messages"])
-        if script.due("no_stream_options") and "stream_options" in body:
+        if fault := fault_in(body):
+            self._send_json(400, {"error": {"message": fault, "code": "invalid_value"}})
+        elif script.due("no_stream_options") and "stream_options" in body:
             self._send_json(400, {"error": {"message": "Unknown parameter: stream_options"}})
         elif refusals := self._fake.met(script, "status"):
             self._refuse(refusals[0])

@@ -33,6 +33,13 @@ alone. Of the site's own `.env` agents get these, and what `MYAGENT_PASS_ENV` na
 `OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
 | `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. \
 A name in the agent file (`create_react_agent(model="…")`) goes first. |
+| `MYAGENT_MODEL_TIMEOUT_S` | Seconds for which a model's server may send nothing, before its \
+answer and within it. Default `300`: there are servers that hold a whole tool call back. \
+`model_timeout_s=` in the agent file goes first. A service may have its own (`--env`). |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | The way to the server, as everywhere: \
+`http://`, `https://`, `socks5://`, `socks5h://` and `socks://` proxies. |
+
+[Models](models.md) has what to set for which server.
 
 ## The site
 

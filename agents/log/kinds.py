@@ -110,8 +110,18 @@ def final_answer(step: Answer, run: RunRef, duration_ms: int) -> Entry:
     return Entry("agent.final_answer", step.text, metadata, "", step.message, run_id=run.run_id)
 
 
-def error(run: RunRef, code: protocol.ErrorCode, sentence: str, *, is_retryable: bool) -> Entry:
+def error(
+    run: RunRef,
+    code: protocol.ErrorCode,
+    sentence: str,
+    *,
+    is_retryable: bool,
+    cause: str = "",
+) -> Entry:
+    """`cause` is why, in the words of whoever failed; it is for developers."""
     metadata = run.metadata | {"code": code, "retryable": is_retryable}
+    if cause:
+        metadata["cause"] = cause
     note = ChatMessage("assistant", "(No answer: an error ended it.)")
     return Entry("agent.error", sentence, metadata, "", note, run.run_id)
 

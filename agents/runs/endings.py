@@ -29,14 +29,17 @@ def failed(
     return Ending(Run.Status.FAILED, kinds.error(ref, code, text, is_retryable=is_retryable))
 
 
-def failed_in_worker(ref: RunRef, lang: str, stopped: Stopped) -> Ending:
+def failed_in_worker(
+    ref: RunRef, lang: str, stopped: Stopped, *, with_cause: bool = False
+) -> Ending:
     """The end of a run that the worker gave up without being asked to."""
     if stopped.kind == "cut_off":
         return failed(ref, lang, "agent_error", "agent_gone", is_retryable=True)
     if stopped.kind != "model_error":
         return failed(ref, lang, "agent_error")
     text = tell(lang, stopped.said) if stopped.said else say(lang, "agent_error")
-    entry = kinds.error(ref, "model_error", text, is_retryable=stopped.is_retryable)
+    cause = stopped.cause if with_cause else ""
+    entry = kinds.error(ref, "model_error", text, is_retryable=stopped.is_retryable, cause=cause)
     return Ending(Run.Status.FAILED, entry)
 
 

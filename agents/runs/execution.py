@@ -29,6 +29,7 @@ from agents.runs.deadlines import UNANSWERED, Deadlines
 from agents.runs.endings import Ending
 from agents.runs.placement import Employer, Placement
 from agents.runs.preview import Preview, Viewers
+from agents.runtime import logs
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, Stopped
@@ -179,8 +180,13 @@ class Execution:
                 self._placement.go_on("continuing")
             case kind:
                 log = logger.warning if kind == "model_error" else logger.error
-                log("run_failed", run_id=self.ref.run_id, how=kind, error=stopped.gist)
-                self._end(endings.failed_in_worker(self.ref, self._owner.lang, stopped))
+                told = {"cause": stopped.cause} if stopped.cause else {}
+                log("run_failed", run_id=self.ref.run_id, how=kind, error=stopped.gist, **told)
+                self._end(
+                    endings.failed_in_worker(
+                        self.ref, self._owner.lang, stopped, with_cause=logs.is_debug()
+                    )
+                )
 
     def on_broken(self, error: Exception) -> None:
         self._placement.cancel()

@@ -42,6 +42,11 @@ def set_up(level: str) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
 
+def is_debug() -> bool:
+    """Whether everything is logged: then clients may be told causes, too."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def hand_over() -> None:
     """Leaves all logging to the program that embeds us: to its handlers of the standard library.
 

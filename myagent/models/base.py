@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from myagent.messages import ChatMessage, ToolCall
+from myagent.messages import ChatMessage, Reasoning, ToolCall
+
+Cut = Literal["", "length", "content_filter"]
+"""What cut a reply off, if anything did: the limit of tokens, or the provider's filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +52,71 @@ class ToolSpec:
         }
 
 
+class NoMoreTools(tuple[ToolSpec, ...]):
+    """No tools: an empty sequence that knows which were offered before.
+
+    The history has calls of those, and there are servers that want them declared
+    all the same.
+    """
+
+    offered: Sequence[ToolSpec]
+
+    @classmethod
+    def of(cls, offered: Sequence[ToolSpec]) -> NoMoreTools:
+        none = cls()
+        none.offered = offered
+        return none
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A model's whole reply; the last thing that `ChatModel.stream` yields.
 
-    `text` is all the text pieces joined.
+    `text` is all the text pieces joined. `reasoning` is what people are shown of
+    it; `kept` is what goes back to the server with the tool calls.
     """
 
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
+    cut: Cut = ""
+    kept: Reasoning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The text yielded so far was none of the answer's after all: it begins anew."""
 
 
 class ModelError(Exception):
     """The model could not be asked, or gave no usable reply.
 
     The message is a plain sentence for the person who talks to the agent: no
-    address, key or traceback. With `values` the sentence is a template, as in
+    key or traceback, and of addresses no more than a host. With `values` the
+    sentence is a template, as in
     `ModelError("Status {status}.", is_retryable=True, status=500)`; whoever
     speaks another language than English translates that. `is_retryable` says
-    whether the same question may succeed later.
+    whether the same question may succeed later; `may_ask_again` that it has not
+    been repeated yet, and may be at once. `cause` is for the operator: the
+    provider's own words, and where they came from.
     """
 
-    def __init__(self, sentence: str, *, is_retryable: bool, **values: object) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        is_retryable: bool,
+        may_ask_again: bool = False,
+        cause: str = "",
+        **values: object,
+    ) -> None:
         super().__init__(sentence.format(**values) if values else sentence)
         self.template = sentence
         self.values = values
         self.is_retryable = is_retryable
+        self.may_ask_again = may_ask_again
+        self.cause = cause
 
 
 @runtime_checkable
@@ -84,10 +124,11 @@ class ChatModel(Protocol):
     """Anything that can continue a conversation.
 
     `stream` yields the reply's text piece by piece as `str`, then exactly one
-    `Completion`. With no `tools` the reply has no tool calls. Raises
-    `ModelError`. Cancelling is safe.
+    `Completion`. A `TakenBack` among the pieces says that those before it do not
+    count. With no `tools` the reply has no tool calls. Raises `ModelError`.
+    Cancelling is safe.
     """
 
     def stream(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
-    ) -> AsyncIterator[str | Completion]: ...
+    ) -> AsyncIterator[str | TakenBack | Completion]: ...

@@ -10,9 +10,9 @@ import aiohttp
 import httpx2
 
 from myagent.models.base import ModelError
-from myagent.models.sse import EventSplitter, EventTooLongError
+from myagent.models.sse import DONE, EventSplitter, EventTooLongError
 
-_DONE = b"[DONE]"
+_HEAD_BYTES = 300
 _LAST_BYTES_S = 0.2
 
 
@@ -23,6 +23,8 @@ class ReplyBody:
         self._response = response
         self._silence_s = stall_timeout_s
         self.is_done = False
+        self.head = b""
+        """How the body begins: where it is no reply, it says what else it is."""
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yields each event's data but the closing `[DONE]`; cancelling is safe.
@@ -34,6 +36,8 @@ class ReplyBody:
         try:
             async with contextlib.aclosing(self._pieces()) as pieces:
                 async for piece in pieces:
+                    if len(self.head) < _HEAD_BYTES:
+                        self.head += piece[:_HEAD_BYTES]
                     for data in splitter.feed(piece):
                         if self._is_news(data):
                             yield data
@@ -44,7 +48,7 @@ class ReplyBody:
             raise ModelError("The model's reply is too long.", is_retryable=False) from error
 
     def _is_news(self, data: bytes) -> bool:
-        if data == _DONE:
+        if data == DONE:
             # What is left is the end of the body, which makes the connection free for reuse.
             self.is_done, self._silence_s = True, _LAST_BYTES_S
         return not self.is_done
@@ -58,15 +62,23 @@ class ReplyBody:
                 except (OSError, httpx2.HTTPError, aiohttp.ClientError) as error:
                     if self.is_done:
                         return
-                    raise _lost(error) from error
+                    raise _lost(error, self._silence_s) from error
                 if piece is None:
                     return
                 yield piece
 
 
-def _lost(error: Exception) -> ModelError:
+def _lost(error: Exception, silence_s: float) -> ModelError:
     if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
-        return ModelError("The model stopped in the middle of its answer.", is_retryable=True)
+        return ModelError(
+            "The model stopped in the middle of its answer.",
+            is_retryable=True,
+            may_ask_again=True,
+            cause=f"no byte for {silence_s:g} s (MYAGENT_MODEL_TIMEOUT_S)",
+        )
     return ModelError(
-        "The connection to the model was lost in the middle of its answer.", is_retryable=True
+        "The connection to the model was lost in the middle of its answer.",
+        is_retryable=True,
+        may_ask_again=True,
+        cause=f"{type(error).__name__}: {error}",
     )

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from myagent import fast_json
-from myagent.models.base import Completion, ModelError, Usage
+from myagent.messages import Reasoning
+from myagent.models.base import Completion, Cut, ModelError, TakenBack, Usage
+from myagent.models.reasoning import ReasoningAssembly
+from myagent.models.reported import ReportedError, error_in
 from myagent.models.surrogates import replace_lone_surrogates
+from myagent.models.thinking import ThinkingSplitter
 from myagent.models.toolcalls import CallAssembly
 
 MAX_REPLY_CHARS = 8 * 1024 * 1024
 """The longest reply taken, in characters: text, reasoning and arguments together."""
+
+MIN_REPEATED = 8
+MIN_REPEATED_EARLY = 32
+"""Characters of a last piece, or of another, that is taken for the whole text, said again."""
+
+_CUTS: dict[str, Cut] = {
+    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
+    **dict.fromkeys(
+        ("content_filter", "safety", "sensitive", "recitation", "prohibited_content"),
+        "content_filter",
+    ),
+}
+"""Finish reasons of a reply that was cut off."""
+
+_FAILURES = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+"""Finish reasons of a reply that broke off."""
+
+Piece = str | TakenBack
 
 
 def parse_chunk(data: bytes) -> dict[str, Any]:
@@ -23,7 +46,7 @@ def parse_chunk(data: bytes) -> dict[str, Any]:
     except ValueError:
         chunk = _parse_cleaned(data)
     if not isinstance(chunk, dict):
-        raise _unreadable()
+        raise _unreadable(data)
     return chunk
 
 
@@ -32,26 +55,36 @@ def _parse_cleaned(data: bytes) -> Any:
     try:
         return fast_json.loads(replace_lone_surrogates(valid))
     except ValueError as error:
-        raise _unreadable() from error
+        raise _unreadable(data) from error
 
 
 class Reply:
     """A reply under assembly.
 
-    `is_finished` as soon as the model gave a finish reason.
+    `is_finished` as soon as the model gave a finish reason. `origin` is who
+    sends it, see `Reasoning`. `thinks_untagged`: it is expected to begin with
+    thinking whose first tag is left out; in the end, whether it did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str = "", *, thinks_untagged: bool = False) -> None:
         self.is_finished = False
         self.has_begun = False
+        self._origin = origin
+        self._raw: list[str] = []
+        self._raw_length = 0
         self._text: list[str] = []
-        self._reasoning: list[str] = []
+        self._reasoning = ReasoningAssembly()
+        self._thinking = ThinkingSplitter(begins_inside=thinks_untagged)
         self._calls = CallAssembly()
         self._usage = Usage()
         self._finish_reason = ""
         self._length = 0
 
-    def add(self, chunk: dict[str, Any]) -> str:
+    @property
+    def thinks_untagged(self) -> bool:
+        return self._thinking.is_untagged
+
+    def add(self, chunk: dict[str, Any]) -> Sequence[Piece]:
         """Takes a chunk, or a whole completion; gives the text in it.
 
         Raises `ModelError` for an error object, for a chunk of another shape,
@@ -61,44 +94,104 @@ class Reply:
         try:
             return self._add(chunk)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _unreadable() from error
+            raise _unreadable(repr(chunk).encode()) from error
 
-    def _add(self, chunk: dict[str, Any]) -> str:
-        if error := chunk.get("error"):
-            raise _reported_error(error)
+    def close(self) -> Sequence[Piece]:
+        """The text that is known to be text now that nothing follows."""
+        return self._told(self._thinking.close())
+
+    def completion(self, *, with_calls: bool) -> Completion:
+        """The whole reply. Raises `ModelError` if what cut it off left nothing of it."""
+        text = "".join(self._text)
+        calls = self._calls.finish() if with_calls else ()
+        thinking = "\n".join(filter(None, (self._reasoning.shown, self._thinking.thinking)))
+        cut = _CUTS.get(self._finish_reason, "")
+        if cut and not calls and not text.strip():
+            raise _nothing_left(cut, has_thought=bool(thinking))
+        kept = self._kept() if calls else None
+        return Completion(text, thinking, calls, self._usage, cut, kept)
+
+    def _add(self, chunk: dict[str, Any]) -> Sequence[Piece]:
+        if (error := error_in(chunk)) is not None:
+            raise _failed(error)
         if usage := chunk.get("usage"):
             self._usage = _read_usage(usage)
         choices = chunk.get("choices")
         if not choices:
-            return ""
+            return ()
         choice = choices[0]
         if reason := choice.get("finish_reason"):
-            self._finish_reason, self.is_finished = reason, True
-        return self._add_delta(choice.get("delta") or choice.get("message") or {})
+            self._finish_reason, self.is_finished = str(reason).lower(), True
+            if self._finish_reason in _FAILURES:
+                raise _failed(ReportedError(f"finish_reason: {reason}"))
+        delta, message = choice.get("delta"), choice.get("message")
+        pieces = self._add_delta(delta) if delta else ()
+        return [*pieces, *self._add_message(message)] if message else pieces
 
-    def _add_delta(self, delta: dict[str, Any]) -> str:
-        if reasoning := _plain(delta.get("reasoning_content") or delta.get("reasoning")):
-            self._reasoning.append(reasoning)
-        if calls := delta.get("tool_calls"):
-            self._length += self._calls.add(calls)
-        text = _plain(delta.get("content") or delta.get("refusal"))
-        if text:
-            self._text.append(text)
-        self._length += len(text) + len(reasoning)
+    def _add_message(self, message: Mapping[str, Any]) -> Sequence[Piece]:
+        """A whole message: of what was streamed before it says nothing new."""
+        news = dict(message)
+        if self._calls:
+            news.pop("tool_calls", None)
+            news.pop("function_call", None)
+        if self._reasoning:
+            news = {name: news[name] for name in news if name in _NOT_REASONING}
+        said = "".join(self._raw)
+        text = _plain(news.get("content") or news.get("refusal"))
+        if said:
+            news["content"] = text[len(said) :] if text.startswith(said) else ""
+            news.pop("refusal", None)
+        return self._add_delta(news)
+
+    def _add_delta(self, delta: Mapping[str, Any]) -> Sequence[Piece]:
+        text = delta.get("content")
+        if len(delta) > 1 or type(text) is not str:
+            self._add_beside_text(delta)
+            text = _plain(text or delta.get("refusal"))
+        if len(text) == self._raw_length and self._is_said_again(text):
+            text = ""
+        self._length += len(text)
         if self._length > MAX_REPLY_CHARS:
             raise ModelError("The model's reply is too long.", is_retryable=False)
-        return text
+        if not text:
+            return ()
+        self._raw.append(text)
+        self._raw_length += len(text)
+        told = self._thinking.feed(text)
+        if self._thinking.takes_back:
+            self._text.clear()
+            return [TakenBack(), *self._told(told)]
+        return self._told(told)
 
-    def completion(self, *, with_calls: bool) -> Completion:
-        """The whole reply. Raises `ModelError` if a filter left nothing of it."""
-        text = "".join(self._text)
-        calls = self._calls.finish() if with_calls else ()
-        if self._finish_reason == "content_filter" and not text and not calls:
-            raise ModelError(
-                "The model's provider held the answer back: its content filter objected.",
-                is_retryable=False,
-            )
-        return Completion(text, "".join(self._reasoning), calls, self._usage)
+    def _told(self, text: str) -> Sequence[Piece]:
+        if not text:
+            return ()
+        self._text.append(text)
+        return (text,)
+
+    def _add_beside_text(self, delta: Mapping[str, Any]) -> None:
+        if count := self._reasoning.add(delta):
+            self._length += count
+            self._thinking.end_search()
+        calls = delta.get("tool_calls")
+        if not calls and (called := delta.get("function_call")):
+            calls = [{"function": called}]
+        if calls:
+            self._length += self._calls.add(calls)
+
+    def _is_said_again(self, text: str) -> bool:
+        """Whether a piece is all that was said in several before it."""
+        least = MIN_REPEATED if self.is_finished else MIN_REPEATED_EARLY
+        return len(self._raw) > 1 and len(text) >= least and text == "".join(self._raw)
+
+    def _kept(self) -> Reasoning | None:
+        fields, calls = self._reasoning.fields, self._calls.extras()
+        if not fields and not any(calls):
+            return None
+        return Reasoning(self._origin, fields, calls if any(calls) else ())
+
+
+_NOT_REASONING = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 
 
 def _plain(content: Any) -> str:
@@ -107,22 +200,50 @@ def _plain(content: Any) -> str:
         return content
     if isinstance(content, list):
         return "".join(
-            part["text"]
-            for part in content
-            if isinstance(part, dict) and isinstance(part.get("text"), str)
+            part["text"] for part in content if isinstance(part, dict) and _is_text(part)
         )
     return ""
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    is_thought = str(part.get("type")).startswith(("thinking", "reasoning"))
+    return isinstance(part.get("text"), str) and not is_thought
 
 
 def _read_usage(usage: dict[str, Any]) -> Usage:
     return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
 
 
-def _unreadable() -> ModelError:
-    return ModelError("The model gave a reply that can't be read.", is_retryable=True)
+def _failed(error: ReportedError) -> ModelError:
+    return ModelError(
+        "The model failed while it was answering.",
+        is_retryable=not error.is_final,
+        may_ask_again=True,
+        cause=error.words,
+    )
 
 
-def _reported_error(error: Any) -> ModelError:
-    code = error.get("code") or error.get("status") if isinstance(error, dict) else None
-    is_ours = isinstance(code, int) and 400 <= code < 500 and code not in (408, 409, 429)
-    return ModelError("The model failed while it was answering.", is_retryable=not is_ours)
+def _nothing_left(cut: Cut, *, has_thought: bool) -> ModelError:
+    if cut == "content_filter":
+        return ModelError(
+            "The model's provider held the answer back: its content filter objected.",
+            is_retryable=False,
+        )
+    if has_thought:
+        return ModelError(
+            "The model used up its tokens for reasoning, before it came to an answer.",
+            is_retryable=False,
+        )
+    return ModelError(
+        "The model reached its limit of tokens before it said anything.", is_retryable=False
+    )
+
+
+def _unreadable(data: bytes) -> ModelError:
+    begin = " ".join(data[:300].decode("utf-8", "replace").split())
+    return ModelError(
+        "The model gave a reply that can't be read.",
+        is_retryable=True,
+        may_ask_again=True,
+        cause=f"it began with {begin!r}",
+    )

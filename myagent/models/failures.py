@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import aiohttp
 import httpx2
 import openai
 
+from myagent.models.addresses import host_of, named, path_of, proxy_for
 from myagent.models.base import ModelError
+from myagent.models.reported import reported
+from myagent.models.requests import OPTIONAL
 
 CALL_FAILURES = (
     openai.OpenAIError,
@@ -25,18 +29,68 @@ _TOO_LONG = re.compile(
     r"|(prompt|input|request) is too (long|large)|exceeds? .{0,40}tokens",
     re.IGNORECASE,
 )
+_ABOUT_MODEL = re.compile(r"\bmodels?\b|deployment", re.IGNORECASE)
+_ABOUT_ADDRESS = re.compile(r"\burl\b|endpoint|\broute\b|\bpath\b|\bpage\b", re.IGNORECASE)
+_FILTERED = re.compile(r"content_filter|content management policy", re.IGNORECASE)
+_VERSIONED = re.compile(r"/v\d+\w*(/|$)")
 
 
-def model_error(error: Exception, model: str) -> ModelError:
-    """The `ModelError` for a call that failed; to be raised from `error`."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, and where: `address` is the server's, with its `/v1`."""
+
+    model: str
+    address: str
+
+    @property
+    def host(self) -> str:
+        return host_of(self.address)
+
+
+def model_error(error: Exception, asked: Asked) -> ModelError:
+    """The `ModelError` for a call that failed, with its cause; to be raised from `error`."""
+    made = _model_error(error, asked)
+    made.cause = _cause(error, asked)
+    return made
+
+
+def refused_field(error: Exception) -> str | None:
+    """The field of `requests.OPTIONAL` because of which the server refused a request."""
+    if not isinstance(error, openai.APIStatusError) or error.status_code not in (400, 422):
+        return None
+    told = f"{error.message} {error.body}"
+    return next((name for name in OPTIONAL if name in told), None)
+
+
+def _cause(error: Exception, asked: Asked) -> str:
+    address = named(asked.address)
+    if isinstance(error, openai.APIStatusError):
+        words = reported(error.body or error.message).words
+        return f"{address}/chat/completions: status {error.status_code}: {words}"
+    proxy = proxy_for(asked.address)
+    through = f" through the proxy {named(proxy)}" if proxy else ""
+    return f"{address}{through}: {_root(error)}"
+
+
+def _root(error: BaseException) -> str:
+    """What was at the bottom of it, in the words of whoever noticed."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+
+
+def _model_error(error: Exception, asked: Asked) -> ModelError:
     match error:
         case openai.APIStatusError():
-            return _status_error(error, model)
+            return _status_error(error, asked)
         case openai.APITimeoutError() if not isinstance(error.__cause__, httpx2.ConnectTimeout):
             return ModelError("The model did not answer in time.", is_retryable=True)
         case openai.APIConnectionError():
             # The aiohttp transport calls every failure to connect a ConnectTimeout.
-            return ModelError("The model's server can't be reached.", is_retryable=True)
+            return ModelError(
+                "The model's server {host} can't be reached.", is_retryable=True, host=asked.host
+            )
         case openai.OpenAIError():
             return ModelError(
                 "The model can't be asked: its API key is missing or its settings are wrong.",
@@ -54,14 +108,7 @@ def model_error(error: Exception, model: str) -> ModelError:
     )
 
 
-def is_about_stream_options(error: Exception) -> bool:
-    """Whether the server refused a request because of its `stream_options`."""
-    if not isinstance(error, openai.APIStatusError):
-        return False
-    return error.status_code in (400, 422) and "stream_options" in f"{error.message} {error.body}"
-
-
-def _status_error(error: openai.APIStatusError, model: str) -> ModelError:
+def _status_error(error: openai.APIStatusError, asked: Asked) -> ModelError:
     status = error.status_code
     if status == 429 and error.code == "insufficient_quota":
         return ModelError("The quota of the model's account is used up.", is_retryable=False)
@@ -76,10 +123,10 @@ def _status_error(error: openai.APIStatusError, model: str) -> ModelError:
             is_retryable=True,
             status=status,
         )
-    return _refusal(error, model)
+    return _refusal(error, asked)
 
 
-def _refusal(error: openai.APIStatusError, model: str) -> ModelError:
+def _refusal(error: openai.APIStatusError, asked: Asked) -> ModelError:
     match error.status_code:
         case 401:
             return ModelError("The model refused the API key.", is_retryable=False)
@@ -87,22 +134,66 @@ def _refusal(error: openai.APIStatusError, model: str) -> ModelError:
             return ModelError("The model's account has no credit left.", is_retryable=False)
         case 403:
             return ModelError(
-                "The API key may not use the model '{model}'.", is_retryable=False, model=model
+                "The API key may not use the model '{model}'.",
+                is_retryable=False,
+                model=asked.model,
             )
+        case 404 | 405 if not _is_about_model(error, asked):
+            return _no_such_address(asked)
         case 404:
             return ModelError(
                 "The model name '{model}' is not known to the model's server.",
                 is_retryable=False,
-                model=model,
+                model=asked.model,
             )
-        case status:
-            about = f"{error.code} {error.message} {error.body}"
-            if status == 413 or _TOO_LONG.search(about):
-                return ModelError(
-                    "The conversation has become too long for the model.", is_retryable=False
-                )
-            return ModelError(
-                "The model did not accept the request (status {status}).",
-                is_retryable=False,
-                status=status,
-            )
+    return _unaccepted(error)
+
+
+def _unaccepted(error: openai.APIStatusError) -> ModelError:
+    about = f"{error.code} {error.message} {error.body}"
+    if error.status_code == 413 or _TOO_LONG.search(about):
+        return ModelError("The conversation has become too long for the model.", is_retryable=False)
+    if _FILTERED.search(about):
+        return ModelError(
+            "The model's provider did not take the question: its content filter objected.",
+            is_retryable=False,
+        )
+    return ModelError(
+        "The model did not accept the request (status {status}).",
+        is_retryable=False,
+        status=error.status_code,
+    )
+
+
+def _is_about_model(error: openai.APIStatusError, asked: Asked) -> bool:
+    """Whether a 404 means the model: what is no JSON comes from whoever knows no such address."""
+    if not isinstance(error.body, dict | list):
+        return False
+    told = f"{error.code} {error.message} {error.body}"
+    if asked.model in told or _ABOUT_MODEL.search(told):
+        return True
+    has_usual_shape = isinstance(error.body, dict) and "message" in error.body
+    is_likely_right = _VERSIONED.search(path_of(asked.address)) is not None
+    return has_usual_shape and is_likely_right and _ABOUT_ADDRESS.search(told) is None
+
+
+def _no_such_address(asked: Asked) -> ModelError:
+    path = path_of(asked.address)
+    if path.endswith("/chat/completions"):
+        return ModelError(
+            "The model's server {host} has no such address: leave '/chat/completions' out of "
+            "OPENAI_BASE_URL.",
+            is_retryable=False,
+            host=asked.host,
+        )
+    if _VERSIONED.search(path):
+        return ModelError(
+            "The model's server {host} has no such address: check OPENAI_BASE_URL.",
+            is_retryable=False,
+            host=asked.host,
+        )
+    return ModelError(
+        "The model's server {host} has no such address: should OPENAI_BASE_URL end in /v1?",
+        is_retryable=False,
+        host=asked.host,
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import AsyncGenerator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from myagent.messages import ChatMessage
-from myagent.models.base import Completion, ModelError, ToolSpec
+from myagent.models.addresses import address_of, named
+from myagent.models.base import Completion, ModelError, TakenBack, ToolSpec
 from myagent.models.chunks import Reply, parse_chunk
 from myagent.models.clients import LoopClients
 from myagent.models.requests import RequestEncoder
@@ -15,6 +18,14 @@ from myagent.models.requests import RequestEncoder
 if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
+
+    from myagent.models.body import ReplyBody
+
+TIMEOUT_S = 300.0
+"""How long a server may send nothing, unless somebody says otherwise."""
+
+MIN_KEY = 8
+"""Characters of a key: what is shorter is a word that stands for none."""
 
 
 class OpenAIModel:
@@ -36,22 +47,28 @@ class OpenAIModel:
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout_s: float = 120,
-        stall_timeout_s: float = 60,
+        timeout_s: float = TIMEOUT_S,
+        stall_timeout_s: float | None = None,
         max_retries: int = 3,
     ) -> None:
         self.model = model
         self._api_key = api_key
         self._base_url = base_url
         self._timeout_s = timeout_s
-        self._stall_timeout_s = stall_timeout_s
+        self._stall_timeout_s = timeout_s if stall_timeout_s is None else stall_timeout_s
         self._max_retries = max_retries
-        self._takes_stream_options = True
+        self._refused_fields: set[str] = set()
+        self._thinks_untagged = False
         self._encoder = RequestEncoder(model)
         self._clients = LoopClients(self._open_client)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r})"
+
+    @property
+    def address(self) -> str:
+        """Of the server, with its `/v1`."""
+        return address_of(self._base_url)
 
     def prepare(self) -> None:
         """Imports what the first call needs, which takes a second. Raises `ImportError`."""
@@ -65,22 +82,30 @@ class OpenAIModel:
 
     async def stream(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
-    ) -> AsyncGenerator[str | Completion, None]:
+    ) -> AsyncGenerator[str | TakenBack | Completion, None]:
         """Asks the model, see `ChatModel.stream`.
 
         Cancelling is safe, and so is closing the generator: both end the
         HTTP request at once.
         """
-        reply = Reply()
-        response = await self._ask(messages, tools)
+        reply = Reply(_origin(self.address, self.model), thinks_untagged=self._thinks_untagged)
         try:
-            async with contextlib.aclosing(self._chunks(response, reply)) as chunks:
-                async for chunk in chunks:
-                    if text := reply.add(chunk):
-                        yield text
-        finally:
-            await response.aclose()
-        yield reply.completion(with_calls=bool(tools))
+            response = await self._ask(messages, tools)
+            try:
+                async with contextlib.aclosing(self._chunks(response, reply)) as chunks:
+                    async for chunk in chunks:
+                        for piece in reply.add(chunk):
+                            yield piece
+            finally:
+                await response.aclose()
+            for piece in reply.close():
+                yield piece
+            completion = reply.completion(with_calls=bool(tools))
+        except ModelError as error:
+            error.cause = self._without_key(error.cause)
+            raise
+        self._thinks_untagged = reply.thinks_untagged
+        yield completion
 
     async def _chunks(
         self, response: httpx2.Response, reply: Reply
@@ -97,7 +122,7 @@ class OpenAIModel:
             if not reply.is_finished:
                 raise
         if not (reply.is_finished or body.is_done):
-            raise _cut_off(reply)
+            raise self._cut_off(reply, body)
 
     async def _ask(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
@@ -106,14 +131,16 @@ class OpenAIModel:
         self._import()
         from myagent.models import failures, transport
 
-        with_usage = self._takes_stream_options
-        body = self._encoder.encode(messages, tools, with_usage=with_usage)
+        origin, without = _origin(self.address, self.model), frozenset(self._refused_fields)
+        body = self._encoder.encode(messages, tools, origin=origin, without=without)
         try:
             return await transport.ask(await self._clients.get(), body)
         except failures.CALL_FAILURES as error:
-            if not (with_usage and failures.is_about_stream_options(error)):
-                raise failures.model_error(error, self.model) from error
-        self._takes_stream_options = False
+            field = failures.refused_field(error)
+            if field is None or field in without:
+                asked = failures.Asked(self.model, self.address)
+                raise failures.model_error(error, asked) from error
+        self._refused_fields.add(field)
         return await self._ask(messages, tools)
 
     def _import(self) -> None:
@@ -132,15 +159,33 @@ class OpenAIModel:
 
         return transport.open_client(
             api_key=self._api_key,
-            base_url=self._base_url,
+            address=self.address,
             timeout_s=self._timeout_s,
             max_retries=self._max_retries,
         )
 
+    def _without_key(self, text: str) -> str:
+        """What a provider said may quote the key that it refused."""
+        key = self._api_key or ""
+        return text.replace(key, "…") if len(key) >= MIN_KEY else text
 
-def _cut_off(reply: Reply) -> ModelError:
-    if reply.has_begun:
+    def _cut_off(self, reply: Reply, body: ReplyBody) -> ModelError:
+        if reply.has_begun:
+            return ModelError(
+                "The connection to the model was lost in the middle of its answer.",
+                is_retryable=True,
+                may_ask_again=True,
+                cause="the reply ended without a finish reason",
+            )
+        begin = " ".join(body.head.decode("utf-8", "replace").split())
         return ModelError(
-            "The connection to the model was lost in the middle of its answer.", is_retryable=True
+            "The model's server gave no reply that can be read.",
+            is_retryable=True,
+            cause=f"{named(self.address)}/chat/completions: it began with {begin!r}",
         )
-    return ModelError("The model's server gave no reply that can be read.", is_retryable=True)
+
+
+@lru_cache(maxsize=64)
+def _origin(address: str, model: str) -> str:
+    """See `Reasoning`: a digest, as the address may hold a password."""
+    return hashlib.sha256(f"{address}\n{model}".encode()).hexdigest()[:16]

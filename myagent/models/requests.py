@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from myagent import exact_json, fast_json
 from myagent.messages import ChatMessage
-from myagent.models.base import ToolSpec
-from myagent.models.surrogates import replace_lone_surrogates
+from myagent.models import outgoing
+from myagent.models.base import NoMoreTools, ToolSpec
 
 _MAX_TOOL_SETS = 64
+
+OPTIONAL = ("stream_options", "tool_choice")
+"""Fields that a server may refuse, and that a request can do without."""
+
+_NO_TOOLS: tuple[ToolSpec, ...] = ()
 
 
 class RequestEncoder:
@@ -29,15 +33,23 @@ class RequestEncoder:
         messages: Sequence[ChatMessage],
         tools: Sequence[ToolSpec],
         *,
-        with_usage: bool,
+        origin: str = "",
+        without: Collection[str] = (),
     ) -> bytes:
-        """A streaming request. `with_usage`: the stream is to end with the tokens it took."""
+        """A streaming request that ends with the tokens it took.
+
+        `origin`: see `Reasoning`. `without`: fields of `OPTIONAL` to leave out.
+        """
         parts = [self._head]
-        if with_usage:
+        if "stream_options" not in without:
             parts.append(b'"stream_options":{"include_usage":true},')
-        if tools:
-            parts.append(self._tools_json(tools))
-        parts += [b'"messages":[', b",".join(map(_message_json, messages)), b"]}"]
+        declared = tools or _declared(messages, tools)
+        if declared:
+            parts.append(self._tools_json(declared))
+            if not tools and "tool_choice" not in without:
+                parts.append(b'"tool_choice":"none",')
+        names = frozenset(spec.name for spec in declared)
+        parts += [b'"messages":[', outgoing.encoded(messages, names, origin), b"]}"]
         return b"".join(parts)
 
     def _tools_json(self, tools: Sequence[ToolSpec]) -> bytes:
@@ -53,9 +65,9 @@ class RequestEncoder:
         return self._tools[key][1]
 
 
-def _message_json(message: ChatMessage) -> bytes:
-    try:
-        return message.json
-    except TypeError:
-        # A lone surrogate, say from a file's name, can't be sent.
-        return replace_lone_surrogates(json.dumps(message.to_dict()).encode())
+def _declared(messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> Sequence[ToolSpec]:
+    """Of a request that offers no tools, those that its history has calls of."""
+    if not any(message.tool_calls for message in messages):
+        return _NO_TOOLS
+    offered = tools.offered if isinstance(tools, NoMoreTools) else _NO_TOOLS
+    return offered or outgoing.called(messages)

@@ -7,6 +7,11 @@ from collections.abc import Iterator
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The longest event taken, in bytes."""
 
+DONE = b"[DONE]"
+"""The data of the last event; there are servers that send it without `data:`."""
+
+_BOM = b"\xef\xbb\xbf"
+
 
 class EventTooLongError(Exception):
     """An event is longer than `MAX_EVENT_BYTES`."""
@@ -15,9 +20,9 @@ class EventTooLongError(Exception):
 class EventSplitter:
     """Splits a stream of bytes into events, wherever its pieces were cut.
 
-    Only `data` fields matter here; comments, names and ids are passed over.
-    Bytes that begin with `{` are no events but JSON, from a server that does
-    not stream, and count as one event.
+    Lines end as they may: LF, CR LF or CR. Only `data` fields matter here;
+    comments, names and ids are passed over. Bytes that begin with `{` are no
+    events but JSON, from a server that does not stream, and count as one event.
     """
 
     def __init__(self) -> None:
@@ -25,22 +30,21 @@ class EventSplitter:
         self._data: list[bytes] = []
         self._data_bytes = 0
         self._is_json: bool | None = None
+        self._is_after_cr = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yields the data of each event that `piece` completes.
 
         To be exhausted before the next call. Raises `EventTooLongError`.
         """
-        if self._is_json is None and (begin := piece.lstrip()):
-            self._is_json = begin.startswith(b"{")
+        if self._is_json is None:
+            piece = self._beginning(piece)
         self._rest += piece
         self._check_length()
-        if self._is_json or b"\n" not in piece:
+        if self._is_json is not False or not (b"\n" in piece or b"\r" in piece):
             return
-        *lines, rest = bytes(self._rest).split(b"\n")
-        self._rest = bytearray(rest)
-        for line in lines:
-            if data := self._take(line.removesuffix(b"\r")):
+        for line in self._lines():
+            if data := self._take(line):
                 yield data
 
     def close(self) -> Iterator[bytes]:
@@ -50,19 +54,45 @@ class EventSplitter:
         if self._is_json:
             yield last
             return
-        self._take(last.removesuffix(b"\r"))
-        if data := self._take(b""):
-            yield data
+        for line in (last, b""):
+            if data := self._take(line):
+                yield data
+
+    def _beginning(self, piece: bytes) -> bytes:
+        """What is to be read once the first bytes say how: before that, nothing."""
+        begin = bytes(self._rest) + piece
+        self._rest.clear()
+        if _BOM.startswith(begin[: len(_BOM)]) and len(begin) < len(_BOM):
+            self._rest += begin
+            return b""
+        begin = begin.removeprefix(_BOM)
+        if first := begin.lstrip():
+            self._is_json = first.startswith(b"{")
+        return begin if self._is_json is not None else b""
+
+    def _lines(self) -> list[bytes]:
+        """The whole lines received; what follows the last of them stays."""
+        received = bytes(self._rest)
+        if self._is_after_cr:
+            received = received.removeprefix(b"\n")
+        self._is_after_cr = received.endswith(b"\r")
+        if b"\r" in received:
+            received = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = received.split(b"\n")
+        self._rest = bytearray(rest)
+        return lines
 
     def _take(self, line: bytes) -> bytes:
         """The event's data if this line ends one, else nothing."""
         if not line:
             data, self._data, self._data_bytes = b"\n".join(self._data), [], 0
-            return data
+            return data.strip()
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
             self._data_bytes += len(line)
             self._check_length()
+        elif line.strip() == DONE:
+            self._data.append(DONE)
         return b""
 
     def _check_length(self) -> None:

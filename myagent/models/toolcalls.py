@@ -1,85 +1,221 @@
-"""Tool calls put together from the pieces that a stream brings. No I/O."""
+"""Tool calls put together from the pieces that a stream brings. No I/O.
+
+Servers differ: some leave `index` or `id` out, give every call the index 0, count
+the index up with each piece, make up an id for each, repeat the name, send calls
+whole, or say them again at the end.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
-from myagent import exact_json
-from myagent.messages import ToolCall
+from myagent import exact_json, fast_json
+from myagent.messages import NAMELESS, ToolCall
 from myagent.models.base import ModelError
 
 MAX_CALLS = 128
 """The most calls taken from one reply."""
 
+MAX_READ_AGAIN = 32 * 1024 * 1024
+"""Characters of arguments that are parsed only to know whether they are whole."""
 
-@dataclass(slots=True)
-class _Draft:
+MAX_STARTS = 8
+"""Pieces at either end that may be where the arguments begin anew."""
+
+
+class Piece(NamedTuple):
+    """A part of a call, as far as it says what it is part of."""
+
+    place: int | None
+    id: str
+    name: str
+    arguments: str
+    extra: dict[str, Any] | None = None
+    """What the server wants back with the call, in its own form."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether its arguments may be the beginning of some."""
+        return self.arguments.lstrip()[:1] in ("{", "[")
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
     index: int | None
     id: str = ""
     name: str = ""
-    arguments: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, piece: Piece) -> None:
+        self.id = self.id or piece.id
+        self.name = self.name or piece.name
+        if piece.arguments:
+            self.pieces.append(piece.arguments)
+            self.length += len(piece.arguments)
+        if piece.extra:
+            self.extra.update(piece.extra)
 
 
 class CallAssembly:
     """The calls of one reply, in the order in which they began.
 
-    Servers differ: some leave `index` out, give every call the index 0, send
-    calls whole, repeat the name in each piece or change the id with each.
+    A piece belongs to the call with its id, else its name, else its index, else
+    to the last one. Another name begins another call, and so do arguments that
+    begin behind whole ones.
     """
 
     def __init__(self) -> None:
-        self._drafts: list[_Draft] = []
+        self._drafts: list[Draft] = []
+        self._budget = MAX_READ_AGAIN
 
-    def add(self, pieces: list[dict[str, Any]]) -> int:
-        """Takes a delta's pieces; gives the number of characters in their arguments."""
+    def __bool__(self) -> bool:
+        return bool(self._drafts)
+
+    def add(self, pieces: Sequence[dict[str, Any]]) -> int:
+        """Takes a delta's pieces; gives the number of characters in them."""
+        read = [_read(piece) for piece in pieces]
+        if len(read) > 1 and self._has_all(read):
+            return 0
         length = 0
-        for piece in pieces:
-            function = piece.get("function") or {}
-            name, arguments = function.get("name") or "", _text(function.get("arguments"))
-            draft = self._draft_for(piece.get("index"), piece.get("id") or "", name)
-            draft.id = draft.id or piece.get("id") or ""
-            draft.name = draft.name or name
-            draft.arguments.append(arguments)
-            length += len(arguments) + len(name)
+        for piece in read:
+            self._draft_for(piece).add(piece)
+            length += len(piece.arguments) + len(piece.name)
         return length
 
-    def _draft_for(self, index: int | None, id: str, name: str) -> _Draft:
-        draft = self._of_index(index, id, name) if index is not None else self._of_id(id, name)
-        if draft is None:
+    def finish(self) -> tuple[ToolCall, ...]:
+        """The calls, each with an id of its own; one without a name is of no tool."""
+        calls: dict[str, ToolCall] = {}
+        for draft in self._told():
+            id = draft.id if draft.id and draft.id not in calls else f"call_{uuid4().hex[:16]}"
+            calls[id] = ToolCall(
+                id, draft.name if draft.name.strip() else NAMELESS, joined(draft.pieces)
+            )
+        return tuple(calls.values())
+
+    def extras(self) -> list[dict[str, Any]]:
+        """Of each call of `finish`, what the server wants back with it."""
+        return [draft.extra for draft in self._told()]
+
+    def _told(self) -> Iterable[Draft]:
+        """Without what neither has a name nor says anything, where there is another."""
+        told = [draft for draft in self._drafts if draft.name or draft.pieces]
+        return told or self._drafts
+
+    def _draft_for(self, piece: Piece) -> Draft:
+        draft = self._target(piece)
+        if draft is None or self._begins_another(piece, draft):
             if len(self._drafts) == MAX_CALLS:
                 raise ModelError("The model called too many tools at once.", is_retryable=True)
-            draft = _Draft(index)
+            draft = Draft(piece.place)
             self._drafts.append(draft)
         return draft
 
-    def _of_index(self, index: int, id: str, name: str) -> _Draft | None:
-        """The call that goes on at this index.
-
-        A new id alone starts no other call: there are servers that make one up
-        for each piece. A new id with a name does.
-        """
-        draft = next((each for each in reversed(self._drafts) if each.index == index), None)
-        if draft is not None and draft.id and id and name and draft.id != id:
+    def _target(self, piece: Piece) -> Draft | None:
+        """The call that the piece goes on with, unless it begins another."""
+        if not self._drafts:
             return None
-        return draft
+        newest_first = self._drafts[::-1]
+        if piece.id:
+            for draft in newest_first:
+                if draft.id == piece.id:
+                    return draft
+        for draft in newest_first:
+            if piece.place is None:
+                if piece.name and draft.name == piece.name:
+                    return draft
+            elif draft.index == piece.place:
+                return draft
+        return newest_first[0]
 
-    def _of_id(self, id: str, name: str) -> _Draft | None:
-        """The call that a piece without an index goes on with; a name starts another."""
-        last = self._drafts[-1] if self._drafts and not name else None
-        return next((each for each in self._drafts if id and each.id == id), last)
+    def _begins_another(self, piece: Piece, draft: Draft) -> bool:
+        if not piece.name:
+            # An id or an index alone begins none: there are servers that count them up.
+            is_new = bool(piece.id) and piece.id != draft.id and piece.place != draft.index
+            return is_new and bool(draft.id) and not piece.arguments and self._is_whole(draft)
+        if not draft.name:
+            return bool(draft.id and piece.id and draft.id != piece.id)
+        if piece.name != draft.name:
+            return True
+        is_elsewhere = _differ(piece.id, draft.id) or _differ(piece.place, draft.index)
+        if is_elsewhere:
+            return piece.begins or not piece.arguments or not self._is_under_way(draft)
+        if piece.id and piece.id == draft.id:
+            return False
+        return (
+            piece.begins
+            and self._is_whole(draft)
+            and joined([piece.arguments]) != joined(draft.pieces)
+        )
 
-    def finish(self) -> tuple[ToolCall, ...]:
-        """The calls, each with an id of its own. Raises `ModelError` for one without a name."""
-        calls: dict[str, ToolCall] = {}
-        for draft in self._drafts:
-            arguments = "".join(draft.arguments)
-            if not draft.name:
-                raise ModelError("The model called a tool without a name.", is_retryable=True)
-            id = draft.id if draft.id and draft.id not in calls else f"call_{uuid4().hex[:16]}"
-            calls[id] = ToolCall(id, draft.name, arguments if arguments.strip() else "{}")
-        return tuple(calls.values())
+    def _is_under_way(self, draft: Draft) -> bool:
+        return bool(draft.pieces) and not self._is_whole(draft)
+
+    def _is_whole(self, draft: Draft) -> bool:
+        """Whether its arguments are; an empty object may be there only to be filled."""
+        last = draft.pieces[-1].rstrip()[-1:] if draft.pieces else ""
+        if last not in ("}", "]") or draft.length > self._budget:
+            return False
+        self._budget -= draft.length
+        return bool(_parsed(joined(draft.pieces)))
+
+    def _has_all(self, pieces: Sequence[Piece]) -> bool:
+        """Whether several calls are told whole once more."""
+        return len(pieces) == len(self._drafts) > 1 and all(
+            piece.name == draft.name
+            and len(piece.arguments) == draft.length
+            and piece.arguments == "".join(draft.pieces)
+            for piece, draft in zip(pieces, self._drafts, strict=True)
+        )
+
+
+def joined(pieces: Sequence[str]) -> str:
+    """The arguments that the pieces are.
+
+    Together they are, in general. Where that is no object, a first `{}` or `null`
+    only held the place, or they were said again, whole: the longest end that is
+    an object counts, if there is one.
+    """
+    text = "".join(pieces)
+    if not text.strip() or text.strip() == "null":
+        return "{}"
+    if len(pieces) < 2 or _parsed(text) is not None:
+        return text
+    starts = [at for at in range(1, len(pieces)) if pieces[at].lstrip().startswith("{")]
+    for at in [*starts[:MAX_STARTS], *starts[MAX_STARTS:][-MAX_STARTS:]]:
+        end = "".join(pieces[at:])
+        if _parsed(end) is not None:
+            return end
+    return text
+
+
+def _parsed(text: str) -> dict[str, Any] | list[Any] | None:
+    try:
+        value = fast_json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def _differ(one: object, other: object) -> bool:
+    """Whether both are known, and are not the same."""
+    return one not in (None, "") and other not in (None, "") and one != other
+
+
+def _read(piece: dict[str, Any]) -> Piece:
+    function = piece.get("function") or {}
+    index, id, extra = piece.get("index"), piece.get("id"), piece.get("extra_content")
+    return Piece(
+        place=index if isinstance(index, int) else None,
+        id=str(id) if id else "",
+        name=str(function.get("name") or ""),
+        arguments=_text(function.get("arguments")),
+        extra={"extra_content": extra} if extra else None,
+    )
 
 
 def _text(arguments: Any) -> str:

@@ -5,25 +5,60 @@ from __future__ import annotations
 from typing import Any, cast
 
 import httpx2
-from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from myagent import installed
+from myagent.models.addresses import is_socks, named, proxy_for
+from myagent.models.base import ModelError
 
 _CONNECT_S = 10.0
 
 
 def open_client(
-    *, api_key: str | None, base_url: str | None, timeout_s: float, max_retries: int
+    *, api_key: str | None, address: str, timeout_s: float, max_retries: int
 ) -> AsyncOpenAI:
+    """Raises `ModelError` for a proxy that can't be used."""
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     with installed.packages():
         return AsyncOpenAI(
             api_key=api_key,
-            base_url=base_url,
+            base_url=address,
             timeout=timeout,
             max_retries=max_retries,
-            http_client=DefaultAioHttpClient(timeout=timeout),
+            http_client=_http_client(proxy_for(address), timeout),
         )
+
+
+def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+    """The environment says which certificates are believed; its proxies are looked at here.
+
+    The package would refuse to start for one that it does not know, even where
+    the way to the server does not lead through it.
+    """
+    options: dict[str, Any] = {
+        "timeout": timeout,
+        "trust_env": False,
+        "verify": httpx2.create_ssl_context(trust_env=True),
+    }
+    try:
+        if proxy is None or not is_socks(proxy):
+            return DefaultAioHttpClient(proxy=proxy, **options)
+        # The name is looked up at the proxy's end, as the other transport knows no SOCKS.
+        return DefaultAsyncHttpxClient(proxy=f"socks5h://{proxy.partition('://')[2]}", **options)
+    except ImportError as error:
+        raise ModelError(
+            "The model can't be asked through the SOCKS proxy {proxy}: the agent's environment "
+            "lacks the package 'socksio'.",
+            is_retryable=False,
+            proxy=named(proxy or ""),
+        ) from error
+    except ValueError as error:
+        raise ModelError(
+            "The model can't be asked through the proxy {proxy}: proxies of this kind are not "
+            "supported, but http, https and socks5 are.",
+            is_retryable=False,
+            proxy=named(proxy or ""),
+        ) from error
 
 
 async def ask(client: AsyncOpenAI, body: bytes) -> httpx2.Response:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from myagent import exact_json
+from myagent.messages import TOOL_NAME
 from myagent.models.base import ToolSpec
 from myagent.steps import MOST_DESCRIPTION, MOST_SCHEMA_BYTES, MOST_SCHEMA_DEPTH
 from myagent.tool.base_tool import BaseTool, ToolDefinitionError
 from myagent.tool.function import FunctionTool
 from myagent.tool.schema import Arguments
 from myagent.tool.text import clean
-
-# What the OpenAI chat API takes as the name of a function.
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 ToolLike = BaseTool | type[BaseTool] | Callable[..., Any]
 
@@ -124,7 +121,7 @@ def _check_name(tool: BaseTool, kind: str) -> None:
     name = tool.name
     if not isinstance(name, str) or not name:
         raise ToolDefinitionError(f"{kind} has no name: set name = '…' in the class.")
-    if not NAME.fullmatch(name):
+    if not TOOL_NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"The name {name!r} can't be a tool's: "
             "use letters, digits, '_' and '-', 64 at most (name=… sets another one)."

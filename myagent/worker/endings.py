@@ -11,6 +11,7 @@ from myagent.models.base import ModelError
 from myagent.runnable import NoAnswerError
 from myagent.sentence import Said
 from myagent.tool.failures import described
+from myagent.tool.text import clean
 from myagent.worker.framing import FrameTooLarge
 from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 
@@ -45,7 +46,8 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
             return Stopped(key, "too_large", detail=str(error))
         case ModelError():
             said = _said_by_model(error)
-            return Stopped(key, "model_error", said, bool(error.is_retryable), detail_of(error))
+            detail, cause = detail_of(error), _cause_of(error)
+            return Stopped(key, "model_error", said, bool(error.is_retryable), detail, cause)
         case NoAnswerError():
             return Stopped(key, "failed", Said(str(error)), detail=detail_of(error))
         case AgentFileError():
@@ -54,10 +56,16 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
 
 
 def log_failure(stopped: Stopped) -> None:
-    """The worker's log has the traceback: it is the one that people are told to look into."""
-    if stopped.detail:
-        key, kind = stopped.key, stopped.kind
-        logger.error("run_failed session=%r kind=%s\n%s", key.session_id, kind, stopped.detail)
+    """The worker's log has the traceback: it is the one that people are told to look into.
+
+    Where the cause is known it says more than the traceback, which is for debugging then.
+    """
+    about = f"run_failed session={stopped.key.session_id!r} kind={stopped.kind}"
+    if stopped.cause:
+        logger.error("%s cause=%r", about, stopped.cause)
+        logger.debug("%s\n%s", about, stopped.detail)
+    elif stopped.detail:
+        logger.error("%s\n%s", about, stopped.detail)
 
 
 def sentence_of(error: AgentFileError) -> Said:
@@ -89,6 +97,12 @@ def _said_by_model(error: ModelError) -> Said:
         # A subclass of somebody's own, that never said what its sentence is made of.
         logger.debug("a model's error has no template", exc_info=True)
         return Said(described(error)[:MAX_SENTENCE])
+
+
+def _cause_of(error: ModelError) -> str:
+    # A subclass of somebody's own may have none, or another kind of thing under the name.
+    cause = getattr(error, "cause", "")
+    return clean(cause)[:MAX_SENTENCE] if isinstance(cause, str) else ""
 
 
 def _bounded(said: Said, text: str) -> Said:

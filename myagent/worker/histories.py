@@ -77,6 +77,7 @@ def _size(messages: Iterable[ChatMessage]) -> int:
     return sum(
         MESSAGE_CHARACTERS
         + len(message.content)
+        + len(message.reasoning_json)
         + sum(len(call.arguments) for call in message.tool_calls)
         for message in messages
     )

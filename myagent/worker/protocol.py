@@ -218,7 +218,8 @@ StopKind = Literal[
 class Stopped:
     """The run's code has come to its end without an answer.
 
-    `detail` is what was raised, with its traceback, as the worker's log has it.
+    `detail` is what was raised, with its traceback, as the worker's log has it;
+    `cause`, for the operator, why in one line, where that is known.
     """
 
     key: RunKey
@@ -226,6 +227,7 @@ class Stopped:
     said: Said | None = None
     is_retryable: bool = False
     detail: str = ""
+    cause: str = ""
 
     @property
     def gist(self) -> str:

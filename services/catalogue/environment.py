@@ -16,6 +16,9 @@ from services.fields import invalid, is_storable
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
+OF_AGENTS = frozenset({"MYAGENT_MODEL_TIMEOUT_S"})
+"""Settings of ours that agents read: a service may have its own."""
+
 PATH_OF_IMPORTS = "PYTHONPATH"
 """It tells a worker where the SDK is; its interpreter finds everything else."""
 
@@ -64,6 +67,8 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 def is_of_the_site(name: str) -> bool:
     """Whether it is meant for the site's own processes alone."""
+    if name in OF_AGENTS:
+        return False
     return name.startswith(OWN_PREFIX) or name in settings.SITE_VARIABLES or name in OWN
 
 

@@ -450,9 +450,9 @@ async def test_a_message_sent_again_while_it_waits_keeps_its_place(
 # What the model remembers.
 
 
-async def contents_remembered(client: Recorder, session: str) -> list[str]:
+async def contents_remembered(client: Recorder, session: str) -> list[str | None]:
     end = await client.ask(session, "[[echo_history]]")
-    remembered: list[str] = json.loads(end["content"])["contents"]
+    remembered: list[str | None] = json.loads(end["content"])["contents"]
     return remembered
 
 
@@ -464,7 +464,7 @@ async def test_the_model_remembers_the_conversation(client: Recorder, session: s
         "My name is 小明",
         "Answer to: My name is 小明",
         '[[tool add {"a": 2, "b": 2}]] add',
-        "",
+        None,
         "4",
         "Answer to: add (results: 4)",
         "[[echo_history]]",
@@ -493,9 +493,9 @@ async def test_a_message_in_line_is_not_known_to_the_model_before_its_turn(
         await client.until("agent.final_answer")
     asked = await model.requests_about(nonce)
     assert len(asked) == 3
-    assert [m["content"] for m in asked[1]][2:] == ["", "2"]
+    assert [m["content"] for m in asked[1]][2:] == [None, "2"]
     assert [m["content"] for m in asked[2]][2:] == [
-        "",
+        None,
         "2",
         "Answer to: first (results: 2)",
         "second",

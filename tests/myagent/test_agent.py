@@ -148,20 +148,26 @@ async def test_the_model_is_looked_for_when_it_is_first_needed(
 
     asked = []
 
-    def resolve_model(model):
-        asked.append(model)
+    def resolve_model(model, *, timeout_s):
+        asked.append((model, timeout_s))
         return ScriptedModel(["1", "2"])
 
     monkeypatch.setattr(myagent.models, "resolve_model", resolve_model)
-    agent = create_react_agent("x", model="some-model")
+    agent = create_react_agent("x", model="some-model", model_timeout_s=5)
     assert asked == []
     assert [await agent.arun("a"), await agent.arun("b")] == ["1", "2"]
-    assert asked == ["some-model"]
+    assert asked == [("some-model", 5)]
 
 
 async def test_an_agent_answers_with_the_demo_model_when_nothing_is_set() -> None:
     steps = [step async for step in create_react_agent("x").astream("Hello")]
     assert one(Answer, steps).text
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, True, "5", float("nan")])
+def test_a_time_out_that_is_none_is_refused(timeout_s) -> None:
+    with pytest.raises(ValueError, match="model_timeout_s must be a number of seconds above 0"):
+        create_react_agent("x", model_timeout_s=timeout_s)
 
 
 def test_an_agent_can_be_made_without_the_factory() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from myagent import asking
 from myagent.asking import ask
-from myagent.models.base import Completion, ModelError, Usage
+from myagent.messages import Reasoning
+from myagent.models.base import Completion, ModelError, TakenBack, Usage
 from myagent.steps import StepStarted, TextDelta
 from myagent.testing import ScriptedModel, Streamed
 from tests.myagent.runs import HELLO, one, only
@@ -59,6 +60,32 @@ async def test_other_errors_are_let_out_at_once(reply) -> None:
     with pytest.raises(ModelError):
         await pieces_of(model)
     assert len(model.requests) == 1
+
+
+async def test_an_error_that_nobody_has_repeated_is_asked_again_before_any_text() -> None:
+    silent = ModelError("It stopped.", is_retryable=True, may_ask_again=True)
+    model = ScriptedModel([silent, "Hi"])
+    pieces = await pieces_of(model)
+    assert [type(piece) for piece in pieces] == [StepStarted, StepStarted, TextDelta, Completion]
+
+
+async def test_text_that_is_taken_back_begins_the_step_anew() -> None:
+    class Thinking:
+        async def stream(self, messages, tools) -> AsyncIterator[str | TakenBack | Completion]:
+            yield "Hm"
+            yield TakenBack()
+            yield "Hi"
+            yield Completion("Hi", reasoning="Hm")
+
+    assert await pieces_of(Thinking()) == [
+        StepStarted(1), TextDelta(1, "Hm"), StepStarted(1), TextDelta(1, "Hi"),
+        Completion("Hi", reasoning="Hm"),
+    ]  # fmt: skip
+
+
+async def test_what_a_model_says_besides_reaches_the_loop() -> None:
+    whole = Completion("Hi", cut="length", kept=Reasoning("here", {"reasoning": "hm"}))
+    assert one(Completion, await pieces_of(ScriptedModel([whole]))) == whole
 
 
 async def test_an_empty_reply_is_asked_for_once_more_and_both_are_counted() -> None:

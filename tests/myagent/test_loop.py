@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from myagent import asking, create_react_agent
 from myagent.agent import Agent
-from myagent.loop import with_results
-from myagent.messages import ChatMessage, ToolCall
+from myagent.loop import MOST_OF_A_NAME, NO_MORE_TOOLS, with_results
+from myagent.messages import ChatMessage, Reasoning, ToolCall
 from myagent.models.base import Completion, ModelError, Usage
 from myagent.steps import (
     Answer,
@@ -147,6 +147,42 @@ async def test_after_max_steps_one_step_without_tools_gives_the_answer(last_repl
     assert "".join(d.text for d in only(TextDelta, steps) if d.step == 3) == text
     assert only(Thought, steps)[-1].message == ChatMessage("assistant", text)
     assert len(only(ToolStarted, steps)) == 2
+
+
+async def test_the_step_without_tools_tells_the_model_so_and_knows_what_was_offered() -> None:
+    agent, model = agent_with(call("look"), "Done.", max_steps=1, next_step_prompt="Next?")
+    seen = []
+    stream = model.stream
+    model.stream = lambda messages, tools: seen.append(tools) or stream(messages, tools)
+    await steps_of(agent)
+    first, last = model.requests
+    assert first.texts[-1] == "Next?"
+    assert last.texts[-1] == f"Next?\n\n{NO_MORE_TOOLS}"
+    assert last.messages[-1].is_instruction
+    assert (len(seen[1]), seen[1].offered) == (0, seen[0])
+
+
+@pytest.mark.parametrize("cut", ["length", "content_filter"])
+@pytest.mark.parametrize("max_steps", [1, 5])
+async def test_what_cut_an_answer_off_is_why_it_stopped(cut, max_steps) -> None:
+    agent, _ = agent_with(call("look"), Completion("The capital is", cut=cut), max_steps=max_steps)
+    assert one(Answer, await steps_of(agent)).stop_reason == cut
+
+
+async def test_reasoning_that_is_kept_goes_along_with_the_calls_alone() -> None:
+    kept = Reasoning("here", {"reasoning": "hm"})
+    agent, model = agent_with(
+        Completion(tool_calls=(call("look"),), kept=kept), Completion("Done.", kept=kept)
+    )
+    steps = await steps_of(agent)
+    assert model.requests[1].messages[1].reasoning == kept
+    assert [step.message.reasoning for step in only(Thought, steps)] == [kept, None]
+
+
+async def test_a_name_without_an_end_is_cut() -> None:
+    agent, _ = agent_with(call("x" * 5000), "Done.")
+    finished = one(ToolFinished, await steps_of(agent))
+    assert (finished.status, len(finished.tool)) == ("error", MOST_OF_A_NAME)
 
 
 async def test_an_empty_last_reply_becomes_a_plain_sentence() -> None:

@@ -231,6 +231,7 @@ _ENCODERS: dict[type, Any] = {
         "said": None if m.said is None else _said_json(m.said),
         "is_retryable": m.is_retryable,
         "detail": m.detail,
+        "cause": m.cause,
     },
     NeedHistory: lambda m: {"kind": "need_history", **_key_json(m.key)},
     Pong: lambda m: {

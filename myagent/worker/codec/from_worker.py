@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from myagent import exact_json
-from myagent.messages import ChatMessage, Role, ToolCall
+from myagent.messages import ChatMessage, Reasoning, Role, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import PLACE, Said
 from myagent.steps import (
@@ -132,11 +132,25 @@ def _usage(data: Json) -> Usage:
 
 def _message(data: Json) -> ChatMessage:
     wire = json_object(data, "message")
+    calls = (
+        tuple(map(_call, objects(wire, "tool_calls", MAX_CALLS))) if "tool_calls" in wire else ()
+    )
     return ChatMessage(
         one_of(wire, "role", _ROLES),
-        text(wire, "content"),
-        tuple(map(_call, objects(wire, "tool_calls", MAX_CALLS))) if "tool_calls" in wire else (),
+        # A message that only calls tools has no text.
+        text(wire, "content") if wire.get("content") is not None or not calls else "",
+        calls,
         text(wire, "tool_call_id", MAX_ID) if "tool_call_id" in wire else None,
+        reasoning=_reasoning(wire) if "server_reasoning" in wire else None,
+    )
+
+
+def _reasoning(wire: Json) -> Reasoning:
+    given = json_object(wire, "server_reasoning")
+    return Reasoning(
+        text(given, "origin", MAX_NAME),
+        json_object(given, "fields"),
+        objects(given, "calls", MAX_CALLS),
     )
 
 
@@ -243,6 +257,7 @@ def _stopped(data: Json, key: RunKey) -> Stopped:
         None if data.get("said") is None else _said(json_object(data, "said")),
         flag(data, "is_retryable"),
         text(data, "detail", MAX_DETAIL),
+        text(data, "cause", MAX_SENTENCE) if "cause" in data else "",
     )
 
 

@@ -5,11 +5,14 @@ import { MarkdownView } from "./markdown.js";
 import { duration, fullMoment, moment, page, say } from "./page.js";
 import { ToolView } from "./tool_view.js";
 
+/** Why there is no more of an answer, by `stop_reason`. */
+const STOPPED = new Set(["max_steps", "length", "content_filter"]);
+
 /** The last lines of an answer that is no answer. */
 function endNote({ event, content, metadata }) {
   if (event === "agent.final_answer") {
     if (metadata.truncated) return say("cut_answer", { length: metadata.truncated });
-    return metadata.stop_reason === "max_steps" ? say("max_steps") : "";
+    return STOPPED.has(metadata.stop_reason) ? say(metadata.stop_reason) : "";
   }
   const effects = metadata.effects ?? [];
   return effects.length ? `${content} ${say("effects", { tools: effects.join(", ") })}` : content;

@@ -137,6 +137,18 @@ async def test_a_model_that_fails_is_told_of_in_the_language_of_the_session() ->
     assert ending.entry.metadata["retryable"] is True
 
 
+@pytest.mark.parametrize(("level", "told"), [("DEBUG", "status 400: no"), ("INFO", None)])
+async def test_the_providers_words_are_told_to_clients_in_debug_mode_alone(
+    caplog: pytest.LogCaptureFixture, level: str, told: str | None
+) -> None:
+    caplog.set_level(level)
+    session = Session()
+    stopped = Stopped(KEY, "model_error", Said("No."), cause="status 400: no")
+    Execution(session, REF).on_stopped(stopped)
+    (ending,) = session.endings
+    assert ending.entry.metadata.get("cause") == told
+
+
 async def test_a_template_from_a_worker_is_filled_in_by_names_alone() -> None:
     session = Session()
     said = Said("{status.__class__} {status:>9999999999} {status}", {"status": 503})

@@ -1,9 +1,13 @@
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from myagent.messages import Reasoning
 from myagent.models import chunks
-from myagent.models.base import Completion, ModelError, Usage
+from myagent.models.base import Completion, ModelError, TakenBack, Usage
 from myagent.models.chunks import Reply, parse_chunk
 
 
@@ -12,9 +16,9 @@ def delta(finish_reason=None, **fields):
 
 
 def whole(*parts, with_calls=True) -> tuple[list[str], Completion]:
-    reply = Reply()
-    pieces = [text for part in parts if (text := reply.add(part))]
-    return pieces, reply.completion(with_calls=with_calls)
+    reply = Reply("here")
+    pieces = [piece for part in parts for piece in reply.add(part)]
+    return [*pieces, *reply.close()], reply.completion(with_calls=with_calls)
 
 
 def test_text_is_given_piece_by_piece_and_whole():
@@ -116,6 +120,188 @@ def test_an_error_object_is_a_model_error_in_plain_words(error, is_retryable):
         Reply().add({"error": error})
     assert caught.value.is_retryable is is_retryable
     assert "secret" not in str(caught.value)
+    assert "secret" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"error": "exploded"},
+        {"object": "error", "message": "EngineDeadError", "code": 500},
+        {"detail": "upstream closed"},
+        {"choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop", "error": {"message": "gone"}}]},
+        {"choices": [{"delta": {}, "finish_reason": "abort"}]},
+        {"choices": [{"delta": {}, "finish_reason": "insufficient_system_resource"}]},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        {"choices": None, "base_resp": {"status_code": 1027, "status_msg": "sensitive"}},
+        {"choices": [], "x_groq": {"error": "over capacity"}},
+        {"code": "Throttling", "message": "too fast", "request_id": "r"},
+    ],
+)
+def test_a_reply_that_ends_in_an_error_is_none(last):
+    reply = Reply()
+    reply.add(delta(content="The capital is"))
+    with pytest.raises(ModelError, match="failed while it was answering") as caught:
+        reply.add(last)
+    assert caught.value.cause
+    assert caught.value.may_ask_again
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [], "usage": None},
+        {"choices": [], "prompt_filter_results": []},
+        {"type": "ping"},
+        {"error": None, "choices": []},
+        {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}},
+    ],
+)
+def test_what_is_no_error_is_passed_over(chunk):
+    assert whole(chunk, delta(content="Hi"), delta("stop"))[1].text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("reason", "cut"),
+    [("stop", ""), ("length", "length"), ("MAX_TOKENS", "length"), ("model_length", "length"),
+     ("content_filter", "content_filter"), ("sensitive", "content_filter")],
+)  # fmt: skip
+def test_what_cut_an_answer_off_is_said(reason, cut):
+    assert whole(delta(content="The capital is"), delta(reason))[1].cut == cut
+
+
+@pytest.mark.parametrize(
+    ("before", "sentence"),
+    [
+        ([delta(reasoning_content="Hm")], "used up its tokens for reasoning"),
+        ([delta(content="<think>Hm")], "used up its tokens for reasoning"),
+        ([], "limit of tokens before it said anything"),
+    ],
+)
+def test_tokens_that_ran_out_before_an_answer_are_an_error_that_says_so(before, sentence):
+    with pytest.raises(ModelError, match=sentence) as caught:
+        whole(*before, delta("length"))
+    assert not caught.value.is_retryable
+
+
+def message(finish_reason="stop", **fields):
+    return {"choices": [{"message": fields, "finish_reason": finish_reason}]}
+
+
+LONG = "The capital of France is Paris, as ever."
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        message(content="Hello world", tool_calls=[CALL], reasoning="Hm", role="assistant"),
+        delta("stop", content="Hello world", tool_calls=[CALL]),
+        message(content="Hello world", tool_calls=[CALL, CALL]),
+    ],
+)
+def test_a_last_frame_that_repeats_all_says_it_once(last):
+    pieces, completion = whole(
+        delta(reasoning="Hm"), delta(content="Hello "), delta(content="world"),
+        delta(tool_calls=[{"index": 0, **CALL}]), last,
+    )  # fmt: skip
+    assert "".join(pieces) == completion.text == "Hello world"
+    assert completion.reasoning == "Hm"
+    assert [call.arguments for call in completion.tool_calls] == ['{"a":1}']
+
+
+@pytest.mark.parametrize("repeated", [[delta(content=LONG), delta("stop")], [message(content=LONG)],
+    [{"choices": [{"delta": {"content": ""}, "message": {"content": LONG}}]}]])  # fmt: skip
+def test_a_long_text_that_is_told_whole_once_more_is_said_once(repeated):
+    assert whole(delta(content=LONG[:9]), delta(content=LONG[9:]), *repeated)[1].text == LONG
+    assert whole(*repeated)[1].text == LONG
+
+
+def test_a_last_frame_with_more_than_was_streamed_says_the_rest():
+    assert whole(delta(content="Hello "), message(content="Hello world"))[1].text == "Hello world"
+
+
+def test_a_short_text_may_be_said_twice():
+    assert whole(delta(content="ha"), delta("stop", content="ha"))[1].text == "haha"
+
+
+def test_a_legacy_function_call_is_a_call():
+    pieces = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ": 1}"}]
+    (call,) = whole(*(delta(function_call=piece) for piece in pieces))[1].tool_calls
+    assert (call.name, call.arguments) == ("f", '{"a": 1}')
+
+
+def test_thinking_between_tags_is_reasoning():
+    pieces, completion = whole(delta(content="<thi"), delta(content="nk>Hm</think>\n\nHi"))
+    assert (pieces, completion.text, completion.reasoning) == (["Hi"], "Hi", "Hm")
+    assert completion.kept is None
+
+
+def test_thinking_without_its_first_tag_is_taken_back():
+    pieces, completion = whole(
+        delta(content="Hm, hm."), delta(content="</think>"), delta(content="Hi")
+    )
+    assert pieces == ["Hm, hm.", TakenBack(), "Hi"]
+    assert (completion.text, completion.reasoning) == ("Hi", "Hm, hm.")
+
+
+def test_reasoning_goes_back_with_calls_in_the_servers_own_form():
+    detail = {"type": "reasoning.text", "index": 0}
+    completion = whole(
+        delta(reasoning="Let ", reasoning_details=[{**detail, "text": "Let "}]),
+        delta(reasoning="me.", reasoning_details=[{**detail, "text": "me."}]),
+        delta(reasoning_details=[{**detail, "signature": "s=="}]),
+        delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x", "index": 1}]),
+        delta(tool_calls=[{"index": 0, **CALL, "extra_content": {"google": {"t": "sig"}}}]),
+    )[1]
+    assert completion.reasoning == "Let me."
+    assert completion.kept == Reasoning(
+        "here",
+        {
+            "reasoning": "Let me.",
+            "reasoning_details": [
+                {**detail, "text": "Let me.", "signature": "s=="},
+                {"type": "reasoning.encrypted", "data": "x", "index": 1},
+            ],
+        },
+        [{"extra_content": {"google": {"t": "sig"}}}],
+    )
+
+
+def test_reasoning_that_a_server_tells_in_two_ways_is_shown_once():
+    said = [{"reasoning_content": text, "reasoning": text} for text in ("Hm, ", "yes")]
+    assert whole(*(delta(**each) for each in said))[1].reasoning == "Hm, yes"
+
+
+def test_reasoning_told_in_details_alone_is_shown():
+    details = [{"type": "reasoning.summary", "summary": text} for text in ("Hm, ", "yes")]
+    assert whole(*(delta(reasoning_details=[each]) for each in details))[1].reasoning == "Hm, yes"
+
+
+def test_thinking_in_parts_of_the_content_is_reasoning():
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    pieces, completion = whole(delta(content=[thought]), delta(content="Hi"))
+    assert (pieces, completion.reasoning) == (["Hi"], "Hm")
+
+
+def test_reasoning_without_calls_does_not_go_back():
+    assert whole(delta(reasoning_content="Hm"), delta(content="Hi"))[1].kept is None
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["choices", "delta", "message", "content", "tool_calls", "function",
+            "name", "arguments", "index", "id", "error", "code", "usage", "finish_reason",
+            "reasoning", "reasoning_details", "type", "text", "function_call", "base_resp"]),
+        inner, max_size=4), max_leaves=30))  # fmt: skip
+def test_whatever_a_server_sends_is_text_or_a_model_error(chunk):
+    with contextlib.suppress(ModelError):
+        whole({"choices": [{"delta": chunk}]})
+    if isinstance(chunk, dict):
+        with contextlib.suppress(ModelError):
+            whole(chunk)
 
 
 def test_an_answer_held_back_by_a_filter_is_a_model_error():
@@ -138,4 +324,4 @@ def test_a_reply_without_end_is_refused(monkeypatch):
 def test_a_chunk_that_python_writes_is_read():
     text = "a\ud800 字 😀"
     data = json.dumps(delta(content=text)).encode()
-    assert Reply().add(parse_chunk(data)) == "a\ufffd 字 😀"
+    assert Reply().add(parse_chunk(data)) == ("a\ufffd 字 😀",)

@@ -2,14 +2,16 @@
 
 import asyncio
 import gc
+import json
 import re
 import socket
 import warnings
 
 import pytest
 
-from myagent.messages import ChatMessage
+from myagent.messages import ChatMessage, ToolCall
 from myagent.models import ModelError, OpenAIModel, ToolSpec, Usage
+from myagent.models.base import NoMoreTools, TakenBack
 from tests.fake_model import FakeModel, fake_model_process
 
 TOOLS = (ToolSpec("weather", "Tells the weather", {"type": "object", "properties": {}}),)
@@ -25,8 +27,9 @@ async def failure(ask, model, question) -> ModelError:
     with pytest.raises(ModelError) as caught:
         await ask(model, question)
     sentence = str(caught.value)
-    assert sentence.endswith(".")
-    assert not any(secret in sentence for secret in ("secret-key", "127.0.0.1", "http"))
+    assert sentence[-1] in ".?"
+    assert not any(secret in sentence for secret in ("secret-key", "http:", "Error"))
+    assert "secret-key" not in caught.value.cause
     return caught.value
 
 
@@ -101,6 +104,8 @@ async def test_a_busy_server_is_asked_again_when_it_says(fake, model, ask, statu
         ("[[status 401 secret-key is wrong]]", "refused the API key", False),
         ("[[status 403]]", "may not use the model 'test-model'", False),
         ("[[status 404]]", "name 'test-model' is not known", False),
+        ("[[status 404 Invalid URL (POST /v1/x)]]", "no such address: check", False),
+        ("[[status 400 Our content management policy]]", "did not take the question", False),
         ("[[status 400 This model's maximum context length is 8]]", "too long", False),
         ("[[status 413]]", "too long", False),
         ("[[status 400]]", r"did not accept the request \(status 400\)", False),
@@ -128,10 +133,45 @@ async def test_a_server_that_is_not_there_is_a_sentence(ask):
         "m", api_key="k", base_url=f"http://127.0.0.1:{unused_port()}/v1", max_retries=0
     )
     error = await failure(ask, model, "hello")
+    host = model.address.split("/")[2]
     await model.aclose()
     assert error.is_retryable
-    assert "can't be reached" in str(error)
-    assert error.__cause__ is not None
+    assert str(error) == f"The model's server {host} can't be reached."
+    assert error.cause.startswith(f"http://{host}/v1: ConnectionRefusedError: ")
+
+
+async def test_the_providers_own_words_are_the_cause(fake, model, ask):
+    error = await failure(ask, model, "[[status 400 'default' is not permitted by secret-key]] x")
+    assert error.cause == (
+        f"{fake.base_url}/chat/completions: status 400: 'default' is not permitted by … (fake)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("", "should OPENAI_BASE_URL end in /v1?"),
+        ("/api", "should OPENAI_BASE_URL end in /v1?"),
+        ("/v1/chat/completions", "leave '/chat/completions' out of OPENAI_BASE_URL."),
+        ("/openai/v1", "check OPENAI_BASE_URL."),
+    ],
+)
+async def test_an_address_that_leads_nowhere_is_told_from_a_model_that_is_not_known(
+    ask, path, hint
+):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 No\r\nContent-Length: 18\r\n\r\n404 page not found")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        model = OpenAIModel("m", api_key="k", base_url=f"http://{host}{path}")
+        error = await failure(ask, model, "hello")
+        await model.aclose()
+    assert str(error) == f"The model's server {host} has no such address: {hint}"
+    assert "404 page not found" in error.cause
+    assert f"http://{host}{path}" in error.cause
 
 
 @pytest.mark.parametrize(
@@ -156,13 +196,112 @@ async def test_a_missing_key_is_a_sentence(ask, monkeypatch):
     assert "API key is missing" in str(error)
 
 
+async def test_a_server_without_tool_choice_is_remembered(fake, model, ask):
+    history = [
+        ChatMessage("user", "hello [[status 400 Unknown parameter: tool_choice times=1]]"),
+        ChatMessage("assistant", tool_calls=(ToolCall("c", "weather", "{}"),)),
+        ChatMessage("tool", "sunny", tool_call_id="c"),
+    ]
+    for _ in range(2):
+        await ask(model, history, NoMoreTools.of(TOOLS))
+    assert ["tool_choice" in body for body in fake.requests] == [True, False, False]
+    assert all(body["tools"] for body in fake.requests)
+
+
+async def test_reasoning_goes_back_to_the_server_and_model_that_it_came_from(fake, model, ask):
+    question = ChatMessage("user", "[[reasoning hm]] [[tool weather {}]] Sun?")
+    _, completion = await ask(model, [question], TOOLS)
+    asked = ChatMessage("assistant", tool_calls=completion.tool_calls, reasoning=completion.kept)
+    result = ChatMessage("tool", "sunny", tool_call_id=completion.tool_calls[0].id)
+    other = OpenAIModel("other", api_key="k", base_url=fake.base_url)
+    for each in (model, other):
+        await ask(each, [question, asked, result], TOOLS)
+    await other.aclose()
+    sent = [body["messages"][1].get("reasoning_content") for body in list(fake.requests)[1:]]
+    assert sent == ["hm", None]
+
+
+async def test_a_model_whose_first_tag_is_left_out_is_shown_in_order_from_the_second_answer_on(ask):
+    reply = "".join(
+        f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}\n\n"
+        for text in ("Hm.", "</think>", "Hi")
+    )
+    finish = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+        writer.write((head + reply + finish).encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = OpenAIModel("m", api_key="k", base_url=url)
+        asked = [
+            [each async for each in model.stream([ChatMessage("user", "x")], ())] for _ in "12"
+        ]
+        await model.aclose()
+    assert [pieces[:-1] for pieces in asked] == [["Hm.", TakenBack(), "Hi"], ["Hi"]]
+    assert [pieces[-1].reasoning for pieces in asked] == ["Hm.", "Hm."]
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
+async def test_a_socks_proxy_leads_to_the_server(fake, ask, monkeypatch, scheme):
+    met = []
+
+    async def pump(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def proxy(reader, writer):
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        *_, length = await reader.readexactly(5)
+        met.append((await reader.readexactly(length)).decode())
+        await reader.readexactly(2)
+        writer.write(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", fake.port)
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        address = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("ALL_PROXY", address)
+        monkeypatch.setenv("all_proxy", address)
+        model = OpenAIModel("m", api_key="k", base_url="http://llm.example.test/v1")
+        _, completion = await ask(model, "hello")
+        await model.aclose()
+    assert completion.text == "Answer to: hello"
+    assert met == ["llm.example.test"]
+
+
+async def test_a_proxy_that_is_not_needed_does_no_harm(fake, model, ask, monkeypatch):
+    monkeypatch.setenv("all_proxy", "gopher://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert (await ask(model, "hello"))[1].text == "Answer to: hello"
+
+
+async def test_a_proxy_of_another_kind_is_named_without_its_password(ask, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", "gopher://me:secret@127.0.0.1:9")
+    model = OpenAIModel("m", api_key="k", base_url="http://llm.example.test/v1")
+    error = await failure(ask, model, "hello")
+    await model.aclose()
+    assert "the proxy gopher://127.0.0.1:9: proxies of this kind" in str(error)
+
+
 async def test_a_model_that_falls_silent_is_given_up(fake, ask):
     model = OpenAIModel("m", api_key="k", base_url=fake.base_url, stall_timeout_s=0.2)
     error = await failure(ask, model, "[[stall after=2]] hello")
     await fake.wait_until(lambda: fake.disconnects == 1)
     await model.aclose()
     assert error.is_retryable
+    assert error.may_ask_again
     assert "stopped in the middle" in str(error)
+    assert "0.2 s (MYAGENT_MODEL_TIMEOUT_S)" in error.cause
 
 
 async def test_a_reply_that_never_begins_is_given_up(ask):

@@ -1,6 +1,6 @@
 import pytest
 
-from myagent.models import ChatModel, OpenAIModel, resolve_model
+from myagent.models import ChatModel, ModelError, OpenAIModel, resolve_model
 from myagent.models.offline import OfflineModel
 from tests.fake_model import FakeModel
 
@@ -10,6 +10,7 @@ SETTINGS = (
     "OPENAI_API_BASE",
     "OPENAI_MODEL",
     "LLM_MODEL",
+    "MYAGENT_MODEL_TIMEOUT_S",
 )
 
 
@@ -71,6 +72,27 @@ def test_equal_settings_share_one_model(environment):
     assert resolve_model("b") is not first
     environment.setenv("OPENAI_API_KEY", "another")
     assert resolve_model("a") is not first
+
+
+@pytest.mark.parametrize(
+    ("setting", "argument", "timeout_s"),
+    [(None, None, 300), ("20", None, 20), ("1.5", None, 1.5), ("20", 5, 5), (" ", None, 300)],
+)
+def test_the_time_without_a_byte_is_a_setting(environment, setting, argument, timeout_s):
+    environment.setenv("OPENAI_API_KEY", "k")
+    if setting is not None:
+        environment.setenv("MYAGENT_MODEL_TIMEOUT_S", setting)
+    model = resolve_model(timeout_s=argument)
+    assert isinstance(model, OpenAIModel)
+    assert (model._timeout_s, model._stall_timeout_s) == (timeout_s, timeout_s)
+
+
+@pytest.mark.parametrize("setting", ["5min", "0", "-1", "nan", "inf", "1e999"])
+def test_a_time_that_is_none_is_a_sentence(environment, setting):
+    environment.setenv("OPENAI_API_KEY", "k")
+    environment.setenv("MYAGENT_MODEL_TIMEOUT_S", setting)
+    with pytest.raises(ModelError, match=f"above 0, not '{setting}'"):
+        resolve_model()
 
 
 @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])

@@ -20,10 +20,25 @@ STREAM = (
 EVENTS = [b'{"a": 1}', '{"é": "字"}'.encode(), b"[DONE]"]
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_events_are_the_same_wherever_the_stream_is_cut(cuts):
-    edges = [0, *sorted(cuts), len(STREAM)]
-    assert split(*(STREAM[a:b] for a, b in pairwise(edges))) == EVENTS
+FORMS = {
+    "as it is": STREAM,
+    "LF": STREAM.replace(b"\r\n", b"\n"),
+    "CR LF": STREAM.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+    "CR": STREAM.replace(b"\r\n", b"\n").replace(b"\n", b"\r"),
+    "a byte order mark": b"\xef\xbb\xbf" + STREAM,
+    "blank lines first": b"\n\r\n \n\n" + STREAM,
+    "blanks behind": STREAM.replace(b"\n\n", b"  \n\n"),
+    "a padded end": STREAM.replace(b"[DONE]", b"[DONE] "),
+    "a bare end": STREAM.replace(b"data: [DONE]", b"[DONE]"),
+}
+
+
+@pytest.mark.parametrize("stream", FORMS.values(), ids=FORMS)
+@given(cuts=st.lists(st.integers(0, 100), max_size=12))
+def test_events_are_the_same_wherever_the_stream_is_cut(stream, cuts):
+    edges = [0, *sorted(at % (len(stream) + 1) for at in cuts), len(stream)]
+    assert split(*(stream[a:b] for a, b in pairwise(edges))) == EVENTS
+    assert split(*(stream[at : at + 1] for at in range(len(stream)))) == EVENTS
 
 
 def test_an_event_is_given_as_soon_as_it_is_whole():
@@ -42,6 +57,7 @@ def test_a_last_event_without_its_empty_line_counts():
 
 def test_plain_json_is_one_event():
     assert split(b"\n", b'{\n\n"a":', b" 1}\n") == [b'{\n\n"a": 1}\n']
+    assert split(b"\xef", b'\xbb\xbf{"a"', b": 1}") == [b'{"a": 1}']
 
 
 def test_an_endless_line_is_refused(monkeypatch):

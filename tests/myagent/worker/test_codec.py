@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myagent import exact_json
-from myagent.messages import ChatMessage, ToolCall
+from myagent.messages import ChatMessage, Reasoning, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
 from myagent.steps import (
@@ -22,6 +22,7 @@ from myagent.steps import (
     Decision,
     OpenCall,
     Resume,
+    StopReason,
     Thought,
     ToolFinished,
     ToolStarted,
@@ -62,12 +63,14 @@ values = st.recursive(
 args = st.dictionaries(texts, values, max_size=3)
 usages = st.builds(Usage, numbers, numbers)
 calls = st.builds(ToolCall, texts, texts, texts)
+reasonings = st.builds(Reasoning, texts, args, st.lists(args, max_size=2))
 messages = st.builds(
     ChatMessage,
     st.sampled_from(["system", "user", "assistant", "tool"]),
     texts,
     st.lists(calls, max_size=2).map(tuple),
     st.none() | texts,
+    reasoning=st.none() | reasonings,
 )
 decisions = st.builds(Decision, st.booleans(), st.none() | args, texts)
 open_calls = st.builds(
@@ -95,7 +98,7 @@ answers = st.builds(
     texts,
     numbers,
     usages,
-    st.sampled_from(["answer", "max_steps"]),
+    st.sampled_from(get_args(StopReason)),
     st.none() | numbers,
 )
 plain = texts | long_numbers | any_floats
@@ -277,6 +280,7 @@ def steps_frame(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
         (steps_frame(ANSWER, stop_reason="tired"), "stop_reason"),
         (STOPPED | {"how": "gone"}, "how"),
         (STOPPED | {"detail": "x" * 70_000}, "detail"),
+        (STOPPED | {"cause": 1}, "cause"),
         (STOPPED | {"is_retryable": 1}, "is_retryable"),
         (STOPPED | {"said": {"template": 1, "values": {}}}, "template"),
         (STOPPED | {"said": {"template": "", "values": {"a": []}}}, "values"),

@@ -117,6 +117,19 @@ def test_a_service_says_which_line_of_that_file_is_wrong(
 
 
 @pytest.mark.django_db
+def test_a_worker_is_handed_the_models_time_out_and_a_service_may_have_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MYAGENT_MODEL_TIMEOUT_S", "20")
+    service = rows.service("weather")
+    instance = rows.instance(service)
+    assert launch_spec(instance).environment["MYAGENT_MODEL_TIMEOUT_S"] == "20"
+    registry.change(service, environment={"MYAGENT_MODEL_TIMEOUT_S": "5"})
+    instance.service.refresh_from_db()
+    assert launch_spec(instance).environment["MYAGENT_MODEL_TIMEOUT_S"] == "5"
+
+
+@pytest.mark.django_db
 def test_adding_a_variable_keeps_those_that_are_set() -> None:
     kept = secrets.encrypt({"APP_A": "1"})
     service = Service.objects.create(

@@ -1,0 +1,126 @@
+"""A conversation in the strictest form that all servers take. No I/O.
+
+The history is kept as it was; what some server would refuse is mended here, in
+what is sent: names and arguments of calls, the order of roles, reasoning of
+somebody else's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from myagent import fast_json
+from myagent.messages import NAMELESS, TOOL_NAME, ChatMessage, ToolCall
+from myagent.models.base import ToolSpec
+from myagent.models.surrogates import replace_lone_surrogates
+
+_NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_PARTING = "\n\n"
+
+
+def strict(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
+    """The messages in an order that every server takes.
+
+    What the system says is one message, the first; messages of one side in a row
+    are one. An instruction follows the user's words, and is the system's where
+    it would follow a tool's result or an answer.
+    """
+    if _is_strict(messages):
+        return messages
+    system = [each.content for each in messages if each.role == "system"]
+    said: list[ChatMessage] = []
+    for message in messages:
+        if message.role == "system":
+            continue
+        last = said[-1] if said else None
+        if last is not None and _is_one_with(message, last):
+            said[-1] = replace(message, content=last.content + _PARTING + message.content)
+        elif message.is_instruction and last is not None:
+            system.append(message.content)
+        else:
+            said.append(message)
+    return [*([ChatMessage("system", _PARTING.join(system))] if system else []), *said]
+
+
+def _is_strict(messages: Sequence[ChatMessage]) -> bool:
+    before = ""
+    for message in messages:
+        role = message.role
+        if role == before != "tool" or message.is_instruction or (role == "system" and before):
+            return False
+        before = role
+    return True
+
+
+def _is_one_with(message: ChatMessage, last: ChatMessage) -> bool:
+    is_said = message.role == last.role and message.role in ("user", "assistant")
+    return is_said and not last.tool_calls
+
+
+def encoded(messages: Sequence[ChatMessage], names: Collection[str], origin: str) -> bytes:
+    """The messages as JSON, parted by commas; `names` are those of the tools.
+
+    `origin` is whom they are for: see `Reasoning`.
+    """
+    return b",".join([_message_json(message, names, origin) for message in strict(messages)])
+
+
+def _message_json(message: ChatMessage, names: Collection[str], origin: str) -> bytes:
+    try:
+        if message.reasoning is None and message.has_legal_calls:
+            return message.wire_json
+        return fast_json.dumps(_mended(message, names, origin))
+    except TypeError:
+        # A lone surrogate, say from a file's name, can't be sent.
+        return replace_lone_surrogates(json.dumps(_mended(message, names, origin)).encode())
+
+
+def _mended(message: ChatMessage, names: Collection[str], origin: str) -> dict[str, Any]:
+    calls = tuple(legal(call, names) for call in message.tool_calls)
+    data = replace(message, tool_calls=calls).wire()
+    reasoning = message.reasoning
+    if reasoning is not None and reasoning.origin == origin:
+        data.update(reasoning.fields)
+        for call, extra in zip(data.get("tool_calls", ()), reasoning.calls, strict=False):
+            call.update(extra)
+    return data
+
+
+def legal(call: ToolCall, names: Collection[str]) -> ToolCall:
+    """The call as every server takes it back.
+
+    Its result tells the model what was wrong with it.
+    """
+    if call.is_legal:
+        return call
+    arguments = call.arguments if call.has_object else "{}"
+    return ToolCall(call.id, legal_name(call.name, names), arguments)
+
+
+def legal_name(name: str, names: Collection[str]) -> str:
+    """The tool that is certainly meant, else the name with what is illegal in it replaced."""
+    if TOOL_NAME.fullmatch(name):
+        return name
+    readings = list(_readings(name))
+    known = next((each for each in readings if each in names), None)
+    return known or next((each for each in readings if TOOL_NAME.fullmatch(each)), NAMELESS)
+
+
+def _readings(name: str) -> Iterator[str]:
+    """What a model may have meant: it puts tokens of its own behind, and namespaces before."""
+    plain = re.split(r"<\|", name.strip(), maxsplit=1)[0].strip()
+    replaced = _NO_PART_OF_A_NAME.sub("_", plain).strip("_")
+    yield plain
+    yield re.split(r"[.:/]", plain)[-1].strip()
+    yield replaced
+    yield replaced[:64]
+
+
+def called(messages: Iterable[ChatMessage]) -> list[ToolSpec]:
+    """The tools that the messages have calls of, for a request that offers none."""
+    found = {legal_name(call.name, ()): None for message in messages for call in message.tool_calls}
+    return [ToolSpec(name, "", {"type": "object", "properties": {}}) for name in found]

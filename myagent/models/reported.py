@@ -1,0 +1,112 @@
+"""Errors that a server tells in JSON, whatever their shape. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from myagent import exact_json
+
+MAX_WORDS = 2000
+"""Characters of what a server said that are passed on."""
+
+_WORDS = ("message", "error_message", "error_msg", "msg", "status_msg", "detail", "details")
+_CODES = ("code", "status_code", "error_code")
+_REASONS = ("type", "error_type", "param", "reason")
+
+_NOT_USUAL = frozenset({"error", "errors", "base_resp", "x_groq"})
+"""Fields of a chunk with text that may hold an error: of most chunks nothing else is looked at."""
+
+_WAITING_HELPS = frozenset({408, 409, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedError:
+    """`words` are the server's own; `is_final`: the same request fails again."""
+
+    words: str
+    code: str = ""
+    is_final: bool = False
+
+
+def error_in(chunk: Mapping[str, Any]) -> ReportedError | None:
+    """The error that an event of a stream is, or holds; None for any other event."""
+    choices = chunk.get("choices")
+    if choices and not (_NOT_USUAL & chunk.keys()) and "error" not in choices[0]:
+        return None
+    for given in _places(chunk):
+        if given is True:
+            return reported({name: chunk[name] for name in chunk if name != "error"})
+        if given:
+            return reported(given)
+    if chunk.get("choices") or chunk.get("usage"):
+        return None
+    has_words = any(isinstance(chunk.get(name), str) and chunk[name] for name in _WORDS)
+    has_code = any(_is_failure(chunk.get(name)) for name in _CODES)
+    is_told = "error" in (chunk.get("object"), chunk.get("type"), chunk.get("status"))
+    return reported(chunk) if is_told or has_words or has_code or chunk.get("detail") else None
+
+
+def reported(given: Any) -> ReportedError:
+    """What an error says: an object, a list of them, or a text."""
+    inner = _innermost(given)
+    if not isinstance(inner, Mapping):
+        return ReportedError(_cut(inner))
+    code = next((inner[name] for name in _CODES if inner.get(name)), "")
+    words = next((inner[name] for name in _WORDS if inner.get(name)), None)
+    if words is None:
+        return ReportedError(_cut(inner), _cut(code), _is_final(code))
+    about = [_cut(inner[name]) for name in _REASONS if inner.get(name)]
+    if code:
+        about.insert(0, _cut(code))
+    told = _cut(words) + (f" ({', '.join(about)})" if about else "")
+    return ReportedError(told[:MAX_WORDS], _cut(code), _is_final(code))
+
+
+def _places(chunk: Mapping[str, Any]) -> list[Any]:
+    """Where an event may hold an error beside other things."""
+    resp, groq = chunk.get("base_resp"), chunk.get("x_groq")
+    choices = chunk.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    found = [chunk.get("error"), chunk.get("errors")]
+    if isinstance(resp, Mapping) and _is_failure(resp.get("status_code")):
+        found.append(resp)
+    if isinstance(groq, Mapping):
+        found.append(groq.get("error"))
+    if isinstance(choice, Mapping):
+        found.append(choice.get("error"))
+    return found
+
+
+def _is_failure(code: Any) -> bool:
+    """Whether a code tells of an error: zero and 200 are those of success."""
+    if isinstance(code, bool) or not isinstance(code, int | str):
+        return False
+    return str(code).strip().lower() not in ("", "0", "200", "ok", "success")
+
+
+def _innermost(given: Any) -> Any:
+    """Proxies put one error into another, and lists round them."""
+    for _ in range(4):
+        if isinstance(given, list) and len(given) == 1:
+            given = given[0]
+        elif isinstance(given, Mapping) and isinstance(given.get("error"), Mapping | str | list):
+            given = given["error"] or given.get("message")
+        else:
+            break
+    return given
+
+
+def _is_final(code: Any) -> bool:
+    try:
+        status = int(code)
+    except (TypeError, ValueError):
+        return False
+    return 400 <= status < 500 and status not in _WAITING_HELPS
+
+
+def _cut(value: Any) -> str:
+    """A value as one line of bounded length."""
+    text = value if isinstance(value, str) else exact_json.encode(value).decode()
+    return " ".join(text[: 2 * MAX_WORDS].split())[:MAX_WORDS]
