@@ -189,7 +189,11 @@ class Command(TerminalCommand):
         try:
             application = import_string(settings.MYAGENT_APPLICATION)(server)
             web = MainServer(
-                configuration(application, is_debug=options["debug"]),
+                configuration(
+                    application,
+                    is_debug=options["debug"],
+                    admission=server.connections.admission,
+                ),
                 prepare=server.prepare,
                 ready=ready,
                 leave=lambda: self._leave(server, web.stop_listening),

@@ -81,7 +81,9 @@ class Command(TerminalCommand):
         application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         ports = own_ports(self._server, self._directory, application)
         server = MainServer(
-            configuration(application, is_debug=is_debug),
+            configuration(
+                application, is_debug=is_debug, admission=self._server.connections.admission
+            ),
             prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),
             leave=lambda: self._leave(supervisor, supervision, ports, server.stop_listening),

@@ -1,0 +1,69 @@
+"""Which connections a process takes: so many of an address, and none with its last descriptors."""
+
+from __future__ import annotations
+
+import socket
+
+import structlog
+from django.conf import settings
+
+from agents.runtime.limits import AddressLimit, Seldom
+
+logger = structlog.get_logger(__name__)
+
+RESERVE = 64
+"""Descriptors that are kept for files, the database and workers; a quarter where there are few."""
+
+UNAVAILABLE = 503
+TOO_MANY = 429
+
+
+class Admission:
+    """One a process. What waits for requests is counted apart from WebSockets.
+
+    `most_descriptors`: the number of one from which on a connection is one too
+    many; None where nobody says.
+    """
+
+    def __init__(self) -> None:
+        self._addresses = AddressLimit()
+        self.most_descriptors = _descriptors()
+        self._shortages = Seldom()
+
+    def refusal(self, address: str | None, connection: socket.socket | None) -> int | None:
+        """The status to refuse a new connection with, or None: then it has to `enter`.
+
+        `address`: as it is `edge.counted_as`; None has no limit.
+        """
+        # The system gives out the lowest number that is free.
+        number = -1 if connection is None else connection.fileno()
+        if self.most_descriptors is not None and number >= self.most_descriptors:
+            self._say_short(number)
+            return UNAVAILABLE
+        limit = settings.MYAGENT_CONNECTIONS_PER_ADDRESS
+        if address is not None and not self._addresses.has_room(address, limit):
+            return TOO_MANY
+        return None
+
+    def enter(self, address: str) -> None:
+        self._addresses.enter(address)
+
+    def leave(self, address: str) -> None:
+        self._addresses.leave(address)
+
+    def _say_short(self, number: int) -> None:
+        if (left_out := self._shortages.take()) is not None:
+            logger.error(
+                "out_of_descriptors", in_use=number, refused_before=left_out, hint="raise ulimit -n"
+            )
+
+
+def _descriptors() -> int | None:
+    try:
+        import resource
+    except ImportError:
+        return None  # Not on this system.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return limit - min(RESERVE, limit // 4)

@@ -1,0 +1,301 @@
+"""Connections to our own server, over real sockets: bounded in size and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+import weakref
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from uvicorn.server import ServerState
+
+from agents.runtime.http import requests, sockets
+from agents.runtime.http.admission import Admission
+from agents.runtime.server import configuration
+
+PATIENCE_S = 30.0
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+HEARTBEAT = UPGRADE.replace(b"/", b"/heartbeat", 1)
+FLOOD = UPGRADE.replace(b"/", b"/flood", 1)
+PING = b"\x89\x04"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answers a request with its body, else with "ok"; and a socket's every text with the same.
+
+    Only at / it has no heartbeat; at /flood it says more than anybody reads.
+    """
+    if scope["type"] == "http":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message["body"], message["more_body"]
+        body = body or b"ok"
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await receive()
+    await send({"type": "websocket.accept", "has_heartbeat": scope["path"] != "/"})
+    if scope["path"] == "/flood":
+        while True:
+            await send({"type": "websocket.send", "text": "x" * 1_000_000})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+@pytest.fixture
+def state() -> ServerState:
+    return ServerState()
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission()
+
+
+@pytest.fixture
+async def port(settings: Any, state: ServerState, admission: Admission) -> AsyncIterator[int]:
+    """Serves the application; a new connection has a tenth of a second to say something."""
+    settings.MYAGENT_HEADERS_TIMEOUT_S = settings.MYAGENT_BODY_TIMEOUT_S = 0.1
+    config = configuration(application, is_debug=False, admission=admission)
+    config.load()
+    config.ws_ping_interval = 0.05
+
+    def protocol() -> Any:
+        made: Any = config.http_protocol_class
+        return made(config=config, server_state=state, app_state={})
+
+    listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+
+async def dial(port: int, text: bytes = b"") -> Streams:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text)
+    return reader, writer
+
+
+async def rest_of(connection: Streams) -> bytes:
+    """What still comes, up to the end that the server makes."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await connection[0].read()
+
+
+async def hang_up(*connections: Streams) -> None:
+    for _, writer in connections:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [(b"", b""), (b"GET / HT", b"HTTP/1.1 408"), (REQUEST[:-2], b"HTTP/1.1 408")],
+)
+async def test_a_connection_that_never_sends_a_request_is_closed(
+    port: int, said: bytes, answer: bytes
+) -> None:
+    connection = await dial(port, said)
+    assert (await rest_of(connection))[:12] == answer
+    await hang_up(connection)
+
+
+async def test_a_connection_that_has_sent_a_request_in_time_is_kept(port: int) -> None:
+    asked = await dial(port, REQUEST)
+    assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+    upgraded = await dial(port, UPGRADE)
+    assert (await upgraded[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    # It came last: when its time is over, that of the others is too.
+    silent = await dial(port)
+    assert await rest_of(silent) == b""
+    asked[1].write(REQUEST)
+    assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+    upgraded[1].write(b"\x81\x82\x00\x00\x00\x00hi")
+    await upgraded[0].readuntil(b"\x81\x02hi")
+    await hang_up(asked, upgraded, silent)
+
+
+async def test_a_socket_that_is_gone_is_free_without_a_garbage_collection(
+    port: int, state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LINGER_S", 0.0)
+    gc.collect()
+    gc.disable()
+    try:
+        connection = await dial(port, UPGRADE)
+        await connection[0].readuntil(b"\r\n\r\n")
+        (socket,) = state.connections
+        is_free = asyncio.Event()
+        weakref.finalize(socket, is_free.set)
+        weakref.finalize(socket.conn, is_free.set)
+        del socket
+        await hang_up(connection)
+        async with asyncio.timeout(PATIENCE_S):
+            await is_free.wait()
+    finally:
+        gc.enable()
+
+
+async def test_a_socket_with_a_heartbeat_of_its_own_is_not_pinged(port: int) -> None:
+    plain, beating = await dial(port, UPGRADE), await dial(port, HEARTBEAT)
+    for connection in plain, beating:
+        await connection[0].readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await plain[0].readexactly(6)).startswith(PING)
+    beating[1].write(b"\x81\x82\x00\x00\x00\x00hi")
+    assert await beating[0].readexactly(4) == b"\x81\x02hi"
+    await hang_up(plain, beating)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not on this system")
+async def test_a_peer_that_takes_nothing_any_more_is_noticed_without_pings(
+    port: int, state: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "UNANSWERED_S", 0.5)
+    connection = await dial(port, FLOOD)
+    async with asyncio.timeout(PATIENCE_S):
+        await connection[0].readuntil(b"\r\n\r\n")
+        # Its reader takes what it has room for, and no more.
+        await asyncio.wait(list(state.tasks))
+    assert not state.connections
+    connection[1].close()
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+async def test_the_second_request_of_a_kept_connection_has_a_deadline_too(port: int) -> None:
+    connection = await dial(port, REQUEST)
+    await connection[0].readuntil(b"\r\n\r\nok")
+    connection[1].write(REQUEST[:-2])
+    assert status_of(await rest_of(connection)) == 408
+    await hang_up(connection)
+
+
+async def test_what_keeps_a_connection_busy_without_a_request_does_not_keep_it(port: int) -> None:
+    connection = await dial(port, REQUEST)
+    await connection[0].readuntil(b"\r\n\r\nok")
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionError):
+            while not connection[0].at_eof():
+                connection[1].write(b"\r\n")
+                await asyncio.sleep(0.05)
+    await hang_up(connection)
+
+
+@pytest.mark.parametrize(
+    "start", [POST + b"Content-Length: 1000\r\n\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n"]
+)
+async def test_a_body_that_trickles_is_not_waited_for(port: int, start: bytes) -> None:
+    connection = await dial(port, start)
+    trickling = asyncio.create_task(trickle(connection[1]))
+    assert status_of(await rest_of(connection)) == 408
+    trickling.cancel()
+    await asyncio.wait([trickling])
+    await hang_up(connection)
+
+
+async def trickle(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b"1\r\nx\r\n")
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("size", [3, 5_000, 900_000])
+async def test_a_body_that_comes_in_time_is_taken_whole(
+    port: int, settings: Any, size: int
+) -> None:
+    settings.MYAGENT_BODY_TIMEOUT_S = PATIENCE_S
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    connection = await dial(port, POST + b"Content-Length: %d\r\n\r\n" % size + body)
+    async with asyncio.timeout(PATIENCE_S):
+        await connection[0].readuntil(b"\r\n\r\n")
+        assert await connection[0].readexactly(size) == body
+    await hang_up(connection)
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(port: int, settings: Any) -> None:
+    settings.MYAGENT_HEADERS_TIMEOUT_S = settings.MYAGENT_BODY_TIMEOUT_S = PATIENCE_S
+    numbers = [b"%04d" % number for number in range(2_000)]
+    connection = await dial(
+        port, b"".join(POST + b"Content-Length: 4\r\n\r\n" + each for each in numbers)
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        for each in numbers:
+            await connection[0].readuntil(b"\r\n\r\n")
+            assert await connection[0].readexactly(4) == each
+    await hang_up(connection)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), 505),
+        (b"GET /" + b"x" * 16_000 + b" HTTP/1.1\r\n\r\n", 200),
+        (b"GET /" + b"x" * 17_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (REQUEST[:-2] + b"X: " + b"x" * 16_000 + b"\r\n\r\n", 200),
+        (REQUEST[:-2] + b"X: " + b"x" * 17_000 + b"\r\n\r\n", 431),
+        (REQUEST[:-2] + b"X: x\r\n" * 99 + b"\r\n", 200),
+        (REQUEST[:-2] + b"X: x\r\n" * 100 + b"\r\n", 431),
+        (REQUEST[:-2] + (b"X: " + b"x" * 16_000 + b"\r\n") * 5 + b"\r\n", 431),
+        (b"nonsense\r\n\r\n", 400),
+    ],
+)
+async def test_a_head_is_taken_up_to_its_bounds(port: int, request_: bytes, status: int) -> None:
+    connection = await dial(port, request_)
+    async with asyncio.timeout(PATIENCE_S):
+        assert status_of(await connection[0].readuntil(b"\r\n\r\n")) == status
+    await hang_up(connection)
+
+
+async def test_an_address_has_so_many_connections_that_are_no_sockets(
+    port: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_CONNECTIONS_PER_ADDRESS = 2
+    settings.MYAGENT_HEADERS_TIMEOUT_S = PATIENCE_S
+    monkeypatch.setattr(requests, "counted_as", lambda address, trusted: "somewhere")
+    socket_ = await dial(port, UPGRADE)
+    await socket_[0].readuntil(b"\r\n\r\n")
+    waiting = [await dial(port, REQUEST[:-2]) for _ in range(2)]
+    one_more = await dial(port)
+    assert status_of(await rest_of(one_more)) == 429
+    waiting[0][1].write(b"\r\n")
+    await waiting[0][0].readuntil(b"\r\n\r\nok")
+    await hang_up(waiting[0])
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            again = await dial(port, REQUEST)
+            if status_of(await again[0].readuntil(b"\r\n\r\n")) == 200:
+                break
+            await hang_up(again)
+    await hang_up(socket_, waiting[1], one_more, again)
+
+
+async def test_the_last_descriptors_are_kept_and_that_is_logged(
+    port: int, admission: Admission
+) -> None:
+    admission.most_descriptors = 0
+    with capture_logs() as lines:
+        connection = await dial(port)
+        assert status_of(await rest_of(connection)) == 503
+    assert [line["event"] for line in lines] == ["out_of_descriptors"]
+    await hang_up(connection)

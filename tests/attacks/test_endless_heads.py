@@ -1,0 +1,31 @@
+"""Heads without an end: refused by their size, at no cost to anybody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.endless_heads import ATTACKS
+from tests.attacks.judging import carry_out, judging
+from tests.runners import Runner
+
+ANSWERS = {
+    "many headers": {"431"},
+    "one header": {"431"},
+    "one name": {"431"},
+    "blanks before a value": {"431"},
+    "an address": {"414"},
+    "a query": {"414"},
+    "trailers": {"431"},
+    "one trailer": {"431"},
+    "a chunk's extension": {"431"},
+    "requests in a row": {"200"},
+    "blank lines": {"431"},
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+async def test_a_head_without_an_end_is_refused_and_harms_nobody(runner: Runner, kind: str) -> None:
+    async with judging(runner) as judgement:
+        report = await carry_out("endless_heads", kind, runner.port)
+    judgement.assert_unharmed()
+    assert ANSWERS[kind] & set(report["answers"]), report
