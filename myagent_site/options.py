@@ -125,6 +125,13 @@ OPTIONS = (
         "are believed.",
     ),
     Option(
+        "MYAGENT_HSTS_S",
+        "int",
+        30 * 24 * 3600,
+        "Seconds for which browsers that came over https, at a trusted proxy, keep to https for "
+        "this host (HSTS). 0: they are not told to.",
+    ),
+    Option(
         "MYAGENT_AUTH",
         "str",
         "open",
