@@ -28,7 +28,7 @@ from agents.ownership.servers import NameTaken
 from agents.runs.child import FileRefused, NotLaunched, NotStarted, WorkerDied
 from agents.runs.reloading import Changes
 from agents.runs.standalone import StandaloneWorker
-from agents.runtime import logs
+from agents.runtime import file_pages, logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
@@ -98,6 +98,8 @@ class Command(TerminalCommand):
         lease.address = url = address_of(options["host"], lease.port)
         self._farewell = gettext("Waiting for the runs to end; once more to stop them at once.")
         greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
+        if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
+            greeting = f"{greeting}\n{line}"
 
         def ready() -> None:
             # A log that takes no more is no reason not to serve.

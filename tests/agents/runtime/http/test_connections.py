@@ -299,3 +299,55 @@ async def test_the_last_descriptors_are_kept_and_that_is_logged(
         assert status_of(await rest_of(connection)) == 503
     assert [line["event"] for line in lines] == ["out_of_descriptors"]
     await hang_up(connection)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x82\x00\x00\x00\x00\xff\xfe", 1007),
+        (b"\x01\x81\x00\x00\x00\x00\xff\x80\x81\x00\x00\x00\x00\xff", 1007),
+        (b"\xf1\x80\x00\x00\x00\x00", 1002),
+        (b"\x81\x02hi", 1002),
+        (b"\x88\x81\x00\x00\x00\x00x", 1002),
+    ],
+)
+async def test_a_frame_that_is_none_ends_its_socket_and_costs_no_more_than_a_log_line(
+    port: int, frame: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = await dial(port, UPGRADE)
+    await connection[0].readuntil(b"\r\n\r\n")
+    with caplog.at_level("WARNING"):
+        connection[1].write(frame)
+        answer = await rest_of(connection)
+    assert answer[:1] == b"\x88" and int.from_bytes(answer[2:4], "big") == code
+    assert len(caplog.records) <= 1 and not any(each.exc_info for each in caplog.records)
+    await hang_up(connection)
+
+
+async def test_a_message_in_many_fragments_arrives_whole(port: int) -> None:
+    mask = b"\x00\x00\x00\x00"
+    pieces = [bytes([97 + number % 26]) * (1 + number) for number in range(120)]
+    frames = [b"\x01\x81" + mask + pieces[0]]
+    frames += [bytes([0, 0x80 | len(each)]) + mask + each for each in pieces[1:]]
+    frames.append(b"\x80\x80" + mask)
+    connection = await dial(port, HEARTBEAT)
+    await connection[0].readuntil(b"\r\n\r\n")
+    connection[1].write(b"".join(frames))
+    whole = b"".join(pieces)
+    async with asyncio.timeout(PATIENCE_S):
+        head = await connection[0].readexactly(4)
+        assert head == b"\x81\x7e" + len(whole).to_bytes(2, "big")
+        assert await connection[0].readexactly(len(whole)) == whole
+    await hang_up(connection)
+
+
+async def test_many_messages_in_one_chunk_are_all_read_in_their_order(port: int) -> None:
+    mask = b"\x00\x00\x00\x00"
+    texts = [b"%05d" % number for number in range(5_000)]
+    connection = await dial(port, HEARTBEAT)
+    await connection[0].readuntil(b"\r\n\r\n")
+    connection[1].write(b"".join(b"\x81\x85" + mask + each for each in texts))
+    async with asyncio.timeout(PATIENCE_S):
+        for each in texts:
+            assert await connection[0].readexactly(7) == b"\x81\x05" + each
+    await hang_up(connection)
