@@ -162,6 +162,8 @@ AXES_LOCKOUT_CALLABLE = "myagent_site.logins.shut_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# What the log leaves out: some type their password there. The address is of use.
+AXES_SENSITIVE_PARAMETERS = ["username"]
 
 # Sites on several ports of one machine must not log each other out.
 SESSION_COOKIE_NAME = "myagent_session"

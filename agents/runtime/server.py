@@ -14,7 +14,7 @@ import uvicorn
 
 from agents.runtime import long_answers
 from agents.runtime.garbage import SeldomCollected
-from agents.runtime.http.admission import Admission
+from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.http.requests import BoundedHttp
 from agents.runtime.http.sockets import BoundedWebSocket
 
@@ -138,7 +138,7 @@ class Configuration(uvicorn.Config):
 def configuration(app: Any, *, is_debug: bool, admission: Admission | None = None) -> Configuration:
     return Configuration(
         app,
-        admission=admission or Admission(),
+        admission=admission or Admission(Bounds()),
         http=BoundedHttp,
         ws=BoundedWebSocket,
         ws_max_size=HARD_FRAME_LIMIT,

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 
 from agents.runtime.edge import counted_as
-from agents.runtime.http.admission import Admission
+from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.limits import AddressLimit
 from agents.transients import Notice, Problem, Transient
 from myagent.protocol import CloseCode
@@ -48,7 +48,7 @@ class Connections:
     def __init__(self, name: str) -> None:
         self.name = name
         self._open: dict[str, Open] = {}
-        self.admission = Admission()
+        self.admission = Admission(_bounds())
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None
         self._one_has_left = asyncio.Event()
@@ -128,6 +128,15 @@ class Connections:
                 tell(consumer)
             except Exception:
                 logger.exception("socket_not_told", connection_id=consumer.connection_id)
+
+
+def _bounds() -> Bounds:
+    return Bounds(
+        headers_s=settings.MYAGENT_HEADERS_TIMEOUT_S,
+        body_s=settings.MYAGENT_BODY_TIMEOUT_S,
+        connections=settings.MYAGENT_CONNECTIONS_PER_ADDRESS,
+        trusted_proxies=settings.MYAGENT_TRUSTED_PROXIES,
+    )
 
 
 def _round_s() -> float:

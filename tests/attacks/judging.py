@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.recording import Recorder
 from tests.runners import ROOT, Runner
@@ -25,6 +26,14 @@ GROWTH_BYTES = 150_000_000
 
 SECONDS = 1.0
 """That an attack lasts."""
+
+
+def kinds_of(attacks: Mapping[str, object], *shown: str) -> list[Any]:
+    """Parameters of a test: all kinds of an attack, of which those not `shown` are marked long."""
+    assert set(shown) <= set(attacks)
+    return [
+        pytest.param(kind, marks=[] if kind in shown else [pytest.mark.long]) for kind in attacks
+    ]
 
 
 @dataclass

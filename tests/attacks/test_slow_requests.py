@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.conftest import AGENT, DEFAULTS
-from tests.attacks.judging import carry_out, judging
+from tests.attacks.judging import carry_out, judging, kinds_of
 from tests.attacks.slow_requests import ATTACKS
 from tests.databases import fresh_database
 from tests.recording import Recorder
@@ -41,7 +41,10 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
             yield runner
 
 
-@pytest.mark.parametrize("kind", ATTACKS)
+SHOWN = ("half a second head", "a body")
+
+
+@pytest.mark.parametrize("kind", kinds_of(ATTACKS, *SHOWN))
 async def test_requests_that_never_end_lose_their_connection_and_shut_nobody_out(
     runner: Runner, kind: str
 ) -> None:

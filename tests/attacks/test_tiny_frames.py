@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks.judging import carry_out, judging
+from tests.attacks.judging import carry_out, judging, kinds_of
 from tests.attacks.tiny_frames import ATTACKS
 from tests.runners import Runner
 
+SHOWN = ("pongs", "long pings", "empty continuations", "texts")
 
-@pytest.mark.parametrize("kind", ATTACKS)
+
+@pytest.mark.parametrize("kind", kinds_of(ATTACKS, *SHOWN))
 async def test_a_flood_of_frames_ends_its_own_socket_and_harms_nobody(
     runner: Runner, kind: str
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
-from django.conf import settings
 
 from agents.runtime.limits import AddressLimit, Seldom
 
@@ -18,6 +19,16 @@ UNAVAILABLE = 503
 TOO_MANY = 429
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of what comes in. `connections`: of an address; 0 sets no limit."""
+
+    headers_s: float = 10.0
+    body_s: float = 60.0
+    connections: int = 0
+    trusted_proxies: Sequence[str] = ()
+
+
 class Admission:
     """One a process. What waits for requests is counted apart from WebSockets.
 
@@ -25,7 +36,8 @@ class Admission:
     many; None where nobody says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
         self._addresses = AddressLimit()
         self.most_descriptors = _descriptors()
         self._shortages = Seldom()
@@ -40,8 +52,7 @@ class Admission:
         if self.most_descriptors is not None and number >= self.most_descriptors:
             self._say_short(number)
             return UNAVAILABLE
-        limit = settings.MYAGENT_CONNECTIONS_PER_ADDRESS
-        if address is not None and not self._addresses.has_room(address, limit):
+        if address is not None and not self._addresses.has_room(address, self.bounds.connections):
             return TOO_MANY
         return None
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import httptools
 import structlog
-from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agents.runtime.edge import counted_as
@@ -41,13 +40,14 @@ class BoundedHttp(HttpToolsProtocol):
     """A connection, from when it is accepted until it is lost or speaks another protocol.
 
     A request has to be there in time, the first and every other: its head
-    within `MYAGENT_HEADERS_TIMEOUT_S`, its body within `MYAGENT_BODY_TIMEOUT_S`.
+    within `Bounds.headers_s`, its body within `Bounds.body_s`.
     One timer looks at a deadline that moves: most requests cost none of their own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._admission: Admission = self.config.admission  # type: ignore[attr-defined]
+        self._bounds = self._admission.bounds
         self._address: str | None = None
         self._head = Head()
         self._has_begun = False
@@ -62,9 +62,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        address = counted_as(
-            self.client[0] if self.client else "", settings.MYAGENT_TRUSTED_PROXIES
-        )
+        address = self.client[0] if self.client else ""
+        address = counted_as(address, self._bounds.trusted_proxies)
         refusal = self._admission.refusal(address, transport.get_extra_info("socket"))
         if refusal is not None:
             self._has_ended = True
@@ -75,7 +74,7 @@ class BoundedHttp(HttpToolsProtocol):
         if address is not None:
             self._admission.enter(address)
         cut_off_when_silent(transport)
-        self._expect_within(settings.MYAGENT_HEADERS_TIMEOUT_S)
+        self._expect_within(self._bounds.headers_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._let_go()
@@ -170,7 +169,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self._head = Head()
         self._has_begun = True
-        self._expect_within(settings.MYAGENT_HEADERS_TIMEOUT_S)
+        self._expect_within(self._bounds.headers_s)
 
     def on_url(self, url: bytes) -> None:
         self._head.add_address(len(url))
@@ -182,7 +181,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head.progress()
-        self._expect_within(settings.MYAGENT_BODY_TIMEOUT_S)
+        self._expect_within(self._bounds.body_s)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

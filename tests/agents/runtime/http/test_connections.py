@@ -8,6 +8,7 @@ import gc
 import socket
 import weakref
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
 from agents.runtime.http import requests, sockets
-from agents.runtime.http.admission import Admission
+from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.server import configuration
 
 PATIENCE_S = 30.0
@@ -65,13 +66,17 @@ def state() -> ServerState:
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission()
+    """In which a client has a tenth of a second for whatever has to come."""
+    return Admission(Bounds(headers_s=0.1, body_s=0.1, connections=2))
+
+
+def give_time(admission: Admission) -> None:
+    admission.bounds = replace(admission.bounds, headers_s=PATIENCE_S, body_s=PATIENCE_S)
 
 
 @pytest.fixture
-async def port(settings: Any, state: ServerState, admission: Admission) -> AsyncIterator[int]:
-    """Serves the application; a new connection has a tenth of a second to say something."""
-    settings.MYAGENT_HEADERS_TIMEOUT_S = settings.MYAGENT_BODY_TIMEOUT_S = 0.1
+async def port(state: ServerState, admission: Admission) -> AsyncIterator[int]:
+    """Serves the application."""
     config = configuration(application, is_debug=False, admission=admission)
     config.load()
     config.ws_ping_interval = 0.05
@@ -193,12 +198,12 @@ async def test_the_second_request_of_a_kept_connection_has_a_deadline_too(port: 
 async def test_what_keeps_a_connection_busy_without_a_request_does_not_keep_it(port: int) -> None:
     connection = await dial(port, REQUEST)
     await connection[0].readuntil(b"\r\n\r\nok")
-    async with asyncio.timeout(PATIENCE_S):
-        with contextlib.suppress(ConnectionError):
-            while not connection[0].at_eof():
-                connection[1].write(b"\r\n")
-                await asyncio.sleep(0.05)
-    await hang_up(connection)
+    trickling = asyncio.create_task(trickle(connection[1], b"\r\n"))
+    with contextlib.suppress(ConnectionError):
+        assert await rest_of(connection) == b""
+    trickling.cancel()
+    connection[1].transport.abort()
+    await asyncio.wait([trickling])
 
 
 @pytest.mark.parametrize(
@@ -206,25 +211,24 @@ async def test_what_keeps_a_connection_busy_without_a_request_does_not_keep_it(p
 )
 async def test_a_body_that_trickles_is_not_waited_for(port: int, start: bytes) -> None:
     connection = await dial(port, start)
-    trickling = asyncio.create_task(trickle(connection[1]))
+    trickling = asyncio.create_task(trickle(connection[1], b"1\r\nx\r\n"))
     assert status_of(await rest_of(connection)) == 408
     trickling.cancel()
+    connection[1].transport.abort()
     await asyncio.wait([trickling])
-    await hang_up(connection)
 
 
-async def trickle(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while True:
-            writer.write(b"1\r\nx\r\n")
-            await asyncio.sleep(0.02)
+async def trickle(writer: asyncio.StreamWriter, drop: bytes) -> None:
+    while not writer.is_closing():
+        writer.write(drop)
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("size", [3, 5_000, 900_000])
 async def test_a_body_that_comes_in_time_is_taken_whole(
-    port: int, settings: Any, size: int
+    port: int, admission: Admission, size: int
 ) -> None:
-    settings.MYAGENT_BODY_TIMEOUT_S = PATIENCE_S
+    give_time(admission)
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     connection = await dial(port, POST + b"Content-Length: %d\r\n\r\n" % size + body)
     async with asyncio.timeout(PATIENCE_S):
@@ -233,8 +237,10 @@ async def test_a_body_that_comes_in_time_is_taken_whole(
     await hang_up(connection)
 
 
-async def test_requests_in_a_row_are_answered_in_their_order(port: int, settings: Any) -> None:
-    settings.MYAGENT_HEADERS_TIMEOUT_S = settings.MYAGENT_BODY_TIMEOUT_S = PATIENCE_S
+async def test_requests_in_a_row_are_answered_in_their_order(
+    port: int, admission: Admission
+) -> None:
+    give_time(admission)
     numbers = [b"%04d" % number for number in range(2_000)]
     connection = await dial(
         port, b"".join(POST + b"Content-Length: 4\r\n\r\n" + each for each in numbers)
@@ -268,10 +274,9 @@ async def test_a_head_is_taken_up_to_its_bounds(port: int, request_: bytes, stat
 
 
 async def test_an_address_has_so_many_connections_that_are_no_sockets(
-    port: int, settings: Any, monkeypatch: pytest.MonkeyPatch
+    port: int, admission: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.MYAGENT_CONNECTIONS_PER_ADDRESS = 2
-    settings.MYAGENT_HEADERS_TIMEOUT_S = PATIENCE_S
+    give_time(admission)
     monkeypatch.setattr(requests, "counted_as", lambda address, trusted: "somewhere")
     socket_ = await dial(port, UPGRADE)
     await socket_[0].readuntil(b"\r\n\r\n")
