@@ -41,6 +41,7 @@ class Admission:
         self._addresses = AddressLimit()
         self.most_descriptors = _descriptors()
         self._shortages = Seldom()
+        self._unusable = Seldom()
 
     def refusal(self, address: str | None, connection: socket.socket | None) -> int | None:
         """The status to refuse a new connection with, or None: then it has to `enter`.
@@ -62,10 +63,15 @@ class Admission:
     def leave(self, address: str) -> None:
         self._addresses.leave(address)
 
+    def say_unusable(self, peer: object, error: Exception) -> None:
+        """Logs that somebody sent what is no request."""
+        if (left_out := self._unusable.take()) is not None:
+            logger.warning("request_not_understood", peer=peer, error=str(error), left_out=left_out)
+
     def _say_short(self, number: int) -> None:
         if (left_out := self._shortages.take()) is not None:
             logger.error(
-                "out_of_descriptors", in_use=number, refused_before=left_out, hint="raise ulimit -n"
+                "out_of_descriptors", in_use=number, left_out=left_out, hint="raise ulimit -n"
             )
 
 

@@ -14,7 +14,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agents.runtime.edge import counted_as
 from agents.runtime.http.admission import Admission
 from agents.runtime.http.heads import Head, TooLarge
-from agents.runtime.limits import Seldom
 
 logger = structlog.get_logger(__name__)
 
@@ -25,15 +24,13 @@ MOST_UNREAD = 1024 * 1024
 """Bytes that wait behind requests of the same connection that are still being answered."""
 
 GOODBYE_S = 2.0
-"""Seconds, and"""
+"""Seconds for which a refused peer may go on sending: cut off at once, it may miss the answer."""
 
 GOODBYE_BYTES = 1024 * 1024
-"""bytes, for which a refused peer may go on sending: cut off at once it may miss the answer."""
+"""Bytes that it may send meanwhile."""
 
 UNANSWERED_S = 40.0
 """Seconds after which a peer that has not taken what was sent is gone: as long as pings wait."""
-
-_unusable = Seldom()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -62,8 +59,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        address = self.client[0] if self.client else ""
-        address = counted_as(address, self._bounds.trusted_proxies)
+        peer = self.client[0] if self.client else ""
+        address = counted_as(peer, self._bounds.trusted_proxies)
         refusal = self._admission.refusal(address, transport.get_extra_info("socket"))
         if refusal is not None:
             self._has_ended = True
@@ -125,7 +122,7 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             # It does not pass on which exception one of the methods below has raised.
             if not self._head.refusal:
-                _say_unusable(self.client, error)
+                self._admission.say_unusable(self.client, error)
             self._refuse(self._head.refusal or HTTPStatus.BAD_REQUEST)
 
     def _upgrade(self) -> None:
@@ -275,8 +272,3 @@ def cut_off_when_silent(transport: asyncio.BaseTransport) -> bool:
         logger.debug("peer_not_watched", error=str(error))
         return False
     return True
-
-
-def _say_unusable(client: Any, error: Exception) -> None:
-    if (left_out := _unusable.take()) is not None:
-        logger.warning("request_not_understood", client=client, error=str(error), left_out=left_out)

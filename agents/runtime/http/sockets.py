@@ -19,10 +19,13 @@ PIECE = 2 * 1024
 """Bytes that are parsed at once: some three hundred of the smallest frames, a few milliseconds."""
 
 FRAMES_PER_SECOND = 50.0
-"""Control frames and small fragments that a peer may send over time, and"""
+"""Control frames and small fragments that a peer may send over time.
+
+Messages are counted by who takes them.
+"""
 
 FRAME_BURST = 500
-"""at once. Messages are counted by who takes them."""
+"""Such frames that it may send at once."""
 
 SMALL_FRAGMENT = 1024
 """Bytes from which on a fragment counts for nothing: a message may have only so many of them."""
@@ -34,7 +37,7 @@ DEAF_S = 1.0
 """Seconds that a peer whose frames are not read any more has to read the reason."""
 
 MESSAGES_IN_A_ROW = 8
-"""Messages that are handed over before other sockets have their turn."""
+"""Messages that have waited and are handed over before other sockets have their turn."""
 
 INVALID_TEXT = 1007
 
@@ -62,7 +65,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _unread: memoryview | bytes = b""
     _rate: TokenBucket | None = None
     _frames_after_close = 0
-    _in_a_row = 0
+    _had_waited = 0
 
     # What the transport says.
 
@@ -162,10 +165,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     async def receive(self) -> Any:
         """Cancelling is safe."""
-        self._in_a_row = 0 if self.queue.empty() else self._in_a_row + 1
-        if self._in_a_row >= MESSAGES_IN_A_ROW:
-            self._in_a_row = 0
-            await asyncio.sleep(0)
+        if not self.queue.empty():
+            self._had_waited += 1
+            if self._had_waited % MESSAGES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
