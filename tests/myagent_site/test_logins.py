@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from myagent_site import logins
 from tests.myagent_site.clients import ClientAt, at_this_machine
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 LOGIN = "/admin/login/"
 PASSWORD = "correct horse battery staple"
