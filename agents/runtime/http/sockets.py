@@ -97,6 +97,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
         It may have been given up meanwhile.
         """
+        if self.transport.is_closing():
+            self._unread = b""
         is_within_frame = True
         while self._unread and is_within_frame:
             piece, self._unread = self._unread[:PIECE], self._unread[PIECE:]
