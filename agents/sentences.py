@@ -42,6 +42,10 @@ SENTENCES = {
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),
+    "forbidden_file": gettext_noop(
+        "A page opened from a file needs a token: add the ?token=… that the server printed when "
+        "it started to the socket's address."
+    ),
     "rate_limited": gettext_noop("Too many messages. Wait a moment, then send it again."),
     "too_large": gettext_noop("The {detail} is too large."),
     "too_many_sessions": gettext_noop(

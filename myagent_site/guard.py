@@ -16,8 +16,9 @@ from agents.runtime.edge import (
     origin_is_allowed,
     scheme_of,
 )
+from agents.runtime.file_pages import PARAMETER, is_token
 from agents.sentences import choose
-from agents.sockets.handshake import REFUSAL, Receive, Refusal, Scope, Send
+from agents.sockets.handshake import REFUSAL, Receive, Refusal, Scope, Send, query_of
 from myagent.protocol import CloseCode
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,8 +45,10 @@ class Guard:
             if scope["type"] == "http":
                 await _forbid(scope, send)
                 return
-            # The consumer tells the client in its own dialect.
-            scope = {**scope, REFUSAL: Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden")}
+            # Its dialect has the words for it.
+            sentence = "forbidden_file" if _is_of_a_file(scope) else ""
+            refusal = Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden", sentence)
+            scope = {**scope, REFUSAL: refusal}
         if scope["type"] == "http":
             # Django compares the Origin of a form with it.
             scope = {**scope, "scheme": scheme_of(scope, settings.MYAGENT_TRUSTED_PROXIES)}
@@ -61,17 +64,26 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is None and headers.get(b"sec-fetch-site", b"none") in OTHER_SITES:
             return False
+        if _is_of_a_file(scope) and any(map(is_token, query_of(scope).get(PARAMETER, ()))):
+            return True
         return origin_is_allowed(
             None if origin is None else origin.decode("latin-1"),
             host,
             settings.MYAGENT_ALLOWED_ORIGINS,
-            is_open_on_loopback=scope["type"] == "websocket" and _is_reached_over_loopback(scope),
+            is_open_on_loopback=_is_open_socket(scope),
         )
 
 
-def _is_reached_over_loopback(scope: Scope) -> bool:
+def _is_of_a_file(scope: Scope) -> bool:
+    """Whether a page that was opened from a file opens a socket where it might."""
+    is_null = headers_of(scope).get(b"origin") == b"null"
+    return is_null and settings.MYAGENT_AUTH == "open" and _is_open_socket(scope)
+
+
+def _is_open_socket(scope: Scope) -> bool:
+    """Whether it is a socket, and reached over loopback."""
     server = scope.get("server") or ("", 0)
-    return is_loopback(str(server[0]))
+    return scope["type"] == "websocket" and is_loopback(str(server[0]))
 
 
 async def _forbid(scope: Scope, send: Send) -> None:

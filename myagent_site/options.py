@@ -125,6 +125,13 @@ OPTIONS = (
         "are believed.",
     ),
     Option(
+        "MYAGENT_HSTS_S",
+        "int",
+        30 * 24 * 3600,
+        "Seconds for which browsers that came over https, at a trusted proxy, keep to https for "
+        "this host (HSTS). 0: they are not told to.",
+    ),
+    Option(
         "MYAGENT_AUTH",
         "str",
         "open",
@@ -226,8 +233,22 @@ OPTIONS = (
     Option(
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",
-        200,
-        "Sockets that one client address may have open. 0: no limit.",
+        1000,
+        "Sockets that one client address may have open, and besides them as many connections for "
+        "HTTP. 0: no limit. This machine's own address and those of trusted proxies don't count; "
+        "64 bits of an IPv6 address are one.",
+    ),
+    Option(
+        "MYAGENT_HEADERS_TIMEOUT_S",
+        "float",
+        10,
+        "Seconds within which the headers of an HTTP request must be there.",
+    ),
+    Option(
+        "MYAGENT_BODY_TIMEOUT_S",
+        "float",
+        60,
+        "Seconds after its headers within which the body of an HTTP request must be there.",
     ),
     Option(
         "MYAGENT_SESSIONS_PER_CONNECTION",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ INSTALLED_APPS = [
     # Imports admin modules only where the site's pages are served, not in every command.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.staticfiles",
+    "axes",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -90,6 +92,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "myagent_site.roles.pages_of_this_process",
+    "myagent_site.tls.secure_over_tls",
+    "myagent_site.logins.slow_failed_logins",
     "django.middleware.security.SecurityMiddleware",
     "myagent_site.admin_pages.protect_admin_pages",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -98,6 +102,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
@@ -145,6 +150,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = [
+    # Before the other: who is shut out is not compared with a password.
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Failed logins, see `logins.py`.
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "myagent_site.logins.address_of"
+AXES_LOCKOUT_CALLABLE = "myagent_site.logins.shut_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# What the log leaves out: some type their password there. The address is of use.
+AXES_SENSITIVE_PARAMETERS = ["username"]
+
 # Sites on several ports of one machine must not log each other out.
 SESSION_COOKIE_NAME = "myagent_session"
 CSRF_COOKIE_NAME = "myagent_csrf"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,6 +77,29 @@ def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> 
     while hops and _is_within(address, trusted_proxies):
         address = hops.pop()
     return address
+
+
+def counted_as(address: str, trusted_proxies: Sequence[str]) -> str | None:
+    """Under which name an address's connections are counted; None: they are not.
+
+    This machine and proxies speak for many. Of IPv6 a network of 64 bits is
+    one: whoever has an address has all of them.
+    """
+    return _counted_as(address, tuple(trusted_proxies))
+
+
+@lru_cache(maxsize=1024)
+def _counted_as(address: str, trusted_proxies: tuple[str, ...]) -> str | None:
+    parsed = _address(address)
+    if parsed is None:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if parsed.is_loopback or _is_within(str(parsed), trusted_proxies):
+        return None
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False).network_address)
 
 
 def scheme_of(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:

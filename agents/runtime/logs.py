@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import structlog
 
+CHATTY = ["asyncio", "axes", "django.db", "httpcore2", "httpx2", "openai", "uvicorn", "websockets"]
+"""Loggers that are heard from warnings on."""
+
 
 def set_up(level: str) -> None:
     """Sends all logging, structlog's and the standard library's, to standard error."""
@@ -37,8 +40,8 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Verbose below warnings, and about connections rather than agents.
-    for name in ("asyncio", "httpx2", "httpcore2", "openai", "websockets", "uvicorn", "django.db"):
+    # They speak about connections rather than agents.
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
 

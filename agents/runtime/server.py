@@ -11,117 +11,23 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from agents.runtime import long_answers
 from agents.runtime.garbage import SeldomCollected
+from agents.runtime.http.admission import Admission, Bounds
+from agents.runtime.http.requests import BoundedHttp
+from agents.runtime.http.sockets import BoundedWebSocket
 
 logger = structlog.get_logger(__name__)
 
 HARD_FRAME_LIMIT = 1024 * 1024
 """Bytes of an incoming frame above which the server itself closes the socket."""
 
-LINGER_S = 10.0
-"""Seconds that a peer has to read the last frames before it is cut off."""
-
-
 LEAVE_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a server in order; SIGHUP means that its terminal was closed."""
 
-FIRST_REQUEST_S = 10.0
-"""Seconds that a new connection has to send a request."""
-
-UNANSWERED_S = 40.0
-"""Seconds after which a peer that does not acknowledge data counts as gone: as for pings."""
-
 TICKS_A_LOOK = 10
 """Ticks of uvicorn, a tenth of a second each, between two checks whether to collect garbage."""
-
-
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Sends its last frames without waiting for the peer to read them.
-
-    `open_now`: the number of open sockets in the process, of all its servers. A closed one is
-    freed at once: it leaves no reference cycle.
-
-    An application that sets `has_heartbeat` as it accepts gets no pings: where most sockets are
-    idle, these are a tenth of the work.
-    """
-
-    open_now = 0
-    _has_heartbeat = False
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        BoundedWebSocket.open_now += 1
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        BoundedWebSocket.open_now -= 1
-        super().connection_lost(exc)
-        # A running generator and its creator refer to each other.
-        self.conn.parser.close()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # The base class prepares the answer to a handshake that is too large, but does not send it.
-        if self.conn.handshake_exc is not None and not self.close_sent:
-            self.close_sent = True
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
-
-    async def send(self, message: Any) -> None:
-        if message.get("is_last") or message["type"] == "websocket.close":
-            self.writable.set()
-        self._has_heartbeat = self._has_heartbeat or bool(message.get("has_heartbeat"))
-        await super().send(message)
-        if message["type"] == "websocket.accept":
-            # The handshake's data is not needed any more.
-            del self.request, self.response
-
-    def start_keepalive(self) -> None:
-        # A dead peer is noticed when it is sent something: by the kernel, where it can.
-        if not (self._has_heartbeat and _is_watched(self.transport)):
-            super().start_keepalive()
-
-    async def run_asgi(self) -> None:
-        try:
-            await super().run_asgi()
-        finally:
-            # A closing transport waits until its buffer is empty: forever, if the peer is dead.
-            self.loop.call_later(LINGER_S, self.transport.abort)
-
-
-def _is_watched(transport: asyncio.Transport) -> bool:
-    """Has the kernel drop a peer that acknowledges nothing; False if it can't."""
-    connection = transport.get_extra_info("socket")
-    if connection is None or not hasattr(socket, "TCP_USER_TIMEOUT"):
-        return False
-    try:
-        milliseconds = int(UNANSWERED_S * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-    except OSError as error:
-        logger.debug("peer_not_watched", error=str(error))
-        return False
-    return True
-
-
-class BoundedHttp(HttpToolsProtocol):
-    """Limits the time until a connection's first request."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._patience = self.loop.call_later(FIRST_REQUEST_S, self._close_if_silent)
-
-    def handle_websocket_upgrade(self) -> None:
-        super().handle_websocket_upgrade()
-        # The connection has another protocol now: this one is to be freed.
-        self._patience.cancel()
-        self.parser = None  # type: ignore[assignment]
-
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
-            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -221,9 +127,18 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def configuration(app: Any, *, is_debug: bool) -> uvicorn.Config:
-    return uvicorn.Config(
+class Configuration(uvicorn.Config):
+    """`admission`: who keeps count of the connections, of all servers of the process."""
+
+    def __init__(self, app: Any, *, admission: Admission, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.admission = admission
+
+
+def configuration(app: Any, *, is_debug: bool, admission: Admission | None = None) -> Configuration:
+    return Configuration(
         app,
+        admission=admission or Admission(Bounds()),
         http=BoundedHttp,
         ws=BoundedWebSocket,
         ws_max_size=HARD_FRAME_LIMIT,

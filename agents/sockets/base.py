@@ -19,6 +19,7 @@ from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal
 from agents.runtime.edge import client_address, headers_of
+from agents.runtime.limits import TokenBucket
 from agents.sockets.handshake import (
     PRINCIPAL,
     REFUSAL,
@@ -33,7 +34,6 @@ from agents.sockets.handshake import (
     subprotocol_for,
 )
 from agents.sockets.lanes import Lanes, Work
-from agents.sockets.limits import TokenBucket
 from agents.sockets.outbox import Outbox, SocketGone
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
@@ -269,6 +269,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         while self.lanes.is_reader:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
+                return
+            if message.get("is_flood"):
+                # Our own server counts what is no message.
+                self.close(CloseCode.TOO_MANY, Problem(self.lang, "rate_limited"))
                 return
             await self._admit(message.get("text"))
 

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import structlog
 from django.conf import settings
 
-from agents.sockets.limits import AddressLimit
+from agents.runtime.edge import counted_as
+from agents.runtime.http.admission import Admission, Bounds
+from agents.runtime.limits import AddressLimit
 from agents.transients import Notice, Problem, Transient
 from myagent.protocol import CloseCode
 
@@ -39,11 +41,15 @@ class Open(Protocol):
 
 
 class Connections:
-    """`name` is the server's. One pulse serves all sockets, some at a time."""
+    """`name` is what the server calls itself. One pulse serves all sockets, some at a time.
+
+    `admission`: of the connections that are no sockets yet.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._open: dict[str, Open] = {}
+        self.admission = Admission(_bounds())
         self._addresses = AddressLimit()
         self._pulse: asyncio.Task[None] | None = None
         self._one_has_left = asyncio.Event()
@@ -52,14 +58,19 @@ class Connections:
         return len(self._open)
 
     def enter(self, address: str) -> bool:
-        """Counts a socket from that address, until `leave`. False: it is one too many."""
-        if not self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS):
+        """Counts one that comes from there, until `leave`. False: it is one too many."""
+        counted = counted_as(address, settings.MYAGENT_TRUSTED_PROXIES)
+        if counted is None:
+            return True
+        if not self._addresses.has_room(counted, settings.MYAGENT_CONNECTIONS_PER_ADDRESS):
             return False
-        self._addresses.enter(address)
+        self._addresses.enter(counted)
         return True
 
     def leave(self, address: str) -> None:
-        self._addresses.leave(address)
+        counted = counted_as(address, settings.MYAGENT_TRUSTED_PROXIES)
+        if counted is not None:
+            self._addresses.leave(counted)
 
     def add(self, consumer: Open) -> None:
         self._open[consumer.connection_id] = consumer
@@ -118,6 +129,15 @@ class Connections:
                 tell(consumer)
             except Exception:
                 logger.exception("socket_not_told", connection_id=consumer.connection_id)
+
+
+def _bounds() -> Bounds:
+    return Bounds(
+        headers_s=settings.MYAGENT_HEADERS_TIMEOUT_S,
+        body_s=settings.MYAGENT_BODY_TIMEOUT_S,
+        connections=settings.MYAGENT_CONNECTIONS_PER_ADDRESS,
+        trusted_proxies=settings.MYAGENT_TRUSTED_PROXIES,
+    )
 
 
 def _round_s() -> float:

@@ -82,7 +82,7 @@ class _Serving:
         lease = self._server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = address_of(HOST, lease.port)
-        door = Door(application)
+        door = Door(application, self._server.connections.admission)
         serve = door.serve_until(self._leaving, listener, send_away=self._send_away)
         self._task = asyncio.get_running_loop().create_task(serve)
         self._task.add_done_callback(_log_failure)

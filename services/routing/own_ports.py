@@ -12,6 +12,7 @@ import structlog
 from django.utils.translation import gettext_noop
 
 from agents.runtime import background
+from agents.runtime.http.admission import Admission
 from agents.runtime.listening import CannotListen, listen_meanwhile
 from agents.runtime.server import Server, configuration
 from agents.sockets.connections import Connections
@@ -43,10 +44,12 @@ SHUTDOWN_S = 10.0
 class Door(Server):
     """A server beside the main one, or in an embedding program: it does not handle signals."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, admission: Admission) -> None:
         self._is_open = asyncio.Event()
         super().__init__(
-            configuration(application, is_debug=False), ready=self._is_open.set, leave=_nothing
+            configuration(application, is_debug=False, admission=admission),
+            ready=self._is_open.set,
+            leave=_nothing,
         )
 
     async def serve_until(
@@ -201,7 +204,7 @@ class _OwnPort:
         host, port = self.address
         self.trouble = ""
         logger.info("own_port_opened", service=self._service, host=host, port=port)
-        door = Door(self._labelled())
+        door = Door(self._labelled(), self._connections.admission)
         await door.serve_until(self._leaving, listener, send_away=self._send_away)
 
     async def _listener(self) -> socket.socket | None:

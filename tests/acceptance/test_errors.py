@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -404,16 +405,27 @@ async def test_a_runner_serves_only_so_many_conversations_at_once(serve: Serve) 
         await newcomer.create_session()
 
 
-async def test_an_address_may_open_only_so_many_sockets(serve: Serve) -> None:
-    runner = serve("odd.py", env={"MYAGENT_CONNECTIONS_PER_ADDRESS": "2"})
-    async with await Recorder.open(runner.url) as first, await Recorder.open(runner.url):
-        async with await Recorder.dial(runner.url) as third:
+async def test_an_address_may_open_only_so_many_sockets_but_this_machine_any_number(
+    serve: Serve,
+) -> None:
+    limits = {"MYAGENT_CONNECTIONS_PER_ADDRESS": "2", "MYAGENT_TRUSTED_PROXIES": "127.0.0.1"}
+    runner = serve("odd.py", env=limits)
+    far = {"additional_headers": {"X-Forwarded-For": "203.0.113.5"}}
+    async with (
+        await Recorder.open(runner.url, **far) as first,
+        await Recorder.open(runner.url, **far),
+    ):
+        async with await Recorder.dial(runner.url, **far) as third:
             await dismissed(third, "rate_limited", 4029)
+        async with contextlib.AsyncExitStack() as near:
+            for _ in range(3):
+                await near.enter_async_context(await Recorder.open(runner.url))
         await first.socket.close()
-        while True:
-            async with await Recorder.dial(runner.url) as next_one:
-                if (await next_one.receive())["event"] == "system.connected":
-                    break
+        async with asyncio.timeout(30):
+            while True:
+                async with await Recorder.dial(runner.url, **far) as next_one:
+                    if (await next_one.receive())["event"] == "system.connected":
+                        break
 
 
 async def test_a_queue_has_an_end(serve: Serve) -> None:

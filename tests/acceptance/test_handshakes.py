@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.recording import Recorder
 from tests.runners import Runner
 
 from .conftest import Serve
@@ -45,3 +46,22 @@ async def test_a_handshake_that_is_too_large_is_refused_and_does_not_keep_the_ru
     assert status in (b"400", b"414", b"431"), answer
     assert await asyncio.to_thread(runner.stop) == 0
     assert "Traceback" not in "".join(runner.log)
+
+
+async def test_a_page_from_a_file_comes_in_with_the_token_that_the_start_prints(
+    serve: Serve,
+) -> None:
+    runner = serve("odd.py")
+    # It is printed right behind the line that the fixture waits for.
+    token = (await asyncio.to_thread(runner.wait_for_log, "?token=")).rpartition("?token=")[2]
+    async with await Recorder.open(f"{runner.url}?token={token.strip()}", origin="null"):
+        pass
+    for wrong in ("", "?token=", f"?token={token.strip()[:-1]}"):
+        async with await Recorder.dial(runner.url + wrong, origin="null") as page:
+            problem = await page.error("forbidden")
+            assert "token" in problem["content"]
+            assert await page.read_to_close() == 4003
+    # It is for such pages alone.
+    other = f"{runner.url}?token={token.strip()}"
+    async with await Recorder.dial(other, origin="https://evil.example") as page:
+        assert await page.read_to_close() == 4003

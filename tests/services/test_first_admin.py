@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.db import connection
+from django.http import HttpRequest
 
 from services.first_admin import ensure_admin
 
@@ -18,7 +19,7 @@ def test_the_password_is_told_once_and_logs_in() -> None:
     password = ensure_admin()
     assert password is not None
     assert len(password) >= 16
-    user = authenticate(username="admin", password=password)
+    user = authenticate(HttpRequest(), username="admin", password=password)
     assert user is not None
     assert user.is_superuser
     assert ensure_admin() is None
@@ -59,4 +60,4 @@ def test_of_two_at_once_one_makes_the_account() -> None:
     told = [password for password in passwords if password is not None]
     assert len(passwords) == 2
     assert len(told) == 1
-    assert authenticate(username="admin", password=told[0]) is not None
+    assert authenticate(HttpRequest(), username="admin", password=told[0]) is not None

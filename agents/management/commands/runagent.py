@@ -28,7 +28,7 @@ from agents.ownership.servers import NameTaken
 from agents.runs.child import FileRefused, NotLaunched, NotStarted, WorkerDied
 from agents.runs.reloading import Changes
 from agents.runs.standalone import StandaloneWorker
-from agents.runtime import logs
+from agents.runtime import file_pages, logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
@@ -100,6 +100,8 @@ class Command(TerminalCommand):
             "Waiting for the runs to end; interrupt again to stop them at once."
         )
         greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
+        if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
+            greeting = f"{greeting}\n{line}"
 
         def ready() -> None:
             # A log that can't be written any more is no reason not to serve.
@@ -191,7 +193,11 @@ class Command(TerminalCommand):
         try:
             application = import_string(settings.MYAGENT_APPLICATION)(server)
             web = MainServer(
-                configuration(application, is_debug=options["debug"]),
+                configuration(
+                    application,
+                    is_debug=options["debug"],
+                    admission=server.connections.admission,
+                ),
                 prepare=server.prepare,
                 ready=ready,
                 leave=lambda: self._leave(server, web.stop_listening),

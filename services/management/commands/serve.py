@@ -17,7 +17,7 @@ from django.utils.translation import gettext, gettext_noop
 from rich.cells import cell_len, set_cell_size
 
 from agents import checks
-from agents.runtime import logs, schema
+from agents.runtime import file_pages, logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.background import failure_of
 from agents.runtime.listening import listen, port_number
@@ -66,7 +66,9 @@ class Command(TerminalCommand):
             lease.port = listener.getsockname()[1]
             lease.address = address_of(options["host"], lease.port)
             url = lease.address.replace("ws://", "http://", 1)
-            self._greeting = greeting(url, password)
+            self._greeting = greeting(
+                url, password, file_pages.said_at_start(listener.getsockname()[0])
+            )
             self._farewell = gettext("Stopping the services; interrupt again to stop them at once.")
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, is_debug=options["debug"]))
@@ -81,7 +83,9 @@ class Command(TerminalCommand):
         application = import_string(settings.MYAGENT_APPLICATION)(self._server)
         ports = own_ports(self._server, self._directory, application)
         server = MainServer(
-            configuration(application, is_debug=is_debug),
+            configuration(
+                application, is_debug=is_debug, admission=self._server.connections.admission
+            ),
             prepare=self._server.prepare,
             ready=lambda: self._say(self._greeting),
             leave=lambda: self._leave(supervisor, supervision, ports, server.stop_listening),
@@ -165,8 +169,8 @@ class Command(TerminalCommand):
         self.stdout.flush()
 
 
-def greeting(url: str, password: str | None) -> str:
-    """The lines that name the site's pages."""
+def greeting(url: str, password: str | None, besides: str | None = None) -> str:
+    """Where the site's pages are, in lines."""
     lines = [gettext("The site is ready at {url}").format(url=url)]
     pages = {
         gettext("services"): "services/NAME/",
@@ -180,4 +184,6 @@ def greeting(url: str, password: str | None) -> str:
     if password is not None:
         sentence = gettext("Log in as 'admin' with the password {password} (shown only this once)")
         lines.append(f"  {sentence.format(password=password)}")
+    if besides is not None:
+        lines.append(f"  {besides}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import pytest
 
 from agents.runtime.edge import (
     client_address,
+    counted_as,
     headers_of,
     host_is_allowed,
     is_loopback,
@@ -153,3 +154,24 @@ def test_a_forwarded_scheme_is_believed_only_of_trusted_proxies(
 def test_of_repeated_headers_the_first_counts() -> None:
     headers = headers_of({"headers": [(b"Host", b"one"), (b"host", b"two")]})
     assert headers == {b"host": b"one"}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.5", "203.0.113.5"),
+        ("::ffff:203.0.113.5", "203.0.113.5"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
+        ("unknown", "unknown"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        ("198.51.100.7", None),
+        ("::ffff:198.51.100.7", None),
+    ],
+)
+def test_connections_are_counted_by_address_but_not_those_of_this_machine_and_proxies(
+    address: str, expected: str | None
+) -> None:
+    assert counted_as(address, ["198.51.100.0/24"]) == expected

@@ -42,6 +42,23 @@ class AddressLimit:
         self._open[address] += 1
 
     def leave(self, address: str) -> None:
+        """Does nothing for an address that has none open."""
         self._open[address] -= 1
         if self._open[address] <= 0:
             del self._open[address]
+
+
+class Seldom:
+    """Which of many equal log lines are written: some at once, then one every `pause_s` seconds."""
+
+    def __init__(self, pause_s: float = 10.0, at_once: int = 5) -> None:
+        self._bucket = TokenBucket(1 / pause_s, at_once)
+        self._left_out = 0
+
+    def take(self) -> int | None:
+        """None: not this one. Else how many were left out since the last that was written."""
+        if not self._bucket.take():
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        return left_out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.sockets import limits
-from agents.sockets.limits import AddressLimit, TokenBucket
+from agents.runtime import limits
+from agents.runtime.limits import AddressLimit, Seldom, TokenBucket
 
 
 @pytest.fixture
@@ -54,3 +54,12 @@ def test_an_address_that_left_is_forgotten() -> None:
     addresses.enter("here")
     addresses.leave("here")
     assert not addresses._open
+
+
+def test_of_many_equal_log_lines_some_are_written_and_the_rest_is_counted(
+    clock: list[float],
+) -> None:
+    lines = Seldom(pause_s=10, at_once=2)
+    assert [lines.take() for _ in range(5)] == [0, 0, None, None, None]
+    clock[0] += 10
+    assert [lines.take() for _ in range(2)] == [3, None]
