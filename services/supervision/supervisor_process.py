@@ -15,6 +15,7 @@ from agents.runs.run_folder import Stay
 from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
 from services import doorbell
 from services.logs import logfiles, rotation
 from services.supervision import forgetting, health, supervisor_lease, supervisor_start
@@ -230,7 +231,7 @@ class SupervisorProcess:
         try:
             await self._database.run(supervisor_lease.release, epoch, self._charge)
         except DatabaseFailure as error:
-            logger.warning("lease_left_to_expire", error=str(error))
+            logger.warning("lease_left_to_expire", error=explain(error))
 
     async def _end_instances(self, epoch: int) -> None:
         """Drains everything; bounded, as what does not drain is killed.
@@ -271,7 +272,7 @@ class SupervisorProcess:
         try:
             return await work()
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             # Not `_pause`: who is leaving would not wait at all.
             await asyncio.sleep(RETRY_S)
             return None
