@@ -78,6 +78,8 @@ class SupervisorProcess:
         self._links = Links(self._database, self._is_wanted.set)
         self._bell = Bell(doorbell.BELL, self._is_wanted.set)
         self._trusts_leases_at = float("inf")
+        self.has_replaced_automatic = False
+        """Whether one that a command had started made room for this one."""
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
 
@@ -132,8 +134,9 @@ class SupervisorProcess:
         epoch: int | None = await self._database.run(
             lambda: supervisor_lease.take(is_automatic=self._is_automatic, charge=self._charge)
         )
-        if epoch is None and self._charge.is_machine and not self._is_automatic:
-            await self._database.run(supervisor_lease.ask_to_leave)
+        makes_room = epoch is None and self._charge.is_machine and not self._is_automatic
+        if makes_room and await self._database.run(supervisor_lease.ask_to_leave):
+            self.has_replaced_automatic = True
         return epoch
 
     async def _hold(self, epoch: int) -> None:
