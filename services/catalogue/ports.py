@@ -1,4 +1,4 @@
-"""Services' own ports: each belongs to one of them, and to no other program. Synchronous."""
+"""Services' own ports: each belongs to one of them; another program may have it. Synchronous."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from django.utils.translation import gettext_noop
 
 from agents.models import LEASE_HOLDS, Server
 from agents.runtime import addresses
+from agents.runtime.listening import IN_USE
 from agents.runtime.process import is_provably_gone, pid_of
+from myagent.sentence import Said
 from services.errors import Conflict
 from services.models import PortClaim, Service
+from services.telling import kept
 
 
 def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None = None) -> None:
@@ -31,7 +34,23 @@ def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None 
     _lock(port)
     _refuse_that_of_a_service(name, host, port, of)
     _refuse_that_of_a_server(host, port)
-    _refuse_that_of_a_stranger(host, port)
+
+
+def trouble(service: Service) -> str:
+    """That a program which the site does not know of has the service's port on this machine.
+
+    As `services.telling` keeps it; empty if none has, or if its server is on another machine.
+    Known before a server has tried in vain to open the port, and has said so.
+    """
+    if service.port is None or service.is_external:
+        return ""
+    servers = list(Server.objects.filter(LEASE_HOLDS, service=""))
+    here = [server for server in servers if server.host == socket.gethostname()]
+    if (servers and not here) or not _is_in_use(service.host, service.port):
+        return ""
+    if {pid_of(server.process) for server in here} & _listeners(service.port):
+        return ""
+    return kept(Said(IN_USE, {"port": service.port, "host": service.host}))
 
 
 def _lock(port: int) -> None:
@@ -82,23 +101,6 @@ def _is_in_the_way(server: Server, host: str) -> bool:
     return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(
         server.process
     )
-
-
-def _refuse_that_of_a_stranger(host: str, port: int) -> None:
-    """A program that the site does not know of, on the machine where the port would be opened."""
-    servers = list(Server.objects.filter(LEASE_HOLDS, service=""))
-    here = [server for server in servers if server.host == socket.gethostname()]
-    if (servers and not here) or not _is_in_use(host, port):
-        return
-    ours = {pid_of(server.process) for server in here}
-    if not ours & _listeners(port):
-        raise Conflict(
-            "port_taken",
-            gettext_noop("Another program has port {port} on {host}; choose another port."),
-            field="port",
-            port=port,
-            host=host,
-        )
 
 
 def _is_in_use(host: str, port: int) -> bool:

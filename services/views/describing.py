@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from agents.models import Run, Session
 from myagent.protocol import timestamp
+from services.catalogue import ports
 from services.catalogue.registry import CONFIGURATION
 from services.models import HealthCheck, Instance, Service
 from services.routing.endpoints import endpoint_of
@@ -36,9 +37,13 @@ def service_json(
     seen: Figures | None = None,
     observers: Observers | None = None,
 ) -> Json:
-    """`seen`, `observers`: what servers say, and who looks, where that has been read already."""
-    if seen is None:
-        seen = figures.read() if service.port else Figures(())
+    """`seen`, `observers`: what servers say, and who looks, where that has been read already.
+
+    Of a service that is described alone the port is looked at, too.
+    """
+    is_alone = seen is None
+    seen = seen or (figures.read() if service.port else Figures(()))
+    trouble = seen.trouble_with_port(service) or (ports.trouble(service) if is_alone else "")
     observers = observers or Observers.read(service)
     return {
         "service_id": service.pk,
@@ -48,7 +53,7 @@ def service_json(
         "url": service.url,
         "host": service.host,
         "port": service.port,
-        "own_port_error": told(seen.trouble_with_port(service)),
+        "own_port_error": told(trouble),
         "endpoint": endpoint_of(service, site),
         "tags": service.tags,
         "status": observers.status_of(service),

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models.functions import Now
 
-from agents.models import Server
 from agents.runtime.process import own_identity
 from services import control
 from services.catalogue import registry
 from services.errors import Conflict
 from services.models import Service
+from services.views.describing import service_json
 from tests.ports import free_port
 from tests.runners import ROOT
 from tests.services import rows
@@ -81,29 +80,26 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_port_that_a_stranger_has_is_told_at_the_first_try(taken_port: int) -> None:
-    told = f"Another program has port {taken_port} on localhost"
-    with pytest.raises(Conflict, match=told):
-        registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
-    echo = registry.register(name="echo", agent_factory_path=FILE)
-    with pytest.raises(Conflict, match=told):
-        registry.change(echo, port=taken_port)
-    Service.objects.update(port=taken_port)
-    echo.refresh_from_db()
-    with pytest.raises(Conflict, match=told):
-        control.start(echo)
+def test_a_port_that_a_stranger_has_is_told_before_anybody_tries_in_vain(taken_port: int) -> None:
+    # A server of the site that has not said yet how its ports are.
+    add_server(process="another process", report={})
+    echo = registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
+    said = f"Port {taken_port} on localhost is in use"
+    assert service_json(echo, "")["own_port_error"].startswith(said)
+    control.start(echo)
+    assert service_json(echo, "")["own_port_error"].startswith(said)
+    assert service_json(registry.change(echo, port=free_port()), "")["own_port_error"] == ""
 
 
 def test_one_that_a_server_of_the_site_listens_at_for_the_service_is_its_own(
     taken_port: int,
 ) -> None:
-    add_server(process=own_identity(), lease_until=Now() + rows.AN_HOUR)
-    assert Server.objects.get().process == own_identity()
-    echo = rows.service("echo", Service.Status.STOPPED, port=taken_port)
-    control.start(echo)
-    assert echo.desired == "running"
+    add_server(process=own_identity(), report={})
+    echo = registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
+    assert service_json(echo, "")["own_port_error"] == ""
 
 
 def test_on_another_machine_than_its_servers_nothing_is_known_of_the_port(taken_port: int) -> None:
-    add_server(host="elsewhere")
-    registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
+    add_server(host="elsewhere", report={})
+    echo = registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
+    assert service_json(echo, "")["own_port_error"] == ""
