@@ -336,6 +336,13 @@ OPTIONS = (
         "Characters that may wait for one slow socket; beyond that it reads from the log.",
     ),
     Option(
+        "MYAGENT_OUTBOXES_CHARACTERS",
+        "int",
+        64 * 1024 * 1024,
+        "Characters that may wait for all slow sockets of a process together; beyond that each "
+        "keeps 65536 of its own.",
+    ),
+    Option(
         "MYAGENT_SLOW_CLIENT_S",
         "float",
         20.0,
@@ -345,7 +352,9 @@ OPTIONS = (
         "MYAGENT_BARRIER",
         "str",
         "",
-        "For crash tests: a point such as `before agent.final_answer` or `after user.message` at "
-        "which the writer of the log stops for good, and a file to create then: `POINT=FILE`.",
+        "For crash tests: a point such as `before agent.final_answer`, `within` or `after "
+        "user.message` at which the writer of the log stops for good, or `before migration 7` "
+        "(`after` …, `before migration end`) for `migrate`, and a file to create then: "
+        "`POINT=FILE`.",
     ),
 )

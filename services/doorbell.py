@@ -6,8 +6,10 @@ machines with the database alone. With Redis, waiting processes are told to read
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, F, QuerySet, Sum
 
 from agents.runtime import bell
@@ -38,8 +40,11 @@ def ring(service_id: str) -> None:
 
 
 def announce() -> None:
-    """Has all processes read now rather than at their next poll: a revision has grown."""
-    bell.ring(BELL)
+    """Has everybody look whose own look would come later: a revision has grown.
+
+    Not before it can be seen, where a transaction is open.
+    """
+    transaction.on_commit(partial(bell.ring, BELL))
 
 
 def revision() -> Revision:

@@ -17,6 +17,11 @@ from myagent.sentence import Said
 
 MAX_PORT = 65535
 
+IN_USE = gettext_noop(
+    "Port {port} on {host} is in use or can't be used: stop what listens there, or "
+    "choose another with --port."
+)
+
 
 class CannotListen(CommandError):
     """The port can't be listened on. `said` gives the reason, to be shown later."""
@@ -77,11 +82,4 @@ def _in_sentences(host: str, port: int) -> Iterator[None]:
             gettext_noop("Port {port} needs more rights; choose one above 1023."), port=port
         ) from error
     except (OSError, OverflowError) as error:
-        raise CannotListen(
-            gettext_noop(
-                "Port {port} on {host} is in use or can't be used: stop what listens there, or "
-                "choose another with --port."
-            ),
-            port=port,
-            host=host,
-        ) from error
+        raise CannotListen(IN_USE, port=port, host=host) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -18,10 +19,11 @@ from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
-from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
+from agents.ownership.taking import Locked, OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused
 from agents.principals import Principal, may_use
 from agents.runtime import background
+from agents.runtime.file_locks import explain
 from agents.runtime.gathering import Gathering
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
@@ -32,6 +34,11 @@ logger = structlog.get_logger(__name__)
 
 ADOPTED_AT_ONCE = 2
 """Sessions that adoption opens at once: the other database threads are left to clients."""
+
+LOCK_WAIT_S = 2.0
+"""Seconds that a client's session may be locked by somebody until the client is told."""
+
+LOCK_LOOK_S = 0.1
 
 FREED_AT_ONCE = 100
 """Sessions given up in one statement."""
@@ -126,7 +133,7 @@ class Sessions:
         except OwnedElsewhere as error:
             raise Refused("moved") from error
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
         # It may have left memory again before this caller was resumed.
         if self._live.get(session_id) is session:
@@ -144,8 +151,9 @@ class Sessions:
     async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
         """Takes a session over; several callers share one attempt.
 
-        `is_asked_for`: by a client, so that it may be taken together with those of other clients.
-        Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        `is_asked_for`: by a client, and so perhaps together with those that
+        others ask for, and worth a wait for whoever has locked it. Raises
+        `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
         """
         task = self._opening.get(session_id)
         if task is None:
@@ -184,6 +192,9 @@ class Sessions:
                 logger.info("session_adopted", session_id=session_id)
             except (UnknownSession, OwnedElsewhere):
                 logger.debug("somebody_else_adopted", session_id=session_id)
+            except Locked:
+                # The next look comes soon.
+                logger.info("session_locked", session_id=session_id)
             except DatabaseFailure:
                 raise
             except Exception:
@@ -242,7 +253,8 @@ class Sessions:
         if adopted is None:
             own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
             services = self._directory.names()
-            adopted = await self._run(adopt, session_id, services, own_id, may_expire)
+            adopt_it = partial(self._run, adopt, session_id, services, own_id, may_expire)
+            adopted = await (_until_unlocked(adopt_it) if is_asked_for else adopt_it())
         if own_id != self._lease.server_id:
             # The lease under which it was taken was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
@@ -259,7 +271,7 @@ class Sessions:
         try:
             return await self._run(adopt_together, session_ids, services, own_id)
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
         except Exception:
             # One by one, a session that can't be read does not affect the others.
             logger.exception("sessions_not_taken_together", sessions=len(session_ids))
@@ -267,3 +279,15 @@ class Sessions:
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
+
+
+async def _until_unlocked(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Tries for `LOCK_WAIT_S`. Between two tries it holds no thread of the database's."""
+    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_S
+    while True:
+        try:
+            return await attempt()
+        except Locked:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+        await asyncio.sleep(LOCK_LOOK_S)

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
 from services import control
-from services.catalogue import registry
+from services.catalogue import ports, registry
 from services.cli.screen import Screen
 from services.logs.logfiles import path_of, tail
 from services.models import Service
@@ -41,6 +41,8 @@ def register(screen: Screen, options: Options) -> None:
     service = registry.register(environment=dict(options["env"] or ()), **given)
     sentence = gettext("{name} is registered ({id}).")
     screen.say(sentence.format(name=service.name, id=service.pk))
+    if in_use := ports.trouble(service):
+        screen.say(told(in_use))
     if service.auto_start and not service.is_external:
         _see_to(screen, service, options)
 
@@ -138,8 +140,8 @@ def _arrival(service: Service) -> str:
 
 
 def trouble_with_port(service: Service) -> list[str]:
-    """Why its own port is not reachable; empty if that is open, or it has none."""
-    trouble = figures.read().trouble_with_port(service)
+    """Why nobody reaches it by its own port; nothing where that is open, or it has none."""
+    trouble = figures.read().trouble_with_port(service) or ports.trouble(service)
     return [told(trouble)] if trouble else []
 
 

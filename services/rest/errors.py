@@ -13,7 +13,9 @@ from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from agents.runtime.file_locks import explain
 from services.errors import Conflict, ServiceError, UnknownService
+from services.supervision.supervisor_start import SupervisorNotStarted
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +47,7 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(error, RequestDataTooBig):
         return _said(413, "too_large", gettext("The request is too large."))
     if isinstance(error, OperationalError | InterfaceError):
-        logger.warning("storage_away", error=str(error))
+        logger.warning("storage_away", error=explain(error))
         sentence = gettext("The database can't be used just now. Try again soon.")
         return _said(503, "storage_unavailable", sentence)
     logger.error("request_failed", exc_info=error)
@@ -65,6 +67,11 @@ def _refusal(error: ServiceError) -> Response:
         status = 409
     elif error.code == NO_SUPERVISOR:
         status = 503
+    if isinstance(error, SupervisorNotStarted):
+        # Where things lie on the machine is nothing for the network.
+        logger.error("supervisor_not_started", log=str(error.log))
+        sentence = gettext("The supervisor could not be started; the site's log has the details.")
+        return _said(status, error.code, sentence)
     about = {"field": error.field, "fields": {error.field: str(error)}} if error.field else {}
     return _said(status, error.code, str(error), **about)
 

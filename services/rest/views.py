@@ -32,6 +32,7 @@ from services.rest.lists import Page, ServiceFilter
 from services.routing.endpoints import site_of
 from services.supervision import figures
 from services.views.describing import service_json
+from services.views.observers import Observers
 
 
 class ServicesView(View, GenericAPIView[Service]):
@@ -50,8 +51,10 @@ class ServicesView(View, GenericAPIView[Service]):
         found = self.filter_queryset(self.get_queryset())
         # The id makes the order of equal rows definite, so that pages do not overlap.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
-        site, seen = site_of(request), figures.read()
-        return self.get_paginated_response([service_json(each, site, seen) for each in page or ()])
+        site, seen, observers = site_of(request), figures.read(), Observers.read()
+        return self.get_paginated_response(
+            [service_json(each, site, seen, observers) for each in page or ()]
+        )
 
     @extend_schema(
         summary="Register a service",

@@ -24,7 +24,8 @@ class LaunchFailed(ServiceError):
 class LaunchSpec:
     """What to start, and where to write its output. The environment is complete.
 
-    `inherited`: file descriptors that it gets under the same numbers.
+    `inherited`: file descriptors that it gets by the same numbers.
+    `most_memory_mb`: what it, or a process of its own, can't have more of.
     """
 
     instance_id: str
@@ -33,6 +34,7 @@ class LaunchSpec:
     folder: Path
     log: Path
     inherited: Sequence[int] = ()
+    most_memory_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
