@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from myagent.examples import checked
 from myagent.foreign import ForeignAgent
 from myagent.loop import react
 from myagent.messages import ChatMessage
@@ -31,7 +32,8 @@ class Agent:
     model's name, an object with the `ChatModel` protocol, or None for the
     environment's. After `max_steps` model steps that all wanted tools, one
     last step without tools gives the answer. `next_step_prompt` goes along
-    with each question to the model.
+    with each question to the model. `examples` are questions to begin with,
+    which a chat page offers (see `myagent.examples`).
 
     Nothing of a run is kept here: an agent can serve many runs at a time.
     Raises `TypeError` or `ValueError` for a definition that can't work.
@@ -45,6 +47,7 @@ class Agent:
     enable_tracing: bool = True
     model: ChatModel | str | None = None
     description: str = ""
+    examples: Sequence[str] = ()
     toolbox: Toolbox = field(init=False, repr=False)
 
     is_continuable = True
@@ -55,6 +58,7 @@ class Agent:
             if getattr(self, prompt) is None:
                 object.__setattr__(self, prompt, "")
         _check(self)
+        object.__setattr__(self, "examples", checked(self.examples))
         toolbox = Toolbox(self.tools or ())
         object.__setattr__(self, "toolbox", toolbox)
         object.__setattr__(self, "tools", tuple(toolbox))

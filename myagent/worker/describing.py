@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from myagent.agent import Agent
+from myagent.examples import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES
 from myagent.foreign import ForeignAgent
 from myagent.models.offline import OfflineModel
 from myagent.runnable import Runnable
 from myagent.tool.text import clean
 from myagent.tool.toolbox import PreparedTool
 from myagent.worker.codec.fields import MAX_NUMBER
-from myagent.worker.protocol import AgentInfo, ToolInfo
+from myagent.worker.protocol import OFFLINE, AgentInfo, ToolInfo
 
 TEXT_LIMIT = 2000
 """Characters of a description that are told; names have fewer."""
@@ -40,6 +41,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
             model=_model_of(runnable),
             max_steps=_number(runnable.max_steps),
             enable_tracing=bool(runnable.enable_tracing),
+            examples=_texts(runnable.examples),
         )
     agent = runnable.agent if isinstance(runnable, ForeignAgent) else runnable
     return AgentInfo(
@@ -48,6 +50,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
         tools=tuple(_foreign_tools(_got(agent, "tools"))),
         model=_model_name(agent),
         max_steps=_number(_got(runnable, "max_steps")),
+        examples=_texts(_got(agent, "examples")),
     )
 
 
@@ -95,7 +98,7 @@ def _model_of(agent: Agent) -> str:
 def _model_name(holder: Any, depth: int = _DEPTH) -> str:
     """A model's name, wherever the agent keeps it: as a text, or in an object."""
     if isinstance(holder, OfflineModel):
-        return "offline"
+        return OFFLINE
     for attribute in _MODEL_NAMES:
         value = _got(holder, attribute)
         if name := _text(value):
@@ -115,6 +118,14 @@ def _got(value: Any, attribute: str) -> Any:
 
 def _text(value: Any) -> str:
     return clean(value.strip())[:TEXT_LIMIT] if isinstance(value, str) else ""
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """Those of a list that are texts; of somebody else's list as many as of ours."""
+    if not isinstance(values, list | tuple):
+        return ()
+    found = (_text(value)[:MAX_EXAMPLE_LENGTH] for value in values[:MAX_EXAMPLES])
+    return tuple(text for text in found if text)
 
 
 def _number(value: Any) -> int | None:

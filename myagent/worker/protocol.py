@@ -18,6 +18,9 @@ from myagent.steps import Decision, Resume, Step
 
 VERSION = 1
 
+OFFLINE = "offline"
+"""The name of the demo model, which answers where no real one is configured."""
+
 
 class LinkError(Exception):
     """The other end sent what no peer of this version sends."""
@@ -140,7 +143,8 @@ class ToolInfo:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """What is known of the agent once its file is loaded. `model`: '' where nobody knows.
+    """What is known of the agent once its file is loaded. `model`: '' where nobody knows,
+    `OFFLINE` where the demo model answers. `examples`: questions to begin with.
 
     `enable_tracing`: whether it may be recorded what happens inside its runs.
     """
@@ -151,6 +155,7 @@ class AgentInfo:
     model: str = ""
     max_steps: int | None = None
     enable_tracing: bool = True
+    examples: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from myagent import exact_json
+from myagent.examples import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES
 from myagent.messages import ChatMessage, Role, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import PLACE, Said
@@ -37,6 +38,7 @@ from myagent.worker.codec.fields import (
     objects,
     one_of,
     text,
+    texts,
 )
 from myagent.worker.protocol import (
     AgentInfo,
@@ -184,6 +186,8 @@ def _agent(data: Json) -> AgentInfo:
         text(agent, "model", MAX_DESCRIPTION),
         count_or_none(agent, "max_steps"),
         flag(agent, "enable_tracing"),
+        # One that was started before an update does not tell them.
+        texts(agent, "examples", MAX_EXAMPLES, MAX_EXAMPLE_LENGTH) if "examples" in agent else (),
     )
 
 
