@@ -12,6 +12,15 @@ from myagent.models.base import Usage
 ToolStatus = Literal["success", "error", "cancelled", "declined", "unknown"]
 StopReason = Literal["answer", "max_steps"]
 
+MOST_DESCRIPTION = 2000
+"""Characters of a tool's description in a question."""
+
+MOST_SCHEMA_BYTES = 32 * 1024
+"""Of JSON, of the schema in a question: it goes into the log with each of them."""
+
+MOST_SCHEMA_DEPTH = 32
+"""Of objects and lists in each other, in that schema."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
@@ -47,12 +56,18 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationAsked:
-    """A tool waits for somebody's yes."""
+    """A tool waits for somebody's yes.
+
+    `description` and `parameters`, the JSON schema of its arguments, are for
+    whoever shows the question; None: the schema is too large to be told.
+    """
 
     step_id: str
     tool: str
     args: dict[str, Any]
     timeout_s: float
+    description: str = ""
+    parameters: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,18 @@ def thinking(step: Thought, run: RunRef) -> Entry:
 
 
 def user_confirm(step: ConfirmationAsked, run: RunRef, lang: str, timeout_s: float) -> Entry:
+    metadata = {
+        "tool": step.tool,
+        "args": step.args,
+        "timeout_s": timeout_s,
+        "description": step.description,
+    }
+    if step.parameters is not None:
+        metadata["parameters"] = step.parameters
     return Entry(
         "agent.user_confirm",
         say(lang, "user_confirm", tool=step.tool),
-        {"tool": step.tool, "args": step.args, "timeout_s": timeout_s},
+        metadata,
         step_id=step.step_id,
         run_id=run.run_id,
     )

@@ -129,12 +129,18 @@ class PartialAnswer(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationAsked(ServerEvent):
-    """The tool `step_id` waits for a yes, for `timeout_s` at most. `content` is the question."""
+    """The tool `step_id` waits for a yes, for `timeout_s` at most. `content` is the question.
+
+    `description` is the tool's, `parameters` the JSON schema of its arguments,
+    where it is not too large to be sent.
+    """
 
     content: str = ""
     tool: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 0.0
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,14 @@ async def _decided(
     if not (open_call.has_asked or entry.tool.requires_confirmation):
         return None
     call = open_call.call
-    asked = ConfirmationAsked(call.id, call.name, args, entry.tool.confirm_timeout_s)
+    asked = ConfirmationAsked(
+        call.id,
+        call.name,
+        args,
+        entry.tool.confirm_timeout_s,
+        entry.told_description,
+        entry.told_parameters,
+    )
     if not open_call.has_asked:
         await announce(asked)
     return await confirm(asked)

@@ -6,12 +6,16 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from myagent import fast_json
 from myagent.models.base import ToolSpec
+from myagent.steps import MOST_DESCRIPTION, MOST_SCHEMA_BYTES, MOST_SCHEMA_DEPTH
 from myagent.tool.base_tool import BaseTool, ToolDefinitionError
 from myagent.tool.function import FunctionTool
 from myagent.tool.schema import Arguments
+from myagent.tool.text import clean
 
 # What the OpenAI chat API takes as the name of a function.
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -19,13 +23,25 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ToolLike = BaseTool | type[BaseTool] | Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PreparedTool:
     """A tool that was found to be usable, with what it needs to be called."""
 
     tool: BaseTool
     spec: ToolSpec
     arguments: Arguments
+
+    @cached_property
+    def told_parameters(self) -> dict[str, Any] | None:
+        """The schema for a `ConfirmationAsked`."""
+        schema = self.spec.parameters
+        is_short = len(fast_json.dumps(schema)) <= MOST_SCHEMA_BYTES
+        return schema if is_short and _depth(schema) <= MOST_SCHEMA_DEPTH else None
+
+    @property
+    def told_description(self) -> str:
+        """The description for a `ConfirmationAsked`."""
+        return clean(self.spec.description)[:MOST_DESCRIPTION]
 
 
 class Toolbox:
@@ -88,6 +104,11 @@ def prepared(tool: BaseTool) -> PreparedTool:
         raise ToolDefinitionError(f"The tool {tool.name!r}: {error}.") from error
     description = tool.description or inspect.cleandoc(type(tool).__doc__ or "")
     return PreparedTool(tool, ToolSpec(tool.name, description, arguments.schema), arguments)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _check_name(tool: BaseTool, kind: str) -> None:

@@ -127,6 +127,11 @@ async def test_a_tool_that_needs_a_yes_is_asked_about_before_it_is_called(
     assert question["metadata"]["tool"] == "order"
     assert question["metadata"]["args"] == {"item": "tea", "amount": 2}
     assert question["metadata"]["timeout_s"] == 300
+    assert question["metadata"]["description"] == "Orders something, when somebody agrees"
+    assert question["metadata"]["parameters"]["properties"]["amount"] == {
+        "default": 1,
+        "type": "integer",
+    }
     assert "order" in question["content"]
     await respond(client, question, approved=True)
     await client.until("agent.final_answer")

@@ -161,6 +161,8 @@ def _step_json(step: Step) -> Json:
                 "tool": step.tool,
                 "args": step.args,
                 "timeout_s": step.timeout_s,
+                "description": step.description,
+                "parameters": step.parameters,
             }
         case ToolStarted():
             return {

@@ -16,6 +16,8 @@ from myagent.messages import ChatMessage, Role, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import PLACE, Said
 from myagent.steps import (
+    MOST_DESCRIPTION,
+    MOST_SCHEMA_BYTES,
     Answer,
     ConfirmationAsked,
     Step,
@@ -213,7 +215,18 @@ def _asked(data: Json) -> ConfirmationAsked:
         json_object(data, "args"),
         # JSON has no number for a wait without an end.
         math.inf if timeout_s is None else timeout_s,
+        text(data, "description", MOST_DESCRIPTION),
+        _parameters(data),
     )
+
+
+def _parameters(data: Json) -> Json | None:
+    if data.get("parameters") is None:
+        return None
+    found = json_object(data, "parameters")
+    if len(exact_json.encode(found)) > MOST_SCHEMA_BYTES:
+        raise LinkError(f"'parameters' has more than {MOST_SCHEMA_BYTES} bytes")
+    return found
 
 
 def _steps(data: Json, key: RunKey) -> Steps:

@@ -7,7 +7,7 @@ import pytest
 
 from myagent.messages import ToolCall
 from myagent.steps import ConfirmationAsked, Decision, OpenCall, Step, ToolFinished, ToolStarted
-from myagent.tool import ToolResult, tool
+from myagent.tool import BaseTool, ToolResult, tool
 from myagent.tool.batch import run_calls
 from myagent.tool.calling import UNKNOWN_EFFECT
 from myagent.tool.text import TEXT_LIMIT
@@ -24,8 +24,36 @@ def _nothing_sent() -> None:
 
 @tool(requires_confirmation=True)
 async def send(text: str) -> str:
+    """Send a text."""
     SENT.append(text)
     return f"sent {text}"
+
+
+def nested(depth: int) -> dict:
+    return {"type": "object", "properties": {"in": nested(depth - 1)}} if depth else {}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"type": "object", "properties": {"text": {"enum": ["x" * 40_000]}}}, nested(20)],
+    ids=["long", "deep"],
+)
+async def test_a_question_leaves_out_a_schema_that_is_too_large(parameters: dict) -> None:
+    class Send(BaseTool):
+        name = "send"
+        description = "d" * 3000
+        requires_confirmation = True
+
+        def execute(self, **args: object) -> str:
+            return ""
+
+    Send.parameters = parameters
+    approver = Approver(Decision(approved=True))
+    toolbox = Toolbox([Send()])
+    async with aclosing(run_calls([OpenCall(wish("send"))], toolbox, approver.confirm)) as steps:
+        asked = await anext(steps)
+    assert isinstance(asked, ConfirmationAsked)
+    assert (asked.parameters, len(asked.description)) == (None, 2000)
 
 
 @tool(idempotent=True)
@@ -113,7 +141,13 @@ async def test_a_long_result_is_cut_and_tells_its_length() -> None:
 async def test_an_approved_call_runs() -> None:
     approver = Approver(Decision(approved=True))
     asked, started, finished = await steps_of(OpenCall(wish("send", text="hi")), approver.confirm)
-    assert asked == ConfirmationAsked("call_1", "send", {"text": "hi"}, timeout_s=300)
+    schema = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    assert asked == ConfirmationAsked("call_1", "send", {"text": "hi"}, 300, "Send a text.", schema)
     assert approver.asked == [asked]
     assert isinstance(started, ToolStarted)
     assert finished.message.content == "sent hi"

@@ -16,6 +16,7 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
 from myagent.steps import (
+    MOST_SCHEMA_BYTES,
     Answer,
     ConfirmationAsked,
     Decision,
@@ -74,7 +75,9 @@ open_calls = st.builds(
 )
 steps_before_the_end = st.one_of(
     st.builds(Thought, numbers, texts, messages, usages, numbers),
-    st.builds(ConfirmationAsked, texts, texts, args, floats | st.just(math.inf)),
+    st.builds(
+        ConfirmationAsked, texts, texts, args, floats | st.just(math.inf), texts, st.none() | args
+    ),
     st.builds(ToolStarted, texts, texts, args),
     st.builds(
         ToolFinished,
@@ -202,7 +205,15 @@ FINISHED = {
     "message": {"role": "tool", "content": "", "tool_call_id": "c"},
     "full_length": None,
 }
-ASKED = {"step": "confirmation_asked", "step_id": "c", "tool": "t", "args": {}, "timeout_s": 1}
+ASKED = {
+    "step": "confirmation_asked",
+    "step_id": "c",
+    "tool": "t",
+    "args": {},
+    "timeout_s": 1,
+    "description": "",
+    "parameters": None,
+}
 ANSWER = {
     "step": "answer",
     "text": "",
@@ -256,6 +267,11 @@ def steps_frame(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
         (steps_frame(ASKED, args=[]), "args"),
         (steps_frame(ASKED, args=deep(MAX_DEPTH)), "args"),
         (steps_frame(ASKED, timeout_s=-1), "timeout_s"),
+        (steps_frame(ASKED, description=None), "description"),
+        (steps_frame(ASKED, description="x" * 2001), "description"),
+        (steps_frame(ASKED, parameters=[]), "parameters"),
+        (steps_frame(ASKED, parameters=deep(MAX_DEPTH)), "parameters"),
+        (steps_frame(ASKED, parameters={"enum": ["x" * MOST_SCHEMA_BYTES]}), "parameters"),
         (steps_frame(ANSWER, usage=[1]), "usage"),
         (steps_frame(ANSWER, usage=[1, "2"]), "usage"),
         (steps_frame(ANSWER, stop_reason="tired"), "stop_reason"),
