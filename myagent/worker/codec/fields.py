@@ -110,7 +110,9 @@ def texts(data: Json, name: str, most: int, longest: int) -> tuple[str, ...]:
         if type(value) is not str:
             raise _wrong(name, "a list of texts", value)
         if len(value) > longest:
-            raise LinkError(f"'{name}' has a text of {len(value)} characters; {longest} are allowed")
+            raise LinkError(
+                f"'{name}' has a text of {len(value)} characters; {longest} are allowed"
+            )
     return tuple(found)
 
 
