@@ -36,6 +36,9 @@ SENTENCES = {
     "invalid_json": gettext_noop("The frame is not valid JSON."),
     "invalid_event": gettext_noop("The event is not valid: check '{detail}'."),
     "invalid_event_frame": gettext_noop("A frame must be text holding one JSON object."),
+    "unfit_arguments": gettext_noop(
+        "The tool can't take these arguments: {detail}. It still waits."
+    ),
     "unknown_event": gettext_noop("There is no client event named '{detail}'."),
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),

@@ -92,6 +92,7 @@ class Problem:
     detail: str = ""
     session_id: str | None = None
     message_id: str | None = None
+    step_id: str | None = None
 
     @property
     def is_retryable(self) -> bool:

@@ -10,15 +10,7 @@ from typing import Any
 
 from myagent.lacking import lacking_requirement
 from myagent.sentence import Sentence
-from myagent.tool.running import described
-
-SAID_LIMIT = 500
-"""Characters of an exception's own words in a sentence."""
-
-
-def said(error: BaseException) -> str:
-    """What an error says, on one line and without a full stop."""
-    return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
+from myagent.tool.failures import said
 
 
 def why_it_failed(error: BaseException, place: str) -> Sentence:

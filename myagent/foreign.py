@@ -14,7 +14,8 @@ from myagent.models.base import Usage
 from myagent.runnable import NOTHING_DONE, AgentError
 from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.running import EscapedError, contained, described, in_thread
+from myagent.tool.failures import EscapedError, described
+from myagent.tool.running import contained, in_thread
 from myagent.tool.text import clean, text_of
 
 STEP_TYPES = get_args(Step)

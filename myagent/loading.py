@@ -25,7 +25,6 @@ from myagent.file_failures import (
     advice_on,
     line_of,
     place_in,
-    said,
     what_it_is,
     why_it_failed,
 )
@@ -34,6 +33,7 @@ from myagent.lacking import LOOKED_FOR, lacking_requirement
 from myagent.models.openai import OpenAIModel
 from myagent.runnable import Runnable
 from myagent.sentence import Sentence
+from myagent.tool.failures import said
 
 MAIN_OF_CHILDREN = "__mp_main__"
 """What `multiprocessing` calls the main program's file in the processes that it starts."""

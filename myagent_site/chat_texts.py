@@ -44,7 +44,8 @@ TEXTS = {
     "tools_known": gettext_noop("What it can use"),
     "asks_first": gettext_noop("asks first"),
     "demo": gettext_noop(
-        "The offline demo model answers: it only knows the tools. Set OPENAI_API_KEY for a real one."
+        "The offline demo model answers: it only knows the tools. "
+        "Set OPENAI_API_KEY for a real one."
     ),
     "message": gettext_noop("Message"),
     "placeholder": gettext_noop("Message {agent}"),

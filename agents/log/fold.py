@@ -6,11 +6,12 @@ after a crash sees what it would have seen without one.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from myagent.messages import ChatMessage, ToolCall
@@ -34,10 +35,12 @@ class History:
     """The model's memory: turns in the order in which their runs started.
 
     Above `max_tokens` (estimated) whole oldest turns go, so that a tool call
-    never loses its result; the newest turn always stays. Its messages are
-    numbered, from `first` to the one before `end`. `generation` tells this
-    memory from every other of the process, and changes when a number gets
-    another message: who has a part of it knows what is new by the numbers.
+    never loses its result; the newest turn always stays. Results of the calls
+    of one message are in the order of the calls, whichever was there first.
+    Its messages are numbered, from `first` to the one before `end`.
+    `generation` tells this memory from every other of the process, and changes
+    when a number that was read gets another message: who has a part of it
+    knows what is new by the numbers.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -48,6 +51,12 @@ class History:
         # In one list: it is copied whole for every run.
         self._messages: list[ChatMessage] = []
         self._tokens = 0
+        self._read_end = 0
+        """No message from this number on was ever read."""
+        self._calls: dict[str, int] = {}
+        """The newest calls, and the place of each among them."""
+        self._results: list[int] = []
+        """The places of their results, which are the newest messages."""
 
     def start_turn(self, run_id: str) -> None:
         self._turns.append(Turn(run_id))
@@ -58,11 +67,33 @@ class History:
         turn = self._turns[-1] if self._turns else None
         if turn is None or turn.run_id != run_id:
             return
-        self._messages.append(message)
+        self._insert(message)
         turn.messages += 1
         turn.tokens += message.tokens
         self._tokens += message.tokens
         self._trim()
+
+    def _insert(self, message: ChatMessage) -> None:
+        behind = self._results_behind(message)
+        at = len(self._messages) - behind
+        self._messages.insert(at, message)
+        if self.first + at < self._read_end:
+            self._renumber()
+
+    def _results_behind(self, message: ChatMessage) -> int:
+        """How many results the message goes before, once it is counted among them."""
+        place = self._calls.get(message.tool_call_id or "")
+        if place is None:
+            self._calls = {call.id: number for number, call in enumerate(message.tool_calls)}
+            self._results = []
+            return 0
+        at = bisect(self._results, place)
+        self._results.insert(at, place)
+        return len(self._results) - 1 - at
+
+    def _renumber(self) -> None:
+        self.generation = next(_generations)
+        self._read_end = 0
 
     def drop_turn(self, run_id: str) -> None:
         """Takes the newest turn back, if it is that run's."""
@@ -70,18 +101,31 @@ class History:
             turn = self._turns.pop()
             del self._messages[len(self._messages) - turn.messages :]
             self._tokens -= turn.tokens
-            self.generation = next(_generations)
+            self._calls, self._results = {}, []
+            self._renumber()
 
     def take_back(self, messages: Iterable[ChatMessage]) -> None:
         """Takes the newest messages back, as many as are given and are still there."""
         for message in reversed(list(messages)):
-            if self._messages and self._messages[-1] is message:
+            behind = self._newest(message)
+            if behind is not None:
                 turn = self._turns[-1]
-                self._messages.pop()
-                self.generation = next(_generations)
+                del self._messages[-1 - behind]
+                self._forget_result(message)
+                self._renumber()
                 turn.messages -= 1
                 turn.tokens -= message.tokens
                 self._tokens -= message.tokens
+
+    def _newest(self, message: ChatMessage) -> int | None:
+        """How many messages are behind it, if it is the newest, or a result among the newest."""
+        newest = islice(reversed(self._messages), max(1, len(self._results)))
+        return next((behind for behind, each in enumerate(newest) if each is message), None)
+
+    def _forget_result(self, message: ChatMessage) -> None:
+        place = self._calls.get(message.tool_call_id or "")
+        if place is not None:
+            self._results.remove(place)
 
     @property
     def end(self) -> int:
@@ -89,6 +133,7 @@ class History:
 
     def messages(self, start: int = 0) -> list[ChatMessage]:
         """A copy, from the number `start` on."""
+        self._read_end = self.end
         return self._messages[max(0, start - self.first) :]
 
     def _trim(self) -> None:
@@ -118,6 +163,7 @@ class CallState:
     call: ToolCall
     asked_at: datetime | None = None
     timeout_s: float = 0.0
+    parameters: Mapping[str, Any] | None = None
     decision: Decision | None = None
     started_args: dict[str, Any] | None = None
     is_finished: bool = False
@@ -167,6 +213,7 @@ class RunState:
                 call = self.calls[fact.step_id]
                 call.asked_at = fact.at
                 call.timeout_s = fact.metadata["timeout_s"]
+                call.parameters = fact.metadata.get("parameters")
             case "user.response":
                 self.calls[fact.step_id].decision = decision_of(fact.content)
             case "agent.tool_call":

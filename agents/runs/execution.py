@@ -188,6 +188,7 @@ class Execution:
             owner.history,
             self.state.resume(),
             self,
+            run_id=self.ref.run_id,
             is_continued=self._is_continued,
         )
         self._set_quarantine(self._attempt)

@@ -138,6 +138,7 @@ class Link(asyncio.Protocol):
         resume: Resume,
         receiver: Receiver,
         *,
+        run_id: str,
         is_continued: bool,
     ) -> Attempt:
         """Hands a run to the worker, with what is new of the session's history.
@@ -164,6 +165,7 @@ class Link(asyncio.Protocol):
             history.messages(at),
             resume,
             is_continued,
+            run_id,
         )
         try:
             self.send(start)

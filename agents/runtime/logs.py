@@ -68,5 +68,7 @@ def form() -> Literal["console", "json"]:
 
 def _renderer() -> list[Any]:
     if form() == "console":
-        return [structlog.dev.ConsoleRenderer()]
+        # The usual one prints the values of variables, and among them may be keys.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

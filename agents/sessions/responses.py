@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.log import entries, reading
 from agents.log.entry import Entry
+from agents.log.fold import CallState
 from agents.log.journal import Outcome, RowRefused
 from agents.log.session_log import SessionLog
 from agents.log.writes import RunEnded
@@ -37,12 +38,36 @@ class Responses:
         if current is None or call is None or not call.is_waiting or current.is_stopping:
             await self._echo_again(socket, event)
             return
+        if self._is_refused(socket, event, call):
+            return
         entry = entries.user_response(
             event.content.model_dump(exclude_none=True), event.step_id, current.ref
         )
         current.on_response(entry)
         assert call.decision is not None
         self._write(socket, current, entry, call.decision)
+
+    def _is_refused(self, socket: Socket, event: Response, call: CallState) -> bool:
+        """Whether a yes has arguments that the tool can't take: it is told so, and waits on."""
+        args = event.content.args
+        if not event.content.approved or args is None:
+            return False
+        # It takes 0.1 s to import: not at the start, which people wait for.
+        from agents.sessions import arguments
+
+        fault = arguments.unfit(args, call.parameters)
+        if fault:
+            socket.tell(
+                Problem(
+                    socket.lang,
+                    "invalid_event",
+                    "unfit_arguments",
+                    fault,
+                    session_id=self._log.session_id,
+                    step_id=event.step_id,
+                )
+            )
+        return bool(fault)
 
     def _write(self, socket: Socket, current: Execution, entry: Entry, decision: Decision) -> None:
         self._on_their_way[entry.step_id] = []

@@ -49,7 +49,7 @@ def partial(session_id: str, run_id: str, step: int, offset: int, text: str) -> 
 
 def problem(told: Problem) -> str:
     metadata = {"code": told.code, "retryable": told.is_retryable}
-    named = _named(session_id=told.session_id, message_id=told.message_id)
+    named = _named(session_id=told.session_id, message_id=told.message_id, step_id=told.step_id)
     return _frame("system.error", told.text, metadata | named)
 
 

@@ -269,6 +269,8 @@ class Chat:
             )
         except (Refused, ValueError) as error:
             self._screen.say(told(error))
+            if isinstance(error, Refused) and error.code == "invalid_event":
+                return  # The arguments did not fit: it is asked again.
         self._questions.pop(question.step_id, None)
 
     # Stopping and leaving.

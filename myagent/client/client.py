@@ -207,7 +207,8 @@ class Client:
         """Answers a `ConfirmationAsked`; what counts is returned: somebody may have been quicker.
 
         `args` replace the model's arguments; the model is told `feedback`.
-        Raises `Refused` with the code `not_waiting` if nobody waits for it any more.
+        Raises `Refused` with the code `not_waiting` if nobody waits for it any more, and with
+        `invalid_event` if the tool can't take these `args`: then it still waits.
         """
         content: dict[str, Any] = {"approved": approved}
         content |= {} if args is None else {"args": dict(args)}

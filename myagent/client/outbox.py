@@ -81,6 +81,8 @@ class ResponseRequest(Request):
         return None
 
     def is_meant_by(self, error: ServerError) -> bool:
+        if error.step_id:
+            return error.step_id == self.step_id
         return (self.is_sent and error.code == "not_waiting") or super().is_meant_by(error)
 
 

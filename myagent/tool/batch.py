@@ -1,4 +1,4 @@
-"""The tool calls of one model step: run together, told in order."""
+"""The tool calls of one model step: run together, each told when it is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from myagent.steps import (
     Confirm,
     ConfirmationAsked,
-    Decision,
     OpenCall,
     ToolFinished,
     ToolStarted,
@@ -30,11 +29,11 @@ async def run_calls(
 ) -> AsyncGenerator[CallStep, None]:
     """Runs all calls and yields what happens to them.
 
-    A tool starts when the step after its `ToolStarted` is asked for. Results
-    come in the order of the calls; one that is ready waits for an earlier call
-    that runs, but not for one that waits for a confirmation. Close the
-    generator to stop: the calls are cancelled and awaited, in bounded time.
-    Raises what `confirm` raises.
+    A tool starts when the step after its `ToolStarted` is asked for. A result
+    comes when it is there, whatever the other calls do; of those that are
+    there the one of the earliest call comes first. Close the generator to
+    stop: the calls are cancelled and awaited, in bounded time. Raises what
+    `confirm` raises.
     """
     batch = _Batch(toolbox, confirm)
     try:
@@ -50,9 +49,7 @@ async def run_calls(
 class _Slot:
     """Where one call is."""
 
-    open_call: OpenCall
-    task: asyncio.Task[ToolFinished] | None = None
-    is_waiting: bool = False
+    task: asyncio.Task[ToolFinished]
     is_told: bool = False
 
 
@@ -73,24 +70,15 @@ class _Batch:
 
     def start(self, calls: Sequence[OpenCall]) -> None:
         for open_call in calls:
-            slot = _Slot(open_call)
-            self._slots.append(slot)
-            slot.task = asyncio.create_task(self._settle(slot))
-            slot.task.add_done_callback(lambda _: self._changed.set())
+            task = asyncio.create_task(self._settle(open_call))
+            self._slots.append(_Slot(task))
+            task.add_done_callback(lambda _: self._changed.set())
 
-    async def _settle(self, slot: _Slot) -> ToolFinished:
-        async def confirm(asked: ConfirmationAsked) -> Decision:
-            slot.is_waiting = True
-            self._changed.set()
-            try:
-                return await self._confirm(asked)
-            finally:
-                slot.is_waiting = False
-
+    async def _settle(self, open_call: OpenCall) -> ToolFinished:
         return await settle(
-            slot.open_call,
+            open_call,
             self._toolbox,
-            confirm=confirm,
+            confirm=self._confirm,
             announce=self._announce,
             turn=self._turns,
         )
@@ -120,22 +108,19 @@ class _Batch:
     def _result(self) -> ToolFinished | None:
         self._raise_failures()
         for slot in self._slots:
-            if slot.is_told or slot.is_waiting:
-                continue
-            if slot.task is None or not slot.task.done():
-                return None
-            slot.is_told = True
-            return slot.task.result()
+            if slot.task.done() and not slot.is_told:
+                slot.is_told = True
+                return slot.task.result()
         return None
 
     def _raise_failures(self) -> None:
         for slot in self._slots:
-            if slot.task is not None and slot.task.done():
+            if slot.task.done():
                 slot.task.result()
 
     async def stop(self) -> None:
         """Cancels what still runs; waits a bounded time for it. May be called twice."""
-        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        tasks = [slot.task for slot in self._slots]
         for task in tasks:
             task.add_done_callback(_consume)
             task.cancel()

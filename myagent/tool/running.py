@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakSet
 
 from myagent.tool.base_tool import BaseTool, ToolResult
+from myagent.tool.failures import EscapedError, described, log_raised
 from myagent.tool.text import text_of
 
 CANCEL_GRACE_S = 1.0
@@ -29,10 +30,6 @@ _abandoned_tasks: set[asyncio.Task[Any]] = set()
 
 class OutOfTimeError(Exception):
     """The work took longer than it may."""
-
-
-class EscapedError(Exception):
-    """The work raised something that is meant for a whole program or task."""
 
 
 def abandoned_threads() -> int:
@@ -142,7 +139,7 @@ async def run_tool(tool: BaseTool, args: dict[str, Any]) -> ToolResult:
             "whether it had an effect is not known."
         )
     except Exception as error:
-        logger.warning("a tool raised", exc_info=error, extra={"tool": tool.name})
+        log_raised(logger, tool.name, error)
         return ToolResult(error=f"The tool failed: {described(error)}")
     return _as_text(value)
 
@@ -165,11 +162,3 @@ def _as_text(value: Any) -> ToolResult:
     if is_error:
         return ToolResult(error=text or "The tool failed without saying why.")
     return ToolResult(output=text)
-
-
-def described(error: BaseException) -> str:
-    """An error's type and what it says. Never raises."""
-    if isinstance(error, EscapedError):
-        return text_of(error)
-    said = text_of(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__

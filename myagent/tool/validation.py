@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -57,15 +57,20 @@ def fault_finder(schema: Mapping[str, Any]) -> FindFaults:
             return ["they are nested too deeply"]
         except Unresolvable as error:
             return [f"the tool's schema refers to something that is not there: {error}"]
-        return [
-            f"at {error.json_path.removeprefix('$.')}: {short(error.message)}"
-            if error.path
-            else short(error.message)
-            for error in errors
-        ]
+        return [sentence_of(error) for error in errors]
 
     return find
 
 
+def sentence_of(fault: ValidationError) -> str:
+    """What a validator found, and where."""
+    place = f"at {fault.json_path.removeprefix('$.')}: " if fault.path else ""
+    return place + short(fault.message)
+
+
 def short(sentence: str) -> str:
-    return sentence if len(sentence) <= SENTENCE_LIMIT else sentence[:SENTENCE_LIMIT] + "…"
+    """Its beginning and its end: the value comes first, and what is wrong with it last."""
+    if len(sentence) <= SENTENCE_LIMIT:
+        return sentence
+    half = SENTENCE_LIMIT // 2
+    return f"{sentence[:half]}…{sentence[-half:]}"

@@ -9,7 +9,7 @@ import traceback
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
 from myagent.sentence import Said
-from myagent.tool.running import described
+from myagent.tool.failures import described
 from myagent.worker.framing import FrameTooLarge
 from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 
@@ -66,6 +66,9 @@ def detail_of(error: BaseException) -> str:
     """What was raised, with its traceback, cut to a bounded length. Never raises."""
     try:
         text = "".join(traceback.format_exception(error))
+        if isinstance(error, BaseExceptionGroup):
+            # The last line is what other logs quote: of a group it would be a frame's edge.
+            text += described(error)
     except Exception:
         # The error is somebody else's object: even looking at it may raise.
         logger.debug("an error can't be shown", exc_info=True)

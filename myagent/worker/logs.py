@@ -1,4 +1,6 @@
-"""The worker's own log: lines on standard error. The agent's logging is left alone.
+"""The worker's own log, with that of the SDK: lines on standard error.
+
+The agent's own logging is left alone.
 
 A message is an event's name and its fields, `"ready file=%r pid=%d"`. A server
 on whose standard error the worker writes has it written in the form of its own.
@@ -12,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -27,6 +30,8 @@ class _Formatter(logging.Formatter):
     """`2026-11-28T10:00:00.000Z warning  event key=value`"""
 
     timespec = "milliseconds"
+    shows_all = False
+    """Whether a traceback is shown of a record whose line says all that a log needs."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
@@ -37,6 +42,11 @@ class _Formatter(logging.Formatter):
 
     def usesTime(self) -> bool:
         return True
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not self.shows_all and getattr(record, "is_complete", False):
+            return super().format(_without_traceback(record))
+        return super().format(record)
 
 
 class _Json(_Formatter):
@@ -61,6 +71,7 @@ class _Console(_Formatter):
     """`2026-11-28T10:00:00.000000Z [warning  ] event      [logger] key=value`, in colours."""
 
     timespec = "microseconds"
+    shows_all = True
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         event, fields = _event_of(record)
@@ -88,10 +99,16 @@ FORMATTERS: dict[Form, Callable[[], logging.Formatter]] = {
 def set_up(level: int, form: Form = "lines") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FORMATTERS[form]())
-    logger = logging.getLogger("myagent.worker")
+    logger = logging.getLogger("myagent")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _without_traceback(record: logging.LogRecord) -> logging.LogRecord:
+    bare = copy(record)
+    bare.exc_info = bare.exc_text = None
+    return bare
 
 
 def _event_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:

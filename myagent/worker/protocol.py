@@ -68,6 +68,7 @@ class Start:
     `first` to the one before `at`, and `messages` after that. Where that is any,
     it must be of `generation`: else the answer is `NeedHistory`. The last
     message is the question, or belongs to the run that `resume` continues.
+    `run_id` is what the server's log calls the run.
     """
 
     key: RunKey
@@ -77,6 +78,7 @@ class Start:
     messages: Sequence[ChatMessage]
     resume: Resume
     is_continued: bool
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import aclosing
 from typing import Protocol
 
+from myagent import log_context
 from myagent.agent import Agent
 from myagent.messages import ChatMessage
 from myagent.runnable import AgentError, Runnable
@@ -155,6 +156,7 @@ class Run:
 
     async def _drive(self, after: Sequence[Run]) -> None:
         self._has_begun = True
+        log_context.enter(self.key.session_id, self._start.run_id)
         try:
             if self._asked is not None:
                 raise asyncio.CancelledError

@@ -140,6 +140,11 @@ async def test_a_confirmation_is_answered_from_within_the_loop(runner: Runner) -
     async with connect(runner.url) as client:
         async for event in client.ask(f"{ORDER} please"):
             if isinstance(event, ConfirmationAsked):
+                assert event.parameters is not None
+                assert event.parameters["required"] == ["item"]
+                with pytest.raises(Refused) as caught:
+                    await client.respond(event.step_id, True, {"amount": 1})
+                assert caught.value.code == "invalid_event"
                 logged = await client.respond(event.step_id, True, {"item": "咖啡", "amount": 1})
                 assert isinstance(logged, ResponseLogged) and logged.is_approved
             if isinstance(event, ToolFinished):

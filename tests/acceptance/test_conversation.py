@@ -187,7 +187,23 @@ async def test_several_calls_of_one_step_each_have_their_result(
     assert sorted(called.values()) == sorted(words)
     told = {frame["step_id"]: frame["content"] for frame in results(frames)}
     assert told == {step: f"{word}: 找到了 🎯" for step, word in called.items()}
-    assert [frame["content"][0] for frame in results(frames)] == ["一", "t", "t"]
+
+
+async def test_a_result_is_shown_when_it_is_there_though_an_earlier_tool_works_on(
+    runner: Runner, client: Recorder, session: str, model: FakeModelControl, nonce: str
+) -> None:
+    slow, quick = f'[[tool slow {{"gate": "{nonce}"}}]]', '[[tool add {"a": 1, "b": 2}]]'
+    await client.say(session, f"{slow} {quick} {nonce}")
+    result = await client.until("agent.tool_result")
+    assert (result["metadata"]["tool"], result["content"]) == ("add", "3")
+    async with await Recorder.open(runner.url) as other:
+        await answered(other, await other.create_session(), f'[[tool let {{"gate": "{nonce}"}}]]')
+    await client.until("agent.final_answer")
+    assert [frame["content"] for frame in results(client.frames)] == ["3", "slow"]
+    await answered(client, session, "and now?")
+    requests = [each for each in await model.requests_about(nonce) if slow in each[1]["content"]]
+    told = [[m["content"] for m in each if m["role"] == "tool"] for each in requests]
+    assert told == [[], ["slow", "3"], ["slow", "3"]], "the model is told in the order of its calls"
 
 
 async def test_a_tool_that_raises_is_a_tool_error_that_the_model_hears_of(
@@ -199,6 +215,20 @@ async def test_a_tool_that_raises_is_a_tool_error_that_the_model_hears_of(
     assert "the wheel came off" in result["content"]
     assert "Traceback" not in result["content"]
     assert "the wheel came off" in frames[-1]["content"]
+
+
+async def test_a_tool_that_raises_costs_one_line_of_the_log(serve: Serve) -> None:
+    runner = serve("tools.py")
+    async with await Recorder.open(runner.url) as client:
+        session = await client.create_session()
+        frames = await answered(client, session, "[[tool broken]] try")
+        run_id = frames[-1]["metadata"]["run_id"]
+    runner.stop()
+    (line,) = [line for line in runner.log if "the wheel came off" in line]
+    told = json.loads(line)
+    assert (told["event"], told["tool"]) == ("tool_raised", "broken")
+    assert (told["session"], told["run"]) == (session, run_id)
+    assert told["error"] == "ValueError: the wheel came off"
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,10 @@ async def test_a_question_survives_a_restart_and_can_be_answered(serve: Serve) -
     async with await Recorder.open(second.url) as client:
         resumed = (await client.reconnect(session, len(seen)))[0]
         assert resumed["metadata"]["status"] == "waiting"
-        content = {"approved": True, "args": {"item": "茶"}}
-        await client.send("user.response", session, step_id=step, content=content)
+        for args in ({"item": 1}, {"item": "茶"}):
+            content = {"approved": True, "args": args}
+            await client.send("user.response", session, step_id=step, content=content)
+        await client.error("invalid_event")
         await client.until("agent.final_answer")
         log = seen + durable(client.frames)
         assert_gapless(log)

@@ -211,6 +211,32 @@ async def test_a_person_may_change_what_a_tool_is_called_with(
     assert (await client.until("agent.tool_result"))["content"] == "ordered 1 × 茶"
 
 
+@pytest.mark.both_databases
+async def test_changed_arguments_that_do_not_fit_are_refused_and_the_question_still_waits(
+    client: Recorder, session: str, other: Recorder
+) -> None:
+    question = await asked(client, session)
+    await other.reconnect(session)
+    for args, reason in ({"item": "tea", "amount": "many"}, "many"), ({}, "item"):
+        await respond(client, question, approved=True, args=args)
+        error = await client.error("invalid_event")
+        assert reason in error["content"]
+        assert error["metadata"]["step_id"] == question["step_id"]
+        assert error["metadata"]["session_id"] == session
+    await respond(other, question, approved=True, args={"item": "tea", "amount": 5})
+    assert (await client.until("agent.tool_result"))["content"] == "ordered 5 × tea"
+    await client.until("agent.final_answer")
+    await other.fence(session)
+    assert kinds(client.frames).count("user.response") == 1
+    assert "system.error" not in kinds(other.frames)
+
+
+async def test_a_no_needs_no_arguments_that_fit(client: Recorder, session: str) -> None:
+    question = await asked(client, session)
+    await respond(client, question, approved=False, args={"amount": "many"})
+    assert (await client.until("agent.tool_result"))["metadata"]["status"] == "declined"
+
+
 async def test_a_question_can_be_cancelled(client: Recorder, session: str) -> None:
     question = await asked(client, session)
     await client.send("user.cancel", session)
@@ -228,6 +254,8 @@ async def test_a_question_that_nobody_answers_is_declined(serve: Serve) -> None:
     async with await Recorder.open(runner.url) as client:
         session = await client.create_session()
         question = await asked(client, session)
+        await respond(client, question, approved=True, args={"item": 1})
+        await client.error("invalid_event")
         assert question["metadata"]["timeout_s"] == 0.3
         result = await client.until("agent.tool_result")
         assert result["metadata"]["status"] == "declined"

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 
 from myagent import create_react_agent
 from myagent.tool import BaseTool, ToolResult, tool
@@ -58,6 +59,23 @@ async def wait() -> str:
     return "never"
 
 
+gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+
+@tool(timeout_s=None)
+async def slow(gate: str) -> str:
+    """Works until somebody opens the gate."""
+    await gates[gate].wait()
+    return "slow"
+
+
+@tool
+async def let(gate: str) -> str:
+    """Opens a gate."""
+    gates[gate].set()
+    return "open"
+
+
 @tool(timeout_s=None)
 def never_returns() -> str:
     """Keeps its thread for good."""
@@ -79,7 +97,7 @@ async def stubborn() -> str:
 
 agent = create_react_agent(
     name="tools",
-    tools=[add, lookup, broken, Order(), rubbish, big, wait, never_returns, stubborn],
+    tools=[add, lookup, broken, Order(), rubbish, big, wait, never_returns, stubborn, slow, let],
     system_prompt="You are being tested.",
     max_steps=3,
 )

@@ -1,4 +1,4 @@
-"""`static/js/chat/arguments.js`: a tool's arguments as fields, and what is written there as arguments."""
+"""`static/js/chat/arguments.js`: a tool's arguments as fields, and back."""
 
 from __future__ import annotations
 

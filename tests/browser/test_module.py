@@ -389,6 +389,22 @@ async def test_what_the_server_could_not_read_is_not_sent(do: Do) -> None:
     assert errors == [["RangeError"] * 4, 1, []]
 
 
+async def test_a_response_that_does_not_fit_is_refused_and_not_sent_again(do: Do) -> None:
+    refused = await do(
+        """window.refused = [];
+        const s = start({ sessionId: "s" }).open().resume();
+        chat.on("refused", ({ stepId, code, content }) => refused.push([stepId, code, content]));
+        chat.respond("c", { approved: true, args: { amount: "many" } });
+        chat.respond("d", { approved: true });
+        s.say("system.error", { content: "No.",
+            metadata: { session_id: "s", step_id: "c", code: "invalid_event", retryable: false } });
+        s.sent.length = 0;
+        s.breakOff(1006);
+        return refused"""
+    )
+    assert refused == [["c", "invalid_event", "No."]]
+
+
 async def test_what_the_server_breaks_off_at_is_given_up_in_the_end(blank: Page, do: Do) -> None:
     await do(
         """window.refused = [];

@@ -69,6 +69,7 @@ def _encode_start(start: Start) -> bytes:
             "at": start.at,
             "resume": _resume_json(start.resume),
             "is_continued": start.is_continued,
+            "run_id": start.run_id,
         }
     )
     # Each message was encoded when it came into the history: a long one is joined.

@@ -74,6 +74,7 @@ _FROM_SERVER: dict[str, Any] = {
         [ChatMessage.from_dict(message) for message in d["messages"]],
         _resume(d["resume"]),
         bool(d["is_continued"]),
+        str(d["run_id"]),
     ),
     "accept": lambda d: Accept(_key(d)),
     "refuse": lambda d: Refuse(_key(d)),

@@ -93,6 +93,73 @@ def test_the_fold_of_a_log_in_which_runs_interleave_is_the_memory_without_it(
     assert folded.messages() == remembered(turns, budget).messages()
 
 
+STEPS = st.lists(st.integers(1, 5).flatmap(lambda n: st.permutations(range(n))), max_size=4)
+"""Of each step, in which order the results of its calls came."""
+
+
+def steps_of(orders: Sequence[Sequence[int]]) -> tuple[list[ChatMessage], list[ChatMessage]]:
+    """A turn as it was logged, and as the model is to see it."""
+    logged, due = [ChatMessage("user", "go")], [ChatMessage("user", "go")]
+    for number, order in enumerate(orders):
+        calls = tuple(ToolCall(f"{number}-{place}", "work", "{}") for place in range(len(order)))
+        wish = ChatMessage("assistant", "", calls)
+        results = [ChatMessage("tool", call.id, tool_call_id=call.id) for call in calls]
+        logged += [wish, *(results[place] for place in order)]
+        due += [wish, *results]
+    return logged, due
+
+
+@given(STEPS)
+def test_results_are_in_the_order_of_the_calls_whichever_came_first(orders: Any) -> None:
+    logged, due = steps_of(orders)
+    assert remembered([logged, turn("next", 1)], 10_000).messages() == [*due, *turn("next", 1)]
+    entries = [("0", message) for message in logged]
+    assert fold_history(entries, ["0"], 10_000).messages() == due
+
+
+@given(STEPS, st.data())
+def test_who_read_the_memory_at_any_moment_has_it_whole_by_what_is_new(
+    orders: Any, data: Any
+) -> None:
+    logged, due = steps_of(orders)
+    history = History(10_000)
+    history.start_turn("0")
+    copy, known = [], (0, 0)
+    for message in logged:
+        history.add("0", message)
+        if data.draw(st.booleans()):
+            at = known[1] if known[0] == history.generation else history.first
+            copy[at:] = history.messages(at)
+            known = history.generation, history.end
+            assert copy == history.messages()
+    assert history.messages() == due
+
+
+@given(STEPS, st.data())
+def test_results_that_are_taken_back_leave_the_others_in_order(orders: Any, data: Any) -> None:
+    logged, due = steps_of(orders)
+    history = remembered([logged], 10_000)
+    newest = len(orders[-1]) if orders else 0
+    gone = logged[len(logged) - data.draw(st.integers(0, newest)) :]
+    history.take_back(gone)
+    assert history.messages() == [message for message in due if message not in gone]
+    for message in gone:
+        history.add("0", message)
+    assert history.messages() == due
+
+
+def test_what_nobody_has_read_costs_no_second_reading() -> None:
+    logged, _ = steps_of([[1, 0]])
+    history = History(10_000)
+    history.start_turn("0")
+    history.add("0", logged[0])
+    history.messages()
+    seen = history.generation
+    for message in logged[1:]:
+        history.add("0", message)
+    assert history.generation == seen
+
+
 def test_a_turn_taken_back_leaves_no_trace() -> None:
     history = remembered([turn("one", 3), turn("two", 3)], 1000)
     history.drop_turn("0")

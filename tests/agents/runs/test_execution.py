@@ -208,7 +208,7 @@ class Recording:
         self.said: list[Any] = []
         self.released: list[Attempt] = []
 
-    def start(self, key: RunKey, *about: Any, is_continued: bool) -> Attempt:
+    def start(self, key: RunKey, *about: Any, run_id: str, is_continued: bool) -> Attempt:
         self.started.append(is_continued)
         return Attempt(key, about[-1], send=self.send, release=self.release)
 

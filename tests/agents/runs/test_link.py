@@ -48,7 +48,9 @@ class Server:
 
     def start(self, epoch: int, attempt: int = 1, session: str = "session") -> Attempt:
         key = RunKey(session, epoch, attempt)
-        return self.link.start(key, self._history, NOTHING_DONE, self, is_continued=False)
+        return self.link.start(
+            key, self._history, NOTHING_DONE, self, run_id="r", is_continued=False
+        )
 
     async def until(self, said: str) -> None:
         async with asyncio.timeout(PATIENCE_S):

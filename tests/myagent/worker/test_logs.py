@@ -29,11 +29,18 @@ LOGGED: dict[str, Logged] = {
 }
 
 
-def written(form: Form, message: str, *args: object, failure: BaseException | None = None) -> str:
+def written(
+    form: Form,
+    message: str,
+    *args: object,
+    failure: BaseException | None = None,
+    is_complete: bool = False,
+) -> str:
     error = None if failure is None else (type(failure), failure, None)
     record = logging.LogRecord(
         "myagent.worker.x", logging.WARNING, __file__, 1, message, args, error
     )
+    record.is_complete = is_complete
     return FORMATTERS[form]().format(record)
 
 
@@ -70,3 +77,14 @@ def test_a_terminal_shows_what_the_server_s_own_renderer_would(
 def test_without_a_wish_it_is_a_line_for_a_log_file() -> None:
     line = written("lines", "ready pid=%d", 7)
     assert re.fullmatch(r"[-\d]{10}T[:.\d]{12}Z warning  ready pid=7", line)
+
+
+@pytest.mark.parametrize(("form", "lines"), [("lines", 1), ("json", 1), ("console", 2)])
+def test_what_a_line_says_wholly_has_its_traceback_where_a_person_reads(
+    form: Form, lines: int
+) -> None:
+    failure = ValueError("no key")
+    shown = written(form, "tool_raised error='no key'", failure=failure, is_complete=True)
+    assert len(shown.splitlines()) == lines
+    again = written(form, "not_prepared", failure=failure)
+    assert "ValueError: no key" in again

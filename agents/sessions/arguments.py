@@ -1,0 +1,123 @@
+"""Whether arguments that a person wrote fit the schema of the tool that asks. No I/O.
+
+The schema comes out of an agent file and the arguments from a client, so the check is bounded in
+time, and patterns are found by an engine whose time is linear. What it can't tell within that, and
+what no JSON schema says, the tool itself finds out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import structlog
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import Draft202012Validator, extend
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+from pydantic_core import ValidationError as NoMatch
+from referencing import Registry
+
+from myagent.tool.validation import FAULTS_TOLD, sentence_of
+
+logger = structlog.get_logger(__name__)
+
+MOST_CPU_S = 0.2
+"""For a check; a usual one takes a thousandth of it."""
+
+MOST_UNIQUE = 200
+"""Items up to which they are compared with each other."""
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
+
+_end: ContextVar[float] = ContextVar("end")
+"""Of the check that is going on, by the thread's own clock: another's work does not count."""
+
+
+class _TooMuchError(Exception):
+    """The check would take too long."""
+
+
+def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
+    """What is wrong with the arguments; '' if nothing is, or it can't be told here."""
+    if schema is None or schema.get("$schema", DIALECT) != DIALECT:
+        return ""
+    _end.set(time.thread_time() + MOST_CPU_S)
+    try:
+        faults = list(islice(_checked(args, schema), FAULTS_TOLD))
+    except (_TooMuchError, RecursionError):
+        return ""
+    except Exception as error:
+        # A schema may be wrong in any way; a run that gets that far says so.
+        logger.info("schema_not_usable", error=repr(error)[:200])
+        return ""
+    return "; ".join(map(sentence_of, faults))
+
+
+def _checked(args: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    # An empty registry: a $ref to some address must not reach out to the network.
+    return _Bounded(schema, registry=Registry()).iter_errors(args)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)
+def _matcher(pattern: str) -> SchemaValidator | None:
+    """Finds a pattern in linear time. None: that engine does not know such patterns."""
+    try:
+        schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
+        return SchemaValidator(schema)
+    except SchemaError:
+        return None
+
+
+def _pattern(_: Any, pattern: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    matcher = _matcher(pattern) if isinstance(value, str) else None
+    if matcher is None:
+        return
+    try:
+        matcher.validate_python(value)
+    except NoMatch:
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if "patternProperties" not in schema:
+        yield from Draft202012Validator.VALIDATORS["additionalProperties"](
+            validator, wanted, value, schema
+        )
+
+
+def _unique(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, list) and len(value) <= MOST_UNIQUE:
+        yield from Draft202012Validator.VALIDATORS["uniqueItems"](validator, wanted, value, schema)
+
+
+def _nothing(*_: Any) -> None:
+    """What a keyword says that is left to the tool."""
+
+
+def _bounded(keyword: Keyword) -> Keyword:
+    def check(*args: Any) -> Iterator[ValidationError]:
+        if time.thread_time() > _end.get():
+            raise _TooMuchError
+        yield from keyword(*args) or ()
+
+    return check
+
+
+_KEYWORDS: dict[str, Keyword] = Draft202012Validator.VALIDATORS | {
+    "pattern": _pattern,
+    "patternProperties": _nothing,
+    "additionalProperties": _additional,
+    "unevaluatedItems": _nothing,
+    "unevaluatedProperties": _nothing,
+    "uniqueItems": _unique,
+}
+
+_Bounded = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {name: _bounded(keyword) for name, keyword in _KEYWORDS.items()}
+)

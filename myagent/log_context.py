@@ -1,0 +1,20 @@
+"""Which run code is at work for, so that a line of the log can name it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+_run: ContextVar[dict[str, str] | None] = ContextVar("run", default=None)
+
+
+def enter(session: str, run: str) -> None:
+    """From now on this task, and the tasks and threads that it starts, work for that run."""
+    _run.set({"session": session, "run": run})
+
+
+def message(event: str, **fields: Any) -> tuple[str, tuple[Any, ...]]:
+    """A line's template and values: the event, the run if there is one, and the fields."""
+    named = (_run.get() or {}) | fields
+    template = " ".join([event, *(f"{name}=%r" for name in named)])
+    return template, tuple(named.values())

@@ -1,0 +1,129 @@
+"""Arguments that a person wrote are checked against the tool's schema, in bounded time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from agents.sessions import arguments
+from agents.sessions.arguments import unfit
+from myagent import tool
+from myagent.tool.schema import ArgumentsError
+from myagent.tool.toolbox import prepared
+
+
+class Address(BaseModel):
+    street: str
+    code: Annotated[str, Field(pattern=r"^\d{5}$")] = "00000"
+
+
+@tool
+def order(
+    item: Literal["tea", "milk"],
+    amount: Annotated[int, Field(ge=1, le=10)] = 1,
+    to: Address | None = None,
+    notes: list[str] | None = None,
+) -> str:
+    return ""
+
+
+ORDER = prepared(order)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ({"item": "tea"}, ""),
+        ({"item": "milk", "amount": 10, "to": {"street": "Main"}, "notes": ["a"]}, ""),
+        ({"item": "tea", "to": None}, ""),
+        ({}, "'item' is a required property"),
+        ({"item": "tea", "amount": "many"}, "at amount: 'many' is not of type 'integer'"),
+        ({"item": "tea", "amount": 11}, "at amount: 11 is greater than the maximum of 10"),
+        ({"item": "coal"}, "at item: 'coal' is not one of ['tea', 'milk']"),
+        ({"item": "tea", "colour": "red"}, "'colour' was unexpected"),
+        ({"item": "tea", "notes": [1]}, "at notes: [1] is not valid under any"),
+        ({"item": "tea", "to": {"street": "Main", "code": "1234"}}, "at to:"),
+        ({"item": 1, "amount": 0}, "at amount: 0 is less than the minimum of 1"),
+    ],
+)
+def test_what_does_not_fit_is_named(args: dict[str, Any], told: str) -> None:
+    assert told in unfit(args, ORDER.spec.parameters)
+    assert bool(unfit(args, ORDER.spec.parameters)) is _is_refused_by_the_tool(args)
+
+
+def _is_refused_by_the_tool(args: dict[str, Any]) -> bool:
+    try:
+        ORDER.arguments.check(args)
+    except ArgumentsError:
+        return True
+    return False
+
+
+def test_a_pattern_is_looked_for_in_linear_time() -> None:
+    slow = {"type": "object", "properties": {"text": {"pattern": "^(a+)+$"}}}
+    assert unfit({"text": "a" * 5000}, slow) == ""
+    assert "does not match" in unfit({"text": "a" * 5000 + "b"}, slow)
+
+
+def doubled(depth: int) -> dict[str, Any]:
+    """A schema in which each definition asks twice for the next one."""
+    names = [f"#/$defs/{number}" for number in range(depth)]
+    twice: list[Any] = [{"allOf": [{"$ref": name}, {"$ref": name}]} for name in names[1:]]
+    definitions = {str(number): each for number, each in enumerate([*twice, {"type": "object"}])}
+    return {"$ref": names[0], "$defs": definitions}
+
+
+MANY: list[Any] = [*[{"type": "null"}] * 500, {"type": "string"}]
+
+
+@pytest.mark.parametrize(
+    ("schema", "args"),
+    [
+        (doubled(60), {}),
+        ({"properties": {"x": {"uniqueItems": True}}}, {"x": [[n] for n in range(50_000)]}),
+        ({"properties": {"x": {"items": {"anyOf": MANY}}}}, {"x": ["y"] * 9999}),
+    ],
+    ids=["doubling", "comparing", "trying"],
+)
+def test_a_check_that_would_take_long_is_left_to_the_tool(
+    schema: dict[str, Any], args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arguments, "MOST_CPU_S", 0.02)
+    began = time.thread_time()
+    assert unfit(args, schema) == ""
+    assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        {"$ref": "#"},
+        {"$ref": "https://example.org/schema"},
+        {"$ref": "#/$defs/none"},
+        {"type": "dance"},
+        {"properties": []},
+        {"minProperties": "one"},
+        {"properties": {"text": {"pattern": "(?=x)"}}},
+        {"patternProperties": {"(a+)+$": {"type": "null"}}, "additionalProperties": False},
+        {"$schema": "http://json-schema.org/draft-04/schema#", "minProperties": 5},
+    ],
+)
+def test_a_schema_that_can_not_be_used_here_refuses_nothing(schema: Any) -> None:
+    assert unfit({"text": "aaa"}, schema) == ""
+
+
+def deep(wrap: Callable[[Any], Any], depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = wrap(value)
+    return value
+
+
+def test_arguments_may_be_nested_deeply() -> None:
+    schema = {"$ref": "#/$defs/x", "$defs": {"x": {"properties": {"x": {"$ref": "#/$defs/x"}}}}}
+    assert unfit(deep(lambda inner: {"x": inner}, 240), schema) == ""
