@@ -165,6 +165,27 @@ HOME_TEXTS = (
     }
 )
 
+ERROR_TEXTS = (
+    SHARED
+    | PLACES
+    | {
+        "not_found_title": gettext_noop("There is no such page"),
+        "not_found": gettext_noop("Nothing is at this address:"),
+        "forbidden_title": gettext_noop("Not for you"),
+        "forbidden": gettext_noop("Your account may not do this."),
+        "stale_form_title": gettext_noop("This form can’t be taken"),
+        "stale_form": gettext_noop(
+            "It has expired, or was sent from another site. Go back, reload the page, try again."
+        ),
+        "bad_request_title": gettext_noop("This can’t be asked for"),
+        "bad_request": gettext_noop("The request is not one that this site understands."),
+        "internal_error_title": gettext_noop("That went wrong"),
+        "internal_error": gettext_noop("The mistake is ours; the server’s log tells more."),
+        "to_home": gettext_noop("See the services that run"),
+        "to_chat": gettext_noop("To the chat"),
+    }
+)
+
 NO_CHAT_TEXTS = (
     SHARED
     | PLACES

@@ -98,6 +98,13 @@ def answer(
     """A page in a language, with what is needed to choose another one, which is remembered."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    return draw(request, lang, template, context, status)
+
+
+def draw(
+    request: HttpRequest, lang: str, template: str, context: dict[str, Any], status: int
+) -> HttpResponse:
+    """The same, whatever was asked for."""
     with translation.override(lang):
         page = render_to_string(template, context | _languages(lang))
     headers = PAGE_HEADERS | {"Content-Language": lang}
