@@ -21,6 +21,7 @@ from agents.ports import SessionPort
 from agents.runs.child import NotStarted
 from agents.runs.standalone import StandaloneWorker
 from agents.runtime import background, schema
+from agents.runtime.file_locks import explain
 from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
 from agents.sockets.connections import Connections
@@ -121,7 +122,7 @@ class ServerProcess:
         except HasLeft:
             return Refusal(CloseCode.GOING_AWAY, "service_unavailable")
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
         except NameTaken as error:
             logger.error("name_taken", service=self.service, source=error.source)

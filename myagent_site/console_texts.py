@@ -84,6 +84,7 @@ TEXTS = (
         "state_draining": gettext_noop("Finishing its runs"),
         "state_stopping": gettext_noop("Stopping"),
         "state_error": gettext_noop("Error"),
+        "state_unknown": gettext_noop("Not known"),
         "leaving": gettext_noop("Being unregistered"),
         "desired_running": gettext_noop("should run"),
         "desired_stopped": gettext_noop("should be stopped"),

@@ -11,6 +11,7 @@ from django.db import Error as DatabaseFailure
 from django.utils import translation
 
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
 from services import doorbell
 from services.views.describing import Json
 
@@ -136,6 +137,6 @@ class Feed:
 
 def _report(error: Exception) -> None:
     if isinstance(error, DatabaseFailure):
-        logger.warning("storage_away", error=str(error))
+        logger.warning("storage_away", error=explain(error))
     else:
         logger.error("console_not_read", exc_info=error)

@@ -12,6 +12,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext
 
+from agents.runtime.file_locks import explain
 from agents.serving import server_of
 from myagent.protocol import timestamp
 
@@ -40,7 +41,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
         async with asyncio.timeout(READY_TIMEOUT_S):
             await sync_to_async(_ask_the_database, thread_sensitive=False)()
     except (DatabaseFailure, TimeoutError) as error:
-        logger.warning("storage_away", error=str(error))
+        logger.warning("storage_away", error=explain(error))
         report = {
             "status": "unavailable",
             "detail": gettext("The database does not answer."),

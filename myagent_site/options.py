@@ -320,7 +320,9 @@ OPTIONS = (
         "MYAGENT_BARRIER",
         "str",
         "",
-        "For crash tests: a point such as `before agent.final_answer` or `after user.message` at "
-        "which the writer of the log stops for good, and a file to create then: `POINT=FILE`.",
+        "For crash tests: a point such as `before agent.final_answer`, `within` or `after "
+        "user.message` at which the writer of the log stops for good, or `before migration 7` "
+        "(`after` …, `before migration end`) for `migrate`, and a file to create then: "
+        "`POINT=FILE`.",
     ),
 )

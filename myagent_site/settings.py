@@ -178,8 +178,8 @@ SPECTACULAR_SETTINGS = {
         "myagent_site.api_docs.say_what_holds_everywhere",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "ServiceStatus": "services.models.Service.Status",
-        "InstanceState": "services.models.Instance.State",
+        "ServiceStatus": "services.rest.documents.STATUSES",
+        "InstanceState": "services.rest.documents.STATES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -16,7 +16,7 @@ from tests.databases import fresh_database
 from tests.servers import MariaDB, PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
-WITH_PROCESSES = ("acceptance", "browser", "crash")
+WITH_PROCESSES = ("acceptance", "attacks", "browser", "crash")
 PRIVATE = ("OPENAI_", "LLM_", "ANTHROPIC_", "AZURE_")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 

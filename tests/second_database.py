@@ -28,7 +28,7 @@ DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
 REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
 LABEL = " [mariadb]"
 ASIDE = (
-    {"browser", "crash"},
+    {"attacks", "browser", "crash"},
     {
         *("test_supervision.py", "test_embedded_supervision.py", "test_services_commands.py"),
         *("test_manager.py", "test_doors.py", "test_rest_schema.py"),

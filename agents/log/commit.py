@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from django.db import DataError, IntegrityError, connection, transaction
 
+from agents.log import barriers
 from agents.log.entry import Logged
 from agents.log.recorders import Recorder, Recording
 from agents.log.statements import (
@@ -67,6 +68,7 @@ class Batch:
                 self.planned.append(result)
                 if isinstance(result, list):
                     recording.add(write, result, rows.now)
+            barriers.reach("within", self.writes)
             insert_and_update(cursor, rows, sessions)
             recording.save()
         self.recorder_failures = recording.failures

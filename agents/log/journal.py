@@ -24,6 +24,7 @@ from agents.log.recorders import Recorder
 from agents.log.writes import Write
 from agents.runtime.database import drop_connection
 from agents.runtime.database_errors import is_passing
+from agents.runtime.file_locks import explain
 
 logger = structlog.get_logger(__name__)
 
@@ -222,7 +223,7 @@ class Journal:
                 if not is_passing(error):
                     raise
                 is_unknown = is_unknown or bool(batch.planned)
-                logger.warning("storage_away", error=str(error), writes=len(batch.writes))
+                logger.warning("storage_away", error=explain(error), writes=len(batch.writes))
             # A connection that had been idle too long is no outage: the next try tells.
             self._is_out = delay_s > FIRST_RETRY_S
             with self._waiting():

@@ -21,7 +21,7 @@ class Adopted:
 def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Adopted:
     """Makes `own_id` the session's owner and reads what it needs to go on.
 
-    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
+    Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`.
     """
     taken = _take(session_id, services, own_id, may_expire)
     budget = settings.MYAGENT_CONTEXT_TOKENS

@@ -19,6 +19,7 @@ from agents.ownership import servers
 from agents.ownership.lease_thread import LeaseThread
 from agents.ownership.pulse import LoopEnded, Pulse
 from agents.ownership.servers import Renewal
+from agents.runtime.file_locks import explain
 from agents.runtime.process import own_identity
 
 logger = structlog.get_logger(__name__)
@@ -160,7 +161,7 @@ class Lease:
         try:
             servers.retire(self._kept_id)
         except DatabaseFailure as error:
-            logger.warning("lease_left_to_expire", error=str(error))
+            logger.warning("lease_left_to_expire", error=explain(error))
 
     def _wait_for_others(self) -> None:
         self._may_expire_at = time.monotonic() + settings.MYAGENT_LEASE_S

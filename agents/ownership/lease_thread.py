@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 
 from agents.runtime.database import drop_connection
+from agents.runtime.file_locks import explain
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class LeaseThread:
             close_old_connections()
             work()
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
         except Exception:
             logger.exception("lease_work_failed")
 

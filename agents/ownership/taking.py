@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from django.db.models import BooleanField, Case, Exists, F, Q, Value, When
+from django.db import OperationalError, connection, transaction
+from django.db.models import BooleanField, Case, Exists, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from agents.models import LEASE_HOLDS, Run, Server, Session
+from agents.runtime.database_errors import is_about_a_lock
 
 
 class UnknownSession(Exception):
@@ -25,6 +27,10 @@ class OwnedElsewhere(Exception):
     def __init__(self, server_id: str) -> None:
         super().__init__(server_id)
         self.server_id = server_id
+
+
+class Locked(OperationalError):
+    """Somebody has locked the session's row, for a moment or while it is frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
 def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
     """Makes the server the owner of a session of these services, with a new epoch.
 
-    Raises `UnknownSession`, or `OwnedElsewhere` if another server is alive.
+    Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it waits
+    for nobody.
     """
     while True:
         session = (
@@ -87,13 +94,30 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
             raise OwnedElsewhere(owner)
         if owner not in (None, server_id) and not _is_declared_dead(owner):
             continue
-        changed = Session.objects.filter(pk=session_id, epoch=session.epoch).update(
-            owner_id=server_id, epoch=F("epoch") + 1
-        )
-        if changed:
+        if _make_owner(session, server_id):
             # The former owner may have written between the look and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
             return taken(session, session.epoch + 1)
+
+
+def _make_owner(session: Session, server_id: str) -> bool:
+    """Whether it is now: False if the session has got another epoch. Raises `Locked`."""
+    own = Session.objects.filter(pk=session.pk, epoch=session.epoch)
+    features = connection.features
+    with transaction.atomic():
+        if features.has_select_for_update_nowait and not _is_locked_now(own):
+            return False
+        return bool(own.update(owner_id=server_id, epoch=F("epoch") + 1))
+
+
+def _is_locked_now(rows: QuerySet[Session]) -> bool:
+    """Locks them; whether there are any. Raises `Locked` if somebody else has."""
+    try:
+        return bool(rows.select_for_update(nowait=True).values_list("pk"))
+    except OperationalError as error:
+        if is_about_a_lock(error):
+            raise Locked from error
+        raise
 
 
 def _is_declared_dead(server_id: str) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseFailure
 
+from agents.runtime.file_locks import explain
+
 logger = structlog.get_logger(__name__)
 
 STOP_S = 5.0
@@ -71,7 +73,7 @@ async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_
         try:
             await work()
         except DatabaseFailure as error:
-            logger.warning("storage_away", work=_name_of(work), error=str(error))
+            logger.warning("storage_away", work=_name_of(work), error=explain(error))
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise

@@ -13,10 +13,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext
 from filelock import FileLock, Timeout
 
+from agents.runtime.migration_journal import MigrationJournal
+from agents.runtime.migration_lock import WAIT_S
 from agents.runtime.process import pid_of
 from agents.runtime.var_folder import unusable
-
-WAIT_S = 120
 
 
 class OldProcess(CommandError):
@@ -66,5 +66,7 @@ def _lock(var_dir: Path) -> AbstractContextManager[object]:
 
 
 def _is_pending() -> bool:
+    if MigrationJournal(connection).exists():
+        return True
     executor = MigrationExecutor(connection)
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -17,10 +18,11 @@ from agents.ownership import servers, taking
 from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
-from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
+from agents.ownership.taking import Locked, OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Refused
 from agents.principals import Principal, may_use
 from agents.runtime import background
+from agents.runtime.file_locks import explain
 from agents.runtime.gathering import Gathering
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
@@ -31,6 +33,11 @@ logger = structlog.get_logger(__name__)
 
 ADOPTED_AT_ONCE = 2
 """Sessions that adoption opens at once: of the database's threads, clients keep the others."""
+
+LOCK_WAIT_S = 2.0
+"""Seconds that a client's session may be locked by somebody until the client is told."""
+
+LOCK_LOOK_S = 0.1
 
 FREED_AT_ONCE = 100
 """Sessions that are given up in one statement."""
@@ -122,7 +129,7 @@ class Sessions:
         except OwnedElsewhere as error:
             raise Refused("moved") from error
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
         # It may have left memory again before its caller's turn came.
         if self._live.get(session_id) is session:
@@ -141,7 +148,8 @@ class Sessions:
         """Takes a session over; several callers share one attempt.
 
         `is_asked_for`: by a client, and so perhaps together with those that
-        others ask for. Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        others ask for, and worth a wait for whoever has locked it. Raises
+        `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
         """
         task = self._opening.get(session_id)
         if task is None:
@@ -180,6 +188,9 @@ class Sessions:
                 logger.info("session_adopted", session_id=session_id)
             except (UnknownSession, OwnedElsewhere):
                 logger.debug("somebody_else_adopted", session_id=session_id)
+            except Locked:
+                # The next look comes soon.
+                logger.info("session_locked", session_id=session_id)
             except DatabaseFailure:
                 raise
             except Exception:
@@ -226,7 +237,8 @@ class Sessions:
         if adopted is None:
             own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
             services = self._directory.names()
-            adopted = await self._run(adopt, session_id, services, own_id, may_expire)
+            adopt_it = partial(self._run, adopt, session_id, services, own_id, may_expire)
+            adopted = await (_until_unlocked(adopt_it) if is_asked_for else adopt_it())
         if own_id != self._lease.server_id:
             # The lease it was taken under was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
@@ -243,7 +255,7 @@ class Sessions:
         try:
             return await self._run(adopt_together, session_ids, services, own_id)
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
         except Exception:
             # Singly, the one that can't be read costs no other.
             logger.exception("sessions_not_taken_together", sessions=len(session_ids))
@@ -251,3 +263,15 @@ class Sessions:
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
+
+
+async def _until_unlocked(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Tries for `LOCK_WAIT_S`. Between two tries it holds no thread of the database's."""
+    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_S
+    while True:
+        try:
+            return await attempt()
+        except Locked:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+        await asyncio.sleep(LOCK_LOOK_S)

@@ -18,6 +18,7 @@ from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
 from agents.principals import key_of
+from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
 from agents.sessions.holding import Sessions
@@ -136,7 +137,7 @@ class Hub:
         try:
             await self._hand_over(session, socket, event)
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
             raise Refused("storage_unavailable", message_id=message_id) from error
 
@@ -204,7 +205,7 @@ class Hub:
             await self._resources.directory.refresh()
         except DatabaseFailure as error:
             # What was known before holds.
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession:
         """The session, if it is the client's and of the service whose door it came through."""
@@ -227,5 +228,5 @@ class Hub:
         try:
             return await asked
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error

@@ -15,6 +15,7 @@ from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import DuplicateMessage
 from agents.ports import Refused, Socket
+from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
 from agents.sessions.queue import Queued, Runs
@@ -125,7 +126,7 @@ class Intake:
         try:
             await self._echo_again(socket, seq)
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             self._explain(socket, "storage_unavailable", message_id)
 
     def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:

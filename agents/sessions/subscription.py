@@ -20,6 +20,7 @@ from agents.ports import Socket
 from agents.runs.execution import Execution
 from agents.runtime.background import failure_of
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
 from agents.transients import Transient
 
 logger = structlog.get_logger(__name__)
@@ -145,7 +146,7 @@ class Subscription:
                 session_id = self._log.session_id
                 return await self._database.run(entries_after, session_id, self.seq, limit)
             except DatabaseFailure as error:
-                logger.warning("replay_waits_for_storage", error=str(error))
+                logger.warning("replay_waits_for_storage", error=explain(error))
                 await asyncio.sleep(RETRY_S)
 
     def _show_text_so_far(self) -> None:

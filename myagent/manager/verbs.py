@@ -92,13 +92,14 @@ def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
     from services.models import Service
     from services.routing import endpoints
     from services.views import describing
+    from services.views.observers import Observers
 
-    found = with_tags(Service.objects.order_by("name"), tags)
+    found, observers = with_tags(Service.objects.order_by("name"), tags), Observers.read()
     if status is not None:
-        found = found.filter(status=status)
+        found = observers.with_status(found, status)
     live = describing.live_by_service()
     site = endpoints.site_address()
-    return [_info(service, live.get(service.pk, []), site) for service in found]
+    return [_info(service, live.get(service.pk, []), site, observers) for service in found]
 
 
 def watch(service_id: str, timeout_s: float) -> Any:
@@ -178,14 +179,20 @@ def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
     return _info(service)
 
 
-def _info(service: Any, instances: Any = None, site: str | None = None) -> ServiceInfo:
-    """`instances`, `site`: where they have been read already."""
+def _info(
+    service: Any, instances: Any = None, site: str | None = None, observers: Any = None
+) -> ServiceInfo:
+    """`instances`, `site`, `observers`: where they have been read already."""
     from services.routing import endpoints
     from services.views import describing
+    from services.views.observers import Observers
 
     if instances is None:
         instances = describing.live_instances(service)
-    found = describing.service_json(service, endpoints.site_address() if site is None else site)
+    site = endpoints.site_address() if site is None else site
+    observers = observers or Observers.read(service)
+    found = describing.service_json(service, site, observers=observers)
     return ServiceInfo.from_json(
-        found, [describing.instance_json(each, found["endpoint"]) for each in instances]
+        found,
+        [describing.instance_json(each, found["endpoint"], observers) for each in instances],
     )

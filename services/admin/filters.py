@@ -10,12 +10,29 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from services.models import Service
+from services.views.observers import UNKNOWN, Observers
 
 if TYPE_CHECKING:
     ServiceModelAdmin = admin.ModelAdmin[Service]
 
 MAX_WORDS = 10
 """Words of a search that are looked for."""
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By what is shown, which is less than what is stored where nobody looks any more."""
+
+    title = gettext_lazy("status")
+    parameter_name = "status__exact"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ServiceModelAdmin
+    ) -> list[tuple[str, Any]]:
+        return [*Service.Status.choices, (UNKNOWN, gettext_lazy("unknown"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> QuerySet[Service]:
+        wanted = self.value()
+        return queryset if wanted is None else Observers.read().with_status(queryset, wanted)
 
 
 class TagFilter(admin.SimpleListFilter):

@@ -12,8 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from services import control
 from services.models import Instance, Service
+from services.supervision import figures
 from services.supervision.figures import Figures
 from services.views.describing import health_of
+from services.views.observers import UNKNOWN, Observers
 
 HEALTH = {
     "healthy": gettext_lazy("healthy"),
@@ -37,6 +39,18 @@ class Cell:
     kind: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What servers say, and who looks: read once for many services."""
+
+    figures: Figures
+    observers: Observers
+
+    @classmethod
+    def read(cls) -> Glance:
+        return cls(figures.read(), Observers.read())
+
+
 def with_live_instances(services: QuerySet[Service]) -> QuerySet[Service]:
     """The services with their live instances: two queries for all of them."""
     live = Instance.objects.filter(live_slot__isnull=False)
@@ -49,21 +63,26 @@ def live_of(service: Service) -> list[Instance]:
     return live
 
 
-def cells_of(service: Service, seen: Figures) -> dict[str, Cell]:
+def cells_of(service: Service, glance: Glance) -> dict[str, Cell]:
     """`service`: read through `with_live_instances`."""
-    live = live_of(service)
-    health = health_of(service, live)
-    sessions = seen.of(service)["active_sessions"]
+    observed = glance.observers.status_of(service)
+    health = health_of(service, live_of(service), glance.observers)
+    sessions = glance.figures.of(service)["active_sessions"]
     is_going = service.unregistered_at is not None
-    status = UNREGISTERING if is_going else service.get_status_display()
+    status = UNREGISTERING if is_going else status_text(observed)
     return {
-        "status": Cell(str(status), "stopping" if is_going else service.status),
+        "status": Cell(str(status), "stopping" if is_going else observed),
         "desired": Cell(service.get_desired_display(), service.desired),
         "health": Cell(str(HEALTH[health]), health),
         "sessions": Cell(NOTHING if sessions is None else str(sessions)),
-        "uptime": Cell(since(service.started_at) if service.status in SERVING else NOTHING),
+        "uptime": Cell(since(service.started_at) if observed in SERVING else NOTHING),
         "restarts": Cell(str(service.restart_count), "some" if service.restart_count else ""),
     }
+
+
+def status_text(status: str) -> str:
+    """That of a service, in the active language."""
+    return str(HEALTH[UNKNOWN] if status == UNKNOWN else Service.Status(status).label)
 
 
 def since(moment: datetime | None) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 from django.utils.translation import gettext
 
 from agents.terminal import inert
-from services.admin.glance import NOTHING, cells_of, live_of, since, verbs_of
+from services.admin.glance import HEALTH, NOTHING, Glance, cells_of, live_of, since, verbs_of
 from services.admin.texts import TEXTS
 from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service
 from services.nodes import this_node
 from services.routing.endpoints import chat_of
-from services.supervision import figures
 from services.telling import told
 from services.views.describing import instance_json
+from services.views.observers import UNKNOWN, Observers
 
 ENDED_SHOWN = 5
 CHECKS_SHOWN = 20
@@ -35,17 +35,17 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     instances = [*live, *ended.order_by("-launched_at")[:ENDED_SHOWN]]
     shown = next((one for one in instances if one.pk == chosen), next(iter(instances), None))
     checks = service.health_checks.select_related("instance").order_by("-checked_at")
-    seen = figures.read()
-    cells = cells_of(service, seen)
+    glance = Glance.read()
+    observers, cells = glance.observers, cells_of(service, glance)
     return {
         "text": TEXTS,
         "service": service,
         "chat": chat_of(service),
-        "error": readable_lines(told(service.error_message)),
-        "own_port_error": readable_lines(told(seen.trouble_with_port(service))),
+        "error": readable_lines(observers.error_of(service)),
+        "own_port_error": readable_lines(told(glance.figures.trouble_with_port(service))),
         "cells": [(TEXTS[name], name, cell) for name, cell in cells.items()],
         "verbs": verbs_of(service),
-        "instances": [_row(one) for one in instances],
+        "instances": [_row(one, observers) for one in instances],
         "checks": checks[:CHECKS_SHOWN],
         "shown": shown,
         "log": log_of(service, shown) if shown else "",
@@ -66,11 +66,13 @@ def readable(line: str) -> str:
     return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]}…"
 
 
-def _row(instance: Instance) -> dict[str, Any]:
-    described = instance_json(instance, endpoint="")
+def _row(instance: Instance, observers: Observers) -> dict[str, Any]:
+    described = instance_json(instance, "", observers)
     return described | {
         "slot": instance.slot,
-        "state_text": instance.get_state_display(),
+        "state_text": HEALTH[UNKNOWN]
+        if described["state"] == UNKNOWN
+        else instance.get_state_display(),
         "uptime": NOTHING if instance.has_ended else since(instance.ready_at),
         "memory": _number(described["memory_mb"], "MB"),
         "cpu": _number(described["cpu_percent"], "%"),

@@ -19,28 +19,26 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from services.admin import asking, glance, observed
-from services.admin.filters import TagFilter, matching
+from services.admin.filters import StatusFilter, TagFilter, matching
 from services.admin.lifecycle import LifecycleAdmin
 from services.admin.service_form import ServiceForm
 from services.admin.unregistering import UnregisteringAdmin
 from services.catalogue import secrets
 from services.errors import ServiceError
 from services.models import Service
-from services.supervision import figures
-from services.supervision.figures import Figures
 
 MAX_LIVE = 200
 """Services whose state is told at once."""
 
 
 def _cell(
-    seen: Callable[[], Figures], name: str, description: Any, ordering: str | None = None
+    glances: Callable[[], glance.Glance], name: str, description: Any, ordering: str | None = None
 ) -> Any:
     """A column that keeps itself up to date."""
 
     @admin.display(description=description, ordering=ordering)
     def column(service: Service) -> SafeString:
-        cell = glance.cells_of(service, seen())[name]
+        cell = glance.cells_of(service, glances())[name]
         return format_html(
             '<span class="cell cell-{}" data-kind="{}" data-service="{}" data-cell="{}">{}</span>',
             *(name, cell.kind, service.pk, name, cell.text),
@@ -55,7 +53,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
     form = ServiceForm
     search_fields = ("name", "description", "tags")
     search_help_text = gettext_lazy("By name, description or tag.")
-    list_filter = ("status", "desired", TagFilter)
+    list_filter = (StatusFilter, "desired", TagFilter)
     list_per_page = 100
     show_facets = admin.ShowFacets.NEVER
 
@@ -65,24 +63,24 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         # Once for all rows and columns, when the first is drawn.
-        seen = cache(figures.read)
+        glances = cache(glance.Glance.read)
         buttons = ("buttons",) if self.has_control_permission(request) else ()
         return (
             "name",
-            _cell(seen, "status", gettext_lazy("Status"), "status"),
+            _cell(glances, "status", gettext_lazy("Status"), "status"),
             *buttons,
-            _cell(seen, "health", gettext_lazy("Health")),
-            _cell(seen, "sessions", gettext_lazy("Sessions")),
-            _cell(seen, "uptime", gettext_lazy("Uptime"), "started_at"),
-            _cell(seen, "restarts", gettext_lazy("Restarts"), "restart_count"),
-            _cell(seen, "desired", gettext_lazy("Desired"), "desired"),
+            _cell(glances, "health", gettext_lazy("Health")),
+            _cell(glances, "sessions", gettext_lazy("Sessions")),
+            _cell(glances, "uptime", gettext_lazy("Uptime"), "started_at"),
+            _cell(glances, "restarts", gettext_lazy("Restarts"), "restart_count"),
+            _cell(glances, "desired", gettext_lazy("Desired"), "desired"),
             "tag_list",
             "source",
         )
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""
-        return lookup in {"status__exact", "desired__exact", TagFilter.parameter_name}
+        return lookup in {StatusFilter.parameter_name, "desired__exact", TagFilter.parameter_name}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         return glance.with_live_instances(super().get_queryset(request))
@@ -160,7 +158,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         services = self.get_queryset(request).filter(pk__in=request.GET.getlist("id")[:MAX_LIVE])
-        seen = figures.read()
+        seen = glance.Glance.read()
         found = {
             service.pk: {
                 "cells": {

@@ -13,6 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
 from services.models import Service
+from services.views.observers import UNKNOWN
 
 TIMEOUT_S = 120.0
 """Seconds that a command waits for what it asked for, unless told otherwise."""
@@ -131,7 +132,7 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
 
 def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     listing = verb("list", gettext("Lists services"))
-    listing.add_argument("--status", choices=Service.Status.values)
+    listing.add_argument("--status", choices=[*Service.Status.values, UNKNOWN])
     listing.add_argument(
         "--tags",
         type=tags,

@@ -18,6 +18,7 @@ from services.routing import endpoints
 from services.supervision import figures, supervisor_lease
 from services.supervision.figures import Figures
 from services.views import describing
+from services.views.observers import Observers
 
 Options = dict[str, Any]
 Json = dict[str, Any]
@@ -82,20 +83,27 @@ ERROR_LENGTH = 60
 """Characters of an error that a list shows; `status` shows all."""
 
 SERVICE_FACTS = (
-    *("name", "service_id", "status", "desired", "error_message", "endpoint", "description"),
+    *("name", "service_id", "status", "observed_at", "desired", "error_message"),
+    *("endpoint", "description"),
     *("agent_factory_path", "url", "host", "port", "own_port_error"),
     *("tags", "replicas", "weight", "auto_start"),
     *("created_at", "started_at", "last_health_check", "restart_count"),
 )
 
 
+HEALTH_FACTS = ("name", "status", "observed_at", "error_message", "last_health_check")
+
+
 def show_list(screen: Screen, options: Options) -> None:
     services = with_tags(Service.objects.order_by("name"), options["tags"] or ())
+    observers = Observers.read()
     if options["status"]:
-        services = services.filter(status=options["status"])
+        services = observers.with_status(services, options["status"])
     live = describing.live_by_service()
     site, seen = endpoints.site_address(), figures.read()
-    found = [_whole(service, live.get(service.pk, []), site, seen) for service in services]
+    found = [
+        _whole(service, live.get(service.pk, []), site, seen, observers) for service in services
+    ]
     if options["json"]:
         screen.say(as_json(found))
         return
@@ -106,7 +114,7 @@ def show_list(screen: Screen, options: Options) -> None:
 def show_status(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     instances, site = describing.live_instances(service), endpoints.site_address()
-    found = _whole(service, instances, site, figures.read())
+    found = _whole(service, instances, site, figures.read(), Observers.read(service))
     ended = [describing.ended_json(each) for each in describing.ended_instances(service)]
     found["ended"] = ended
     if options["json"]:
@@ -134,15 +142,18 @@ def show_health(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    screen.facts((name, _value(found, name)) for name in ("name", "status", "last_health_check"))
+    screen.facts((name, _value(found, name)) for name in HEALTH_FACTS)
     _show_rows(screen, HEALTH_COLUMNS, found["instances"])
     _show_rows(screen, CHECK_COLUMNS, found["checks"])
 
 
-def _whole(service: Service, instances: list[Any], site: str, seen: Figures) -> Json:
-    whole = describing.service_json(service, site, seen)
+def _whole(
+    service: Service, instances: list[Any], site: str, seen: Figures, observers: Observers
+) -> Json:
+    whole = describing.service_json(service, site, seen, observers)
     endpoint = whole["endpoint"]
-    return whole | {"instances": [describing.instance_json(each, endpoint) for each in instances]}
+    described = [describing.instance_json(each, endpoint, observers) for each in instances]
+    return whole | {"instances": described}
 
 
 def _is_to_start(found: Json) -> bool:

@@ -8,8 +8,12 @@ from rest_framework import serializers
 
 from agents.models import Run
 from services.models import Instance, Service
+from services.views.observers import UNKNOWN
 
 Answer = serializers.Serializer[Any]
+
+STATUSES = [*Service.Status.choices, (UNKNOWN, UNKNOWN)]
+STATES = [*Instance.State.choices, (UNKNOWN, UNKNOWN)]
 
 
 def _time(help_text: str = "") -> serializers.DateTimeField:
@@ -53,7 +57,10 @@ class ServiceSerializer(Answer):
     )
     endpoint = serializers.CharField(help_text="Its address, whether or not it runs.")
     tags = serializers.ListField(child=serializers.CharField())
-    status = serializers.ChoiceField(Service.Status.choices, help_text="What is observed.")
+    status = serializers.ChoiceField(
+        STATUSES, help_text="What is observed; `unknown` where no supervisor has looked for long."
+    )
+    observed_at = _time("When a supervisor last looked.")
     desired = serializers.ChoiceField(Service.Desired.choices, help_text="What is asked for.")
     replicas = serializers.IntegerField()
     weight = serializers.IntegerField()
@@ -68,7 +75,8 @@ class ServiceSerializer(Answer):
 
 class InstanceSerializer(Answer):
     instance_id = serializers.CharField()
-    state = serializers.ChoiceField(Instance.State.choices)
+    state = serializers.ChoiceField(STATES)
+    observed_at = _time("When its supervisor last looked.")
     pid = serializers.IntegerField(allow_null=True)
     host = serializers.CharField(help_text="The machine that it runs on.")
     supervisor = serializers.CharField(
@@ -117,7 +125,9 @@ class HealthCountsSerializer(Answer):
 class HealthSerializer(Answer):
     service_id = serializers.CharField()
     name = serializers.CharField()
-    status = serializers.ChoiceField(Service.Status.choices)
+    status = serializers.ChoiceField(STATUSES)
+    observed_at = _time("When a supervisor last looked.")
+    error_message = serializers.CharField()
     last_health_check = _time()
     summary = HealthCountsSerializer()
     instances = InstanceSerializer(many=True)
@@ -138,7 +148,7 @@ class RunCountsSerializer(Answer):
 class ServiceStatsSerializer(Answer):
     service_id = serializers.CharField()
     name = serializers.CharField()
-    status = serializers.ChoiceField(Service.Status.choices)
+    status = serializers.ChoiceField(STATUSES)
     instances = serializers.IntegerField()
     active_sessions = serializers.IntegerField()
     running_turns = serializers.IntegerField()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from agents.runtime.file_locks import explain
 from services.errors import Conflict, ServiceError, UnknownService
 
 logger = structlog.get_logger(__name__)
@@ -45,7 +46,7 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(error, RequestDataTooBig):
         return _said(413, "too_large", gettext("The request is too large."))
     if isinstance(error, OperationalError | InterfaceError):
-        logger.warning("storage_away", error=str(error))
+        logger.warning("storage_away", error=explain(error))
         sentence = gettext("The database can't be used just now. Try again soon.")
         return _said(503, "storage_unavailable", sentence)
     logger.error("request_failed", exc_info=error)

@@ -17,6 +17,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.runtime.file_locks import explain
 from services import control
 from services.catalogue import history, registry
 from services.models import Service
@@ -76,7 +77,7 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
         has_arrived = await waiting_room.wait_for(service_id, timeout_s)
         seen = await sync_to_async(_seen)(service_id, site_of(request))
     except DatabaseFailure as error:
-        logger.warning("storage_away", error=str(error))
+        logger.warning("storage_away", error=explain(error))
         return
     # Somebody may have unregistered it meanwhile: only who asked for that has arrived.
     is_there = arrived != 204

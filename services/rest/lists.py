@@ -17,7 +17,9 @@ from rest_framework.views import APIView
 
 from services.catalogue import selection
 from services.models import Service
+from services.rest.documents import STATUSES
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET, PageQuery, query_of
+from services.views.observers import Observers
 
 Json = dict[str, Any]
 
@@ -48,7 +50,11 @@ class Words(filters.CharFilter):  # type: ignore[misc]
 
 
 class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
-    status = OneOf(choices=Service.Status.choices, help_text="What is observed.")
+    status = OneOf(
+        method="by_status",
+        choices=STATUSES,
+        help_text="What is observed; `unknown` where nobody has looked for long.",
+    )
     desired = OneOf(choices=Service.Desired.choices, help_text="What is asked for.")
     name = Words(lookup_expr="icontains", help_text="In the name, whatever its case.")
     search = Words(method="by_text", help_text="In the name or the description.")
@@ -59,6 +65,9 @@ class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
     ordering = filters.OrderingFilter(
         fields=[(name, name) for name in ORDERS], help_text="With a dash before it: backwards."
     )
+
+    def by_status(self, services: QuerySet[Service], _: str, status: str) -> QuerySet[Service]:
+        return Observers.read().with_status(services, status)
 
     def by_text(self, services: QuerySet[Service], _: str, text: str) -> QuerySet[Service]:
         return selection.with_text(services, text)

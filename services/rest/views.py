@@ -31,6 +31,7 @@ from services.rest.lists import Page, ServiceFilter
 from services.routing.endpoints import site_of
 from services.supervision import figures
 from services.views.describing import service_json
+from services.views.observers import Observers
 
 
 class ServicesView(View, GenericAPIView[Service]):
@@ -49,8 +50,10 @@ class ServicesView(View, GenericAPIView[Service]):
         found = self.filter_queryset(self.get_queryset())
         # A page ends where the next begins, whatever is alike.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
-        site, seen = site_of(request), figures.read()
-        return self.get_paginated_response([service_json(each, site, seen) for each in page or ()])
+        site, seen, observers = site_of(request), figures.read(), Observers.read()
+        return self.get_paginated_response(
+            [service_json(each, site, seen, observers) for each in page or ()]
+        )
 
     @extend_schema(
         summary="Register a service",

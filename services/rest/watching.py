@@ -22,6 +22,7 @@ from services.rest.inputs import HealthQuery, InstancesQuery, LogQuery, PageQuer
 from services.rest.lists import Page
 from services.routing.endpoints import endpoint_of, site_of
 from services.views.describing import instance_json, service_health, service_stats, system_stats
+from services.views.observers import Observers
 
 Method = TypeVar("Method", bound=Callable[..., Response])
 
@@ -97,7 +98,10 @@ class InstancesView(View, GenericAPIView[Instance]):
         if wanted == "live":
             found = found.filter(live_slot__isnull=False)
         page = self.paginate_queryset(found) or ()
-        return self.get_paginated_response([instance_json(each, endpoint) for each in page])
+        observers = Observers.read(service)
+        return self.get_paginated_response(
+            [instance_json(each, endpoint, observers) for each in page]
+        )
 
 
 class LogsView(View):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
+from agents.runtime.file_locks import explain
 from agents.runtime.process import is_of_here, is_provably_gone
 from myagent.sentence import Said
 from services import doorbell
@@ -52,7 +53,7 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
             if not is_about_a_row(error):
                 raise
             # It is locked, say; the next look comes soon.
-            logger.warning("abandoned_not_ended", instance_id=instance.pk, error=str(error))
+            logger.warning("abandoned_not_ended", instance_id=instance.pk, error=explain(error))
 
 
 def _is_abandoned(instance: Instance, keeper: Supervisor | None, *, by_lease: bool) -> bool:

@@ -22,6 +22,7 @@ from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.worker_process import Paths
 from agents.runtime import background
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
 from agents.runtime.process import identity_of, until_gone
 from services import doorbell
 from services.models import Instance, Service
@@ -127,7 +128,7 @@ class Links:
                 await self._database.run(note_ready, instance_id, described)
                 break
             except DatabaseFailure as error:
-                logger.warning("storage_away", error=str(error))
+                logger.warning("storage_away", error=explain(error))
                 await asyncio.sleep(AGAIN_S)
         self._wake()
 

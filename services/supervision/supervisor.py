@@ -27,6 +27,7 @@ from django.utils.translation import gettext_noop
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.exit_status import CONFIGURATION_ERROR
+from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from myagent.sentence import Said
 from services import doorbell
@@ -107,7 +108,7 @@ class Supervisor:
                     raise
                 # It is locked, say; the next pass comes soon.
                 name = observation.service.name
-                logger.warning("service_not_supervised", service=name, error=str(error))
+                logger.warning("service_not_supervised", service=name, error=explain(error))
                 continue
             except Exception:
                 # What is wrong with one service must not hold up the others.

@@ -109,9 +109,10 @@ def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
     return former.epoch + 1 if changed else None
 
 
-def ask_to_leave() -> None:
-    """Tells a supervisor that nobody started by hand to make room."""
-    Supervisor.objects.filter(pk=this_node(), is_automatic=True).update(is_asked_to_leave=True)
+def ask_to_leave() -> bool:
+    """Tells a supervisor that nobody started by hand to make room; whether there is one."""
+    automatic = Supervisor.objects.filter(pk=this_node(), is_automatic=True)
+    return bool(automatic.update(is_asked_to_leave=True))
 
 
 def renew(epoch: int, charge: Charge = MACHINE) -> Supervisor | None:

@@ -15,6 +15,7 @@ from agents.runs.run_folder import Stay
 from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
 from services import doorbell
 from services.logs import logfiles, rotation
 from services.supervision import forgetting, health, supervisor_lease, supervisor_start
@@ -77,6 +78,8 @@ class SupervisorProcess:
         self._links = Links(self._database, self._is_wanted.set)
         self._bell = Bell(doorbell.BELL, self._is_wanted.set)
         self._trusts_leases_at = float("inf")
+        self.has_replaced_automatic = False
+        """Whether one that a command had started made room for this one."""
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
 
@@ -131,8 +134,9 @@ class SupervisorProcess:
         epoch: int | None = await self._database.run(
             lambda: supervisor_lease.take(is_automatic=self._is_automatic, charge=self._charge)
         )
-        if epoch is None and self._charge.is_machine and not self._is_automatic:
-            await self._database.run(supervisor_lease.ask_to_leave)
+        makes_room = epoch is None and self._charge.is_machine and not self._is_automatic
+        if makes_room and await self._database.run(supervisor_lease.ask_to_leave):
+            self.has_replaced_automatic = True
         return epoch
 
     async def _hold(self, epoch: int) -> None:
@@ -230,7 +234,7 @@ class SupervisorProcess:
         try:
             await self._database.run(supervisor_lease.release, epoch, self._charge)
         except DatabaseFailure as error:
-            logger.warning("lease_left_to_expire", error=str(error))
+            logger.warning("lease_left_to_expire", error=explain(error))
 
     async def _end_instances(self, epoch: int) -> None:
         """Drains everything; bounded, as what does not drain is killed.
@@ -271,7 +275,7 @@ class SupervisorProcess:
         try:
             return await work()
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             # Not `_pause`: who is leaving would not wait at all.
             await asyncio.sleep(RETRY_S)
             return None

@@ -22,6 +22,7 @@ from services.routing.endpoints import endpoint_of
 from services.supervision import figures
 from services.supervision.figures import Figures
 from services.telling import told
+from services.views.observers import UNKNOWN, Observers
 
 Json = dict[str, Any]
 
@@ -29,10 +30,16 @@ ENDED_SHOWN = 3
 """Instances that have ended that go with a service's status."""
 
 
-def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
-    """`seen`: what servers say, where that has been read already."""
+def service_json(
+    service: Service,
+    site: str,
+    seen: Figures | None = None,
+    observers: Observers | None = None,
+) -> Json:
+    """`seen`, `observers`: what servers say, and who looks, where that has been read already."""
     if seen is None:
         seen = figures.read() if service.port else Figures(())
+    observers = observers or Observers.read(service)
     return {
         "service_id": service.pk,
         "name": service.name,
@@ -44,7 +51,8 @@ def service_json(service: Service, site: str, seen: Figures | None = None) -> Js
         "own_port_error": told(seen.trouble_with_port(service)),
         "endpoint": endpoint_of(service, site),
         "tags": service.tags,
-        "status": service.status,
+        "status": observers.status_of(service),
+        "observed_at": _time(observers.observed_at(service)),
         "desired": service.desired,
         "replicas": service.replicas,
         "weight": service.weight,
@@ -52,18 +60,19 @@ def service_json(service: Service, site: str, seen: Figures | None = None) -> Js
         "created_at": _time(service.created_at),
         "started_at": _time(service.started_at),
         "last_health_check": _time(service.last_health_check),
-        "error_message": told(service.error_message),
+        "error_message": observers.error_of(service),
         "restart_count": service.restart_count,
         "config": {name: getattr(service, name) for name in CONFIGURATION},
     }
 
 
-def instance_json(instance: Instance, endpoint: str) -> Json:
+def instance_json(instance: Instance, endpoint: str, observers: Observers) -> Json:
     """`endpoint`: the service's. A process has no port of its own."""
     report = instance.report
     return {
         "instance_id": instance.pk,
-        "state": instance.state,
+        "state": observers.state_of(instance),
+        "observed_at": _time(observers.instance_observed_at(instance)),
         "pid": instance.pid,
         "host": instance.node,
         "supervisor": instance.kept_by or instance.node,
@@ -75,7 +84,7 @@ def instance_json(instance: Instance, endpoint: str) -> Json:
         "memory_mb": instance.memory_mb,
         "cpu_percent": instance.cpu_percent,
         "loop_lag_ms": report.get("lag_ms"),
-        "health": instance.health,
+        "health": observers.health_of(instance),
         "error": told(instance.error),
         "version": instance.version,
     }
@@ -115,15 +124,17 @@ def live_by_service() -> dict[str, list[Instance]]:
 
 def service_health(service: Service, site: str, limit: int = 20) -> Json:
     """How its instances are, and what its last checks found, the newest first."""
-    instances = live_instances(service)
+    instances, observers = live_instances(service), Observers.read(service)
     endpoint = endpoint_of(service, site)
     return {
         "service_id": service.pk,
         "name": service.name,
-        "status": service.status,
+        "status": observers.status_of(service),
+        "observed_at": _time(observers.observed_at(service)),
+        "error_message": observers.error_of(service),
         "last_health_check": _time(service.last_health_check),
-        "summary": health_summary(instances),
-        "instances": [instance_json(instance, endpoint) for instance in instances],
+        "summary": health_summary(instances, observers),
+        "instances": [instance_json(instance, endpoint, observers) for instance in instances],
         "checks": [health_check_json(check) for check in service.health_checks.all()[:limit]],
     }
 
@@ -154,7 +165,7 @@ def service_stats(service: Service) -> Json:
     return {
         "service_id": service.pk,
         "name": service.name,
-        "status": service.status,
+        "status": Observers.read(service).status_of(service),
         "instances": len(instances),
         "active_sessions": seen["active_sessions"] or 0,
         "running_turns": seen["running"] or 0,
@@ -170,36 +181,39 @@ def service_stats(service: Service) -> Json:
 
 def system_stats() -> Json:
     """Counts of the whole site: `services`, `connections`, `sessions`, `health`."""
-    by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
+    observers = Observers.read()
+    by_status = observers.count()
     instances = Instance.objects.filter(live_slot__isnull=False)
     seen = figures.read()
     together = seen.together()
     return {
-        "services": {"total": sum(by_status.values())}
-        | {status: by_status.get(status, 0) for status in Service.Status.values},
+        "services": {"total": sum(by_status.values())} | by_status,
         "connections": {"total_connections": seen.connections},
         "sessions": {
             "active": together["active_sessions"],
             "running": together["running"],
             "stored": Session.objects.count(),
         },
-        "health": health_summary(instances),
+        "health": health_summary(instances, observers),
     }
 
 
-def health_of(service: Service, instances: Iterable[Instance]) -> str:
+def health_of(service: Service, instances: Iterable[Instance], observers: Observers) -> str:
     """That of its worst instance of which any is known; elsewhere, what its checks made of it."""
     if service.is_external:
-        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
-        return observed.get(Service.Status(service.status), "unknown")
-    found = {instance.health for instance in instances}
-    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
+        observed: dict[str, str] = {
+            Service.Status.RUNNING: "healthy",
+            Service.Status.UNHEALTHY: "unhealthy",
+        }
+        return observed.get(observers.status_of(service), UNKNOWN)
+    found = {observers.health_of(instance) for instance in instances}
+    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), UNKNOWN)
 
 
-def health_summary(instances: Iterable[Instance]) -> Json:
+def health_summary(instances: Iterable[Instance], observers: Observers) -> Json:
     """How many of the live instances are in which health."""
-    found = [instance.health for instance in instances]
-    kinds = ("healthy", "failing", "unhealthy", "unknown")
+    found = [observers.health_of(instance) for instance in instances]
+    kinds = ("healthy", "failing", "unhealthy", UNKNOWN)
     return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
 
 

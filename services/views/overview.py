@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Count
-
 from myagent.protocol import timestamp
 from services.models import Instance, Service
 from services.routing.endpoints import chat_of
@@ -18,6 +16,7 @@ from services.supervision import figures
 from services.supervision.figures import Figures
 from services.supervision.supervisor_lease import machines_supervised
 from services.views.describing import Json, health_of, instance_json, live_by_service, service_json
+from services.views.observers import UNKNOWN, Observers
 
 MAX_SERVICES = 200
 """Services that are listed; all are counted."""
@@ -31,6 +30,7 @@ SHOWN = (
     "name",
     "tags",
     "status",
+    "observed_at",
     "desired",
     "replicas",
     "started_at",
@@ -50,6 +50,8 @@ WORST = ("turn_p95_ms", "loop_lag_ms")
 
 MEASURED = (*WHOLE, *SUMMED, *WORST)
 
+TROUBLED = (Service.Status.ERROR, Service.Status.UNHEALTHY, UNKNOWN)
+
 OF_INSTANCE = ("active_sessions", "memory_mb", "loop_lag_ms")
 """Those that are known of each process by itself."""
 
@@ -57,13 +59,14 @@ OF_INSTANCE = ("active_sessions", "memory_mb", "loop_lag_ms")
 def overview() -> Json:
     """`totals`, `supervisors` that are alive, and `services` by name."""
     instances = live_by_service()
-    seen = figures.read()
+    seen, observers = figures.read(), Observers.read()
     services = Service.objects.order_by("name")[:MAX_SERVICES]
     return {
-        "totals": _totals(seen),
+        "totals": _totals(seen, observers),
         "supervisors": supervisors(),
         "services": [
-            _service(service, instances.get(service.pk, []), seen) for service in services
+            _service(service, instances.get(service.pk, []), seen, observers)
+            for service in services
         ],
     }
 
@@ -90,23 +93,23 @@ def measurements(whole: Json, instances: Sequence[Json]) -> dict[str, float | No
     }
 
 
-def _totals(seen: Figures) -> Json:
-    by_status = dict(Service.objects.values_list("status").annotate(count=Count("pk")).order_by())
+def _totals(seen: Figures, observers: Observers) -> Json:
+    by_status = observers.count()
     together = seen.together()
     return {
         "services": sum(by_status.values()),
-        "running": by_status.get(Service.Status.RUNNING, 0),
-        "troubled": sum(
-            by_status.get(status, 0) for status in (Service.Status.ERROR, Service.Status.UNHEALTHY)
-        ),
+        "running": by_status[Service.Status.RUNNING],
+        "troubled": sum(by_status[status] for status in TROUBLED),
         "active_sessions": together["active_sessions"],
         "turns_per_minute": together["turns_per_minute"],
     }
 
 
-def _service(service: Service, instances: list[Instance], seen: Figures) -> Json:
-    whole = service_json(service, site="", seen=seen)
-    parts = [instance_json(each, endpoint="") for each in instances]
+def _service(
+    service: Service, instances: list[Instance], seen: Figures, observers: Observers
+) -> Json:
+    whole = service_json(service, site="", seen=seen, observers=observers)
+    parts = [instance_json(each, "", observers) for each in instances]
     return {name: whole[name] for name in SHOWN} | {
         "description": (service.description or service.agent.get("description", ""))[
             :MAX_DESCRIPTION
@@ -115,7 +118,7 @@ def _service(service: Service, instances: list[Instance], seen: Figures) -> Json
         "is_external": service.is_external,
         "is_leaving": service.unregistered_at is not None,
         "chat": chat_of(service),
-        "health": health_of(service, instances),
+        "health": health_of(service, instances, observers),
         "measured": measurements(seen.of(service), parts),
         "instances": [_instance(each) for each in parts],
     }

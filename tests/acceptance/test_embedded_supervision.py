@@ -63,6 +63,19 @@ def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: Manag
     assert site.until_runs("echo") == running
 
 
+def test_after_a_person_s_supervisor_there_is_one_in_the_background_again(
+    site: ManagedSite,
+) -> None:
+    site.register("echo", ECHO, "--auto-start")
+    running = site.until_runs("echo")
+    by_hand = site.supervise()
+    until(lambda: not site.processes("supervise", "--automatic"))
+    by_hand.send(signal.SIGTERM)
+    assert by_hand.process.wait(60) == 0
+    assert len(site.processes("supervise", "--automatic")) == 1
+    assert site.until_runs("echo") == running
+
+
 def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
     slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
     serving = site.serve()

@@ -61,11 +61,11 @@ class Site:
         return query(self.database_url, sql)
 
     async def start_with_barrier(
-        self, side: Literal["before", "after"], event: str
+        self, side: Literal["before", "within", "after"], event: str, **environment: str
     ) -> tuple[Runner, Path]:
         """A runner whose log stops at a point, and the file that tells when it has."""
         reached = self.folder / "reached"
-        return await self.start(MYAGENT_BARRIER=f"{side} {event}={reached}"), reached
+        return await self.start(MYAGENT_BARRIER=f"{side} {event}={reached}", **environment), reached
 
 
 @pytest.fixture

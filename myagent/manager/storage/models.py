@@ -13,7 +13,7 @@ Json = Mapping[str, Any]
 
 
 class ServiceStatus(StrEnum):
-    """What is observed of a service as a whole."""
+    """What is observed of a service as a whole. `UNKNOWN`: no supervisor has looked for long."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -21,6 +21,7 @@ class ServiceStatus(StrEnum):
     UNHEALTHY = "unhealthy"
     STOPPING = "stopping"
     ERROR = "error"
+    UNKNOWN = "unknown"
 
 
 class HealthStatus(StrEnum):
@@ -74,6 +75,7 @@ class InstanceInfo:
 
     instance_id: str
     state: str
+    observed_at: datetime
     pid: int | None
     host: str
     supervisor: str
@@ -91,15 +93,16 @@ class InstanceInfo:
 
     @classmethod
     def from_json(cls, found: Json) -> Self:
-        return cls(**_known(cls, found) | {"started_at": _moment(found["started_at"])})
+        moments = {name: _moment(found[name]) for name in ("observed_at", "started_at")}
+        return cls(**_known(cls, found) | moments)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceInfo:
     """A service as it was when it was looked at; `get_service` looks anew.
 
-    `desired` is what people want, `running` or `stopped`; `status`, what is
-    observed. `endpoint` is its address, whether or not it runs; empty while no
+    `desired` is what people want, `running` or `stopped`; `status`, what was
+    observed at `observed_at`. `endpoint` is its address, whether or not it runs; empty while no
     server of the site lives. `own_port_error`: why its own port is not open.
     """
 
@@ -114,6 +117,7 @@ class ServiceInfo:
     endpoint: str
     tags: frozenset[str]
     status: ServiceStatus
+    observed_at: datetime
     desired: str
     replicas: int
     weight: int
@@ -128,7 +132,7 @@ class ServiceInfo:
 
     @classmethod
     def from_json(cls, found: Json, instances: Sequence[Json]) -> Self:
-        moments = ("created_at", "started_at", "last_health_check")
+        moments = ("created_at", "observed_at", "started_at", "last_health_check")
         config = found["config"] | {"agent_factory_path": found["agent_factory_path"]}
         return cls(
             **_known(cls, found)

@@ -20,6 +20,7 @@ from agents import checks
 from agents.runtime import logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.background import failure_of
+from agents.runtime.file_locks import explain
 from agents.runtime.listening import listen, port_number
 from agents.runtime.server import MainServer, configuration, new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
@@ -155,7 +156,7 @@ class Command(TerminalCommand):
         try:
             is_any = Service.objects.filter(**waiting, url="").exists()
         except DatabaseFailure as error:
-            logger.warning("storage_away", error=str(error))
+            logger.warning("storage_away", error=explain(error))
             return
         if is_any:
             self._say(gettext("The services that were running start again with the next serve."))

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from agents import checks
 from agents.runtime import schema
+from agents.runtime.file_locks import explain
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
 from services.cli import arguments, lifecycle, logs, looking
@@ -56,7 +57,9 @@ class Command(TerminalCommand):
             raise CommandError(readable(error)) from error
         except DatabaseFailure as error:
             raise CommandError(
-                gettext("The database can't be used: {reason}").format(reason=readable(error))
+                gettext("The database can't be used: {reason}").format(
+                    reason=readable(explain(error))
+                )
             ) from error
         except ImproperlyConfigured as error:
             raise CommandError(

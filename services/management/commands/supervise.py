@@ -9,12 +9,17 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
 from agents.runtime import logs, schema
 from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.inert import readable
+from services.errors import ServiceError
 from services.nodes import this_node
+from services.supervision import supervisor_start
 from services.supervision.supervisor_process import SupervisorProcess
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +55,16 @@ class Command(TerminalCommand):
             if options["automatic"]:
                 announcement = AUTOMATIC.format(node=this_node())
             asyncio.run(self._run(process, announcement))
+        if process.has_replaced_automatic and supervisor_start.is_needed():
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """What it took from one in the background is looked after in the background again."""
+        try:
+            if supervisor_start.ensure_supervisor():
+                self.stdout.write(gettext("The services are supervised in the background again."))
+        except (ServiceError, DatabaseFailure) as error:
+            raise CommandError(readable(error)) from error
 
     async def _run(self, process: SupervisorProcess, sentence: str) -> None:
         loop = asyncio.get_running_loop()

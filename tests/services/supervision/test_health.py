@@ -31,6 +31,7 @@ from services.supervision.decision import MISSES
 from services.supervision.health import Finding
 from services.telling import told
 from services.views.describing import health_of
+from services.views.observers import Observers
 from tests.deaf_peer import deaf_peer
 from tests.locks import LOOK_S, somebody_waits
 from tests.services.measured import FIGURES, add_server
@@ -289,9 +290,10 @@ def test_old_checks_are_forgotten(service: Service) -> None:
 
 def test_a_start_does_not_hide_how_the_others_are(service: Service) -> None:
     starting = instance_of(service, 0, state=Instance.State.STARTING)
-    assert health_of(service, [starting]) == "unknown"
-    assert health_of(service, [starting, instance_of(service, 1)]) == "healthy"
-    assert health_of(service, [starting, instance_of(service, 2, misses=1)]) == "failing"
+    observers = Observers.read()
+    assert health_of(service, [starting], observers) == "unknown"
+    assert health_of(service, [starting, instance_of(service, 1)], observers) == "healthy"
+    assert health_of(service, [starting, instance_of(service, 2, misses=1)], observers) == "failing"
 
 
 def test_the_logs_of_a_service_go_with_it(tmp_path: Path, settings: pytest.FixtureRequest) -> None:

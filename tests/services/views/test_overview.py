@@ -50,11 +50,11 @@ def test_thirty_services_cost_as_many_queries_as_one(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     add_running("first")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         overview()
     for number in range(29):
         add_instance(add_running(f"agent-{number}"), slot=1)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         assert len(overview()["services"]) == 30
 
 

@@ -1,0 +1,69 @@
+"""Which process holds the one write lock of an SQLite file, as Linux tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+from django.db import connection
+from django.utils.translation import gettext
+
+LOCKS = Path("/proc/locks")
+
+WRITE_BYTE = 120
+"""Of the file `-shm`: who has locked it writes (https://sqlite.org/walformat.html, 2.3.1)."""
+
+_IS_LOCKED = "database is locked"
+
+
+def explain(error: Exception) -> str:
+    """The error's text; if a lock was in the way, with a sentence about who holds it."""
+    text = str(error)
+    if connection.vendor != "sqlite" or _IS_LOCKED not in text:
+        return text
+    pid = writer_of(Path(connection.settings_dict["NAME"]))
+    return text if pid is None else f"{text}. {_sentence(pid)}"
+
+
+def writer_of(database: Path) -> int | None:
+    """The process that is writing to the file; None if none is, or it can't be seen.
+
+    The locks are looked up, not asked for: to open and close the file would give up this
+    process's own.
+    """
+    try:
+        inode = database.with_name(f"{database.name}-shm").stat().st_ino
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    return holder(lines, inode)
+
+
+def holder(lines: Iterable[str], inode: int) -> int | None:
+    """Who, of the locks as `/proc/locks` lists them, holds that of the writer."""
+    for line in lines:
+        fields = line.split()
+        # Those that only wait are marked with an arrow: `1: -> POSIX …`.
+        if fields[1:4] != ["POSIX", "ADVISORY", "WRITE"] or len(fields) < 8:
+            continue
+        pid, place, first, last = fields[4:8]
+        is_of_file = place.rpartition(":")[2] == str(inode)
+        if is_of_file and int(first) <= WRITE_BYTE and (last == "EOF" or int(last) >= WRITE_BYTE):
+            return int(pid) if int(pid) > 0 else None
+    return None
+
+
+def _sentence(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        name = " ".join(process.cmdline()[:4]) or process.name()
+        is_stopped = process.status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        name, is_stopped = "?", False
+    if is_stopped:
+        return gettext(
+            "Process {pid} ({name}) holds the lock and is stopped: let it go on (kill -CONT {pid}) "
+            "or end it."
+        ).format(pid=pid, name=name)
+    return gettext("Process {pid} ({name}) holds the lock.").format(pid=pid, name=name)
