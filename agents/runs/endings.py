@@ -26,7 +26,7 @@ class Ending:
         """The same with what the model had written of an answer that never came."""
         if not text or self.status == Run.Status.ANSWERED:
             return self
-        metadata = self.entry.metadata | {"text": cut(text, MAX_ANSWER_BYTES)[0]}
+        metadata = {**self.entry.metadata, "text": cut(text, MAX_ANSWER_BYTES)[0]}
         return replace(self, entry=replace(self.entry, metadata=metadata))
 
 

@@ -123,9 +123,17 @@ async def test_who_is_sent_away_is_told_why(page: Page) -> None:
     await expect(page.locator("#link-text")).to_contain_text("Reconnecting")
 
 
-QUESTION = """server().log(3, "agent.user_confirm", frame({ step_id: "c",
-    content: "Run it?", metadata: { tool: "order", args: { amount: 2 }, timeout_s: 300, description: "Buys it for real.",
-      parameters: { properties: { amount: { type: "integer" } } } } }))"""
+QUESTION = """server().log(3, "agent.user_confirm", frame({
+    step_id: "c",
+    content: "Run it?",
+    metadata: {
+        tool: "order",
+        args: { amount: 2 },
+        timeout_s: 300,
+        description: "Buys it for real.",
+        parameters: { properties: { amount: { type: "integer" } } },
+    },
+}))"""
 END = """log(4, "agent.final_answer",
     frame({ content: "Done.", metadata: { run_id: "r", steps: 1, duration_ms: 9 } }))"""
 
