@@ -145,7 +145,7 @@ async def test_a_conversation_that_wants_something_is_seen_from_another_one(page
     await act(page, QUESTION)
     await expect(page).to_have_title("(!) What is it like? – tools")
     await page.get_by_role("button", name="New conversation").click()
-    link = page.get_by_role("link", name="Waits for your answer: What is it like?")
+    link = page.get_by_role("link", name="Waits for your answer What is it like?")
     await expect(link).to_be_visible()
     await expect(page).to_have_title("(!) tools")
     await page.reload()

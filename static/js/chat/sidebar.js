@@ -8,9 +8,8 @@ import { STANDINGS } from "./standing.js";
 function mark(standing) {
   if (!STANDINGS.includes(standing)) return null;
   const words = say(`conversation_${standing}`);
-  const dot = element("span", { className: `mark ${standing}`, title: words });
-  dot.append(element("span", { className: "unseen" }, `${words}: `));
-  return dot;
+  const properties = { className: `mark ${standing}`, title: words, role: "img" };
+  return element("span", { ...properties, "aria-label": words });
 }
 
 const NARROW = matchMedia("(max-width: 760px)");
