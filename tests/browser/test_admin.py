@@ -214,7 +214,7 @@ async def test_the_list_is_whole_on_a_laptop(
     await (
         row(page, name)
         .locator(".cell-status")
-        .evaluate("cell => { cell.textContent = 'Being unregistered'; }")
+        .evaluate("cell => { cell.textContent = 'Unhealthy'; }")
     )
     await page.screenshot(path=tmp_path / "laptop.png")
     assert await page.locator("#changelist-form .results").evaluate(
