@@ -22,11 +22,12 @@ SQLITE_OPTIONS = {
 MYSQL_OPTIONS = {
     "charset": "utf8mb4",
     "isolation_level": "read committed",
-    # In seconds. Whoever waits for a lock gives up before the read below does. Whoever stands still
-    # within a transaction, frozen or cut off, loses it with its locks; MySQL knows no such limit
-    # (the comment is for MariaDB alone), so that there a frozen process keeps its rows.
+    # In seconds. Whoever stands still within a transaction, frozen or cut off, loses it with its
+    # locks; MySQL knows no such limit (the comment is for MariaDB alone), so that there a frozen
+    # process keeps its rows. Whoever waits for a lock waits longer than that, and gives up before
+    # the read below does.
     "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
-    "innodb_lock_wait_timeout=10 /*M!100300 , idle_transaction_timeout=5 */",
+    "innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
     "connect_timeout": 5,
     "read_timeout": 30,
     "write_timeout": 30,

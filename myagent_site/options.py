@@ -311,6 +311,13 @@ OPTIONS = (
         "Characters that may wait for one slow socket; beyond that it reads from the log.",
     ),
     Option(
+        "MYAGENT_OUTBOXES_CHARACTERS",
+        "int",
+        64 * 1024 * 1024,
+        "Characters that may wait for all slow sockets of a process together; beyond that each "
+        "keeps 65536 of its own.",
+    ),
+    Option(
         "MYAGENT_SLOW_CLIENT_S",
         "float",
         20.0,

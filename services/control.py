@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from services import doorbell
+from services.catalogue import ports
 from services.errors import Conflict, being_unregistered
 from services.models import Instance, Service
 from services.supervision.supervisor_lease import machines_supervised
@@ -21,9 +23,15 @@ Status = Service.Status
 
 
 def start(service: Service) -> None:
-    """Desires it to run; earlier failures are forgiven. Does nothing to one that runs well."""
+    """Desires it to run; earlier failures are forgiven. Does nothing to one that runs well.
+
+    Raises `Conflict`, also if somebody else has its port.
+    """
     _refuse_unless_ours(service)
-    _desire(service, Desired.RUNNING)
+    with transaction.atomic():
+        if service.desired != Desired.RUNNING:
+            ports.claim(service.name, service.host, service.port, of=[Desired.RUNNING])
+        _desire(service, Desired.RUNNING)
 
 
 def stop(service: Service) -> None:

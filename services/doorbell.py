@@ -7,8 +7,10 @@ told to look.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, F, QuerySet, Sum
 
 from agents.runtime import bell
@@ -39,8 +41,11 @@ def ring(service_id: str) -> None:
 
 
 def announce() -> None:
-    """Has everybody look whose own look would come later: a revision has grown."""
-    bell.ring(BELL)
+    """Has everybody look whose own look would come later: a revision has grown.
+
+    Not before it can be seen, where a transaction is open.
+    """
+    transaction.on_commit(partial(bell.ring, BELL))
 
 
 def revision() -> Revision:

@@ -234,6 +234,16 @@ class HealthCheck(models.Model):
         return told(self.detail)
 
 
+class PortClaim(models.Model):
+    """Locked by who gives a port to a service: of two at the same moment one waits."""
+
+    port = models.PositiveIntegerField(primary_key=True)
+    claimed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.port)
+
+
 class Supervisor(models.Model):
     """The lease of a machine's one supervisor, or of one that keeps a single worker of `service`.
 

@@ -85,6 +85,26 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
     ]
 
 
+def page_after(session_id: str, seq: int, limit: int, characters: int) -> tuple[list[Logged], bool]:
+    """The next entries, `limit` at most, and whether these are the last.
+
+    They are measured before they are read: together they have no more than so many characters,
+    unless the first alone has.
+    """
+    sizes = (
+        Event.objects.filter(session_id=session_id, seq__gt=seq)
+        .order_by("seq")
+        .values_list(Length("payload"), flat=True)[:limit]
+    )
+    measured, count, left = list(sizes), 0, characters
+    for size in measured:
+        left -= size or 0
+        if left < 0 and count:
+            break
+        count += 1
+    return entries_after(session_id, seq, count) if count else [], count == len(measured) < limit
+
+
 def next_entries(places: Sequence[LogPlace]) -> dict[LogPlace, list[Logged]]:
     """The `FIRST_PAGE` entries that follow each place, as far as they are in the log.
 

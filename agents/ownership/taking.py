@@ -116,7 +116,7 @@ def _is_locked_now(rows: QuerySet[Session]) -> bool:
         return bool(rows.select_for_update(nowait=True).values_list("pk"))
     except OperationalError as error:
         if is_about_a_lock(error):
-            raise Locked from error
+            raise Locked(*error.args) from error
         raise
 
 

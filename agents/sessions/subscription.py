@@ -14,7 +14,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 
 from agents.log.entry import Logged
-from agents.log.reading import FIRST_PAGE, PAGE, entries_after
+from agents.log.reading import PAGE, page_after
 from agents.log.session_log import SessionLog
 from agents.ports import Socket
 from agents.runs.execution import Execution
@@ -27,8 +27,8 @@ logger = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 
-PAGE_CHARACTERS = 1024 * 1024
-"""After the first page, as many entries are read at once as make this up."""
+PAGE_CHARACTERS = 256 * 1024
+"""As many entries are read at once as make this up: each of many slow sockets may hold them."""
 
 
 class Subscription:
@@ -107,23 +107,21 @@ class Subscription:
             self._on_failed()
 
     async def _catch_up(self, announce: Callable[[], None] | None, first: Sequence[Logged]) -> None:
-        limit = FIRST_PAGE
         if first:
             async with self.socket.replaying:
                 await self._push_all(first)
-            limit = _next_limit(first)
             del first
         # Between the last comparison and going live nothing is awaited: no entry can slip by.
         while self.seq < self._log.last_seq:
             async with self.socket.replaying:
                 await self.socket.room()
                 end = self._log.last_seq
-                page = await self._read_patiently(limit)
+                page, is_last = await self._read_patiently()
                 await self._push_all(page)
-            if len(page) < limit:
+                del page
+            if is_last:
                 # The log was read to its end: what is missing up to there was pruned.
                 self.seq = max(self.seq, end)
-            limit = _next_limit(page)
         if announce is not None:
             announce()
         self._is_live = True
@@ -140,11 +138,12 @@ class Subscription:
                 await self.socket.room()
             self.seq = logged.seq
 
-    async def _read_patiently(self, limit: int) -> list[Logged]:
+    async def _read_patiently(self) -> tuple[list[Logged], bool]:
         while True:
             try:
-                session_id = self._log.session_id
-                return await self._database.run(entries_after, session_id, self.seq, limit)
+                return await self._database.run(
+                    page_after, self._log.session_id, self.seq, PAGE, PAGE_CHARACTERS
+                )
             except DatabaseFailure as error:
                 logger.warning("replay_waits_for_storage", error=explain(error))
                 await asyncio.sleep(RETRY_S)
@@ -154,11 +153,3 @@ class Subscription:
         if current is not None and current.text:
             ref = current.ref
             self.offer_text(ref.run_id, current.step, 0, current.text)
-
-
-def _next_limit(page: Sequence[Logged]) -> int:
-    """How many entries of this page's kind to read at once."""
-    if not page:
-        return FIRST_PAGE
-    average = sum(len(logged.payload) for logged in page) // len(page)
-    return min(PAGE, max(1, PAGE_CHARACTERS // max(1, average)))

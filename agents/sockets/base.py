@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ from agents.sockets.handshake import (
 )
 from agents.sockets.lanes import Lanes, Work
 from agents.sockets.limits import TokenBucket
-from agents.sockets.outbox import Outbox, SocketGone
+from agents.sockets.outbox import Outbox, SocketGone, Waiting
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
@@ -116,7 +117,12 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.service = next(iter(services_named(scope)), None)
         self.port = host.port
         self.lanes = Lanes(self.read)
-        self.outbox = Outbox(send, settings.MYAGENT_OUTBOX_CHARACTERS, self.render_text)
+        self.outbox = Outbox(
+            send,
+            settings.MYAGENT_OUTBOX_CHARACTERS,
+            self.render_text,
+            waiting=_waiting_here(),
+        )
         self.others = host.connections
         self._receive = receive
         self._rate = TokenBucket(
@@ -337,3 +343,9 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 def address_of(scope: Scope) -> str:
     """The client's address."""
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
+
+
+@cache
+def _waiting_here() -> Waiting:
+    """That of this process: its memory is one, however many servers and doors it has."""
+    return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)

@@ -22,6 +22,22 @@ MOST_CONTROL = 1024 * 1024
 """Characters of control frames that may wait."""
 
 
+SHARE = 64 * 1024
+"""Characters that may wait for a socket however much waits for others."""
+
+
+class Waiting:
+    """What waits for all sockets of a process together. `limit` is in characters."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= self.limit
+
+
 class SocketGone(Exception):
     """The other end is not there any more."""
 
@@ -61,13 +77,22 @@ class _Partial:
 class Outbox:
     """Frames on their way out. `limit` is in characters.
 
-    Above the limit durable entries are turned away (the log keeps them), and
-    text is dropped (it is a preview). Control frames have room of their own;
-    `is_overfull` says that even that is used up.
+    Above the limit, or above its `SHARE` while too much waits for all, durable
+    entries are turned away (the log keeps them), and text is dropped (it is a
+    preview). Control frames have room of their own; `is_overfull` says that even
+    that is used up.
     """
 
-    def __init__(self, send: Send, limit: int, render: RenderText = rendering.partial) -> None:
+    def __init__(
+        self,
+        send: Send,
+        limit: int,
+        render: RenderText = rendering.partial,
+        *,
+        waiting: Waiting | None = None,
+    ) -> None:
         self._send = send
+        self._waiting = waiting or Waiting(limit)
         self._render = render
         self._limit = limit
         self._items: deque[str | _Partial] = deque()
@@ -90,7 +115,7 @@ class Outbox:
 
     def has_room(self) -> bool:
         """Whether anything but control frames is taken now; if not, `room` waits for it."""
-        if self._size >= self._limit:
+        if self._is_full():
             self._room.clear()
             return False
         return True
@@ -107,7 +132,7 @@ class Outbox:
             self._add(_Control(frame))
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
-        if self._size >= self._limit:
+        if self._is_full():
             return False
         self.add_text(session_id, run_id, step, offset, text)
         return True
@@ -123,7 +148,7 @@ class Outbox:
         last = self._items[-1] if self._items else None
         if isinstance(last, _Partial) and partial.continues(last):
             last.add(text)
-            self._size += len(text)
+            self._grow(len(text))
         else:
             self._add(partial)
 
@@ -146,7 +171,7 @@ class Outbox:
             except asyncio.CancelledError:
                 self._items.appendleft(item)
                 raise
-            self._size -= _size_of(item)
+            self._grow(-_size_of(item))
             if isinstance(item, _Control):
                 self._control_size -= len(item)
             if self._size < self._limit // 2 and not self._room.is_set():
@@ -156,6 +181,9 @@ class Outbox:
         """Sends nothing any more. May be called twice."""
         # What sends may hold the socket, whose outbox it is.
         self._send = _gone
+        # What is left is nobody's any more.
+        self._waiting.size -= self._size
+        self._waiting = Waiting(self._limit)
 
     async def _send_text(self, text: str) -> None:
         self.last_sent_at = self._sending_since = self._loop.time()
@@ -167,9 +195,16 @@ class Outbox:
         finally:
             self._sending_since = None
 
+    def _is_full(self) -> bool:
+        return self._size >= self._limit or (self._size >= SHARE and self._waiting.is_full)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        self._waiting.size += size
+
     def _add(self, item: str | _Partial) -> None:
         self._items.append(item)
-        self._size += _size_of(item)
+        self._grow(_size_of(item))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import faulthandler
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import Any
 
 from myagent.loading import AgentFile, AgentFileError, load_agent_file
 from myagent.runnable import Runnable
-from myagent.worker import logs, signals, surroundings
+from myagent.worker import descendants, logs, signals, surroundings
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
@@ -63,6 +64,10 @@ def run_worker(options: Options) -> int:
     logs.set_up(_level(options), options.log_form)
     _show_crashes()
     _be_first_to_go()
+    if options.parent_fd is None:
+        # A supervisor's: with a server's own, what it starts may be meant to stay.
+        descendants.adopt_orphans()
+        _end_descendants_last()
     _write_lines()
     signals.leave_interrupts_to_server()
     with _listening(options.socket) as listening:
@@ -79,7 +84,9 @@ def run_worker(options: Options) -> int:
         finally:
             leave()
             # Threads that agent code left behind must not keep the process.
-            signals.bound_exit(status)
+            signals.bound_exit(
+                status, descendants.end_all if options.parent_fd is None else _nothing
+            )
     return status
 
 
@@ -216,6 +223,18 @@ def _be_first_to_go() -> None:
         logger.info("memory_order_not_set reason=%r", str(error))
 
 
+def _end_descendants_last() -> None:
+    """Behind the exit handlers of agent code, which may want to end them in peace."""
+    own = os.getpid()
+
+    def end() -> None:
+        # A forked child has inherited the handler, but none of the processes.
+        if os.getpid() == own:
+            descendants.end_all()
+
+    atexit.register(end)
+
+
 def _show_crashes() -> None:
     """What kills the interpreter, such as a bad extension, leaves Python's traceback in the log."""
     if sys.stderr is not None:
@@ -227,3 +246,7 @@ def _write_lines() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(line_buffering=True)
+
+
+def _nothing() -> None:
+    """What a server's own worker started is not ended with it."""

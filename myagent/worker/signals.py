@@ -78,11 +78,12 @@ def end_with_parent(descriptor: int, leave: Callable[[], None]) -> None:
     threading.Thread(target=watch, name="myagent:parent", daemon=True).start()
 
 
-def bound_exit(status: int) -> None:
-    """From now on the process has `MAX_EXIT_S` to end by itself."""
+def bound_exit(status: int, last: Callable[[], object]) -> None:
+    """From now on the process has `MAX_EXIT_S` to end by itself; else `last` is called before."""
 
     def end() -> None:
         logger.warning("ended_by_force reason='threads of agent code run on'")
+        last()
         os._exit(status)
 
     timer = threading.Timer(MAX_EXIT_S, end)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
-from agents.models import LEASE_HOLDS, Server
-from agents.runtime import addresses
 from agents.runtime.ids import new_id
-from agents.runtime.process import is_provably_gone
 from services import doorbell
-from services.catalogue import agent_files, interpreters, secrets
+from services.catalogue import agent_files, interpreters, ports, secrets
 from services.catalogue import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService, being_unregistered
 from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
@@ -64,14 +60,20 @@ def register(
     if service.auto_start or service.is_external:
         service.desired = Service.Desired.RUNNING
         service.status = Service.Status.STARTING
-    _refuse_taken_port(service, service.host, service.port)
+    with transaction.atomic():
+        if not service.is_external:
+            ports.claim(service.name, service.host, service.port)
+        _insert(service)
+    doorbell.announce()
+    return service
+
+
+def _insert(service: Service) -> None:
     try:
         with transaction.atomic():
             service.save(force_insert=True)
     except IntegrityError as error:
         raise _name_is_taken(service.name) from error
-    doorbell.announce()
-    return service
 
 
 def change(
@@ -101,16 +103,17 @@ def change(
             gettext_noop("A service keeps its name: its conversations are kept under it."),
             field="name",
         )
-    if {"host", "port"} & set(cleaned):
-        host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
-        _refuse_taken_port(service, host, port)
     if environment is not None:
         # Only what is given now is judged: who set the rest may have been allowed to.
         given = variables.checked(environment, is_confined=is_confined)
         kept = secrets.decrypt(service.environment) if keeps_environment else {}
         cleaned["environment"] = secrets.encrypt(kept | given)
     row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
-    has_changed = doorbell.change(row, **cleaned, updated_at=Now())
+    with transaction.atomic():
+        if {"host", "port"} & set(cleaned) and not service.is_external:
+            host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
+            ports.claim(service.name, host, port)
+        has_changed = doorbell.change(row, **cleaned, updated_at=Now())
     try:
         service.refresh_from_db()
     except Service.DoesNotExist as error:
@@ -151,40 +154,6 @@ def _refuse_other_kind(service: Service, cleaned: Mapping[str, Any]) -> None:
             gettext_noop("A service keeps its kind: an agent file, or an external address."),
             field="agent_factory_path",
         )
-
-
-def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
-    """Two that pin one port would take turns in failing."""
-    if port is None or service.is_external:
-        return
-    # By the name: who takes one that is there already hears of that.
-    others = Service.objects.filter(port=port, url="").exclude(name=service.name)
-    for other in others.order_by("name"):
-        if addresses.overlap(host, other.host):
-            raise Conflict(
-                "port_taken",
-                gettext_noop("The service '{name}' has port {port} already; choose another port."),
-                field="port",
-                name=other.name,
-                port=port,
-            )
-    for server in Server.objects.filter(LEASE_HOLDS, port=port):
-        if _is_in_the_way(server, host):
-            raise Conflict(
-                "port_taken",
-                gettext_noop("A server of the site has port {port} already; choose another port."),
-                field="port",
-                port=port,
-            )
-
-
-def _is_in_the_way(server: Server, host: str) -> bool:
-    # What listens everywhere says 'localhost', too.
-    named = urlsplit(server.address).hostname or ""
-    may_be_everywhere = named in ("", "localhost")
-    return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(
-        server.process
-    )
 
 
 def _unknown(name: str) -> UnknownService:

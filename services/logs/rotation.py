@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,8 +12,11 @@ from django.conf import settings
 
 from agents.runtime.database import DatabaseThreads
 
-LOOK_S = 0.2
+LOOK_S = 0.1
 """Seconds between two looks at how large a log has become."""
+
+HURRY_S = 0.01
+"""The same while one was full at the last look: who prints much may print on."""
 
 COPY_BYTES = 1 << 16
 
@@ -30,13 +33,32 @@ async def keep_bounded(threads: DatabaseThreads, path: Path) -> None:
         )
 
 
-async def keep_bounded_for_others(threads: DatabaseThreads, paths: Iterable[Path]) -> None:
-    """The same for logs that other processes write to, and do not rotate."""
-    for path in list(paths):
-        if path.exists() and path.stat().st_size >= settings.MYAGENT_LOG_BYTES:
-            await threads.run(
-                empty_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
-            )
+async def keep_bounded_for_others(paths: Callable[[], Iterable[Path]]) -> None:
+    """The same for logs that other processes write to, and do not rotate.
+
+    Returns when all have become small: until then it looks again and again. Not
+    in a thread of the database's, which may all wait.
+    """
+    is_any_full = True
+    while is_any_full:
+        is_any_full = any([await _keep_bounded_for_another(path) for path in list(paths())])
+        await asyncio.sleep(HURRY_S)
+
+
+async def _keep_bounded_for_another(path: Path) -> bool:
+    """Whether it was full."""
+    if not _is_large(path, settings.MYAGENT_LOG_BYTES):
+        return False
+    return await asyncio.to_thread(
+        empty_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
+    )
+
+
+def _is_large(path: Path, max_bytes: int) -> bool:
+    try:
+        return path.stat().st_size >= max_bytes
+    except FileNotFoundError:
+        return False  # Its service was unregistered.
 
 
 def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:
@@ -66,32 +88,54 @@ def empty_if_large(path: Path, max_bytes: int, kept: int) -> bool:
 
     The process, which appends, goes on in the same file, now an empty one. The
     file is emptied right after what came last was read: only a line that is
-    written in that very moment is lost. Raises `OSError`.
+    written in that very moment is lost, and what is written faster than it can be
+    moved. Raises `OSError`.
     """
     try:
-        if path.stat().st_size < max_bytes:
+        if not _is_large(path, max_bytes):
             return False
         with path.open("r+b") as log:
             if kept:
-                _move_to_first(log, path, kept)
+                _move_to_older(log, path, kept, max_bytes)
             log.truncate(0)
     except FileNotFoundError:
         return False  # Its service was unregistered.
     return True
 
 
-def _move_to_first(log: BinaryIO, path: Path, kept: int) -> None:
-    copy = _copy(path)
-    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        shutil.copyfileobj(log, file, COPY_BYTES)
-        file.flush()
-        _shift(path, kept)
-        copy.replace(_older(path, 1))
-        # What came meanwhile, until nothing does.
-        while rest := log.read(COPY_BYTES):
-            file.write(rest)
+def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None:
+    """In pieces that are not much larger than one log may be, of which the last ones are kept."""
+    size = os.fstat(log.fileno()).st_size
+    if (begin := size - kept * max_bytes) > 0:
+        log.seek(begin)
+        log.readline()  # What is left of a line.
+    slack = max(max_bytes // 32, COPY_BYTES)
+    while True:
+        left = size - log.tell()
+        is_last = left <= max_bytes + slack
+        with open(_copy(path), "wb", opener=_for_its_owner) as file:
+            _copied(log, file, left if is_last else max_bytes)
+            if not is_last:
+                file.write(log.readline(COPY_BYTES))
             file.flush()
+            _shift(path, kept)
+            _copy(path).replace(_older(path, 1))
+            if is_last:
+                # What came meanwhile, until nothing does, or no more fits.
+                _copied(log, file, slack)
+                return
+
+
+def _copied(log: BinaryIO, file: BinaryIO, most: int) -> None:
+    """Copies what is there, at most so many bytes."""
+    while most > 0 and (part := log.read(min(COPY_BYTES, most))):
+        file.write(part)
+        file.flush()
+        most -= len(part)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _make_room(path: Path, kept: int) -> None:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from agents.runtime.file_locks import explain
 from services.errors import Conflict, ServiceError, UnknownService
+from services.supervision.supervisor_start import SupervisorNotStarted
 
 logger = structlog.get_logger(__name__)
 
@@ -66,6 +67,11 @@ def _refusal(error: ServiceError) -> Response:
         status = 409
     elif error.code == NO_SUPERVISOR:
         status = 503
+    if isinstance(error, SupervisorNotStarted):
+        # Where things lie on the machine is nothing for the network.
+        logger.error("supervisor_not_started", log=str(error.log))
+        sentence = gettext("The supervisor could not be started; the site's log has the details.")
+        return _said(status, error.code, sentence)
     about = {"field": error.field, "fields": {error.field: str(error)}} if error.field else {}
     return _said(status, error.code, str(error), **about)
 

@@ -15,6 +15,7 @@ from services.catalogue import secrets
 from services.catalogue.environment import harmless
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
+from services.supervision.decision import MEMORY_HARD
 from services.supervision.launchers import LaunchFailed, LaunchSpec
 
 PASSED = frozenset(
@@ -26,6 +27,11 @@ PASSED = frozenset(
     }
 )
 """Variables of the supervisor's own that a worker gets."""
+
+UNTOUCHED_MB = 256
+"""Megabytes that a process has asked for and does not use: stacks of threads, room of allocators.
+
+They count for the system's limit, and not as memory that is used."""
 
 PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_")
 
@@ -46,7 +52,13 @@ def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
         folder=_here(),
         log=path_of(service.pk, instance.pk),
         inherited=() if parent_fd is None else (parent_fd,),
+        most_memory_mb=_most_memory(service.memory_limit_mb),
     )
+
+
+def _most_memory(limit_mb: int | None) -> int | None:
+    """Where the system says no: above what a look ends it at, but at once."""
+    return None if limit_mb is None else round(limit_mb * MEMORY_HARD) + UNTOUCHED_MB
 
 
 def content_hash(path: str) -> str:

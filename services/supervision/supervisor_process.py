@@ -268,7 +268,7 @@ class SupervisorProcess:
 
     async def _keep_logs_bounded(self) -> None:
         """Workers only write: nobody but their supervisor sees to their logs."""
-        await rotation.keep_bounded_for_others(self._database, self._supervisor.living.values())
+        await rotation.keep_bounded_for_others(lambda: self._supervisor.living.values())
 
     async def _despite_outages(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """None if the database was away."""

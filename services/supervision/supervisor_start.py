@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import F
 from django.utils.translation import gettext_noop
 from filelock import FileLock, Timeout
 
@@ -27,12 +28,24 @@ START_S = 30.0
 """Seconds that a supervisor started in the background has to take its lease."""
 
 
+class SupervisorNotStarted(ServiceError):
+    """One was to be started, and is not there. `log` tells why."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(
+            "no_supervisor",
+            gettext_noop("The supervisor could not be started; its log says why: {log}"),
+            log=str(log),
+        )
+        self.log = log
+
+
 def ensure_supervisor(service: Service | None = None) -> bool:
     """Makes sure that somebody acts on what is desired; True if one had to be started.
 
     On SQLite one is started in the background. Raises `ServiceError` if there
     is none and none may be started, unless a supervisor of one worker of `service`
-    acts.
+    acts; and `django.db.Error`, at once, if the database takes nothing.
     """
     elsewhere = supervisor_lease.machines_supervised().exclude(node=this_node())
     if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
@@ -64,6 +77,7 @@ def is_needed() -> bool:
 def _start_one() -> None:
     """One at a time: whoever waited finds the first one's."""
     schema.apply_pending(settings.VAR_DIR)
+    _prove_writable()
     log = logfiles.path_of_supervisor()
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,7 +85,13 @@ def _start_one() -> None:
             if supervisor_lease.acting_supervisor() is None:
                 _start(log)
     except Timeout as error:
-        raise _not_started(log) from error
+        raise SupervisorNotStarted(log) from error
+
+
+def _prove_writable() -> None:
+    """Where the disk is full, a supervisor would try in vain for as long as it is waited for."""
+    first = Service.objects.values_list("pk", flat=True).first()
+    Service.objects.filter(pk=first).update(revision=F("revision"))
 
 
 def _start(log: Path) -> None:
@@ -92,13 +112,5 @@ def _start(log: Path) -> None:
         if status == 0 and not is_needed():
             return
         if status not in (None, 0) or time.monotonic() > deadline:
-            raise _not_started(log)
+            raise SupervisorNotStarted(log)
         time.sleep(0.05)
-
-
-def _not_started(log: Path) -> ServiceError:
-    return ServiceError(
-        "no_supervisor",
-        gettext_noop("The supervisor could not be started; its log says why: {log}"),
-        log=str(log),
-    )

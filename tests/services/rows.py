@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -12,6 +13,7 @@ from services.models import Instance, Service
 from services.nodes import this_node
 
 EXTERNAL = "ws://localhost:9/"
+AN_HOUR = timedelta(hours=1)
 
 
 def service(name: str, status: str = Service.Status.RUNNING, **fields: Any) -> Service:

@@ -117,7 +117,7 @@ class ServiceInfo:
     endpoint: str
     tags: frozenset[str]
     status: ServiceStatus
-    observed_at: datetime
+    observed_at: datetime | None
     desired: str
     replicas: int
     weight: int

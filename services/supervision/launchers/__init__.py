@@ -25,6 +25,7 @@ class LaunchSpec:
     """What to start, and where its output goes. The environment is complete.
 
     `inherited`: file descriptors that it gets by the same numbers.
+    `most_memory_mb`: what it, or a process of its own, can't have more of.
     """
 
     instance_id: str
@@ -33,6 +34,7 @@ class LaunchSpec:
     folder: Path
     log: Path
     inherited: Sequence[int] = ()
+    most_memory_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,12 @@ from django.utils.translation import gettext_noop
 from agents.runtime.process import identity_of, is_alive, is_of_here, pid_of
 from services.logs.logfiles import tail
 from services.supervision.launchers import LaunchFailed, LaunchSpec, Polled
+from services.supervision.launchers.family import (
+    Children,
+    all_children,
+    descendants,
+    identities,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +47,10 @@ class LocalLauncher:
     def __init__(self) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._meters: dict[str, _Meter] = {}
+        self._families: dict[str, set[str]] = {}
+        """By instance, the identities of what it had started when it was last measured."""
+        self._table: Children = {}
+        self._table_of = float("-inf")
 
     def launch(self, spec: LaunchSpec) -> Polled:
         try:
@@ -63,6 +73,8 @@ class LocalLauncher:
                 gettext_noop("The process could not be started: {reason}."), reason=said
             ) from error
         self._children[spec.instance_id] = child
+        if spec.most_memory_mb is not None:
+            _bound_memory(child.pid, spec.most_memory_mb)
         return Polled(identity_of(child.pid) or "", child.pid, is_alive=True)
 
     def poll(self, instance_id: str, handle: str) -> Polled:
@@ -73,7 +85,10 @@ class LocalLauncher:
             exit_code = self._reap(instance_id)
             return Polled(handle, pid_of(handle), is_alive=False, exit_code=exit_code)
         meter = self._meters.setdefault(instance_id, _Meter(pid_of(handle) or 0))
-        meter.measure()
+        if meter.is_due:
+            family = descendants(meter.pid, self._parents())
+            self._families[instance_id] = identities(family)
+            meter.measure(family)
         return Polled(
             handle,
             meter.pid,
@@ -85,13 +100,28 @@ class LocalLauncher:
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
         pid = pid_of(handle)
         if by_force:
-            for member in list(_members(instance_id, handle)):
+            family = self._family(instance_id, pid if is_alive(handle) else None)
+            for member in {*_members(instance_id, handle), *family}:
                 _signal(member, signal.SIGKILL)
         elif pid is not None and is_alive(handle):
             _signal(pid, signal.SIGTERM)
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return tail(log, lines)
+
+    def _family(self, instance_id: str, leader: int | None) -> list[int]:
+        """What it started that lives, though it left group and session and carries nothing."""
+        known = self._families.pop(instance_id, set())
+        now = [] if leader is None else descendants(leader, all_children())
+        left = (pid_of(identity) for identity in known if is_alive(identity))
+        return [*now, *(pid for pid in left if pid is not None)]
+
+    def _parents(self) -> Children:
+        """The same for all instances that are measured at about the same time."""
+        now = time.monotonic()
+        if now - self._table_of >= MEASURE_S / 2:
+            self._table, self._table_of = all_children(), now
+        return self._table
 
     def _reap(self, instance_id: str) -> int | None:
         """The exit status of a child that has ended."""
@@ -108,7 +138,7 @@ class LocalLauncher:
 
 
 class _Meter:
-    """The memory of a process group and its leader's CPU; the pid is known to be right."""
+    """The memory of a process, its group and its family, and its own CPU; the pid is right."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -117,15 +147,28 @@ class _Meter:
         self._leader: psutil.Process | None = None
         self._measured_at = float("-inf")
 
-    def measure(self) -> None:
-        now = time.monotonic()
-        if now - self._measured_at < MEASURE_S:
-            return
-        self._measured_at = now
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._measured_at >= MEASURE_S
+
+    def measure(self, family: Iterable[int]) -> None:
+        self._measured_at = time.monotonic()
         with contextlib.suppress(psutil.Error):  # It is going: the next poll says so.
             self._leader = self._leader or psutil.Process(self.pid)
             self.cpu_percent = self._leader.cpu_percent()
-            self.memory_mb = sum(map(_resident_bytes, _group(self.pid))) / MEGABYTE
+            members = {self.pid, *_group(self.pid), *family}
+            self.memory_mb = sum(map(_resident_bytes, members)) / MEGABYTE
+
+
+def _bound_memory(pid: int, most_mb: int) -> None:
+    """Of this process and each that it starts: beyond that the system gives them none."""
+    if not hasattr(psutil, "RLIMIT_DATA"):
+        return
+    most = most_mb * MEGABYTE
+    try:
+        psutil.Process(pid).rlimit(psutil.RLIMIT_DATA, (most, most))
+    except (psutil.Error, OSError) as error:
+        logger.warning("memory_not_bounded", pid=pid, error=str(error))
 
 
 def _resident_bytes(pid: int) -> int:

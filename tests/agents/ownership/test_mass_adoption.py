@@ -147,6 +147,29 @@ def test_two_servers_that_take_the_same_share_no_session(dead_id: str) -> None:
     assert sum(map(len, results.values())) <= len(sessions)
 
 
+def test_who_takes_a_session_waits_for_nobody_who_has_locked_it(dead_id: str) -> None:
+    if not connection.features.has_select_for_update:
+        pytest.skip("the database locks no rows")
+    locked = session(dead_id)
+    refused: list[Exception] = []
+
+    def take() -> None:
+        try:
+            adopt(locked, [SERVICE], new_server(), False)
+        except taking.Locked as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    taker = threading.Thread(target=take)
+    with transaction.atomic():
+        assert Session.objects.select_for_update().get(pk=locked)
+        taker.start()
+        taker.join(PATIENCE_S)
+        assert len(refused) == 1
+    assert adopt(locked, [SERVICE], new_server(), False).taken.session_id == locked
+
+
 def test_one_whose_row_is_locked_holds_up_no_other(dead_id: str) -> None:
     if not connection.features.has_select_for_update:
         pytest.skip("the database locks no rows")

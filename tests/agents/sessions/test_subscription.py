@@ -13,14 +13,12 @@ import pytest
 from agents.log.entry import Logged
 from agents.log.reading import PAGE
 from agents.sessions.audience import Audience
-from agents.sessions.subscription import FIRST_PAGE, PAGE_CHARACTERS, Subscription
+from agents.sessions.subscription import PAGE_CHARACTERS, Subscription
 from tests.agents.recording_socket import RecordingSocket
-
-LARGE = 256 * 1024
 
 
 class Log:
-    """A log of entries of one size, read as through `DatabaseThreads`; `limits` tells how.
+    """A log of entries of one size, read as through `DatabaseThreads`; `asked` tells how.
 
     `pruned` are numbers whose entries are not there any more.
     """
@@ -28,14 +26,16 @@ class Log:
     def __init__(self, count: int, size: int, error: Exception | None = None) -> None:
         self.last_seq = count
         self.pruned: Container[int] = ()
-        self.limits: list[int] = []
+        self.asked: list[tuple[int, int]] = []
         self.readers = self.most_readers = 0
         self.is_being_read = asyncio.Event()
         self._payload = b'{"content":"' + b"x" * (size - 14) + b'"}'
         self._error = error
 
-    async def run(self, work: Any, session_id: str, seq: int, limit: int) -> list[Logged]:
-        self.limits.append(limit)
+    async def run(
+        self, work: Any, session_id: str, seq: int, limit: int, characters: int
+    ) -> tuple[list[Logged], bool]:
+        self.asked.append((limit, characters))
         self.readers += 1
         self.is_being_read.set()
         self.most_readers = max(self.most_readers, self.readers)
@@ -44,7 +44,7 @@ class Log:
         self.readers -= 1
         if self._error is not None:
             raise self._error
-        return [self._entry(number) for number in kept[:limit]]
+        return [self._entry(number) for number in kept[:limit]], len(kept) < limit
 
     def _entry(self, seq: int) -> Logged:
         return Logged("s", seq, "agent.tool_call", "", datetime.now(UTC), self._payload)
@@ -69,24 +69,15 @@ def replay(log: Log, socket: RecordingSocket) -> asyncio.Event:
     return complete
 
 
-@pytest.mark.parametrize(
-    ("size", "then"),
-    [
-        (100, PAGE),
-        (PAGE_CHARACTERS // 50, 50),
-        (LARGE, PAGE_CHARACTERS // LARGE),
-        (2 * PAGE_CHARACTERS, 1),
-    ],
-)
-async def test_the_larger_the_entries_the_fewer_are_read_at_once(size: int, then: int) -> None:
-    log, socket = Log(FIRST_PAGE + 2 * then, size), RecordingSocket()
+async def test_a_replay_asks_for_pages_of_a_bounded_size() -> None:
+    log, socket = Log(2 * PAGE + 3, 100), RecordingSocket()
     await replay(log, socket).wait()
-    assert log.limits == [FIRST_PAGE, then, then]
+    assert log.asked == [(PAGE, PAGE_CHARACTERS)] * 3
     assert [frame["seq"] for frame in socket.told] == list(range(1, log.last_seq + 1))
 
 
 async def test_one_sockets_replays_go_one_after_the_other() -> None:
-    log, socket = Log(FIRST_PAGE + 8, LARGE), RecordingSocket()
+    log, socket = Log(2 * PAGE + 8, 100), RecordingSocket()
     for complete in [replay(log, socket) for _ in range(5)]:
         await complete.wait()
     assert log.most_readers == 1
@@ -94,7 +85,7 @@ async def test_one_sockets_replays_go_one_after_the_other() -> None:
 
 
 async def test_replays_of_different_sockets_do_not_wait_for_each_other() -> None:
-    log = Log(FIRST_PAGE + 8, LARGE)
+    log = Log(2 * PAGE + 8, 100)
     for complete in [replay(log, RecordingSocket()) for _ in range(5)]:
         await complete.wait()
     assert log.most_readers == 5
@@ -140,7 +131,7 @@ PRUNED = {
     "to nothing": range(1, 1_001),
     "at its beginning": range(1, 501),
     "at its end": range(900, 1_001),
-    "in its middle": range(FIRST_PAGE + 1, 901),
+    "in its middle": range(PAGE + 1, 901),
 }
 
 

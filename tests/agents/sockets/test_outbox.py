@@ -230,3 +230,21 @@ async def test_a_socket_that_is_gone_is_told_in_one_way(error: Exception) -> Non
     box.push_frame("x")
     with pytest.raises(SocketGone):
         await box.run()
+
+
+async def test_while_too_much_waits_for_all_each_keeps_its_share_and_no_more() -> None:
+    wire, all_of_them = Wire(), outbox.Waiting(3 * outbox.SHARE)
+    slow, other = (Outbox(wire.send, 1_000_000, waiting=all_of_them) for _ in range(2))
+    while slow.push(entry(1)):
+        pass
+    assert all_of_them.is_full
+    taken = 0
+    while other.push(entry(1)):
+        taken += len(entry(1).frame)
+    assert outbox.SHARE <= taken < outbox.SHARE + len(entry(1).frame)
+    # Who leaves takes along what waited for it.
+    slow.close()
+    assert all_of_them.size == taken
+    assert other.push(entry(1))
+    await other.drain()
+    assert all_of_them.size == 0

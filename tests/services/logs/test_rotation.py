@@ -198,3 +198,18 @@ def test_who_follows_such_a_log_misses_no_line(path: Path) -> None:
 
 def test_a_log_that_went_with_its_service_is_none_to_empty(path: Path) -> None:
     assert not empty_if_large(path, 10, 2)
+
+
+def test_what_is_printed_much_faster_than_anybody_looks_is_kept_in_bounds(tmp_path: Path) -> None:
+    path, max_bytes, kept = tmp_path / "log", 1_000_000, 3
+    lines = 300_000
+    path.write_text("".join(f"line {number:07}\n" for number in range(lines)))
+    assert empty_if_large(path, max_bytes, kept)
+    files = [tmp_path / f"log.{number}" for number in (3, 2, 1)]
+    assert sorted(tmp_path.iterdir()) == sorted([path, *files])
+    assert path.stat().st_size == 0
+    assert all(file.stat().st_size <= 1.1 * max_bytes for file in files)
+    held = "".join(file.read_text() for file in files).splitlines()
+    first = int(held[0].split()[1])
+    assert held == [f"line {number:07}" for number in range(first, lines)]
+    assert sum(file.stat().st_size for file in files) >= (kept - 1) * max_bytes

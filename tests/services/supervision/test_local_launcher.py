@@ -1,0 +1,141 @@
+"""What an instance started is found wherever it went, and what it may use has an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.supervision.launchers import LaunchSpec
+from services.supervision.launchers.family import descendants
+from services.supervision.launchers.local import LocalLauncher
+from tests.runners import ROOT
+
+PATIENCE_S = 30.0
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux gives orphans to whom it is told"),
+]
+
+HIDES = """
+import os, subprocess, sys, time
+from pathlib import Path
+from myagent.worker import descendants
+
+descendants.adopt_orphans()
+# A child that starts the hidden one, in a session of its own and without an environment, and ends.
+orphan = "import subprocess; print(subprocess.Popen(['/bin/sleep', '1000'], env={}, \
+start_new_session=True, stdout=-3, stderr=-3).pid)"
+found = subprocess.run([sys.executable, "-c", orphan], capture_output=True, text=True, env={})
+Path("pid.new").write_text(found.stdout)
+Path("pid.new").rename("pid")
+"""
+WAITS = "time.sleep(1000)\n"
+LEAVES = "descendants.end_all()\n"
+TAKES = """
+try:
+    bytearray(2 * 1024**3)
+except MemoryError:
+    raise SystemExit(42)
+"""
+
+
+def until(is_so: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := is_so()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def is_there(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+class Launched:
+    def __init__(self, folder: Path) -> None:
+        self.launcher = LocalLauncher()
+        self._folder = folder
+        self.handle = ""
+
+    def start(self, program: str, **fields: Any) -> int:
+        spec = LaunchSpec(
+            instance_id="one",
+            command=[sys.executable, "-c", program],
+            environment=os.environ | {"PYTHONPATH": str(ROOT)},
+            folder=self._folder,
+            log=self._folder / "log",
+            **fields,
+        )
+        launched = self.launcher.launch(spec)
+        self.handle = launched.handle
+        assert launched.pid is not None
+        return launched.pid
+
+    def hidden(self) -> int:
+        file = self._folder / "pid"
+        until(file.exists)
+        return int(file.read_text())
+
+    def end(self) -> None:
+        self.launcher.terminate("one", self.handle, by_force=True)
+
+    def look(self) -> Any:
+        return self.launcher.poll("one", self.handle)
+
+
+@pytest.fixture
+def launched(tmp_path: Path) -> Iterator[Launched]:
+    launched = Launched(tmp_path)
+    yield launched
+    launched.end()
+    until(lambda: not launched.look().is_alive)
+
+
+def test_what_left_group_session_and_environment_is_ended_with_it(launched: Launched) -> None:
+    launched.start(HIDES + WAITS)
+    hidden = launched.hidden()
+    assert is_there(hidden)
+    launched.end()
+    until(lambda: not is_there(hidden))
+
+
+def test_what_it_had_started_is_ended_after_it_was_killed(launched: Launched) -> None:
+    pid = launched.start(HIDES + WAITS)
+    hidden = launched.hidden()
+    assert launched.look().is_alive
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not launched.look().is_alive)
+    assert is_there(hidden)
+    launched.end()
+    until(lambda: not is_there(hidden))
+
+
+def test_a_worker_that_leaves_takes_along_what_it_started(launched: Launched) -> None:
+    launched.start(HIDES + LEAVES)
+    hidden = launched.hidden()
+    until(lambda: not launched.look().is_alive)
+    assert not is_there(hidden)
+
+
+def test_more_memory_than_it_may_have_is_refused_before_it_is_used(launched: Launched) -> None:
+    launched.start(TAKES, most_memory_mb=656)
+    assert until(lambda: not (seen := launched.look()).is_alive and seen).exit_code == 42
+
+
+def test_families_are_read_from_the_table_of_parents() -> None:
+    children = {1: [2, 9], 2: [3, 4], 4: [5], 9: [2]}
+    assert descendants(2, children) == [3, 4, 5]
+    assert descendants(1, children) == [2, 9, 3, 4, 5]
+    assert descendants(7, children) == []
