@@ -18,7 +18,8 @@ SENTENCES = {
     "session_end": gettext_noop("The conversation has ended."),
     "thinking": gettext_noop("Analysing your question…"),
     "tool_call": gettext_noop("Using {tool}…"),
-    "user_confirm": gettext_noop("May {tool} be run?"),
+    "user_confirm": gettext_noop("Run {tool} with these arguments?"),
+    "user_confirm_plain": gettext_noop("Run {tool}?"),
     "interrupted": gettext_noop("The answer was stopped."),
     "timeout": gettext_noop("The answer took longer than {timeout_s} seconds and was stopped."),
     # Notices.

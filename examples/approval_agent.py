@@ -43,4 +43,5 @@ agent = create_react_agent(
     description="A small shop that asks before it orders",
     tools=[show_menu, list_orders, place_order],
     system_prompt="You sell stationery. Look at the menu for prices; order only what is asked for.",
+    examples=["Show the menu", "Order 3 notebooks", "下单 2 盏 lamp", "List my orders"],
 )

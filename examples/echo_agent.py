@@ -8,4 +8,5 @@ async def agent(text):
     yield f"You said: {text}"
 
 
+agent.examples = ["Hello!", "你好！"]
 agent.idempotent = True  # saying it again does no harm, so a run that was cut off starts again

@@ -38,3 +38,6 @@ async def agent(text, history):
     async for piece, at in weather.astream(question, stream_mode="messages"):
         if at["langgraph_node"] == "think":
             yield piece.text
+
+
+agent.examples = ["What is the weather in Tokyo?", "巴黎天气怎么样？"]

@@ -34,3 +34,6 @@ async def agent(text, history):
                 yield event.data.delta
     finally:
         result.cancel()  # a question that is cancelled here ends there as well
+
+
+agent.examples = ["What is the weather in Tokyo?", "巴黎天气怎么样？"]

@@ -82,4 +82,9 @@ agent = create_react_agent(
         "only when a person has to see to the problem, and say in it what the customer said."
     ),
     max_steps=5,
+    examples=[
+        "Where is my order A1002?",
+        "What is the refund policy for electronics?",
+        "Open a ticket: my parcel arrived damaged",
+    ],
 )

@@ -124,4 +124,10 @@ agent = create_react_agent(
         "several at once when you can, and answer in the language of the question."
     ),
     max_steps=5,
+    examples=[
+        "What is the weather in Beijing and Tokyo?",
+        "Tell me about Shanghai",
+        "北京今天天气怎么样？",
+        "上海和广州哪里更暖和？",
+    ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from myagent.agent_env import apply_beside, file_of_caller
+from myagent.examples import checked
 from myagent.foreign import ForeignAgent
 from myagent.loop import react
 from myagent.messages import ChatMessage
@@ -34,6 +35,8 @@ class Agent:
     environment's. After `max_steps` model steps that all called tools, one last step without tools
     gives the answer. `next_step_prompt` is added to each request to the model. `model_timeout_s`
     is how long its server may send nothing; None: as the environment says.
+    `examples` are questions to begin with,
+    which a chat page offers (see `myagent.examples`).
 
     Nothing of a run is kept here: an agent can serve many runs at a time.
     Raises `TypeError` or `ValueError` for a definition that can't work.
@@ -48,6 +51,7 @@ class Agent:
     model: ChatModel | str | None = None
     description: str = ""
     model_timeout_s: float | None = None
+    examples: Sequence[str] = ()
     toolbox: Toolbox = field(init=False, repr=False)
     file: Path | None = field(init=False, repr=False)
     """Where it was made: the `.env` beside that is read when it is asked in a program."""
@@ -61,6 +65,7 @@ class Agent:
                 object.__setattr__(self, prompt, "")
         _check(self)
         object.__setattr__(self, "file", file_of_caller())
+        object.__setattr__(self, "examples", checked(self.examples))
         toolbox = Toolbox(self.tools or ())
         object.__setattr__(self, "toolbox", toolbox)
         object.__setattr__(self, "tools", tuple(toolbox))

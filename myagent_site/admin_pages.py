@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Awaitable, Callable
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 ADMIN = "admin/"
+
+TIME_ZONE_COOKIE = "myagent_timezone"
+"""Where the browser says which time zone its person lives in, as in `Asia/Shanghai`."""
 
 SLOW_LOOKUPS = frozenset({"regex", "iregex"})
 """Lookups that Django's lists accept in a URL; on SQLite a malicious pattern blocks the whole
@@ -35,7 +40,8 @@ ADMIN_HEADERS = {
 def protect_admin_pages(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: pages of the admin run the site's own scripts only, and are in no frame.
+    """Middleware: pages of the admin run the site's own scripts only, and are in no frame; their
+    times are those of the person's clock.
 
     Raises `SuspiciousOperation` for a list that is filtered by a regular expression.
     """
@@ -44,13 +50,22 @@ def protect_admin_pages(
         is_admin = request.path_info.startswith(f"/{ADMIN}")
         if is_admin and any(SLOW_LOOKUPS.intersection(name.split("__")) for name in request.GET):
             raise SuspiciousOperation("Lists are not filtered by regular expressions.")
-        response = await get_response(request)
+        with timezone.override(_zone_of(request) if is_admin else None):
+            response = await get_response(request)
         if is_admin:
             for name, value in ADMIN_HEADERS.items():
                 response.headers[name] = value
         return response
 
     return middleware
+
+
+def _zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo | None:
+    """None, which is UTC, until the browser has said it; anybody may have written the cookie."""
+    try:
+        return zoneinfo.ZoneInfo(request.COOKIES.get(TIME_ZONE_COOKIE, ""))
+    except (KeyError, ValueError, OSError):  # No such zone, a path, a name longer than any file's.
+        return None
 
 
 protect_admin_pages.async_capable = True  # type: ignore[attr-defined]

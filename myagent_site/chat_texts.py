@@ -17,6 +17,12 @@ TEXTS = {
     "open_list": gettext_noop("Show conversations"),
     "close_list": gettext_noop("Hide conversations"),
     "no_conversations": gettext_noop("Your conversations will be listed here."),
+    "conversation_waiting": gettext_noop("Waits for your answer"),
+    "conversation_running": gettext_noop("Being answered"),
+    "tab_waiting": gettext_noop("(!) {title}"),
+    "tab_running": gettext_noop("… {title}"),
+    "waits_beside": gettext_noop("“{title}” waits for your answer."),
+    "done_beside": gettext_noop("“{title}” has been answered."),
     "rename": gettext_noop("Rename"),
     "rename_named": gettext_noop("Rename “{title}”"),
     "new_name": gettext_noop("New name"),
@@ -34,6 +40,13 @@ TEXTS = {
     "theme_dark": gettext_noop("Colours: dark"),
     "transcript": gettext_noop("Conversation with {agent}"),
     "empty_hint": gettext_noop("Ask something to begin."),
+    "examples_hint": gettext_noop("Ask something to begin, for example:"),
+    "tools_known": gettext_noop("What it can use"),
+    "asks_first": gettext_noop("asks first"),
+    "demo": gettext_noop(
+        "The offline demo model answers: it only knows the tools. "
+        "Set OPENAI_API_KEY for a real one."
+    ),
     "message": gettext_noop("Message"),
     "placeholder": gettext_noop("Message {agent}"),
     "keys_hint": gettext_noop("Enter sends, Shift+Enter starts a new line"),
@@ -72,6 +85,10 @@ TEXTS = {
     "reason": gettext_noop("Reason (the agent will read it)"),
     "arguments_json": gettext_noop("Arguments as JSON"),
     "not_an_object": gettext_noop("This is not a JSON object. {detail}"),
+    "not_json": gettext_noop("{name}: this is not JSON. {detail}"),
+    "not_whole": gettext_noop("{name}: this is not a whole number."),
+    "not_a_number": gettext_noop("{name}: this is not a number."),
+    "optional": gettext_noop("optional"),
     "rounded": gettext_noop(
         "Your browser rounds a number here, so the arguments can’t be edited in it."
     ),

@@ -77,23 +77,8 @@ TEXTS = (
         "expand_all": gettext_noop("Show details of all"),
         "collapse_all": gettext_noop("Hide details of all"),
         "details": gettext_noop("Details of {name}"),
-        "state_stopped": gettext_noop("Stopped"),
-        "state_starting": gettext_noop("Starting"),
-        "state_running": gettext_noop("Running"),
-        "state_unhealthy": gettext_noop("Unhealthy"),
-        "state_draining": gettext_noop("Finishing its runs"),
-        "state_stopping": gettext_noop("Stopping"),
-        "state_error": gettext_noop("Error"),
-        "state_unknown": gettext_noop("Not known"),
-        "leaving": gettext_noop("Being unregistered"),
-        "desired_running": gettext_noop("should run"),
-        "desired_stopped": gettext_noop("should be stopped"),
         "external": gettext_noop("external"),
         "changed": gettext_noop("{name}: {state}"),
-        "health_healthy": gettext_noop("Healthy"),
-        "health_failing": gettext_noop("A check failed"),
-        "health_unhealthy": gettext_noop("Unhealthy"),
-        "health_unknown": gettext_noop("Not checked"),
         # Measurements.
         "health": gettext_noop("Health"),
         "sessions": gettext_noop("Sessions"),
@@ -163,6 +148,27 @@ HOME_TEXTS = (
         "admin_hint": gettext_noop("Register, change and manage services"),
         "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
         "unhealthy": gettext_noop("Unhealthy"),
+    }
+)
+
+ERROR_TEXTS = (
+    SHARED
+    | PLACES
+    | {
+        "not_found_title": gettext_noop("There is no such page"),
+        "not_found": gettext_noop("Nothing is at this address:"),
+        "forbidden_title": gettext_noop("Not for you"),
+        "forbidden": gettext_noop("Your account may not do this."),
+        "stale_form_title": gettext_noop("This form can’t be taken"),
+        "stale_form": gettext_noop(
+            "It has expired, or was sent from another site. Go back, reload the page, try again."
+        ),
+        "bad_request_title": gettext_noop("This can’t be asked for"),
+        "bad_request": gettext_noop("The request is not one that this site understands."),
+        "internal_error_title": gettext_noop("That went wrong"),
+        "internal_error": gettext_noop("The mistake is ours; the server’s log tells more."),
+        "to_home": gettext_noop("See the services that run"),
+        "to_chat": gettext_noop("To the chat"),
     }
 )
 

@@ -12,3 +12,8 @@ urlpatterns = [
     path("health", csrf_exempt(health)),
     re_path(r"^static/", csrf_exempt(static_file)),
 ]
+
+handler400 = "myagent_site.error_pages.bad_request"
+handler403 = "myagent_site.error_pages.forbidden"
+handler404 = "myagent_site.error_pages.not_found"
+handler500 = "myagent_site.error_pages.failed"

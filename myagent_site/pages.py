@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,9 +17,13 @@ from whitenoise import WhiteNoise
 from agents.sentences import choose, supported
 from agents.serving import server_of
 from myagent_site.chat_texts import TEXTS, translated
+from myagent_site.introduction import Introduction, introduce
 
 LANGUAGE_COOKIE = "myagent_lang"
 YEAR_S = 365 * 24 * 3600
+
+HEARTBEAT_SLACK_S = 10.0
+"""So late may a heartbeat be before a page takes its connection for dead."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -49,18 +54,13 @@ async def chat(request: HttpRequest) -> HttpResponse:
     server = server_of(request)
     if server is None or not server.service:
         return HttpResponse(status=404)
-    agent = server.conversations.port.agent_of(server.service)
-    return chat_page(
-        request,
-        service=server.service,
-        socket="/",
-        agent=agent.name,
-        description=agent.description,
-    )
+    agent = asdict(server.conversations.port.agent_of(server.service))
+    introduced = introduce(agent, name=server.service)
+    return chat_page(request, introduced, service=server.service, socket="/")
 
 
 def chat_page(
-    request: HttpRequest, *, service: str, socket: str, agent: str, description: str
+    request: HttpRequest, agent: Introduction, *, service: str, socket: str
 ) -> HttpResponse:
     """The chat page of an agent. `socket`: the path of the service's socket."""
     lang = language_of(request)
@@ -70,11 +70,12 @@ def chat_page(
         "modules": modules(
             "js/myagent.js", "js/chat/*.js", "vendor/dompurify/*.js", "vendor/marked/*.js"
         ),
-        "agent": {"name": agent, "description": description},
+        "agent": agent,
         "page": {
             "socket": socket,
             "service": service,
-            "agent": agent,
+            "agent": agent.name,
+            "silenceMs": round((settings.MYAGENT_HEARTBEAT_S + HEARTBEAT_SLACK_S) * 1000),
             "lang": lang,
             "texts": texts,
         },
@@ -97,6 +98,13 @@ def answer(
     """A page in a language, with a choice of languages, which is remembered."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    return draw(request, lang, template, context, status)
+
+
+def draw(
+    request: HttpRequest, lang: str, template: str, context: dict[str, Any], status: int
+) -> HttpResponse:
+    """The same, whatever was asked for."""
     with translation.override(lang):
         page = render_to_string(template, context | _languages(lang))
     headers = PAGE_HEADERS | {"Content-Language": lang}

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import NO_CHAT_TEXTS
+from myagent_site.introduction import introduce
 from myagent_site.pages import answer, chat_page, language_of
 from services.models import Service
 from services.routing.endpoints import chat_of, path_of
@@ -31,13 +32,8 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
         if not elsewhere:
             return _no_chat(request, name, status=404)
         return HttpResponseRedirect(elsewhere)
-    return chat_page(
-        request,
-        service=service.name,
-        socket=socket or path_of(service.name),
-        agent=service.agent.get("name") or service.name,
-        description=service.agent.get("description") or service.description,
-    )
+    agent = introduce(service.agent, name=service.name, description=service.description)
+    return chat_page(request, agent, service=service.name, socket=socket or path_of(service.name))
 
 
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:

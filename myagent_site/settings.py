@@ -171,6 +171,7 @@ AXES_SENSITIVE_PARAMETERS = ["username"]
 # Sites on several ports of one machine must not log each other out.
 SESSION_COOKIE_NAME = "myagent_session"
 CSRF_COOKIE_NAME = "myagent_csrf"
+CSRF_FAILURE_VIEW = "myagent_site.error_pages.stale_form"
 SESSION_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_NAME = "myagent_lang"
 LANGUAGE_COOKIE_SAMESITE = "Lax"

@@ -17,14 +17,19 @@ urlpatterns = [
     re_path(r"^services/?$", to_home),
     path("services/<str:name>/", service_pages.chat),
     path("services/<str:name>", service_pages.with_slash),
-    path("console", console.page),
+    re_path(r"^console/?$", console.page),
     path("console/events", console.events),
     path("console/history", console.history),
     path("health", health),
     path("health/ready", ready),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
-    path("docs", DocsView.as_view()),
+    re_path(r"^docs/?$", DocsView.as_view()),
     path("api/", include("services.rest.urls")),
     path(ADMIN, admin.site.urls),
     re_path(r"^static/", static_file),
 ]
+
+handler400 = "myagent_site.error_pages.bad_request"
+handler403 = "myagent_site.error_pages.forbidden"
+handler404 = "myagent_site.error_pages.not_found"
+handler500 = "myagent_site.error_pages.failed"

@@ -64,7 +64,7 @@ def user_confirm(step: ConfirmationAsked, run: RunRef, lang: str, timeout_s: flo
         metadata["parameters"] = step.parameters
     return Entry(
         "agent.user_confirm",
-        say(lang, "user_confirm", tool=step.tool),
+        say(lang, "user_confirm" if step.args else "user_confirm_plain", tool=step.tool),
         metadata,
         step_id=step.step_id,
         run_id=run.run_id,

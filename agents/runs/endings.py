@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
@@ -12,13 +12,22 @@ from agents.log.fold import RunState
 from agents.models import Run
 from agents.sentences import say, tell
 from myagent.protocol import ErrorCode
+from myagent.tool.text import cut
 from myagent.worker.protocol import Stopped
+from myagent.worker.text import MAX_ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     status: Run.Status
     entry: Entry
+
+    def keeping(self, text: str) -> Ending:
+        """The same with what the model had written of an answer that never came."""
+        if not text or self.status == Run.Status.ANSWERED:
+            return self
+        metadata = {**self.entry.metadata, "text": cut(text, MAX_ANSWER_BYTES)[0]}
+        return replace(self, entry=replace(self.entry, metadata=metadata))
 
 
 def failed(

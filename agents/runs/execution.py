@@ -273,7 +273,7 @@ class Execution:
         self._apply(before)
         self._quiet()
         closing = closing_results(self.state, self.ref)
-        self._owner.end_run(self, [*before, *closing], ending)
+        self._owner.end_run(self, [*before, *closing], ending.keeping(self.preview.text))
 
     def _quiet(self) -> None:
         self.is_ended = True

@@ -185,9 +185,13 @@ class CancelLogged(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(ServerEvent):
-    """The one end of a message; always one of the four below."""
+    """The one end of a message; always one of the four below.
+
+    `text`: what the model had written of an answer that was not finished.
+    """
 
     content: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

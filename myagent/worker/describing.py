@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from myagent.agent import Agent
+from myagent.examples import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES
 from myagent.foreign import ForeignAgent
 from myagent.runnable import Runnable
 from myagent.tool.text import clean
@@ -39,6 +40,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
             model=_model_of(runnable),
             max_steps=_number(runnable.max_steps),
             enable_tracing=bool(runnable.enable_tracing),
+            examples=_texts(runnable.examples),
         )
     agent = runnable.agent if isinstance(runnable, ForeignAgent) else runnable
     return AgentInfo(
@@ -48,6 +50,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
         model=_model_name(agent),
         max_steps=_number(_got(runnable, "max_steps")),
         is_continuable=bool(_got(runnable, "is_continuable") or _got(runnable, "is_idempotent")),
+        examples=_texts(_got(agent, "examples")),
     )
 
 
@@ -113,6 +116,14 @@ def _got(value: Any, attribute: str) -> Any:
 
 def _text(value: Any) -> str:
     return clean(value.strip())[:TEXT_LIMIT] if isinstance(value, str) else ""
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """Those of a list that are texts; of somebody else's list as many as of ours."""
+    if not isinstance(values, list | tuple):
+        return ()
+    found = (_text(value)[:MAX_EXAMPLE_LENGTH] for value in values[:MAX_EXAMPLES])
+    return tuple(text for text in found if text)
 
 
 def _number(value: Any) -> int | None:

@@ -143,6 +143,7 @@ class ToolInfo:
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
     """What is known of the agent once its file is loaded. `model`: '' where nobody knows.
+    `examples`: questions to begin with.
 
     `enable_tracing`: whether it may be recorded what happens inside its runs.
     `is_continuable`: whether a run that was cut off can go on, or may start again.
@@ -155,6 +156,7 @@ class AgentInfo:
     max_steps: int | None = None
     enable_tracing: bool = True
     is_continuable: bool = True
+    examples: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

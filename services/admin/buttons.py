@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST
 
 from services.admin import asking, glance
+from services.admin.texts import TEXTS
 from services.catalogue import registry
 from services.errors import ServiceError
 from services.models import Service
+from services.views.standing import verbs_of
 
 if TYPE_CHECKING:
     ServiceModelAdmin = admin.ModelAdmin[Service]
@@ -56,8 +60,8 @@ class LifecycleAdmin(ServiceModelAdmin):
 
     @admin.display(description=gettext_lazy("Actions"))
     def buttons(self, service: Service) -> SafeString:
-        """Each button submits the list's form, with its token, to its own address."""
-        offered = glance.verbs_of(service)
+        """Each submits the form of the list, with its token, to an address of its own."""
+        offered = verbs_of(service, glance.live_of(service))
         rows = [
             (
                 reverse(f"admin:services_service_{name}", args=[service.pk]),
@@ -79,6 +83,22 @@ class LifecycleAdmin(ServiceModelAdmin):
             ),
         )
 
+    def ask_before_stopping(
+        self, request: HttpRequest, services: QuerySet[Service]
+    ) -> TemplateResponse:
+        """What a stop of several does, before it is done: one click too many cuts people off."""
+        context = self.admin_site.each_context(request) | {
+            "title": gettext("Stop these services?"),
+            "text": TEXTS,
+            "queryset": services,
+            "opts": self.opts,
+            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "media": self.media,
+        }
+        return TemplateResponse(
+            request, "admin/services/service/stop_selected_confirmation.html", context
+        )
+
     def _view_of(self, name: str) -> Callable[..., HttpResponse]:
         @require_POST
         def view(request: HttpRequest, object_id: str) -> HttpResponse:
@@ -93,9 +113,15 @@ class LifecycleAdmin(ServiceModelAdmin):
         return view
 
 
-def _for_many(name: str) -> Callable[..., None]:
-    def act(_: Any, request: HttpRequest, services: QuerySet[Service]) -> None:
-        asking.ask(request, services.order_by("name"), name)
+def _for_many(name: str) -> Callable[..., HttpResponse | None]:
+    def act(
+        model_admin: LifecycleAdmin, request: HttpRequest, services: QuerySet[Service]
+    ) -> HttpResponse | None:
+        chosen = services.order_by("name")
+        if name == "stop" and not request.POST.get("post"):
+            return model_admin.ask_before_stopping(request, chosen)
+        asking.ask(request, chosen, name)
+        return None
 
     return act
 

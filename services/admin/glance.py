@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Prefetch, QuerySet
 from django.utils.timesince import timesince
-from django.utils.translation import gettext_lazy
 
-from services import control
 from services.models import Instance, Service
 from services.supervision import figures
 from services.supervision.figures import Figures
-from services.views.describing import health_of
-from services.views.observers import UNKNOWN, Observers
+from services.views.observers import Observers
+from services.views.standing import standing_of
 
-HEALTH = {
-    "healthy": gettext_lazy("healthy"),
-    "failing": gettext_lazy("failing"),
-    "unhealthy": gettext_lazy("unhealthy"),
-    "unknown": gettext_lazy("unknown"),
-}
-"""From the best to the absence of a finding."""
-
-UNREGISTERING = gettext_lazy("being unregistered")
 NOTHING = "–"
 
 SERVING = (Service.Status.RUNNING, Service.Status.UNHEALTHY)
@@ -65,35 +53,18 @@ def live_of(service: Service) -> list[Instance]:
 
 def cells_of(service: Service, glance: Glance) -> dict[str, Cell]:
     """`service`: read through `with_live_instances`."""
-    observed = glance.observers.status_of(service)
-    health = health_of(service, live_of(service), glance.observers)
+    standing = standing_of(service, live_of(service), glance.observers)
     sessions = glance.figures.of(service)["active_sessions"]
-    is_going = service.unregistered_at is not None
-    status = UNREGISTERING if is_going else status_text(observed)
     return {
-        "status": Cell(str(status), "stopping" if is_going else observed),
+        "status": Cell(standing.status_text, standing.status),
         "desired": Cell(service.get_desired_display(), service.desired),
-        "health": Cell(str(HEALTH[health]), health),
+        "health": Cell(standing.health_text, standing.health),
         "sessions": Cell(NOTHING if sessions is None else str(sessions)),
-        "uptime": Cell(since(service.started_at) if observed in SERVING else NOTHING),
+        "uptime": Cell(since(service.started_at) if standing.status in SERVING else NOTHING),
         "restarts": Cell(str(service.restart_count), "some" if service.restart_count else ""),
     }
-
-
-def status_text(status: str) -> str:
-    """That of a service, in the active language."""
-    return str(HEALTH[UNKNOWN] if status == UNKNOWN else Service.Status(status).label)
 
 
 def since(moment: datetime | None) -> str:
     """How long ago, in words."""
     return NOTHING if moment is None else timesince(moment)
-
-
-def verbs_of(service: Service) -> Sequence[str]:
-    """Which of start, stop and restart make sense now."""
-    if service.is_external or service.unregistered_at is not None:
-        return ()
-    if service.desired == Service.Desired.STOPPED:
-        return ("start",)
-    return ("start", "stop", "restart") if control.has_failed(service) else ("stop", "restart")

@@ -7,15 +7,15 @@ from typing import Any
 from django.utils.translation import gettext
 
 from agents.terminal import inert
-from services.admin.glance import HEALTH, NOTHING, Glance, cells_of, live_of, since, verbs_of
+from services.admin.glance import NOTHING, Glance, cells_of, live_of, since
 from services.admin.texts import TEXTS
 from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service
 from services.nodes import this_node
-from services.routing.endpoints import chat_of
 from services.telling import told
 from services.views.describing import instance_json
-from services.views.observers import UNKNOWN, Observers
+from services.views.observers import Observers
+from services.views.standing import standing_of, state_text
 
 ENDED_SHOWN = 5
 CHECKS_SHOWN = 20
@@ -37,14 +37,15 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
     checks = service.health_checks.select_related("instance").order_by("-checked_at")
     glance = Glance.read()
     observers, cells = glance.observers, cells_of(service, glance)
+    standing = standing_of(service, live, observers)
     return {
         "text": TEXTS,
         "service": service,
-        "chat": chat_of(service),
+        "chat": standing.chat,
         "error": readable_lines(observers.error_of(service)),
         "own_port_error": readable_lines(told(glance.figures.trouble_with_port(service))),
         "cells": [(TEXTS[name], name, cell) for name, cell in cells.items()],
-        "verbs": verbs_of(service),
+        "verbs": standing.verbs,
         "instances": [_row(one, observers) for one in instances],
         "checks": checks[:CHECKS_SHOWN],
         "shown": shown,
@@ -70,9 +71,7 @@ def _row(instance: Instance, observers: Observers) -> dict[str, Any]:
     described = instance_json(instance, "", observers)
     return described | {
         "slot": instance.slot,
-        "state_text": HEALTH[UNKNOWN]
-        if described["state"] == UNKNOWN
-        else instance.get_state_display(),
+        "state_text": state_text(described["state"]),
         "uptime": NOTHING if instance.has_ended else since(instance.ready_at),
         "memory": _number(described["memory_mb"], "MB"),
         "cpu": _number(described["cpu_percent"], "%"),

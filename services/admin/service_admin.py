@@ -26,6 +26,7 @@ from services.admin.unregistering import UnregisteringAdmin
 from services.catalogue import secrets
 from services.errors import ServiceError
 from services.models import Service
+from services.views.standing import verbs_of
 
 MAX_LIVE = 200
 """The most services whose state is sent at once."""
@@ -165,7 +166,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
                     name: {"text": cell.text, "kind": cell.kind}
                     for name, cell in glance.cells_of(service, seen).items()
                 },
-                "verbs": glance.verbs_of(service),
+                "verbs": verbs_of(service, glance.live_of(service)),
             }
             for service in services
         }

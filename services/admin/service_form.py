@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 from django.utils.translation import gettext, gettext_lazy
 
-from services.catalogue import registry
+from services.catalogue import agent_files, registry
 from services.errors import ServiceError
 from services.fields import checked
 from services.models import Service
@@ -65,6 +67,22 @@ class ServiceForm(ServiceModelForm):
         self.initial["tags"] = ", ".join(self.instance.tags)
         if not self.instance._state.adding and "name" in self.fields:
             self.fields["name"].disabled = True
+        self._tell_of_files()
+
+    def _tell_of_files(self) -> None:
+        """Which files may be registered, before somebody has filled everything in."""
+        field = self.fields.get("agent_factory_path")
+        if field is None:
+            return
+        if settings.MYAGENT_AGENT_DIRS:
+            folders = ", ".join(settings.MYAGENT_AGENT_DIRS)
+            field.help_text = gettext("Below {folders}").format(folders=folders)
+            return
+        another_way = gettext("Or type: {command}")
+        command = "manage.py services register NAME FILE"
+        field.help_text = " ".join(
+            (translation.gettext(agent_files.NO_FOLDERS), another_way.format(command=command))
+        )
 
     def clean_tags(self) -> list[str]:
         return [tag for tag in SEPARATORS.split(self.cleaned_data["tags"]) if tag]

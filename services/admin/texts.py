@@ -39,7 +39,17 @@ TEXTS = {
         "leaves the list once its instances have ended. Its conversations stay in the database, "
         "and its agent file on the disk."
     ),
+    "unregister_many_explained": gettext_lazy(
+        "Their instances are asked to stop; answers that are being written may finish. Each "
+        "service leaves the list once its instances have ended. Conversations stay in the "
+        "database, and agent files on the disk."
+    ),
     "unregister": gettext_lazy("Unregister"),
+    "stop": gettext_lazy("Stop"),
+    "stop_explained": gettext_lazy(
+        "They take no new messages; answers that are being written are finished, as far as the "
+        "grace allows. Then their processes end. Conversations stay in the database."
+    ),
     "keep": gettext_lazy("Keep"),
 }
 

@@ -10,6 +10,7 @@ from django.contrib.admin import actions
 from django.contrib.admin.utils import model_ngettext
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
@@ -30,7 +31,13 @@ def delete_selected(
 ) -> HttpResponse | None:
     """Like Django's, but with our own words: its confirmation first, then the verb for each."""
     if not request.POST.get("post"):
-        return actions.delete_selected(model_admin, request, services)
+        page = actions.delete_selected(model_admin, request, services)
+        if isinstance(page, TemplateResponse):
+            page.context_data = (page.context_data or {}) | {
+                "title": gettext("Unregister these services?"),
+                "text": TEXTS,
+            }
+        return page
     chosen = list(services)
     model_admin.log_deletions(request, chosen)  # type: ignore[arg-type]
     for service in chosen:
@@ -49,7 +56,8 @@ class UnregisteringAdmin(ServiceModelAdmin):
         return [str(one) for one in services], {model_ngettext(self.opts): len(services)}, set(), []
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return super().delete_view(request, object_id, {"text": TEXTS} | (extra_context or {}))
+        own = {"title": gettext("Unregister"), "text": TEXTS}
+        return super().delete_view(request, object_id, own | (extra_context or {}))
 
     def delete_model(self, request: HttpRequest, obj: Service) -> None:
         self.unregister(request, obj)

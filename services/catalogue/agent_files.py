@@ -9,6 +9,12 @@ from django.utils.translation import gettext_noop
 
 from services.fields import invalid
 
+NO_FOLDERS = gettext_noop(
+    "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder. To "
+    "allow those below the folder in which the site is started, start it with "
+    "MYAGENT_AGENT_DIRS=."
+)
+
 
 def found(value: str, *, is_confined: bool) -> str:
     """The file's absolute path, links resolved."""
@@ -28,9 +34,7 @@ def _confined(path: Path) -> str:
     if not settings.MYAGENT_AGENT_DIRS:
         raise invalid(
             "agent_factory_path",
-            gettext_noop(
-                "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder."
-            ),
+            NO_FOLDERS,
         )
     folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
     candidates = [path] if path.is_absolute() else [folder / path for folder in folders]

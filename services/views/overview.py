@@ -11,12 +11,12 @@ from typing import Any
 
 from myagent.protocol import timestamp
 from services.models import Instance, Service
-from services.routing.endpoints import chat_of
 from services.supervision import figures
 from services.supervision.figures import Figures
 from services.supervision.supervisor_lease import machines_supervised
-from services.views.describing import Json, health_of, instance_json, live_by_service, service_json
+from services.views.describing import Json, instance_json, live_by_service, service_json
 from services.views.observers import UNKNOWN, Observers
+from services.views.standing import health_text, standing_of, state_text
 
 MAX_SERVICES = 200
 """Services that are listed; all are counted."""
@@ -110,6 +110,7 @@ def _service(
 ) -> Json:
     whole = service_json(service, site="", seen=seen, observers=observers)
     parts = [instance_json(each, "", observers) for each in instances]
+    standing = standing_of(service, instances, observers)
     return {name: whole[name] for name in SHOWN} | {
         "description": (service.description or service.agent.get("description", ""))[
             :MAX_DESCRIPTION
@@ -117,8 +118,11 @@ def _service(
         "error_message": whole["error_message"][:MAX_ERROR],
         "is_external": service.is_external,
         "is_leaving": service.unregistered_at is not None,
-        "chat": chat_of(service),
-        "health": health_of(service, instances, observers),
+        "state_text": standing.text,
+        "health": standing.health,
+        "health_text": standing.health_text,
+        "chat": standing.chat,
+        "verbs": standing.verbs,
         "measured": measurements(seen.of(service), parts),
         "instances": [_instance(each) for each in parts],
     }
@@ -126,7 +130,11 @@ def _service(
 
 def _instance(whole: Json) -> Json:
     measured = {name: next(iter(_numbers([whole[name]])), None) for name in OF_INSTANCE}
-    return {name: whole[name] for name in INSTANCE_SHOWN} | {"measured": measured}
+    return {name: whole[name] for name in INSTANCE_SHOWN} | {
+        "state_text": state_text(whole["state"]),
+        "health_text": health_text(whole["health"]),
+        "measured": measured,
+    }
 
 
 def _numbers(values: Iterable[Any]) -> list[float]:

@@ -9,6 +9,7 @@ import { keyOf, page, say } from "./chat/page.js";
 import { Sidebar } from "./chat/sidebar.js";
 import { lasting, ofThisTab } from "./chat/storage.js";
 import { endConversation, Talk } from "./chat/talk.js";
+import { Talks } from "./chat/talks.js";
 import { setUpTheme } from "./chat/theme.js";
 import { Transcript } from "./chat/transcript.js";
 
@@ -19,7 +20,7 @@ const NOT_SERVED = 4013; // The close code of a server that has nobody for the s
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const conversations = new Conversations(page.service);
-let talk = null;
+const talks = new Talks(makeTalk, showStanding);
 
 const composer = new Composer(byId("composer"), byId("message"), byId("send"), send);
 const transcript = new Transcript(
@@ -52,8 +53,8 @@ function addressed() {
 }
 
 function keepDraft() {
-  const { [talk.id]: _, ...others } = ofThisTab.getJson(DRAFTS, {});
-  ofThisTab.setJson(DRAFTS, composer.text ? { ...others, [talk.id]: composer.text } : others);
+  const { [talks.current.id]: _, ...others } = ofThisTab.getJson(DRAFTS, {});
+  ofThisTab.setJson(DRAFTS, composer.text ? { ...others, [talks.current.id]: composer.text } : others);
 }
 
 /** Out of the store: what is sent from a new conversation must not come back in the next. */
@@ -64,40 +65,59 @@ function takeDraft(id) {
 }
 
 function open(id) {
-  if (talk) {
-    keepDraft();
-    talk.leave();
-  }
+  if (talks.current) keepDraft();
   takeDraft(id);
   showProblem("");
   composer.enable(true);
-  talk = new Talk(id, {
-    began: (began) => {
-      history.replaceState(null, "", `#${began}`);
-      sidebar.select(began);
-    },
-    said: ({ id: session, words, at, hasEnded }) => {
-      if (hasEnded && !conversations.has(session)) return; // Somebody has taken it off the list.
-      conversations.touch(session, words, at);
-      sidebar.show();
-      showTitle();
-    },
-    changed: showTurns,
-    state: showState,
-    stopped: showStopped,
-    refused: ({ text, stepId, content }) => {
-      showProblem(say("refused", { reason: content }));
-      if (stepId) transcript.askAgain(stepId);
-      else if (!composer.text) composer.text = text;
-    },
-    ended: showEnd,
-    news: announcer.say,
-  });
-  transcript.use(talk.turns);
+  const wasOpen = talks.show(id);
+  const { current } = talks;
+  transcript.use(current.turns);
+  if (wasOpen) showState(current.state);
+  if (current.hasEnded) showEnd();
   sidebar.select(id);
   showTurns(null);
   showTitle();
   composer.focus();
+}
+
+function makeTalk(id, moved) {
+  const ifShown = (show) => (detail) => talk === talks.current && show(detail);
+  const talk = new Talk(id, {
+    began: ifShown((began) => {
+      history.replaceState(null, "", `#${began}`);
+      sidebar.select(began);
+    }),
+    said: ({ id: session, words, at, hasEnded }) => {
+      if (hasEnded && !conversations.has(session)) return; // Somebody has taken it off the list.
+      conversations.touch(session, words, at);
+      conversations.mark(session, talk.standing);
+      sidebar.show();
+      showTitle();
+    },
+    changed: ifShown(showTurns),
+    moved: () => moved(talk),
+    state: ifShown(showState),
+    stopped: ifShown(showStopped),
+    refused: ifShown(showRefusal),
+    ended: ifShown(showEnd),
+    news: ifShown(announcer.say),
+  });
+  return talk;
+}
+
+/** A conversation is at work, wants something, or has come to rest. */
+function showStanding(talk, standing, before) {
+  conversations.mark(talk.id, standing);
+  sidebar.show();
+  showTitle();
+  const title = conversations.titleOf(talk.id);
+  if (talk === talks.current || title === null) return;
+  if (standing === "waiting") announcer.say(say("waits_beside", { title }));
+  else if (standing === "" && before) announcer.say(say("done_beside", { title }));
+}
+
+function followOthers() {
+  if (document.visibilityState !== "hidden") talks.follow(conversations.atWork);
 }
 
 function openNew() {
@@ -109,7 +129,7 @@ function openNew() {
 
 function send(text) {
   try {
-    talk.send(text);
+    talks.current.send(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     showProblem(say(text.isWellFormed?.() === false ? "half_character" : "too_large"));
@@ -129,7 +149,7 @@ function sendAgain(text) {
 
 /** Throws RangeError when the response can't be sent. */
 function answer(stepId, response) {
-  talk.answer(stepId, response);
+  talks.current.answer(stepId, response);
   composer.focus();
 }
 
@@ -145,7 +165,8 @@ function askToRemove(id, title) {
 
 function remove(id) {
   conversations.remove(id);
-  if (talk.id === id) openNew();
+  talks.forget(id);
+  if (talks.current.id === id) openNew();
   endConversation(id);
   sidebar.show();
   byId("new").focus();
@@ -154,10 +175,9 @@ function remove(id) {
 // What people see.
 
 function showTurns(turn) {
-  if (!talk) return;
-  const { turns } = talk;
+  const { id, turns } = talks.current;
   transcript.changed(turn);
-  byId("empty").hidden = turns.started.length > 0 || Boolean(talk.id ?? addressed());
+  byId("empty").hidden = turns.started.length > 0 || Boolean(id ?? addressed());
   byId("stop").hidden = !turns.current?.runId;
   byId("stop").disabled = Boolean(turns.current?.isStopping);
   if (turn === null) showQueue(turns.queue);
@@ -172,7 +192,7 @@ function showQueue(queue) {
 
 function queueItem(turn) {
   const takeBack = () => {
-    talk.takeBack(turn);
+    talks.current.takeBack(turn);
     composer.focus();
   };
   const item = element(
@@ -187,9 +207,19 @@ function queueItem(turn) {
 }
 
 function showTitle() {
-  const title = (talk.id && conversations.titleOf(talk.id)) || page.agent;
+  const { current, standing } = talks;
+  const title = (current.id && conversations.titleOf(current.id)) || page.agent;
+  const whole = title === page.agent ? title : `${title} – ${page.agent}`;
   byId("title").textContent = title;
-  document.title = title === page.agent ? title : `${title} – ${page.agent}`;
+  document.title = standing ? say(`tab_${standing}`, { title: whole }) : whole;
+}
+
+function showRefusal({ text, stepId, content }) {
+  if (stepId) transcript.askAgain(stepId, content);
+  else {
+    showProblem(say("refused", { reason: content }));
+    if (!composer.text) composer.text = text;
+  }
 }
 
 let patience = null;
@@ -249,10 +279,14 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 byId("new").addEventListener("click", openNew);
 byId("stop").addEventListener("click", () => {
-  talk.stop();
+  talks.current.stop();
   composer.focus();
 });
-byId("reconnect").addEventListener("click", () => talk.client.reconnect());
+byId("examples")?.addEventListener("click", ({ target }) => {
+  const example = target.closest(".example");
+  if (example && send(example.textContent)) composer.focus();
+});
+byId("reconnect").addEventListener("click", () => talks.current.client.reconnect());
 byId("delete-no").addEventListener("click", () => byId("delete-dialog").close());
 for (const link of document.querySelectorAll(".languages a")) {
   const query = link.getAttribute("href");
@@ -260,10 +294,12 @@ for (const link of document.querySelectorAll(".languages a")) {
 }
 setUpTheme(byId("theme"), lasting);
 setUpCopying(document.body, announcer.say);
-addEventListener("hashchange", () => addressed() !== talk.id && open(addressed()));
-addEventListener("popstate", () => addressed() !== talk.id && open(addressed()));
+addEventListener("hashchange", () => addressed() !== talks.current.id && open(addressed()));
+addEventListener("popstate", () => addressed() !== talks.current.id && open(addressed()));
 addEventListener("pagehide", () => {
-  talk.rememberUnsent();
+  talks.rememberUnsent();
   keepDraft();
 });
 open(addressed());
+document.addEventListener("visibilitychange", followOthers);
+followOthers();

@@ -19,8 +19,9 @@
  *   lastSeq     the last `seq` you have (0: everything is replayed)
  *   lang        language of the server's sentences, such as "zh-CN"
  *   service, tags, client   metadata of a conversation that is created
- *   silenceMs   silence after which the connection counts as dead (60,000; the server says
- *               something every 25 s)
+ *   silenceMs   silence after which the connection counts as dead (35,000; the server says
+ *               something every 25 s). Where nothing is heard for 10 s after something was sent, it
+ *               is asked whether it lives, and has 5 s to say so
  *   on          listeners by event, as for `on` below
  *
  * Conversation:
@@ -65,6 +66,7 @@ const MOST_TRIES = 10;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
+const ANSWER_MS = 10_000;
 const PROBE_MS = 5_000;
 
 /** A text as UTF-8, in bytes. */
@@ -217,7 +219,7 @@ export class Conversation {
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     if (options.lang) this.#url.searchParams.set("lang", options.lang);
-    this.#options = { silenceMs: 60_000, ...options };
+    this.#options = { silenceMs: 35_000, ...options };
     this.sessionId = options.sessionId ?? null;
     this.lastSeq = options.lastSeq ?? 0;
     for (const [event, listener] of Object.entries(options.on ?? {})) this.on(event, listener);
@@ -308,7 +310,8 @@ export class Conversation {
 
   /** Gives the socket up, whatever became of it; a dead one may take minutes to say so. */
   #drop() {
-    for (const name of ["handshake", "probe", "resend"]) clearTimeout(this.#timers[name]);
+    for (const name of ["handshake", "resend"]) clearTimeout(this.#timers[name]);
+    this.#stopDoubting();
     const socket = this.#socket;
     this.#socket = null;
     this.#isAttached = this.#isCreating = this.#isFillingHole = false;
@@ -355,13 +358,28 @@ export class Conversation {
 
   /** Asks a connection that may have died unnoticed; an answer is as good as a resume. */
   #probe() {
+    this.#stopDoubting();
     this.#attach();
-    clearTimeout(this.#timers.probe);
     this.#timers.probe = setTimeout(() => this.#lost({}), PROBE_MS);
   }
 
+  /** Something was sent: a dead connection would never say so. */
+  #doubt() {
+    if (this.#timers.answer) return;
+    this.#timers.answer = setTimeout(() => this.#isAttached && this.#probe(), ANSWER_MS);
+  }
+
+  #stopDoubting() {
+    for (const name of ["answer", "probe"]) {
+      clearTimeout(this.#timers[name]);
+      this.#timers[name] = null;
+    }
+  }
+
   #transmit(frame) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(JSON.stringify(frame));
+    this.#doubt();
   }
 
   // What is asked for.
@@ -419,7 +437,7 @@ export class Conversation {
 
   #hear(data) {
     this.#heardAt = Date.now();
-    clearTimeout(this.#timers.probe);
+    this.#stopDoubting();
     const frame = parseExactly(data);
     if (frame.event === "agent.session_created" && this.#isCreating) this.#begin(frame);
     if (frame.session_id && frame.session_id !== this.sessionId) return;

@@ -65,7 +65,7 @@ async def test_a_tool_is_run_after_a_yes(runner: Runner, typist: Typist) -> None
     session = await typist.session_id()
     await typist.until(PROMPT)
     await typist.enter(f"{ORDER} one")
-    await typist.until("May order be run?", "item: tea", "Run it?")
+    await typist.until("Run order with these arguments?", "item: tea", "Run it?")
     await typist.enter("y")
     await typist.until("Approved", "ordered 2 × tea", DONE, PROMPT)
     await typist.enter(f"{ORDER} two")
@@ -218,7 +218,7 @@ async def test_a_question_that_waits_is_asked_whoever_comes_back(
     await typist.until("Run it?")
     later = Typist(runner.url, "--session", session)
     with later.terminal:
-        await later.until("May order be run?", "Run it?")
+        await later.until("Run order with these arguments?", "Run it?")
         await later.enter("y")
         await later.until("ordered 2 × tea", DONE, PROMPT)
     await typist.until("ordered 2 × tea", DONE, PROMPT)

@@ -161,7 +161,7 @@ async def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
     while not await page.evaluate("document.activeElement?.dataset.action === 'edit'"):
         await page.keyboard.press("Shift+Tab")
     await page.keyboard.press("Enter")
-    await expect(page.locator(".editor")).to_be_focused()
+    await expect(page.locator(".fields input").first).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.locator("[data-action=edit]")).to_be_focused()
     await page.keyboard.press("Shift+Tab")

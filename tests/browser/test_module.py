@@ -188,7 +188,9 @@ async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
             """WebSocket.last.say("system.error", { metadata:
                 { session_id: "s", message_id: "a", code: "internal_error", retryable: true } })"""
         )
-        await blank.clock.run_for(16_000)
+        for _ in range(4):
+            await blank.clock.run_for(4_000)
+            await do("WebSocket.last.say('system.heartbeat')")
     assert await do("return [refused, left]") == [1, 0]
 
 
@@ -283,12 +285,28 @@ async def test_waits_grow_to_a_limit_and_differ(blank: Page, do: Do) -> None:
 
 async def test_a_silent_connection_counts_as_dead(blank: Page, do: Do) -> None:
     await do("start({ sessionId: 's' }).open().resume()")
-    await blank.clock.run_for(50_000)
+    await blank.clock.run_for(30_000)
     await do("WebSocket.last.say('system.heartbeat')")
-    await blank.clock.run_for(50_000)
+    await blank.clock.run_for(30_000)
     assert await do("return WebSocket.all.length") == 1
-    await blank.clock.run_for(20_000)
+    await blank.clock.run_for(12_000)
     assert await do("return WebSocket.all.length") == 2
+
+
+async def test_a_connection_that_says_nothing_to_what_is_sent_is_asked_and_given_up(
+    blank: Page, do: Do
+) -> None:
+    await do("start({ sessionId: 's' }).open().resume(); chat.send('a', { messageId: 'a' })")
+    await blank.clock.run_for(11_000)
+    assert await do("return WebSocket.last.sent.map(({ event }) => event)") == [
+        "user.reconnect",
+        "user.message",
+        "user.reconnect",
+    ]
+    await blank.clock.run_for(6_000)
+    assert await do("return [states.at(-1), WebSocket.all.length]") == ["connecting", 2]
+    await do("WebSocket.last.open().resume()")
+    assert await do("return WebSocket.last.sent.at(-1).metadata.message_id") == "a"
 
 
 async def test_a_handshake_that_never_ends_is_given_up(blank: Page, do: Do) -> None:

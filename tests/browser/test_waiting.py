@@ -123,6 +123,78 @@ async def test_who_is_sent_away_is_told_why(page: Page) -> None:
     await expect(page.locator("#link-text")).to_contain_text("Reconnecting")
 
 
+QUESTION = """server().log(3, "agent.user_confirm", frame({
+    step_id: "c",
+    content: "Run it?",
+    metadata: {
+        tool: "order",
+        args: { amount: 2 },
+        timeout_s: 300,
+        description: "Buys it for real.",
+        parameters: { properties: { amount: { type: "integer" } } },
+    },
+}))"""
+END = """log(4, "agent.final_answer",
+    frame({ content: "Done.", metadata: { run_id: "r", steps: 1, duration_ms: 9 } }))"""
+
+
+async def test_a_conversation_that_wants_something_is_seen_from_another_one(page: Page) -> None:
+    await begin(page)
+    await expect(page.locator("#conversations .mark")).to_have_class("mark running")
+    await expect(page).to_have_title("… What is it like? – tools")
+    await act(page, QUESTION)
+    await expect(page).to_have_title("(!) What is it like? – tools")
+    await page.get_by_role("button", name="New conversation").click()
+    link = page.get_by_role("link", name="Waits for your answer What is it like?")
+    await expect(link).to_be_visible()
+    await expect(page).to_have_title("(!) tools")
+    await page.reload()
+    await expect(link).to_be_visible()
+    await page.wait_for_function("() => WebSocket.all.length === 2")
+    await act(
+        page,
+        f"""const beside = server().open();
+        beside.log(1, "agent.session_created", frame({{}}));
+        beside.log(2, "user.message", frame({{ content: "What is it like?",
+            metadata: {{ message_id: "m", run_id: "r", position: 0 }} }}));
+        {QUESTION}; beside.resume()""",
+    )
+    await expect(page).to_have_title("(!) tools")
+    await act(page, f"server().{END}")
+    await expect(page.locator("#conversations .mark")).to_have_count(0)
+    await expect(page).to_have_title("tools")
+    await expect(page.locator("#announcer")).to_contain_text("has been answered.")
+
+
+async def test_an_edit_that_is_refused_leaves_the_question_with_the_reason(page: Page) -> None:
+    await begin(page)
+    await act(page, QUESTION)
+    card = page.get_by_role("group", name="Run it?")
+    await expect(card).to_have_accessible_description("Buys it for real.")
+    await card.get_by_role("button", name="Edit arguments").click()
+    await card.get_by_label("amount").fill("-5")
+    await card.get_by_role("button", name="Approve with these").click()
+    assert await page.evaluate("server().sent.at(-1).content.args") == {"amount": -5}
+    await act(
+        page,
+        """server().say("system.error", { content: "The amount must be at least 1.", metadata:
+            { code: "invalid_event", session_id: "s", step_id: "c", retryable: false } })""",
+    )
+    await expect(card.get_by_role("alert")).to_have_text("The amount must be at least 1.")
+    await expect(card.get_by_label("amount")).to_have_value("-5")
+    await expect(card.get_by_role("button", name="Approve with these")).to_be_focused()
+    await expect(page.locator("#problem")).to_be_hidden()
+
+
+async def test_a_stopped_answer_keeps_its_text_when_it_is_read_again(page: Page) -> None:
+    await begin(page)
+    metadata = '{ run_id: "r", effects: [], text: "It was a dark" }'
+    end = f'frame({{ content: "The answer was stopped.", metadata: {metadata} }})'
+    await act(page, f'server().log(3, "agent.interrupted", {end})')
+    await expect(answer(page)).to_have_text("It was a dark")
+    await expect(page.locator(".note")).to_contain_text("The answer was stopped.")
+
+
 async def test_an_answer_that_was_given_up_can_be_asked_for_again(page: Page) -> None:
     await begin(page)
     metadata = '{ run_id: "r", code: "service_unavailable", retryable: true }'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -123,6 +124,28 @@ async def test_the_weather_agent_can_be_asked_in_one_call() -> None:
 
 def test_the_weather_tools_may_run_again() -> None:
     assert all(tool.idempotent for tool in load("ws_weather_agent").agent.tools)
+
+
+SEEDED = ("ws_weather_agent", "approval_agent", "support_en_agent", "support_zh_agent")
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [(name, question) for name in SEEDED for question in load(name).agent.examples],
+)
+async def test_a_question_that_is_offered_leads_to_an_answer_with_tools(
+    name: str, question: str
+) -> None:
+    confirm = deciding([], Decision(approved=True))
+    run = load(name).agent.run([ChatMessage("user", question)], confirm=confirm)
+    steps = [step async for step in run]
+    results = [step.status for step in steps if isinstance(step, ToolFinished)]
+    assert results and set(results) == {"success"}, steps[-1]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_offers_questions(path: Path) -> None:
+    assert re.search(r"\bexamples ?= ?\[", path.read_text(encoding="utf-8"))
 
 
 def deciding(asked: list[ConfirmationAsked], decision: Decision) -> Any:

@@ -86,6 +86,7 @@ def test_all_the_names_of_the_options_are_taken() -> None:
         enable_tracing=True,
         model="gpt-4o",
         description="greets",
+        examples=["Greet Ada"],
     )
     assert (agent.name, agent.max_steps, agent.enable_tracing, agent.model) == (
         "hello", 3, True, "gpt-4o",
@@ -113,6 +114,11 @@ def test_an_unknown_option_says_what_is_known() -> None:
         ({"system_prompt": ["x"]}, TypeError, "system_prompt must be a text, not list"),
         ({"tools": 3}, TypeError, "tools must be a list of tools, not int"),
         ({"tools": [Hello(), Hello()]}, ToolDefinitionError, "Two tools have the name"),
+        ({"examples": "Hello?"}, TypeError, "examples must be a list of questions, not str"),
+        ({"examples": [1]}, TypeError, "examples must hold texts, not 1"),
+        ({"examples": ["a", " "]}, ValueError, "examples holds an empty question"),
+        ({"examples": ["a"] * 13}, ValueError, "examples has 13 questions; 12 are allowed"),
+        ({"examples": ["a" * 501]}, ValueError, "has 501 characters; 500 are allowed"),
         ({"model": object()}, TypeError, "model must be a model's name, or an object with stream"),
         ({"model": ScriptedModel}, TypeError, "model must be a model's name"),
     ],

@@ -40,6 +40,30 @@ async def test_a_service_has_its_page_at_the_path_of_its_socket(here: AsyncClien
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
 
 
+TOOLS = [
+    {"name": "sky", "description": "Look <up>.\nLong.", "requires_confirmation": False},
+    {"name": "buy", "description": "", "requires_confirmation": True},
+    *({"name": f"t{n}", "description": "", "requires_confirmation": False} for n in range(15)),
+]
+
+
+async def test_a_new_conversation_offers_questions_and_names_the_tools(here: AsyncClient) -> None:
+    agent = {"tools": TOOLS, "examples": ["How is <it>?"], "model": "offline-demo"}
+    await sync_to_async(add_running)("weather", agent=agent)
+    text = (await here.get("/services/weather/")).content.decode()
+    assert '<button type="button" class="example">How is &lt;it&gt;?</button>' in text
+    assert "<code>sky</code></dt><dd>Look &lt;up&gt;.</dd>" in text
+    assert '<code>buy</code><span class="asks-first">asks first</span>' in text
+    assert '<span class="count">17</span>' in text
+    assert "+ 5</p>" in text
+    assert text.count("The offline demo model answers") == 1 + text.count('"demo":')
+
+
+async def test_a_real_model_is_not_called_a_demo(here: AsyncClient) -> None:
+    await sync_to_async(add_running)("weather", agent={"model": "gpt-x"})
+    assert 'id="demo"' not in (await here.get("/services/weather/")).content.decode()
+
+
 async def test_one_that_never_ran_goes_by_its_name(here: AsyncClient) -> None:
     await add("天气", description="说天气")
     response = await here.get("/services/%E5%A4%A9%E6%B0%94/")

@@ -140,6 +140,7 @@ def _agent_json(agent: AgentInfo) -> Json:
         "max_steps": agent.max_steps,
         "enable_tracing": agent.enable_tracing,
         "is_continuable": agent.is_continuable,
+        "examples": list(agent.examples),
     }
 
 

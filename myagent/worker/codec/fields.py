@@ -103,6 +103,19 @@ def objects(data: Json, name: str, most: int) -> list[Json]:
     return found
 
 
+def texts(data: Json, name: str, most: int, longest: int) -> tuple[str, ...]:
+    """A list of at most so many texts, each of at most `longest` characters."""
+    found = items(data, name, most)
+    for value in found:
+        if type(value) is not str:
+            raise _wrong(name, "a list of texts", value)
+        if len(value) > longest:
+            raise LinkError(
+                f"'{name}' has a text of {len(value)} characters; {longest} are allowed"
+            )
+    return tuple(found)
+
+
 def _value(data: Json, name: str) -> Any:
     try:
         return data[name]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from myagent import exact_json
+from myagent.examples import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES
 from myagent.messages import ChatMessage, Reasoning, Role, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import PLACE, Said
@@ -39,6 +40,7 @@ from myagent.worker.codec.fields import (
     objects,
     one_of,
     text,
+    texts,
 )
 from myagent.worker.protocol import (
     AgentInfo,
@@ -202,6 +204,8 @@ def _agent(data: Json) -> AgentInfo:
         flag(agent, "enable_tracing"),
         # An older SDK does not say; its worker refuses what it can't go on with.
         flag(agent, "is_continuable") if "is_continuable" in agent else True,
+        # One that was started before an update does not tell them.
+        texts(agent, "examples", MAX_EXAMPLES, MAX_EXAMPLE_LENGTH) if "examples" in agent else (),
     )
 
 

@@ -1,6 +1,6 @@
 // The question before a tool runs: approve, approve with other arguments, decline with a reason.
 
-import { parseExactly } from "../myagent.js";
+import { ArgumentFields } from "./argument_fields.js";
 import { element, icon } from "./dom.js";
 import { clock, say } from "./page.js";
 import { argumentList, isRounded, unmasked } from "./tool_view.js";
@@ -9,25 +9,13 @@ let count = 0;
 
 const wellFormed = (text) => text.toWellFormed?.() ?? text;
 
-/** The object that a text holds. Throws a sentence. */
-function objectIn(text) {
-  let value;
-  try {
-    value = parseExactly(text);
-  } catch (error) {
-    throw new Error(say("not_an_object", { detail: error.message }), { cause: error });
-  }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw new Error(say("not_an_object"));
-  }
-  return value;
-}
-
 export class ConfirmView {
   #block;
   #answer;
   #edit = null;
+  #fields = null; // While the arguments are edited.
   #id = `confirm-${++count}`;
+  #problem = element("p", { className: "invalid", id: `${this.#id}-problem`, role: "alert" });
   #panel = element("div", { className: "confirm-panel" });
   #actions = element("div", { className: "actions" });
 
@@ -35,6 +23,10 @@ export class ConfirmView {
     this.#block = block;
     this.#answer = answer;
     const question = element("p", { className: "question", id: this.#id }, icon("ask"), unmasked(block.question));
+    const { description } = block;
+    const about = description
+      ? element("p", { className: "about", id: `${this.#id}-about` }, unmasked(description))
+      : null;
     const deadline = say("declined_at", { time: clock(block.deadline) });
     this.element = element(
       "section",
@@ -42,10 +34,13 @@ export class ConfirmView {
         className: "card confirm",
         role: "group",
         "aria-labelledby": this.#id,
+        ...(about && { "aria-describedby": about.id }),
         onkeydown: (event) => this.#onKey(event),
       },
       question,
+      about,
       this.#panel,
+      this.#problem,
       element("p", { className: "deadline" }, deadline),
       this.#actions,
     );
@@ -54,6 +49,8 @@ export class ConfirmView {
 
   #showQuestion() {
     const { args } = this.#block;
+    this.#fields = null;
+    this.#problem.textContent = "";
     const edit = this.#button("edit", "", () => this.#showEditor());
     this.#edit = edit;
     edit.disabled = isRounded(args);
@@ -67,33 +64,19 @@ export class ConfirmView {
   }
 
   #showEditor() {
-    const escapes = (code) => `\\u${code}`;
-    const json = unmasked(JSON.stringify(this.#block.args, null, 2), escapes);
-    const problem = element("p", { className: "invalid", id: `${this.#id}-problem`, role: "alert" });
-    const editor = element("textarea", {
-      id: `${this.#id}-editor`,
-      className: "editor",
-      value: json,
-      rows: Math.min(12, json.split("\n").length + 1),
-      spellcheck: false,
-      "aria-describedby": problem.id,
-    });
-    const label = element("label", { htmlFor: editor.id }, say("arguments_json"));
+    const { args, parameters } = this.#block;
+    const fields = new ArgumentFields(args ?? {}, parameters, this.#problem);
     const approve = () => {
-      try {
-        this.#send({ approved: true, args: objectIn(editor.value) });
-      } catch (error) {
-        problem.textContent = error.message;
-        editor.setAttribute("aria-invalid", "true");
-        editor.focus();
-      }
+      const edited = fields.read();
+      if (edited !== null) this.#send({ approved: true, args: edited });
     };
-    this.#panel.replaceChildren(label, editor, problem);
+    this.#fields = fields;
+    this.#panel.replaceChildren(fields.element);
     this.#actions.replaceChildren(
       this.#button("approve_edited", "primary", approve),
       this.#button("back", "", () => this.#back("edit")),
     );
-    this.#reveal(editor);
+    this.#reveal(fields.first);
   }
 
   #showReason() {
@@ -137,21 +120,32 @@ export class ConfirmView {
     }
   }
 
-  /** Whether an answer may be given. */
-  enable(isEnabled) {
+  /** The answer was not taken: another may be given. `reason`: a sentence. */
+  refuse(reason) {
+    this.#enable(true);
+    this.#tell(reason);
+    this.#actions.firstElementChild.focus();
+  }
+
+  #tell(reason) {
+    if (this.#fields) this.#fields.say(reason);
+    else this.#problem.textContent = reason;
+  }
+
+  #enable(isEnabled) {
     for (const button of this.#actions.children) {
       button.disabled = !isEnabled || (button === this.#edit && isRounded(this.#block.args));
     }
   }
 
   #send(response) {
-    this.enable(false);
+    this.#tell("");
+    this.#enable(false);
     try {
       this.#answer(response);
     } catch (error) {
-      this.enable(true);
-      const isSize = error instanceof RangeError;
-      throw isSize ? new Error(say("unsendable"), { cause: error }) : error;
+      if (!(error instanceof RangeError)) throw error;
+      this.refuse(say("unsendable"));
     }
   }
 }

@@ -1,5 +1,6 @@
 // The list of conversations that this browser knows: ids, names, dates. What was said is in the log.
 
+import { STANDINGS } from "./standing.js";
 import { lasting } from "./storage.js";
 
 const MOST = 200;
@@ -13,7 +14,10 @@ export class Conversations {
     this.#key = `myagent.conversations.${service}`;
   }
 
-  /** Newest first: [{id, title, isNamed, at}]; `at` in milliseconds since 1970. */
+  /**
+   * Newest first: [{id, title, isNamed, at, standing}]; `at` in milliseconds since 1970,
+   * `standing` as whoever looked last has found it, see `standing.js`.
+   */
   get all() {
     const stored = lasting.getJson(this.#key, []);
     return Array.isArray(stored) ? stored.filter(isSound) : [];
@@ -33,7 +37,8 @@ export class Conversations {
     const known = all.find((each) => each.id === id);
     const title = known?.title ?? shortened(words);
     const isNamed = known?.isNamed ?? false;
-    const newest = { id, title, isNamed, at: Math.max(at, known?.at ?? 0) };
+    const standing = known?.standing ?? "";
+    const newest = { id, title, isNamed, at: Math.max(at, known?.at ?? 0), standing };
     this.#store([newest, ...all.filter((each) => each !== known)]);
   }
 
@@ -41,6 +46,18 @@ export class Conversations {
     const name = shortened(title);
     if (!name) return;
     this.#store(this.all.map((each) => (each.id === id ? { ...each, title: name, isNamed: true } : each)));
+  }
+
+  /** How it stands. */
+  mark(id, standing) {
+    const isNews = ({ id: other, standing: before }) => other === id && (before ?? "") !== standing;
+    if (!this.all.some(isNews)) return;
+    this.#store(this.all.map((each) => (each.id === id ? { ...each, standing } : each)));
+  }
+
+  /** Those that something goes on in, as far as is known. */
+  get atWork() {
+    return this.all.filter(({ standing }) => STANDINGS.includes(standing)).map(({ id }) => id);
   }
 
   remove(id) {

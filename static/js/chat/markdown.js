@@ -7,6 +7,7 @@
 import DOMPurify from "../../vendor/dompurify/dompurify.js";
 import { Marked } from "../../vendor/marked/marked.js";
 import { element, icon, patch } from "./dom.js";
+import { highlight } from "./highlighting.js";
 import { say } from "./page.js";
 
 const TAGS =
@@ -85,7 +86,9 @@ function rendered(text) {
 }
 
 function frameCode(block) {
-  const language = /language-(\S+)/.exec(block.querySelector("code")?.className ?? "")?.[1] ?? "";
+  const code = block.querySelector("code");
+  const language = /language-(\S+)/.exec(code?.className ?? "")?.[1] ?? "";
+  if (code) highlight(code, language);
   const copy = element(
     "button",
     { type: "button", className: "text-button copy-code", "aria-label": say("copy_code") },

@@ -2,6 +2,15 @@
 
 import { arrange, element, iconButton } from "./dom.js";
 import { moment, say } from "./page.js";
+import { STANDINGS } from "./standing.js";
+
+/** For eyes a dot, for ears a word. */
+function mark(standing) {
+  if (!STANDINGS.includes(standing)) return null;
+  const words = say(`conversation_${standing}`);
+  const properties = { className: `mark ${standing}`, title: words, role: "img" };
+  return element("span", { ...properties, "aria-label": words });
+}
 
 const NARROW = matchMedia("(max-width: 760px)");
 
@@ -65,8 +74,8 @@ export class Sidebar {
 
   /** An item that looks as it should: the one that is there, or a new one. */
   #shown(known, conversation) {
-    const { id, title, at } = conversation;
-    const looks = JSON.stringify([title, moment(new Date(at)), id === this.#currentId]);
+    const { id, title, at, standing } = conversation;
+    const looks = JSON.stringify([title, moment(new Date(at)), id === this.#currentId, standing]);
     if (known?.looks === looks) return known;
     const item = this.#item(conversation);
     item.looks = looks;
@@ -78,10 +87,11 @@ export class Sidebar {
     return item;
   }
 
-  #item({ id, title, at }) {
+  #item({ id, title, at, standing }) {
     const link = element(
       "a",
       { href: `#${id}`, title: `${title}\n${moment(new Date(at))}`, className: "conversation" },
+      mark(standing),
       title,
     );
     if (id === this.#currentId) link.setAttribute("aria-current", "page");

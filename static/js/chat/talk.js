@@ -2,6 +2,7 @@
 
 import { connect } from "../myagent.js";
 import { keyOf, page, say } from "./page.js";
+import { standingOf } from "./standing.js";
 import { ofThisTab } from "./storage.js";
 import { Turns } from "./turns.js";
 
@@ -18,29 +19,39 @@ function unsent() {
 
 export class Talk {
   #actions;
+  #sessionId;
   #isReplaying;
+  #isGone = false;
   #hasEnded = false;
   #firstSaid = null;
   #lastReplayed = null; // Of what was said.
 
   /**
    * `actions`: began(id), said({id, words, at, hasEnded}), changed(turn), state(detail), refused(detail), ended(),
-   * news(sentence), stopped(sentence): why the service takes no messages; empty once it does.
+   * moved(): it may stand otherwise, news(sentence), stopped(sentence): why the service takes no
+   * messages; empty once it does.
    */
   constructor(sessionId, actions) {
     this.#actions = actions;
+    this.#sessionId = sessionId;
     this.#isReplaying = sessionId !== null;
-    this.turns = new Turns((turn) => actions.changed(turn));
+    this.turns = new Turns((turn) => this.#onChange(turn));
+  }
+
+  /** Connects; until then there is no `client`. */
+  open() {
+    const sessionId = this.#sessionId;
     this.client = connect(page.socket, {
       sessionId,
       lang: page.lang,
+      silenceMs: page.silenceMs,
       client: { app: "chat page" },
       on: {
         "*": (frame) => this.#take(frame),
         text: (text) => this.turns.show(text),
         reset: () => this.#onReset(),
-        state: actions.state,
-        session: ({ sessionId: id }) => actions.began(id),
+        state: (detail) => this.#onState(detail),
+        session: ({ sessionId: id }) => this.#actions.began(id),
         refused: (detail) => this.#onRefused(detail),
       },
     });
@@ -48,7 +59,21 @@ export class Talk {
   }
 
   get id() {
-    return this.client.sessionId;
+    return this.client?.sessionId ?? this.#sessionId;
+  }
+
+  /** See `standing.js`. */
+  get standing() {
+    return this.#isGone ? "" : standingOf(this.turns);
+  }
+
+  /** Whether all that has happened is known here. */
+  get isKnown() {
+    return this.#isGone || !this.#isReplaying;
+  }
+
+  get hasEnded() {
+    return this.#hasEnded;
   }
 
   /** Throws RangeError when the text is too large. */
@@ -94,6 +119,18 @@ export class Talk {
     for (const { messageId, text } of own) this.send(text, messageId);
   }
 
+  #onChange(turn) {
+    this.#actions.changed(turn);
+    this.#actions.moved();
+  }
+
+  #onState(detail) {
+    this.state = detail;
+    this.#isGone = detail.state === "closed" && detail.code !== 1000;
+    this.#actions.state(detail);
+    if (this.#isGone) this.#actions.moved();
+  }
+
   #onReset() {
     this.#isReplaying = true;
     this.turns.reset();
@@ -128,6 +165,7 @@ export class Talk {
     this.#isReplaying = false;
     if (this.#lastReplayed) this.#tellSaid(this.#lastReplayed);
     this.#lastReplayed = null;
+    this.#actions.moved();
   }
 
   #tellSaid({ session_id: id, timestamp }) {

@@ -4,6 +4,7 @@ import { parseExactly } from "../myagent.js";
 import { ConfirmView } from "./confirm_view.js";
 import { element, icon } from "./dom.js";
 import { duration, say } from "./page.js";
+import { isAsking } from "./turns.js";
 
 const ICONS = {
   waiting: "ask",
@@ -98,8 +99,7 @@ export class ToolView {
   update() {
     const { tool, args, status, durationMs, result, truncated, response, stepId } = this.block;
     this.element.dataset.status = status;
-    const isAsking = status === "waiting" && !response && this.block.question !== undefined;
-    this.#ask(isAsking);
+    this.#ask(isAsking(this.block));
     const drawn = JSON.stringify([tool, args, status, result?.length, response, stepId]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
@@ -118,8 +118,9 @@ export class ToolView {
     );
   }
 
-  askAgain() {
-    this.#confirm?.enable(true);
+  /** `reason`: why the response was not taken. */
+  askAgain(reason) {
+    this.#confirm?.refuse(reason);
   }
 
   #result(result, truncated) {
@@ -132,14 +133,14 @@ export class ToolView {
     return parts;
   }
 
-  #ask(isAsking) {
-    this.#card.hidden = isAsking;
-    if (isAsking && !this.#confirm) {
+  #ask(isOpen) {
+    this.#card.hidden = isOpen;
+    if (isOpen && !this.#confirm) {
       this.#confirm = new ConfirmView(this.block, (response) =>
         this.#answer(this.block.stepId, response),
       );
       this.element.append(this.#confirm.element);
-    } else if (!isAsking && this.#confirm) {
+    } else if (!isOpen && this.#confirm) {
       const hadFocus = this.#confirm.element.contains(document.activeElement);
       this.#confirm.element.remove();
       this.#confirm = null;

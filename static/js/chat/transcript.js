@@ -84,9 +84,9 @@ export class Transcript {
     this.#follower.toEnd();
   }
 
-  /** The response to a question was not taken. */
-  askAgain(stepId) {
-    for (const view of this.#views.values()) view.askAgain(stepId);
+  /** The response to a question was not taken; `reason` is a sentence. */
+  askAgain(stepId, reason) {
+    for (const view of this.#views.values()) view.askAgain(stepId, reason);
   }
 
   changed(turn) {

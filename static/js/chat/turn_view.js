@@ -4,6 +4,7 @@ import { arrange, element, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { duration, fullMoment, moment, page, say } from "./page.js";
 import { ToolView } from "./tool_view.js";
+import { isAsking } from "./turns.js";
 
 /** Why there is no more of an answer, by `stop_reason`. */
 const STOPPED = new Set(["max_steps", "length", "content_filter"]);
@@ -67,8 +68,8 @@ export class TurnView {
     this.#answered.hidden = turn.status === "sending";
   }
 
-  askAgain(stepId) {
-    for (const [block, view] of this.#views) if (block.stepId === stepId) view.askAgain?.();
+  askAgain(stepId, reason) {
+    for (const [block, view] of this.#views) if (block.stepId === stepId) view.askAgain?.(reason);
   }
 
   #showTime() {
@@ -81,7 +82,7 @@ export class TurnView {
 
   #showThinking() {
     const { status, isStopping, isThinking, heldUp, blocks } = this.#turn;
-    const isWaiting = blocks.some((block) => block.status === "waiting" && !block.response);
+    const isWaiting = blocks.some(isAsking);
     const isAtWork = isThinking || isStopping || heldUp !== "";
     this.#thinking.hidden = status !== "running" || !isAtWork || isWaiting;
     const doing = isStopping ? say("stopping") : heldUp || say("thinking");

@@ -7,6 +7,11 @@
 // block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
 
+/** Whether a block is a question that nobody has answered. */
+export function isAsking({ status, response, question }) {
+  return status === "waiting" && !response && question !== undefined;
+}
+
 const ENDS = /^agent\.(final_answer|error|interrupted|timeout)$/;
 const HOLD_UPS = new Set(["waiting", "continuing"]); // Until "continued", or the run's next sign of life.
 
@@ -115,7 +120,9 @@ export class Turns {
     const { tool, args, status, duration_ms: durationMs, truncated } = metadata;
     if (event === "agent.user_confirm") {
       const deadline = new Date(Date.parse(timestamp) + metadata.timeout_s * 1000);
-      Object.assign(block, { tool, args, question: content, deadline, status: "waiting" });
+      const { description = "", parameters = null } = metadata;
+      Object.assign(block, { tool, args, question: content, deadline, description, parameters });
+      block.status = "waiting";
     } else if (event === "user.response") {
       block.response = content;
       if (content.approved && content.args) block.args = content.args;
@@ -146,6 +153,7 @@ export class Turns {
     const atRest = { isThinking: false, isStopping: false, heldUp: "" };
     Object.assign(turn, { status: kind, ...atRest, end: frame });
     if (kind === "final_answer") this.#answer(turn, frame);
+    else if (frame.metadata.text) this.#putPreview(turn, "unfinished", frame.metadata.text);
     for (const block of turn.blocks) {
       block.isLive = false;
       if (block.status === "waiting" || block.status === "running") block.status = "cancelled";
@@ -155,11 +163,15 @@ export class Turns {
     this.#onChange(turn);
   }
 
-  /** Takes the place of the preview, which is all the text that was not said before tools. */
   #answer(turn, { content, metadata }) {
+    this.#putPreview(turn, `${metadata.steps}.`, content);
+  }
+
+  /** Takes the place of the preview, which is all the text that was not said before tools. */
+  #putPreview(turn, step, text) {
     const preview = turn.blocks.findLast((block) => block.kind === "text" && !block.isSaid);
-    const block = preview ?? this.#textBlock(turn, `${metadata.steps}.`, content !== "");
-    if (block) Object.assign(block, { text: content });
+    const block = preview ?? this.#textBlock(turn, step, text !== "");
+    if (block) block.text = text;
   }
 
   /** Of a step; a new one goes to the end. */

@@ -5,8 +5,8 @@ import { moment, say } from "../chat/page.js";
 import { memory, span, whole } from "./numbers.js";
 
 const COLUMNS = [
-  ["state", (each) => say(`state_${each.state}`)],
-  ["health", (each) => say(`health_${each.health}`)],
+  ["state", (each) => each.state_text],
+  ["health", (each) => each.health_text],
   ["sessions", (each) => whole(each.measured.active_sessions)],
   ["memory", (each) => memory(each.measured.memory_mb)],
   ["lag", (each) => span(each.measured.loop_lag_ms)],

@@ -5,7 +5,7 @@ import { LOCALE, page, say } from "../chat/page.js";
 import { lasting } from "../chat/storage.js";
 import { setText } from "./instances_view.js";
 import { whole } from "./numbers.js";
-import { ServiceView, stateOf } from "./service_view.js";
+import { ServiceView } from "./service_view.js";
 
 const FEW = 4; // So many that run have their details open until somebody closes them.
 const FILTER_FROM = 6;
@@ -52,8 +52,7 @@ export class List {
   }
 
   #showOne(service) {
-    const { service_id: id, name } = service;
-    const state = stateOf(service);
+    const { service_id: id, name, state_text: state } = service;
     if (this.#said.has(id) && this.#said.get(id) !== state) {
       this.#announce(say("changed", { name, state }));
     }
@@ -98,6 +97,6 @@ export class List {
 }
 
 function matches(service, words) {
-  const said = [service.name, stateOf(service), ...service.tags];
+  const said = [service.name, service.state_text, ...service.tags];
   return !words || said.some((each) => each.toLocaleLowerCase(LOCALE).includes(words));
 }

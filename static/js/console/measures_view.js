@@ -36,7 +36,7 @@ export class MeasuresView {
       else place.setAttribute("aria-label", spoken(write, value));
     }
     const health = this.#values.get("health");
-    setText(health, say(`health_${service.health}`));
+    setText(health, service.health_text);
     health.dataset.health = service.health;
   }
 }

@@ -41,7 +41,7 @@ export class ServiceView {
     const { name } = service;
     this.node.dataset.status = service.status;
     setText(this.#parts.name, name);
-    setText(this.#parts.state, stateOf(service));
+    setText(this.#parts.state, service.state_text);
     setText(this.#parts.description, service.description);
     this.#parts.description.hidden = !service.description;
     this.#showTags(service);
@@ -115,9 +115,9 @@ export class ServiceView {
       element("button", { type: "button", className, onclick: () => this.#ask(verb()) });
     parts.chat = element("a", { className, rel: "noreferrer", hidden: true }, say("chat"));
     // One button for both, so that the keyboard stays where it is.
-    parts.power = button(() => (this.#service.desired === "running" ? "stop" : "start"));
+    parts.power = button(() => (this.#service.verbs.includes("stop") ? "stop" : "start"));
     parts.restart = button(() => "restart");
-    // One that was given up is desired still: it can be tried again, or stopped.
+    // Of one that was given up something may run still: it can be tried again, or stopped.
     parts.again = button(() => "start");
     parts.settings = element("a", { className, hidden: true }, say("settings"));
     return element(
@@ -180,7 +180,7 @@ export class ServiceView {
 
   #showActions(service) {
     const { chat, again, power, restart, settings } = this.#parts;
-    const { name, desired } = service;
+    const { name } = service;
     const address = chatAddress(service);
     chat.hidden = !address;
     if (address) chat.href = address;
@@ -188,19 +188,18 @@ export class ServiceView {
     settings.hidden = !page.mayChange;
     settings.href = `/admin/services/service/${encodeURIComponent(service.service_id)}/change/`;
     settings.setAttribute("aria-label", named("settings", name));
-    const isOurs = page.mayControl && !service.is_external && !service.is_leaving;
-    const isDesired = desired === "running";
-    power.hidden = !isOurs;
-    const hasFailed = isDesired && hasBeenGivenUp(service);
-    const verb = isDesired ? "stop" : "start";
-    if (document.activeElement === again && !(isOurs && hasFailed)) power.focus();
-    again.hidden = !(isOurs && hasFailed);
+    const verbs = page.mayControl ? service.verbs : [];
+    const verb = verbs.includes("stop") ? "stop" : "start";
+    const mayTryAgain = verb === "stop" && verbs.includes("start");
+    power.hidden = verbs.length === 0;
+    if (document.activeElement === again && !mayTryAgain) power.focus();
+    again.hidden = !mayTryAgain;
     setText(again, say("start"));
     again.setAttribute("aria-label", named("start", name));
     setText(power, say(verb));
     power.setAttribute("aria-label", named(verb, name));
-    if (document.activeElement === restart && !(isOurs && isDesired)) power.focus();
-    restart.hidden = !(isOurs && isDesired);
+    if (document.activeElement === restart && !verbs.includes("restart")) power.focus();
+    restart.hidden = !verbs.includes("restart");
     setText(restart, say("restart"));
     restart.setAttribute("aria-label", named("restart", name));
   }
@@ -235,20 +234,6 @@ export class ServiceView {
     this.#log.node.hidden = service.is_external || Boolean(service.error_message);
     if (hasChanged) this.#charts.refresh();
   }
-}
-
-/** Its state in words; what is desired too, where that is something else. */
-export function stateOf(service) {
-  if (service.is_leaving) return say("leaving");
-  const state = say(`state_${service.status}`);
-  const isStopped = service.status === "stopped" || service.status === "stopping";
-  if (isStopped === (service.desired === "stopped")) return state;
-  return `${state}, ${say(`desired_${service.desired}`)}`;
-}
-
-/** Whether it gets no further unless a person does something: the same as the admin's. */
-function hasBeenGivenUp({ status, error_message: error }) {
-  return status === "error" || (status === "unhealthy" && Boolean(error));
 }
 
 /** A button's own words, then whose button it is. */

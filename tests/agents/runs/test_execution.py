@@ -293,6 +293,24 @@ async def test_a_run_that_was_to_stop_when_something_went_wrong_has_been_stopped
     assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
 
 
+async def test_the_text_of_an_answer_that_was_stopped_is_kept() -> None:
+    session, execution, _ = on_a_worker()
+    session.show_text = lambda *text: None  # type: ignore[assignment]
+    execution.on_text(1, "It will be ")
+    execution.on_text(1, "sunny")
+    execution.cancel()
+    execution.on_stopped(Stopped(KEY, "cancelled"))
+    (ending,) = session.endings
+    assert ending.entry.metadata["text"] == "It will be sunny"
+
+
+async def test_an_answer_that_fails_before_it_begins_has_no_text() -> None:
+    session, execution, _ = on_a_worker()
+    execution.on_stopped(Stopped(KEY, "failed"))
+    (ending,) = session.endings
+    assert "text" not in ending.entry.metadata
+
+
 async def test_a_worker_that_floods_its_text_floods_no_socket() -> None:
     session, execution, _ = on_a_worker()
     shown: list[str] = []

@@ -303,6 +303,7 @@ AGENT = {
     "max_steps": None,
     "enable_tracing": True,
     "is_continuable": True,
+    "examples": ["Hello?"],
 }
 READY = {"kind": "ready", "version": 1, "instance": "i", "pid": 1, "agent": AGENT}
 PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "lag_ms": 0.0, "abandoned": 0}
@@ -317,6 +318,10 @@ PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "lag_ms": 0.0,
         (READY | {"agent": AGENT | {"name": "n" * 2001}}, "name"),
         (READY | {"agent": AGENT | {"tools": [{}] * 1001}}, "tools"),
         (READY | {"agent": AGENT | {"tools": [{"name": 1}]}}, "name"),
+        (READY | {"agent": AGENT | {"examples": "Hello?"}}, "examples"),
+        (READY | {"agent": AGENT | {"examples": [1]}}, "examples"),
+        (READY | {"agent": AGENT | {"examples": ["x"] * 13}}, "examples"),
+        (READY | {"agent": AGENT | {"examples": ["x" * 501]}}, "examples"),
         (PONG | {"running": None}, "running"),
         (PONG | {"lag_ms": "much"}, "lag_ms"),
         ({"kind": "debugging"}, "is_on"),

@@ -46,7 +46,12 @@ def foreign(**attributes: Any) -> ForeignAgent:
 
 def test_an_agent_of_ours_is_described_whole() -> None:
     agent = create_react_agent(
-        "shop", [look, Order], description="Sells", model=OpenAIModel("gpt-x"), max_steps=3
+        "shop",
+        [look, Order],
+        description="Sells",
+        model=OpenAIModel("gpt-x"),
+        max_steps=3,
+        examples=["Order two"],
     )
     assert describe(agent) == AgentInfo(
         name="shop",
@@ -57,6 +62,7 @@ def test_an_agent_of_ours_is_described_whole() -> None:
         ),
         model="gpt-x",
         max_steps=3,
+        examples=("Order two",),
     )
 
 
@@ -79,6 +85,7 @@ def test_of_a_foreign_agent_the_usual_attributes_are_read() -> None:
         tools=[named, order, 3, SimpleNamespace(name=4)],
         model=SimpleNamespace(model_name="claude"),
         max_steps=7,
+        examples=["Look it up ", "", 3, "x" * 600],
     )
     assert describe(agent) == AgentInfo(
         name="helper",
@@ -90,6 +97,7 @@ def test_of_a_foreign_agent_the_usual_attributes_are_read() -> None:
         model="claude",
         max_steps=7,
         is_continuable=False,
+        examples=("Look it up", "x" * 500),
     )
 
 

@@ -93,9 +93,20 @@ def test_bulk_actions_do_it_to_all_that_are_selected(
     running = Service.objects.filter(desired=Desired.RUNNING).values_list("name", flat=True)
     assert sorted(running) == ["one", "two"]
     assert history_of(services[0]) == [("ann", "Started.")]
-    for action, desired in (("restart", Desired.RUNNING), ("stop", Desired.STOPPED)):
-        client.post(LIST, {"action": f"{action}_selected", "_selected_action": chosen})
-        assert Service.objects.get(pk=chosen[0]).desired == desired
+    client.post(LIST, {"action": "restart_selected", "_selected_action": chosen})
+    assert Service.objects.get(pk=chosen[0]).generation == 2
+
+
+def test_a_stop_of_several_is_asked_about_first(chief: Client, make_service: MakeService) -> None:
+    services = [make_service(name, auto_start=True) for name in ("one", "two", "three")]
+    wish = {"action": "stop_selected", "_selected_action": [one.pk for one in services[:2]]}
+    page = chief.post(LIST, wish).content.decode()
+    assert "Stop these services?" in page
+    assert "answers that are being written are finished" in page
+    assert (page.count("<strong>one</strong>"), page.count("<strong>three</strong>")) == (1, 0)
+    assert not Service.objects.filter(desired=Desired.STOPPED).exists()
+    chief.post(LIST, wish | {"post": "yes"})
+    assert Service.objects.filter(desired=Desired.STOPPED).count() == 2
 
 
 def test_one_comes_back_to_where_the_button_was(chief: Client, make_service: MakeService) -> None:
@@ -125,6 +136,8 @@ def test_buttons_offer_what_makes_sense(
         *("stop", "restart")
     ]
     failed = make_service("failed", auto_start=True, status=Status.ERROR)
+    assert offered(failed) == ["start"], "nothing of it is left to stop"
+    make_instance(failed)
     assert offered(failed) == ["start", "stop", "restart"]
     assert offered(make_service("far", url="ws://far.example")) == []
 

@@ -113,8 +113,16 @@ def test_a_service_keeps_its_name(chief: Client, make_service: MakeService) -> N
 
 
 @pytest.mark.usefixtures("agent_file")
+def test_the_form_says_where_files_may_lie(chief: Client, settings: Any) -> None:
+    assert f"Below {settings.MYAGENT_AGENT_DIRS[0]}" in chief.get(f"{LIST}add/").content.decode()
+
+
+@pytest.mark.usefixtures("agent_file")
 def test_without_allowed_folders_no_file_is_registered(chief: Client, settings: Any) -> None:
     settings.MYAGENT_AGENT_DIRS = []
+    page = chief.get(f"{LIST}add/").content.decode()
+    assert "MYAGENT_AGENT_DIRS=." in page, "said before anything is filled in"
+    assert "manage.py services register NAME FILE" in page
     response = chief.post(f"{LIST}add/", form())
     assert "MYAGENT_AGENT_DIRS" in errors(response)["agent_factory_path"][0]
 
@@ -260,6 +268,16 @@ def test_deleting_unregisters_and_says_when_the_row_goes(
     assert service.instances.count() == 1
 
 
+def test_a_page_that_unregisters_one_does_not_call_it_deleting(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service()
+    assert ">Unregister</a>" in chief.get(page_of(service)).content.decode()
+    page = chief.get(page_of(service, "delete")).content.decode()
+    assert "Its conversations stay in the database" in page
+    assert "Delete" not in page
+
+
 def test_an_external_service_goes_at_once(chief: Client, make_service: MakeService) -> None:
     service = make_service("far", url="ws://far.example")
     response = chief.post(page_of(service, "delete"), {"post": "yes"}, follow=True)
@@ -274,7 +292,9 @@ def test_many_are_unregistered_after_one_question(chief: Client, make_service: M
         "_selected_action": [service.pk for service in services],
     }
     page = chief.post(LIST, chosen).content.decode()
-    assert "one" in page
+    assert "Unregister these services?" in page
+    assert "Conversations stay in the database" in page
+    assert "Delete" not in page
     assert Service.objects.filter(unregistered_at__isnull=True).count() == 2
     response = chief.post(LIST, chosen | {"post": "yes"}, follow=True)
     assert len(sentences(response)) == 2

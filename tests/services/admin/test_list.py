@@ -49,25 +49,25 @@ def test_a_row_tells_everything_of_a_service(
         add_server({service.name: {"active_sessions": number}})
     Instance.objects.filter(pk=ended.pk).update(live_slot=None, state=Instance.State.STOPPED)
     assert cells(chief, service) == {
-        "status": "running",
+        "status": "Running",
         "desired": "running",
-        "health": "failing",
+        "health": "A check failed",
         "sessions": "7",
         "uptime": "3\xa0hours",
         "restarts": "2",
     }
     text = chief.get(LIST).content.decode()
-    for shown in ("weather", "demo", "预报", "weather.py", "failing", "3\xa0hours"):
+    for shown in ("weather", "demo", "预报", "weather.py", "A check failed", "3\xa0hours"):
         assert shown in text
 
 
 @pytest.mark.parametrize(
     ("states", "health"),
     [
-        ([], "unknown"),
-        ([Instance.State.STARTING], "unknown"),
-        ([Instance.State.RUNNING], "healthy"),
-        ([Instance.State.RUNNING, Instance.State.UNHEALTHY], "unhealthy"),
+        ([], "Not checked"),
+        ([Instance.State.STARTING], "Not checked"),
+        ([Instance.State.RUNNING], "Healthy"),
+        ([Instance.State.RUNNING, Instance.State.UNHEALTHY], "Unhealthy"),
     ],
 )
 def test_the_health_is_that_of_the_worst_instance(
@@ -86,7 +86,7 @@ def test_the_health_is_that_of_the_worst_instance(
 def test_an_external_service_is_as_healthy_as_it_was_found(
     chief: Client, make_service: MakeService
 ) -> None:
-    for status, health in ((Status.RUNNING, "healthy"), (Status.UNHEALTHY, "unhealthy")):
+    for status, health in ((Status.RUNNING, "Healthy"), (Status.UNHEALTHY, "Unhealthy")):
         service = make_service(str(status), url="ws://far.example", status=status)
         assert cells(chief, service)["health"] == health
 
@@ -96,7 +96,7 @@ def test_a_service_that_is_being_unregistered_is_said_to_be(
 ) -> None:
     service = make_service()
     Service.objects.update(unregistered_at=timezone.now())
-    assert cells(chief, service)["status"] == "being unregistered"
+    assert cells(chief, service)["status"] == "Being unregistered"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,19 @@ def test_a_log_on_another_machine_is_said_to_be_there(
 
 def test_a_page_of_a_service_that_is_gone_is_not_found(chief: Client) -> None:
     assert chief.get("/admin/services/service/gone/observed/").status_code == 404
+
+
+@pytest.mark.usefixtures("var_dir")
+def test_times_are_those_of_the_persons_clock(chief: Client, make_service: MakeService) -> None:
+    service = make_service()
+    at = datetime(2026, 1, 2, 20, 30, tzinfo=UTC)
+    Service.objects.filter(pk=service.pk).update(last_health_check=at)
+    assert "2026-01-02 20:30:00 UTC" in observed(chief, service)
+    chief.cookies["myagent_timezone"] = "Asia/Shanghai"
+    assert "2026-01-03 04:30:00 CST" in observed(chief, service)
+    for nonsense in ("Nowhere/City", "../../etc/passwd", "x" * 5000, ""):
+        chief.cookies["myagent_timezone"] = nonsense
+        assert "2026-01-02 20:30:00 UTC" in observed(chief, service)
 
 
 @given(st.text())

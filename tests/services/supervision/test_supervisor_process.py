@@ -145,7 +145,12 @@ async def test_by_its_links_it_learns_what_is_ready_and_what_it_reports() -> Non
     service: Service = await sync_to_async(rows.service)("weather", Service.Status.STARTING)
     starting = await sync_to_async(rows.instance)(service, Instance.State.STARTING)
     info = AgentInfo(
-        "forecaster", "Knows.", [ToolInfo("sky", "Looks.", False, False, None)], "gpt-x", 7
+        "forecaster",
+        "Knows.",
+        [ToolInfo("sky", "Looks.", False, False, None)],
+        "gpt-x",
+        7,
+        examples=("How is it?",),
     )
     async with supervision():
         with worker_of(starting, info=info):
@@ -164,6 +169,7 @@ async def test_by_its_links_it_learns_what_is_ready_and_what_it_reports() -> Non
         "max_steps": 7,
         "enable_tracing": True,
         "is_continuable": True,
+        "examples": ["How is it?"],
         "tools": [
             {
                 "name": "sky",

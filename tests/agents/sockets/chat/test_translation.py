@@ -169,7 +169,7 @@ def test_a_declined_tool_is_a_pair_too_and_calls_nothing_before() -> None:
     talk.write(kinds.user_confirm(asked, run, "en", 300))
     assert statuses(talk.frames) == ["thinking", "thinking"]
     assert talk.frames[-1]["data"]["waiting_for"] == "confirmation"
-    assert talk.frames[-1]["data"]["message"] == "May order be run?"
+    assert talk.frames[-1]["data"]["message"] == "Run order with these arguments?"
     talk.result(run, "order", status="declined")
     talk.answer(run, "No tea", step=2)
     assert talk.turn.tools == [("order", "declined")]

@@ -1,0 +1,77 @@
+"""What is answered where there is nothing to show: a page for people, JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from agents.serving import server_of
+from agents.sockets.handshake import OWN_DOOR
+from myagent_site.chat_texts import translated
+from myagent_site.console_texts import ERROR_TEXTS
+from myagent_site.pages import draw, language_of
+
+MAX_PATH = 200
+"""Characters of an address that are repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`code`: for programs; also the name of its texts."""
+
+    status: int
+    code: str
+
+
+NOT_FOUND = Trouble(404, "not_found")
+FORBIDDEN = Trouble(403, "forbidden")
+STALE_FORM = Trouble(403, "stale_form")
+BAD_REQUEST = Trouble(400, "bad_request")
+FAILED = Trouble(500, "internal_error")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, NOT_FOUND)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, FORBIDDEN)
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without the token that its page was given."""
+    return _answer(request, STALE_FORM)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, BAD_REQUEST)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Needs nothing that may have failed: no database, no login."""
+    return _answer(request, FAILED)
+
+
+def _answer(request: HttpRequest, trouble: Trouble) -> HttpResponse:
+    lang = language_of(request)
+    text = translated(ERROR_TEXTS, lang)
+    sentence = text[trouble.code]
+    if "text/html" not in request.headers.get("Accept", ""):
+        body = {"detail": sentence, "code": trouble.code}
+        return JsonResponse(body, status=trouble.status)
+    context = {
+        "text": text,
+        "title": text[f"{trouble.code}_title"],
+        "sentence": sentence,
+        "path": request.path[:MAX_PATH] if trouble is NOT_FOUND else "",
+        "is_site": _is_site(request),
+    }
+    return draw(request, lang, "error.html", context, status=trouble.status)
+
+
+def _is_site(request: HttpRequest) -> bool:
+    """Whether there is more than one agent's chat."""
+    server = server_of(request)
+    is_single = server is not None and bool(server.service)
+    return not (is_single or OWN_DOOR in getattr(request, "scope", {}))

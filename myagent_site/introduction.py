@@ -1,0 +1,57 @@
+"""What the chat page tells of an agent before anything is asked. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from myagent.models.offline import OfflineModel
+
+MAX_TOOLS = 12
+"""Tools that are named; of more only the number is told."""
+
+MAX_ABOUT = 200
+"""Characters of a tool's description that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolShown:
+    name: str
+    about: str
+    asks_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """`more_tools`: how many are not among `tools`. `is_demo`: the demo model answers."""
+
+    name: str
+    description: str = ""
+    tools: Sequence[ToolShown] = ()
+    more_tools: int = 0
+    examples: Sequence[str] = ()
+    is_demo: bool = False
+
+
+def introduce(agent: Mapping[str, Any], *, name: str, description: str = "") -> Introduction:
+    """`agent`: the fields of an `AgentInfo`, as far as they are known.
+
+    `name`, `description`: what the service is called and is for, where its agent does not say.
+    """
+    tools = agent.get("tools", ())
+    return Introduction(
+        name=agent.get("name") or name,
+        description=agent.get("description") or description,
+        tools=[_shown(tool) for tool in tools[:MAX_TOOLS]],
+        more_tools=max(0, len(tools) - MAX_TOOLS),
+        examples=agent.get("examples", ()),
+        is_demo=agent.get("model") == OfflineModel.model,
+    )
+
+
+def _shown(tool: Mapping[str, Any]) -> ToolShown:
+    about = tool["description"].strip().partition("\n")[0]
+    if len(about) > MAX_ABOUT:
+        about = f"{about[: MAX_ABOUT - 1].rstrip()}…"
+    return ToolShown(tool["name"], about, tool["requires_confirmation"])

@@ -1,0 +1,122 @@
+"""How a service stands, in words, and what can be done with it: the admin and the console alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.utils import translation
+from django.utils.translation import gettext_noop
+
+from services import control
+from services.models import Instance, Service
+from services.routing.endpoints import chat_of
+from services.views.describing import health_of
+from services.views.observers import UNKNOWN, Observers
+
+STATES = {
+    "stopped": gettext_noop("Stopped"),
+    "starting": gettext_noop("Starting"),
+    "running": gettext_noop("Running"),
+    "unhealthy": gettext_noop("Unhealthy"),
+    "draining": gettext_noop("Finishing its runs"),
+    "stopping": gettext_noop("Stopping"),
+    "error": gettext_noop("Error"),
+    UNKNOWN: gettext_noop("Not known"),
+}
+"""Of services, and of their instances."""
+
+HEALTH = {
+    "healthy": gettext_noop("Healthy"),
+    "failing": gettext_noop("A check failed"),
+    "unhealthy": gettext_noop("Unhealthy"),
+    UNKNOWN: gettext_noop("Not checked"),
+}
+
+DESIRED = {
+    "running": gettext_noop("should run"),
+    "stopped": gettext_noop("should be stopped"),
+}
+
+LEAVING = gettext_noop("Being unregistered")
+
+ILL = (Service.Status.ERROR, Service.Status.UNHEALTHY)
+AT_REST = (Service.Status.STOPPED, Service.Status.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`status`, `health`: kinds, for programs and colours; the texts are in the active language.
+
+    `aim_text`: what is desired, where that is something else than what is observed; else empty.
+    `chat`: where people talk to it; empty if there is no page, or nobody to reach. `verbs`: what
+    makes sense now, of start, stop and restart.
+    """
+
+    status: str
+    status_text: str
+    aim_text: str
+    health: str
+    health_text: str
+    chat: str
+    verbs: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        return f"{self.status_text}, {self.aim_text}" if self.aim_text else self.status_text
+
+
+def standing_of(service: Service, live: Sequence[Instance], observers: Observers) -> Standing:
+    """`live`: its instances that have not ended."""
+    status = observers.status_of(service)
+    is_leaving = service.unregistered_at is not None
+    health = _health_of(service, live, observers)
+    return Standing(
+        status="stopping" if is_leaving else status,
+        status_text=translation.gettext(LEAVING) if is_leaving else state_text(status),
+        aim_text="" if is_leaving or _is_as_desired(service, status) else _aim(service),
+        health=health,
+        health_text=health_text(health),
+        chat="" if _is_out_of_reach(service, status) else chat_of(service),
+        verbs=verbs_of(service, live),
+    )
+
+
+def state_text(state: str) -> str:
+    return translation.gettext(STATES[state])
+
+
+def health_text(health: str) -> str:
+    return translation.gettext(HEALTH[health])
+
+
+def verbs_of(service: Service, live: Iterable[Instance]) -> Sequence[str]:
+    """What makes sense now, of start, stop and restart."""
+    if service.is_external or service.unregistered_at is not None:
+        return ()
+    if service.desired == Service.Desired.STOPPED:
+        return ("start",)
+    if not control.has_failed(service):
+        return ("stop", "restart")
+    # Of one that was given up nothing may be left to stop.
+    return ("start", "stop", "restart") if any(live) else ("start",)
+
+
+def _health_of(service: Service, live: Iterable[Instance], observers: Observers) -> str:
+    """That of its worst instance, and never better than the service itself."""
+    is_ill = observers.status_of(service) in ILL
+    return "unhealthy" if is_ill else health_of(service, live, observers)
+
+
+def _is_as_desired(service: Service, status: str) -> bool:
+    return (status in AT_REST) == (service.desired == Service.Desired.STOPPED)
+
+
+def _aim(service: Service) -> str:
+    return translation.gettext(DESIRED[service.desired])
+
+
+def _is_out_of_reach(service: Service, status: str) -> bool:
+    """Of one elsewhere, whose page is elsewhere as well. The pages of ours stay where they are:
+    they have the conversations, and say that it does not run."""
+    return service.is_external and status == Service.Status.UNHEALTHY

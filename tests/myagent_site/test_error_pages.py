@@ -1,0 +1,81 @@
+"""Where there is nothing to show: a page in the site's own style for people, JSON for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import HttpRequest
+from django.test import AsyncClient, RequestFactory
+
+from agents.runs.standalone import StandaloneWorker
+from agents.serving import standalone
+from myagent_site import error_pages
+from tests.myagent_site.clients import ClientOf, at_this_machine
+
+ROOT = Path(__file__).parent.parent.parent
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "title"), [("en", "There is no such page"), ("zh-CN", "没有这个页面")]
+)
+async def test_an_unknown_path_has_a_page_of_the_site(accepted: str, title: str) -> None:
+    headers = BROWSER | {"Accept-Language": accepted}
+    response = await at_this_machine().get("/nowhere/<b>/", headers=headers)
+    text = response.content.decode()
+    assert response.status_code == 404
+    assert f"<h1>{title}</h1>" in text
+    assert "/nowhere/&lt;b&gt;/" in text
+    assert 'href="/console"' in text
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+async def test_a_program_is_told_in_json() -> None:
+    response = await at_this_machine().get("/nowhere")
+    assert response.status_code == 404
+    assert response.json()["code"] == "not_found"
+
+
+async def test_a_server_with_one_agent_leads_to_its_chat_and_nowhere_else() -> None:
+    worker = StandaloneWorker(ROOT / "examples" / "approval_agent.py", "shop")
+    response = await ClientOf(standalone(worker)).get("/console", headers=BROWSER)
+    text = response.content.decode()
+    assert response.status_code == 404
+    assert "To the chat" in text
+    assert 'href="/admin/"' not in text
+
+
+@pytest.mark.parametrize(
+    ("view", "given", "status", "sentence"),
+    [
+        (error_pages.forbidden, [PermissionDenied()], 403, "Your account may not do this."),
+        (error_pages.stale_form, ["no token"], 403, "Go back, reload the page"),
+        (error_pages.bad_request, [SuspiciousOperation("x")], 400, "not one that this site"),
+        (error_pages.failed, [], 500, "log tells more"),
+    ],
+)
+def test_each_trouble_has_its_sentence(
+    view: Any, given: list[Any], status: int, sentence: str
+) -> None:
+    request: HttpRequest = RequestFactory().post("/", headers=BROWSER)
+    response = view(request, *given)
+    assert response.status_code == status
+    assert sentence in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/docs", "/console"])
+async def test_a_page_is_there_with_and_without_its_slash(path: str) -> None:
+    for address in (path, f"{path}/"):
+        assert (await at_this_machine().get(address)).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_form_without_its_token_gets_the_page() -> None:
+    client = AsyncClient(enforce_csrf_checks=True)
+    response = await client.post("/admin/login/", headers=BROWSER)
+    assert response.status_code == 403
+    assert "This form can" in response.content.decode()
