@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
-from agents.terminal.inert import one_line
 from services.catalogue import registry
 from services.catalogue.selection import with_tags
+from services.cli.cells import Moment, Repeated, Summary, Word
 from services.cli.logs import short
-from services.cli.screen import Screen, Word, as_json
+from services.cli.screen import Screen, as_json
 from services.models import Service
 from services.routing import endpoints
 from services.supervision import figures, supervisor_lease
@@ -78,8 +78,7 @@ HEALTH_WORDS = (
 )
 """See `Instance.health`."""
 
-ERROR_LENGTH = 60
-"""Characters of an error that a list shows; `status` shows all."""
+MOMENTS = frozenset({"created_at", "started_at", "ended_at", "checked_at", "last_health_check"})
 
 SERVICE_FACTS = (
     *("name", "service_id", "status", "desired", "error_message", "endpoint", "description"),
@@ -166,7 +165,7 @@ def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
         Word(gettext_noop("elsewhere")) if found["url"] else _processes(found),
         found["endpoint"],
         found["tags"],
-        one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
+        Summary(found["error_message"]),
     )
 
 
@@ -188,7 +187,13 @@ def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -
 
 def _value(found: Json, name: str) -> object:
     value = found[name]
-    return Word(value) if name in WORDS and value else value
+    if not value:
+        return value
+    if name in MOMENTS:
+        return Moment(value)
+    if name == "supervisor" and value == found["host"]:
+        return Repeated(value)
+    return Word(value) if name in WORDS else value
 
 
 def _flat(found: Json, prefix: str = "") -> Iterator[tuple[str, object]]:
