@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -23,13 +25,25 @@ def found(value: str, *, is_confined: bool) -> str:
     return str(path)
 
 
+def trusted(folders: Iterable[str]) -> list[str]:
+    """Those that exist, are not the root of all files, and in which others can't put files."""
+    found = [Path(folder).resolve() for folder in folders]
+    return [
+        str(folder)
+        for folder in found
+        if folder.is_dir() and folder.parent != folder and not folder.stat().st_mode & stat.S_IWOTH
+    ]
+
+
 def _confined(path: Path) -> str:
     """A path from the network: what lies outside the allowed folders is not even looked at."""
     if not settings.MYAGENT_AGENT_DIRS:
         raise invalid(
             "agent_factory_path",
             gettext_noop(
-                "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder."
+                "Agent files can't be registered from here: MYAGENT_AGENT_DIRS names no folder. To "
+                "allow those below the folder in which the site is started, start it with "
+                "MYAGENT_AGENT_DIRS=."
             ),
         )
     folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]

@@ -173,6 +173,14 @@ class StatsSerializer(Answer):
     health = HealthCountsSerializer()
 
 
+class ResourcesSerializer(Answer):
+    services = serializers.URLField(help_text="The services: list, register.")
+    stats = serializers.URLField(help_text="Counts of the whole site.")
+    info = serializers.URLField(help_text="What this site is.")
+    schema = serializers.URLField(help_text="This description, as OpenAPI.")
+    docs = serializers.URLField(help_text="A page to read it and try it on.")
+
+
 class InfoSerializer(Answer):
     name = serializers.CharField()
     version = serializers.CharField()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ipaddress
 import shutil
 import socket
 import sys
@@ -32,7 +31,7 @@ from agents.runtime import logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.listening import listen, port_number
+from agents.runtime.listening import is_loopback, listen, port_number
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site
 
@@ -54,9 +53,14 @@ class Command(TerminalCommand):
             nargs="?",
             help=gettext("the agent file, such as my_agent.py"),
         )
-        parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
         parser.add_argument(
-            "--port", type=port_number, default=8080, help=gettext("0 picks a free one")
+            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
+        )
+        parser.add_argument(
+            "--port",
+            type=port_number,
+            default=8080,
+            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
         )
         parser.add_argument(
             "--name",
@@ -239,14 +243,13 @@ class Command(TerminalCommand):
         return sentence.format(file=self._file, reason=error, status=status)
 
     def warn_about(self, listener: socket.socket) -> None:
-        address = listener.getsockname()[0]
-        if not ipaddress.ip_address(address).is_loopback:
+        if not is_loopback(listener):
             self.stderr.write(
                 self.style.WARNING(
                     gettext(
                         "WARNING: {address} can be reached from other machines, and there is no "
                         "authentication: whoever can connect can use this agent."
-                    ).format(address=address)
+                    ).format(address=listener.getsockname()[0])
                 )
             )
 

@@ -45,6 +45,13 @@ def write_log(instance: Instance, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+def test_the_root_names_what_there_is(client: Client) -> None:
+    for path in ("/api/v1", "/api/v1/"):
+        found = Client(host="localhost:8123").get(path).json
+        assert found["services"] == "http://localhost:8123/api/v1/services"
+        assert set(found) == {"services", "stats", "info", "schema", "docs"}
+
+
 def test_a_service_is_where_the_site_was_found_whether_or_not_it_runs(
     client: Client, echo: Service
 ) -> None:
