@@ -31,6 +31,7 @@ from agents.runs.endings import Ending
 from agents.runs.link import Link
 from agents.runs.timers import RunTimers
 from agents.runs.workers import Pool, Why
+from agents.runtime import logs
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, RunKey, Stopped
@@ -183,6 +184,8 @@ class Execution:
     def _begin_on(self, link: Link) -> None:
         owner = self._owner
         owner.worker = link
+        if logs.is_debug():
+            logger.debug("run_begins", **self._names(), pid=link.pid)
         self._attempt = link.start(
             owner.next_key(),
             owner.history,
@@ -389,7 +392,14 @@ class Execution:
         self._apply(before)
         self._quiet()
         closing = closing_results(self.state, self.ref)
+        if logs.is_debug():
+            status, duration_ms = ending.status.value, self.age_ms
+            logger.debug("run_ended", **self._names(), status=status, duration_ms=duration_ms)
         self._owner.end_run(self, [*before, *closing], ending)
+
+    def _names(self) -> dict[str, str]:
+        """For the log."""
+        return {"session_id": self._owner.session_id, "run_id": self.ref.run_id}
 
     def _quiet(self) -> None:
         self.is_ended = True

@@ -38,8 +38,34 @@ def set_up(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Chatty below warnings, and about connections rather than agents.
-    for name in ("asyncio", "httpx2", "httpcore2", "openai", "websockets", "uvicorn", "django.db"):
+    for name in (
+        "asyncio",
+        "filelock",
+        "httpx2",
+        "httpcore2",
+        "openai",
+        "websockets",
+        "uvicorn",
+        "django.db",
+    ):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
+
+
+PARENTS = {
+    "services": "myagent.manager",
+    "agents": "myagent.server",
+    "myagent_site": "myagent.server",
+}
+"""Names under which programs and settings know the loggers of the site's packages."""
+
+
+def join_loggers() -> None:
+    """What the site's packages log passes the loggers that are known by the SDK's names.
+
+    Their levels, handlers and filters hold for it.
+    """
+    for package, known in PARENTS.items():
+        logging.getLogger(package).parent = logging.getLogger(known)
 
 
 def hand_over() -> None:
@@ -59,6 +85,11 @@ def hand_over() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def is_debug() -> bool:
+    """Whether what happens is logged step by step: asked first where it happens often."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def form() -> Literal["console", "json"]:

@@ -11,6 +11,12 @@ TEXT_LIMIT = 256 * 1024
 """Bytes of UTF-8 that a result may have (wire protocol, tools and confirmations)."""
 
 
+def excerpt(text: str, most: int) -> str:
+    """The beginning of what somebody said, on one line, for a log: nothing in it is obeyed."""
+    line = "".join(char if char.isprintable() else " " for char in text[:most])
+    return f"{line}…" if len(text) > most else line
+
+
 def text_of(value: Any) -> str:
     """Any value as text: containers as JSON, the rest as `str` says. Never raises."""
     try:

@@ -34,6 +34,8 @@ from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.runtime.listening import is_loopback, listen, port_number
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.encoding import shows
+from agents.terminal.greeting import MARKS, greeting
 
 if TYPE_CHECKING:
     from agents.serving import ServerProcess
@@ -73,7 +75,9 @@ class Command(TerminalCommand):
             help=gettext("the interpreter that runs the agent; this command's own by default"),
         )
         parser.add_argument(
-            "--debug", action="store_true", help=gettext("log everything, with tracebacks")
+            "--debug",
+            action="store_true",
+            help=gettext("log everything that happens, with tracebacks"),
         )
         parser.add_argument(
             "--reload", action="store_true", help=gettext("restart when the agent file changes")
@@ -101,12 +105,13 @@ class Command(TerminalCommand):
         lease.port = listener.getsockname()[1]
         lease.address = url = address_of(options["host"], lease.port)
         self._farewell = gettext("Waiting for the runs to end; once more to stop them at once.")
-        greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
 
         def ready() -> None:
+            agent = worker.workers.of(server.service).agent
             # A log that takes no more is no reason not to serve.
-            with contextlib.suppress(OSError):
-                self.stdout.write(greeting)
+            with contextlib.suppress(OSError), translation.override(self._lang):
+                lines = greeting(server.service, url, self._file, agent, is_marked=self._is_marked)
+                self.stdout.write(lines)
                 self.stdout.flush()
 
         try:
@@ -213,6 +218,11 @@ class Command(TerminalCommand):
                 self.stdout.write(self._farewell)
                 self.stdout.flush()
         await server.leave(settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=stop_listening)
+
+    @property
+    def _is_marked(self) -> bool:
+        """Whether a person reads, in a terminal that has the marks."""
+        return self.stdout.isatty() and shows("".join(MARKS), sys.stdout.encoding)
 
     def _complain(self, error: Exception) -> None:
         with translation.override(self._lang):

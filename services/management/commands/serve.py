@@ -51,7 +51,11 @@ class Command(TerminalCommand):
             default=8000,
             help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
         )
-        parser.add_argument("--debug", action="store_true", help=gettext("log everything"))
+        parser.add_argument(
+            "--debug",
+            action="store_true",
+            help=gettext("log everything that happens, in the services' logs too"),
+        )
         parser.add_argument(
             "--agent-dir",
             action="append",
