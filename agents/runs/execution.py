@@ -391,7 +391,7 @@ class Execution:
         # First what may raise: the steps may fit no run.
         self._apply(before)
         self._quiet()
-        closing = closing_results(self.state, self.ref)
+        closing = closing_results(self.state, self.ref, datetime.now(UTC))
         if logs.is_debug():
             status, duration_ms = ending.status.value, self.age_ms
             logger.debug("run_ended", **self._names(), status=status, duration_ms=duration_ms)
