@@ -12,12 +12,14 @@ class Listed:
     """A service, as a server has to know it.
 
     `is_expected`: it has a worker or is about to get one, so that runs may wait
-    for it. `max_sessions`: 0 for no limit of its own.
+    for it. `max_sessions`: 0 for no limit of its own. `session_timeout_s`: after
+    which its idle sessions leave memory; None for the site's.
     """
 
     name: str
     is_expected: bool = True
     max_sessions: int = 0
+    session_timeout_s: float | None = None
 
 
 class Directory(Protocol):

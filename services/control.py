@@ -35,8 +35,7 @@ def stop(service: Service) -> None:
 def restart(service: Service) -> None:
     """Desires every instance to be replaced by one started from now on."""
     _refuse_unless_ours(service)
-    Service.objects.filter(pk=service.pk).update(generation=F("generation") + 1)
-    _desire(service, Desired.RUNNING)
+    _desire(service, Desired.RUNNING, generation=F("generation") + 1)
 
 
 def has_arrived(service: Service) -> bool:
@@ -64,8 +63,8 @@ def has_failed(service: Service) -> bool:
     )
 
 
-def _desire(service: Service, desired: Desired) -> None:
-    changes: dict[str, Any] = {"desired": desired}
+def _desire(service: Service, desired: Desired, **changes: Any) -> None:
+    changes["desired"] = desired
     if desired == Desired.RUNNING:
         # What was observed before is no answer to the new wish.
         begins = When(status__in=(Status.STOPPED, Status.ERROR), then=Value(Status.STARTING))

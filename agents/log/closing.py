@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, RunState
 from myagent.messages import ChatMessage
@@ -16,7 +16,7 @@ def closing_results(state: RunState, ref: RunRef, ended_at: datetime | None = No
 
     `ended_at`: when they were stopped; None where nobody saw it.
     """
-    return [entries.tool_result(_closing(call, ended_at), ref) for call in state.open_calls]
+    return [kinds.tool_result(_closing(call, ended_at), ref) for call in state.open_calls]
 
 
 def _closing(call: CallState, ended_at: datetime | None) -> ToolFinished:

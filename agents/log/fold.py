@@ -195,6 +195,12 @@ class RunState:
     def waiting(self) -> list[CallState]:
         return [call for call in self.calls.values() if call.is_waiting]
 
+    @property
+    def is_all_waiting(self) -> bool:
+        """Whether nothing can happen before somebody answers."""
+        calls = self.open_calls
+        return bool(calls) and all(call.is_waiting for call in calls)
+
     def resume(self) -> Resume:
         return Resume(self.step, tuple(call.as_open() for call in self.open_calls), self.usage)
 

@@ -7,7 +7,7 @@ import socket
 from django.conf import settings
 from django.db.models.functions import Now
 
-from agents.log import entries, recorders
+from agents.log import kinds, recorders
 from agents.log.closing import closing_results
 from agents.log.commit import Batch
 from agents.log.entry import Entry, RunRef
@@ -75,4 +75,4 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
 def _ending(run: UnfinishedRun, lang: str) -> list[Entry]:
     ref = RunRef(run.run_id, run.message_id)
     effects = [call.call.name for call in run.state.open_calls if call.has_started]
-    return [*closing_results(run.state, ref), entries.interrupted(ref, lang, effects)]
+    return [*closing_results(run.state, ref), kinds.interrupted(ref, lang, effects)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import RunState
 from agents.models import Run
@@ -26,7 +26,7 @@ def failed(
 ) -> Ending:
     """`sentence` names an entry of `SENTENCES` that fits better than the code's own."""
     text = say(lang, sentence or code)
-    return Ending(Run.Status.FAILED, entries.error(ref, code, text, is_retryable=is_retryable))
+    return Ending(Run.Status.FAILED, kinds.error(ref, code, text, is_retryable=is_retryable))
 
 
 def failed_in_worker(ref: RunRef, lang: str, stopped: Stopped) -> Ending:
@@ -36,7 +36,7 @@ def failed_in_worker(ref: RunRef, lang: str, stopped: Stopped) -> Ending:
     if stopped.kind != "model_error":
         return failed(ref, lang, "agent_error")
     text = tell(lang, stopped.said) if stopped.said else say(lang, "agent_error")
-    entry = entries.error(ref, "model_error", text, is_retryable=stopped.is_retryable)
+    entry = kinds.error(ref, "model_error", text, is_retryable=stopped.is_retryable)
     return Ending(Run.Status.FAILED, entry)
 
 
@@ -46,7 +46,7 @@ def stopped_by(
     """The end of a run that was interrupted or timed out; `text` is what the model had written."""
     effects = [call.call.name for call in state.open_calls if call.has_started]
     if status == Run.Status.TIMED_OUT:
-        entry = entries.timed_out(ref, lang, settings.MYAGENT_RUN_TIMEOUT_S, effects)
+        entry = kinds.timed_out(ref, lang, settings.MYAGENT_RUN_TIMEOUT_S, effects)
     else:
-        entry = entries.interrupted(ref, lang, effects, text)
+        entry = kinds.interrupted(ref, lang, effects, text)
     return Ending(status, entry)

@@ -20,10 +20,11 @@ class RunTimers:
         self._running_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._is_stopped = False
 
     def run(self) -> None:
         """Counts, from where it was paused."""
-        if self._timer is None:
+        if self._timer is None and not self._is_stopped:
             self._running_since = self._loop.time()
             self._timer = self._loop.call_later(max(0.0, self._left_s), self._on_timeout)
 
@@ -35,6 +36,8 @@ class RunTimers:
 
     def watch(self, step_id: str, deadline: datetime, on_deadline: Callable[[], None]) -> None:
         """Calls `on_deadline` then, or at once if that is past."""
+        if self._is_stopped:
+            return
         left_s = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
         self.settle(step_id)
         self._deadlines[step_id] = self._loop.call_later(left_s, on_deadline)
@@ -46,6 +49,7 @@ class RunTimers:
 
     def stop(self) -> None:
         """May be called twice."""
+        self._is_stopped = True
         self.pause()
         # The run holds its timers, and they hold the run: neither is to wait for a collection.
         self._on_timeout = _nothing

@@ -24,6 +24,8 @@ from agents.sessions.resources import Resources
 logger = structlog.get_logger(__name__)
 
 FORGET_SERVERS_AFTER = timedelta(days=1)
+FORGET_SERVERS_S = 30.0
+"""Seconds between two looks for servers to be forgotten."""
 
 
 class Conversations:
@@ -72,7 +74,8 @@ class Conversations:
         # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self.background.repeat(0, self._lag.watch)
-        self.background.repeat(min(30.0, settings.MYAGENT_SESSION_TIMEOUT_S / 2), self._sweep)
+        self.background.repeat(0, self._sweep_again)
+        self.background.repeat(FORGET_SERVERS_S, self._forget_servers)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new work and waits for the current runs, except those that wait for people."""
@@ -141,9 +144,16 @@ class Conversations:
         if not self.is_draining:
             await self._sessions.adopt_orphans()
 
+    async def _sweep_again(self) -> None:
+        await asyncio.sleep(self._sessions.sweep_s)
+        await self._sweep()
+
     async def _sweep(self) -> None:
-        """Lets idle sessions leave memory, and dead servers the table."""
+        """Lets idle sessions leave memory."""
         await self._sessions.give_up_idle()
+
+    async def _forget_servers(self) -> None:
+        """Lets dead servers leave the table."""
         await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
 
     def report(self) -> dict[str, Any]:

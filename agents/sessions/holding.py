@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -34,6 +35,9 @@ ADOPTED_AT_ONCE = 2
 
 FREED_AT_ONCE = 100
 """Sessions that are given up in one statement."""
+
+LEAST_SWEEP_S = 0.1
+MOST_SWEEP_S = 30.0
 
 
 class Sessions:
@@ -198,11 +202,23 @@ class Sessions:
         )
         excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
         for place, session in enumerate(idle):
-            has_expired = now - session.idle_since >= settings.MYAGENT_SESSION_TIMEOUT_S
+            has_expired = now - session.idle_since >= self._timeout_s(session.service)
             if (place < excess or has_expired) and self._drop(session):
                 session.leave()
                 self._to_free[session.session_id] = session.epoch
         await self._free()
+
+    @property
+    def sweep_s(self) -> float:
+        """Seconds after which `give_up_idle` is due again: half of the shortest time-out."""
+        found = map(self._timeout_s, self._directory.names())
+        return max(LEAST_SWEEP_S, min(MOST_SWEEP_S, min(found, default=math.inf) / 2))
+
+    def _timeout_s(self, service: str) -> float:
+        listed = self._directory.find(service)
+        own_s = None if listed is None else listed.session_timeout_s
+        site_s: float = settings.MYAGENT_SESSION_TIMEOUT_S
+        return site_s if own_s is None else own_s
 
     async def _free(self) -> None:
         while some := dict(islice(self._to_free.items(), FREED_AT_ONCE)):

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.directory import Listed
-from agents.log import entries, reading, turns
+from agents.log import kinds, reading, turns
 from agents.log.entry import Entry
 from agents.log.turns import Place
 from agents.log.writes import NewSession
@@ -95,7 +95,7 @@ class Hub:
             principal=session.principal,
         )
         agent = self.agent_of(session.service).name
-        entry = entries.session_created(session.lang, agent, session.service, socket.connection_id)
+        entry = kinds.session_created(session.lang, agent, session.service, socket.connection_id)
         return new, entry
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:

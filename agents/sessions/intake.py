@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents.log import entries, reading
+from agents.log import kinds, reading
 from agents.log.entry import RunRef
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
@@ -90,7 +90,7 @@ class Intake:
     def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
         before = self._runs.current
         position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
-        entry = entries.user_message(text, ref, position)
+        entry = kinds.user_message(text, ref, position)
         assert entry.message is not None
         queued = Queued(ref, entry.message)
         new_run, started = self._runs.add(queued, is_ahead=is_ahead)

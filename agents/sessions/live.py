@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from agents.log import entries, reading
+from agents.log import kinds, reading
 from agents.log.entry import Entry
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
@@ -153,7 +153,7 @@ class LiveSession:
             return
         self._check_storage()
         ref = current.ref if current else waiting[0].ref
-        self._runs.end_waiting(waiting, [entries.user_cancel(ref.run_id)])
+        self._runs.end_waiting(waiting, [kinds.user_cancel(ref.run_id)])
         if current is not None:
             current.cancel()
 
@@ -218,7 +218,7 @@ class LiveSession:
     def _finish_closing(self) -> None:
         assert self._closing is not None
         self._log.write(
-            [entries.session_end(self.lang, self._closing)],
+            [kinds.session_end(self.lang, self._closing)],
             lambda outcome: None,
             close_reason=self._closing,
         )

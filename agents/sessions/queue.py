@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.closing import closing_results
 from agents.log.entry import Entry, RunRef
 from agents.log.journal import Outcome, RowRefused
@@ -90,8 +90,8 @@ class Runs:
     def show_thinking(self, step: int) -> None:
         self._audience.show_thinking(step)
 
-    def show_text(self, execution: Execution, offset: int, text: str) -> None:
-        self._audience.show_text(execution.ref.run_id, execution.step, offset, text)
+    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
+        self._audience.show_text(run_id, step, offset, text)
 
     def show_notice(self, code: str) -> None:
         self._audience.show_notice(code)
@@ -146,7 +146,7 @@ class Runs:
                     self.end_waiting([run])
 
         lang, status = self.lang, str(Run.Status.INTERRUPTED)
-        ends = [entries.interrupted(run.ref, lang, []) for run in runs]
+        ends = [kinds.interrupted(run.ref, lang, []) for run in runs]
         self._log.write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
 
     def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.log import entries, reading
+from agents.log import kinds, reading
 from agents.log.entry import Entry
 from agents.log.journal import Outcome, RowRefused
 from agents.log.session_log import SessionLog
@@ -37,7 +37,7 @@ class Responses:
         if current is None or call is None or not call.is_waiting or current.is_stopping:
             await self._echo_again(socket, event)
             return
-        entry = entries.user_response(
+        entry = kinds.user_response(
             event.content.model_dump(exclude_none=True), event.step_id, current.ref
         )
         current.on_response(entry)

@@ -71,7 +71,7 @@ class Subscription:
             return
         current = self._current()
         if self._misses_text and current is not None:
-            offset, text = 0, current.text
+            offset, text = 0, current.preview.text
         took = self.socket.push_text(self._log.session_id, run_id, step, offset, text)
         self._misses_text = not took
 
@@ -150,9 +150,9 @@ class Subscription:
 
     def _show_text_so_far(self) -> None:
         current = self._current()
-        if current is not None and current.text:
-            ref = current.ref
-            self.offer_text(ref.run_id, current.step, 0, current.text)
+        if current is not None and current.preview.text:
+            so_far = current.preview
+            self.offer_text(current.ref.run_id, so_far.step, 0, so_far.text)
 
 
 def _next_limit(page: Sequence[Logged]) -> int:

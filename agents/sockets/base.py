@@ -187,7 +187,13 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
                 task.cancel()
 
     def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
-        problem = Problem(self.lang, code, session_id=session_id)
+        self._part_with(Problem(self.lang, code, session_id=session_id))
+
+    def _part_with(self, problem: Problem) -> None:
+        """A session is not to be had here: the client is told, and comes back for it.
+
+        A socket that has no other one is closed, so that it may find another server.
+        """
         if self.attached:
             self.tell(problem)
         else:
@@ -349,8 +355,8 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             message_id=message_id,
         )
         problem = Problem(self.lang, code, session_id=session_id, message_id=message_id, **words)
-        if code == "moved" and not self.attached:
-            self.close(CloseCode.GOING_AWAY, problem)
+        if code == "moved":
+            self._part_with(problem)
         else:
             self.answer(problem)
 

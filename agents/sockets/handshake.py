@@ -29,6 +29,9 @@ REFUSAL = "myagent.refusal"
 OWN_DOOR = "myagent.service"
 """In a scope: the service at whose own port the client knocked."""
 
+QUERY = "myagent.query"
+"""In a scope: the query parameters, once somebody has asked for them."""
+
 SUBPROTOCOL = "myagent.v1"
 """The one that is chosen where a client offers any: browsers ask for an answer."""
 
@@ -70,7 +73,11 @@ def language_of(scope: Scope, headers: Headers) -> str:
 
 
 def query_of(scope: Scope) -> dict[str, list[str]]:
-    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    """The query parameters; read once, and kept in the scope."""
+    found: dict[str, list[str]] | None = scope.get(QUERY)
+    if found is None:
+        found = scope[QUERY] = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return found
 
 
 def services_named(scope: Scope) -> set[str]:

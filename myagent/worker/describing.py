@@ -48,6 +48,7 @@ def describe(runnable: Runnable, default_name: str = "") -> AgentInfo:
         tools=tuple(_foreign_tools(_got(agent, "tools"))),
         model=_model_name(agent),
         max_steps=_number(_got(runnable, "max_steps")),
+        is_continuable=bool(_got(runnable, "is_continuable") or _got(runnable, "is_idempotent")),
     )
 
 

@@ -143,6 +143,7 @@ class AgentInfo:
     """What is known of the agent once its file is loaded. `model`: '' where nobody knows.
 
     `enable_tracing`: whether it may be recorded what happens inside its runs.
+    `is_continuable`: whether a run that was cut off can go on, or may start again.
     """
 
     name: str
@@ -151,6 +152,7 @@ class AgentInfo:
     model: str = ""
     max_steps: int | None = None
     enable_tracing: bool = True
+    is_continuable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from services.admin import asking, glance, observed
+from services.admin.buttons import LifecycleAdmin
 from services.admin.filters import TagFilter, matching
-from services.admin.lifecycle import LifecycleAdmin
 from services.admin.service_form import ServiceForm
 from services.admin.unregistering import UnregisteringAdmin
 from services.catalogue import secrets

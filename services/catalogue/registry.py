@@ -95,12 +95,7 @@ def change(
     }
     cleaned = _clean(changed, is_confined=is_confined)
     _refuse_other_kind(service, cleaned)
-    if cleaned.get("name", service.name) != service.name:
-        raise Conflict(
-            "name_is_fixed",
-            gettext_noop("A service keeps its name: its conversations are kept under it."),
-            field="name",
-        )
+    _refuse_other_name(service, cleaned)
     if {"host", "port"} & set(cleaned):
         host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
         _refuse_taken_port(service, host, port)
@@ -109,6 +104,11 @@ def change(
         given = variables.checked(environment, is_confined=is_confined)
         kept = secrets.decrypt(service.environment) if keeps_environment else {}
         cleaned["environment"] = secrets.encrypt(kept | given)
+    return _store(service, cleaned)
+
+
+def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
+    """The service, read again. Raises `UnknownService` and `Conflict` if it leaves the list."""
     row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
     has_changed = doorbell.change(row, **cleaned, updated_at=Now())
     try:
@@ -150,6 +150,15 @@ def _refuse_other_kind(service: Service, cleaned: Mapping[str, Any]) -> None:
             "invalid",
             gettext_noop("A service keeps its kind: an agent file, or an external address."),
             field="agent_factory_path",
+        )
+
+
+def _refuse_other_name(service: Service, cleaned: Mapping[str, Any]) -> None:
+    if cleaned.get("name", service.name) != service.name:
+        raise Conflict(
+            "name_is_fixed",
+            gettext_noop("A service keeps its name: its conversations are kept under it."),
+            field="name",
         )
 
 

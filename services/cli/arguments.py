@@ -76,13 +76,28 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", metavar="ws://…", help=gettext("a service that runs elsewhere, no FILE")
     )
+    _add_address(parser)
+    _add_words(parser)
+    parser.add_argument("--auto-start", action="store_true", help=gettext("start it at once"))
+    _add_sessions(parser)
+    _add_restarts(parser)
+    _add_processes(parser)
+    _add_waiting(parser)
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help=gettext("address to listen on (localhost)"))
     parser.add_argument("--port", type=int, help=gettext("on which a server listens for it alone"))
+
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", metavar="TEXT", help=gettext("what it is, in a sentence"))
     parser.add_argument(
         "--tags", type=tags, action="extend", metavar="A,B", help=gettext("words to find it by")
     )
-    parser.add_argument("--auto-start", action="store_true", help=gettext("start it at once"))
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-sessions", type=int, metavar="N", help=gettext("more are refused"))
     parser.add_argument(
         "--session-timeout",
@@ -91,6 +106,9 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
         dest="session_timeout_s",
         help=gettext("seconds after which idle sessions leave memory"),
     )
+
+
+def _add_restarts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto-restart",
         action=argparse.BooleanOptionalAction,
@@ -107,6 +125,9 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
         dest="restart_delay_s",
         help=gettext("seconds before the second restart in a row; they double (1)"),
     )
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicas", type=int, metavar="N", help=gettext("processes (1)"))
     parser.add_argument(
         "--weight", type=int, metavar="N", help=gettext("its share of new clients (1)")
@@ -126,7 +147,6 @@ def _add_registration(parser: argparse.ArgumentParser) -> None:
             "a variable of its processes; K alone takes the value that it has here. Repeatable"
         ),
     )
-    _add_waiting(parser)
 
 
 def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from services.rest import lifecycle, views, watching
+from services.rest import controlling, views, watching
 from services.rest.base import View
 
 ONE = "services/<str:id>"
@@ -27,9 +27,9 @@ urlpatterns = [
     path("v1/stats", watching.StatsView.as_view()),
     path("v1/services", views.ServicesView.as_view()),
     path(f"v1/{ONE}", views.ServiceView.as_view(), name="service"),
-    path(f"v1/{ONE}/start", lifecycle.StartView.as_view()),
-    path(f"v1/{ONE}/stop", lifecycle.StopView.as_view()),
-    path(f"v1/{ONE}/restart", lifecycle.RestartView.as_view()),
+    path(f"v1/{ONE}/start", controlling.StartView.as_view()),
+    path(f"v1/{ONE}/stop", controlling.StopView.as_view()),
+    path(f"v1/{ONE}/restart", controlling.RestartView.as_view()),
     path(f"v1/{ONE}/stats", watching.ServiceStatsView.as_view()),
     path(f"v1/{ONE}/health", watching.ServiceHealthView.as_view()),
     path(f"v1/{ONE}/instances", watching.InstancesView.as_view()),

@@ -17,6 +17,7 @@ from services.catalogue import history, registry
 from services.models import Service
 from services.rest import answers
 from services.rest.base import View
+from services.rest.controlling import PatientView, supervised
 from services.rest.documents import ServiceSerializer
 from services.rest.inputs import (
     PageQuery,
@@ -26,7 +27,6 @@ from services.rest.inputs import (
     refuse_unread,
     with_defaults,
 )
-from services.rest.lifecycle import PatientView, supervised
 from services.rest.lists import Page, ServiceFilter
 from services.routing.endpoints import site_of
 from services.supervision import figures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,10 +10,9 @@ from functools import partial
 import structlog
 
 from agents.directory import Listed
-from agents.runs.link import LinkFailed, dial
-from agents.runs.worker_process import Paths
+from agents.runs.link import Link
+from agents.runs.link_keeper import LinkKeeper
 from agents.runs.workers import Workers
-from agents.runtime import background
 from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
@@ -24,15 +22,6 @@ from services.supervision import abandoned
 from services.supervision.launchers.local import LocalLauncher
 
 logger = structlog.get_logger(__name__)
-
-AGAIN_S = 1.0
-"""Seconds until a worker is dialled again after a failure that nobody expected."""
-
-ANEW_S = 0.2
-"""Seconds until a worker is dialled again, whose link has ended though it is wanted."""
-
-REDIAL_S = 0.05
-"""Seconds between two attempts to reach a worker that is about to listen."""
 
 
 class SiteDirectory:
@@ -52,7 +41,7 @@ class SiteDirectory:
         self._refreshing: asyncio.Task[None] | None = None
         self._has_rung = asyncio.Event()
         self._bell = Bell(doorbell.BELL, self._has_rung.set)
-        self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._links = LinkKeeper("server")
         self._has_ceased = False
         self.on_leaving: Callable[[str], None] = lambda service: None
         self.on_change: Callable[[], None] = lambda: None
@@ -107,7 +96,7 @@ class SiteDirectory:
     async def stop(self) -> None:
         """Ends the links. May be called twice."""
         await self.cease()
-        await background.end(self._dialling.values())
+        await self._links.end()
         await self._database.stop()
 
     # Inside.
@@ -141,7 +130,11 @@ class SiteDirectory:
 
     def _see_to(self, name: str, known: Known) -> None:
         for instance_id in known.workers:
-            self._dial(name, instance_id)
+            self._links.keep(
+                instance_id,
+                partial(self._attend, name, instance_id),
+                is_wanted=partial(self._is_wanted, name, instance_id),
+            )
         pool = self._workers.of(name)
         for link in pool:
             if link.instance_id in known.leaving:
@@ -153,42 +146,11 @@ class SiteDirectory:
         else:
             pool.give_up("unavailable" if known.is_wanted else "stopped")
 
-    def _dial(self, service: str, instance_id: str) -> None:
-        present = self._dialling.get(instance_id)
-        if present is None or present.done():
-            task = asyncio.get_running_loop().create_task(self._keep(service, instance_id))
-            self._dialling[instance_id] = task
-            task.add_done_callback(partial(self._on_done, instance_id))
-
-    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
-        if self._dialling.get(instance_id) is task:
-            del self._dialling[instance_id]
-
-    async def _keep(self, service: str, instance_id: str) -> None:
-        """Dials a worker until it answers, and again when the link breaks while it is wanted."""
-        while self._is_wanted(service, instance_id):
-            try:
-                await self._attend(service, instance_id)
-            except LinkFailed as error:
-                logger.debug("worker_not_reached", service=service, error=str(error))
-                await asyncio.sleep(REDIAL_S)
-            except Exception:
-                logger.exception("link_not_kept", service=service, instance_id=instance_id)
-                await asyncio.sleep(AGAIN_S)
-            else:
-                # A worker may say at once again what no link can bear.
-                await asyncio.sleep(ANEW_S)
-
-    async def _attend(self, service: str, instance_id: str) -> None:
-        """One link, from its beginning to its end. Raises `LinkFailed`."""
-        link = await dial(Paths.of(instance_id).socket, f"server {os.getpid()}", timeout_s=None)
-        try:
-            # What was wanted when it was dialled may be stopped now that it answers.
-            if self._is_wanted(service, instance_id):
-                self._workers.of(service).add(link)
-                await link.until_closed()
-        finally:
-            link.close()
+    async def _attend(self, service: str, instance_id: str, link: Link) -> None:
+        # What was wanted when it was dialled may be stopped now that it answers.
+        if self._is_wanted(service, instance_id):
+            self._workers.of(service).add(link)
+            await link.until_closed()
 
     def _is_wanted(self, service: str, instance_id: str) -> bool:
         known = self._snapshot.services.get(service)

@@ -14,7 +14,16 @@ from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING
 ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
 LEAVING_STATES = frozenset(state.value for state in LEAVING)
 
-READ = ("name", "desired", "status", "unregistered_at", "max_sessions", "host", "port")
+READ = (
+    "name",
+    "desired",
+    "status",
+    "unregistered_at",
+    "max_sessions",
+    "session_timeout_s",
+    "host",
+    "port",
+)
 """The columns of a service that are looked at here: others may be long."""
 
 
@@ -80,6 +89,7 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
             service.name,
             is_expected=is_wanted and not (is_given_up or is_leaving),
             max_sessions=service.max_sessions or 0,
+            session_timeout_s=service.session_timeout_s,
         ),
         is_running=any(each.state in Instance.SERVING for each in instances),
         is_unhealthy=any(each.state == Instance.State.UNHEALTHY for each in instances),

@@ -5,6 +5,8 @@ Such a worker ends with its supervisor; its row cannot. Synchronous.
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from django.db import Error as DatabaseFailure
 from django.utils import timezone
@@ -19,7 +21,7 @@ from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
 from services.supervision.failing import note_end
 from services.supervision.launchers import Launcher
-from services.supervision.lifecycle import LEAVING, TRANSITIONS, Cause, Event, State
+from services.supervision.lifecycle import FAILURES, LEAVING, TRANSITIONS, Cause, Event, State
 from services.supervision.supervisor_lease import machines_supervised, may_have_workers
 from services.telling import kept
 
@@ -63,27 +65,60 @@ def _is_abandoned(instance: Instance, keeper: Supervisor | None, *, by_lease: bo
 
 
 def _end(instance: Instance, launcher: Launcher) -> None:
-    """Ends what is left of it, if it is here, and its row. Others may do the same at once."""
-    before = State(instance.state)
-    event = Event.LEFT if before in LEAVING else Event.FAILED
+    """Ends what is left of it, if it is here, and its row. Others may do the same at once.
+
+    Its row says so first: who dies in between leaves it to the next look, and
+    one that somebody else moved meanwhile is that one's.
+    """
     is_here = instance.node == this_node()
     if is_here:
+        if not _note_killed(instance):
+            return
         launcher.terminate(instance.pk, instance.process, by_force=True)
-    now = timezone.now()
-    changes = {"state": TRANSITIONS[before, event], "state_since": now, "ended_at": now}
-    if event is Event.FAILED:
-        changes |= {"cause": Cause.CRASH, "error": kept(GONE)}
-    row = Instance.objects.filter(pk=instance.pk, state=before)
-    if not row.update(**changes, live_slot=None):
+    if not _note_ended(instance):
         return
     if is_here:
-        for name, value in changes.items():
-            setattr(instance, name, value)
         Paths.of(instance.pk).remove()
         note_end(instance)
     _note_on_service(instance)
     doorbell.ring(instance.service_id)
     logger.warning("instance_abandoned", instance_id=instance.pk, pid=instance.pid)
+
+
+def _note_killed(instance: Instance) -> bool:
+    """False if its row has moved on meanwhile."""
+    before = State(instance.state)
+    if before is State.STOPPING:
+        return True
+    failure = {} if before in LEAVING else _failure_of(instance)
+    return _move(instance, Event.KILL, **failure)
+
+
+def _note_ended(instance: Instance) -> bool:
+    """False if its row has moved on meanwhile."""
+    ends = {"ended_at": timezone.now(), "live_slot": None}
+    if State(instance.state) in LEAVING and instance.cause not in FAILURES:
+        return _move(instance, Event.LEFT, **ends)
+    return _move(instance, Event.FAILED, **ends, **_failure_of(instance))
+
+
+def _failure_of(instance: Instance) -> dict[str, Any]:
+    is_known = instance.cause in FAILURES
+    return {
+        "cause": instance.cause if is_known else Cause.CRASH,
+        "error": instance.error or kept(GONE),
+    }
+
+
+def _move(instance: Instance, event: Event, **changes: Any) -> bool:
+    """Whether its row was as it was read; then it is changed, and so is `instance`."""
+    before = State(instance.state)
+    changes |= {"state": TRANSITIONS[before, event], "state_since": timezone.now()}
+    if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(instance, name, value)
+    return True
 
 
 def _note_on_service(instance: Instance) -> None:

@@ -7,7 +7,6 @@ the moment that a worker is ready; its end makes the supervisor look at once.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
@@ -18,9 +17,8 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 from django.utils import timezone
 
-from agents.runs.link import Link, LinkFailed, dial
-from agents.runs.worker_process import Paths
-from agents.runtime import background
+from agents.runs.link import Link
+from agents.runs.link_keeper import LinkKeeper
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.process import identity_of, until_gone
 from services import doorbell
@@ -28,11 +26,8 @@ from services.models import Instance, Service
 
 logger = structlog.get_logger(__name__)
 
-LOOK_S = 0.02
-"""Seconds between two looks whether a worker that starts can be dialled."""
-
 AGAIN_S = 0.2
-"""Seconds until a worker is dialled again, whose link has ended though it lives."""
+"""Seconds until what could not be written down is tried again."""
 
 GONE_S = 0.5
 """Seconds that a process may take to be gone after its end of the link is."""
@@ -45,36 +40,20 @@ class Links:
         self._database = database
         self._wake = wake
         self._links: dict[str, Link] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._keeper = LinkKeeper("supervisor")
 
     def keep(self, instance_ids: Iterable[str]) -> None:
         """Holds a link to each of these, and to no other."""
         wanted = set(instance_ids)
-        for instance_id in self._tasks.keys() - wanted:
-            self._let_go(instance_id)
-        for instance_id in wanted - self._tasks.keys():
-            task = asyncio.get_running_loop().create_task(self._attend(instance_id))
-            self._tasks[instance_id] = task
-            task.add_done_callback(partial(self._on_done, instance_id))
+        for instance_id in self._keeper.kept - wanted:
+            self._keeper.let_go(instance_id)
+        for instance_id in wanted:
+            attend = partial(self._attend, instance_id)
+            self._keeper.keep(instance_id, attend, on_failed=self._wake)
 
     async def close(self) -> None:
         """Ends the links; the workers go on. May be called twice."""
-        for instance_id in list(self._tasks):
-            self._let_go(instance_id)
-        await background.end(self._ending)
-
-    def _let_go(self, instance_id: str) -> None:
-        task = self._tasks.pop(instance_id)
-        self._ending.add(task)
-        task.cancel()
-
-    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
-        self._ending.discard(task)
-        if self._tasks.get(instance_id) is task:
-            del self._tasks[instance_id]  # The next `keep` begins anew.
-        if (error := background.failure_of(task)) is not None:
-            logger.error("link_not_kept", instance_id=instance_id, exc_info=error)
+        await self._keeper.end()
 
     def of(self, instance_id: str) -> Link | None:
         """The link to a worker that is ready."""
@@ -84,40 +63,17 @@ class Links:
         """For how many seconds each worker has owed an answer; none while it is debugged."""
         return {instance_id: link.silent_for_s for instance_id, link in self._links.items()}
 
-    async def _attend(self, instance_id: str) -> None:
-        """Dials it again and again, until it is cancelled."""
-        while True:
-            link = await self._dialled(instance_id)
-            self._links[instance_id] = link
-            process = identity_of(link.pid)
-            try:
-                await self._note_ready(instance_id, link)
-                await link.until_closed()
-            finally:
-                del self._links[instance_id]
-                link.close()
-            if process is not None:
-                await until_gone(process, GONE_S)
-            self._wake()
-            await asyncio.sleep(AGAIN_S)
-
-    async def _dialled(self, instance_id: str) -> Link:
-        """A link, once the worker is ready. Cancelling is safe."""
-        address = Paths.of(instance_id).socket
-        while True:
-            try:
-                # A file may take as long to load as a start may: that is for others to judge.
-                return await dial(
-                    address, f"supervisor {os.getpid()}", role="supervisor", timeout_s=None
-                )
-            except LinkFailed as error:
-                if isinstance(error.__cause__, OSError):
-                    await asyncio.sleep(LOOK_S)
-                    continue
-                # Most likely it ended while it loaded its file.
-                logger.info("not_linked", instance_id=instance_id, error=str(error))
-                await asyncio.sleep(AGAIN_S)
-                self._wake()
+    async def _attend(self, instance_id: str, link: Link) -> None:
+        self._links[instance_id] = link
+        process = identity_of(link.pid)
+        try:
+            await self._note_ready(instance_id, link)
+            await link.until_closed()
+        finally:
+            del self._links[instance_id]
+        if process is not None:
+            await until_gone(process, GONE_S)
+        self._wake()
 
     async def _note_ready(self, instance_id: str, link: Link) -> None:
         """Tries until it is written down, or the link has ended."""

@@ -16,7 +16,7 @@ import requests
 from tests.managed_site import PATIENCE_S, Command, ManagedSite, managed_site, until
 from tests.runners import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
+pytestmark = pytest.mark.processes
 
 FORKS = """
 import subprocess, sys

@@ -18,7 +18,7 @@ from services.telling import told
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.runners import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
+pytestmark = pytest.mark.processes
 
 ECHO = ROOT / "examples" / "echo_agent.py"
 WHICH = """
@@ -88,6 +88,7 @@ def test_its_worker_answers_where_nobody_supervises(site: ManagedSite) -> None:
     assert site.service("echo")["status"] == "stopped"
 
 
+@pytest.mark.both_databases
 def test_beside_a_supervisor_it_is_none_of_the_replicas(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("which", site.write("which.py", WHICH), "--auto-start", "--replicas=2")
@@ -144,6 +145,7 @@ def test_when_it_is_killed_its_worker_ends_and_somebody_else_says_so(
         assert "runagent" in site.until_status("echo", "error")["error_message"]
 
 
+@pytest.mark.both_databases
 def test_stop_ends_it_and_a_start_is_waited_for(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO)

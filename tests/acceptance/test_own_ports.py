@@ -15,7 +15,7 @@ from tests.ports import free_port
 from tests.recording import Recorder
 from tests.sites import Site
 
-pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
+pytestmark = pytest.mark.processes
 
 ECHO = """
 async def agent(text):

@@ -24,7 +24,7 @@ from tests.ports import free_port
 from tests.recording import TERMINAL, Recorder, assert_gapless, kinds
 from tests.runners import ROOT, Runner
 
-pytestmark = [pytest.mark.processes, pytest.mark.both_databases]
+pytestmark = pytest.mark.processes
 
 ECHO = ROOT / "examples" / "echo_agent.py"
 
@@ -45,6 +45,7 @@ def test_a_worker_that_is_killed_comes_back_at_once(site: ManagedSite) -> None:
     assert until(lambda: site.service("echo")["restart_count"]) == 1
 
 
+@pytest.mark.both_databases
 def test_the_next_supervisor_goes_on_wherever_one_was_killed(site: ManagedSite) -> None:
     site.register("echo", ECHO, "--replicas=2")
     running: list[int] = []
@@ -79,6 +80,7 @@ def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
     assert site.until_runs("echo") == running
 
 
+@pytest.mark.both_databases
 def test_a_supervisor_that_slept_does_nothing_twice(site: ManagedSite) -> None:
     sleeper = site.supervise(MYAGENT_LEASE_S="1", MYAGENT_RENEW_S="0.3")
     site.register("echo", ECHO, "--auto-start", "--replicas=2", "--restart-delay=0.1")
@@ -92,6 +94,7 @@ def test_a_supervisor_that_slept_does_nothing_twice(site: ManagedSite) -> None:
     assert site.until_runs("echo", 2) == after
 
 
+@pytest.mark.both_databases
 def test_a_restart_changes_every_process_and_never_leaves_nobody(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO, "--auto-start", "--replicas=2")
@@ -111,6 +114,7 @@ def test_a_restart_changes_every_process_and_never_leaves_nobody(site: ManagedSi
     site.until_runs("echo", 2, not_as=set(before))
 
 
+@pytest.mark.both_databases
 def test_a_file_that_can_not_be_loaded_is_an_error_until_it_is_mended(site: ManagedSite) -> None:
     site.supervise()
     broken = site.write("broken.py", "def create_agent(:\n")
@@ -320,6 +324,7 @@ async def test_ctrl_c_on_serve_is_told_to_clients_before_anything_comes_of_it(
     assert await asyncio.to_thread(serving.process.wait, 30) == 0
 
 
+@pytest.mark.both_databases
 def test_a_serve_that_is_killed_leaves_the_workers_to_the_next(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("echo", ECHO, "--auto-start")
@@ -369,6 +374,7 @@ def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite)
     assert "manage.py supervise" in site.services("start", "echo", expect=1)
 
 
+@pytest.mark.both_databases
 def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
     serving = site.serve()
     forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from channels.testing import WebsocketCommunicator
+
 from agents.ports import SessionPort
+from agents.sockets.base import SocketConsumer
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import PRINCIPAL, SERVER, Refusal
 
@@ -31,3 +34,12 @@ def scope_at(path: str = "/", query: bytes = b"", *, host: Hosting | None = None
         PRINCIPAL: None,
         SERVER: host or Hosting(),
     }
+
+
+def visitor(
+    dialect: type[SocketConsumer], path: str = "/", *, host: Hosting
+) -> WebsocketCommunicator:
+    """A client of a consumer, without a network."""
+    found = WebsocketCommunicator(dialect.as_asgi(), path)
+    found.scope |= scope_at(path, host=host)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.writes import NewRun, NewSession, Write
 from agents.models import Event, Server
@@ -29,28 +29,28 @@ def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
 def created(server_id: str, session_id: str | None = None) -> Write:
     """The first write of a new session."""
     new = NewSession(SERVICE, "en", server_id, tags="[]", client="{}")
-    entry = entries.session_created("en", "agent", SERVICE, "connection")
+    entry = kinds.session_created("en", "agent", SERVICE, "connection")
     return Write(session_id or str(uuid4()), 1, [entry], new_session=new)
 
 
 def accepted(session_id: str, epoch: int, ref: RunRef, ordinal: int | None = 1) -> Write:
-    entry = entries.user_message(f"text of {ref.message_id}", ref, 0)
+    entry = kinds.user_message(f"text of {ref.message_id}", ref, 0)
     run = NewRun(ref.run_id, ref.message_id, ordinal)
     return Write(session_id, epoch, [entry], new_run=run)
 
 
 def thought(ref: RunRef, step: int = 1) -> Entry:
     message = ChatMessage("assistant", f"thought {step}")
-    return entries.thinking(Thought(step, "because", message, Usage(1, 1), 5), ref)
+    return kinds.thinking(Thought(step, "because", message, Usage(1, 1), 5), ref)
 
 
 def ended(session_id: str, epoch: int, ref: RunRef) -> Write:
-    entry = entries.final_answer(Answer("yes", 1, Usage(1, 1)), ref, 1)
+    entry = kinds.final_answer(Answer("yes", 1, Usage(1, 1)), ref, 1)
     return Write(session_id, epoch, [entry], ends={ref.run_id: "answered"})
 
 
 def cancelled(session_id: str, epoch: int, ref: RunRef) -> Write:
-    written = [entries.user_cancel(ref.run_id), entries.interrupted(ref, "en", [])]
+    written = [kinds.user_cancel(ref.run_id), kinds.interrupted(ref, "en", [])]
     return Write(session_id, epoch, written, ends={ref.run_id: "interrupted"})
 
 

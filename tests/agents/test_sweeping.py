@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from agents.directory import Listed
 from agents.models import Session
 from agents.ownership import taking
 from tests.agents.test_session_property import Story, parsed, stage
@@ -82,3 +83,26 @@ async def test_one_that_was_taken_back_meanwhile_stays(
     assert [session.pk async for session in Session.objects.exclude(owner=None)] == [
         story.session_id
     ]
+
+
+@pytest.mark.parametrize(("own_s", "site_s", "left"), [(0.0, 1e6, 0), (1e6, 0.0, 6), (None, 0, 0)])
+async def test_a_service_says_itself_when_its_idle_sessions_leave(
+    story: Story, settings: Any, own_s: float | None, site_s: float, left: int
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = site_s
+    story.conversations.directory._listed = Listed(  # type: ignore[attr-defined]
+        "tested", session_timeout_s=own_s
+    )
+    await story.conversations._sweep()
+    assert story.conversations.session_count == left
+
+
+@pytest.mark.parametrize(("own_s", "sweep_s"), [(2.0, 1.0), (None, 30.0), (1e9, 30.0), (0.01, 0.1)])
+async def test_the_shortest_time_out_says_how_often_is_looked(
+    story: Story, settings: Any, own_s: float | None, sweep_s: float
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 1800
+    story.conversations.directory._listed = Listed(  # type: ignore[attr-defined]
+        "tested", session_timeout_s=own_s
+    )
+    assert story.conversations._sessions.sweep_s == sweep_s

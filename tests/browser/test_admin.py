@@ -15,7 +15,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, Watch
-from tests.browser.test_looks import NARROW, WIDE, serious_problems
+from tests.browser.looks import NARROW, WIDE, in_every_look
+from tests.browser.test_looks import serious_problems
 from tests.databases import fresh_database
 from tests.managed_site import ManagedSite
 from tests.runners import ROOT
@@ -261,9 +262,7 @@ async def test_a_script_within_a_page_would_be_blocked_and_noticed(
     watch.excuse("Content Security Policy")
 
 
-@pytest.mark.parametrize("lang", ["en-GB", "zh-CN"])
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look("en-GB", "zh-CN")
 async def test_the_pages_fit_and_everybody_can_read_them(
     open_admin: OpenAdmin,
     site: str,

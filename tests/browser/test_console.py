@@ -19,8 +19,9 @@ from agents.runtime.database import DatabaseThreads
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from tests.browser.conftest import NewPage, Watch, connected
+from tests.browser.looks import in_every_look
 from tests.browser.test_hostile import PROBES
-from tests.browser.test_looks import NARROW, WIDE, serious_problems
+from tests.browser.test_looks import serious_problems
 from tests.services.measured import (
     REPORT,
     add_checks,
@@ -101,9 +102,7 @@ def furnish() -> None:
     add_service("far", agent_factory_path="", url="wss://a:b@agents.example.org", status="running")
 
 
-@pytest.mark.parametrize("lang", ["en", "zh-hans"])
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look()
 async def test_the_console_fits_and_everybody_can_use_it(
     new_page: NewPage,
     rows: Rows,

@@ -9,14 +9,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.acting import answer, ask, say
 from tests.browser.conftest import NewPage, connected
+from tests.browser.looks import NARROW, in_every_look
 
-NARROW = {"width": 390, "height": 844}
-WIDE = {"width": 1280, "height": 800}
 LONG_WORD = "Donaudampfschifffahrtsgesellschaft" * 4
 
 SAMPLE = """I looked at **three** cities and compared them.
@@ -82,9 +80,7 @@ async def assert_no_sideways_scroll(page: Page) -> None:
     assert not await page.evaluate(wider)
 
 
-@pytest.mark.parametrize("lang", ["en", "zh-hans"])
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_every_look()
 async def test_the_page_fits_and_everybody_can_use_it(
     new_page: NewPage,
     axe_script: str,

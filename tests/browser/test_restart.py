@@ -15,7 +15,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.acting import answer, ask, say, shown
 from tests.browser.conftest import NewPage, connected
-from tests.browser.test_looks import NARROW, WIDE, assert_no_sideways_scroll, serious_problems
+from tests.browser.looks import in_every_look
+from tests.browser.test_looks import assert_no_sideways_scroll, serious_problems
 from tests.databases import fresh_database
 from tests.fake_model_control import FakeModelControl
 from tests.managed_site import ManagedSite, managed_site
@@ -147,9 +148,7 @@ def broken(managed: ManagedSite, site: str) -> str:
     return site.replace(NAME, "broken")
 
 
-@pytest.mark.parametrize("lang", ["en", "zh-hans"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
+@in_every_look()
 async def test_a_page_says_so_of_one_that_was_given_up(
     new_page: NewPage,
     broken: str,

@@ -219,6 +219,8 @@ async def test_a_run_whose_model_asks_for_the_deadly_tool_again_and_again_is_fou
     assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
     assert results(poisonous) == ["unknown"] * 3
     assert_promises(site.database_url, poisonous.session_id, poisonous)
+    # The client hears of the end before the runner's log does of the third death.
+    await until(lambda: deaths(runner) >= 3)
     assert (count(site.folder, "burn"), deaths(runner)) == (3, 3)
     await leave(poisonous)
 
@@ -232,6 +234,27 @@ async def test_a_worker_that_dies_while_nothing_runs_is_there_for_the_next_messa
     await witness.say("hello")
     await witness.until_ended(1)
     assert_answered(site, witness, "Answer to: hello")
+    await leave(witness)
+
+
+async def test_a_run_that_can_not_be_continued_ends_with_its_worker_and_promises_nothing(
+    site: Site,
+) -> None:
+    runner = await site.start("bare_agent.py")
+    witness = await Witness.arrive(runner.url)
+    await witness.say("hello")
+    await until(lambda: count(site.folder, "bare") == 1)
+    await kill_worker(runner)
+    await witness.until_ended(1)
+    end = end_of(witness)
+    assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
+    assert end["metadata"]["retryable"]
+    assert notices(witness) == []
+    (site.folder / "gate").touch()
+    await witness.say("once more")
+    await witness.until_ended(2)
+    assert witness.durable[-1]["content"] == "Done: once more"
+    assert_promises(site.database_url, witness.session_id, witness)
     await leave(witness)
 
 

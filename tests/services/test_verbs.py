@@ -38,8 +38,11 @@ def test_one_that_is_being_unregistered_is_not_changed_any_more() -> None:
     with pytest.raises(Conflict) as refusal:
         registry.change(service, description="New")
     assert refusal.value.code == "unregistered"
+    generation = service.generation
+    with pytest.raises(Conflict):
+        control.restart(service)
     service.refresh_from_db()
-    assert service.description == ""
+    assert (service.description, service.generation) == ("", generation)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def _agent_json(agent: AgentInfo) -> Json:
         "model": agent.model,
         "max_steps": agent.max_steps,
         "enable_tracing": agent.enable_tracing,
+        "is_continuable": agent.is_continuable,
     }
 
 

@@ -184,6 +184,8 @@ def _agent(data: Json) -> AgentInfo:
         text(agent, "model", MAX_DESCRIPTION),
         count_or_none(agent, "max_steps"),
         flag(agent, "enable_tracing"),
+        # An older SDK does not say; its worker refuses what it can't go on with.
+        flag(agent, "is_continuable") if "is_continuable" in agent else True,
     )
 
 

@@ -19,16 +19,16 @@ from agents import checks
 from agents.runtime import schema
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
-from services.cli import arguments, lifecycle, logs, looking
+from services.cli import acting, arguments, logs, looking
 from services.cli.screen import PlainScreen, RichScreen, Screen
 from services.errors import ServiceError
 
 VERBS = {
-    "register": lifecycle.register,
-    "start": lifecycle.start,
-    "stop": lifecycle.stop,
-    "restart": lifecycle.restart,
-    "unregister": lifecycle.unregister,
+    "register": acting.register,
+    "start": acting.start,
+    "stop": acting.stop,
+    "restart": acting.restart,
+    "unregister": acting.unregister,
     "list": looking.show_list,
     "status": looking.show_status,
     "stats": looking.show_stats,

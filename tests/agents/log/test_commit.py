@@ -25,7 +25,7 @@ from django.db import (
 from django.db.models import NOT_PROVIDED, Model
 
 from agents.log import commit as commit_module
-from agents.log import entries, statements
+from agents.log import kinds, statements
 from agents.log.commit import Batch
 from agents.log.entry import Entry
 from agents.log.journal import MAX_BATCH, Journal, RowRefused
@@ -97,7 +97,7 @@ def test_a_session_comes_back_as_it_was_written() -> None:
     server_id, before = new_server(), _whole_ms(datetime.now(UTC))
     new = NewSession(SERVICE, "zh-hans", server_id, tags='["a","é"]', client='{"k":[1,null]}')
     session_id = created(server_id).session_id
-    first = entries.session_created("en", "agent", SERVICE, "c")
+    first = kinds.session_created("en", "agent", SERVICE, "c")
     commit(Write(session_id, 1, [first], new_session=new))
     session = Session.objects.get(pk=session_id)
     assert (session.service, session.lang) == (SERVICE, "zh-hans")
@@ -110,7 +110,7 @@ def test_a_session_comes_back_as_it_was_written() -> None:
 def test_a_run_comes_back_as_it_was_written(session_id: str) -> None:
     started, queued, ahead = new_ref("a"), new_ref("b"), new_ref("c")
     commit(accepted(session_id, 1, started), accepted(session_id, 1, queued, None))
-    entry = entries.user_message("now", ahead, 1)
+    entry = kinds.user_message("now", ahead, 1)
     first = NewRun(ahead.run_id, ahead.message_id, None, is_ahead=True)
     commit(Write(session_id, 1, [entry], new_run=first))
     runs = {run.message_id: run for run in Run.objects.filter(session_id=session_id)}
@@ -152,7 +152,7 @@ def test_a_run_starts_and_ends_once(session_id: str) -> None:
 
 
 def test_a_closed_session_says_why(session_id: str) -> None:
-    entry = entries.session_end("en", "closed")
+    entry = kinds.session_end("en", "closed")
     commit(Write(session_id, 1, [entry], close_reason="closed"))
     session = Session.objects.get(pk=session_id)
     assert session.close_reason == "closed"
@@ -170,8 +170,8 @@ def test_one_batch_is_as_good_as_its_writes_one_by_one(session_id: str) -> None:
         Write(session_id, 1, [thought(late)]),
         accepted(session_id, 1, late, 2),
     )
-    kinds = [type(result).__name__ for result in results]
-    assert kinds == ["list", "list", "OwnershipLost", "list", "RunEnded", "RunEnded", "list"]
+    outcomes = [type(result).__name__ for result in results]
+    assert outcomes == ["list", "list", "OwnershipLost", "list", "RunEnded", "RunEnded", "list"]
     seqs = [entry.seq for result in results if isinstance(result, list) for entry in result]
     assert seqs == [2, 3, 4, 5, 6]
     assert [seq for seq, *_ in logged(session_id)] == [1, *seqs]
@@ -224,7 +224,7 @@ async def test_an_entry_at_which_the_server_would_hang_up_holds_up_no_other(
     running_journal: Journal,
 ) -> None:
     session_id, ref = await a_session(running_journal), new_ref()
-    huge = entries.final_answer(Answer("x" * (40 * 1024 * 1024), 1, Usage()), ref, 1)
+    huge = kinds.final_answer(Answer("x" * (40 * 1024 * 1024), 1, Usage()), ref, 1)
     async with asyncio.timeout(PATIENCE_S):
         found = await outcomes(
             running_journal,

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.log import entries, reading
+from agents.log import kinds, reading
 from agents.log.commit import Batch
 from agents.log.entry import RunRef
 from agents.log.fold import Fact, History, RunState, decision_of, fold_history, usage_of
@@ -266,10 +266,10 @@ def test_an_interrupted_call_keeps_every_digit_of_its_arguments() -> None:
     assert isinstance(response, protocol.Response)
     args = response.content.args or {}
     written = [
-        entries.thinking(thinking, ref),
-        entries.user_confirm(ConfirmationAsked("call", "work", {}, 60), ref, "en", 60),
-        entries.user_response(response.content.model_dump(exclude_none=True), "call", ref),
-        entries.tool_call(ToolStarted("call", "work", args), ref, "en"),
+        kinds.thinking(thinking, ref),
+        kinds.user_confirm(ConfirmationAsked("call", "work", {}, 60), ref, "en", 60),
+        kinds.user_response(response.content.model_dump(exclude_none=True), "call", ref),
+        kinds.tool_call(ToolStarted("call", "work", args), ref, "en"),
     ]
     Batch([write, accepted(write.session_id, 1, ref), Write(write.session_id, 1, written)]).commit()
     (run,) = reading.open_session(write.session_id, 1000).unfinished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.runs.blame import MOST_DEATHS, Blame
 from myagent.messages import ChatMessage
@@ -10,14 +10,12 @@ from myagent.models.base import Usage
 from myagent.steps import Thought, ToolFinished, ToolStarted, ToolStatus
 
 REF = RunRef("run", "message")
-THOUGHT = entries.thinking(Thought(1, "", ChatMessage("assistant"), Usage(), 0), REF)
-STARTED = entries.tool_call(ToolStarted("call", "tool", {}), REF, "en")
+THOUGHT = kinds.thinking(Thought(1, "", ChatMessage("assistant"), Usage(), 0), REF)
+STARTED = kinds.tool_call(ToolStarted("call", "tool", {}), REF, "en")
 
 
 def finished(status: ToolStatus) -> Entry:
-    return entries.tool_result(
-        ToolFinished("call", "tool", status, "", 0, ChatMessage("tool")), REF
-    )
+    return kinds.tool_result(ToolFinished("call", "tool", status, "", 0, ChatMessage("tool")), REF)
 
 
 def suspect() -> Blame:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.log.journal import Outcome
@@ -24,8 +26,16 @@ from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
 from myagent.steps import Answer, Step, Thought, ToolFinished, ToolStarted
-from myagent.worker.protocol import Cancel, LinkError, Refuse, RunKey, Steps, Stopped
-from myagent.worker.text import MAX_ANSWER_BYTES
+from myagent.worker.protocol import (
+    AgentInfo,
+    Cancel,
+    LinkError,
+    Refuse,
+    RunKey,
+    Steps,
+    Stopped,
+    Text,
+)
 from tests.agents.test_session_property import PATIENCE_S
 from tests.inline_worker import inline_worker
 
@@ -83,7 +93,7 @@ def overdue() -> tuple[Execution, CallState]:
 
 
 def response() -> Entry:
-    return entries.user_response({"approved": True}, "call", REF)
+    return kinds.user_response({"approved": True}, "call", REF)
 
 
 async def turns() -> None:
@@ -198,7 +208,7 @@ async def test_a_run_whose_steps_were_refused_is_ended_by_who_refused_them() -> 
 class Recording:
     """A link that writes down what is started on it, and what the attempt is told."""
 
-    agent = None
+    agent = AgentInfo("recording")
     pid = 1
     silent_for_s = 0.0
     is_draining = is_closed = has_suspect = False
@@ -271,14 +281,16 @@ async def test_a_run_that_was_to_stop_when_something_went_wrong_has_been_stopped
     assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
 
 
-async def test_a_text_without_an_end_is_not_kept() -> None:
+async def test_a_worker_that_floods_its_text_floods_no_socket() -> None:
     session, execution, _ = on_a_worker()
-    session.show_text = lambda *text: None  # type: ignore[assignment]
-    execution.on_text(1, "x" * MAX_ANSWER_BYTES)
-    with pytest.raises(LinkError, match="more than"):
-        execution.on_text(1, "x")
-    execution.on_text(2, "x")
-    execution.leave()
+    shown: list[str] = []
+    session.show_text = lambda *text: shown.append(text[-1])  # type: ignore[assignment]
+    attempt = attempt_of(execution)
+    for _ in range(1000):
+        attempt.hear(Text(KEY, 1, "x"))
+    attempt.hear(Steps(KEY, [Answer("x" * 1000, 1, Usage())]))
+    assert shown == ["x", "x" * 999]
+    assert [ending.entry.event for ending in session.endings] == ["agent.final_answer"]
 
 
 @pytest.mark.parametrize("is_last", [True, False])
@@ -288,7 +300,7 @@ async def test_steps_of_a_call_that_there_is_not_leave_nothing_behind(is_last: b
     steps: list[Step] = [Thought(1, "", wish, Usage(), 0), ToolStarted("other", "tool", {})]
     if is_last:
         steps.append(Answer("", 1, Usage()))
-    attempt = execution._attempt
+    attempt = execution._placement.attempt
     assert attempt is not None
     attempt.hear(Steps(KEY, steps))
     (ending,) = session.endings
@@ -308,8 +320,8 @@ FINISHED = ToolFinished(
 
 
 def attempt_of(execution: Execution) -> Attempt:
-    assert execution._attempt is not None
-    return execution._attempt
+    assert execution._placement.attempt is not None
+    return execution._placement.attempt
 
 
 async def test_a_worker_that_waits_for_no_answer_fills_no_memory() -> None:
@@ -396,7 +408,57 @@ async def test_a_run_that_only_waits_for_somebody_is_blamed_for_no_death() -> No
         ToolCall("call", "tool", "{}"), asked_at=datetime.now(UTC), timeout_s=30
     )
     for _ in range(MOST_DEATHS):
-        execution._attempt = attempt
+        execution._placement.attempt = attempt
         execution.on_lost(attempt, has_died=True)
-    assert session.endings == [] and not execution.is_suspect
+    assert session.endings == [] and not execution._placement.is_suspect
     execution.leave()
+
+
+async def test_a_run_that_has_ended_is_free_without_a_garbage_collection() -> None:
+    _, execution, link = on_a_worker()
+    execution.cancel()
+    attempt_of(execution).hear(Stopped(KEY, "cancelled"))
+    assert execution.is_ended
+    link.released.clear()
+    left = weakref.ref(execution)
+    gc.disable()
+    try:
+        del execution
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+BARE = AgentInfo("bare", is_continuable=False)
+
+
+async def test_a_run_that_can_not_go_on_ends_where_it_would_go_and_tells_of_no_other_hope() -> None:
+    session, link = Session(), Recording()
+    link.agent = BARE
+    Execution(session, REF).start(is_continued=True)
+    assert session.notices == ["waiting"]  # Nobody has said yet what the agent is.
+    session.pool.add(link)  # type: ignore[arg-type]
+    (ending,) = session.endings
+    assert (ending.entry.metadata["code"], ending.entry.metadata["retryable"]) == (
+        "agent_error",
+        True,
+    )
+    assert session.notices == ["waiting"] and link.started == []
+
+
+async def test_a_run_that_can_not_go_on_is_blamed_for_no_death() -> None:
+    session, execution, link = on_a_worker()
+    link.agent = BARE
+    execution.on_lost(attempt_of(execution), has_died=True)
+    (ending,) = session.endings
+    assert ending.entry.metadata["retryable"] and session.notices == []
+
+
+async def test_a_run_that_can_not_go_on_is_interrupted_where_its_service_is_stopped() -> None:
+    session, execution, link = on_a_worker()
+    link.agent, link.is_draining = BARE, True
+    execution.on_lost(attempt_of(execution), has_died=False)
+    assert session.endings == []
+    session.pool.give_up("stopped")
+    assert [ending.entry.event for ending in session.endings] == ["agent.interrupted"]
+    assert session.notices == []

@@ -188,6 +188,7 @@ READY = {
         "model": "",
         "max_steps": None,
         "enable_tracing": True,
+        "is_continuable": True,
     },
 }
 TEXT = {"kind": "text", "epoch": 1, "attempt": 1, "step": 1, "text": "hi"}

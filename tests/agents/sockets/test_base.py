@@ -14,7 +14,9 @@ from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
 from agents.sockets.handshake import Refusal
-from tests.agents.hosting import Hosting, scope_at
+from tests.agents.hosting import Hosting, scope_at, visitor
+
+PATIENCE_S = 30
 
 DIALECTS = pytest.mark.parametrize("dialect", [EventsConsumer, ChatConsumer])
 
@@ -62,7 +64,7 @@ async def test_a_socket_that_has_left_is_free_without_a_garbage_collection(
         life = asyncio.create_task(caller.visit(socket))
         del socket
         caller.leave()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await life
             del life
             await is_free.wait()
@@ -89,20 +91,17 @@ async def test_an_address_has_no_more_sockets_than_it_may_while_the_server_start
 ) -> None:
     settings.MYAGENT_CONNECTIONS_PER_ADDRESS = 2
     host = Starting()
-    callers = [Caller() for _ in range(5)]
-    lives = [
-        asyncio.create_task(EventsConsumer()(scope_at(host=host), each.incoming.get, each.send))
-        for each in callers
-    ]
-    async with asyncio.timeout(30):
-        for refused in lives[2:]:
-            await refused
-        assert [caller.sent[-1].get("code") for caller in callers[2:]] == [4029] * 3
-        host.is_ready.set()
-        for caller in callers[:2]:
-            caller.leave()
-        await asyncio.gather(*lives)
-        again = Caller()
-        again.leave()
-        await EventsConsumer()(scope_at(host=host), again.incoming.get, again.send)
+    visitors = [visitor(EventsConsumer, host=host) for _ in range(5)]
+    for one in visitors:
+        await one.connect(PATIENCE_S)
+    for refused in visitors[2:]:
+        await refused.receive_from(PATIENCE_S)
+        assert (await refused.receive_output(PATIENCE_S))["code"] == 4029
+        await refused.wait(PATIENCE_S)
+    host.is_ready.set()
+    for served in visitors[:2]:
+        await served.disconnect(timeout=PATIENCE_S)
+    again = visitor(EventsConsumer, host=host)
+    await again.connect(PATIENCE_S)
+    await again.disconnect(timeout=PATIENCE_S)
     assert host.asked == 3, "who has left makes room"

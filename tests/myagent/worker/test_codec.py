@@ -282,6 +282,7 @@ AGENT = {
     "model": "",
     "max_steps": None,
     "enable_tracing": True,
+    "is_continuable": True,
 }
 READY = {"kind": "ready", "version": 1, "instance": "i", "pid": 1, "agent": AGENT}
 PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "lag_ms": 0.0, "abandoned": 0}

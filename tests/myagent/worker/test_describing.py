@@ -89,11 +89,12 @@ def test_of_a_foreign_agent_the_usual_attributes_are_read() -> None:
         ),
         model="claude",
         max_steps=7,
+        is_continuable=False,
     )
 
 
 def test_a_foreign_agent_that_tells_nothing_has_a_name() -> None:
-    assert describe(foreign()) == AgentInfo("mine")
+    assert describe(foreign()) == AgentInfo("mine", is_continuable=False)
 
 
 def test_an_async_function_is_described_by_its_docstring() -> None:
@@ -101,7 +102,13 @@ def test_an_async_function_is_described_by_its_docstring() -> None:
         """Says it again."""
         return text
 
-    assert describe(ForeignAgent(agent, default_name="echo")) == AgentInfo("echo", "Says it again.")
+    info = describe(ForeignAgent(agent, default_name="echo"))
+    assert (info.name, info.description) == ("echo", "Says it again.")
+
+
+def test_a_foreign_agent_can_be_continued_if_it_may_start_again() -> None:
+    assert describe(foreign(idempotent=True)).is_continuable
+    assert not describe(foreign()).is_continuable
 
 
 class Raising:

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from agents.runs import link_keeper
 from agents.runs.link import Link
 from agents.runs.worker_process import Paths
 from agents.runs.workers import Pool, Workers
@@ -22,7 +23,6 @@ from myagent.testing import ScriptedModel
 from myagent.worker.process import ORPHAN_AFTER_S
 from services import doorbell
 from services.models import Instance, Service, Supervisor
-from services.routing import directory
 from services.routing.directory import SiteDirectory
 from services.routing.snapshot import read
 from services.supervision import abandoned
@@ -73,6 +73,17 @@ async def test_a_stop_is_told_once_however_often_others_change(told: Told) -> No
         await change(other, replicas=replicas)
         await told.directory.refresh()
     assert told.left == ["stopped"]
+
+
+async def test_the_time_out_of_a_service_s_sessions_is_known_and_changes_with_it(
+    told: Told,
+) -> None:
+    service = await add("quick")
+    for timeout_s in (None, 2.5):
+        await change(service, session_timeout_s=timeout_s)
+        await told.directory.refresh()
+        listed = told.directory.find("quick")
+        assert listed is not None and listed.session_timeout_s == timeout_s
 
 
 async def test_a_service_whose_row_is_gone_before_a_look_has_left(told: Told) -> None:
@@ -159,7 +170,7 @@ async def linked(pool: Pool, *, not_as: Link | None = None) -> Link:
 async def test_a_worker_is_dialled_again_whatever_went_wrong(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "AGAIN_S", 0.01)
+    monkeypatch.setattr(link_keeper, "ANEW_S", 0.01)
     instance = await add_instance(await add("one"))
     pool, failures = told.workers.of("one"), iter([RuntimeError("nobody expects it")])
     take = pool.add

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from agents.runs import link_keeper
 from agents.runs.link import Link
 from agents.runs.worker_process import Paths
 from agents.runtime.database import DatabaseThreads
 from myagent.worker.protocol import AgentInfo
 from services import doorbell
 from services.models import Instance, Service
-from services.supervision import links
 from services.supervision.links import Links, note_ready
 from tests.inline_worker import InlineWorker, inline_worker
 from tests.services import rows
@@ -60,7 +60,7 @@ class Kept:
 
 @pytest.fixture
 async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
-    monkeypatch.setattr(links, "AGAIN_S", 0.01)
+    monkeypatch.setattr(link_keeper, "AGAIN_S", 0.01)
     database = DatabaseThreads()
     kept = Kept(database)
     yield kept

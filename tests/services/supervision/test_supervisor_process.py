@@ -163,6 +163,7 @@ async def test_by_its_links_it_learns_what_is_ready_and_what_it_reports() -> Non
         "model": "gpt-x",
         "max_steps": 7,
         "enable_tracing": True,
+        "is_continuable": True,
         "tools": [
             {
                 "name": "sky",

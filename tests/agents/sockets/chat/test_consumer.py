@@ -10,9 +10,11 @@ import pytest
 
 from agents.ports import SessionPort
 from agents.sockets.chat.consumer import ChatConsumer
-from tests.agents.hosting import Hosting, scope_at
+from tests.agents.hosting import Hosting, scope_at, visitor
 from tests.agents.sockets.chat.test_translation import Conversation
 from tests.chat_screen import Screen
+
+PATIENCE_S = 30
 
 LIMIT = 50
 ANSWER = "龍は🎯" * 100
@@ -120,24 +122,13 @@ async def test_what_is_said_while_a_conversation_begins_waits_for_it_and_is_not_
     settings: Any,
 ) -> None:
     settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST = 0.001, 3
-    port, told, incoming = Beginning(), list[dict[str, Any]](), asyncio.Queue[dict[str, Any]]()
-    is_refused = asyncio.Event()
-
-    async def send(message: dict[str, Any]) -> None:
-        if "text" in message:
-            told.append(json.loads(message["text"]))
-        if len(told) == 2:
-            is_refused.set()
-
-    incoming.put_nowait({"type": "websocket.connect"})
+    port = Beginning()
+    client = visitor(ChatConsumer, "/ws/chat/ann", host=Hosting(cast(SessionPort, port)))
+    await client.connect(PATIENCE_S)
     for text in ('{"query": "hello"}', '{"action": "cancel"}', "garbage", '{"query": "refused"}'):
-        incoming.put_nowait({"type": "websocket.receive", "text": text})
-    scope = scope_at("/ws/chat/ann", host=Hosting(cast(SessionPort, port)))
-    life = asyncio.create_task(ChatConsumer()(scope, incoming.get, send))
-    async with asyncio.timeout(30):
-        await is_refused.wait()
-        assert [frame["type"] for frame in told] == ["error", "error"]
-        port.begin()
-        incoming.put_nowait({"type": "websocket.disconnect"})
-        await life
+        await client.send_to(text)
+    told = [await client.receive_json_from(PATIENCE_S) for _ in range(2)]
+    assert [frame["type"] for frame in told] == ["error", "error"]
+    port.begin()
+    await client.disconnect(timeout=PATIENCE_S)
     assert port.asked == ["user.message", "user.cancel"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.log import entries
+from agents.log import kinds
 from agents.log.entry import Entry, Logged, RunRef
 from agents.sockets.chat.step_text import StepText
 from agents.sockets.chat.translation import Translation
@@ -38,7 +38,7 @@ class Conversation:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.reader = Translation("en")
         self.frames: list[Frame] = []
-        self.write(entries.session_created("en", "agent", "service", "c"))
+        self.write(kinds.session_created("en", "agent", "service", "c"))
 
     @property
     def screen(self) -> Screen:
@@ -64,7 +64,7 @@ class Conversation:
 
     def ask(self, run_id: str = "r", position: int = 0) -> RunRef:
         run = RunRef(run_id, run_id)
-        self.write(entries.user_message("question", run, position))
+        self.write(kinds.user_message("question", run, position))
         return run
 
     def start_step(self, step: int) -> None:
@@ -76,22 +76,22 @@ class Conversation:
     def think(self, run: RunRef, step: int, text: str = "", *calls: str) -> None:
         wanted = tuple(ToolCall(f"{name}-{step}", name, "{}") for name in calls)
         message = ChatMessage("assistant", text, wanted)
-        self.write(entries.thinking(Thought(step, "", message, Usage(), 1), run))
+        self.write(kinds.thinking(Thought(step, "", message, Usage(), 1), run))
 
     def call(self, run: RunRef, name: str, step: int = 1) -> None:
-        self.write(entries.tool_call(ToolStarted(f"{name}-{step}", name, {"a": 1}), run, "en"))
+        self.write(kinds.tool_call(ToolStarted(f"{name}-{step}", name, {"a": 1}), run, "en"))
 
     def result(self, run: RunRef, name: str, step: int = 1, status: ToolStatus = "success") -> None:
         message = ChatMessage("tool", "ok", tool_call_id=f"{name}-{step}")
         finished = ToolFinished(f"{name}-{step}", name, status, "ok", 1, message)
-        self.write(entries.tool_result(finished, run))
+        self.write(kinds.tool_result(finished, run))
 
     def answer(self, run: RunRef, text: str, step: int = 1) -> None:
         self.think(run, step)
-        self.write(entries.final_answer(Answer(text, step, Usage()), run, 77))
+        self.write(kinds.final_answer(Answer(text, step, Usage()), run, 77))
 
     def interrupt(self, run: RunRef) -> None:
-        self.write(entries.interrupted(run, "en", []))
+        self.write(kinds.interrupted(run, "en", []))
 
     def reread(self, done_seq: int, *, start: int = 0) -> Screen:
         """What a reader sees who comes back, having the turns up to `done_seq`."""
@@ -100,7 +100,7 @@ class Conversation:
         return Screen.of(json.loads(frame.frame) for frame in frames)
 
 
-def kinds(frames: Iterable[Frame]) -> list[str]:
+def statuses(frames: Iterable[Frame]) -> list[str]:
     return [frame.get("status", frame["type"]) for frame in frames]
 
 
@@ -114,7 +114,7 @@ def test_a_turn_is_thinking_text_a_final_chunk_and_completed() -> None:
     talk.text(0, "Hel")
     talk.text(3, "lo")
     talk.answer(run, "Hello")
-    assert kinds(talk.frames) == ["thinking", "chunk", "chunk", "chunk", "completed"]
+    assert statuses(talk.frames) == ["thinking", "chunk", "chunk", "chunk", "completed"]
     assert talk.frames[0]["data"] == {
         "message": "Analysing your question…",
         "session_id": "s",
@@ -137,7 +137,7 @@ def test_nothing_is_said_before_a_question() -> None:
 def test_an_answer_that_was_not_streamed_comes_in_the_final_chunk() -> None:
     talk = Conversation()
     talk.answer(talk.ask(), "All of it")
-    assert kinds(talk.frames) == ["thinking", "chunk", "completed"]
+    assert statuses(talk.frames) == ["thinking", "chunk", "completed"]
     assert talk.turn.text == "All of it"
 
 
@@ -165,8 +165,8 @@ def test_a_declined_tool_is_a_pair_too_and_calls_nothing_before() -> None:
     run = talk.ask()
     talk.think(run, 1, "", "order")
     asked = ConfirmationAsked("order-1", "order", {"item": "tea"}, 300)
-    talk.write(entries.user_confirm(asked, run, "en", 300))
-    assert kinds(talk.frames) == ["thinking", "thinking"]
+    talk.write(kinds.user_confirm(asked, run, "en", 300))
+    assert statuses(talk.frames) == ["thinking", "thinking"]
     assert talk.frames[-1]["data"]["waiting_for"] == "confirmation"
     assert talk.frames[-1]["data"]["message"] == "May order be run?"
     talk.result(run, "order", status="declined")
@@ -190,8 +190,8 @@ def test_an_error_ends_a_turn_with_its_sentence() -> None:
     talk = Conversation()
     run = talk.ask()
     talk.text(0, "Half an ans")
-    talk.write(entries.error(run, "model_error", "The model is away.", is_retryable=True))
-    assert kinds(talk.frames) == ["thinking", "chunk", "error", "chunk", "completed"]
+    talk.write(kinds.error(run, "model_error", "The model is away.", is_retryable=True))
+    assert statuses(talk.frames) == ["thinking", "chunk", "error", "chunk", "completed"]
     assert talk.turn.errors == ["The model is away."]
     assert talk.turn.text == "Half an ans"
     assert talk.turn.completed and talk.turn.completed["status"] == "failed"
@@ -199,7 +199,7 @@ def test_an_error_ends_a_turn_with_its_sentence() -> None:
 
 def test_a_time_out_ends_a_turn_with_its_sentence() -> None:
     talk = Conversation()
-    talk.write(entries.timed_out(talk.ask(), "en", 600, []))
+    talk.write(kinds.timed_out(talk.ask(), "en", 600, []))
     assert len(talk.turn.errors) == 1
     assert talk.turn.completed and talk.turn.completed["status"] == "timed_out"
 
@@ -207,7 +207,7 @@ def test_a_time_out_ends_a_turn_with_its_sentence() -> None:
 def test_a_stopped_answer_is_no_error_and_tells_how_long_it_took() -> None:
     talk = Conversation()
     talk.interrupt(talk.ask())
-    assert kinds(talk.frames) == ["thinking", "chunk", "completed"]
+    assert statuses(talk.frames) == ["thinking", "chunk", "completed"]
     assert talk.turn.completed and talk.turn.completed["status"] == "interrupted"
     assert talk.turn.completed["duration_ms"] == 10
 
@@ -232,7 +232,7 @@ def test_a_step_that_starts_again_before_any_text_drops_nothing() -> None:
     talk.ask()
     talk.start_step(1)
     talk.start_step(1)
-    assert kinds(talk.frames) == ["thinking"]
+    assert statuses(talk.frames) == ["thinking"]
 
 
 def test_text_that_goes_another_way_drops_what_was_said() -> None:
@@ -240,7 +240,7 @@ def test_text_that_goes_another_way_drops_what_was_said() -> None:
     run = talk.ask()
     talk.text(0, "The sky is green")
     talk.text(0, "The sky")
-    assert kinds(talk.frames) == ["thinking", "chunk"], "it may still become the same"
+    assert statuses(talk.frames) == ["thinking", "chunk"], "it may still become the same"
     talk.text(7, " is blue")
     talk.answer(run, "The sky is blue.")
     assert talk.turn.text == "The sky is blue."

@@ -13,7 +13,7 @@ from agents.runtime.ids import new_id
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
-from services.rest import lifecycle
+from services.rest import controlling
 from services.rest.waiting import WaitingRoom
 from tests.managed_site import until
 
@@ -190,7 +190,7 @@ async def test_a_start_whose_service_is_gone_never_arrives(
 async def test_only_so_many_wait_and_the_others_are_told_at_once(
     client: Client, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "waiting_room", WaitingRoom(places=0))
+    monkeypatch.setattr(controlling, "waiting_room", WaitingRoom(places=0))
     answer = await asyncio.wait_for(
         client.ask_async("POST", "services/echo/stop?wait=60"), PATIENCE_S
     )
@@ -200,7 +200,7 @@ async def test_only_so_many_wait_and_the_others_are_told_at_once(
 async def test_a_place_is_free_again_after_a_wait(
     client: Client, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "waiting_room", WaitingRoom(places=1))
+    monkeypatch.setattr(controlling, "waiting_room", WaitingRoom(places=1))
     for _ in range(3):
         answer = await client.ask_async("POST", "services/echo/stop?wait=60")
         assert answer.status == 200

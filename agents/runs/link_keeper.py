@@ -1,0 +1,125 @@
+"""Links that are dialled again for as long as they are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Set
+from functools import partial
+from typing import Literal
+
+import structlog
+
+from agents.runs.link import Link, LinkFailed, dial
+from agents.runs.worker_process import Paths
+from agents.runtime import background
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 0.02
+"""Seconds between two attempts to reach a worker that does not listen yet."""
+
+AGAIN_S = 0.2
+"""Seconds until a worker is dialled again, whose link has ended though it is wanted.
+
+It may say at once again what no link can bear.
+"""
+
+ANEW_S = 1.0
+"""Seconds until a worker is dialled again after a failure that nobody expected."""
+
+Attend = Callable[[Link], Awaitable[None]]
+"""What is done with a link, from its beginning to its end."""
+
+
+def always() -> bool:
+    return True
+
+
+def nobody() -> None:
+    """Whom to tell where nobody waits to hear it."""
+
+
+class LinkKeeper:
+    """The links of this process as a `role`, by id of instance. Belongs to the event loop."""
+
+    def __init__(self, role: Literal["server", "supervisor"]) -> None:
+        self._role = role
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def kept(self) -> Set[str]:
+        """The instances that a link is held to, or sought."""
+        return set(self._tasks)
+
+    def keep(
+        self,
+        instance_id: str,
+        attend: Attend,
+        *,
+        is_wanted: Callable[[], bool] = always,
+        on_failed: Callable[[], None] = nobody,
+    ) -> None:
+        """Dials the worker until it answers, and again when its link has ended, while wanted.
+
+        `on_failed`: it listened, and no link came of it. Does nothing for one that is kept.
+        """
+        present = self._tasks.get(instance_id)
+        if present is not None and not present.done():
+            return
+        work = self._keep(instance_id, attend, is_wanted, on_failed)
+        task = self._tasks[instance_id] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(partial(self._on_done, instance_id))
+
+    def let_go(self, instance_id: str) -> None:
+        """Ends the link; the worker goes on."""
+        if task := self._tasks.pop(instance_id, None):
+            self._ending.add(task)
+            task.cancel()
+
+    async def end(self) -> None:
+        """Ends all links. May be called twice."""
+        for instance_id in self.kept:
+            self.let_go(instance_id)
+        await background.end(self._ending)
+
+    def _on_done(self, instance_id: str, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if self._tasks.get(instance_id) is task:
+            del self._tasks[instance_id]
+        if (error := background.failure_of(task)) is not None:
+            logger.error("link_not_kept", instance_id=instance_id, exc_info=error)
+
+    async def _keep(
+        self,
+        instance_id: str,
+        attend: Attend,
+        is_wanted: Callable[[], bool],
+        on_failed: Callable[[], None],
+    ) -> None:
+        while is_wanted():
+            try:
+                await self._hold(instance_id, attend)
+                pause_s = AGAIN_S
+            except LinkFailed as error:
+                is_early = isinstance(error.__cause__, OSError)
+                pause_s = LOOK_S if is_early else AGAIN_S
+                if not is_early:
+                    # Most likely it ended while it loaded its file.
+                    logger.info("not_linked", instance_id=instance_id, error=str(error))
+                    on_failed()
+            except Exception:
+                logger.exception("link_not_kept", instance_id=instance_id)
+                pause_s = ANEW_S
+            await asyncio.sleep(pause_s)
+
+    async def _hold(self, instance_id: str, attend: Attend) -> None:
+        """One link, from its beginning to its end. Raises `LinkFailed`."""
+        address, peer = Paths.of(instance_id).socket, f"{self._role} {os.getpid()}"
+        # A file may take as long to load as a start may: that is for others to judge.
+        link = await dial(address, peer, role=self._role, timeout_s=None)
+        try:
+            await attend(link)
+        finally:
+            link.close()

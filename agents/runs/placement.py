@@ -1,0 +1,209 @@
+"""Where a run is carried out: its way to a worker, and on to another when that one has ended."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import structlog
+
+from agents.log.entry import RunRef
+from agents.log.fold import History, RunState
+from agents.runs.attempts import Attempt, Receiver
+from agents.runs.blame import Blame
+from agents.runs.link import Link
+from agents.runs.workers import Pool, Why
+from agents.runtime import logs
+from myagent.protocol import ErrorCode
+from myagent.steps import Decision
+from myagent.worker.protocol import RunKey
+
+logger = structlog.get_logger(__name__)
+
+
+class Employer(Protocol):
+    """The session of a run, as far as its workers go."""
+
+    history: History
+    pool: Pool
+    """The workers of the session's service."""
+    worker: Link | None
+    """The one that the session's runs go to while it lives: its agent may keep state."""
+
+    def next_key(self) -> RunKey:
+        """The key of the next attempt at a run."""
+
+    def show_notice(self, code: str) -> None:
+        """Tells the session's sockets, in passing, how the run fares."""
+
+
+class Placed(Receiver, Protocol):
+    """A run that workers carry out, as its attempts tell it."""
+
+    ref: RunRef
+    state: RunState
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether steps are on their way into the log: from them it goes on."""
+
+    def cancel(self) -> None: ...
+
+    def fail(self, code: ErrorCode, sentence: str = "", *, is_retryable: bool = False) -> None: ...
+
+
+class Placement:
+    """Of one run. Its methods belong to the event loop.
+
+    `attempt` is the run on its present worker; None while it has none.
+    """
+
+    def __init__(self, session: Employer, run: Placed) -> None:
+        self.attempt: Attempt | None = None
+        self.is_continued = False
+        """Whether it was begun before: what has no result may have happened."""
+        self.blame = Blame()
+        self._session = session
+        self._run_id = run.ref.run_id
+        self._state = run.state
+        self._run: Placed | None = run
+        """None once it has ended: it holds this, and is not to wait for a collection."""
+        self._is_adrift = False
+        """The session's sockets were told that the run waits for a worker."""
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.blame.is_suspect
+
+    def go_on(self, notice: str) -> None:
+        """Goes to a worker, or waits for one, of which `notice` tells.
+
+        Not yet while steps are on their way into the log, or while all that is
+        open waits for people.
+        """
+        if self._run is None or self._run.is_being_written or self._state.is_all_waiting:
+            return
+        self._session.pool.place(self, self._session.worker)
+        if self._has_none and not self._is_adrift:
+            self._drift(notice)
+
+    def start_over(self) -> None:
+        """Starts it once more on its worker, which needs the history whole."""
+        if self._run is not None and self._session.worker is not None:
+            self._begin_on(self._session.worker, self._run)
+
+    def decide(self, step_id: str, decision: Decision) -> None:
+        """Passes on a decision to where the run is."""
+        if self.attempt is not None:
+            self.note_progress()
+            self.attempt.decide(step_id, decision)
+        else:
+            self.go_on("continuing")
+
+    def note_progress(self) -> None:
+        """The run's state has changed: it may be what only waits now, or does so no longer."""
+        if self.attempt is not None:
+            # One that only waits for people kills nothing, and may wait for long.
+            self.attempt.is_quarantined = self.is_suspect and not self._state.is_all_waiting
+
+    def survive(self, *, has_died: bool) -> None:
+        """Its link has ended: it goes on elsewhere, if it can. `has_died`: see `Receiver`."""
+        if self._run is None:
+            return
+        self.is_continued = True
+        worker = self._session.worker
+        if worker is not None and self._must_end_on(worker):
+            self._lose_hope(worker, self._run)
+            return
+        if has_died and not self._state.is_all_waiting:
+            self.blame.note_death()
+        if self.blame.is_guilty:
+            logger.error("run_kills_workers", run_id=self._run_id)
+            self._run.fail("agent_error", "agent_kills")
+            return
+        self._drift("continuing")
+        self.go_on("continuing")
+
+    def cancel(self) -> bool:
+        """Asks the run to stop where it is. False: it is nowhere."""
+        if self.attempt is not None:
+            self.attempt.cancel()
+        return self.attempt is not None
+
+    def end(self) -> None:
+        """Nothing more is wanted of any worker. May be called twice."""
+        self._run = None
+        self.release()
+        self._session.pool.withdraw(self)
+        self._session.pool.note_room()
+
+    def release(self) -> None:
+        """What the present worker still says is dropped."""
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.done()
+
+    # What the pool tells.
+
+    def on_placed(self, link: Link) -> None:
+        if self._run is None or self.attempt is not None:
+            return
+        if self._must_end_on(link):
+            self._end_cut_off(self._run)
+            return
+        self._begin_on(link, self._run)
+        if self._is_adrift:
+            self._is_adrift = False
+            self._session.show_notice("continued")
+
+    def on_unplaced(self, why: Why) -> None:
+        if self._run is None or self.attempt is not None:
+            return
+        if why == "stopped":
+            self._run.cancel()
+        else:
+            self._run.fail("service_unavailable", "no_worker", is_retryable=True)
+
+    def on_broken(self, error: Exception) -> None:
+        if self._run is not None:
+            self._run.on_broken(error)
+
+    # Inside.
+
+    def _begin_on(self, link: Link, run: Placed) -> None:
+        session = self._session
+        session.worker = link
+        if logs.is_debug():
+            logger.debug("run_begins", run_id=self._run_id, pid=link.pid)
+        self.attempt = link.start(
+            session.next_key(),
+            session.history,
+            self._state.resume(),
+            run,
+            is_continued=self.is_continued,
+        )
+        self.note_progress()
+
+    def _must_end_on(self, link: Link) -> bool:
+        """Whether the run was cut off, and the agent there can neither go on nor start again."""
+        return self.is_continued and not link.agent.is_continuable
+
+    def _lose_hope(self, worker: Link, run: Placed) -> None:
+        if worker.is_draining:
+            # The service is stopped, or has another: the pool knows, and how the run ends by that.
+            self._is_adrift = True
+            self.go_on("continuing")
+        else:
+            self._end_cut_off(run)
+
+    def _end_cut_off(self, run: Placed) -> None:
+        logger.info("run_cut_off", run_id=self._run_id)
+        run.fail("agent_error", "agent_gone", is_retryable=True)
+
+    def _drift(self, notice: str) -> None:
+        self._is_adrift = True
+        self._session.show_notice(notice)
+
+    @property
+    def _has_none(self) -> bool:
+        """Whether it is in need of a worker still."""
+        return self._run is not None and self.attempt is None

@@ -1,0 +1,91 @@
+"""What is shown in passing of the step that a run is at, before the log has it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from myagent.worker.protocol import LinkError
+from myagent.worker.text import MAX_ANSWER_BYTES, TEXT_INTERVAL_S
+
+EARLY_S = 0.005
+"""Seconds that a frame may come too early: a worker that keeps to the interval costs no timer."""
+
+MOST_BEGINNINGS = 20
+"""Steps that are shown to begin with nothing in between that enters the log."""
+
+
+class Viewers(Protocol):
+    """Those who see a run as it goes on."""
+
+    def show_thinking(self, step: int) -> None: ...
+
+    def show_text(self, run_id: str, step: int, offset: int, text: str) -> None: ...
+
+
+class Preview:
+    """Merges text that comes faster than one frame in `TEXT_INTERVAL_S`; the first is at once.
+
+    Workers do so, too, but run somebody else's code. `text` is all of the step's
+    so far. Its methods belong to the event loop.
+    """
+
+    def __init__(self, viewers: Viewers, run_id: str, step: int) -> None:
+        self.step = step
+        self.text = ""
+        self._viewers = viewers
+        self._run_id = run_id
+        self._shown = 0
+        """Characters of the text that were shown."""
+        self._beginnings = 0
+        self._loop = asyncio.get_running_loop()
+        self._next_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, step: int) -> None:
+        """A step starts, maybe the same one again: its text so far is no more."""
+        self._turn_to(step)
+        self._beginnings += 1
+        if self._beginnings <= MOST_BEGINNINGS:
+            self._viewers.show_thinking(step)
+
+    def add(self, step: int, text: str) -> None:
+        """Raises `LinkError` if a step has more text than any may have."""
+        if step != self.step:
+            self._turn_to(step)
+        if len(self.text) + len(text) > MAX_ANSWER_BYTES:
+            raise LinkError(f"a step with more than {MAX_ANSWER_BYTES} characters of text")
+        self.text += text
+        if self._timer is not None:
+            return
+        if self._loop.time() >= self._next_at - EARLY_S:
+            self.flush()
+        else:
+            self._timer = self._loop.call_at(self._next_at, self.flush)
+
+    def flush(self) -> None:
+        """Shows what there is: something that must not overtake it follows."""
+        self.stop()
+        offset, self._shown = self._shown, len(self.text)
+        if offset < self._shown:
+            now = self._loop.time()
+            self._next_at = min(max(now, self._next_at), now + EARLY_S) + TEXT_INTERVAL_S
+            self._viewers.show_text(self._run_id, self.step, offset, self.text[offset:])
+
+    def note_logged(self) -> None:
+        """Steps are on their way into the log."""
+        self._beginnings = 0
+
+    def clear(self) -> None:
+        """The text is on its way into the log."""
+        self._turn_to(self.step)
+
+    def stop(self) -> None:
+        """Nothing is shown any more, unless more is added. May be called twice."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _turn_to(self, step: int) -> None:
+        self.stop()
+        self.step, self.text, self._shown = step, "", 0
