@@ -90,7 +90,7 @@ TEXTS = (
         "external": gettext_noop("external"),
         "changed": gettext_noop("{name}: {state}"),
         "health_healthy": gettext_noop("Healthy"),
-        "health_failing": gettext_noop("A check failed"),
+        "health_degraded": gettext_noop("A check failed"),
         "health_unhealthy": gettext_noop("Unhealthy"),
         "health_unknown": gettext_noop("Not checked"),
         # Measurements.

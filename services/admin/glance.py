@@ -17,7 +17,7 @@ from services.views.describing import health_of
 
 HEALTH = {
     "healthy": gettext_lazy("healthy"),
-    "failing": gettext_lazy("failing"),
+    "degraded": gettext_lazy("degraded"),
     "unhealthy": gettext_lazy("unhealthy"),
     "unknown": gettext_lazy("unknown"),
 }

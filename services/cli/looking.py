@@ -67,12 +67,14 @@ LIST_COLUMNS = (
     gettext_noop("error"),
 )
 
-WORDS = frozenset({"status", "desired", "state", "health"})
+HEALTH_FACTS = ("name", "status", "service_status", "last_health_check")
+
+WORDS = frozenset({"status", "service_status", "desired", "state", "health"})
 """Fields that hold words of our own: states of services and instances, and these."""
 
 HEALTH_WORDS = (
     gettext_noop("healthy"),
-    gettext_noop("failing"),
+    gettext_noop("degraded"),
     gettext_noop("unhealthy"),
     gettext_noop("unknown"),
 )
@@ -133,7 +135,7 @@ def show_health(screen: Screen, options: Options) -> None:
     if options["json"]:
         screen.say(as_json(found))
         return
-    screen.facts((name, _value(found, name)) for name in ("name", "status", "last_health_check"))
+    screen.facts((name, _value(found, name)) for name in HEALTH_FACTS)
     _show_rows(screen, HEALTH_COLUMNS, found["instances"])
     _show_rows(screen, CHECK_COLUMNS, found["checks"])
 

@@ -40,7 +40,7 @@ LEAST_ROOM = 12
 
 STYLES: dict[str, str] = {
     **{Service.Status.RUNNING: "green", Service.Status.STOPPED: "dim", "healthy": "green"},
-    **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "failing": "yellow"},
+    **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "degraded": "yellow"},
     **{Service.Status.STARTING: "cyan", Service.Status.STOPPING: "cyan"},
     Instance.State.DRAINING: "cyan",
 }

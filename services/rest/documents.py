@@ -11,6 +11,8 @@ from services.models import Instance, Service
 
 Answer = serializers.Serializer[Any]
 
+HEALTH = ["healthy", "degraded", "unhealthy", "unknown"]
+
 
 def _time(help_text: str = "") -> serializers.DateTimeField:
     return serializers.DateTimeField(allow_null=True, help_text=help_text)
@@ -84,7 +86,7 @@ class InstanceSerializer(Answer):
     memory_mb = serializers.FloatField(allow_null=True)
     cpu_percent = serializers.FloatField(allow_null=True)
     loop_lag_ms = serializers.FloatField(allow_null=True)
-    health = serializers.ChoiceField(["healthy", "failing", "unhealthy", "unknown"])
+    health = serializers.ChoiceField(HEALTH)
     error = serializers.CharField()
     version = serializers.CharField()
 
@@ -108,7 +110,7 @@ class CheckSerializer(Answer):
 
 class HealthCountsSerializer(Answer):
     healthy = serializers.IntegerField()
-    failing = serializers.IntegerField(help_text="Missed checks, but not enough to give it up.")
+    degraded = serializers.IntegerField(help_text="Missed checks, but not enough to give it up.")
     unhealthy = serializers.IntegerField()
     unknown = serializers.IntegerField()
     total = serializers.IntegerField()
@@ -117,7 +119,8 @@ class HealthCountsSerializer(Answer):
 class HealthSerializer(Answer):
     service_id = serializers.CharField()
     name = serializers.CharField()
-    status = serializers.ChoiceField(Service.Status.choices)
+    status = serializers.ChoiceField(HEALTH, help_text="How all of it is together.")
+    service_status = serializers.ChoiceField(Service.Status.choices)
     last_health_check = _time()
     summary = HealthCountsSerializer()
     instances = InstanceSerializer(many=True)

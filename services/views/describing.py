@@ -29,6 +29,9 @@ ENDED_SHOWN = 3
 """Instances that have ended that go with a service's status."""
 
 
+ILL = (Service.Status.ERROR, Service.Status.UNHEALTHY)
+
+
 def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
     """`seen`: what servers say, where that has been read already."""
     if seen is None:
@@ -120,7 +123,8 @@ def service_health(service: Service, site: str, limit: int = 20) -> Json:
     return {
         "service_id": service.pk,
         "name": service.name,
-        "status": service.status,
+        "status": health_of(service, instances),
+        "service_status": service.status,
         "last_health_check": _time(service.last_health_check),
         "summary": health_summary(instances),
         "instances": [instance_json(instance, endpoint) for instance in instances],
@@ -188,18 +192,24 @@ def system_stats() -> Json:
 
 
 def health_of(service: Service, instances: Iterable[Instance]) -> str:
-    """That of its worst instance of which any is known; elsewhere, what its checks made of it."""
-    if service.is_external:
-        observed = {Service.Status.RUNNING: "healthy", Service.Status.UNHEALTHY: "unhealthy"}
-        return observed.get(Service.Status(service.status), "unknown")
-    found = {instance.health for instance in instances}
-    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), "unknown")
+    """By its last checks, in the words of `services.supervision.health.verdict`, which asks now."""
+    known = [health for health in (each.health for each in instances) if health != "unknown"]
+    if service.status in ILL and not known:
+        return "unhealthy"
+    if service.is_external and service.status == Service.Status.RUNNING:
+        return "healthy"
+    if not known:
+        return "unknown"
+    if set(known) == {"unhealthy"}:
+        return "unhealthy"
+    is_all = set(known) == {"healthy"} and len(known) >= service.replicas
+    return "healthy" if is_all else "degraded"
 
 
 def health_summary(instances: Iterable[Instance]) -> Json:
     """How many of the live instances are in which health."""
     found = [instance.health for instance in instances]
-    kinds = ("healthy", "failing", "unhealthy", "unknown")
+    kinds = ("healthy", "degraded", "unhealthy", "unknown")
     return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
 
 

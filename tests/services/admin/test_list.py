@@ -51,13 +51,13 @@ def test_a_row_tells_everything_of_a_service(
     assert cells(chief, service) == {
         "status": "running",
         "desired": "running",
-        "health": "failing",
+        "health": "degraded",
         "sessions": "7",
         "uptime": "3\xa0hours",
         "restarts": "2",
     }
     text = chief.get(LIST).content.decode()
-    for shown in ("weather", "demo", "预报", "weather.py", "failing", "3\xa0hours"):
+    for shown in ("weather", "demo", "预报", "weather.py", "degraded", "3\xa0hours"):
         assert shown in text
 
 
@@ -67,10 +67,11 @@ def test_a_row_tells_everything_of_a_service(
         ([], "unknown"),
         ([Instance.State.STARTING], "unknown"),
         ([Instance.State.RUNNING], "healthy"),
-        ([Instance.State.RUNNING, Instance.State.UNHEALTHY], "unhealthy"),
+        ([Instance.State.RUNNING, Instance.State.UNHEALTHY], "degraded"),
+        ([Instance.State.UNHEALTHY], "unhealthy"),
     ],
 )
-def test_the_health_is_that_of_the_worst_instance(
+def test_the_health_is_that_of_all_instances_together(
     chief: Client,
     make_service: MakeService,
     make_instance: MakeInstance,

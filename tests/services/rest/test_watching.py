@@ -105,8 +105,9 @@ def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Servi
             is_healthy=number % 2 == 0, detail="" if number % 2 == 0 else "It did not answer.",
         )  # fmt: skip
     found = client.get("services/echo/health").json
-    assert found["summary"]["failing"] == found["summary"]["total"] == 1
-    assert found["instances"][0]["health"] == "failing"
+    assert found["summary"]["degraded"] == found["summary"]["total"] == 1
+    assert found["instances"][0]["health"] == found["status"] == "degraded"
+    assert found["service_status"] == echo.status
     assert len(found["checks"]) == 20
     assert [check["is_healthy"] for check in found["checks"][:2]] == [True, False]
     assert len(client.get("services/echo/health?limit=3").json["checks"]) == 3

@@ -291,7 +291,7 @@ def test_a_start_does_not_hide_how_the_others_are(service: Service) -> None:
     starting = instance_of(service, 0, state=Instance.State.STARTING)
     assert health_of(service, [starting]) == "unknown"
     assert health_of(service, [starting, instance_of(service, 1)]) == "healthy"
-    assert health_of(service, [starting, instance_of(service, 2, misses=1)]) == "failing"
+    assert health_of(service, [starting, instance_of(service, 2, misses=1)]) == "degraded"
 
 
 def test_the_logs_of_a_service_go_with_it(tmp_path: Path, settings: pytest.FixtureRequest) -> None:
