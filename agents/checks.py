@@ -1,4 +1,4 @@
-"""Settings that can be wrong, said before anything starts."""
+"""Checks of the settings, reported before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which services a server carries conversations of: a seam that who knows the services fills."""
+"""The services whose conversations a server carries: an interface, filled by what knows them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A service, as a server has to know it.
+    """What a server has to know of a service.
 
     `is_expected`: it has a worker or is about to get one, so that runs may wait
-    for it. `max_sessions`: 0 for no limit of its own. `session_timeout_s`: after
-    which its idle sessions leave memory; None for the site's.
+    for it. `max_sessions`: 0 means that it has no limit of its own.
+    `session_timeout_s`: after which its idle sessions leave memory; None for the site's.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Listed:
 
 
 class Directory(Protocol):
-    """A snapshot: but for `refresh` its methods return at once. Called on the event loop."""
+    """A snapshot: all methods but `refresh` return at once. Called on the event loop."""
 
     def find(self, service: str) -> Listed | None:
         """None: there is no such service here."""
@@ -35,10 +35,10 @@ class Directory(Protocol):
         """The services whose conversations this server may carry."""
 
     def unhealthy(self) -> Collection[str]:
-        """The services of which a process was found unhealthy, by whoever checks them."""
+        """The services with a process that a check found unhealthy."""
 
     async def refresh(self) -> None:
-        """Looks whether that has changed, for somebody who would be refused otherwise.
+        """Reads the services again, for a client that would be refused otherwise.
 
         Raises `django.db.Error`.
         """

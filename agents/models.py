@@ -1,4 +1,4 @@
-"""The log of sessions: the one truth that everything else reads."""
+"""The log of sessions: the single source of truth."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.db.models.functions import Now
 from agents import principals
 
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
-"""Of a server or a supervisor that has not ended, by the database's clock."""
+"""The lease of a server or supervisor that has not ended, by the database's clock."""
 
 
 class Server(models.Model):
     """A process that holds sockets and sessions: its lease, and what it says of itself.
 
     `process` identifies the operating-system process (see `agents.runtime.process`);
-    the lease is by the database's clock. `address` is where clients on its
-    machine reach it; empty where it does not know. A server with a single agent
-    file has its `service` and `source`, the file's path.
+    the lease is by the database's clock. `address` is where clients on its machine reach it; empty
+    if that is not known. A server with a single agent file has its `service` and `source`, the
+    file's path.
     """
 
     id = models.CharField(max_length=36, primary_key=True)
@@ -47,7 +47,7 @@ class Session(models.Model):
 
     `epoch` grows with every change of ownership; a writer with an older one
     is refused. `last_seq` is the log's end. `principal`: the key of who created
-    it (see `agents.principals`); '' where nobody had to prove who they are.
+    it (see `agents.principals`); '' if nobody had to authenticate.
     """
 
     class CloseReason(models.TextChoices):
@@ -77,7 +77,7 @@ class Session(models.Model):
 
 
 class Run(models.Model):
-    """What became of one accepted message.
+    """The processing of one accepted message.
 
     `position` orders the queue: the log's `seq` of the message, negative for
     one that goes ahead of the queue. `message_key` stands for `message_id` in

@@ -1,4 +1,4 @@
-"""What a socket's consumer knows of sessions, and sessions of sockets: nothing more.
+"""All that a socket's consumer knows of sessions, and that sessions know of sockets.
 
 The hub has the sessions of this process; anything else that has some speaks
 the same two interfaces.
@@ -56,9 +56,9 @@ class Socket(Protocol):
     connection_id: str
     lang: str
     principal: Principal | None
-    """Who the client is; None where nobody has to prove it."""
+    """Who the client is; None if nobody has to authenticate."""
     service: str | None
-    """Whose door the client came through; None: any service of the server."""
+    """The service whose address the client used; None: any service of the server."""
     attached: dict[str, Any]
     replaying: asyncio.Lock
     """Held by the session whose log is read for the socket: one at a time."""
@@ -67,7 +67,7 @@ class Socket(Protocol):
         """Queues a durable entry. False: there is no room, it was not taken."""
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
-        """Queues partial text, joined to what still waits of the same step. False: no room."""
+        """Queues partial text, appended to what still waits of the same step. False: no room."""
 
     def tell(self, transient: Transient) -> None:
         """Queues something that is not in the log."""
@@ -76,10 +76,10 @@ class Socket(Protocol):
         """Waits until there is room. Cancelling is safe."""
 
     def close(self, code: int, problem: Problem) -> None:
-        """Closes the socket after what waits and a last word, the reason."""
+        """Closes the socket after what waits has been sent, and the reason last."""
 
     def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
-        """Says that it is not attached to the session any more: the client is to resume it.
+        """Tells the client that it is detached from the session and has to resume it.
 
         A socket that has no other session closes, so that the client comes back.
         """
@@ -95,13 +95,13 @@ class SessionPort(Protocol):
         """Starts a session and attaches the socket to it."""
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
-        """Replays what came after `last_seq`, then goes on live."""
+        """Replays what came after `last_seq`, then continues live."""
 
     async def place_after(self, session_id: str, seq: int | None) -> Place:
-        """Where to go on for a reader that has the turns up to `seq`.
+        """Where a reader that has the turns up to `seq` continues.
 
-        None: it does not say. Then it is sent what is unfinished. A session that
-        is not there has a place like an empty one.
+        With None, which stands for 'not known', it is sent what is unfinished. A session that does
+        not exist has the same place as an empty one.
         """
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:

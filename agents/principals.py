@@ -1,4 +1,4 @@
-"""Who comes in. Nothing here, nor below, knows how that was proved."""
+"""Who a client is. How that was proved is known neither here nor in the rooms below."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Principal:
 def may_use(principal: Principal | None, creator: str) -> bool:
     """Whether what `creator` (a key, '' for nobody's) has created is open to the principal.
 
-    None is everybody, where nobody has to prove who they are.
+    None stands for everybody, where nobody has to authenticate.
     """
     if principal is None or principal.sees_everything:
         return True

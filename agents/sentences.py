@@ -72,7 +72,7 @@ def _translated(lang: str, text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _own(lang: str, name: str) -> str:
-    # Only our own sentences are kept: others may be of any number and length.
+    # Only our own sentences are cached: others may be of any number and length.
     return _translated(lang, SENTENCES[name])
 
 
@@ -84,8 +84,8 @@ def say(lang: str, name: str, **values: object) -> str:
 def tell(lang: str, said: Said) -> str:
     """What another process said, in a language of the site if the catalogue has it.
 
-    A place without a value stays as it is written. How long and how deep it may
-    be is checked where it is read from its JSON.
+    A placeholder without a value stays as it is. Its length and depth are checked where its JSON
+    is read.
     """
 
     def told(value: object) -> str | None:
@@ -98,7 +98,7 @@ def tell(lang: str, said: Said) -> str:
 
 
 MAX_TAG = 35
-"""Characters of a language tag that is worth looking at."""
+"""The longest language tag, in characters, that is considered."""
 
 
 def supported(lang: str | None) -> str | None:
@@ -112,7 +112,7 @@ def supported(lang: str | None) -> str | None:
 
 
 def choose(*tags: str | None, accept_language: str = "") -> str:
-    """The first of the tags that the site speaks, else what the browser accepts, else its own."""
+    """The first tag that the site supports, else what the browser accepts, else its own."""
     accepted = (tag for tag, _ in parse_accept_lang_header(accept_language))
     for tag in (*tags, *accepted):
         if lang := supported(tag):

@@ -1,4 +1,4 @@
-"""The server of this process: its conversations, its sockets, and what brings workers to it."""
+"""The server of this process: its conversations, its sockets, and the source of its workers."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from myagent.protocol import CloseCode
 logger = structlog.get_logger(__name__)
 
 SITE = "MyAgent Site"
-"""What a server with many services calls itself."""
+"""The name of a server with many services."""
 
 
 class HasLeft(Exception):
-    """The server serves no more."""
+    """The server has stopped."""
 
 
 class Feeder(Protocol):
-    """What brings workers to a server's pools."""
+    """Supplies a server's pools with workers."""
 
     def launch(self) -> None:
-        """Begins what needs no database and no event loop. May be called twice."""
+        """Starts what needs neither a database nor an event loop. May be called twice."""
 
     async def start(self) -> None:
-        """Raises `NotStarted` and `django.db.Error`; then it may be called again, else not."""
+        """Raises `NotStarted` and `django.db.Error`; only then it may be called again."""
 
     async def cease(self) -> None:
-        """Brings no more; the workers that are there stay. May be called twice."""
+        """Adds no more workers; those that exist stay. May be called twice."""
 
     async def stop(self) -> None:
-        """Ends what it keeps. Called after `cease`. May be called twice."""
+        """Ends the workers that it owns. Called after `cease`. May be called twice."""
 
 
 class ServerProcess:
@@ -77,7 +77,7 @@ class ServerProcess:
         self._end = Once(self._send_everybody_away)
 
     async def start(self) -> None:
-        """Starts once, however often it is called.
+        """Starts the server once, however often it is called.
 
         Raises `django.db.Error`, `NameTaken`, `NotStarted` and
         `ImproperlyConfigured`, after which the next call tries again, and
@@ -99,7 +99,7 @@ class ServerProcess:
             await self.start()
 
     async def _open(self) -> None:
-        # An agent file is loaded while the database is made ready.
+        # The agent file is loaded while the database is prepared.
         self._feeder.launch()
         await self.conversations.database.run(schema.apply_pending, settings.VAR_DIR)
         if self.service:
@@ -115,7 +115,7 @@ class ServerProcess:
         return self.conversations.port
 
     async def admit(self, service: str | None) -> Refusal | None:
-        """Whether it serves: None, or why not. `service`: whose door it is, None for any."""
+        """None if it serves, else why not. `service`: the one that is addressed, None for any."""
         try:
             await self.start()
         except HasLeft:
@@ -134,7 +134,7 @@ class ServerProcess:
         return None
 
     def announce(self) -> None:
-        """Takes no new work, and tells the clients, once, that it is about to leave."""
+        """Takes no new work, and tells the clients once that it is about to stop."""
         self.conversations.is_draining = True
         if not self._is_announced:
             self._is_announced = True
@@ -143,12 +143,12 @@ class ServerProcess:
     async def leave(
         self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None
     ) -> None:
-        """Lets runs finish within the grace, sends clients away and gives the sessions up.
+        """Lets runs finish within the grace period, disconnects the clients and gives the sessions
+        up.
 
-        `stop_listening` is called before they are sent away, so that they come
-        back to the next process and not to this one. May be called twice, and
-        while it starts. Cancelling shortens the grace to nothing; the rest goes
-        on all the same, and the next call waits for it.
+        `stop_listening` is called before they are disconnected, so that they come back to the next
+        process and not to this one. May be called twice, and while it starts. Cancelling ends the
+        grace period; the rest goes on nevertheless, and the next call waits for it.
         """
         self.announce()
         try:
@@ -162,19 +162,20 @@ class ServerProcess:
         if self._start is not None:
             await background.end([self._start])
         await self.connections.close()
-        # Else it would replace what the conversations are about to hang up on.
+        # Otherwise it would replace the workers that the conversations are about to disconnect
+        # from.
         await self._feeder.cease()
         await self.conversations.stop()
         await self._feeder.stop()
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says of the server. `able`: whether it can do its work just now."""
+        """What `/health` says about the server. `able`: whether it can do its work just now."""
         pools = list(self.conversations.workers)
         silent_for_s = max((pool.silent_for_s for pool in pools), default=0.0)
         unhealthy = {pool.service for pool in pools if pool.silent_for_s}
         unhealthy.update(self.conversations.directory.unhealthy())
         is_served = not self.service or self.conversations.workers.of(self.service).has_worker
-        # One of many services that is ill keeps nobody from the others.
+        # One unhealthy service of many does not affect the others.
         is_able = (
             is_served
             and self.conversations.journal.is_available
@@ -196,7 +197,7 @@ class ServerProcess:
 
 
 def standalone(worker: StandaloneWorker) -> ServerProcess:
-    """A server with one agent file, whose worker is its child."""
+    """A server with one agent file, whose worker is its child process."""
     service, source = worker.service, worker.source
     conversations = Conversations(
         SingleService(service), worker.workers, service=service, source=source

@@ -1,4 +1,4 @@
-"""What clients are told that is not in the log: one type a kind. A dialect renders them."""
+"""Messages to clients that are not in the log, one type for each kind. A dialect renders them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RETRYABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The client is in. `server` is what the server calls itself."""
+    """The client is connected. `server` is the server's name."""
 
     lang: str
     connection_id: str
@@ -45,6 +45,7 @@ class Resumed:
 
     `status`: `idle`, `running` or `waiting`. `is_resync`: the log does not hold
     everything after what the client has; it is replayed from its oldest entry.
+    `model` is the agent's, '' where nobody knows.
     """
 
     lang: str
@@ -53,6 +54,7 @@ class Resumed:
     status: str
     replaying: int
     is_resync: bool
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class ReplayComplete:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The client said something again: `original` is the entry of the first time."""
+    """The client repeated a message: `original` is the entry of the first one."""
 
     original: Logged
 
@@ -80,7 +82,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What the client asked for was not done, or its socket closes.
+    """A request was not carried out, or the socket closes.
 
     `sentence` names an entry of `SENTENCES` that fits better than the code's
     own; `detail` fills it.
@@ -105,7 +107,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A word after silence."""
+    """A sign of life after silence."""
 
 
 Transient = (

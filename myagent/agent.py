@@ -1,4 +1,4 @@
-"""An agent: a definition that does not change, and what can be asked of it."""
+"""An agent: an immutable definition, and the methods that run it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ class Agent:
 
     `tools` are `BaseTool` instances, their classes, or functions. `model` is a
     model's name, an object with the `ChatModel` protocol, or None for the
-    environment's. After `max_steps` model steps that all wanted tools, one
-    last step without tools gives the answer. `next_step_prompt` goes along
-    with each question to the model.
+    environment's. After `max_steps` model steps that all called tools, one last step without tools
+    gives the answer. `next_step_prompt` is added to each request to the model.
 
     Nothing of a run is kept here: an agent can serve many runs at a time.
     Raises `TypeError` or `ValueError` for a definition that can't work.
@@ -61,7 +60,7 @@ class Agent:
 
     @cached_property
     def chat_model(self) -> ChatModel:
-        """The model, made ready when it is first needed: that may take a second."""
+        """The model, prepared when it is first needed, which may take a second."""
         if self.model is not None and not isinstance(self.model, str):
             return self.model
         from myagent.models import resolve_model

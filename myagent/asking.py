@@ -1,4 +1,4 @@
-"""One question to a model, asked again when the answer breaks off."""
+"""One request to a model, repeated if the answer breaks off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from myagent.steps import StepStarted, TextDelta
 from myagent.tool.text import clean
 
 RETRY_DELAYS_S = (0.5, 2.0)
-"""The waits before an answer that broke off is asked for again; then the error is let out."""
+"""Waits in seconds before the repetitions for an answer that broke off; then the error is
+raised."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""JSON whose whole numbers keep every digit: orjson's end at 64 bits."""
+"""JSON whose integers keep every digit: those of orjson are limited to 64 bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONG_NUMBER = b"0" * 19
 
 
 def loads(text: str | bytes) -> Any:
-    """What the text says. Raises `ValueError` for what is not JSON, or has endless numbers."""
+    """Parses JSON. Raises `ValueError` for other text, and for NaN and infinite numbers."""
     value = fast_json.loads(text)
     if not _may_have_long_numbers(text):
         return value
@@ -29,7 +29,7 @@ def _may_have_long_numbers(text: str | bytes) -> bool:
 
 
 def dumps(value: Any) -> str:
-    """Its JSON. Raises `TypeError` for what has none."""
+    """Writes JSON. Raises `TypeError` for values that have none."""
     try:
         return fast_json.dumps(value).decode()
     except TypeError:
@@ -37,9 +37,9 @@ def dumps(value: Any) -> str:
 
 
 def encode(data: Any) -> bytes:
-    """JSON of anything: what has no JSON form becomes its text, lone surrogates become '?'.
+    """JSON of any value: what has no JSON form becomes text, lone surrogates become '?'.
 
-    Numbers that are none, or have no end, become null.
+    NaN and infinite numbers become null.
     """
     try:
         return fast_json.dumps(data)

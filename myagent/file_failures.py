@@ -1,4 +1,4 @@
-"""What is wrong with an agent file, in sentences for whoever wrote it. No I/O."""
+"""What is wrong with an agent file, in sentences for its author. No I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from myagent.lacking import lacking_requirement
 from myagent.sentence import Sentence
-from myagent.tool.running import described
+from myagent.tool.containment import described
 
 SAID_LIMIT = 500
-"""Characters of an exception's own words in a sentence."""
+"""The most characters of an exception's message in a sentence."""
 
 
 def said(error: BaseException) -> str:
-    """What an error says, on one line and without a full stop."""
+    """An error's message, on one line and without a full stop."""
     return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
 
 
@@ -55,7 +55,7 @@ def place_in(file: Path, line: int | None) -> str:
 
 
 def line_of(error: BaseException, file: Path) -> int | None:
-    """The last line of the file that had a part in the error."""
+    """The last line of the file in the error's traceback."""
     numbers = []
     traceback = error.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""Agents that are not ours to step through: a text in, text out."""
+"""Agents of other frameworks, which are not run step by step: text in, text out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from myagent.models.base import Usage
 from myagent.runnable import NOTHING_DONE, AgentError
 from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.running import EscapedError, contained, described, in_thread
+from myagent.tool.containment import EscapedError, contained, described, in_thread
 from myagent.tool.text import clean, text_of
 
 STEP_TYPES = get_args(Step)
@@ -92,7 +92,7 @@ def _name_of(agent: Any, default: str | None) -> str:
 async def _pieces(
     agent: Any, question: tuple[tuple[str], dict[str, Any]]
 ) -> AsyncGenerator[Any, None]:
-    """Whatever the agent gives out, a whole text as its only piece."""
+    """The agent's output; a whole text is a single piece."""
     verb = _verb_of(agent)
     args, options = question
     if not _is_stream(agent, verb):
@@ -171,7 +171,8 @@ def _kind(piece: Any) -> str:
 
 
 async def _guarded(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The pieces; what is meant to end a program or to look like a cancellation is an error."""
+    """The pieces; exceptions that would end the program or look like a cancellation become
+    errors."""
     async with aclosing(pieces):
         try:
             async for piece in pieces:

@@ -1,7 +1,7 @@
-"""What is installed, and not what lies beside an agent file, for the SDK's own use.
+"""Lets the SDK import installed packages rather than modules beside an agent file.
 
-Modules of the SDK import at their top what they need; a worker sees to it that
-they get it. Packages that import more while they work are called in here.
+Modules of the SDK import what they need at the top; a worker makes sure that they get the
+installed ones. Packages that import more while they work are called within `packages`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ def packages() -> AbstractContextManager[None]:
 
 
 def set_view(view: View) -> None:
-    """What `packages` does; by default nothing."""
+    """The context manager behind `packages`; by default it does nothing."""
     global _view
     _view = view

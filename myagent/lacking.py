@@ -1,4 +1,4 @@
-"""Packages that the SDK asks for when they are needed, and that an environment may lack. No I/O."""
+"""Packages that the SDK imports on demand and that an environment may lack. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUIREMENTS = {
 """What to install for the packages that the SDK imports."""
 
 LOOKED_FOR = frozenset({*REQUIREMENTS, "httpx", "orjson"})
-"""What the SDK, or the openai package, takes for a library if a module of the name is loaded."""
+"""Names of modules that the SDK or the openai package takes for a library if one is loaded."""
 
 _SDK = Path(__file__).parent
 

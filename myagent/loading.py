@@ -71,7 +71,7 @@ class AgentFile:
         return name if isinstance(name, str) and name else self.name
 
     def prepare(self) -> None:
-        """Does ahead of the first question what would slow it down: slow imports.
+        """Does slow imports in advance, which would delay the first question.
 
         Raises `AgentFileError` where the environment lacks what they need.
         """

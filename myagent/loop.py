@@ -32,7 +32,7 @@ NO_ANSWER = "I stopped after {steps} steps without reaching an answer."
 
 
 class Reacting(Protocol):
-    """What the loop needs of an agent: see `myagent.agent.Agent`."""
+    """What the loop requires of an agent: see `myagent.agent.Agent`."""
 
     @property
     def next_step_prompt(self) -> str: ...
@@ -79,7 +79,7 @@ async def react(
 
 
 class _Stopwatch:
-    """How long a model takes; milliseconds."""
+    """Measures how long a model takes, in milliseconds."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -94,7 +94,7 @@ class _Stopwatch:
 
 
 class _Run:
-    """What a run knows: the context, the calls that are open, and in the end the answer."""
+    """The state of a run: the context, the open calls, and in the end the answer."""
 
     def __init__(
         self, agent: Reacting, history: Sequence[ChatMessage], confirm: Confirm, resume: Resume
@@ -187,7 +187,7 @@ def _with_fresh_id(call: ToolCall) -> ToolCall:
 
 
 def _plain(completion: Completion, steps: int) -> Completion:
-    """A last reply that is no answer, made into one; what was said stays said."""
+    """Turns a last reply without an answer into one; text that was streamed is kept."""
     gap = "\n\n" if completion.text.strip() else ""
     text = completion.text + gap + NO_ANSWER.format(steps=steps)
     return replace(completion, text=text, tool_calls=())

@@ -1,4 +1,4 @@
-"""What a service needs of an agent, ours or somebody else's."""
+"""What a service requires of an agent, ours or another framework's."""
 
 from __future__ import annotations
 

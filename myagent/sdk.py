@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def sdk_folder(var_dir: Path) -> Path:
-    """`var_dir/sdk`, made or mended: in it `myagent` is this very package, by a symlink.
+    """Creates or repairs `var_dir/sdk`, in which `myagent` is a symlink to this very package.
 
     So none of what lies beside the package, the site's tree or other packages,
     comes onto the path with it. Several processes may ask at once. Raises

@@ -47,7 +47,7 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationAsked:
-    """A tool waits for somebody's yes."""
+    """A tool waits for a confirmation."""
 
     step_id: str
     tool: str
@@ -66,7 +66,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """What became of a tool call. `message` is what the model is told.
+    """The outcome of a tool call. `message` is what the model is told.
 
     `full_length` is the text's length in characters when it had to be cut.
     """

@@ -1,4 +1,4 @@
-"""What a test of an agent needs: a model that says what the test wrote down."""
+"""For tests of agents: a model that replies from a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who comes in."""
+"""The principals of clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.sockets.handshake import PRINCIPAL, Receive, Scope, Send
 
 
 class OpenAccess:
-    """ASGI middleware: nobody has to prove who they are."""
+    """ASGI middleware for open mode: nobody has to authenticate."""
 
     def __init__(self, application: Any) -> None:
         self._application = application

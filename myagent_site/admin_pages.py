@@ -1,4 +1,4 @@
-"""What holds for every page of the admin: where it is, and what its pages may do."""
+"""Rules for all pages of the admin: where they are served, and what they may do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 ADMIN = "admin/"
 
 SLOW_LOOKUPS = frozenset({"regex", "iregex"})
-"""Django's lists take them in an address; with SQLite the whole process waits for them, for ever
-if the pattern is made for it."""
+"""Lookups that Django's lists accept in a URL; on SQLite a malicious pattern blocks the whole
+process for ever."""
 
 ADMIN_HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -26,7 +26,7 @@ ADMIN_HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    # Django compares the Referer of a form over https; a page elsewhere must not learn it.
+    # Django checks the Referer of forms over https; other sites must not see it.
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }

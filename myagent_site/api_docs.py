@@ -17,7 +17,7 @@ from myagent_site.pages import PAGE_HEADERS
 from services.rest import errors
 
 HEADERS = PAGE_HEADERS | {
-    # Its scripts must not be read by pages of other ports: one holds the token against forgery.
+    # Pages on other ports must not read its scripts: one holds the CSRF token.
     "Cross-Origin-Resource-Policy": "same-origin",
     # The pages are English only.
     "Vary": "Cookie",
@@ -26,7 +26,7 @@ HEADERS = PAGE_HEADERS | {
 
 @extend_schema(exclude=True)
 class SchemaView(SpectacularAPIView):
-    """JSON, or YAML for who asks for it. Nothing in it is secret."""
+    """The schema as JSON, or as YAML if asked for. Nothing in it is secret."""
 
     renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]  # noqa: RUF012
     authentication_classes = ()
@@ -41,7 +41,7 @@ class SchemaView(SpectacularAPIView):
 
 @cache
 def _schema() -> dict[str, Any]:
-    """Made once: that takes a while."""
+    """Generated once, as it takes a while."""
     generator: Any = SchemaGenerator
     with translation.override("en"):
         schema: dict[str, Any] = generator().get_schema(request=None, public=True)
@@ -63,7 +63,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 
 def say_what_holds_everywhere(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Completes the schema: requests hold known fields only, and a login is not always needed."""
+    """Completes the schema: requests have known fields only, and a login is not always required."""
     for name, component in result["components"]["schemas"].items():
         if name.endswith("Request"):
             component["additionalProperties"] = False

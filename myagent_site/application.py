@@ -1,4 +1,4 @@
-"""The site as an ASGI application, whichever server it is the application of."""
+"""The site as an ASGI application, for any server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Serving:
 
 
 def application_for(server: ServerProcess) -> Serving:
-    """What comes in passes the checks of Host and Origin, then gets its principal."""
+    """Requests pass the checks of Host and Origin, and then get their principal."""
     pages = BoundedBodies(get_asgi_application())
     router = ProtocolTypeRouter({"http": pages, "websocket": sockets})
     return Serving(Guard(OpenAccess(router)), server)

@@ -1,4 +1,4 @@
-"""Apps of others, as this site has them."""
+"""Third-party apps, configured for this site."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class DaphneConfig(AppConfig):
-    """daphne's `runserver`, without its server: to import that takes every command half a second.
+    """daphne's `runserver` without its server, whose import would cost every command half a second.
 
     `runserver` imports it.
     """

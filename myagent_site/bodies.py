@@ -1,4 +1,4 @@
-"""How large a request may be: Django itself would write any body to the disk first."""
+"""Limits the size of requests: Django itself would write any body to the disk first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agents.runtime.edge import headers_of
 from agents.sockets.handshake import Receive, Scope, Send
 
 LINGER_BYTES = 16 * 1024 * 1024
-"""What is still read of a refused body: many a client looks for an answer only at its end."""
+"""Bytes that are still read of a refused body: many clients read the response only at its end."""
 
 
 class BoundedBodies:
@@ -32,7 +32,7 @@ class BoundedBodies:
 
 
 class _Counted:
-    """A body that breaks off, as if its sender had gone, where it grows above the limit."""
+    """Ends a body that grows above the limit as if its sender had disconnected."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
@@ -54,7 +54,7 @@ class _Counted:
         return message
 
     async def read_on(self, limit: int) -> None:
-        """Drops what still comes, up to so many bytes in all."""
+        """Discards the rest of the body, up to so many bytes in all."""
         while not self._has_ended and self._read <= limit:
             await self._next()
 

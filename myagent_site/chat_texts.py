@@ -1,4 +1,4 @@
-"""What the chat page says, in its template and in its scripts.
+"""The sentences of the chat page, for its template and its scripts.
 
 Placeholders such as `{tool}` are filled in by the page.
 """
@@ -84,7 +84,7 @@ TEXTS = {
     "copied": gettext_noop("Copied"),
     "copy_failed": gettext_noop("The browser did not allow copying."),
     "try_again": gettext_noop("Try again"),
-    "effects": gettext_noop("Not known whether it took effect: {tools}."),
+    "effects": gettext_noop("It is not known whether these took effect: {tools}."),
     "max_steps": gettext_noop("The agent reached its limit of steps."),
     "connecting": gettext_noop("Connecting…"),
     "connected": gettext_noop("Connected"),
@@ -94,8 +94,10 @@ TEXTS = {
     "gone": gettext_noop("This conversation is no longer there."),
     "ended": gettext_noop("This conversation has ended."),
     "too_large": gettext_noop("The message is too large: 256 KiB is the limit."),
-    "unsendable": gettext_noop("This can’t be sent: it is too large, or holds half a character."),
-    "half_character": gettext_noop("The text holds half a character, which can’t be sent."),
+    "unsendable": gettext_noop(
+        "This can’t be sent: it is too large, or contains an invalid character."
+    ),
+    "half_character": gettext_noop("The text contains an invalid character, which can’t be sent."),
     "refused": gettext_noop("Your message was not sent: {reason}"),
     "milliseconds": gettext_noop("{count} ms"),
     "seconds": gettext_noop("{count} s"),

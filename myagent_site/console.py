@@ -1,4 +1,4 @@
-"""The console: every service and its instances, live, for who may look."""
+"""The console: every service and its instances, live, for those with the permission."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for feed in feeds.values():
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The page itself; who has to log in first is sent there."""
+    """The page itself; redirects to the login if one is required."""
     lang = language_of(request)
     texts = translated(TEXTS, lang)
     if not may(request, VIEW):
@@ -59,7 +59,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "windowSeconds": WINDOW_S,
         "maxServices": MAX_SERVICES,
         "mayControl": may(request, CONTROL),
-        # Those whom the admin lets in; it asks for a login itself.
+        # For users of the admin, which requires a login itself.
         "mayChange": is_open(request) or may(request, CHANGE),
         "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
         "csrf": get_token(request),
@@ -69,13 +69,13 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 async def events(request: HttpRequest) -> HttpResponseBase:
-    """What happens, as server-sent events: see `feed`."""
+    """The state as server-sent events: see `feed`."""
     if (refused := await sync_to_async(_refuse)(request)) is not None:
         return refused
     feed = feeds[language_of(request)]
     if feed.is_full:
         return _refusal("busy", "Too many people are watching.", 503, {"Retry-After": "10"})
-    # A proxy that gathers an answer before it passes it on would hold up everything.
+    # A proxy that buffers responses would delay all events.
     headers = PRIVATE | {"X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return HttpResponse(content_type="text/event-stream", headers=headers)
@@ -95,7 +95,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     if not may(request, VIEW):
-        return _refusal("forbidden", "Log in as one who may see services.", 403)
+        return _refusal("forbidden", "Log in with an account that may see services.", 403)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the console and the home page say, in their templates and scripts.
+"""The sentences of the console and the home page, for their templates and scripts.
 
 Placeholders such as `{name}` are filled in by the page.
 """
@@ -159,7 +159,7 @@ HOME_TEXTS = (
         "log_in": gettext_noop("Log in"),
         "away": gettext_noop("The database can’t be read just now. On a new one, make its tables:"),
         "console_hint": gettext_noop("Services, instances and their measurements, live"),
-        "admin_hint": gettext_noop("Register, change and look after services"),
+        "admin_hint": gettext_noop("Register, change and manage services"),
         "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
         "unhealthy": gettext_noop("Unhealthy"),
     }

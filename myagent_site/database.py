@@ -1,4 +1,4 @@
-"""Which database: an explicit URL, else MySQL's own variables, else an SQLite file."""
+"""Chooses the database: an explicit URL, else the `MYSQL_*` variables, else an SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQLITE_OPTIONS = {
     # Writers queue at BEGIN instead of failing when a read turns into a write.
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    # FULL: what was accepted survives a power cut.
+    # FULL: accepted messages survive a power failure.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
 

@@ -1,4 +1,4 @@
-"""One reader for all who watch the console in this process, and what each of them is sent."""
+"""One reader for all viewers of the console in this process, and their event streams."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ MAX_VIEWERS = 50
 """Of one feed."""
 
 REFRESH_S = 2.0
-"""Seconds after which it is read again though nothing rang: reports change without a revision."""
+"""Seconds after which it is read again without a ring: reports change without a revision."""
 
 BEAT_S = 5.0
-"""Seconds of silence after which a viewer is told that the line is alive."""
+"""Seconds of silence after which a viewer gets a sign of life."""
 
 STREAM_S = 300.0
-"""Seconds after which a viewer has to come again, so that leave to look is asked for anew."""
+"""Seconds after which a viewer has to reconnect, so that its permission is checked again."""
 
 BEAT = b": alive\nevent: beat\ndata:\n\n"
 PROBLEM = b"event: problem\ndata:\n\n"
-"""Nothing can be read just now."""
+"""The data can't be read just now."""
 
 
 class Feed:
     """What `read` returns in one language, as server-sent events.
 
     Its methods belong to the event loop.
-    While anybody watches, one task looks every `doorbell.LOOK_S` seconds whether
-    something changed; a viewer who is slow gets the latest only.
+    While there are viewers, one task checks every `doorbell.LOOK_S` seconds for changes; a slow
+    viewer gets only the latest state.
     """
 
     def __init__(self, read: Callable[[], Json], lang: str = "en") -> None:
@@ -56,7 +56,7 @@ class Feed:
         return self._viewers >= MAX_VIEWERS or self._has_ended
 
     def end(self) -> None:
-        """Ends every stream, for good. May be called twice."""
+        """Ends all streams for good. May be called twice."""
         self._has_ended = True
         self._wake.set()
 
@@ -129,7 +129,7 @@ class Feed:
             return
         self._latest = event
         self._number += 1
-        # Everybody who waits for the former one wakes.
+        # Wakes all that wait for the former event.
         self._wake.set()
         self._wake = asyncio.Event()
 

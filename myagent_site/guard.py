@@ -1,4 +1,4 @@
-"""Looks at who comes in, before anything else does: HTTP and sockets alike."""
+"""Checks all requests before anything else does, HTTP and sockets alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from myagent.protocol import CloseCode
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 OTHER_SITES = frozenset({b"cross-site", b"same-site"})
-"""What a browser says of a request that another site's page makes (Fetch Metadata)."""
+"""The value by which a browser marks requests of other sites' pages (Fetch Metadata)."""
 
 FORBIDDEN = gettext_noop("This address or page may not use the site.")
 
@@ -31,10 +31,9 @@ FORBIDDEN = gettext_noop("This address or page may not use the site.")
 class Guard:
     """ASGI middleware: refuses a Host that is not allowed, and pages of other sites.
 
-    A safe HTTP request needs no Origin check: browsers keep its answer from
-    pages of other sites by themselves. Any other must come from a program, the
-    site's own pages or a listed origin: unlike a socket of an open site, not
-    from every page on this machine.
+    A safe HTTP request needs no Origin check: browsers themselves keep its response from other
+    sites' pages. Any other must come from a program, the site's own pages or a listed origin:
+    unlike a socket of an open site, not from every page on this machine.
     """
 
     def __init__(self, application: Any) -> None:
@@ -45,7 +44,7 @@ class Guard:
             if scope["type"] == "http":
                 await _forbid(scope, send)
                 return
-            # Its dialect has the words for it.
+            # The consumer tells the client in its own dialect.
             scope = {**scope, REFUSAL: Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden")}
         if scope["type"] == "http":
             # Django compares the Origin of a form with it.

@@ -21,10 +21,10 @@ READY_TIMEOUT_S = 5.0
 
 
 async def health(request: HttpRequest) -> JsonResponse:
-    """Whether the process is well: 200, or 503 when it can't do its work just now.
+    """Whether the process is healthy: 200, or 503 if it can't do its work just now.
 
-    A site of which some agents are ill works, though it is `degraded`: who
-    balances the load must not take it from the clients of the others.
+    A site with some unhealthy agents works, though it is `degraded`: a load balancer must not take
+    it away from the clients of the others.
     """
     server = server_of(request)
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}
@@ -51,7 +51,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _ask_the_database() -> None:
-    # On a connection of its own: this thread is anybody's, and may outlive the time-out.
+    # On its own connection: this thread is shared, and may outlive the time-out.
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM services_service WHERE 1 = 0")

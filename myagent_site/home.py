@@ -29,13 +29,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def to_home(request: HttpRequest) -> HttpResponse:
-    """Where services are looked for without a name: the home lists them."""
+    """A path of services without a name: redirects to the home page, which lists them."""
     query = request.META.get("QUERY_STRING", "")
     return HttpResponseRedirect(f"/?{query}" if query else "/")
 
 
 def _seen_by(request: HttpRequest) -> dict[str, Any]:
-    """The services that run, for who may see them."""
+    """The running services, for those who may see them."""
     if not may(request, VIEW):
         return {"is_closed": True}
     seen = overview()

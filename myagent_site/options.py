@@ -14,7 +14,7 @@ TRUE = frozenset({"true", "yes", "y", "on", "1"})
 FALSE = frozenset({"false", "no", "n", "off", "0"})
 
 LARGEST = 1e9
-"""Of a number that need not be whole: about thirty years in seconds."""
+"""The maximum of a number that need not be whole: about thirty years in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ OPTIONS = (
         "str",
         "",
         "Redis, as `redis://HOST:PORT/NUMBER`: processes tell each other of changes through it. "
-        "Empty: each looks into the database by itself, a blink later. Needs the packages of "
+        "Empty: each polls the database, and notices a little later. Needs the packages of "
         "`scripts/bootstrap --production`.",
     ),
     Option("MYSQL_HOST", "str", "", "MySQL or MariaDB server."),
@@ -128,7 +128,7 @@ OPTIONS = (
         "MYAGENT_AUTH",
         "str",
         "open",
-        "`open`: over loopback the REST interface and the console ask for no login. `token`: they "
+        "`open`: over loopback the REST interface and the console require no login. `token`: they "
         "always do. From other machines they always do.",
     ),
     Option(
@@ -142,9 +142,9 @@ OPTIONS = (
         "MYAGENT_ENV_ALLOWED",
         "list",
         ["OPENAI_*", "LLM_*", "APP_*"],
-        "Environment variables that the REST interface and the admin may set for a service: names, "
-        "or beginnings with `*` after them. Whatever an interpreter, a loader or a shell reads "
-        "lets people run code of theirs.",
+        "Environment variables that the REST interface and the admin may set for a service: names,"
+        " or prefixes with `*` at the end. Variables that an interpreter, a loader or a shell "
+        "reads let people run their own code.",
     ),
     Option(
         "MYAGENT_SUPERVISOR",
@@ -199,8 +199,8 @@ OPTIONS = (
         "int",
         0,
         "Conversations that a server holds at once for a service, counting those with a client or "
-        "a running answer; more are refused. 0: no limit. A service's own `max_sessions` goes "
-        "first.",
+        "a running answer; more are refused. 0: no limit. A service's own `max_sessions` takes "
+        "precedence.",
     ),
     Option(
         "MYAGENT_AGENT",
@@ -256,7 +256,7 @@ OPTIONS = (
         "MYAGENT_CANCEL_GRACE_S",
         "float",
         4.0,
-        "Seconds that a cancelled run may take to stop before it is ended without its consent.",
+        "Seconds that a cancelled run may take to stop before it is abandoned.",
     ),
     Option(
         "MYAGENT_SESSION_TIMEOUT_S",
@@ -275,7 +275,8 @@ OPTIONS = (
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
-        "Estimated tokens of history that a model is given; whole oldest turns go first.",
+        "Estimated tokens of history that a model is given; above that whole oldest turns are left"
+        " out.",
     ),
     Option(
         "MYAGENT_WORKER_WAIT_S",
@@ -287,11 +288,13 @@ OPTIONS = (
         "MYAGENT_WORKER_STUCK_S",
         "float",
         60.0,
-        "Seconds for which a worker may give no sign of life before it is ended and replaced.",
+        "Seconds without a sign of life after which a worker is ended and replaced.",
     ),
-    Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a server's lease holds."),
+    Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a server's lease is valid."),
     Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
-    Option("MYAGENT_ADOPT_S", "float", 2.0, "Seconds between looks for runs whose server is gone."),
+    Option(
+        "MYAGENT_ADOPT_S", "float", 2.0, "Seconds between searches for runs whose server is gone."
+    ),
     Option(
         "MYAGENT_SHUTDOWN_GRACE_S",
         "float",

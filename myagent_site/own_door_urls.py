@@ -1,4 +1,4 @@
-"""What a service's own port serves: its chat, and nothing of the site."""
+"""The pages at a service's own port: its chat, and nothing of the site."""
 
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt

@@ -45,7 +45,7 @@ PAGE_HEADERS = {
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
-    """The chat with the agent of this process, where it is a server with a single one."""
+    """The chat page of a server with a single agent."""
     server = server_of(request)
     if server is None or not server.service:
         return HttpResponse(status=404)
@@ -62,7 +62,7 @@ async def chat(request: HttpRequest) -> HttpResponse:
 def chat_page(
     request: HttpRequest, *, service: str, socket: str, agent: str, description: str
 ) -> HttpResponse:
-    """The chat with an agent. `socket`: the path of the service's socket."""
+    """The chat page of an agent. `socket`: the path of the service's socket."""
     lang = language_of(request)
     texts = translated(TEXTS, lang)
     context = {
@@ -83,7 +83,7 @@ def chat_page(
 
 
 def language_of(request: HttpRequest) -> str:
-    """The language that was chosen, now or before, else what the browser prefers."""
+    """The language chosen now or before, else the browser's."""
     return choose(
         request.GET.get("lang"),
         request.COOKIES.get(LANGUAGE_COOKIE),
@@ -94,7 +94,7 @@ def language_of(request: HttpRequest) -> str:
 def answer(
     request: HttpRequest, lang: str, template: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
-    """A page in a language, with what is needed to choose another one, which is remembered."""
+    """A page in a language, with a choice of languages, which is remembered."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     with translation.override(lang):
@@ -118,13 +118,13 @@ def _languages(lang: str) -> dict[str, Any]:
 
 @cache
 def modules(*patterns: str) -> list[str]:
-    """What a page's script imports: named in the page, the browser fetches all of it at once."""
+    """The modules that a page's script imports: named in the page, they are fetched at once."""
     found = (path for pattern in patterns for path in sorted(settings.STATIC_DIR.glob(pattern)))
     return [path.relative_to(settings.STATIC_DIR).as_posix() for path in found]
 
 
 async def static_file(request: HttpRequest) -> HttpResponse:
-    """A file of `static/`: with its type, its date and ranges."""
+    """Serves a file of `static/` with its type, its date and ranges."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     return await asyncio.to_thread(_read, request)
@@ -154,7 +154,7 @@ def _files(*, is_site: bool) -> WhiteNoise:
         prefix=settings.STATIC_URL,
         # The tree may change under a running process, by an update for example.
         autorefresh=True,
-        # Asked again each time, so that page and scripts are always of one version.
+        # Revalidated each time, so that page and scripts always have one version.
         max_age=0,
     )
     if is_site:

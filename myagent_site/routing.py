@@ -1,4 +1,4 @@
-"""Which path speaks which dialect, and of which service."""
+"""The dialect and the service of each path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from myagent.protocol import CloseCode
 
 
 class NowhereConsumer(EventsConsumer):
-    """A socket at a path where nothing is served: it is told so."""
+    """Tells a socket that nothing is served at its path."""
 
     def refusal(self, scope: Scope) -> Refusal | None:
         return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")

@@ -1,4 +1,4 @@
-"""The installation's secret key: generated once, kept readable for its owner alone."""
+"""The installation's secret key: generated once, readable only by its owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def of_installation(var_dir: Path, *, may_generate: bool) -> str:
-    """The kept key, or a new one that is kept from now on.
+    """The stored key, or a new one, which is stored.
 
     Raises `ImproperlyConfigured` if there is none and none may be generated or kept.
     """
@@ -43,7 +43,7 @@ def _generated(path: Path, *, may_generate: bool) -> str:
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(50))
     try:
-        # A link fails where the name exists: of two first starts, one key wins.
+        # Creating a link fails if the name exists: of two simultaneous first starts, one key wins.
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -15,7 +15,7 @@ from services.routing.endpoints import chat_of, path_of
 
 
 def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
-    """The chat with a service, whether or not it runs; the page of one elsewhere is there.
+    """The chat page of a service, running or not; redirects to the page of an external one.
 
     `socket`: its path, if it is not the service's at the site.
     """
@@ -41,7 +41,7 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
 
 
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:
-    """The chat at a port of the service's own."""
+    """The chat page at the service's own port."""
     return chat(request, request.scope[OWN_DOOR], socket="/")
 
 

@@ -49,17 +49,17 @@ globals().update(
 )
 
 SITE_VARIABLES = [option.name for option in OPTIONS]
-"""What is the site's own in an environment: no worker is handed it."""
+"""The site's own variables in an environment: no worker gets them."""
 
 DEBUG = OPTION_VALUES["DEBUG"]
 SITE_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
-# `guard.Guard` looks at every Host before Django does; Django's own check knows no addresses.
+# `guard.Guard` checks every Host before Django does, whose own check does not know addresses.
 ALLOWED_HOSTS = ["*"]
 
 DATABASES = {"default": database.configuration(OPTION_VALUES, DATA_DIR)}
 IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 
-# Whoever opens an SQLite file, by whichever door, finds its key, its locks and its logs.
+# Beside an SQLite file every command finds its key, its locks and its logs.
 _beside = Path(DATABASES["default"]["NAME"]).parent if IS_EMBEDDED else DATA_DIR
 VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or _beside / "var").resolve()
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
@@ -77,7 +77,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.sessions",
     "django.contrib.messages",
-    # Looks for admin modules where the site's pages are served, and not in every command.
+    # Imports admin modules only where the site's pages are served, not in every command.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -98,7 +98,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "myagent_site.urls"
 ASGI_APPLICATION = "myagent_site.asgi.application"
-# The same for a server that somebody else has made: `runagent`, `serve`, a program.
+# The same for a server that was created elsewhere: by `runagent`, `serve` or a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
 _REDIS = {"address": OPTION_VALUES["REDIS_URL"], "socket_connect_timeout": 2}
@@ -111,7 +111,7 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
-# Classes that keep rows of their own about what is logged (see `agents.log.recorders`).
+# Classes that store rows of their own about log entries (see `agents.log.recorders`).
 MYAGENT_RECORDERS: list[str] = []
 
 # Links to the folders at the top, so that an installed package has them too.
@@ -182,7 +182,7 @@ SPECTACULAR_SETTINGS = {
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Nothing is asked of other hosts.
+    # No files are loaded from other hosts.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 

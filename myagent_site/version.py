@@ -1,4 +1,4 @@
-"""Which version of the site this is."""
+"""The version of the site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def of_installation(folder: Path) -> str:
-    """What the checkout in the folder says; of an installed package, its own metadata."""
+    """The version of the checkout in the folder, else that of the installed package."""
     project = folder / "pyproject.toml"
     if project.is_file():
         version: str = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]

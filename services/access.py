@@ -1,4 +1,4 @@
-"""Who may ask for what over HTTP: the REST interface and the console decide here."""
+"""Permissions over HTTP, for the REST interface and the console."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from agents.runtime.edge import is_loopback
 FORWARDING = frozenset(
     {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"}
 )
-"""Headers by which a proxy says that it asks for somebody else, besides `X-Forwarded-*`."""
+"""Headers by which a proxy shows that it forwards a request, besides `X-Forwarded-*`."""
 
 
 def is_local(asked: HttpRequest | Mapping[str, Any]) -> bool:
-    """Whether it comes from this machine itself, and not through a proxy on it. No I/O.
+    """Whether a request comes from this machine itself, and not through a proxy on it. No I/O.
 
     `asked`: a request, or the scope of an ASGI connection. A request that did
     not come in over ASGI is never local.
@@ -26,7 +26,7 @@ def is_local(asked: HttpRequest | Mapping[str, Any]) -> bool:
     scope = asked if isinstance(asked, Mapping) else getattr(asked, "scope", None)
     if scope is None or not _is_loopback_address(scope, "server"):
         return False
-    # Without being told otherwise, proxies such as nginx add no header and speak HTTP/1.0.
+    # By default, proxies such as nginx add no header and speak HTTP/1.0.
     if not _is_loopback_address(scope, "client") or scope.get("http_version") == "1.0":
         return False
     if any(_is_forwarding(name.lower()) for name, _ in scope["headers"]):
@@ -36,15 +36,14 @@ def is_local(asked: HttpRequest | Mapping[str, Any]) -> bool:
 
 
 def is_open(asked: HttpRequest | Mapping[str, Any]) -> bool:
-    """Whether no login is asked for: `MYAGENT_AUTH` is `open`, and the request local. No I/O."""
+    """Whether no login is required: `MYAGENT_AUTH` is `open`, and the request is local. No I/O."""
     return settings.MYAGENT_AUTH == "open" and is_local(asked)
 
 
 def may(request: HttpRequest, permission: str) -> bool:
-    """Whether the asker has a permission, such as `services.control_service`.
+    """Whether the client has a permission, such as `services.control_service`.
 
-    Where a login is needed, it must be one of the staff. Synchronous: may read
-    the database.
+    If a login is required, it must be a staff member's. Synchronous: may read the database.
     """
     if is_open(request):
         return True

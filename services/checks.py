@@ -1,4 +1,4 @@
-"""Settings about services that can be wrong, said before anything starts."""
+"""Checks of the settings for services, reported before anything starts."""
 
 from __future__ import annotations
 

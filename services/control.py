@@ -1,4 +1,4 @@
-"""Start, stop, restart: what every door calls. They set what is desired; the supervisor acts.
+"""Start, stop, restart: called by every interface. They set the desired state; the supervisor acts.
 
 Synchronous. What is refused raises `services.errors.ServiceError`.
 """
@@ -21,42 +21,42 @@ Status = Service.Status
 
 
 def start(service: Service) -> None:
-    """Desires it to run; earlier failures are forgiven. Does nothing to one that runs well."""
+    """Sets it to run and forgives earlier failures. Does nothing to one that runs well."""
     _refuse_unless_ours(service)
     _desire(service, Desired.RUNNING)
 
 
 def stop(service: Service) -> None:
-    """Desires it to be stopped: runs finish within the grace, then its processes end."""
+    """Sets it to stop: runs finish within the grace period, then its processes end."""
     _refuse_unless_ours(service)
     _desire(service, Desired.STOPPED)
 
 
 def restart(service: Service) -> None:
-    """Desires every instance to be replaced by one started from now on."""
+    """Has every instance replaced by one that is started from now on."""
     _refuse_unless_ours(service)
     _desire(service, Desired.RUNNING, generation=F("generation") + 1)
 
 
 def has_arrived(service: Service) -> bool:
-    """Whether what is desired is what is observed. `service`: freshly read."""
+    """Whether the observed state is the desired one. `service`: freshly read."""
     live = Instance.objects.filter(service=service, live_slot__isnull=False)
     if service.desired == Desired.STOPPED:
         return service.status == Status.STOPPED and not live.exists()
     if service.status != Status.RUNNING:
-        return False  # Its instances are there, but nobody was told yet.
+        return False  # Its instances are ready, but its status is not written yet.
     if live.exclude(generation=service.generation).exists():
         return False
     replicas = live.filter(kept_by="")
     if not (replicas.exists() or machines_supervised().exists()):
-        # All that it can have now are workers with supervisors of their own.
+        # All that it can have left are workers with their own supervisors.
         return live.filter(state=Instance.State.RUNNING).exists()
     running = replicas.filter(state=Instance.State.RUNNING)
     return running.count() == service.replicas == replicas.count()
 
 
 def has_failed(service: Service) -> bool:
-    """Whether it won't arrive unless a person does something. `service`: freshly read."""
+    """Whether it can't get there unless a person acts. `service`: freshly read."""
     return service.desired == Desired.RUNNING and (
         service.status == Status.ERROR
         or (service.status == Status.UNHEALTHY and bool(service.error_message))
@@ -66,7 +66,7 @@ def has_failed(service: Service) -> bool:
 def _desire(service: Service, desired: Desired, **changes: Any) -> None:
     changes["desired"] = desired
     if desired == Desired.RUNNING:
-        # What was observed before is no answer to the new wish.
+        # What was observed before does not answer the new request.
         begins = When(status__in=(Status.STOPPED, Status.ERROR), then=Value(Status.STARTING))
         changes |= {
             "cleared_at": timezone.now(),

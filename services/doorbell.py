@@ -1,8 +1,7 @@
-"""How a change is noticed: every service counts its changes, and whoever waits looks at the sum.
+"""How changes are noticed: every service counts its changes, and waiting processes read the sum.
 
-One query of a small table, five times a second at most; it works across
-processes and machines with nothing but the database. With Redis whoever waits is
-told to look.
+This is one query of a small table, five times a second at most; it works across processes and
+machines with the database alone. With Redis, waiting processes are told to read.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from agents.runtime import bell
 from services.models import Service
 
 LOOK_S = 0.2
-"""Seconds between two looks."""
+"""Seconds between two reads."""
 
 Revision = tuple[int, int]
-"""Compared with an earlier one: another value means that something changed."""
+"""To be compared with an earlier one: a different value means that something changed."""
 
 
 BELL = "services"
@@ -26,7 +25,7 @@ BELL = "services"
 
 
 def change(services: QuerySet[Service], **changes: Any) -> int:
-    """Updates these and tells everybody. How many they were; of none, nobody is told."""
+    """Updates these rows and announces the change, if there are any; returns their number."""
     count = services.update(**changes, revision=F("revision") + 1)
     if count:
         announce()
@@ -34,12 +33,12 @@ def change(services: QuerySet[Service], **changes: Any) -> int:
 
 
 def ring(service_id: str) -> None:
-    """Tells everybody that the service, or an instance of it, changed."""
+    """Announces that the service, or an instance of it, changed."""
     change(Service.objects.filter(pk=service_id))
 
 
 def announce() -> None:
-    """Has everybody look whose own look would come later: a revision has grown."""
+    """Has all processes read now rather than at their next poll: a revision has grown."""
     bell.ring(BELL)
 
 

@@ -1,4 +1,4 @@
-"""What a verb on services refuses, in a sentence for the person who asked."""
+"""Why a verb on services refuses, in a sentence for the person who asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ServiceError(Exception):
     """`code` is for programs; the text, in the active language, for people.
 
     `template` is marked with `gettext_noop`; `field` names the argument that
-    is wrong, where it is one.
+    is wrong, if it is one.
     """
 
     def __init__(self, code: str, template: str, *, field: str = "", **values: Any) -> None:
@@ -33,11 +33,11 @@ class UnknownService(ServiceError):
 
 
 class Conflict(ServiceError):
-    """It can't be done in the state that things are in."""
+    """It can't be done in the present state."""
 
 
 def being_unregistered(name: str) -> Conflict:
-    """A service's last step has begun: nothing is changed or wanted of it any more."""
+    """The service is being unregistered: it can't be changed or controlled any more."""
     return Conflict(
         "unregistered", gettext_noop("The service '{name}' is being unregistered."), name=name
     )

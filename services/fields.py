@@ -1,4 +1,4 @@
-"""What the fields of a service may hold. No I/O.
+"""The valid values of a service's fields. No I/O.
 
 What is refused raises `services.errors.ServiceError`.
 """
@@ -26,7 +26,7 @@ MAX_TAG = 50
 NAME = re.compile(r"[^\W_][\w.-]*")
 LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
 HOST_NAME = re.compile(rf"({LABEL}\.)*(?!\d+\.?$){LABEL}\.?", re.ASCII)
-"""Of a name's last part, digits alone would be an address."""
+"""A name whose last part is all digits would be taken for an address."""
 
 TAG = re.compile(rf"[\w.:-]{{1,{MAX_TAG}}}")
 NOT_IN_URLS = re.compile(r"""[\s"'`<>\\]""")
@@ -41,7 +41,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "restart_delay_s": (0, 3600),
     "memory_limit_mb": (16, 10_000_000),
 }
-"""The least and the most that the numbers may be."""
+"""The minimum and maximum of the numbers."""
 
 CONFIGURATION = (
     "max_sessions",
@@ -52,7 +52,7 @@ CONFIGURATION = (
     "memory_limit_mb",
     "python",
 )
-"""How the instances are run: what the REST interface shows under `config`."""
+"""Settings of the instances, which the REST interface shows under `config`."""
 
 FIELDS = (
     "name",
@@ -67,11 +67,11 @@ FIELDS = (
     "auto_start",
     *CONFIGURATION,
 )
-"""What `register` and `change` take, besides `environment`."""
+"""The fields that `register` and `change` accept, besides `environment`."""
 
 
 def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields in the form in which they are stored; whether a file is there is not asked."""
+    """The fields in the form in which they are stored; whether a file exists is not checked."""
     unknown = set(fields) - set(FIELDS)
     if unknown:
         raise TypeError(f"a service has no field {', '.join(sorted(unknown))}")
@@ -108,7 +108,7 @@ def _description(value: str) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Whether every database takes it: NUL is no text, nor is half a character."""
+    """Whether every database accepts it: NUL and lone surrogates are refused."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -149,7 +149,7 @@ def _url(value: str) -> str:
         is_address = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
-    # Seen before `urlsplit` drops tabs and ends of lines without a word.
+    # Checked first, as `urlsplit` silently drops tabs and line ends.
     is_clean = value.isprintable() and not NOT_IN_URLS.search(value)
     if not is_address or not is_clean or len(value) > MAX_URL:
         raise invalid("url", gettext_noop("The address must be a ws:// or wss:// URL."))
@@ -172,7 +172,7 @@ def _is_address(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    # What comes after a '%' is an interface of some machine, and any text.
+    # After a '%' comes an interface of some machine, which may be any text.
     return "%" not in text
 
 

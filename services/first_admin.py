@@ -11,9 +11,9 @@ NAME = "admin"
 
 
 def ensure_admin() -> str | None:
-    """Makes the superuser `admin` if nobody may log in to the admin; its password, told only here.
+    """Creates the superuser `admin` if nobody may log in to the admin; returns its password.
 
-    None: there is somebody of the staff already, or another process was first.
+    Returns None if there is a staff member already, or another process was first.
     An ordinary user of that name is left as it is. Synchronous.
     """
     if User.objects.filter(is_staff=True).exists():

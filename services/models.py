@@ -1,4 +1,4 @@
-"""Which agents exist, what was launched for them, and what checks of it found."""
+"""The services, the instances launched for them, and the results of health checks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Service(models.Model):
 
     People set `desired`, `replicas` and the configuration, through
     `services.catalogue.registry` and `services.control`; `status`, `error_message`,
-    `restart_count`, `started_at`, `last_health_check` and `agent`, what the
-    newest worker said of its agent, are what the supervisor observed.
+    `restart_count`, `started_at`, `last_health_check` and `agent`, the newest worker's description
+    of its agent, are what the supervisor observed.
 
     `host` and `port`: where a server listens for this service alone. `python`:
     the interpreter of its workers, the site's own if empty.
 
-    `revision` grows with everything that somebody may wait for (see
+    `revision` grows with every change that may be waited for (see
     `services.doorbell`); `generation`, with every restart that is asked for:
     instances of an older one are to be replaced. Failures before `cleared_at`
     are forgiven. `environment` is encrypted (see `services.catalogue.secrets`).
@@ -103,7 +103,7 @@ class Service(models.Model):
 
     @property
     def is_external(self) -> bool:
-        """Runs elsewhere: nothing is launched for it."""
+        """Whether it runs elsewhere: nothing is launched for it."""
         return bool(self.url)
 
 
@@ -116,7 +116,7 @@ class Instance(models.Model):
     for a replica, which is its machine's. `process` names the operating-system
     process (see `agents.runtime.process`) once it is known; `node`, the machine whose
     supervisor launched it, where it listens at `agents.runs.worker_process.Paths`.
-    `report` is what it last said of itself: `running`, `sessions`, `lag_ms` and `abandoned`.
+    `report` is what it last reported: `running`, `sessions`, `lag_ms` and `abandoned`.
     """
 
     class State(models.TextChoices):
@@ -132,7 +132,7 @@ class Instance(models.Model):
     SERVING = (State.RUNNING, State.UNHEALTHY)
 
     class Cause(models.TextChoices):
-        """Why it was asked to leave, or ended without being asked."""
+        """Why it was asked to end, or ended without being asked."""
 
         NONE = ""
         STOP = "stop"
@@ -198,7 +198,7 @@ class Instance(models.Model):
 
 
 class HealthCheck(models.Model):
-    """What one check found, and how its service did then.
+    """What one check found, and the figures of its service at that time.
 
     `memory_mb` and `loop_lag_ms` are the process's; sessions and turns, those
     of the service as a whole (see `services.supervision.figures`). `instance` is null for
@@ -230,17 +230,16 @@ class HealthCheck(models.Model):
 
     @property
     def reason(self) -> str:
-        """What was wrong, in the active language; empty where nothing was."""
+        """What was wrong, in the active language; empty if nothing was."""
         return told(self.detail)
 
 
 class Supervisor(models.Model):
-    """The lease of a machine's one supervisor, or of one that keeps a single worker of `service`.
+    """The lease of a machine's supervisor, or of one that keeps a single worker of `service`.
 
     `node`: the machine; of the latter, a name that begins with it.
-    `is_automatic`: started by a command, it leaves when nothing is desired, or
-    when a person starts another (`is_asked_to_leave`). `epoch` grows with
-    every change of hands.
+    `is_automatic`: it was started by a command and ends when nothing is to run, or when a person
+    starts another (`is_asked_to_leave`). `epoch` grows whenever another process takes the lease.
     """
 
     node = models.CharField(gettext_lazy("node"), max_length=191, primary_key=True)

@@ -8,5 +8,5 @@ LONGEST_NODE = 191
 
 
 def this_node() -> str:
-    """This machine's name, as far as supervisors and workers are concerned."""
+    """This machine's name for supervisors and workers."""
     return socket.gethostname()[:LONGEST_NODE]

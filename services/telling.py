@@ -1,8 +1,7 @@
-"""What went wrong, kept as what happened, and told in the language of whoever reads it.
+"""What went wrong, stored as templates and values, and told in the language of the reader.
 
-What is kept is text: a mark, and the JSON of its parts. A part is text that stands as it is, or a
-sentence's template and its values, which may be sentences again. Text without the mark stands as it
-is as a whole.
+The stored form is text: a mark, and the JSON of the parts. A part is literal text, or a sentence's
+template and its values, which may be sentences again. Text without the mark is literal as a whole.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ MARK = "\x1e"
 """ASCII's record separator, with which no sentence begins."""
 
 WIDEST = 2**63
-"""Numbers from here on are kept as text: JSON's readers have no room for them."""
+"""Numbers from here on are stored as text: JSON readers can't represent them."""
 
 
 MAX_DEPTH = 4
-"""Of sentences in sentences; deeper ones are left out."""
+"""The deepest nesting of sentences; deeper ones are left out."""
 
 
 def tell(said: Said) -> str:
-    """The sentence in the active language. Never raises: another version may have kept it.
+    """The sentence in the active language. Never raises: another version may have stored it.
 
-    A place without a plain value stays as it is written.
+    A placeholder without a plain value stays as it is.
     """
     template = translation.gettext(said.template) if said.template else ""
     return fill(template, said.values, _told_value)
@@ -46,7 +45,7 @@ Part = str | Said
 
 
 def kept(*parts: Part) -> str:
-    """The parts, one after the other, as they are kept."""
+    """The stored form of the parts, one after the other."""
     texts = [clean(part) for part in parts if isinstance(part, str)]
     if len(texts) == len(parts) and not (text := "".join(texts)).startswith(MARK):
         return text
@@ -54,7 +53,7 @@ def kept(*parts: Part) -> str:
 
 
 def parts_of(text: str) -> Sequence[Part]:
-    """What `kept` was given; of what it did not make, the text itself."""
+    """The inverse of `kept`; for other text, the text itself."""
     if not text.startswith(MARK):
         return (text,)
     try:
@@ -65,13 +64,13 @@ def parts_of(text: str) -> Sequence[Part]:
 
 
 def told(text: str) -> str:
-    """What was kept, in the active language."""
+    """A stored text, in the active language."""
     parts = parts_of(text)
     return "".join(part if isinstance(part, str) else tell(part) for part in parts)
 
 
 def plain(value: Any) -> int | float | str:
-    """The value as it can be kept."""
+    """The value in a form that can be stored."""
     is_number = isinstance(value, int | float) and -WIDEST < value < WIDEST
     return value if is_number else clean(str(value))
 

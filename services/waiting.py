@@ -1,8 +1,7 @@
-"""Waiting until a service is where it was asked to be: what is seen, and when to look again.
+"""Waiting until a service reaches the requested state: its state, and when to read again.
 
-How to sleep in between is each waiter's own business: `follow` is for a plain
-program, `services.rest.waiting` for requests, `myagent.manager.waiting` for
-programs with an event loop.
+Each waiter sleeps in its own way: `follow` is for synchronous programs, `services.rest.waiting`
+for requests, `myagent.manager.waiting` for programs with an event loop.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from services.models import Service
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`service`: None once it is gone. One on its way off the list neither arrives nor fails."""
+    """`service`: None once it is deleted. One that is being unregistered neither arrives nor
+    fails."""
 
     service: Service | None
     is_leaving: bool = False
@@ -31,9 +31,9 @@ class Progress:
 
 
 class Watch:
-    """One waiter's. Synchronous, in any thread; a call that nobody waits for any more is harmless.
+    """Belongs to one waiter. Synchronous, in any thread; an abandoned call is harmless.
 
-    `timeout_s`: seconds from now for which it is worth to look again.
+    `timeout_s`: seconds from now after which it does not read again.
     """
 
     def __init__(self, service_id: str, timeout_s: float) -> None:
@@ -42,8 +42,8 @@ class Watch:
         self._heard: doorbell.Revision | None = None
 
     def look(self) -> Progress | None:
-        """The service as it is now; None if no bell rang since the last look."""
-        # The bell before the service: what changes in between rings again.
+        """The service as it is now; None if no bell rang since the last read."""
+        # The bell is read before the service: changes in between ring again.
         revision = doorbell.revision()
         if revision == self._heard:
             return None
@@ -52,13 +52,13 @@ class Watch:
         return progress
 
     def pause_s(self) -> float | None:
-        """Seconds to sleep until the next look; None when the time is over."""
+        """Seconds to sleep until the next read; None when the time is over."""
         left_s = self._deadline - time.monotonic()
         return min(doorbell.LOOK_S, left_s) if left_s > 0 else None
 
 
 def follow(service_id: str, timeout_s: float, sleep: Callable[[float], None]) -> Iterator[Service]:
-    """The service, anew at every change, until it arrives, fails or goes; then no more.
+    """Yields the service at every change until it arrives, fails or is deleted.
 
     Ends as well after `timeout_s` seconds: look at the last one with
     `control.has_arrived`. A service that was unregistered and is gone ends it too.

@@ -23,7 +23,7 @@ from agents.log.writes import DuplicateMessage, OwnershipLost, Result, RunEnded,
 from agents.models import Event, Run
 
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
-"""Of an entry above this no database is asked: quoted, it would not fit into MariaDB's packets.
+"""An entry above this is refused here: quoted, it would not fit into MariaDB's packets.
 
 Far above, the server hangs up instead of saying so, which looks like an outage: the
 whole log would wait for that one row.
@@ -43,7 +43,7 @@ class Batch:
         self._recorders = recorders
 
     def commit(self) -> list[Result]:
-        """What became of each write. Raises `django.db.Error`; then nothing is known."""
+        """The outcome of each write. Raises `django.db.Error`; then the outcome is unknown."""
         if any(entry.size > MAX_ENTRY_BYTES for write in self.writes for entry in write.entries):
             raise DataError("an entry is too large")
         try:
@@ -51,7 +51,7 @@ class Batch:
         except IntegrityError:
             if not any(write.new_run for write in self.writes):
                 raise
-        # A message that was accepted before, most likely. To look for it costs a batch a sixth
+        # Most likely a message that was accepted before. Looking for it takes a sixth
         # of its time, and memory recognises nearly all of them before they come here.
         return self._commit(looks_up=True)
 
@@ -77,7 +77,7 @@ class Batch:
 
         Under one epoch a single process writes a session's log, so an entry at
         the planned place with our epoch can only be ours. The row is locked
-        first, also one that is new: the server may still be at work on the
+        first, even a new one: the server may still be working on the
         lost connection's commit.
         """
         for write, result in zip(self.writes, self.planned, strict=False):
@@ -92,7 +92,7 @@ class Batch:
 
 
 def find_duplicate(write: Write) -> DuplicateMessage | None:
-    """The accepted message that a refused write repeats, if that is why."""
+    """The accepted message that a refused write repeats, if that is the reason."""
     if write.new_run is None:
         return None
     seq = (

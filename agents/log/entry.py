@@ -1,4 +1,4 @@
-"""An entry of the log: on its way in, and as it is there."""
+"""An entry of the log: before it is written, and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log, read back: a model's memory, and where an interrupted run stands. No I/O.
+"""The log read back: the model's context, and the state of an interrupted run. No I/O.
 
 Both are folds over entries in the order of the log, so a run that goes on
 after a crash sees what it would have seen without one.
@@ -37,7 +37,7 @@ class History:
     never loses its result; the newest turn always stays. Its messages are
     numbered, from `first` to the one before `end`. `generation` tells this
     memory from every other of the process, and changes when a number gets
-    another message: who has a part of it knows what is new by the numbers.
+    another message: whoever has a part of it can tell by the numbers what is new.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -45,7 +45,7 @@ class History:
         self.generation = next(_generations)
         self.first = 0
         self._turns: deque[Turn] = deque()
-        # In one list: it is copied whole for every run.
+        # One list: the whole of it is copied for every run.
         self._messages: list[ChatMessage] = []
         self._tokens = 0
 
@@ -180,7 +180,7 @@ class RunState:
                 self.is_cancelled = True
 
     def take_back(self, facts: Iterable[Fact]) -> None:
-        """What was applied is not in the log after all; the run can only end now."""
+        """What was applied did not get into the log; now the run can only end."""
         for fact in facts:
             if fact.event == "agent.thinking":
                 self.calls = {}

@@ -31,7 +31,7 @@ MAX_BATCH = 256
 """Writes in one transaction."""
 
 MAX_BACKLOG = 5_000
-"""Writes under way above which no new messages are accepted."""
+"""With more writes than this under way, no new messages are accepted."""
 
 HANGS_AFTER_S = 5.0
 """Seconds that a commit may take before the database counts as away."""
@@ -47,7 +47,7 @@ Done = Callable[[Outcome], None]
 
 
 class JournalStopped(Exception):
-    """The process is leaving; whether the write was committed, the log will tell."""
+    """The process is stopping. Only the log can tell whether the write was committed."""
 
 
 class RowRefused(Exception):
@@ -107,9 +107,9 @@ class Journal:
 
     @property
     def moved_at(self) -> float:
-        """When its thread moved last, by `time.monotonic`. To wait for work is to move.
-
-        So is to wait for the database: another process would have to wait for it as well.
+        """When its thread last made progress, by `time.monotonic`.  Waiting for work counts as
+        progress, and so does waiting for the database: another process would have to wait for it
+        as well.
         """
         return time.monotonic() if self._is_waiting else self._moved_at
 
@@ -199,7 +199,7 @@ class Journal:
             if len(writes) == 1:
                 logger.exception("write_failed", session_id=writes[0].session_id)
                 return [RowRefused()]
-        # One bad row must not sink its batch, and is found by halves.
+        # One bad row must not fail its whole batch: it is found by halving the batch.
         middle = len(writes) // 2
         return [*self._commit(writes[:middle]), *self._commit(writes[middle:])]
 
@@ -223,7 +223,7 @@ class Journal:
                     raise
                 is_unknown = is_unknown or bool(batch.planned)
                 logger.warning("storage_away", error=str(error), writes=len(batch.writes))
-            # A connection that had been idle too long is no outage: the next try tells.
+            # A connection that was closed for idleness is no outage: the next attempt shows that.
             self._is_out = delay_s > FIRST_RETRY_S
             with self._waiting():
                 is_stopping = self._stopping.wait(delay_s)

@@ -11,11 +11,14 @@ from agents.sentences import say
 from myagent import protocol
 from myagent.messages import ChatMessage
 from myagent.steps import Answer, ConfirmationAsked, Step, Thought, ToolFinished, ToolStarted
+from myagent.worker.protocol import AgentInfo
 
 
-def session_created(lang: str, agent: str, service: str, connection_id: str) -> Entry:
-    metadata = {"agent_name": agent, "service": service, "connection_id": connection_id}
-    return Entry("agent.session_created", say(lang, "session_created", agent=agent), metadata)
+def session_created(lang: str, agent: AgentInfo, service: str, connection_id: str) -> Entry:
+    metadata = {"agent_name": agent.name, "service": service, "connection_id": connection_id}
+    if agent.model:
+        metadata["model"] = agent.model
+    return Entry("agent.session_created", say(lang, "session_created", agent=agent.name), metadata)
 
 
 def user_message(text: str, run: RunRef, position: int) -> Entry:

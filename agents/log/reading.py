@@ -20,7 +20,7 @@ PAGE = 200
 """Entries read at once, at most."""
 
 FIRST_PAGE = 16
-"""Entries read at first: nobody knows yet how large they are."""
+"""Entries read first, while their size is not known."""
 
 LogPlace = tuple[str, int]
 """A session, and a `seq` in its log."""
@@ -29,7 +29,7 @@ REMEMBERED_MESSAGES = 1_000
 """Message ids that a live session knows without asking the database."""
 
 MOST_TURNS = 2_000
-"""Runs that a model's memory can reach back."""
+"""The most runs that a model's context can hold."""
 
 MOST_TOGETHER = 64 * 1024
 """Characters of an entry that is read together with those of other sessions."""
@@ -47,12 +47,12 @@ class UnfinishedRun:
     message: ChatMessage
     state: RunState
     last_seq: int
-    """Where the run's newest entry is."""
+    """Where the run's newest entry stands in the log."""
 
 
 @dataclass(slots=True)
 class Opened:
-    """What a session needs to go on living: see `LiveSession`."""
+    """What a session needs to continue: see `LiveSession`."""
 
     history: History
     last_ordinal: int
@@ -88,7 +88,7 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
 def next_entries(places: Sequence[LogPlace]) -> dict[LogPlace, list[Logged]]:
     """The `FIRST_PAGE` entries that follow each place, as far as they are in the log.
 
-    They end before one that is large: many are read together, and all are held at once.
+    They end before a large one: many are read together and are all in memory at once.
     """
     wanted = Q()
     for session_id, seq in places:
@@ -132,7 +132,7 @@ def newest_seq(session_id: str) -> int:
 
 
 def response_to(session_id: str, step_id: str) -> Logged | None:
-    """The response that a question got."""
+    """The response to a question."""
     found = Event.objects.filter(session_id=session_id, event="user.response", step_id=step_id)
     seq = found.values_list("seq", flat=True).first()
     return None if seq is None else entry_at(session_id, seq)
@@ -147,7 +147,7 @@ def accepted_seq(session_id: str, message_id: str) -> int | None:
 def open_session(session_id: str, max_tokens: int, *, is_closed: bool = False) -> Opened:
     """The session's memory and its unfinished runs, from the log.
 
-    No model is asked any more in one that is closed: its history stays empty.
+    The history of a closed session stays empty: no model is asked there any more.
     """
     runs = Run.objects.filter(session_id=session_id)
     known = list(
@@ -227,7 +227,7 @@ def _history(session_id: str, started: Sequence[tuple[str, int, int]], max_token
 def _messages(
     session_id: str, runs: Sequence[tuple[str, int, int]]
 ) -> list[tuple[str, ChatMessage]]:
-    # By place in the log, which is indexed; a run writes nothing before its message.
+    # By the place in the log, which is indexed; no entry of a run comes before its message.
     rows = Event.objects.filter(
         session_id=session_id,
         seq__gte=min(seq for _, _, seq in runs),
@@ -253,7 +253,7 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
     ):
         message = ChatMessage.from_dict(orjson.loads(encoded)) if encoded else None
         first = first or message
-        # A tool that is run again gets the arguments that it had.
+        # A tool that runs again gets the same arguments.
         data = exact_json.loads(payload)
         fact = Fact(event, step_id, created_at, data["content"], data["metadata"], message)
         state.apply(fact)

@@ -1,8 +1,7 @@
-"""Rows that others keep of what is logged, written in the same transaction as the entries.
+"""Rows that other apps derive from log entries, written in the same transaction as those.
 
-So what a recorder keeps never disagrees with the log. One that fails costs its
-own rows alone: those of the write that it raised at, or, where the database
-refuses one, those of the batch.
+So a recorder's rows always agree with the log. A failing recorder loses only its own rows: those
+of the write at which it raised, or those of the batch if the database refuses one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`instance` as it is to be stored: a new row, or `changes`, fields of the one that is there.
+    """`instance` is a new row, or has new values for the fields `changes` of an existing one.
 
     Its primary key comes from what is recorded, so that it is the same at
     every attempt at a commit.
@@ -96,7 +95,7 @@ def _save(rows: Sequence[Row]) -> None:
 
 
 def _may_go_on(error: DatabaseFailure) -> bool:
-    """Whether the transaction is still there after an error in it: then that was the rows' own."""
+    """Whether the transaction survived an error: then the error concerned these rows alone."""
     if is_about_a_lock(error):
         return False
     try:

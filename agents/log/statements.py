@@ -23,7 +23,7 @@ Row = tuple[Any, ...]
 
 
 def _now() -> datetime:
-    """The moment in whole milliseconds, as clients are told it."""
+    """The moment in whole milliseconds, as clients see it."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -51,7 +51,7 @@ class Rows:
     closes: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Once for all rows: it costs as much as the rest of a row.
+        # Computed once for all rows: it takes as long as the rest of a row.
         self.moment = connection.ops.adapt_datetimefield_value(self.now)
 
     def add_session(self, session_id: str, epoch: int, new: NewSession) -> None:
@@ -133,7 +133,7 @@ def lock_sessions(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[str, S
 
 
 def live_runs(cursor: CursorWrapper, writes: Sequence[Write]) -> set[str]:
-    """Those of the runs the writes need alive that are in the database and have not ended."""
+    """Of the runs that the writes need alive, those that are in the database and have not ended."""
     ids = sorted(set().union(*(write.needs_live() for write in writes)))
     if not ids:
         return set()
@@ -146,13 +146,13 @@ MessageKey = tuple[str, str]
 
 
 def key_of(write: Write) -> MessageKey:
-    """Of the message that the write's new run is for."""
+    """The key of the message that the write's new run is for."""
     assert write.new_run is not None
     return write.session_id, Run.key_of(write.new_run.message_id)
 
 
 def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[MessageKey, int]:
-    """Where the log holds those of the writes' new messages that were accepted before."""
+    """The place in the log of each new message that had been accepted before."""
     keys = sorted({key_of(write) for write in writes if write.new_run is not None})
     if not keys:
         return {}

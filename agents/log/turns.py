@@ -14,9 +14,8 @@ from myagent.protocol import TERMINAL_EVENTS
 class Place:
     """Where a reader of whole turns goes on: it attaches at `last_seq`.
 
-    `done_seq` is the end of the newest turn that it has; of what was logged
-    until then it needs only which messages wait. `is_unfinished`: it may hold
-    a part of the turn that comes next.
+    `done_seq` is the end of the newest turn that it has; of the entries up to there it needs only
+    the messages that wait. `is_unfinished`: it may have a part of the next turn.
     """
 
     last_seq: int

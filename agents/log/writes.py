@@ -1,4 +1,4 @@
-"""What callers want in the log, and why it may be refused."""
+"""What callers ask the journal to write, and why it may refuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OwnershipLost(WriteRefused):
 
 
 class RunEnded(WriteRefused):
-    """The run has its one terminal entry already, or was never accepted."""
+    """The run already has its one terminal entry, or was never accepted."""
 
 
 class DuplicateMessage(WriteRefused):
@@ -38,7 +38,7 @@ class NewSession:
     client: str
     """`tags` and `client` are JSON texts."""
     principal: str = ""
-    """The key of who creates it."""
+    """The key of the principal that creates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What recorders are told of the session that a write is about, and the log does not hold.
+    """What recorders are told about a write's session beyond what the log holds.
 
-    `agent`: as the worker tells; None before there was one. `attempt` grows
+    `agent`: as the worker describes it; None before there was a worker. `attempt` grows
     whenever one of the session's runs is given to a worker.
     """
 

@@ -1,4 +1,4 @@
-"""A session taken over: its ownership, its memory, its unfinished runs. Synchronous."""
+"""Taking one session over: its ownership, its memory, its unfinished runs. Synchronous."""
 
 from __future__ import annotations
 

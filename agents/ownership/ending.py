@@ -1,4 +1,4 @@
-"""Runs that nobody will go on with: their ends are written by who takes their service away."""
+"""Runs that nobody will continue: whoever takes their service away writes their ends."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from agents.runtime.ids import new_id
 from agents.runtime.process import own_identity
 
 AT_ONCE = 50
-"""Sessions that are ended in one call."""
+"""Sessions whose runs are ended in one call."""
 
 
 def end_unfinished_runs(service: str) -> bool:
-    """Ends some as interrupted; True once there are none that nobody else will end. Synchronous.
+    """Ends some of them as interrupted; True once none is left to end here. Synchronous.
 
     What a living server owns is left to it. Raises `django.db.Error`; may be
     called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
     owners = Server.objects.filter(service=service, ended_at__isnull=True)
-    # Those that an earlier call of this process left behind, when the database went away.
+    # Those that an earlier call of this process left behind when the database failed.
     for former in owners.filter(process=own_identity(), port=0):
         servers.retire(former.pk)
     session_ids = list(
@@ -44,7 +44,7 @@ def end_unfinished_runs(service: str) -> bool:
     )
     if not session_ids:
         return True
-    # Only who owns a session may write to its log: so this is a server, for a moment.
+    # Only a session's owner may write to its log, so this process is a server for a moment.
     owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
     servers.register(owner, settings.MYAGENT_LEASE_S)
     try:
@@ -68,7 +68,7 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
         written,
         ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
     )
-    # Refused, it is another's by now, who will end them.
+    # If this is refused, another server owns the session by now and will end them.
     Batch([write], recorders.configured()).commit()
 
 

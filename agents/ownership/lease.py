@@ -1,4 +1,4 @@
-"""This process's place among the servers, kept alive by renewal while the process moves."""
+"""This process's lease as a server, renewed while the process makes progress."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from agents.runtime.process import own_identity
 logger = structlog.get_logger(__name__)
 
 END_S = 5.0
-"""Seconds that the database has to take the lease back."""
+"""Seconds that the database has for ending the lease."""
 
 
 class Lease:
     """Its methods belong to the event loop.
 
-    Between `register` and `end` the sessions taken under `server_id` are this
-    process's, as long as nobody finds the lease expired or the process gone. A
-    thread renews it, but not for a process that hangs: only while the event
-    loop and the journal have moved within the time for which a lease holds.
+    Between `register` and `end` the sessions taken under `server_id` belong to this process, as
+    long as nobody finds the lease expired or the process gone. A thread renews it, but not for a
+    process that hangs: the event loop and the journal must have made progress within the duration
+    of a lease.
 
-    `report` is what the server says of itself, asked for on the loop;
-    `journal_moved_at`, asked for in the thread, is by `time.monotonic`.
+    `report`, called on the loop, is what the server reports about itself; `journal_moved_at`,
+    called in the thread, is by `time.monotonic`.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class Lease:
 
     @property
     def others_may_expire(self) -> bool:
-        """Whether another server's expired lease can be taken for its death.
+        """Whether another server with an expired lease can be taken for dead.
 
         After an outage or a suspend every lease looks expired: then this is
-        False for one lease period, in which the living renew theirs. Only the
-        database's clock can tell: the process's stands still while a machine
-        sleeps. Until the next renewal has asked it, `taking` keeps watch.
+        False for one lease period, in which those that live renew theirs. Only the database's
+        clock can tell: the process's own stands still while a machine sleeps. Until the next
+        renewal has read it, `taking` checks.
         """
         return time.monotonic() >= self._may_expire_at
 
     async def register(self) -> None:
-        """Begins anew, under a new `server_id`. Raises `django.db.Error`.
+        """Registers again, under a new `server_id`. Raises `django.db.Error`.
 
-        Cancelling is safe: what was registered all the same, `end` gives up.
+        Cancelling is safe: `end` gives up what was registered nevertheless.
         """
         if self._pulse is None:
             self._pulse = Pulse(self._report)
@@ -96,9 +96,9 @@ class Lease:
         self.server_id = server.pk
 
     async def until_lost(self) -> None:
-        """Waits until somebody is found to have declared this server dead.
+        """Waits until it turns out that another server has declared this one dead.
 
-        Until it has registered anew, every renewal finds so again.
+        Every renewal finds that again, until this one has registered anew.
         """
         while self._ended_id != self.server_id:
             self._has_ended.clear()

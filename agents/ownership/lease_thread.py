@@ -1,4 +1,4 @@
-"""A lease's thread, with a database connection of its own: its renewals wait for nobody's reads."""
+"""A lease's thread, with its own database connection: renewals do not wait behind reads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeaseThread:
     def __init__(self, renew: Callable[[], None]) -> None:
         self._renew = renew
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        # What a database that hangs holds up must not keep the process.
+        # A database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._has_started = False
         self._due_at = 0.0
@@ -47,12 +47,12 @@ class LeaseThread:
         return await asyncio.wrap_future(future)
 
     def finish(self, last: Callable[[], None] = lambda: None) -> None:
-        """Lets it do this yet, close its connection and end. Call it once."""
+        """Has it do this last, close its connection and end. Call it once."""
         self._work.put(last)
         self._work.put(None)
 
     async def ended(self, patience_s: float) -> bool:
-        """Waits for its end; whether it has come."""
+        """Waits for its end; returns whether it has ended."""
         if self._has_started:
             await asyncio.to_thread(self._thread.join, patience_s)
         return not self._thread.is_alive()

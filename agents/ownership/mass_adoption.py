@@ -1,9 +1,9 @@
 """Many sessions taken over at once, as when all clients come back to a server that starts cold.
 
-One by one each costs a dozen statements, and one of them waits for the disk.
-Here it is some eight for all. Only what is plain is taken: an open session with
-a short log, no unfinished run and no living owner, whose row nobody has locked.
-`agents.ownership.adoption` sees to all others, one by one. Synchronous.
+Taken one by one, each needs a dozen statements, one of which waits for the disk. Here about eight
+do for all. Only simple sessions are taken: open, with a short log, no unfinished run, no living
+owner and a row that is not locked. `agents.ownership.adoption` takes all others, one by one.
+Synchronous.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from agents.ownership.adoption import Adopted
 from agents.ownership.taking import Taken
 
 MOST_SESSIONS = 64
-"""That are taken together: they are read together, and the first waits for the last."""
+"""Sessions taken in one batch: they are read together, and the first waits for the last."""
 
 MOST_ENTRIES = 100
-"""Of a log that is read together with others."""
+"""Entries of a log that is read together with others."""
 
 MOST_CHARACTERS = 256 * 1024
-"""Of a model's memory that is read together with others': all are held at once."""
+"""Size of a model's context that is read together with others: all are in memory at once."""
 
 
 def adopt_together(
     session_ids: Collection[str], services: Collection[str], own_id: str
 ) -> dict[str, Adopted]:
-    """Makes `own_id` the owner of those that are plain, and reads what each needs to go on.
+    """Makes `own_id` the owner of the simple ones, and reads what each needs to continue.
 
     The others are left as they were. Raises `django.db.Error`; then some may
     be taken, and can be taken again.
     """
     features = connection.features
     if features.has_select_for_update and not features.has_select_for_update_skip_locked:
-        # One row that somebody has locked would hold up all.
+        # One locked row would hold up all of them.
         return {}
     _end_gone_owners(session_ids, own_id)
     taken = _take_plain(session_ids, services, own_id)
@@ -60,7 +60,7 @@ def _take_plain(
 ) -> dict[str, Taken]:
     with transaction.atomic():
         plain = _lock_plain(session_ids, services, own_id)
-        # Their rows are locked: each has still the epoch that was read.
+        # Their rows are locked, so each still has the epoch that was read.
         Session.objects.filter(pk__in=plain).update(owner_id=own_id, epoch=F("epoch") + 1)
     return {session.pk: taking.taken(session, session.epoch + 1) for session in plain.values()}
 
@@ -84,7 +84,7 @@ def _lock_plain(
 
 
 def _large(sessions: Collection[Session]) -> QuerySet[Event, str]:
-    """Those of the sessions whose memory is large."""
+    """The sessions whose memory is large."""
     entries = Event.objects.filter(session__in=sessions, message__isnull=False)
     sizes = entries.values("session_id").annotate(size=Sum(Length("message")))
     return sizes.filter(size__gt=MOST_CHARACTERS).values_list("session_id", flat=True)

@@ -1,4 +1,4 @@
-"""Whether the event loop moves, as another thread can tell."""
+"""Whether the event loop makes progress, as seen from another thread."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pulse(Generic[T]):
 
         Raises `LoopEnded`.
         """
-        # A loop that hangs is asked once: it would find a heap of questions.
+        # A loop that hangs is asked only once: requests would pile up.
         if self._has_answered.is_set():
             self._has_answered.clear()
             self.tell(self._beat)

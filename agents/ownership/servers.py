@@ -29,7 +29,7 @@ class Renewal(Enum):
 
     HELD = auto()
     LAPSED = auto()
-    """It had run out and nobody had minded; it holds again."""
+    """It had expired, but nobody had noticed; it is valid again."""
     ENDED = auto()
     """Somebody declared the server dead."""
 
@@ -42,7 +42,7 @@ def register(server: Server, lease_s: float) -> None:
 
 
 def refuse_another_file(service: str, source: str) -> None:
-    """One name is one agent file: its servers continue each other's runs.
+    """A name stands for one agent file: its servers continue each other's runs.
 
     Raises `NameTaken` if another file is served under the name on this machine.
     """
@@ -71,7 +71,7 @@ def end(server_id: str) -> None:
 
 
 def retire(server_id: str) -> None:
-    """Gives up everything that the server owns, and its lease: it leaves by its own will."""
+    """Gives up everything that the server owns, and its lease, because it leaves in order."""
     Session.objects.filter(owner_id=server_id).update(owner=None)
     end(server_id)
 

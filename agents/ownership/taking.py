@@ -29,7 +29,7 @@ class OwnedElsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session that this server owns from now on; a closed one is only read."""
+    """A session that this server owns from now on; of a closed one only the log is read."""
 
     session_id: str
     service: str
@@ -41,10 +41,10 @@ class Taken:
 
 
 def _can_judge(own_id: str) -> Q:
-    """Whether the server may take another's expired lease for its death.
+    """Whether the server may take another one with an expired lease for dead.
 
-    Not while its own has expired: what kept it from renewing (an outage, a
-    machine that slept, a clock that was set) may have kept the other as well.
+    Not while its own has expired: what kept it from renewing (an outage, a suspended machine, a
+    changed clock) may have kept the other from it as well.
     """
     return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
 
@@ -91,7 +91,7 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
             owner_id=server_id, epoch=F("epoch") + 1
         )
         if changed:
-            # The former owner may have written between the look and the update.
+            # The former owner may have written between the read and the update.
             session.refresh_from_db(fields=["last_seq", "closed_at"])
             return taken(session, session.epoch + 1)
 
@@ -121,7 +121,7 @@ def taken(session: Session, epoch: int) -> Taken:
 
 
 def give_up(epochs: Mapping[str, int], server_id: str) -> None:
-    """Frees sessions, given with the epoch of each, but none that somebody took since."""
+    """Frees sessions, given with their epochs, except those that somebody has taken since."""
     owned = Q()
     for session_id, epoch in epochs.items():
         owned |= Q(pk=session_id, epoch=epoch)

@@ -1,4 +1,4 @@
-"""Folding a worker's steps into the state of their run: all of them, or none. No I/O."""
+"""Folds a worker's steps into their run's state: all of them or none. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from myagent.worker.protocol import LinkError
 
 
 def apply(state: RunState, facts: Sequence[Fact]) -> None:
-    """Raises `LinkError` if they fit no run; then none is in the fold."""
+    """Raises `LinkError` if they fit no run; then none of them is applied."""
     for number, fact in enumerate(facts):
         try:
             _apply_one(state, fact)
@@ -19,7 +19,7 @@ def apply(state: RunState, facts: Sequence[Fact]) -> None:
 
 
 def _apply_one(state: RunState, fact: Fact) -> None:
-    """Raises `LinkError` if it is of a call that there is not, or is a second result.
+    """Raises `LinkError` if it belongs to no known call, or is a second result.
 
     A second one would spoil the model's memory, as would one without its call.
     """

@@ -1,4 +1,4 @@
-"""One run on one worker, and who is told how it fares."""
+"""One attempt at a run on one worker, and the interface for what is told of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Breakable(Protocol):
-    """A run that can be given up."""
+    """A run that can be abandoned."""
 
     def on_broken(self, error: Exception) -> None:
         """The run has no worker any more, and can only end.
@@ -26,7 +26,7 @@ class Breakable(Protocol):
 
 
 def give_up(run: Breakable, error: Exception, **about: str) -> None:
-    """Ends a run that something went wrong with. Never raises: the others must go on."""
+    """Ends a run after a failure. Never raises: the other runs must go on."""
     logger.error("run_broken", exc_info=error, **about)
     try:
         run.on_broken(error)
@@ -35,7 +35,7 @@ def give_up(run: Breakable, error: Exception, **about: str) -> None:
 
 
 class Receiver(Breakable, Protocol):
-    """Who is told how a run fares on a worker. Called on the event loop, in order."""
+    """Is told what happens to a run on a worker. Called on the event loop, in order."""
 
     def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         """Durable steps; answered with `attempt.accept()` or `attempt.refuse()`."""
@@ -47,14 +47,14 @@ class Receiver(Breakable, Protocol):
     def on_stopped(self, stopped: protocol.Stopped) -> None: ...
 
     def on_history_needed(self) -> None:
-        """Nothing was started: the worker needs the history whole. Start it anew there."""
+        """Nothing was started: the worker needs the whole history. Start the run again there."""
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
-        """The link has ended. `has_died`: because the worker's process did, unasked."""
+        """The link has ended. `has_died`: because the worker's process died unexpectedly."""
 
 
 class Attempt:
-    """One run on one worker, from its start until one of the two is done with it.
+    """One run on one worker, from its start until the run or the worker is done with the other.
 
     `send` is the link's; `release` has it forget the attempt. `has_whole_history`:
     the run was started with it, so that the worker may not ask for it again.
@@ -75,7 +75,7 @@ class Attempt:
         self._release = release
         self._has_whole_history = has_whole_history
         self.is_quarantined = False
-        """The run may be what kills workers: only it is blamed if this one dies."""
+        """The run may be what kills workers: it alone is blamed if this worker dies."""
 
     def accept(self) -> None:
         """The steps are in the log: the run may go on."""
@@ -89,11 +89,11 @@ class Attempt:
         self._send(protocol.Decide(self.key, step_id, decision))
 
     def cancel(self) -> None:
-        """Asks the run to stop, which it tells."""
+        """Asks the run to stop; it reports when it has."""
         self._send(protocol.Cancel(self.key))
 
     def hear(self, message: protocol.OfARun) -> None:
-        """What the worker says of the run. Never raises: what goes wrong ends this run alone."""
+        """Takes what the worker says about the run. Never raises: a failure ends this run alone."""
         try:
             self._tell(message)
         except Exception as error:

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from agents.log.entry import Entry
 
 MOST_DEATHS = 3
-"""Workers that may die at a run, with no progress of it in between, before it is ended."""
+"""Workers that may die during a run, without progress in between, before the run is ended."""
 
 
 class Blame:
-    """How many workers died at a run since it last made progress.
+    """How many workers died during a run since it last made progress.
 
-    Progress is a step of the model's whose tools all came to an end of their
-    own. That a step was begun is none, nor is a result which says that nobody
-    knows what became of the tool: a run that asks for a deadly tool again and
-    again has such entries between any two deaths.
+    Progress is a step of the model whose tools all ended by themselves. The beginning of a step
+    does not count, nor does a result that says that the tool's outcome is unknown: a run that
+    calls a deadly tool again and again has such entries between any two deaths.
     """
 
     def __init__(self) -> None:
@@ -39,7 +38,7 @@ class Blame:
 
     @property
     def is_suspect(self) -> bool:
-        """One more death, and it is guilty."""
+        """Counts one more death, for which the run is to blame."""
         return self._deaths >= MOST_DEATHS - 1
 
     @property

@@ -1,4 +1,4 @@
-"""One worker process of this server's own: how it is started, dialled and ended."""
+"""A worker process that is a child of this server: how it is started, connected to and ended."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from myagent.worker.protocol import LinkError
 logger = structlog.get_logger(__name__)
 
 LOOK_S = 0.01
-"""Seconds between two looks whether a worker that starts can be talked to."""
+"""Seconds between two attempts to connect to a worker that is starting."""
 
 DYING_S = 6.0
-"""Seconds that a worker which broke off its first words may take to be gone.
+"""Seconds that a worker which broke off the handshake may take to end.
 
-More than `myagent.worker.signals.MAX_EXIT_S`, which exit handlers of agent code
-have: one that lives on was not about to end, and can't be talked to.
+More than `myagent.worker.signals.MAX_EXIT_S`, the time for exit handlers of agent code: a worker
+that is still alive after that was not about to end, and can't be talked to.
 """
 
 END_S = 3.0
-"""Seconds that a worker has to end in order once it is told to leave."""
+"""Seconds that a worker has to end in order once it is told to."""
 
 KILLED_S = 1.0
-"""Seconds that the system may take to end what was killed."""
+"""Seconds that the system may take to end a process that was killed."""
 
 LogForm = Literal["lines", "json", "console"]
 
@@ -46,11 +46,11 @@ class NotStarted(Exception):
 
 
 class NotLaunched(NotStarted):
-    """The system gives no process."""
+    """The system can't start a process."""
 
 
 class FileRefused(NotStarted):
-    """The agent file can't be loaded; `said` is why."""
+    """The agent file can't be loaded; `said` gives the reason."""
 
     def __init__(self, said: Said) -> None:
         super().__init__(tell("en", said))
@@ -66,13 +66,13 @@ class WorkerDied(NotStarted):
 
 
 class WorkerUnfit(NotStarted):
-    """The worker says what this server does not understand."""
+    """The worker does not speak this server's protocol."""
 
 
 class Child:
-    """One worker process. It ends with this one: it holds the other end of a pipe.
+    """One worker process. It ends when this process does: it holds the other end of a pipe.
 
-    Made, it runs. On a terminal it shares the foreground with this process, so
+    It runs once it is created. On a terminal it shares the foreground with this process, so
     that a debugger can be talked to; elsewhere it leads a process group, which
     ends with it. Raises `NotLaunched`, and `ImproperlyConfigured` for the var
     folder.
@@ -131,7 +131,7 @@ class Child:
             await asyncio.sleep(LOOK_S)
 
     async def _dial(self) -> Link | None:
-        """None if it listens a moment later, or has just ended. Raises `WorkerUnfit`."""
+        """None if it does not listen yet, or has just ended. Raises `WorkerUnfit`."""
         try:
             return await dial(self.paths.socket, f"server {os.getpid()}", timeout_s=None)
         except LinkFailed as error:
@@ -151,31 +151,31 @@ class Child:
             return WorkerDied(status)
 
     def poll(self) -> int | None:
-        """Its exit status, once it has ended; what is left of its group ends then."""
+        """Its exit status, if it has ended; the rest of its group is ended then."""
         if self._status is None and not self._is_alive():
-            # Before its status is taken: from then on its number may be another's.
+            # Before its status is collected: after that its pid may be given to another process.
             self._kill_group()
             self._status = self._process.poll()
         return self._status
 
     async def ended(self) -> int:
-        """Its exit status, once it has one. Cancelling is safe."""
+        """Waits for its exit status. Cancelling is safe."""
         while (status := self.poll()) is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LOOK_S)
         return status
 
     def kill(self) -> None:
-        """Ends it by force, and its group."""
+        """Kills it and its group."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self._kill_group()
 
     async def end(self, grace_s: float = END_S) -> None:
-        """Tells it to leave, waits until it has ended in order, and kills what has not.
+        """Tells it to end, waits until it has ended in order, and kills what is left.
 
-        What it runs for this server is cancelled. Without a grace it is killed
-        at once; so it is by cancelling, and at a debugger's prompt, where it
-        would not hear. May be called twice.
+        What it runs for this server is cancelled. Without a grace period it is killed at once, and
+        so it is on cancellation and at a debugger's prompt, where it would not react. May be
+        called twice.
         """
         is_debugging = self.link is not None and self.link.is_debugging
         try:
@@ -211,6 +211,6 @@ class Child:
 
     def _kill_group(self) -> None:
         if self._leads_group:
-            # It may be empty, or, elsewhere than on Linux, hold nothing but what has ended.
+            # The group may be empty or, on systems other than Linux, consist of ended processes.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

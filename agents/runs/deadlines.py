@@ -1,4 +1,4 @@
-"""When a run has to move on: its time-out, which stands while somebody is asked, and deadlines."""
+"""The timers of a run: its time-out, which pauses while people are asked, and the deadlines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNANSWERED = Decision(False, feedback="Nobody answered in time.")
 
 
 class Deadlines:
-    """Of the run with `state` and of the questions that it asks people.
+    """For the run with `state` and the questions that it asks people.
 
     `on_timeout` is called once it has worked for `timeout_s` seconds, in which
     no question was open; `on_unanswered` with the id of a question at its
@@ -33,13 +33,13 @@ class Deadlines:
         self._on_unanswered = on_unanswered
 
     def begin(self) -> None:
-        """Watches the questions that are open, and lets time run if none is."""
+        """Watches the open questions; lets the time-out run if there is none."""
         for call in self._state.waiting:
             self._watch(call)
         self._let_time_run()
 
     def ask(self, step_id: str) -> None:
-        """The state has a further question."""
+        """The state has a new question."""
         self._watch(self._state.calls[step_id])
         self._let_time_run()
 
@@ -49,7 +49,7 @@ class Deadlines:
         self._let_time_run()
 
     def reopen(self, step_id: str) -> None:
-        """Its answer can't be stored: the question stands, until its deadline."""
+        """Its answer can't be stored: the question stays open until its deadline."""
         call = self._state.calls[step_id]
         call.decision = None
         self._watch(call)

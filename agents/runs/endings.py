@@ -30,7 +30,7 @@ def failed(
 
 
 def failed_in_worker(ref: RunRef, lang: str, stopped: Stopped) -> Ending:
-    """The end of a run that the worker gave up, other than because it was asked to."""
+    """The end of a run that the worker gave up without being asked to."""
     if stopped.kind == "cut_off":
         return failed(ref, lang, "agent_error", "agent_gone", is_retryable=True)
     if stopped.kind != "model_error":

@@ -49,7 +49,7 @@ class Owner(Employer, Viewers, Protocol):
 
 
 class Execution:
-    """A run that this process sees to. Its methods belong to the event loop.
+    """A run that this process manages. Its methods belong to the event loop.
 
     `state` is the fold of its entries so far. After `is_ended` nothing of the
     run enters the log any more.
@@ -103,7 +103,7 @@ class Execution:
         self._placement.go_on("waiting")
 
     def cancel(self) -> None:
-        """Asks the run to stop; it ends as interrupted soon, with or without its consent."""
+        """Asks the run to stop; it soon ends as interrupted, even if it does not react."""
         self._stop(Run.Status.INTERRUPTED)
 
     def leave(self) -> None:
@@ -173,9 +173,9 @@ class Execution:
             return
         match stopped.kind:
             case "refused" | "superseded":
-                return  # Who refused its steps ends the run; so does who has the session now.
+                return  # Whoever refused its steps ends the run, or the session's new owner does.
             case "draining":
-                # Of those that have begun, only runs that wait for people are sent away.
+                # Of runs that have begun, workers turn away only those that wait for people.
                 self._placement.is_continued |= bool(self.state.waiting)
                 self._placement.go_on("continuing")
             case kind:
@@ -190,7 +190,7 @@ class Execution:
             return
         self.fail("agent_error" if isinstance(error, LinkError) else "internal_error")
 
-    # Inside.
+    # Internals.
 
     def _on_logged(self, written: Sequence[Entry], outcome: Outcome, attempt: Attempt) -> None:
         self._writing -= 1
@@ -207,7 +207,7 @@ class Execution:
             attempt.accept()
             self._owner.pool.note_room()
         elif placement.attempt is None and not self._stopping:
-            # The worker ended meanwhile: the run goes on behind what is now in the log.
+            # The worker ended meanwhile: the run continues after what is now in the log.
             placement.go_on("continuing")
 
     def _apply(self, written: Sequence[Entry]) -> None:
@@ -228,7 +228,7 @@ class Execution:
         self._apply([entry])
 
     def on_response_refused(self, step_id: str) -> None:
-        """It can't be stored: the question stands, until its deadline."""
+        """It can't be stored: the question stays open until its deadline."""
         if not (self.is_ended or self._stopping):
             self._deadlines.reopen(step_id)
 
@@ -264,7 +264,7 @@ class Execution:
         self._end(endings.failed(self.ref, lang, code, sentence, is_retryable=is_retryable))
 
     def _end(self, ending: Ending, before: Sequence[Entry] = ()) -> None:
-        # First what may raise: the steps may fit no run.
+        # First what may raise: the steps may be invalid.
         self._apply(before)
         self._quiet()
         closing = closing_results(self.state, self.ref, datetime.now(UTC))
@@ -287,5 +287,5 @@ class Execution:
 
     @property
     def age_ms(self) -> int:
-        """Milliseconds since it started, in whichever process."""
+        """Milliseconds since it started, in whatever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))

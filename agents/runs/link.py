@@ -38,28 +38,28 @@ SILENT_AFTER_S = 1.0
 """Seconds without an answer from which on a worker counts as silent."""
 
 MOST_UNREAD_BYTES = 64 * 1024 * 1024
-"""Of frames that a worker has not read, above which the link is given up."""
+"""Bytes of unread frames above which the link is given up."""
 
 DEATH_S = 0.5
-"""Seconds that a process may take to be gone after its end of the link is."""
+"""Seconds that a process may take to end after it closed its link."""
 
 
 LIFE_S = 0.2
-"""Seconds between two looks whether the process lives that has not said yet that it is ready."""
+"""Seconds between two checks that a process which is not ready yet still lives."""
 
 
 class LinkFailed(Exception):
-    """No worker that can be talked to answers at an address; says why."""
+    """No usable worker answers at an address; gives the reason."""
 
 
 class Link(asyncio.Protocol):
-    """Made by `dial`, which returns it once the worker has said what its agent is.
+    """Made by `dial`, which returns it once the worker has described its agent.
 
     `send` and the like do nothing once it has ended; `on_closed` is called then.
     """
 
     def __init__(self, process: str | None = None) -> None:
-        """`process`: the identity of the one at the other end, if it is known."""
+        """`process`: the identity of the process at the other end, if it is known."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._frames = FrameReader()
@@ -94,7 +94,7 @@ class Link(asyncio.Protocol):
         self._ping()
 
     def _watch_life(self) -> None:
-        """Until it is ready: a child of a dead process may still hold the socket open."""
+        """Until it is ready: a child of a dead process may keep the socket open."""
         if self._process is None or self._ready.done():
             return
         if is_alive(self._process):
@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
 
     @property
     def silent_for_s(self) -> float:
-        """Seconds for which the worker has owed an answer; 0.0 if it answers, or is debugged."""
+        """Seconds without an answer of the worker; 0.0 if it answers, or is being debugged."""
         if self._pinged_at is None or self.is_debugging:
             return 0.0
         silence_s = self._loop.time() - self._pinged_at
@@ -121,7 +121,7 @@ class Link(asyncio.Protocol):
 
     @property
     def running(self) -> int:
-        """Runs of this server's on the worker."""
+        """This server's runs on the worker."""
         return len(self._attempts)
 
     @property
@@ -140,7 +140,7 @@ class Link(asyncio.Protocol):
         *,
         is_continued: bool,
     ) -> Attempt:
-        """Hands a run to the worker, with what is new of the session's history.
+        """Hands a run to the worker, with the new part of the session's history.
 
         If it raises, nothing was started.
         """
@@ -169,7 +169,7 @@ class Link(asyncio.Protocol):
             self.send(start)
         except FrameTooLarge as error:
             self._known.pop(key.session_id, None)
-            # Later: who starts a run does not have the attempt yet.
+            # Later: whoever starts a run does not have the attempt yet.
             self._loop.call_soon(
                 self._take_of_run, protocol.Stopped(key, "too_large", detail=str(error))
             )
@@ -180,12 +180,12 @@ class Link(asyncio.Protocol):
         return attempt
 
     def release(self, attempt: Attempt) -> None:
-        """What the worker still says of it is dropped."""
+        """Forgets it: what the worker still says about it is dropped."""
         if self._attempts.get(attempt.key.session_id) is attempt:
             del self._attempts[attempt.key.session_id]
 
     def forget(self, session_id: str, epoch: int) -> None:
-        """The session leaves this server's memory."""
+        """To be called when the session leaves this server's memory."""
         if self._known.pop(session_id, None) is not None:
             self.send(protocol.Forget(session_id, epoch))
 
@@ -242,13 +242,13 @@ class Link(asyncio.Protocol):
         if isinstance(message, protocol.NeedHistory):
             self._known.pop(message.key.session_id, None)
         elif isinstance(message, protocol.Stopped) and message.kind == "draining":
-            # Whether it says so of itself or not: it would turn the run away again and again.
+            # Even if it has not said so: it would turn the run away again and again.
             self.is_draining = True
         if attempt := self._attempt(message.key):
             attempt.hear(message)
 
     def _take_news(self, message: FromWorker) -> None:
-        """What the worker says of itself."""
+        """What the worker says about itself."""
         match message:
             case protocol.Pong(number, report):
                 self.report = report
@@ -267,7 +267,7 @@ class Link(asyncio.Protocol):
                 raise LinkError(f"unexpected here: {message!r}")
 
     def _attempt(self, key: RunKey) -> Attempt | None:
-        """The attempt that a frame is about; None for one of any other than the present."""
+        """The attempt that a frame is about; None if it is not a current one."""
         attempt = self._attempts.get(key.session_id)
         return attempt if attempt is not None and attempt.key == key else None
 
@@ -287,7 +287,7 @@ class Link(asyncio.Protocol):
             self._pulse.cancel()
         if not self._ready.done():
             self._ready.set_exception(LinkFailed("the worker hung up"))
-        # Somebody may have stopped waiting for it.
+        # The waiting task may have been cancelled.
         if not self._ready.cancelled():
             self._ready.exception()
         self._farewell = self._loop.create_task(self._tell_lost())
@@ -303,7 +303,7 @@ class Link(asyncio.Protocol):
             attempt.hear_lost(has_died=is_to_blame)
 
     async def _is_gone(self) -> bool:
-        """Whether the worker's process is; its sockets end a moment before it does."""
+        """Whether the worker's process has died; its sockets close a moment before it ends."""
         return self._process is None or await until_gone(self._process, DEATH_S)
 
 

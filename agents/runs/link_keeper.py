@@ -1,4 +1,4 @@
-"""Links that are dialled again for as long as they are wanted."""
+"""Keeps links: each is dialled again as long as it is wanted."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LOOK_S = 0.02
 """Seconds between two attempts to reach a worker that does not listen yet."""
 
 AGAIN_S = 0.2
-"""Seconds until a worker is dialled again, whose link has ended though it is wanted.
+"""Seconds until a worker whose link has ended is dialled again, while it is wanted.
 
-It may say at once again what no link can bear.
+It may break the protocol again at once.
 """
 
 ANEW_S = 1.0
-"""Seconds until a worker is dialled again after a failure that nobody expected."""
+"""Seconds until a worker is dialled again after an unexpected failure."""
 
 Attend = Callable[[Link], Awaitable[None]]
-"""What is done with a link, from its beginning to its end."""
+"""The work on a link, from its beginning to its end."""
 
 
 def always() -> bool:
@@ -50,7 +50,7 @@ class LinkKeeper:
 
     @property
     def kept(self) -> Set[str]:
-        """The instances that a link is held to, or sought."""
+        """The instances to which there is a link, or which are being dialled."""
         return set(self._tasks)
 
     def keep(
@@ -63,7 +63,7 @@ class LinkKeeper:
     ) -> None:
         """Dials the worker until it answers, and again when its link has ended, while wanted.
 
-        `on_failed`: it listened, and no link came of it. Does nothing for one that is kept.
+        `on_failed`: it listened, but no link could be opened. Does nothing for one that is kept.
         """
         present = self._tasks.get(instance_id)
         if present is not None and not present.done():

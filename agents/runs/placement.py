@@ -1,4 +1,4 @@
-"""Where a run is carried out: its way to a worker, and on to another when that one has ended."""
+"""Places a run on a worker, and on another one when that has ended."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ logger = structlog.get_logger(__name__)
 
 
 class Employer(Protocol):
-    """The session of a run, as far as its workers go."""
+    """What a placement needs of the run's session."""
 
     history: History
     pool: Pool
     """The workers of the session's service."""
     worker: Link | None
-    """The one that the session's runs go to while it lives: its agent may keep state."""
+    """The worker of the session's runs while it lives: its agent may keep state."""
 
     def next_key(self) -> RunKey:
         """The key of the next attempt at a run."""
@@ -37,7 +37,7 @@ class Employer(Protocol):
 
 
 class Placed(Receiver, Protocol):
-    """A run that workers carry out, as its attempts tell it."""
+    """A run that workers carry out, as told by its attempts."""
 
     ref: RunRef
     state: RunState
@@ -54,7 +54,7 @@ class Placed(Receiver, Protocol):
 class Placement:
     """Of one run. Its methods belong to the event loop.
 
-    `attempt` is the run on its present worker; None while it has none.
+    `attempt` is the run on its current worker; None while it has none.
     """
 
     def __init__(self, session: Employer, run: Placed) -> None:
@@ -100,13 +100,14 @@ class Placement:
             self.go_on("continuing")
 
     def note_progress(self) -> None:
-        """The run's state has changed: it may be what only waits now, or does so no longer."""
+        """The run's state has changed: it may have begun or ceased to wait for people only."""
         if self.attempt is not None:
             # One that only waits for people kills nothing, and may wait for long.
             self.attempt.is_quarantined = self.is_suspect and not self._state.is_all_waiting
 
     def survive(self, *, has_died: bool) -> None:
-        """Its link has ended: it goes on elsewhere, if it can. `has_died`: see `Receiver`."""
+        """Its link has ended: the run continues on another worker if it can. `has_died`: see
+        `Receiver`."""
         if self._run is None:
             return
         self.is_continued = True
@@ -124,25 +125,25 @@ class Placement:
         self.go_on("continuing")
 
     def cancel(self) -> bool:
-        """Asks the run to stop where it is. False: it is nowhere."""
+        """Asks the run to stop on its worker. False: it has none."""
         if self.attempt is not None:
             self.attempt.cancel()
         return self.attempt is not None
 
     def end(self) -> None:
-        """Nothing more is wanted of any worker. May be called twice."""
+        """Withdraws the run from its worker. May be called twice."""
         self._run = None
         self.release()
         self._session.pool.withdraw(self)
         self._session.pool.note_room()
 
     def release(self) -> None:
-        """What the present worker still says is dropped."""
+        """Drops what the current worker still says."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.done()
 
-    # What the pool tells.
+    # The interface for the pool.
 
     def on_placed(self, link: Link) -> None:
         if self._run is None or self.attempt is not None:
@@ -167,7 +168,7 @@ class Placement:
         if self._run is not None:
             self._run.on_broken(error)
 
-    # Inside.
+    # Internals.
 
     def _begin_on(self, link: Link, run: Placed) -> None:
         session = self._session
@@ -184,12 +185,14 @@ class Placement:
         self.note_progress()
 
     def _must_end_on(self, link: Link) -> bool:
-        """Whether the run was cut off, and the agent there can neither go on nor start again."""
+        """Whether the run was interrupted, and that worker's agent can neither continue nor
+        restart it."""
         return self.is_continued and not link.agent.is_continuable
 
     def _lose_hope(self, worker: Link, run: Placed) -> None:
         if worker.is_draining:
-            # The service is stopped, or has another: the pool knows, and how the run ends by that.
+            # The pool knows whether the service is stopped or has another worker, which decides
+            # the run's end.
             self._is_adrift = True
             self.go_on("continuing")
         else:
@@ -205,5 +208,5 @@ class Placement:
 
     @property
     def _has_none(self) -> bool:
-        """Whether it is in need of a worker still."""
+        """Whether it still needs a worker."""
         return self._run is not None and self.attempt is None

@@ -1,4 +1,4 @@
-"""What is shown in passing of the step that a run is at, before the log has it."""
+"""The preview of a run's current step, shown before it is in the log."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from myagent.worker.protocol import LinkError
 from myagent.worker.text import MAX_ANSWER_BYTES, TEXT_INTERVAL_S
 
 EARLY_S = 0.005
-"""Seconds that a frame may come too early: a worker that keeps to the interval costs no timer."""
+"""Seconds by which a frame may be early: a worker that keeps to the interval then needs no
+timer."""
 
 MOST_BEGINNINGS = 20
-"""Steps that are shown to begin with nothing in between that enters the log."""
+"""The most consecutive steps that are shown without one that enters the log."""
 
 
 class Viewers(Protocol):
-    """Those who see a run as it goes on."""
+    """The viewers of a run under way."""
 
     def show_thinking(self, step: int) -> None: ...
 
@@ -36,14 +37,14 @@ class Preview:
         self._viewers = viewers
         self._run_id = run_id
         self._shown = 0
-        """Characters of the text that were shown."""
+        """How many characters of the text were shown."""
         self._beginnings = 0
         self._loop = asyncio.get_running_loop()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, step: int) -> None:
-        """A step starts, maybe the same one again: its text so far is no more."""
+        """A step starts, maybe the same one again: its text so far is dropped."""
         self._turn_to(step)
         self._beginnings += 1
         if self._beginnings <= MOST_BEGINNINGS:

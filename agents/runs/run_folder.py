@@ -1,4 +1,4 @@
-"""The folder of the workers' sockets: made by whoever needs it, left clean by the last one out."""
+"""The folder of the workers' sockets: created when needed, cleaned up by its last user."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from agents.runtime.var_folder import unusable
 logger = structlog.get_logger(__name__)
 
 MOST_PATH_BYTES = 107 if sys.platform == "linux" else 103
-"""Of a Unix socket's path, without the zero at its end."""
+"""The longest path of a Unix socket, in bytes, without the zero at its end."""
 
 SHORT_FOLDER = "/tmp"
-"""Where the temporary folder's own path is too long, as that of macOS is."""
+"""Used where the path of the temporary folder is too long, as on macOS."""
 
 STALE_AFTER_S = 10.0
-"""Seconds from which on a socket that refuses is dead: a new one refuses until it listens."""
+"""Seconds after which a socket that refuses is dead: a new one refuses until it listens."""
 
 
 class Stay:
-    """Held by a process for as long as it launches workers; dead ones' sockets go at its begin.
+    """Held by a process as long as it launches workers; at the start it removes dead sockets.
 
-    At the end of the last stay a folder outside the var folder is removed,
-    unless a worker listens there still. Raises `ImproperlyConfigured`.
+    When its last holder ends, a folder outside the var folder is removed, unless a worker still
+    listens there. Raises `ImproperlyConfigured`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Stay:
         if held is None:
             return
         try:
-            # Only the last one gets it for itself; meanwhile nobody else comes in.
+            # Only the last holder gets the exclusive lock, and nobody else gets one meanwhile.
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._folder.rmdir()
         except OSError as error:
@@ -78,7 +78,7 @@ def run_folder() -> Path:
 def _made() -> Path:
     folder = _chosen_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Anybody can put a link into a temporary folder.
+    # Anybody can create a symbolic link in a temporary folder.
     found = folder.stat(follow_symlinks=folder == _usual_folder())
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
@@ -117,12 +117,12 @@ def _hold(folder: Path) -> int:
             if _is_at(folder, number):
                 return number
             os.close(number)
-        # Who was the last one has just removed it.
+        # The last holder has just removed it.
         _made()
 
 
 def _is_at(folder: Path, number: int) -> bool:
-    """Whether that open folder is the one that is found there."""
+    """Whether the open folder is still the one at that path."""
     try:
         return os.path.samestat(os.fstat(number), folder.stat())
     except FileNotFoundError:
@@ -138,6 +138,6 @@ def sweep(folder: Path) -> None:
                 path.unlink()
                 logger.info("stale_socket_removed", path=str(path))
         except FileNotFoundError:
-            continue  # Its worker was faster.
+            continue  # Its worker removed it first.
         except OSError as error:
             logger.warning("socket_not_looked_at", path=str(path), reason=str(error))

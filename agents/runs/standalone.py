@@ -19,16 +19,16 @@ from agents.runtime.background import Background
 logger = structlog.get_logger(__name__)
 
 WATCH_S = 0.2
-"""Seconds between two looks whether the worker still lives and answers."""
+"""Seconds between two checks that the worker lives and answers."""
 
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 60.0
 HEALTHY_S = 10.0
-"""Seconds after which an end is no part of a row of them: the next start is immediate again."""
+"""Seconds of life after which an end is no repeated failure: the next start is immediate."""
 
 
 class Delays:
-    """How long to wait before the next start: none at first, then ever longer."""
+    """How long to wait before the next start: not at all at first, then longer each time."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
@@ -77,9 +77,9 @@ class StandaloneWorker:
         self._log_form = log_form
         self._is_patient = is_patient
         self._launched: Child | None = None
-        """One that nobody waits for yet."""
+        """A worker that is launched and that nobody waits for yet."""
         self._child: Child | None = None
-        """The present one: it was ready."""
+        """The worker that serves: it has been ready."""
         self._ready_at = 0.0
         self._due_at = 0.0
         self._delays = Delays()
@@ -117,21 +117,21 @@ class StandaloneWorker:
         await self._has_worker.wait()
 
     def renew(self) -> None:
-        """The file has changed: a new worker takes over as soon as it is ready.
+        """To be called when the file has changed: a new worker takes over as soon as it is ready.
 
-        One that is still loading gives way to it. The present one serves until
-        then, and finishes what it has. If the file can't be loaded, it serves on.
+        One that is still loading is replaced. The present one serves until then, and finishes its
+        runs. If the file can't be loaded, it continues to serve.
         """
         self._has_changed.set()
 
     async def cease(self) -> None:
-        """Brings no more workers; the present one stays. May be called twice."""
+        """Starts no more workers; the present one stays. May be called twice."""
         if self._keeper is not None:
             await background.end([self._keeper])
         await self._give_up_attempt()
 
     async def stop(self) -> None:
-        """Ends the worker; its runs are left to the log. May be called twice."""
+        """Ends the worker; its runs can be continued from the log. May be called twice."""
         await self.cease()
         await self._leaving.stop()
         child, self._child = self._child, None
@@ -141,7 +141,7 @@ class StandaloneWorker:
         if stay is not None:
             stay.end()
 
-    # Bringing one.
+    # Starting a worker.
 
     def _new_child(self) -> Child:
         if self._stay is None:
@@ -163,7 +163,7 @@ class StandaloneWorker:
             raise
         former, self._child = self._child, heir
         if former is not None and former.link is not None:
-            # At once: the next run is the heir's.
+            # At once: the next run goes to the new worker.
             former.link.is_draining = True
             self._leaving.start(self._retire(former))
         self._pool.add(link)
@@ -172,7 +172,7 @@ class StandaloneWorker:
         self._has_worker.set()
 
     async def _retire(self, child: Child) -> None:
-        """Lets it finish what it has. Cancelling shortens that."""
+        """Lets it finish its runs. Cancelling cuts that short."""
         try:
             if child.link is not None and not child.link.is_closed:
                 child.link.drain()
@@ -183,15 +183,15 @@ class StandaloneWorker:
         finally:
             await child.end()
 
-    # Keeping one.
+    # Keeping a worker.
 
     async def _keep(self) -> None:
-        """Starts the worker again whenever it ends, sooner at first than later."""
+        """Starts the worker again whenever it ends, with growing delays."""
         while True:
             try:
                 await self._see_to_it()
             except Exception:
-                # Nobody else would start one again.
+                # Nothing else would start it again.
                 logger.exception("worker_not_seen_to")
             await self._until_news()
 
@@ -212,7 +212,7 @@ class StandaloneWorker:
             self._begin()
 
     def _look_after(self, child: Child, now: float) -> None:
-        """Sees whether it still lives and answers; kills what does not answer."""
+        """Checks that it lives and answers; kills one that does not answer."""
         link = child.link
         if link is None or link.is_closed or child.poll() is not None:
             self._child = None
@@ -225,7 +225,7 @@ class StandaloneWorker:
             child.kill()
 
     async def _bury(self, child: Child) -> None:
-        """A process that dies ends its link a moment before it is gone; one that lives is ended."""
+        """A dying process closes its link just before it is gone; one that lives on is ended."""
         await child.end()
         logger.error("worker_ended", status=child.poll(), pid=child.pid)
 
@@ -233,7 +233,7 @@ class StandaloneWorker:
         self._attempt = asyncio.get_running_loop().create_task(self._bring_one())
 
     def _conclude(self, now: float) -> None:
-        """A failure is tried again, unless a worker serves on: then when the file changes."""
+        """Tries again after a failure; while a worker still serves, only when the file changes."""
         attempt, self._attempt = self._attempt, None
         assert attempt is not None
         error = attempt.exception()

@@ -1,4 +1,4 @@
-"""When a run has to move on: its own time-out, and the deadline of each question it asks."""
+"""The timers of a run: its own time-out, and the deadline of each question it asks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunTimers:
         self._is_stopped = False
 
     def run(self) -> None:
-        """Counts, from where it was paused."""
+        """Counts on from where it was paused."""
         if self._timer is None and not self._is_stopped:
             self._running_since = self._loop.time()
             self._timer = self._loop.call_later(max(0.0, self._left_s), self._on_timeout)
@@ -35,7 +35,7 @@ class RunTimers:
             self._left_s -= self._loop.time() - self._running_since
 
     def watch(self, step_id: str, deadline: datetime, on_deadline: Callable[[], None]) -> None:
-        """Calls `on_deadline` then, or at once if that is past."""
+        """Calls `on_deadline` at the deadline, or at once if that has passed."""
         if self._is_stopped:
             return
         left_s = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
@@ -43,7 +43,7 @@ class RunTimers:
         self._deadlines[step_id] = self._loop.call_later(left_s, on_deadline)
 
     def settle(self, step_id: str) -> None:
-        """The question has its answer: its deadline does not count any more."""
+        """The question was answered: drops its deadline."""
         if timer := self._deadlines.pop(step_id, None):
             timer.cancel()
 
@@ -51,11 +51,12 @@ class RunTimers:
         """May be called twice."""
         self._is_stopped = True
         self.pause()
-        # The run holds its timers, and they hold the run: neither is to wait for a collection.
+        # The run and its timers refer to each other: without this, both would wait for the garbage
+        # collector.
         self._on_timeout = _nothing
         for step_id in list(self._deadlines):
             self.settle(step_id)
 
 
 def _nothing() -> None:
-    """What timers call that were stopped."""
+    """What stopped timers call."""

@@ -23,12 +23,12 @@ SECRET_PREFIXES = ("MYSQL_",)
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
 
 MOST_FAILURE_BYTES = 256 * 1024
-"""Of what a worker leaves in its failure file: more is not what a worker wrote."""
+"""The largest failure file, in bytes: a larger one was not written by a worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where an instance listens, and where it leaves word of why it could not be loaded."""
+    """Where an instance listens, and the file that says why it could not be loaded."""
 
     socket: Path
     failure: Path
@@ -41,9 +41,9 @@ class Paths:
     def why_refused(self) -> Said:
         """What the worker left in the failure file.
 
-        Raises `OSError` and `LinkError`: it may be anything, of any size.
+        Raises `OSError` and `LinkError`: the file may hold anything, of any size.
         """
-        # A pipe would be waited for, and a link may lead anywhere.
+        # Opening a pipe would block, and a symbolic link may lead anywhere.
         number = os.open(self.failure, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         with open(number, "rb") as file:
             if not stat.S_ISREG(os.fstat(number).st_mode):
@@ -63,7 +63,7 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
     paths = Paths.of(instance_id)
     return [
         python or sys.executable,
-        # Its own folder is not on its path: the agent file's is.
+        # Its own folder is not on the import path: the agent file's is.
         "-P",
         "-m",
         "myagent.worker",
@@ -76,7 +76,7 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
 
 
 def with_sdk(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, less what is the site's own, with the way to the SDK.
+    """The environment without the site's own variables, with the import path of the SDK.
 
     Raises `ImproperlyConfigured`.
     """

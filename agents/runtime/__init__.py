@@ -1,1 +1,1 @@
-"""What any process of the site needs."""
+"""What every process of the site needs."""

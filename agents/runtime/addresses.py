@@ -1,4 +1,4 @@
-"""Hosts that servers listen on: how they are reached, whether two are in each other's way. No I/O.
+"""Hosts that servers listen on: how clients reach them, and which conflict. No I/O.
 
 Names are not looked up.
 """
@@ -11,27 +11,27 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def address_of(host: str, port: int) -> str:
-    """The WebSocket address for clients of what listens there."""
+    """The WebSocket address at which clients reach a server that listens there."""
     reached = "localhost" if is_everywhere(host) else host
     return f"ws://{f'[{reached}]' if ':' in reached else reached}:{port}/"
 
 
 def is_everywhere(host: str) -> bool:
-    """Whether it stands for every address that the machine has."""
+    """Whether the host stands for all addresses of the machine."""
     return not _addresses(host)
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether one port can't be listened on at both.
 
-    Two names are different, whatever they stand for.
+    Two different names never conflict, whatever they resolve to.
     """
     first, second = _addresses(one), _addresses(other)
     return not first or not second or bool(first & second)
 
 
 def _addresses(host: str) -> frozenset[str]:
-    """The addresses, or names, that a host is; empty for every address there is."""
+    """The addresses or names that a host stands for; empty for all addresses."""
     if not host:
         return frozenset()
     if host.lower() == "localhost":

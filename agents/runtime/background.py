@@ -1,4 +1,4 @@
-"""Tasks that nobody waits for: kept, ended with their owner, their failures logged."""
+"""Tasks that nobody awaits: kept, ended with their owner, their failures logged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import Error as DatabaseFailure
 logger = structlog.get_logger(__name__)
 
 STOP_S = 5.0
-"""Seconds that cancelled tasks have to end."""
+"""Seconds that cancelled tasks may take to end."""
 
 
 class Background:
@@ -29,14 +29,14 @@ class Background:
     def repeat(
         self, interval_s: float, work: Callable[[], Awaitable[None]], *, is_due: bool = False
     ) -> None:
-        """Does the work again and again, at first after an interval or, if it is due, at once.
+        """Does the work periodically, first after an interval or, if it is due, at once.
 
         A failure does not end it.
         """
         self.start(_repeat(interval_s, work, is_due=is_due))
 
     async def stop(self) -> None:
-        """Cancels what runs and waits for it, but not for ever. May be called twice."""
+        """Cancels what runs and waits for it, `STOP_S` at most. May be called twice."""
         await end(self._tasks)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
@@ -46,7 +46,7 @@ class Background:
 
 
 def failure_of(task: asyncio.Task[Any]) -> BaseException | None:
-    """What a task that is done has failed with; None where it was cancelled or ended well."""
+    """The failure of a task that is done; None if it was cancelled or succeeded."""
     return None if task.cancelled() else task.exception()
 
 
@@ -64,7 +64,7 @@ async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_due: bool) -> None:
-    """Ends by being cancelled, and by nothing that the work does."""
+    """Ends only when it is cancelled, whatever the work does."""
     if not is_due:
         await asyncio.sleep(interval_s)
     while True:
@@ -75,7 +75,7 @@ async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
-            # What it waited for was cancelled, such as a task that others wait for too.
+            # Something that it awaited was cancelled, such as a task that others await as well.
             logger.warning("work_cancelled", work=_name_of(work))
         except Exception:
             logger.exception("work_failed", work=_name_of(work))
@@ -83,7 +83,7 @@ async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_
 
 
 def _is_cancelled() -> bool:
-    """Whether the running task itself is asked to end."""
+    """Whether the current task itself is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,7 +1,7 @@
-"""'Look at the database now', said to every process of the site through the channel layer.
+"""Tells every process of the site, through the channel layer, to look at the database now.
 
-A bell carries nothing and may be missed: who listens looks by itself as well, if
-less often. Without Redis nothing rings, and everybody looks at their usual pace.
+A ring carries no data and may be missed: listeners also poll, only less often. Without Redis
+nothing rings, and all poll at their usual interval.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from agents.runtime import background
 logger = structlog.get_logger(__name__)
 
 RARELY_S = 1.0
-"""Seconds between two looks of who hears the bell."""
+"""Seconds between two polls of a listener that hears the bell."""
 
 RING_S = 1.0
-"""Seconds that the channel layer has to take a ring: what it misses is looked for anyway."""
+"""Seconds that the channel layer may take for a ring: a missed one is made up for by polling."""
 
 REJOIN_S = 600.0
-"""Seconds after which a listener joins again: the layer forgets who joined long ago."""
+"""Seconds after which a listener joins its group again: the layer's memberships expire."""
 
 AGAIN_S = 1.0
-"""Seconds until a layer that failed is listened to again."""
+"""Seconds after which a channel layer that failed is tried again."""
 
 
 def ring(name: str) -> None:
@@ -42,7 +42,7 @@ async def _ring(name: str) -> None:
         async with asyncio.timeout(RING_S):
             await get_channel_layer().group_send(name, {"type": "bell.rung"})
     except Exception as error:
-        # Redis' errors are of a package that need not be there.
+        # Redis errors belong to a package that may not be installed.
         logger.warning("bell_not_rung", bell=name, error=repr(error))
 
 
@@ -56,7 +56,7 @@ class Bell:
         self._listening: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Listens from now on. May be called twice."""
+        """Starts to listen. May be called twice."""
         if self._listening is None and _is_shared():
             self._listening = asyncio.get_running_loop().create_task(self._listen())
 
@@ -68,7 +68,7 @@ class Bell:
             await background.end([listening])
 
     def pause_s(self, usual_s: float) -> float:
-        """Seconds until the next look of whoever looks every `usual_s` without a bell."""
+        """Seconds until the next poll of a process that polls every `usual_s` without a bell."""
         return max(usual_s, RARELY_S) if self._is_heard else usual_s
 
     async def _listen(self) -> None:
@@ -86,7 +86,7 @@ class Bell:
         while True:
             await layer.group_add(self._name, channel)
             self._is_heard = True
-            # What rang before it could be heard.
+            # A ring may have come before this listened.
             self._on_ring()
             try:
                 async with asyncio.timeout(REJOIN_S):

@@ -1,4 +1,4 @@
-"""Database work for the event loop, in threads that mind their own connections."""
+"""Database work for the event loop, in threads that look after their own connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 THREADS = 4
 
 STOP_S = 10.0
-"""Seconds that a stop waits for the database."""
+"""Seconds for which a stop waits for the database."""
 
 
 class DatabaseThreads:
@@ -34,7 +34,7 @@ class DatabaseThreads:
         self._ending: threading.Thread | None = None
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """The function's result. Cancelling is safe: the function runs to its end."""
+        """Returns the function's result. Cancelling is safe: the function runs to its end."""
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, self._work, work, args
         )
@@ -53,7 +53,7 @@ class DatabaseThreads:
             raise
 
     async def stop(self) -> None:
-        """Waits for what was begun and closes the connections; may be called twice.
+        """Waits for functions that have begun and closes the connections; may be called twice.
 
         A database that hangs is waited for no longer than `STOP_S`: what has not
         begun by then is cancelled. Cancelling is safe: it goes on, and the next
@@ -77,7 +77,7 @@ class DatabaseThreads:
 
 
 def drop_connection() -> None:
-    """Closes this thread's connection, which may be gone."""
+    """Closes this thread's connection, which may be broken."""
     _close(connections["default"])
 
 

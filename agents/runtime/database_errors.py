@@ -1,4 +1,4 @@
-"""What kind of failure a database's error is."""
+"""Classifies the errors of databases."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django.db import (
 # string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
 _MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
 
-# A wait for a lock that took too long, and a deadlock: another row may be free.
+# A lock wait that timed out, and a deadlock: another row may be free.
 _MYSQL_LOCK_ERRORS = frozenset({1205, 1213})
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the database may take the same batch later, as opposed to a row it never will."""
+    """Whether the database may accept the same batch later, unlike a row that it never will."""
     if isinstance(error, IntegrityError):
         return False
     if isinstance(error, InterfaceError):
@@ -29,7 +29,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def is_about_a_row(error: Exception) -> bool:
-    """Whether another row may be written all the same, at once."""
+    """Whether another row may be written immediately nevertheless."""
     if isinstance(error, IntegrityError | DataError):
         return True
     codes = _MYSQL_ROW_ERRORS | _MYSQL_LOCK_ERRORS
@@ -37,7 +37,7 @@ def is_about_a_row(error: Exception) -> bool:
 
 
 def is_about_a_lock(error: Exception) -> bool:
-    """Whether another transaction was in the way: after a deadlock nothing is left of one's own."""
+    """Whether another transaction was in the way; a deadlock has rolled back one's own."""
     return isinstance(error, OperationalError) and _code_of(error) in _MYSQL_LOCK_ERRORS
 
 

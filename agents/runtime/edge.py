@@ -1,4 +1,4 @@
-"""Who may come in at all: the Host a request names, the Origin of the page that sent it. No I/O.
+"""Which requests are admitted: the Host that one names, the Origin of its page. No I/O.
 
 The Host check stops DNS rebinding: a page's own domain name pointed at
 127.0.0.1. The Origin check stops any other page from driving an agent on
@@ -26,7 +26,7 @@ def headers_of(scope: Mapping[str, Any]) -> dict[bytes, bytes]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
+    """Whether a host name or address refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _address(host)
@@ -44,7 +44,7 @@ def host_is_allowed(host_header: str, allowed: Sequence[str]) -> bool:
 def origin_is_allowed(
     origin: str | None, host_header: str, allowed: Iterable[str], *, is_open_on_loopback: bool
 ) -> bool:
-    """A program sends no Origin. A page's must be the site's own or on the allow list.
+    """Programs send no Origin. A page's must be the site's own or on the allow list.
 
     `is_open_on_loopback`: the site asks for no authentication and is reached
     over loopback; then pages from any loopback origin pass, whatever the port.
@@ -66,7 +66,7 @@ def origin_is_allowed(
 
 
 def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
-    """Who is at the other end; behind trusted proxies, whom the last of them saw."""
+    """The client's address; behind trusted proxies, the address that the outermost of them saw."""
     client = scope.get("client")
     address = str(client[0]) if client else "unknown"
     # A proxy may add a line of its own instead of extending the client's.
@@ -79,13 +79,13 @@ def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> 
 
 
 def scheme_of(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
-    """How the page was asked for: behind a trusted proxy, as that one was asked."""
+    """The scheme of the request: behind a trusted proxy, that of the request to the proxy."""
     own = str(scope.get("scheme") or "http")
     client = scope.get("client")
     if not client or not _is_within(str(client[0]), trusted_proxies):
         return own
     lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-proto"]
-    # The proxy that is asked directly speaks last.
+    # The entry of the proxy nearest to us is the last one.
     said = b",".join(lines).decode("latin-1").rpartition(",")[2].strip().lower()
     return said if said in ("http", "https") else own
 

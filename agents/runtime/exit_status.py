@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 CONFIGURATION_ERROR = 78
-"""An agent file can't be loaded: no use to try again (EX_CONFIG of sysexits.h)."""
+"""The agent file can't be loaded: trying again is pointless (EX_CONFIG of sysexits.h)."""

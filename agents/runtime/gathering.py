@@ -1,4 +1,4 @@
-"""Questions that many ask at the same time, answered together: no timer, as in the journal."""
+"""Answers in batches what many ask at the same time: without a timer, as the journal does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ V = TypeVar("V")
 
 
 class Gathering(Generic[K, V]):
-    """While some are being answered, the next gather.
+    """While one batch is being answered, the next one gathers.
 
-    So what is asked alone waits for nothing, and of a crowd all that have come
-    meanwhile are answered together, `most` at a time. `together` gives the
-    answers by question. Its methods belong to the event loop.
+    So a single question does not wait, and of many, those that have come meanwhile are answered
+    together, at most `most` at a time. `together` returns the answers by question. Its methods
+    belong to the event loop.
     """
 
     def __init__(self, together: Callable[[list[K]], Awaitable[dict[K, V]]], most: int) -> None:
@@ -35,28 +35,28 @@ class Gathering(Generic[K, V]):
             answer = self._asked[question] = loop.create_future()
             if self._work is None:
                 self._work = loop.create_task(self._answer_all())
-        # Others may have asked the same.
+        # Others may have asked the same question.
         return await asyncio.shield(answer)
 
     async def end(self) -> None:
-        """Cancels what is being answered, and whoever waits. May be called twice."""
+        """Cancels the current batch and all that wait. May be called twice."""
         if self._work is not None:
             await background.end([self._work])
             self._work = None
-        # Where it was cancelled before it began, it has told nobody.
+        # If it was cancelled before it began, nobody has been told.
         for answer in self._asked.values():
             answer.cancel()
         self._asked.clear()
 
     async def _answer_all(self) -> None:
-        # What is asked in the same moment comes along.
+        # Questions of the same moment are included.
         await asyncio.sleep(0)
         some: dict[K, asyncio.Future[V | None]] = {}
         try:
             while self._asked:
                 some = dict(islice(self._asked.items(), self._most))
                 for question in some:
-                    # Who asks again gets an answer of its own: it may be another by then.
+                    # A later question gets a new answer: it may differ by then.
                     del self._asked[question]
                 await self._answer(some)
         finally:
@@ -71,7 +71,7 @@ class Gathering(Generic[K, V]):
         except Exception as error:
             for answer in some.values():
                 answer.set_exception(error)
-                # Nobody may be there any more to be told.
+                # The asker may be gone by now.
                 answer.exception()
             return
         for question, answer in some.items():

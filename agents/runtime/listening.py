@@ -1,4 +1,4 @@
-"""Ports to listen on: what is typed, and what can't be had, in sentences."""
+"""Ports to listen on: parsing them, opening them, and sentences for what fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PORT = 65535
 
 
 class CannotListen(CommandError):
-    """A port can't be had. `said` is why, for whoever reads it later."""
+    """The port can't be listened on. `said` gives the reason, to be shown later."""
 
     def __init__(self, template: str, **values: Any) -> None:
         self.said = Said(template, values)
@@ -59,7 +59,7 @@ def is_loopback(listener: socket.socket) -> bool:
 
 
 def _bound(found: Sequence[tuple[Any, ...]]) -> socket.socket:
-    # 'localhost' may mean ::1 first; programs expect 127.0.0.1 at least.
+    # 'localhost' may resolve to ::1 first; programs expect 127.0.0.1 at least.
     family, _, _, _, address = min(found, key=lambda info: info[0])
     listener = socket.create_server(address[:2], family=family, backlog=2048)
     # Accepted sockets inherit it: small frames must not wait for each other.
@@ -71,7 +71,7 @@ def _bound(found: Sequence[tuple[Any, ...]]) -> socket.socket:
 def _in_sentences(host: str, port: int) -> Iterator[None]:
     try:
         if port > MAX_PORT:
-            # The system would take what is left of it in 16 bits.
+            # The system would truncate it to 16 bits.
             raise OverflowError(port)
         yield
     except (socket.gaierror, UnicodeError) as error:

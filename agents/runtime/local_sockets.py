@@ -1,4 +1,4 @@
-"""Unix sockets: connecting to one, and which process is at the other end."""
+"""Unix sockets: connecting to one, and identifying the process at the other end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 async def connected_to(address: Path) -> socket.socket:
-    """A connection to what listens on a Unix socket. Raises `OSError`. Cancelling is safe."""
+    """Connects to a Unix socket. Raises `OSError`. Cancelling is safe."""
     dialling = socket.socket(socket.AF_UNIX)
     try:
         dialling.setblocking(False)
@@ -27,7 +27,7 @@ async def connected_to(address: Path) -> socket.socket:
 
 
 def process_behind(connected: socket.socket) -> str | None:
-    """The identity of the process that listens, where the kernel tells which it is.
+    """The identity of the process that listens, if the kernel tells it.
 
     Raises `ConnectionRefusedError` if that has ended.
     """
@@ -45,7 +45,7 @@ def process_behind(connected: socket.socket) -> str | None:
 
 
 def refuses(address: Path) -> bool:
-    """Whether nobody listens at a Unix socket that is there. Never waits."""
+    """Whether a Unix socket exists on which nobody listens. Never waits."""
     with socket.socket(socket.AF_UNIX) as trying:
         trying.setblocking(False)
         return trying.connect_ex(str(address)) == errno.ECONNREFUSED

@@ -1,4 +1,4 @@
-"""Logging: structured events, readable for people in a terminal, JSON lines elsewhere."""
+"""Logging: structured events, readable in a terminal, JSON lines elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Chatty below warnings, and about connections rather than agents.
+    # Verbose below warnings, and about connections rather than agents.
     for name in (
         "asyncio",
         "filelock",
@@ -69,7 +69,7 @@ def join_loggers() -> None:
 
 
 def hand_over() -> None:
-    """Leaves all logging to a program that is not ours: to its handlers of the standard library.
+    """Leaves all logging to the program that embeds us: to its handlers of the standard library.
 
     Does nothing where it uses structlog itself.
     """
@@ -93,7 +93,7 @@ def is_debug() -> bool:
 
 
 def form() -> Literal["console", "json"]:
-    """How `set_up` has lines written."""
+    """How `set_up` formats lines."""
     return "console" if sys.stderr.isatty() else "json"
 
 

@@ -1,6 +1,6 @@
-"""Answers that have no end of their own, such as streams of events: the server ends them last.
+"""Responses without an end of their own, such as event streams: the server ends them last.
 
-A server that shuts down waits for every answer, and takes one that goes on for a failure.
+A server that shuts down waits for every response, and treats one that goes on as a failure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _ends: list[Callable[[], None]] = []
 
 
 def end_with_the_server(end: Callable[[], None]) -> None:
-    """Has `end` called on the server's event loop, once it takes no more requests."""
+    """Registers `end`, to be called on the server's event loop once it takes no more requests."""
     _ends.append(end)
 
 

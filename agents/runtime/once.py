@@ -1,4 +1,4 @@
-"""Work that is to be done once and wholly, whoever gives up waiting for it."""
+"""Work that is done once and completely, even if a caller stops waiting for it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Once:
     """Awaiting a call does the work, or joins it while it is under way; once done, it stays done.
 
     Cancelling a caller is safe: the work goes on, and the next call joins it.
-    Work that failed, or was cancelled with its loop, is begun anew by the next
-    call; its failure is logged, and raised to those who wait.
+    Work that failed, or was cancelled with its loop, is started again by the next call; its
+    failure is logged, and raised in those that wait.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -1,4 +1,4 @@
-"""Operating-system processes, told apart for certain: a number alone may be used again."""
+"""Operating-system processes, identified reliably: a pid alone may be reused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 
 LOOK_S = 0.01
-"""Seconds between two looks at a process that is about to end."""
+"""Seconds between two checks of a process that is about to end."""
 
 
 def _boot_and_namespace() -> str:
-    """What pid numbers are relative to: this boot of this kernel, this pid namespace."""
+    """The scope of pids: this boot of this kernel, this pid namespace."""
     if sys.platform == "linux":
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
@@ -38,32 +38,32 @@ def _started(pid: int) -> str | None:
 
 @cache
 def own_identity() -> str:
-    """A text that names this process and no other, ever."""
+    """A text that identifies this process and never any other."""
     identity = identity_of(os.getpid())
     assert identity is not None
     return identity
 
 
 def identity_of(pid: int) -> str | None:
-    """A text that names the process that now has the number; None if there is none."""
+    """A text that identifies the process which now has this pid; None if there is none."""
     start = _started(pid)
     return None if start is None else f"{_boot_and_namespace()}/{pid}/{start}"
 
 
 def pid_of(identity: str) -> int | None:
-    """The number in an identity."""
+    """The pid in an identity."""
     pid = identity.split("/")[2:3]
     return int(pid[0]) if pid and pid[0].isdigit() else None
 
 
 def is_alive(identity: str) -> bool:
-    """Whether the process can be seen, from here, to live."""
+    """Whether it is certain, from here, that the process lives."""
     pid = pid_of(identity)
     return pid is not None and identity_of(pid) == identity
 
 
 async def until_gone(identity: str, within_s: float) -> bool:
-    """Waits until the process has ended, at most so long; whether it has."""
+    """Waits at most so long until the process has ended; returns whether it has."""
     deadline = time.monotonic() + within_s
     while is_alive(identity):
         if time.monotonic() > deadline:
@@ -73,12 +73,12 @@ async def until_gone(identity: str, within_s: float) -> bool:
 
 
 def is_of_here(identity: str) -> bool:
-    """Whether its number means something here: the same boot, the same container."""
+    """Whether its pid is meaningful here: the same boot, the same container."""
     return "/".join(identity.split("/")[:2]) == _boot_and_namespace()
 
 
 def is_provably_gone(identity: str) -> bool:
-    """Whether the process can be seen, from here, to be no more.
+    """Whether it is certain, from here, that the process has ended.
 
     False where it can't be known: another machine, container or boot.
     """

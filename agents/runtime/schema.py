@@ -20,7 +20,7 @@ WAIT_S = 120
 
 
 class OldProcess(CommandError):
-    """A process that runs older code lives: its tables can't be changed under it."""
+    """A process with older code still runs: the tables that it uses can't be changed."""
 
     def __init__(self, service: str, host: str, process: str) -> None:
         super().__init__(
@@ -46,13 +46,13 @@ def apply_pending(var_dir: Path) -> None:
 
 
 def _make_private() -> None:
-    """A new SQLite file is its owner's alone: it holds conversations."""
+    """A new SQLite file is readable by its owner alone: it holds conversations."""
     if connection.vendor != "sqlite":
         return
     try:
         os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_EXCL, 0o600))
     except OSError:
-        return  # It is there already; or it can't be made, which connecting says better.
+        return  # It exists already, or can't be created: connecting gives the better error.
 
 
 def _lock(var_dir: Path) -> AbstractContextManager[object]:
@@ -60,7 +60,7 @@ def _lock(var_dir: Path) -> AbstractContextManager[object]:
         var_dir.mkdir(parents=True, exist_ok=True)
         return FileLock(var_dir / "migrate.lock").acquire(timeout=WAIT_S)
     except Timeout:
-        raise  # An OSError too, but nothing is wrong with the folder.
+        raise  # This is an OSError as well, but nothing is wrong with the folder.
     except OSError as error:
         raise unusable(var_dir, error) from error
 

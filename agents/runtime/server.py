@@ -27,26 +27,26 @@ LINGER_S = 10.0
 
 
 LEAVE_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a server in order: also that its terminal was closed."""
+"""Signals that end a server in order; SIGHUP means that its terminal was closed."""
 
 FIRST_REQUEST_S = 10.0
 """Seconds that a new connection has to send a request."""
 
 UNANSWERED_S = 40.0
-"""Seconds after which a peer that has not taken what was sent is gone: as long as pings wait."""
+"""Seconds after which a peer that does not acknowledge data counts as gone: as for pings."""
 
 TICKS_A_LOOK = 10
-"""Ticks of uvicorn, a tenth of a second each, between two questions whether to collect garbage."""
+"""Ticks of uvicorn, a tenth of a second each, between two checks whether to collect garbage."""
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Sends last words without waiting for a reader, and never lingers for one.
+    """Sends its last frames without waiting for the peer to read them.
 
-    `open_now`: how many the process has, whichever server they came to. One
-    that is gone is free at once: it leaves no cycle for a collection to find.
+    `open_now`: the number of open sockets in the process, of all its servers. A closed one is
+    freed at once: it leaves no reference cycle.
 
-    An application that says `has_heartbeat` as it accepts is not helped by
-    pings, which are a tenth of the work where most sockets are silent.
+    An application that sets `has_heartbeat` as it accepts gets no pings: where most sockets are
+    idle, these are a tenth of the work.
     """
 
     open_now = 0
@@ -59,12 +59,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         BoundedWebSocket.open_now -= 1
         super().connection_lost(exc)
-        # A generator that is at work holds who made it, and is held by it.
+        # A running generator and its creator refer to each other.
         self.conn.parser.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        # A handshake that is too large to be read is answered, but not sent, by the base.
+        # The base class prepares the answer to a handshake that is too large, but does not send it.
         if self.conn.handshake_exc is not None and not self.close_sent:
             self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -76,11 +76,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._has_heartbeat = self._has_heartbeat or bool(message.get("has_heartbeat"))
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # What was said at the door is no use any more.
+            # The handshake's data is not needed any more.
             del self.request, self.response
 
     def start_keepalive(self) -> None:
-        # That a peer is gone is noticed by what it was sent: by the kernel, where it can.
+        # A dead peer is noticed when it is sent something: by the kernel, where it can.
         if not (self._has_heartbeat and _is_watched(self.transport)):
             super().start_keepalive()
 
@@ -88,12 +88,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
-            # A closing transport waits for its buffer to empty: for a dead peer, forever.
+            # A closing transport waits until its buffer is empty: forever, if the peer is dead.
             self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 def _is_watched(transport: asyncio.Transport) -> bool:
-    """Has the kernel cut a peer off that takes nothing for `UNANSWERED_S`; False if it can't."""
+    """Has the kernel drop a peer that acknowledges nothing; False if it can't."""
     connection = transport.get_extra_info("socket")
     if connection is None or not hasattr(socket, "TCP_USER_TIMEOUT"):
         return False
@@ -107,7 +107,7 @@ def _is_watched(transport: asyncio.Transport) -> bool:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Waits only so long for a connection's first request."""
+    """Limits the time until a connection's first request."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -115,7 +115,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        # The connection has another protocol now: nothing is to hold this one any longer.
+        # The connection has another protocol now: this one is to be freed.
         self._patience.cancel()
         self.parser = None  # type: ignore[assignment]
 
@@ -192,7 +192,7 @@ class Server(uvicorn.Server):
 
 
 class MainServer(Server):
-    """The server whose process it is: Python's collector and the long answers are its own, too."""
+    """A server that owns its process: it also controls garbage collection and long responses."""
 
     _garbage = SeldomCollected()
 
@@ -213,7 +213,7 @@ class MainServer(Server):
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """The fast loop, where the platform has it."""
+    """uvloop, on platforms that have it."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""The folder for what the site keeps on disk, where it can't be used."""
+"""The error for a var folder, where the site keeps its files, that can't be used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def unusable(folder: Path, error: OSError) -> ImproperlyConfigured:
-    """What to raise for it."""
+    """The error to raise."""
     return ImproperlyConfigured(
         f"Nothing can be written in {folder}: {error.strerror}. Make the folder writable, or "
         "set MYAGENT_VAR_DIR to another."

@@ -14,7 +14,7 @@ from agents.transients import Notice, StepStarted, Transient
 
 
 class Audience:
-    """Spreads what happens; each socket at its own pace.
+    """Passes events on to the sockets, to each at its own pace.
 
     `current` is the run whose text a socket that comes late is shown.
     """
@@ -33,7 +33,7 @@ class Audience:
         return [subscription.socket for subscription in self._subscriptions.values()]
 
     def add(self, socket: Socket, seq: int) -> Subscription:
-        """Attaches at `seq`; replaces what the socket had."""
+        """Attaches the socket at `seq`; replaces its former subscription."""
         self.remove(socket)
         subscription = Subscription(
             self._log,
@@ -55,7 +55,7 @@ class Audience:
             subscription.close()
         self._subscriptions.clear()
 
-    # A socket that can't take any more may leave while it is told.
+    # A socket that is overfull may leave during this loop.
 
     def show(self, logged: Sequence[Logged]) -> None:
         for entry in logged:
@@ -77,7 +77,7 @@ class Audience:
             subscription.tell(transient)
 
     def _send_back(self, socket: Socket) -> None:
-        """Lets a socket resume that would see nothing more."""
+        """Has a socket resume that would not see anything more."""
         self.remove(socket)
         socket.attached.pop(self._log.session_id, None)
         socket.lose(self._log.session_id, "internal_error")

@@ -31,9 +31,9 @@ FORGET_SERVERS_S = 30.0
 class Conversations:
     """Those of the services in `directory` that this server carries. `port` is their hub.
 
-    `start` registers the server and begins to adopt what dead ones left;
-    `drain` lets runs finish; `stop` gives everything up. Both may be called
-    twice. `service` and `source`: of a server with one agent file.
+    `start` registers the server and begins to adopt the sessions of dead servers; `drain` lets
+    runs finish; `stop` gives everything up. Both may be called twice. `service` and `source`: of a
+    server with one agent file.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Conversations:
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self.says_besides: Callable[[], dict[str, Any]] = dict
-        """What else the server's report has to say."""
+        """Adds to the server's report."""
         self._end = Once(self._give_everything_up)
 
     async def start(self) -> None:
         """Raises `django.db.Error` if the database is away; then it may be called again.
 
-        What is stopped, or was meanwhile, does not start.
+        It does not start if it is stopped, or was stopped meanwhile.
         """
         if self._end.has_begun:
             return
@@ -71,7 +71,7 @@ class Conversations:
         if self._end.has_begun:
             return
         self.background.repeat(0, self._begin_anew_when_lost)
-        # Nobody waits for it: whose session's turn has not come yet takes it over by coming back.
+        # Nobody waits for it: a client whose session is not adopted yet has it adopted by resuming.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
@@ -89,7 +89,7 @@ class Conversations:
             logger.warning("runs_left_to_be_continued")
 
     async def stop(self) -> None:
-        """Gives the sessions up; unfinished runs are continued from the log by whoever is next.
+        """Gives the sessions up; their next owner continues unfinished runs from the log.
 
         May be called while it starts. Cancelling is safe: it goes on, and the
         next call waits for it. A database that hangs does not hold it up.
@@ -128,14 +128,14 @@ class Conversations:
         for session in self._sessions.of(service):
             session.end_runs()
 
-    # Inside.
+    # Internals.
 
     async def _begin_anew_when_lost(self) -> None:
-        """Somebody declares this server dead: its sessions are not ours any more."""
+        """Another server declared this one dead: its sessions are not ours any more."""
         await self.lease.until_lost()
         logger.warning("lease_lost", server_id=self.lease.server_id)
         await self.lease.register()
-        # Neither is one that was begun meanwhile.
+        # Nor are sessions that were begun meanwhile.
         for session in self._sessions:
             self._sessions.lose(session)
         logger.info("lease_taken_anew", server_id=self.lease.server_id)
@@ -149,15 +149,15 @@ class Conversations:
         await self._sweep()
 
     async def _sweep(self) -> None:
-        """Lets idle sessions leave memory."""
+        """Removes idle sessions from memory."""
         await self._sessions.give_up_idle()
 
     async def _forget_servers(self) -> None:
-        """Lets dead servers leave the table."""
+        """Removes dead servers from the table."""
         await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
 
     def report(self) -> dict[str, Any]:
-        """What the server says of itself, beside its lease; `services` by name."""
+        """What the server reports with its lease; `services` by name."""
         return {
             "pid": os.getpid(),
             "connections": self.connection_count(),

@@ -1,4 +1,4 @@
-"""What a server measures: the turns of each service, and how late its event loop is."""
+"""What a server measures: the turns of each service, and the lag of its event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECENT_S = 300.0
 """Seconds of turns that the 95th percentile is about."""
 
 MOST_TURNS = 5000
-"""Turns that are remembered of a service; a busier one is judged by its newest ones."""
+"""Turns that are remembered for a service; of a busier one only the newest count."""
 
 LAG_SAMPLE_S = 0.5
 
@@ -38,7 +38,7 @@ class Gauges:
 
 
 class LoopLag:
-    """How much later than asked the event loop comes back."""
+    """The lag of the event loop: how late a sleep ends."""
 
     def __init__(self) -> None:
         self._worst_ms = 0.0
@@ -51,6 +51,6 @@ class LoopLag:
         self._worst_ms = max(self._worst_ms, late_ms)
 
     def worst_ms(self) -> float:
-        """The worst since it was last asked for."""
+        """The maximum since the last call."""
         worst_ms, self._worst_ms = self._worst_ms, 0.0
         return round(worst_ms, 1)

@@ -31,17 +31,17 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 ADOPTED_AT_ONCE = 2
-"""Sessions that adoption opens at once: of the database's threads, clients keep the others."""
+"""Sessions that adoption opens at once: the other database threads are left to clients."""
 
 FREED_AT_ONCE = 100
-"""Sessions that are given up in one statement."""
+"""Sessions given up in one statement."""
 
 LEAST_SWEEP_S = 0.1
 MOST_SWEEP_S = 30.0
 
 
 class Sessions:
-    """What is here is owned under `lease`. Its methods belong to the event loop."""
+    """Its sessions are owned under `lease`. Its methods belong to the event loop."""
 
     def __init__(self, resources: Resources, lease: Lease) -> None:
         self._resources = resources
@@ -51,25 +51,25 @@ class Sessions:
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
         self._asked_for = Gathering(self._take_together, MOST_SESSIONS)
         self._to_free: dict[str, int] = {}
-        """Sessions that left memory and are owned yet, with the epoch of each."""
+        """Sessions that left memory but are still owned, with their epochs."""
 
     @property
     def server_id(self) -> str:
-        """Whose they are."""
+        """The id of the server that owns them."""
         return self._lease.server_id
 
     def __len__(self) -> int:
         return len(self._live)
 
     def __iter__(self) -> Iterator[LiveSession]:
-        """As they are now: what comes or goes meanwhile is not seen."""
+        """A snapshot: later changes are not seen."""
         return iter(list(self._live.values()))
 
     def of(self, service: str) -> list[LiveSession]:
         return [session for session in self._live.values() if session.service == service]
 
     def is_full(self, listed: Listed) -> bool:
-        """Whether no further one of the service may begin here."""
+        """Whether no further session of the service may begin here."""
         if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
             return True
         limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
@@ -103,7 +103,7 @@ class Sessions:
             session.unsubscribe(socket)
 
     def _drop(self, session: LiveSession) -> bool:
-        """False if it is not here, or another has its place."""
+        """False if it is not here, or was replaced."""
         if self._live.get(session.session_id) is not session:
             return False
         del self._live[session.session_id]
@@ -116,7 +116,7 @@ class Sessions:
                 raise Refused("forbidden")
             return session
         if self._resources.is_draining:
-            # Whoever is next opens it, and goes on with what is unfinished.
+            # Its next owner opens it and continues what is unfinished.
             raise Refused("service_unavailable")
         try:
             await self._check_creator(session_id, principal)
@@ -128,13 +128,13 @@ class Sessions:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
             raise Refused("storage_unavailable") from error
-        # It may have left memory again before its caller's turn came.
+        # It may have left memory again before this caller was resumed.
         if self._live.get(session_id) is session:
             return session
         return await self.find(session_id, principal)
 
     async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
-        """Raises `Refused` before anything is taken over for somebody whose session it is not."""
+        """Raises `Refused` before a session is taken over for somebody who may not open it."""
         if principal is None:
             return
         creator = await self._run(reading.creator_of, session_id)
@@ -144,8 +144,8 @@ class Sessions:
     async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
         """Takes a session over; several callers share one attempt.
 
-        `is_asked_for`: by a client, and so perhaps together with those that
-        others ask for. Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        `is_asked_for`: by a client, so that it may be taken together with those of other clients.
+        Raises `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
         """
         task = self._opening.get(session_id)
         if task is None:
@@ -155,7 +155,7 @@ class Sessions:
         return await asyncio.shield(task)
 
     async def adopt_orphans(self) -> None:
-        """Continues the unfinished runs of servers that are gone, some sessions at a time.
+        """Continues the unfinished runs of dead servers, some sessions at a time.
 
         A session that a client asks for first is opened for it at once. Ends
         early when the process drains. Raises `django.db.Error`. Cancelling is
@@ -170,7 +170,7 @@ class Sessions:
                 for _ in range(ADOPTED_AT_ONCE):
                     group.create_task(self._adopt_each(found))
         except ExceptionGroup as failed:
-            # Of any two, the second says the same: the database is away.
+            # Two failures have the same cause: the database is away.
             raise failed.exceptions[0] from failed
 
     async def _adopt_each(self, found: Iterator[str]) -> None:
@@ -191,9 +191,9 @@ class Sessions:
                 logger.exception("session_not_adopted", session_id=session_id)
 
     async def give_up_idle(self) -> None:
-        """Lets sessions leave memory that nobody used for long, or that are too many.
+        """Removes sessions from memory that were long unused, or that are too many.
 
-        Raises `django.db.Error`; then the next call frees what is owned yet.
+        Raises `django.db.Error`; then the next call frees those that are still owned.
         """
         now = asyncio.get_running_loop().time()
         idle = sorted(
@@ -228,7 +228,7 @@ class Sessions:
                     del self._to_free[session_id]
 
     async def leave(self) -> None:
-        """Stops working on every one; what is unfinished is continued by whoever is next."""
+        """Stops working on all sessions; their next owner continues what is unfinished."""
         await background.end(self._opening.values())
         await self._asked_for.end()
         for session in self._live.values():
@@ -244,7 +244,7 @@ class Sessions:
             services = self._directory.names()
             adopted = await self._run(adopt, session_id, services, own_id, may_expire)
         if own_id != self._lease.server_id:
-            # The lease it was taken under was lost meanwhile, and the session with it.
+            # The lease under which it was taken was lost meanwhile, and the session with it.
             raise OwnedElsewhere(own_id)
         session = self.keep(adopted.taken, adopted.opened)
         if adopted.opened.unfinished and not adopted.taken.is_closed:
@@ -252,7 +252,7 @@ class Sessions:
         return session
 
     async def _take_together(self, session_ids: list[str]) -> dict[str, Adopted]:
-        """Those that could be taken so; the others, and one alone, are taken singly."""
+        """Those that could be taken together; all others are taken one by one."""
         if len(session_ids) == 1:
             return {}
         own_id, services = self._lease.server_id, self._directory.names()
@@ -261,7 +261,7 @@ class Sessions:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
         except Exception:
-            # Singly, the one that can't be read costs no other.
+            # One by one, a session that can't be read does not affect the others.
             logger.exception("sessions_not_taken_together", sessions=len(session_ids))
         return {}
 

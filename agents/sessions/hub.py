@@ -1,4 +1,4 @@
-"""What sockets may ask of the sessions alive in this process."""
+"""What sockets may ask of the live sessions of this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 MOST_NAMED = 20
-"""Services that a client is told of which named none."""
+"""Services that are listed to a client that named none."""
 
 
 class Hub:
@@ -52,11 +52,11 @@ class Hub:
         self._standings = Standings(resources.database)
 
     async def stop(self) -> None:
-        """Nobody is answered any more. May be called twice."""
+        """Stops answering. May be called twice."""
         await self._standings.end()
 
     def agent_of(self, service: str) -> AgentInfo:
-        """What the service's agent says of itself; little before a worker was there."""
+        """How the service's agent describes itself; only its name before there was a worker."""
         return self._resources.workers.of(service).agent or AgentInfo(service)
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
@@ -94,7 +94,7 @@ class Hub:
             client=orjson.dumps(event.metadata.client).decode(),
             principal=session.principal,
         )
-        agent = self.agent_of(session.service).name
+        agent = self.agent_of(session.service)
         entry = kinds.session_created(session.lang, agent, session.service, socket.connection_id)
         return new, entry
 
@@ -105,7 +105,7 @@ class Hub:
         # It may have left memory during the read.
         session = await self._find(socket, session_id)
         if session_id not in socket.attached:
-            # After the last wait: several may be on their way to the socket at once.
+            # After the last await: several sessions may be being attached to the socket at once.
             self._check_room(socket)
         seq = standing.start(session.last_seq)
         socket.tell(
@@ -116,6 +116,7 @@ class Hub:
                 status=session.status,
                 replaying=max(0, session.last_seq - seq),
                 is_resync=standing.is_lost(session.last_seq),
+                model=self.agent_of(session.service).model,
             )
         )
         subscription = self._attach(socket, session, seq)
@@ -162,12 +163,12 @@ class Hub:
         return self._resources.may_wait(service)
 
     async def knows(self, service: str) -> bool:
-        """Whether there is such a service, perhaps for a moment only."""
+        """Whether there is such a service at this moment."""
         if self._resources.directory.find(service) is None:
             await self._refresh()
         return self._resources.directory.find(service) is not None
 
-    # Inside.
+    # Internals.
 
     async def _service_for(self, socket: Socket, wanted: str | None) -> Listed:
         """The service of a new session. Raises `Refused`."""
@@ -176,7 +177,7 @@ class Hub:
         named = wanted or socket.service
         listed = self._listed(named)
         if listed is None or not self.may_wait(listed.name):
-            # It may have been registered or started this very moment.
+            # It may have been registered or started just now.
             await self._refresh()
             listed = self._listed(named)
         if listed is None:
@@ -184,7 +185,7 @@ class Hub:
         return listed
 
     def _no_service(self, named: str | None) -> Refused:
-        """Who names none where several could be meant is told which there are."""
+        """A client that names none of several is told which there are."""
         found = sorted(
             name
             for name in self._resources.directory.names()
@@ -203,11 +204,11 @@ class Hub:
         try:
             await self._resources.directory.refresh()
         except DatabaseFailure as error:
-            # What was known before holds.
+            # The previous list remains valid.
             logger.warning("storage_away", error=str(error))
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession:
-        """The session, if it is the client's and of the service whose door it came through."""
+        """The session, if it is the client's and of the service that the client addressed."""
         session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")
@@ -223,7 +224,7 @@ class Hub:
             raise Refused("too_many_sessions")
 
     async def _reading(self, asked: Awaitable[T]) -> T:
-        """What is read from the database. Raises `Refused`."""
+        """Awaits a read of the database. Raises `Refused`."""
         try:
             return await asked
         except DatabaseFailure as error:

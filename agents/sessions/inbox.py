@@ -42,7 +42,7 @@ class Inbox:
         return True
 
     def settle(self, message_id: str, seq: int | None) -> list[Socket]:
-        """The message is at `seq` in the log, or (None) was not accepted; who waits for it."""
+        """Records its place in the log, or None if it was refused; returns who waits."""
         if seq is not None:
             self.remember(message_id, seq)
         return self._on_its_way.pop(message_id, [])
@@ -54,11 +54,11 @@ class Inbox:
             self._knows_all = False
 
     async def find(self, message_id: str, *, thoroughly: bool) -> int | None:
-        """Where the log holds the message. `thoroughly`: a very old one is found, too."""
+        """The message's place in the log. `thoroughly`: even a very old one is found."""
         seq = self._accepted.get(message_id)
         if seq is None and thoroughly and not self._knows_all:
             seq = await self._database.run(reading.accepted_seq, self._session_id, message_id)
             if seq is None:
-                # It may have been accepted since the database looked.
+                # It may have been accepted since the database was read.
                 seq = self._accepted.get(message_id)
         return seq

@@ -55,7 +55,7 @@ class Intake:
         self._background = resources.background
 
     async def accept(self, socket: Socket, event: UserMessage) -> None:
-        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        """Accepts a message: its echo, sent once it is durable, is the acknowledgement."""
         message_id = event.metadata.message_id
         if message_id is not None and await self._is_repeated(socket, message_id, event):
             return
@@ -68,13 +68,13 @@ class Intake:
         self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
 
     async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
-        """Answers a message that was accepted before, or joins one on its way to the disk."""
-        # The journal recognises it in any case; here, before it could do harm.
+        """Answers a message that was accepted before, or waits for one that is being written."""
+        # The journal would recognise it in any case; here it is recognised before it has effects.
         does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
-        # A session that has ended answers what is sent again all the same.
+        # Even a session that has ended answers a repeated message.
         thoroughly = does_harm or self._log.is_closed
         seq = await self._inbox.find(message_id, thoroughly=thoroughly)
-        # After the wait: it may have come in by another socket meanwhile.
+        # After the await: it may have come by another socket meanwhile.
         if self._inbox.join(message_id, socket):
             return True
         if seq is None:

@@ -1,4 +1,4 @@
-"""A session alive in this process: what clients may ask of it, and its life."""
+"""A live session of this process: what clients may ask of it, and its life cycle."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class LiveSession:
     # Sockets.
 
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
-        """Attaches at `seq`, or at the log's end; replaces what the socket had."""
+        """Attaches at `seq`, or at the log's end; replaces the socket's former subscription."""
         return self.audience.add(socket, self._log.last_seq if seq is None else seq)
 
     def end_runs(self) -> None:
@@ -124,7 +124,7 @@ class LiveSession:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing runs, waits or is being written, and no socket is attached."""
+        """Whether nothing runs, waits or is being written, and no socket is attached."""
         is_at_work = self.current or self._runs.waiting or self._log.is_being_written
         return not (is_at_work or self.audience)
 
@@ -141,7 +141,7 @@ class LiveSession:
         self._log.write([entry], done, new_session=new)
 
     async def accept(self, socket: Socket, event: UserMessage) -> None:
-        """Takes a message in: the echo, once it is durable, is the acknowledgement."""
+        """Accepts a message: its echo, sent once it is durable, is the acknowledgement."""
         await self._intake.accept(socket, event)
 
     def cancel(self, socket: Socket, event: Cancel) -> None:
@@ -175,14 +175,14 @@ class LiveSession:
         if is_at_rest:
             self._finish_closing()
 
-    # Its life.
+    # Its life cycle.
 
     def resume(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
-        """Goes on with what the log left unfinished."""
+        """Continues what is unfinished in the log."""
         self._runs.resume(unfinished)
 
     def leave(self) -> None:
-        """Stops working on the session; the log keeps what another owner needs."""
+        """Stops working on the session; the log has what another owner needs."""
         self._is_lost = True
         if self.current is not None:
             self.current.leave()
@@ -190,7 +190,7 @@ class LiveSession:
             link.forget(self.session_id, self.epoch)
         self.audience.clear()
 
-    # Inside.
+    # Internals.
 
     def _check_open(self, message_id: str | None = None) -> None:
         """Raises `Refused` unless a message may come in now."""

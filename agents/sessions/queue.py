@@ -1,7 +1,7 @@
 """A live session's runs: the current one, and those that wait for their turn.
 
-What is to happen is handed to the log first and in order; a run starts once
-the one write that makes it the current one is in the log.
+Each change is first handed to the log, in order; a run starts once the write that makes it the
+current one is in the log.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Runs:
     def current(self, execution: Execution | None) -> None:
         self._audience.current = execution
 
-    # What runs ask for: see `execution.Owner`.
+    # The interface for runs: see `execution.Owner`.
 
     def next_key(self) -> RunKey:
         self.attempts += 1
@@ -99,7 +99,7 @@ class Runs:
     # The queue.
 
     def add(self, queued: Queued, *, is_ahead: bool) -> tuple[NewRun, Execution | None]:
-        """Takes a run in before its message is written.
+        """Adds a run before its message is written.
 
         If none is current it becomes that, and is to be given to
         `start_if_logged`; else it waits, `is_ahead` in front.
@@ -112,7 +112,7 @@ class Runs:
         return NewRun(ref.run_id, ref.message_id, None, is_ahead=is_ahead), None
 
     def withdraw(self, queued: Queued) -> None:
-        """Takes a run out again whose message could not be accepted after all."""
+        """Removes a run again whose message could not be accepted after all."""
         if queued in self.waiting:
             self.waiting.remove(queued)
         elif self.current is not None and self.current.ref == queued.ref:
@@ -122,7 +122,7 @@ class Runs:
             self._start_next()
 
     def meant_by(self, event: Cancel) -> tuple[Execution | None, list[Queued]]:
-        """The runs that a cancel is about: the current one, if it is, and those that wait."""
+        """The runs that a cancel concerns: the current one, if it does, and those that wait."""
         target, current = event.metadata, self.current
         is_named = target.run_id is not None or target.message_id is not None
 
@@ -141,7 +141,7 @@ class Runs:
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
-                # One of them was never accepted: the others end without it.
+                # One of them had never been accepted: the others end without it.
                 for run in runs:
                     self.end_waiting([run])
 
@@ -164,7 +164,7 @@ class Runs:
             if isinstance(outcome, RowRefused):
                 self._end_bare(execution)
             if isinstance(outcome, RowRefused | RunEnded) and starts and self.current is started:
-                # What follows is not to blame: the database refused the end, or the run's message.
+                # The next run is not to blame: the database refused the end, or the run's message.
                 self._start_alone(started, starts)
             else:
                 self.start_if_logged(started, outcome)
@@ -195,7 +195,7 @@ class Runs:
             self.current.start(is_continued=True)
 
     def _let_cancels_hold(self, unfinished: Sequence[UnfinishedRun]) -> None:
-        """What was cancelled or interrupted before the crash is not taken up again."""
+        """Runs that were cancelled or interrupted before the crash are not continued."""
         cancelled = {run.run_id for run in unfinished if run.state.is_cancelled}
         if waiting := [run for run in self.waiting if run.ref.run_id in cancelled]:
             self.end_waiting(waiting)
@@ -203,7 +203,7 @@ class Runs:
         if current is None:
             return
         accepted_seq = next(abs(run.position) for run in unfinished if run.ordinal is not None)
-        # One that went ahead earlier waits behind this one and does not interrupt it.
+        # A run that was put ahead earlier waits behind this one and does not interrupt it.
         is_interrupted = any(
             run.ordinal is None and -run.position > accepted_seq for run in unfinished
         )
@@ -211,7 +211,7 @@ class Runs:
             current.cancel()
 
     def _make_current(self, run: Queued) -> Execution:
-        """Start it once that is in the log."""
+        """To be started once that is in the log."""
         if run in self.waiting:
             self.waiting.remove(run)
         self._ordinal += 1
@@ -221,7 +221,7 @@ class Runs:
         return execution
 
     def _start_next(self) -> None:
-        """Starts what waits longest, where no run's end does it."""
+        """Starts the run that has waited longest, if no end of a run does so."""
         if self.waiting and not self._is_draining():
             started = self._make_current(self.waiting[0])
             self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
@@ -230,8 +230,8 @@ class Runs:
         self._log.write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
 
     def _end_bare(self, execution: Execution) -> None:
-        """Ends a run whose own ending the database can't store."""
-        # Without them a model would not take the context; but they may be what can't be stored.
+        """Ends a run whose regular end the database can't store."""
+        # A model rejects a context without them, but they may be what can't be stored.
         results = closing_results(execution.state, execution.ref)
 
         def done(outcome: Outcome) -> None:

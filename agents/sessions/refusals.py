@@ -1,4 +1,4 @@
-"""What a client is told when what it asked for did not get into the log."""
+"""What a client is told when its request did not get into the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from myagent.protocol import ErrorCode
 
 
 def code_of(error: Exception) -> ErrorCode:
-    """The protocol's code for a journal's outcome that is no entry."""
+    """The protocol's code for a failed write."""
     match error:
         case OwnershipLost():
             return "moved"

@@ -31,15 +31,15 @@ class Resources:
         self._gauges: dict[str, Gauges] = {}
 
     def may_wait(self, service: str) -> bool:
-        """Whether the service has a worker, or is about to get one."""
+        """Whether the service has a worker or is about to get one."""
         listed = self.directory.find(service)
         return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
 
     def gauges_of(self, service: str) -> Gauges:
-        """Where its turns are noted."""
+        """The record of its turns."""
         return self._gauges.setdefault(service, Gauges())
 
     @property
     def gauges(self) -> dict[str, Gauges]:
-        """Of the services that had a turn here, by name."""
+        """Records of the services that had a turn here, by name."""
         return self._gauges

@@ -25,7 +25,7 @@ class Responses:
         self._runs = runs
         self._database = database
         self._on_their_way: dict[str, list[Socket]] = {}
-        """By question: who sent a response too, while the first one is being written."""
+        """By question: sockets that sent another response while the first is being written."""
 
     async def take(self, socket: Socket, event: Response) -> None:
         """Answers a question of the current run. Raises `Refused`."""
@@ -62,7 +62,7 @@ class Responses:
         self._log.write_steps([entry], decided)
 
     def _explain(self, socket: Socket, error: Exception) -> None:
-        """Says that a response was not taken."""
+        """Tells that a response was not accepted."""
         code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
         socket.tell(Problem(socket.lang, code, session_id=self._log.session_id))
 

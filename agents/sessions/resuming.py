@@ -10,7 +10,7 @@ from agents.runtime.database import DatabaseThreads
 from agents.runtime.gathering import Gathering
 
 MOST_AT_ONCE = 32
-"""Places whose next entries are read together."""
+"""The most places whose next entries are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Standing:
     """What the log holds around `seq`, the newest entry that the client has.
 
     `first`: the entries that come next. `oldest`: the oldest entry, where the
-    next one is not kept any more; `newest`: the log's end, where the client
-    says to have more than anybody here was told.
+    next one is not kept any more; `newest`: the log's end, where the client claims to have more
+    than this process knows of.
     """
 
     seq: int
@@ -28,25 +28,25 @@ class Standing:
     newest: int = 0
 
     def is_lost(self, end: int) -> bool:
-        """Whether what comes next can't be had, in a log that is known to end there."""
+        """Whether the next entries are lost, in a log that is known to end at `end`."""
         return self.seq > max(end, self.newest) or self.seq + 1 < self.oldest
 
     def start(self, end: int) -> int:
-        """After which entry to begin."""
+        """The entry after which the replay begins."""
         return max(0, self.oldest - 1) if self.is_lost(end) else self.seq
 
 
 class Standings:
-    """Looks into the logs: for all together that ask at the same time."""
+    """Reads the logs, together for all that ask at the same time."""
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database
         self._next_entries = Gathering(self._read, MOST_AT_ONCE)
 
     async def find(self, session_id: str, seq: int, end: int) -> Standing:
-        """Of a log that is known to end at `end`. Raises `django.db.Error`."""
+        """The standing in a log that is known to end at `end`. Raises `django.db.Error`."""
         if seq > end:
-            # What was just committed is in the log before anybody here is told.
+            # New entries are in the log before this process is told.
             newest = await self._database.run(reading.newest_seq, session_id)
             return Standing(seq, newest=newest)
         if seq == end:
@@ -55,11 +55,11 @@ class Standings:
         if first and first[0].seq == seq + 1:
             return Standing(seq, first)
         oldest = await self._database.run(reading.oldest_seq, session_id)
-        # Of a log that was pruned to nothing the oldest entry is the one that comes next.
+        # The oldest entry of a log that was pruned completely is its next one.
         return Standing(seq, oldest=oldest or end + 1)
 
     async def end(self) -> None:
-        """Nobody is answered any more. May be called twice."""
+        """Stops answering. May be called twice."""
         await self._next_entries.end()
 
     async def _read(self, places: list[reading.LogPlace]) -> dict[reading.LogPlace, list[Logged]]:

@@ -27,14 +27,14 @@ logger = structlog.get_logger(__name__)
 RETRY_S = 0.5
 
 PAGE_CHARACTERS = 1024 * 1024
-"""After the first page, as many entries are read at once as make this up."""
+"""Characters of entries that are read at once, after the first page."""
 
 
 class Subscription:
-    """Created live at `seq`; `replay` sends what came after it first.
+    """It is created live at `seq`; `replay` first sends what came after that.
 
-    `current` tells the run whose text is being written; `on_failed` is called
-    when a replay failed: the socket would see nothing more.
+    `current` returns the run whose text is being written; `on_failed` is called when a replay
+    fails, after which the socket would see nothing more.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Subscription:
 
         `first`: the entries that come next, if they were read already.
         """
-        # A socket that replays others would hold them for long.
+        # A socket that replays other sessions would keep them in memory for long.
         self._lag(announce, () if self.socket.replaying.locked() else first)
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Subscription:
                 page = await self._read_patiently(limit)
                 await self._push_all(page)
             if len(page) < limit:
-                # The log was read to its end: what is missing up to there was pruned.
+                # The log was read to its end: missing entries before it were pruned.
                 self.seq = max(self.seq, end)
             limit = _next_limit(page)
         if announce is not None:
@@ -132,8 +132,8 @@ class Subscription:
     async def _push_all(self, page: Sequence[Logged]) -> None:
         for logged in page:
             if logged.seq > self._log.last_seq:
-                # Committed, but told to nobody yet: who leaves with it would come back
-                # from beyond the session's end.
+                # Committed, but not announced yet: a client that has it would resume from beyond
+                # the session's end.
                 return
             while not self.socket.push(logged):
                 await self.socket.room()
@@ -156,7 +156,7 @@ class Subscription:
 
 
 def _next_limit(page: Sequence[Logged]) -> int:
-    """How many entries of this page's kind to read at once."""
+    """How many entries of the size of this page's to read at once."""
     if not page:
         return FIRST_PAGE
     average = sum(len(logged.payload) for logged in page) // len(page)

@@ -1,4 +1,4 @@
-"""What every dialect's socket does alike: the handshake, reading, limits, and saying goodbye.
+"""What the sockets of all dialects have in common: handshake, reading, limits, closing.
 
 Longer than other modules: a consumer is one class to Channels, and these share its state.
 """
@@ -42,13 +42,13 @@ from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 logger = structlog.get_logger(__name__)
 
 MOST_BAD_FRAMES = 3
-"""Unusable frames in a row that close a socket."""
+"""Consecutive unusable frames that close a socket."""
 
 MOST_REFUSED_FRAMES = 100
-"""Frames in a row above the rate limit that close a socket."""
+"""Consecutive frames above the rate limit that close a socket."""
 
 GOODBYE_S = 2.0
-"""Seconds that a peer has to read what still waits for it."""
+"""Seconds that a peer has to read what still waits to be sent."""
 
 
 class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
@@ -60,11 +60,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     a frame, where this loop takes 60. Nothing here uses the database on the
     event loop, and the layer has nothing to say to a single socket.
 
-    A dialect says what comes in (`take`) and how what happens is told (`push`
-    and its like, `render_problem`). What a client asks for is done in `lanes`,
-    so that reading goes on while it waits. `has_heartbeat`: whether `keep_warm`
-    says a word, so that our own server needs no pings to notice a peer that is
-    gone.
+    A dialect defines what a frame asks for (`take`) and how events are rendered (`push` and the
+    like, `render_problem`). Requests are carried out in `lanes`, so that reading goes on while one
+    waits. `has_heartbeat`: whether `keep_warm` sends something, so that our own server needs no
+    pings to notice a dead peer.
     """
 
     has_heartbeat = True
@@ -90,7 +89,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         subprotocol = subprotocol_for(scope)
         accept = {"type": "websocket.accept", "subprotocol": subprotocol}
         await self.send(accept | {"has_heartbeat": self.has_heartbeat})
-        # After the handshake, for which servers have little patience: an agent may load for long.
+        # After the handshake, which servers time out early: an agent may take long to load.
         refusal = refusal or await host.admit(self.service)
         if refusal is not None:
             logger.debug("connection_refused", address=address_of(scope), why=refusal.problem)
@@ -100,13 +99,13 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         await self.run()
 
     def refusal(self, scope: Scope) -> Refusal | None:
-        """Why this client may not come in, or None. Nothing is kept of it yet."""
+        """Why this client is refused, or None. Nothing is recorded yet."""
         if len(services_named(scope)) > 1:
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
         return None
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
-        """Makes it ready for what comes."""
+        """Prepares the socket for frames."""
         self.scope = scope
         self.base_send = send
         headers = headers_of(scope)
@@ -129,11 +128,11 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._closing: tuple[int, Problem] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    # What a dialect says.
+    # What a dialect defines.
 
     @abstractmethod
     async def take(self, text: str) -> None:
-        """Has done what a frame asks for, in its lane.
+        """Has a frame's request carried out, in its lane.
 
         Raises `ProtocolError` if it is unusable; then nothing is done.
         """
@@ -150,7 +149,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     def tell(self, transient: Transient) -> None: ...
 
     def answer(self, problem: Problem) -> None:
-        """Tells what is wrong with a frame that came in."""
+        """Tells the client what is wrong with its frame."""
         self.tell(problem)
 
     @abstractmethod
@@ -175,7 +174,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         """Answers a frame above the rate limit."""
         self.say_refused("rate_limited")
 
-    # What sessions and the connections' pulse see of the socket.
+    # The interface for sessions and for the connections' pulse.
 
     async def room(self) -> None:
         await self.outbox.room()
@@ -203,7 +202,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.close(CloseCode.SLOW_READER, Problem(self.lang, "slow_client"))
 
     def beat(self, now: float) -> None:
-        """Says a word after silence; gives up on a reader that does not read."""
+        """Sends a heartbeat after silence; gives up on a peer that does not read."""
         if self.outbox.stalled_for_s() > settings.MYAGENT_SLOW_CLIENT_S:
             self.close_slow()
         elif now - self.outbox.last_sent_at >= settings.MYAGENT_HEARTBEAT_S:
@@ -212,7 +211,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     # The socket's life.
 
     async def run(self) -> None:
-        """Talks with the client that is in, until either leaves."""
+        """Serves the client until either side closes."""
         self.others.add(self)
         began = time.monotonic()
         logger.debug("connected", **self._names(), address=address_of(self.scope))
@@ -241,13 +240,13 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._tasks = [reader, writer]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            # Who has left gets done what was asked for before; `close` cuts that short.
+            # Requests of a client that has left are still carried out; `close` cuts that short.
             await asyncio.wait([reader])
         finally:
             for task in self._tasks:
                 task.cancel()
             results = await asyncio.gather(*self._tasks, return_exceptions=True)
-            # They hold the socket, and are held by it.
+            # They and the socket refer to each other.
             self._tasks = []
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, SocketGone):
@@ -257,7 +256,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             await self._say_goodbye(*self._closing)
 
     async def _say_goodbye(self, code: int, problem: Problem) -> None:
-        """What still waits, the reason, the close frame.
+        """Sends what still waits, the reason, and the close frame.
 
         A slow reader gets the last two at once: it resumes from the log. `is_last`
         tells our own server not to wait for the peer to read.
@@ -288,7 +287,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             await self._admit(message.get("text"))
 
     async def _admit(self, text: str | None) -> None:
-        """Lets a frame through, if it is not one too many."""
+        """Lets a frame through if it is within the rate limit."""
         if not self._rate.take():
             self._refused_frames += 1
             if self._refused_frames > MOST_REFUSED_FRAMES:
@@ -305,7 +304,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             self._explain(error)
 
     async def carry_out(self, lane: str, text: str, work: Work) -> bool:
-        """Has done what a usable frame asks for. False: too much waits in its lane already."""
+        """Has a frame's request carried out. False: too much waits in its lane already."""
         self._bad_frames = 0
         if not self.lanes.has_room(lane):
             return False
@@ -326,7 +325,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     # What dialects share.
 
     async def attempt(self, asked: Awaitable[None], session_id: str | None) -> bool:
-        """Awaits what a client asked for. False: it was not done, and the client was told why."""
+        """Awaits a client's request. False: it was not done, and the client was told why."""
         try:
             await asked
         except Refused as error:

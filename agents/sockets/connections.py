@@ -1,4 +1,4 @@
-"""The open sockets of this process: counted, kept warm, and told when it leaves."""
+"""The open sockets of this process: counted, kept alive, and disconnected when it stops."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from myagent.protocol import CloseCode
 logger = structlog.get_logger(__name__)
 
 LEAST_ROUND_S = 1.0
-"""Seconds in which the pulse comes by at every socket, if nothing allows for more."""
+"""Seconds in which the pulse visits every socket, unless settings allow for more."""
 
 STEPS = 20
-"""Of a round of the pulse: no step holds the event loop up for long, however many are open."""
+"""Steps of a round of the pulse: none blocks the event loop for long, however many are open."""
 
 
 class Open(Protocol):
-    """A socket that is open, as the others' keeper sees it."""
+    """An open socket, as `Connections` sees it."""
 
     connection_id: str
     lang: str
     scope: dict[str, Any]
 
     def beat(self, now: float) -> None:
-        """Called now and then: says a word after silence, gives up on who does not read."""
+        """Called periodically: sends a heartbeat after silence, drops a peer that does not
+        read."""
 
     def tell(self, transient: Transient) -> None: ...
 
@@ -38,7 +39,7 @@ class Open(Protocol):
 
 
 class Connections:
-    """`name` is what the server calls itself. One pulse serves all sockets, some at a time."""
+    """`name` is the server's. One pulse serves all sockets, some at a time."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -51,7 +52,7 @@ class Connections:
         return len(self._open)
 
     def enter(self, address: str) -> bool:
-        """Counts one that comes from there, until `leave`. False: it is one too many."""
+        """Counts a socket from that address, until `leave`. False: it is one too many."""
         if not self._addresses.has_room(address, settings.MYAGENT_CONNECTIONS_PER_ADDRESS):
             return False
         self._addresses.enter(address)
@@ -73,7 +74,7 @@ class Connections:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
 
     async def send_away(self, is_meant: Callable[[Open], bool], grace_s: float = 3.0) -> None:
-        """Sends some away to reconnect, and waits until they are gone, but not for ever."""
+        """Tells some to reconnect and waits until they are gone, for a limited time."""
 
         def send(consumer: Open) -> None:
             if is_meant(consumer):
@@ -87,10 +88,10 @@ class Connections:
                     self._one_has_left.clear()
                     await self._one_has_left.wait()
         except TimeoutError:
-            pass  # They are cut off with the server.
+            pass  # They are disconnected when the server ends.
 
     async def close(self, grace_s: float = 3.0) -> None:
-        """Sends everybody away to reconnect, and waits until they are gone."""
+        """Tells all clients to reconnect and waits until they are gone."""
         await self.send_away(lambda consumer: True, grace_s)
         if self._pulse is not None:
             self._pulse.cancel()
@@ -100,7 +101,7 @@ class Connections:
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # By their ids: who leaves meanwhile is free at once.
+            # By id: a socket that closes meanwhile is freed at once.
             pause_s, everybody = _round_s() / STEPS, list(self._open)
             for step in range(STEPS):
                 await asyncio.sleep(pause_s)
@@ -111,7 +112,7 @@ class Connections:
         self._tell(list(self._open.values()), tell)
 
     def _tell(self, some: Iterable[Open], tell: Callable[[Open], None]) -> None:
-        """A socket that can't be told is logged and costs the others nothing."""
+        """A failure of one socket is logged and does not affect the others."""
         for consumer in some:
             try:
                 tell(consumer)
@@ -120,6 +121,6 @@ class Connections:
 
 
 def _round_s() -> float:
-    """Seconds of a round: an eighth of what the pulse has to notice, to spare idle sockets."""
+    """Seconds of a round: an eighth of the shortest time that the pulse has to notice."""
     noticed_s: float = min(settings.MYAGENT_HEARTBEAT_S, settings.MYAGENT_SLOW_CLIENT_S)
     return max(LEAST_ROUND_S, noticed_s / 8)

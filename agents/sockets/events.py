@@ -26,21 +26,21 @@ from myagent.protocol import (
 logger = structlog.get_logger(__name__)
 
 OPENINGS_AT_ONCE = 4
-"""Sessions that are opened for one socket side by side: others want theirs read, too."""
+"""Sessions that are opened concurrently for one socket: others want theirs read as well."""
 
 
 class EventsConsumer(SocketConsumer):
     """A socket of the events dialect. Nothing in it waits for a run or a commit.
 
-    Each session has a lane: what is asked of one never waits for another. Only
-    what opens sessions takes turns; a cancel or a response does not.
+    Each session has a lane: a request for one never waits for another. Only requests that open
+    sessions take turns; a cancel or a response does not.
     """
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
         super().open(scope, receive, send, host)
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
         self._takes_messages = True
-        """What the client was told of the service whose door it came through."""
+        """What the client was last told about the service that it addressed."""
 
     def greet(self) -> None:
         self.tell(Connected(self.lang, self.connection_id, self.others.name))
@@ -51,7 +51,7 @@ class EventsConsumer(SocketConsumer):
         self._tell_of_service()
 
     def _tell_of_service(self) -> None:
-        """Says so when the service was stopped, and when it takes messages again."""
+        """Tells the client when the service is stopped, and when it takes messages again."""
         takes_messages = self.service is None or self.port.may_wait(self.service)
         if takes_messages != self._takes_messages:
             self._takes_messages = takes_messages
@@ -82,7 +82,7 @@ class EventsConsumer(SocketConsumer):
     def render_problem(problem: Problem) -> str:
         return rendering.problem(problem)
 
-    # What the client says.
+    # What the client sends.
 
     async def take(self, text: str) -> None:
         event = protocol.parse(text)
@@ -123,7 +123,7 @@ class EventsConsumer(SocketConsumer):
 
 
 MOST_NAMED = 8 * 1024
-"""Characters of a refused frame up to which it is worth reading what it was about."""
+"""The longest refused frame, in characters, that is parsed to see what it concerned."""
 
 
 def _names_in(text: str) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""A socket's first moment: who comes in, by which door, and why it may not."""
+"""The handshake: who the client is, which service it addresses, and why it is refused."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ SERVER = "myagent.server"
 """In a scope: the `ServerProcess` that serves it."""
 
 PRINCIPAL = "principal"
-"""In a scope: who comes in, see `agents.principals`."""
+"""In a scope: the client's principal, see `agents.principals`."""
 
 REFUSAL = "myagent.refusal"
-"""In a scope: a `Refusal`, where the site has decided that the client may not come in."""
+"""In a scope: a `Refusal`, if the site has decided to refuse the client."""
 
 OWN_DOOR = "myagent.service"
-"""In a scope: the service at whose own port the client knocked."""
+"""In a scope: the service to whose own port the client connected."""
 
 QUERY = "myagent.query"
 """In a scope: the query parameters, once somebody has asked for them."""
 
 SUBPROTOCOL = "myagent.v1"
-"""The one that is chosen where a client offers any: browsers ask for an answer."""
+"""The subprotocol that is chosen if a client offers any: browsers require an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a client may not come in; `sentence` and `detail` as in `Problem`.
+    """Why a client is refused; `sentence` and `detail` as in `Problem`.
 
-    It is told so on an accepted socket, which is closed then: browsers see no
-    other refusal.
+    It is told on an accepted socket, which is then closed: browsers see no other refusal.
     """
 
     close_code: int
@@ -60,14 +59,14 @@ class Host(Protocol):
     def connections(self) -> Connections: ...
 
     async def admit(self, service: str | None) -> Refusal | None:
-        """Whether it serves: None, or why not. `service`: whose door it is, None for any.
+        """None if it serves, else why not. `service`: the one that is addressed, None for any.
 
-        The first who comes has it started.
+        The first client starts the server.
         """
 
 
 def language_of(scope: Scope, headers: Headers) -> str:
-    """What the client is spoken to in: `?lang=`, else what its browser accepts."""
+    """The client's language: `?lang=`, else what its browser accepts."""
     accepted = headers.get(b"accept-language", b"").decode("latin-1")
     return choose(*query_of(scope).get("lang", ()), accept_language=accepted)
 
@@ -81,7 +80,7 @@ def query_of(scope: Scope) -> dict[str, list[str]]:
 
 
 def services_named(scope: Scope) -> set[str]:
-    """Whose door it is, by an own port, by the path and by `?service=`; two are no door at all."""
+    """The service addressed by own port, path or `?service=`; two different ones are refused."""
     in_path = scope.get("url_route", {}).get("kwargs", {}).get("service")
     in_query = next(iter(query_of(scope).get("service", ())), None)
     return {str(name) for name in (scope.get(OWN_DOOR), in_path, in_query) if name is not None}

@@ -1,4 +1,4 @@
-"""What one client asks for, carried out: in its order for each session, side by side for all."""
+"""Carries out one client's requests: in order for each session, concurrently between sessions."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ logger = structlog.get_logger(__name__)
 Work = Callable[[], Awaitable[object]]
 
 MOST_HELD = 4 * 1024 * 1024
-"""Characters of what is under way or waits, from which nothing more may wait behind another."""
+"""Characters of requests under way or waiting, from which nothing more may wait behind another."""
 
 LEAST_WEIGHT = 4 * 1024
 """Characters that each piece of work counts for at least."""
 
 
 class Lanes:
-    """A lane carries out one piece of work after the other; lanes do not wait for each other.
+    """A lane carries out one request after the other; lanes do not wait for each other.
 
-    Who reads carries out at once what it has read: most work needs no wait. At
-    the first wait another task reads on, and the one that waits is the lane's.
+    The reading task carries out at once what it has read: most requests need no wait. At the first
+    wait another task takes over reading, and the waiting one belongs to the lane.
 
-    Bounded: from `MOST_HELD` on a lane at work has no room for more, and from
-    twice as much nothing is read, whichever lane it might be for.
+    It is bounded: from `MOST_HELD` on a busy lane has no room for more, and from twice as much
+    nothing is read, whichever lane it may be for.
 
     `read` reads while `is_reader`, and gives what it reads to `take`.
     """
@@ -58,21 +58,21 @@ class Lanes:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # Whose lanes they are holds them: neither is to wait for a garbage collection.
+            # The owner of the lanes refers to them: neither is to wait for a garbage collection.
             self._read, self._reader = _nothing, None
 
     @property
     def is_reader(self) -> bool:
-        """Whether the task that asks is the one that reads."""
+        """Whether the current task is the one that reads."""
         return asyncio.current_task() is self._reader
 
     def has_room(self, lane: str) -> bool:
         return self._held < MOST_HELD or lane not in self._lanes
 
     async def take(self, lane: str, size: int, work: Work) -> None:
-        """Has work of `size` characters done in a lane that has room.
+        """Carries out work of `size` characters in a lane that has room.
 
-        For who reads; afterwards, it may be the reader no more.
+        For the reading task, which may not be the reader any more afterwards.
         """
         weight = max(size, LEAST_WEIGHT)
         self._held += weight
@@ -129,14 +129,14 @@ class Lanes:
 
 
 async def _nothing() -> None:
-    """What lanes read that have ended."""
+    """Reads for lanes that have ended."""
 
 
 @types.coroutine
 def _noticing(
     work: Coroutine[Any, Any, None], on_wait: Callable[[], None]
 ) -> Generator[Any, None, None]:
-    """Awaits the work, and calls `on_wait` as it begins to wait for the first time."""
+    """Awaits the work, and calls `on_wait` when it has to wait for the first time."""
     try:
         waits_for = work.send(None)
         on_wait()

@@ -1,4 +1,4 @@
-"""What waits to be sent to one socket: bounded, in order, one writer."""
+"""The frames that wait to be sent to one socket: bounded, in order, one writer."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ RenderText = Callable[[str, str, int, int, str], str]
 
 
 MOST_FRAMES = 5_000
-"""Frames that may wait, however small."""
+"""The most frames that may wait, however small."""
 
 MOST_CONTROL = 1024 * 1024
 """Characters of control frames that may wait."""
 
 
 class SocketGone(Exception):
-    """The other end is not there any more."""
+    """The peer is gone."""
 
 
 class _Control(str):
-    """A frame that is taken although the outbox is full."""
+    """A frame that is accepted although the outbox is full."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class _Partial:
     offset: int
     pieces: list[str] = field(default_factory=list)
     size: int = 0
-    """Characters of all pieces: kept, as there may be very many."""
+    """Characters of all pieces: stored, as there may be very many."""
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
@@ -61,9 +61,8 @@ class _Partial:
 class Outbox:
     """Frames on their way out. `limit` is in characters.
 
-    Above the limit durable entries are turned away (the log keeps them), and
-    text is dropped (it is a preview). Control frames have room of their own;
-    `is_overfull` says that even that is used up.
+    Above the limit durable entries are refused (the log keeps them), and text is dropped (it is a
+    preview). Control frames have separate room; `is_overfull` tells that even that is used up.
     """
 
     def __init__(self, send: Send, limit: int, render: RenderText = rendering.partial) -> None:
@@ -89,7 +88,7 @@ class Outbox:
         return 0.0 if self._sending_since is None else self._loop.time() - self._sending_since
 
     def has_room(self) -> bool:
-        """Whether anything but control frames is taken now; if not, `room` waits for it."""
+        """Whether other than control frames are accepted now; if not, `room` waits for that."""
         if self._size >= self._limit:
             self._room.clear()
             return False
@@ -112,7 +111,7 @@ class Outbox:
         self.add_text(session_id, run_id, step, offset, text)
         return True
 
-    # For who has asked whether there is room.
+    # For tasks that wait for room.
 
     def add_frame(self, frame: str) -> None:
         self._add(frame)
@@ -154,7 +153,7 @@ class Outbox:
 
     def close(self) -> None:
         """Sends nothing any more. May be called twice."""
-        # What sends may hold the socket, whose outbox it is.
+        # `send` may refer to the socket that owns this outbox.
         self._send = _gone
 
     async def _send_text(self, text: str) -> None:

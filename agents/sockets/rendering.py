@@ -1,4 +1,4 @@
-"""How the events dialect says what is not in the log."""
+"""How the events dialect renders what is not in the log."""
 
 from __future__ import annotations
 
@@ -76,6 +76,8 @@ def _resumed(told: Resumed) -> str:
     }
     if told.is_resync:
         metadata["resync"] = True
+    if told.model:
+        metadata["model"] = told.model
     content = say(told.lang, "session_resumed")
     return _frame("agent.session_resumed", content, metadata, session_id=told.session_id)
 

@@ -1,4 +1,4 @@
-"""A conversation in a terminal: what arrives is shown, what is typed is sent.
+"""A conversation in a terminal: events are shown, typed messages are sent.
 
 Longer than other modules: keys, events and waits change one state, which is told in one place.
 """
@@ -60,9 +60,8 @@ NOBODY = Decision(approved=False, feedback=gettext_noop("Nobody is there to conf
 class Chat:
     """`run` until somebody leaves. With `message`, only that one is asked.
 
-    `client` is one that has not been entered: what a service says that can't be
-    talked to yet is shown, too. `prompts` is None where nobody can type: tools
-    that ask are declined then.
+    `client` has not been entered yet, so that what an unavailable service says is shown as well.
+    `prompts` is None where nobody can type: tools that ask are declined then.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class Chat:
             await asyncio.gather(*self._stopping, return_exceptions=True)
         return self._status
 
-    # What arrives.
+    # Events.
 
     async def _listen(self, events: EventStream) -> None:
         async for event in events:
@@ -136,7 +135,7 @@ class Chat:
                 self._end(event)
 
     def _end(self, event: RunEnded) -> None:
-        # A message that leaves the queue ends, too: the current run still asks.
+        # A message that leaves the queue ends as well, while the current run still asks.
         self._questions = {
             step_id: question
             for step_id, question in self._questions.items()
@@ -148,14 +147,14 @@ class Chat:
                 self._status = Status.NO_ANSWER
 
     def _is_shown(self, event: Event) -> bool:
-        """A single message is shown without what was and is said around it."""
+        """A single message is shown without other messages of the conversation."""
         run_id = "" if isinstance(event, ConnectionChanged) else event.run_id
         return self._message is None or run_id in ("", self._own_run)
 
     def _is_own(self, event: Event) -> bool:
         return isinstance(event, MessageAccepted) and event.message_id in self._own
 
-    # What is typed.
+    # Input.
 
     async def _converse(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -181,7 +180,7 @@ class Chat:
                 await self._say(self._prompts)
 
     def _next_question(self) -> ConfirmationAsked | None:
-        """What waits for an answer from here; a single message answers for itself alone."""
+        """The question to answer here; with a single message, only one of its own run."""
         is_once = self._message is not None
         questions = self._questions.values()
         return next((q for q in questions if not is_once or q.run_id == self._own_run), None)
@@ -191,7 +190,7 @@ class Chat:
         return bool(self._sent or self._client.current_run_id)
 
     async def _watch(self) -> None:
-        """While the agent works, until it asks or is done."""
+        """Follows the agent until it asks or is done."""
         with self._screen.following(), self._watching_keys():
             while self._is_busy and (self._next_question() is None or self._is_stopping):
                 await self._change()
@@ -229,11 +228,11 @@ class Chat:
 
     @property
     def _is_withdrawn(self) -> bool:
-        """Ctrl-C was pressed for a message that the service does not take just now."""
+        """Whether Ctrl-C was pressed for a message that the service does not accept just now."""
         return self._is_stopping and self._is_refused
 
     def _withdraw(self) -> None:
-        """The message is not sent again. If it is taken after all, it is stopped then."""
+        """The message is not sent again. If it is accepted after all, it is stopped then."""
         self._withdrawn.add(self._sent)
         self._sent = ""
         self._is_stopping = self._is_refused = False
@@ -335,7 +334,7 @@ class Chat:
     async def _unless(
         self, is_settled: Callable[[], bool], typing: Coroutine[Any, Any, T]
     ) -> T | None:
-        """What is typed; None as soon as it is not needed any more."""
+        """What was typed; None as soon as it is not needed any more."""
 
         async def settled() -> None:
             while not is_settled():

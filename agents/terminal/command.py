@@ -1,4 +1,4 @@
-"""Commands that speak the language of the terminal that they are typed in."""
+"""Commands that use the language of the terminal in which they are run."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def in_language_of_terminal() -> AbstractContextManager[None]:
     tags = wanted()
     if language.is_english(tags):
         return translation.override("en")
-    # What it loads with itself is not for every command to wait for.
+    # Imported here: not every command should wait for what it imports.
     from agents.sentences import choose
 
     return translation.override(choose(*tags))
 
 
 def in_language_of_site() -> AbstractContextManager[None]:
-    """For a server's loop: its log, and what it keeps, is not for the terminal alone.
+    """Deactivates the terminal's language for a server, whose log is not for the terminal alone.
 
-    What it has to say in the terminal is put into words before.
+    Sentences for the terminal are translated before.
     """
     return translation.override(settings.LANGUAGE_CODE)
 
 
 def told(text: object) -> str:
-    """What the SDK says, in the active language where it was made of a template."""
+    """A message of the SDK, in the active language if it was made from a template."""
     if isinstance(text, BaseException):
         text = text.args[0] if text.args else ""
     if not isinstance(text, Sentence):
@@ -53,7 +53,7 @@ def _told_part(value: object) -> object:
 
 
 class TerminalCommand(BaseCommand):
-    """Typed in a terminal, it speaks that one's language; called by a program, the active one.
+    """Run in a terminal, it uses that one's language; called by a program, the active one.
 
     `help` is marked with `gettext_noop`.
     """

@@ -1,4 +1,4 @@
-"""Text from elsewhere made harmless: nothing in it controls a terminal, or shows another order."""
+"""Makes text from elsewhere harmless: it neither controls a terminal nor reorders text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import orjson
 
 DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Characters that would show a text in another order than it has."""
+"""Characters that display a text in another order."""
 
 _NOT_SHOWN = dict.fromkeys(
     code
@@ -31,7 +31,7 @@ def inert(text: object) -> str:
 
 
 def readable(text: object) -> str:
-    """A whole log line or error, inert, and without what is left of a terminal's sequences."""
+    """A whole log line or error, inert and without terminal escape sequences."""
     return inert(_ESCAPES.sub("", str(text)))
 
 

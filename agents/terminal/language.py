@@ -1,4 +1,4 @@
-"""Which language a terminal's locale asks for. No I/O, and no Django: it costs nothing to ask."""
+"""The languages that a terminal's locale asks for. No I/O, and no Django: importing it is cheap."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first that is set and not empty names the locale of messages (POSIX.1-2017, 8.2)."""
 
 PREFERENCES = "LANGUAGE"
-"""Languages in order, before that of the locale (GNU gettext, 2.3.2)."""
+"""A list of languages that comes before that of the locale (GNU gettext, 2.3.2)."""
 
 NO_LANGUAGE = frozenset({"C", "POSIX"})
 
 SAMPLE = "务“…”"
-"""An encoding that has these has what the catalogue is written in; Big5 does not."""
+"""An encoding with these characters can show the Chinese catalogue; Big5 can't."""
 
 
 def tags(environment: Mapping[str, str], encoding: str = "utf-8") -> list[str]:
@@ -33,7 +33,7 @@ def tags(environment: Mapping[str, str], encoding: str = "utf-8") -> list[str]:
 
 
 def is_english(wanted: list[str]) -> bool:
-    """Whether nothing but English is asked for; what is not may still be unknown here."""
+    """Whether nothing but English is asked for; other languages may still not be supported."""
     return not wanted or wanted[0].lower().partition("-")[0] in ("en", "c", "posix")
 
 

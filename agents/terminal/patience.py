@@ -1,4 +1,4 @@
-"""How long a single message waits at a service that does not run."""
+"""How long a single message waits for a service that does not run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from myagent.client import Event, GaveUp, MessageAccepted, Notice, SessionCreate
 from myagent.sentence import Sentence
 
 LONGEST_S = 10.0
-"""Who asks one thing and leaves is not there to start the service."""
+"""Seconds: whoever asks a single question is not there to start the service."""
 
 
 class Patience:
     """`end` raises `GaveUp` once the service has been stopped for `limit_s`, and never returns.
 
-    `follow` gets every event. A service that has taken `message_id` is waited for as usual.
+    `follow` gets every event. A service that has accepted `message_id` is waited for as usual.
     """
 
     def __init__(self, limit_s: float = LONGEST_S) -> None:

@@ -32,7 +32,7 @@ class InterruptKey(Exception):
 
 
 def read_choice(text: str) -> Decision | None:
-    """The decision that a line makes, None if it makes none. What follows a 'no' is the reason."""
+    """The decision in a line, None if there is none. The text after a 'no' is the reason."""
     word, _, rest = text.strip().partition(" ")
     if word.lower() in YES and not rest:
         return Decision(approved=True)
@@ -63,10 +63,10 @@ def _is_arguments(text: str) -> bool:
 
 
 class Prompts:
-    """Line editing that shares the terminal with what arrives meanwhile.
+    """Line editing that shares the terminal with events that arrive meanwhile.
 
     Methods raise `InterruptKey` and, at the end of the input, `EOFError`.
-    Cancelling them is safe: `draft` keeps a message that had been begun for the next time.
+    Cancelling them is safe: `draft` keeps an unfinished message for the next time.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Prompts:
 
     @contextlib.contextmanager
     def watching(self, leave: Callable[[], None]) -> Iterator[None]:
-        """While nothing is asked: `leave` at Ctrl-D. Other keys wait for the next question."""
+        """Without a prompt: calls `leave` at Ctrl-D. Other keys wait for the next prompt."""
         keyboard = self._messages.input
 
         def read() -> None:

@@ -1,4 +1,4 @@
-"""What has been said already: the same complaint, again and again, is worth one line."""
+"""Suppresses repetitions: the same complaint, again and again, is worth one line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from myagent.protocol.server_events import Connected, Heartbeat
 
 
 class Repeats:
-    """A sentence counts as repeated until something else happens than complaints and attempts."""
+    """A sentence counts as repeated until something other than complaints and attempts happens."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     def is_repeat(self, event: Event) -> bool:
-        """Whether the event's sentence has been said. It has, from now on."""
+        """Whether the event's sentence has been said already. From now on it has."""
         match event:
             case Connected() | Heartbeat():
                 return False
@@ -30,5 +30,5 @@ class Repeats:
         return is_said
 
     def forget(self) -> None:
-        """Something has happened, such as a key."""
+        """Starts anew, as when a message is typed."""
         self._said.clear()

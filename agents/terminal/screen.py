@@ -1,4 +1,4 @@
-"""Events as lines of a terminal: finished things are printed, what goes on is redrawn."""
+"""Shows events as lines of a terminal: finished ones are printed, running ones are redrawn."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ from myagent.client import (
     ServerError,
     SessionCreated,
     SessionEnded,
+    SessionResumed,
     ThinkingCompleted,
     ThinkingStarted,
     TimedOut,
     ToolCalled,
     ToolFinished,
 )
+from myagent.models.offline import OfflineModel
 
 MARKS = {
     gettext_noop("success"): ("✓", "green"),
@@ -48,6 +50,9 @@ MARKS = {
     gettext_noop("cancelled"): ("■", "yellow"),
     gettext_noop("unknown"): ("?", "yellow"),
 }
+
+
+DEMO = gettext_noop("The built-in demo model answers here. Set OPENAI_API_KEY to have a real one.")
 
 
 class Screen(Protocol):
@@ -60,7 +65,7 @@ class Screen(Protocol):
         """A sentence of the program itself."""
 
     def ask(self, question: ConfirmationAsked) -> None:
-        """A tool waits for a yes."""
+        """A tool waits for confirmation."""
 
     def following(self) -> contextlib.AbstractContextManager[None]:
         """While the agent works and nobody types."""
@@ -80,6 +85,7 @@ class RichScreen:
         self._asked: dict[str, str] = {}
         """Calls that wait, or have waited, for a yes: not all of them come to run."""
         self._is_lost = False
+        self._model = ""
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
@@ -126,11 +132,19 @@ class RichScreen:
             case ResponseLogged() if not event.duplicate:
                 answer = gettext("Approved.") if event.is_approved else gettext("Declined.")
                 self.say(f"  {answer}")
-            case SessionCreated():
-                session = gettext("Session {id}").format(id=inert(event.session_id))
-                self.say(f"{inert(event.content)} {session}")
+            case SessionCreated() | SessionResumed():
+                self._show_session(event)
             case Notice() | ServerError() | SessionEnded():
                 self.say(inert(event.content))
+
+    def _show_session(self, event: SessionCreated | SessionResumed) -> None:
+        if isinstance(event, SessionCreated):
+            session = gettext("Session {id}").format(id=inert(event.session_id))
+            self.say(f"{inert(event.content)} {session}")
+        # Once, not with each new connection.
+        if event.model == OfflineModel.model != self._model:
+            self.say(translation.gettext(DEMO))
+        self._model = event.model
 
     def _show_writing(self, event: ThinkingStarted | PartialAnswer | ThinkingCompleted) -> None:
         match event:
@@ -221,7 +235,7 @@ class _RunningTool:
 
 
 class PlainScreen:
-    """For programs: the answer on one stream, what else must be known on the other."""
+    """For programs: the answer on one stream, other information on the other."""
 
     def __init__(self, output: Console, errors: Console) -> None:
         self._output = output
@@ -242,6 +256,8 @@ class PlainScreen:
                 self._output.print(Text(inert(event.content)), soft_wrap=True)
             case RunEnded() | ServerError() | Notice(code="service_stopped"):
                 self.say(inert(event.content))
+            case SessionCreated(model=OfflineModel.model):
+                self.say(translation.gettext(DEMO))
             case ConnectionChanged(state=ConnectionState.RECONNECTING):
                 self.say(f"{inert(told(event.reason))} {gettext('Reconnecting…')}")
 

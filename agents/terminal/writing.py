@@ -1,4 +1,4 @@
-"""An answer while it is written: what is settled is printed once, only the rest is redrawn."""
+"""An answer while it is written: final blocks are printed once, only the rest is redrawn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 
 
 def settled_length(text: str) -> int:
-    """How much of a Markdown text can be printed for good: whole blocks, with one after them.
+    """The length of a Markdown text's final part: whole blocks that another block follows.
 
     A cut is after a blank line, outside of fenced code, before a line that is
     not indented: what is indented may belong to the list item before it.
@@ -50,7 +50,7 @@ class Writing:
             self._step, self._printed = step, ""
         restarts = self._restarts(text)
         if self._printed.startswith(text):
-            # Written again from its start; it may still become what was printed.
+            # It is written again from its start, and may become equal to what was printed.
             return Change("", "", restarts)
         end = max(settled_length(text), len(self._printed))
         block, self._printed = text[len(self._printed) : end], text[:end]

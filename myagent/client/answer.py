@@ -14,11 +14,11 @@ from myagent.protocol.server_events import (
 
 
 class Answer(EventStream):
-    """What `ask` gives: an async iterator that ends after the message's one end.
+    """The result of `ask`: an async iterator that ends after the message's one end.
 
     `message_id` names the message, `run_id` its run ('' until it is accepted).
-    Raises `Refused` when the message is not accepted, `AnswerLost` when its end
-    is not to be had, and other `ClientError`s when the connection fails for good.
+    Raises `Refused` when the message is not accepted, `AnswerLost` when its end can't be found,
+    and other `ClientError`s when the connection fails for good.
     """
 
     def __init__(self, streams: Streams, conversation: Conversation, message_id: str) -> None:
@@ -61,7 +61,7 @@ class Answer(EventStream):
                 self._look_before_start(event.original_seq)
 
     def _look_before_start(self, seq: int) -> None:
-        """The message was accepted before: its end may be known, or lie too far back."""
+        """The message had been accepted before: its end may be known, or lie too far back."""
         seen = self._conversation
         if (end := seen.ends.get(self.message_id)) is not None:
             super()._offer(end)
@@ -72,7 +72,7 @@ class Answer(EventStream):
             self._end(AnswerLost(f"This message was answered before, after event {seq}."))
 
     def _look_for_end(self) -> None:
-        """After a replay from the oldest event that was kept: is the end still to come?"""
+        """After a replay from the oldest event that was kept: whether the end is still to come."""
         seen = self._conversation
         if seen.was_resynced and self.run_id and not seen.runs.is_open(self.run_id):
             self._end(AnswerLost("The log does not hold this answer any more."))

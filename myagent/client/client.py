@@ -1,4 +1,4 @@
-"""The client: verbs for one conversation with a service, whatever the network does."""
+"""The client: methods for one conversation with a service, across lost connections."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Client:
         self._task: asyncio.Task[None] | None = None
         self._error: ClientError | None = None
 
-    # What it is.
+    # Its state.
 
     @property
     def session_id(self) -> str:
@@ -74,7 +74,7 @@ class Client:
 
     @property
     def last_seq(self) -> int:
-        """The place in the log of the newest event that streams were given."""
+        """The place in the log of the newest event that was given to streams."""
         return self._conversation.last_seq
 
     @property
@@ -83,10 +83,10 @@ class Client:
 
     @property
     def current_run_id(self) -> str:
-        """The run that is going, '' if none is known."""
+        """The current run, '' if none is known."""
         return self._conversation.runs.current
 
-    # Its life.
+    # Its life cycle.
 
     async def __aenter__(self) -> Self:
         """Returns when the session is open. Raises `ClientError`."""
@@ -135,7 +135,7 @@ class Client:
             answer.fail(self._error)
         self._streams.end(None if isinstance(error, ClientClosed) else error)
 
-    # What it hears.
+    # Receiving.
 
     def events(self) -> EventStream:
         """Every event from now on, of all runs; the first stream has those since `connect`, too.
@@ -158,12 +158,12 @@ class Client:
             self._early.append(event)
         self._streams.deliver(event)
 
-    # What it says.
+    # Sending.
 
     def ask(
         self, text: str, *, on_busy: OnBusy = "enqueue", message_id: str | None = None
     ) -> Answer:
-        """Sends a message; the events of its run, up to its one end.
+        """Sends a message; returns the events of its run, up to its one end.
 
         The same `message_id` never runs twice. `on_busy` is what happens when
         the agent is at work: 'enqueue', 'reject' (raises `Refused`), or
@@ -204,7 +204,8 @@ class Client:
         args: Mapping[str, Any] | None = None,
         feedback: str | None = None,
     ) -> ResponseLogged:
-        """Answers a `ConfirmationAsked`; what counts is returned: somebody may have been quicker.
+        """Answers a `ConfirmationAsked`; returns the response that counts: another may have been
+        quicker.
 
         `args` replace the model's arguments; the model is told `feedback`.
         Raises `Refused` with the code `not_waiting` if nobody waits for it any more.
@@ -219,12 +220,12 @@ class Client:
     async def cancel(
         self, *, run_id: str | None = None, message_id: str | None = None, all: bool = False
     ) -> bool:
-        """Stops a run, the current one by default; `all`: and what is queued.
+        """Stops a run, the current one by default; `all`: also queued ones.
 
         True: it is being stopped. False: there was nothing to stop.
         """
         if run_id is None and message_id is None:
-            # Named, so that a cancel that is sent again does not stop the next run.
+            # The run is named, so that a repeated cancel does not stop the next one.
             run_id = self.current_run_id or None
         named = {"run_id": run_id, "message_id": message_id}
         metadata = {name: value for name, value in named.items() if value}
@@ -241,7 +242,7 @@ class Client:
             SessionEnded, await self._answer_to(functools.partial(CloseRequest, frame=frame))
         )
 
-    # Inside.
+    # Internals.
 
     async def _answer_to(self, make: Callable[..., Request]) -> ServerEvent:
         self._check_open()

@@ -1,4 +1,4 @@
-"""`connect`: what a program says to get a client."""
+"""`connect`, the function that creates a client."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ def connect(
 ) -> Client:
     """A client for `async with`: a new session, or `session_id` from after `last_seq`.
 
-    `url` is like `ws://localhost:8080/`. `lang` is what the service's sentences
-    are in. `client_info`, `service` and `tags` go with a new session. `token` is
-    sent as a bearer token. A lost connection is made again for
-    `give_up_after_s` seconds, with growing waits.
+    `url` is like `ws://localhost:8080/`. `lang` is the language of the service's sentences.
+    `client_info`, `service` and `tags` go with a new session. `token` is sent as a bearer token. A
+    lost connection is made again for `give_up_after_s` seconds, with growing waits.
 
     Raises `InvalidRequest` at once; on entering, `ConnectionFailed`,
     `NotAllowed`, `NoSuchService`, `UnknownSession` or `Refused`.
@@ -45,7 +44,7 @@ def connect(
 def _with_lang(url: str, lang: str | None) -> str:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # It is read, and can be wrong, only when it is asked for.
+        _ = parts.port  # The port is parsed, and can be wrong, only when it is accessed.
     except ValueError as error:
         raise InvalidRequest(
             Sentence("{url} is not an address: {reason}.", url=repr(url), reason=str(error))

@@ -17,13 +17,14 @@ from myagent.protocol.server_events import Connected, ServerEvent
 from myagent.sentence import Sentence
 
 OPENING_S = 30.0
-"""How long a server may take to open a session; after a crash it waits for a lease to end."""
+"""Seconds that a server may take to open a session: after a crash it waits until a lease
+expires."""
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 
 STEADY_S = 10.0
-"""A connection that lasted this long was a good one: the next is tried without delay."""
+"""A connection that lasted so many seconds was stable: the next attempt is made without delay."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Address:
 
 
 def delays() -> Iterator[float]:
-    """Waits in seconds, doubling up to a limit, each with jitter: clients must not come at once."""
+    """Waits in seconds, doubling up to a limit, with jitter: clients must not all return at
+    once."""
     delay_s = FIRST_DELAY_S
     while True:
         yield delay_s * random.uniform(0.5, 1.0)
@@ -68,7 +70,7 @@ class Connection:
         self._deadline: float | None = None
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Wakes the sender: there may be something to send."""
         self._wake.set()
 
     def add(self, request: Request) -> None:
@@ -76,7 +78,7 @@ class Connection:
         self.wake()
 
     async def run(self) -> None:
-        """Cancelling ends the socket, within 2 seconds."""
+        """Cancelling closes the socket within 2 seconds."""
         loop = asyncio.get_running_loop()
         waits = delays()
         while not self._conversation.is_ended:
@@ -137,7 +139,7 @@ class Connection:
                     if isinstance(event, Connected):
                         is_connected = True
                         await link.send(self._conversation.opening())
-                    # Before that it can only say why it is about to close.
+                    # Until then the server can only say why it is about to close.
                     if is_connected:
                         self._take(event)
         except TimeoutError as error:
@@ -166,9 +168,9 @@ class Connection:
         self.wake()
 
     async def _write(self, link: Link) -> None:
-        """Sends what is due, from the moment the log has been caught up with.
+        """Sends due requests once the replay is complete.
 
-        A lost socket ends it quietly: whoever reads it is told.
+        It ends silently when the socket is lost: the reading task reports that.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -200,7 +202,7 @@ class Connection:
 
 
 def ended(error: BaseException | None) -> ClientError | None:
-    """What readers are told when `run` has ended like this."""
+    """The error for readers when `run` has ended like this."""
     if error is None or isinstance(error, ClientError):
         return error
     return ClientError(Sentence("The client failed; the cause is attached."))

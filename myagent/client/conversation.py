@@ -1,4 +1,4 @@
-"""A session as a client sees it, without I/O: events in, those that are new and in order out."""
+"""A session as a client sees it, without I/O: takes events, returns the new ones in order."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from myagent.sentence import Sentence
 PASSING = frozenset(
     {"rate_limited", "storage_unavailable", "service_unavailable", "moved", "internal_error"}
 )
-"""Codes of refusals to open a session that may go away by themselves."""
+"""Codes of temporary refusals to open a session."""
 
 
 KEPT_ENDS = 100
-"""Ends of messages that are kept for who asks again."""
+"""The most ends of messages that are kept for repeated questions."""
 
 
 class Lost(Exception):
-    """This socket is of no use any more; another one may go on. The text is for people."""
+    """This socket can't be used any more; another one may continue. The text is for people."""
 
 
 class Conversation:
@@ -65,7 +65,7 @@ class Conversation:
         self._text = _StepText()
 
     def restart(self) -> None:
-        """A new socket is there."""
+        """To be called for each new socket."""
         self.is_attached = self.is_caught_up = False
 
     def opening(self) -> str:

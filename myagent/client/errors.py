@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a service, for the code that uses the client."""
+"""Errors of the client, for the code that uses it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class ClientError(Exception):
 
 
 class InvalidRequest(ClientError, ValueError):
-    """What was to be sent is not valid; it was not sent."""
+    """The request is not valid; it was not sent."""
 
 
 class ConnectionFailed(ClientError):
@@ -16,7 +16,7 @@ class ConnectionFailed(ClientError):
 
 
 class NotAllowed(ConnectionFailed):
-    """The service lets this client in under no circumstances: a token or an origin is wrong."""
+    """The service does not admit this client: a token or an origin is wrong."""
 
 
 class NoSuchService(ConnectionFailed):
@@ -31,7 +31,7 @@ class GaveUp(ConnectionFailed):
 
 
 class Refused(ClientError):
-    """The service did not do what it was asked for, and nothing has changed.
+    """The service refused the request, and nothing has changed.
 
     `code` is one of the protocol's. `is_retryable`: it may work later.
     """
@@ -47,11 +47,11 @@ class UnknownSession(Refused):
 
 
 class AnswerLost(ClientError):
-    """The end of this message can't be had from the log: it lies before what is replayed."""
+    """The end of this message can't be read from the log: it lies before the replayed part."""
 
 
 class ClientClosed(ClientError):
-    """The client was used after it was left, or it was left in the middle of this."""
+    """The client was closed before or during this call."""
 
 
 def refused(code: str, sentence: str, *, is_retryable: bool = False) -> Refused:

@@ -1,4 +1,4 @@
-"""One socket to a service: events in, frames out, and what its end means."""
+"""One socket to a service: events in, frames out, and the meaning of its close codes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DIAL_S = 10.0
 CLOSE_S = 2.0
 
 SILENCE_S = 35.0
-"""A server says something every 25 s; after this long it is asked whether it is there."""
+"""A server sends something every 25 s; after this many seconds of silence it gets a ping."""
 
 LARGEST_FRAME_BYTES = 64 * 2**20
 
@@ -39,7 +39,7 @@ _FINAL = {
     CloseCode.ORIGIN_NOT_ALLOWED: NotAllowed,
     CloseCode.NO_SUCH_SERVICE: NoSuchService,
     CloseCode.PROTOCOL_ABUSE: ConnectionFailed,
-    # Protocol error, unsupported data, bad text, policy, too big: the same would happen again.
+    # Protocol error, unsupported data, bad text, policy, too big: these would happen again.
     **dict.fromkeys((1002, 1003, 1007, 1008, 1009), ConnectionFailed),
 }
 
@@ -49,7 +49,7 @@ class Unreachable(Lost):
 
 
 class Link:
-    """A connected socket. Frames that are not read hold up the server, not memory."""
+    """A connected socket. Unread frames slow the server down and do not fill the memory."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -57,7 +57,7 @@ class Link:
 
     @classmethod
     async def dial(cls, url: str, token: str | None) -> Self:
-        """Raises `Unreachable`, or a `ClientError` where trying again is of no use."""
+        """Raises `Unreachable`, or a `ClientError` if trying again is pointless."""
         headers = {"Authorization": f"Bearer {token}"} if token else None
         try:
             # Silence is judged in `receive`: a slow reader does not see pongs in time.
@@ -114,7 +114,7 @@ class Link:
             raise Lost(Sentence("The connection was lost.")) from error
 
     async def close(self) -> None:
-        """Ends the socket within `CLOSE_S`, whatever the server does; cancelled, at once."""
+        """Closes the socket within `CLOSE_S`, whatever the server does; at once if cancelled."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close()
@@ -155,7 +155,7 @@ class Link:
 
 
 def _reason(error: OSError) -> str:
-    # A name with several addresses fails with one text for all of them, and no number.
+    # A host with several addresses fails with one text for all of them, without an errno.
     if f"Errno {errno.ECONNREFUSED}" in str(error):
         return Sentence("nothing listens there")
     if error.errno is not None and error.errno > 0:

@@ -1,4 +1,4 @@
-"""What was asked of a service and has not been answered yet; no I/O.
+"""Requests to a service that have not been answered yet; no I/O.
 
 A request is sent again on each new socket until an event answers it. The server
 knows messages by their id, responses by their step and cancels by their run, so
@@ -30,7 +30,7 @@ AGAIN = frozenset({"rate_limited", "storage_unavailable", "service_unavailable"}
 """Codes of refusals after which the same frame is sent again, a little later."""
 
 OF_ANY = frozenset({"unknown_session", "session_closed", "forbidden", "internal_error"})
-"""Codes of refusals that may be about any request, and name none."""
+"""Codes of refusals that may concern any request, and name none."""
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 5.0
@@ -38,7 +38,7 @@ LONGEST_DELAY_S = 5.0
 
 @dataclass(eq=False, kw_only=True)
 class Request:
-    """`frame` is what is sent; `settle` is called once, with what became of it."""
+    """`frame` is what is sent; `settle` is called once, with the outcome."""
 
     frame: str
     settle: Callable[[Outcome], None]
@@ -46,11 +46,11 @@ class Request:
     refused_since: float | None = None
 
     def answer(self, event: ServerEvent) -> Outcome | None:
-        """What the event says about this request, None if nothing."""
+        """The outcome of this request according to the event, None if it says nothing about it."""
         raise NotImplementedError
 
     def is_meant_by(self, error: ServerError) -> bool:
-        """The refusal is, or may be, of this request."""
+        """Whether the refusal concerns, or may concern, this request."""
         return self.is_sent and not error.message_id and error.code in OF_ANY | AGAIN
 
 
@@ -75,7 +75,7 @@ class ResponseRequest(Request):
             return None
         if isinstance(event, ResponseLogged):
             return event
-        # Once it is sent, the server says better what became of it.
+        # Once it is sent, the server's own answer is better.
         if isinstance(event, ToolFinished) and not self.is_sent:
             return refused("not_waiting", "The tool does not wait for a response any more.")
         return None
@@ -86,10 +86,10 @@ class ResponseRequest(Request):
 
 @dataclass(eq=False, kw_only=True)
 class CancelRequest(Request):
-    """`run_id` or `message_id` names the run; neither: whichever is going.
+    """`run_id` or `message_id` names the run; without either it is the current one.
 
-    `stopped` is what was replayed of the run's being stopped: the request may have
-    been taken before the socket was lost, and is answered then that nothing runs.
+    `stopped` is the replayed event that the run is stopped: the request may have been accepted
+    before the socket was lost, in which case its repetition is answered with `not_running`.
     """
 
     run_id: str = ""
@@ -147,17 +147,17 @@ class Outbox:
         self._requests.append(request)
 
     def discard(self, request: Request) -> None:
-        """The request is not sent again; it may have been done."""
+        """The request is not sent again; it may have been carried out."""
         if request in self._requests:
             self._requests.remove(request)
 
     def restart(self) -> None:
-        """A new socket: nothing was sent on it."""
+        """To be called for each new socket, on which nothing was sent yet."""
         for request in self._requests:
             request.is_sent = False
 
     def due(self, now: float) -> Iterator[Request]:
-        """What is to be sent now; mark each as sent."""
+        """The requests to send now; mark each as sent."""
         if now < self._not_before:
             return
         for request in list(self._requests):

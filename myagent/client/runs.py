@@ -1,4 +1,4 @@
-"""Which run an event belongs to: read from the log alone, no I/O."""
+"""The run to which an event belongs, derived from the log alone; no I/O."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _STEPS = (
 
 
 class Runs:
-    """The session's current run and its queue, in order, as far as the events seen tell."""
+    """The session's current run and its queue, in order, as far as known from the events."""
 
     def __init__(self) -> None:
         self._open: list[str] = []
 
     @property
     def current(self) -> str:
-        """The run that is going, '' if none is known."""
+        """The current run, '' if none is known."""
         return self._open[0] if self._open else ""
 
     def is_open(self, run_id: str) -> bool:
@@ -52,5 +52,5 @@ class Runs:
         return event.run_id
 
     def forget(self) -> None:
-        """What was seen does not count any more."""
+        """Forgets all that was seen."""
         self._open.clear()

@@ -1,4 +1,5 @@
-"""What programs read events from: bounded queues that hold up the socket, not memory."""
+"""Event streams for programs: bounded queues that slow the socket down instead of filling
+memory."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from myagent.protocol.server_events import ServerEvent
 from myagent.sentence import Sentence
 
 LIMIT = 256
-"""Events that wait in a stream before nothing more is read from the socket."""
+"""Events that may wait in a stream before reading from the socket stops."""
 
 HARD_LIMIT = 20_000
-"""The same while a verb waits for its answer, which comes by the same socket."""
+"""The same while a method waits for its answer, which comes over the same socket."""
 
 
 class ConnectionState(StrEnum):
@@ -31,7 +32,8 @@ class ConnectionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionChanged:
-    """Not from the server: how the connection is. `retry_in_s`: when it is tried again."""
+    """The state of the connection; not sent by the server. `retry_in_s`: seconds until the next
+    attempt."""
 
     state: ConnectionState
     reason: str = ""
@@ -96,7 +98,7 @@ class EventStream:
 
 
 class Streams:
-    """The streams that somebody still holds."""
+    """The streams that are still in use."""
 
     def __init__(self) -> None:
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
@@ -119,12 +121,12 @@ class Streams:
             stream._end(error)
 
     def look(self) -> None:
-        """Something may have changed for whoever waits in `room`."""
+        """Wakes tasks that wait in `room`."""
         self._changed.set()
 
     @contextlib.contextmanager
     def awaiting(self, answer: asyncio.Future[ServerEvent]) -> Iterator[None]:
-        """While a verb waits, reading goes on: its caller may be the one who reads a stream."""
+        """While a method waits, reading goes on: its caller may be the one that reads a stream."""
         self._is_started = True
         self._verbs.add(answer)
         self.look()

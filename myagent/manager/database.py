@@ -1,4 +1,4 @@
-"""Which database: this process uses one, chosen before Django reads its settings."""
+"""Chooses this process's one database, before Django reads its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong in a manager, for the code that uses it; each text is a sentence."""
+"""Errors of the manager, for the code that uses it; each text is a sentence."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class UnknownService(Refused):
 
 
 class Conflict(Refused):
-    """It can't be done in the state that things are in."""
+    """It can't be done in the present state."""
 
 
 class NotArrived(ManagerError):
-    """What was asked for was not observed; it still holds, unless somebody asked otherwise.
+    """The requested state was not observed; the request still holds unless there was another.
 
-    `service` is how it was in the end; None if it was unregistered meanwhile.
+    `service` is its last state; None if it was unregistered meanwhile.
     """
 
     def __init__(self, sentence: str, service: ServiceInfo | None) -> None:
@@ -57,7 +57,7 @@ class NotArrived(ManagerError):
 
 
 class ServiceFailed(NotArrived):
-    """It won't run until somebody mends it and starts it anew."""
+    """It won't run until somebody fixes it and starts it again."""
 
 
 class StillWorking(NotArrived, TimeoutError):
@@ -66,7 +66,7 @@ class StillWorking(NotArrived, TimeoutError):
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns the errors of the site into those above, so that nobody has to know Django's."""
+    """Turns the site's errors into those above, so that callers need not know Django's."""
     import filelock
     from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
     from django.db import Error as DatabaseFailure

@@ -1,4 +1,4 @@
-"""What a user says of a service, as the fields that the site's verbs take."""
+"""Turns a user's arguments into the fields that the site's verbs take."""
 
 from __future__ import annotations
 

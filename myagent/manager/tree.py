@@ -1,4 +1,4 @@
-"""Where the site's packages are, for programs that begin with the SDK."""
+"""Finds the site's packages for programs that start with the SDK."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = frozenset({"agents", "services", "traces", "myagent_site"})
 
 
 class _SitePackages(MetaPathFinder):
-    """Finds the site's packages before any that are called alike, and nothing else."""
+    """Finds the site's packages before others of the same name, and nothing else."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -35,7 +35,7 @@ def find_site() -> str | None:
 
 
 def leave_folder() -> None:
-    """For `python -m …`: what lies in the folder that it was typed in is not the site's."""
+    """For `python -m …`: removes the current folder, whose modules are not the site's."""
     if not sys.flags.safe_path:
         del sys.path[0]
 

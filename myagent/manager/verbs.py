@@ -1,4 +1,4 @@
-"""What the manager asks of the site, each in one thread that may use the database.
+"""The manager's calls of the site, each in one thread that may use the database.
 
 The verbs are `services.catalogue.registry` and `services.control`; here their rows
 become values, as nothing of Django leaves these functions.

@@ -1,4 +1,4 @@
-"""Waits until a service is where it was asked to be."""
+"""Waits until a service reaches the requested state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from myagent.manager.storage.models import ServiceInfo
 from myagent.manager.verbs import Look
 
 WAIT_S = 120.0
-"""Seconds that are waited unless something else is said."""
+"""The default time to wait, in seconds."""
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -34,7 +34,7 @@ async def until_arrived(run: Run, asked: ServiceInfo, timeout_s: float) -> Servi
             raise NotArrived(f"{asked.name} was unregistered meanwhile.", None)
         if look.is_leaving or look.service.desired != asked.desired:
             raise NotArrived(
-                f"Somebody else asked something else of {asked.name} meanwhile.", look.service
+                f"Somebody has requested something else for {asked.name} meanwhile.", look.service
             )
         if look.has_arrived:
             return look.service
@@ -50,7 +50,7 @@ async def until_gone(run: Run, asked: ServiceInfo, timeout_s: float) -> None:
 
 
 class _Looking:
-    """Looks at a service at every change."""
+    """Reads a service at every change."""
 
     def __init__(self, run: Run, asked: ServiceInfo, timeout_s: float) -> None:
         self._run = run
@@ -60,7 +60,7 @@ class _Looking:
         self._last: Look | None = None
 
     async def next(self) -> Look:
-        """How it is after the next change. Raises `StillWorking` when the time is over."""
+        """Its state after the next change. Raises `StillWorking` when the time is over."""
         while True:
             look: Look | None = await self._run(verbs.look, self._watch)
             if look is not None:
@@ -74,7 +74,7 @@ class _Looking:
     def _too_late(self) -> StillWorking:
         service = (self._last and self._last.service) or self._asked
         sentence = (
-            f"After {self._timeout_s:g} seconds {service.name} is not there yet: it is "
-            f"{service.status}. It is still worked on. {service.error_message}"
+            f"{service.name} has not got there after {self._timeout_s:g} seconds: it is "
+            f"{service.status}. It is still in progress. {service.error_message}"
         )
         return StillWorking(sentence.rstrip(), service)

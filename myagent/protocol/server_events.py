@@ -53,9 +53,10 @@ class Connected(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreated(ServerEvent):
-    """A conversation has begun."""
+    """A conversation has begun. `model`: the agent's, '' where nobody knows."""
 
     agent_name: str = ""
+    model: str = ""
     service: str = ""
     connection_id: str = ""
 
@@ -65,10 +66,12 @@ class SessionResumed(ServerEvent):
     """The socket is attached again; `replaying` events follow.
 
     `last_seq` is the log's end. `resync`: the place asked for is not in the
-    log, what follows begins with the oldest event kept.
+    log, what follows begins with the oldest event kept. `model`: the agent's,
+    '' where nobody knows.
     """
 
     last_seq: int = 0
+    model: str = ""
     status: SessionStatus = "idle"
     replaying: int = 0
     resync: bool = False
@@ -129,7 +132,8 @@ class PartialAnswer(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationAsked(ServerEvent):
-    """The tool `step_id` waits for a yes, for `timeout_s` at most. `content` is the question."""
+    """The tool `step_id` waits for a confirmation, for `timeout_s` at most. `content` is the
+    question."""
 
     content: str = ""
     tool: str = ""
@@ -160,7 +164,7 @@ class ToolCalled(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(ServerEvent):
-    """What became of a tool. `truncated` is the result's length where it had to be cut."""
+    """The outcome of a tool. `truncated` is the result's length if it had to be cut."""
 
     content: str = ""
     tool: str = ""
@@ -238,7 +242,7 @@ class Heartbeat(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerError(ServerEvent):
-    """A frame was not taken, or the socket is about to be closed; `content` says why."""
+    """A frame was refused, or the socket is about to be closed; `content` says why."""
 
     content: str = ""
     code: str = ""

@@ -15,8 +15,8 @@ from myagent.steps import (
     ToolFinished,
     ToolStarted,
 )
-from myagent.tool.calling import settle
-from myagent.tool.running import CANCEL_GRACE_S
+from myagent.tool.call import settle
+from myagent.tool.containment import CANCEL_GRACE_S
 from myagent.tool.toolbox import Toolbox
 
 AT_ONCE = 64

@@ -1,4 +1,4 @@
-"""Whatever a tool or a model hands out, as text that can be stored and sent."""
+"""The output of tools and models as text that can be stored and sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON schemas, and what does not fit them: the part that needs jsonschema."""
+"""JSON schemas, and checks against them: the part that needs jsonschema."""
 
 from __future__ import annotations
 

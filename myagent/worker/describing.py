@@ -9,7 +9,6 @@ from typing import Any
 
 from myagent.agent import Agent
 from myagent.foreign import ForeignAgent
-from myagent.models.offline import OfflineModel
 from myagent.runnable import Runnable
 from myagent.tool.text import clean
 from myagent.tool.toolbox import PreparedTool
@@ -95,8 +94,6 @@ def _model_of(agent: Agent) -> str:
 
 def _model_name(holder: Any, depth: int = _DEPTH) -> str:
     """A model's name, wherever the agent keeps it: as a text, or in an object."""
-    if isinstance(holder, OfflineModel):
-        return "offline"
     for attribute in _MODEL_NAMES:
         value = _got(holder, attribute)
         if name := _text(value):

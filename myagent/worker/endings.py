@@ -9,7 +9,7 @@ import traceback
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
 from myagent.sentence import Said
-from myagent.tool.running import described
+from myagent.tool.containment import described
 from myagent.worker.framing import FrameTooLarge
 from myagent.worker.protocol import RunKey, StopKind, Stopped, said_of
 

@@ -1,4 +1,4 @@
-"""A worker's process: one agent file, carried out for whoever dials its socket."""
+"""A worker's process: runs one agent file for the servers that dial its socket."""
 
 from __future__ import annotations
 

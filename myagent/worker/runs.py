@@ -1,4 +1,4 @@
-"""One run: an agent's steps go over the link, and what the server answers comes back to it.
+"""One run: sends an agent's steps over the link and takes the server's answers.
 
 A durable step is sent and waited for until it is in the log. The last thought
 and the answer go together, and nothing follows them.

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Literal
 
-from myagent.tool.running import abandoned_tasks, abandoned_threads
+from myagent.tool.containment import abandoned_tasks, abandoned_threads
 from myagent.worker.links import Link
 from myagent.worker.protocol import (
     VERSION,

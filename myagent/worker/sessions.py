@@ -1,4 +1,4 @@
-"""What a worker keeps of each session: its agent, its run, and which runs are too old to start."""
+"""A worker's state of each session: its agent, its run, and which runs are too old to start."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from myagent.worker.protocol import NeedHistory, RunKey, Start, Stopped
 from myagent.worker.runs import Outlet, Run
 
 MAX_SESSIONS = 10_000
-"""Of which an agent is kept: servers forget theirs long before. The one longest idle goes."""
+"""Sessions whose agent is kept: servers forget theirs long before. The longest idle one goes
+first."""
 
 MAX_FENCES = 50_000
-"""Sessions that are gone and of which it is known still how new their newest run was."""
+"""Former sessions of which the newest run is still known."""
 
 NOTHING_SEEN = (-1, -1)
 

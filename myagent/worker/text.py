@@ -1,4 +1,4 @@
-"""A run's text on its way to people: put together, so that it takes few frames."""
+"""Merges a run's text on its way to clients, so that it takes few frames."""
 
 from __future__ import annotations
 

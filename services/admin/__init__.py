@@ -1,4 +1,4 @@
-"""The admin door: services on Django's own admin, with buttons that call the verbs."""
+"""Services in Django's admin, with buttons that call the verbs."""
 
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin

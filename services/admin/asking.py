@@ -1,4 +1,4 @@
-"""Verbs called for somebody at the admin: what they say, and what is written down."""
+"""Calls verbs for a user of the admin: the messages they show, and the history they write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.supervision.supervisor_start import ensure_supervisor, is_needed
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`doing` is said while it happens, `done` once there is nothing left to do."""
+    """`doing` is shown while it happens, `done` once there is nothing left to do."""
 
     act: Callable[[Service], None]
     label: object
@@ -59,7 +59,7 @@ VERBS = {
 
 
 def ask(request: HttpRequest, services: Iterable[Service], name: str) -> None:
-    """Calls a verb on each, and tells the person what is happening now; does not wait for it."""
+    """Calls a verb on each, and tells the user what is happening; does not wait for it."""
     for service in services:
         _ask(request, service, name)
     see_to_supervisor(request)
@@ -78,7 +78,7 @@ def _ask(request: HttpRequest, service: Service, name: str) -> None:
 
 
 def see_to_supervisor(request: HttpRequest) -> None:
-    """Says so if there is something to do and nobody who does it."""
+    """Warns if there is something to do but no supervisor that does it."""
 
     def see() -> None:
         try:
@@ -87,5 +87,5 @@ def see_to_supervisor(request: HttpRequest) -> None:
         except ServiceError as error:
             messages.warning(request, str(error))
 
-    # A supervisor that is started needs the database, which a transaction here may hold.
+    # A supervisor that starts needs the database, which a transaction here may block.
     transaction.on_commit(see)

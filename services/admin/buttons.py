@@ -1,4 +1,4 @@
-"""Start, stop and restart at the admin: buttons on rows and on the page, and bulk actions."""
+"""Start, stop and restart in the admin: buttons on rows and on the page, and bulk actions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIST = "admin:services_service_changelist"
 
 
 class LifecycleAdmin(ServiceModelAdmin):
-    """What needs the permission `services.control_service`, and nothing else of an admin."""
+    """The part of the admin that needs the permission `services.control_service` alone."""
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("services.control_service"))
@@ -56,7 +56,7 @@ class LifecycleAdmin(ServiceModelAdmin):
 
     @admin.display(description=gettext_lazy("Actions"))
     def buttons(self, service: Service) -> SafeString:
-        """Each submits the form of the list, with its token, to an address of its own."""
+        """Each button submits the list's form, with its token, to its own address."""
         offered = glance.verbs_of(service)
         rows = [
             (
@@ -101,7 +101,7 @@ def _for_many(name: str) -> Callable[..., None]:
 
 
 def _way_back(request: HttpRequest) -> str:
-    """The page of the services' admin that the button was on, else the list."""
+    """The admin page of services on which the button was, else the list."""
     services = reverse(LIST)
     came_from = urlsplit(request.headers.get("Referer", ""))
     if came_from.netloc == request.get_host() and came_from.path.startswith(services):

@@ -1,4 +1,4 @@
-"""Services by tag and by word. Tags are JSON, in which not every database can search."""
+"""Filters services by tag and by word. Tags are JSON, which not every database can search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     ServiceModelAdmin = admin.ModelAdmin[Service]
 
 MAX_WORDS = 10
-"""Words of a search that are looked for."""
+"""The most words of a search that count."""
 
 
 class TagFilter(admin.SimpleListFilter):
@@ -36,7 +36,7 @@ class TagFilter(admin.SimpleListFilter):
 
 
 def matching(services: QuerySet[Service], text: str) -> QuerySet[Service]:
-    """Those in whose name, description or tags every word occurs."""
+    """The services whose name, description or tags contain every word."""
     words = text.split()[:MAX_WORDS]
     tags = [(pk, " ".join(tags).casefold()) for pk, tags in _tags()] if words else []
     for word in words:

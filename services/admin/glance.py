@@ -1,4 +1,4 @@
-"""What is shown of a service at a glance, on the list and on its page: words, not columns."""
+"""A service's state in words, for the list and for its page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEALTH = {
     "unhealthy": gettext_lazy("unhealthy"),
     "unknown": gettext_lazy("unknown"),
 }
-"""From the best to what is no finding at all."""
+"""From the best to the absence of a finding."""
 
 UNREGISTERING = gettext_lazy("being unregistered")
 NOTHING = "–"
@@ -31,7 +31,7 @@ SERVING = (Service.Status.RUNNING, Service.Status.UNHEALTHY)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text, and of which kind it is, for its colour."""
+    """A text and its kind, which decides its colour."""
 
     text: str
     kind: str = ""
@@ -72,7 +72,7 @@ def since(moment: datetime | None) -> str:
 
 
 def verbs_of(service: Service) -> Sequence[str]:
-    """What makes sense now, of start, stop and restart."""
+    """Which of start, stop and restart make sense now."""
     if service.is_external or service.unregistered_at is not None:
         return ()
     if service.desired == Service.Desired.STOPPED:

@@ -1,4 +1,4 @@
-"""What a service's page shows of its processes: rows, checks, and the end of a log."""
+"""The processes on a service's page: instances, checks, and the end of a log."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CHECKS_SHOWN = 20
 LOG_LINES = 200
 LOG_BYTES = 65_536
 LINE_LENGTH = 2_000
-"""Characters of a line of the log that are shown."""
+"""The most characters of a log line that are shown."""
 
 
 def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
-    """For `observed.html`. `chosen`: the id of the instance whose log is wanted.
+    """The context of `observed.html`. `chosen`: the id of the instance whose log is shown.
 
     `service`: read through `with_live_instances`.
     """
@@ -53,7 +53,7 @@ def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
 
 
 def log_of(service: Service, instance: Instance) -> str:
-    """The last lines of an instance's log, as text that does nothing."""
+    """The last lines of an instance's log, as harmless text."""
     if instance.node != this_node():
         return gettext("This instance ran on {node}: its log is there.").format(node=instance.node)
     lines = tail(path_of(service.pk, instance.pk), LOG_LINES, LOG_BYTES)
@@ -61,7 +61,7 @@ def log_of(service: Service, instance: Instance) -> str:
 
 
 def readable(line: str) -> str:
-    """A line without what would control a terminal or reorder the text, cut to a length."""
+    """A line without characters that control a terminal or reorder text, cut to a length."""
     text = inert.readable(line)
     return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]}…"
 

@@ -1,4 +1,4 @@
-"""Services on the admin: the list, and the page of one."""
+"""Services in the admin: the list, and the page of one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from services.supervision import figures
 from services.supervision.figures import Figures
 
 MAX_LIVE = 200
-"""Services whose state is told at once."""
+"""The most services whose state is sent at once."""
 
 
 def _cell(
     seen: Callable[[], Figures], name: str, description: Any, ordering: str | None = None
 ) -> Any:
-    """A column that keeps itself up to date."""
+    """A column that updates itself."""
 
     @admin.display(description=description, ordering=ordering)
     def column(service: Service) -> SafeString:
@@ -64,7 +64,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         js = (Script("js/admin/live.js", type="module"),)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        # Once for all rows and columns, when the first is drawn.
+        # Computed once for all rows and columns, when the first is drawn.
         seen = cache(figures.read)
         buttons = ("buttons",) if self.has_control_permission(request) else ()
         return (
@@ -81,7 +81,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         )
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what the list's own filters ask: others would find out what no page shows."""
+        """Only lookups of the list's own filters: others would reveal what no page shows."""
         return lookup in {"status__exact", "desired__exact", TagFilter.parameter_name}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
@@ -135,14 +135,14 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         return () if obj is None else ("variable_names", "tag_list")
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        """The form has called the verb when it was found valid."""
+        """Does nothing: the form called the verb when it was validated."""
         return form.service
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         asking.see_to_supervisor(request)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Nothing is saved beside a service."""
+        """Does nothing: no related rows are saved with a service."""
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -156,7 +156,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         return [*own, *super().get_urls()]
 
     def live(self, request: HttpRequest) -> HttpResponse:
-        """What the list shows of the services `id`, as JSON: those that are gone are left out."""
+        """The list's cells of the services `id`, as JSON: deleted ones are left out."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         services = self.get_queryset(request).filter(pk__in=request.GET.getlist("id")[:MAX_LIVE])
@@ -174,7 +174,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         return JsonResponse({"services": found})
 
     def observed(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of a service's page that changes by itself."""
+        """The part of a service's page that updates itself."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         service = self.get_queryset(request).filter(pk=object_id).first()
@@ -197,7 +197,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         response = super().history_view(request, object_id, extra_context)
         if isinstance(response, TemplateResponse):
             for entry in (response.context_data or {})["action_list"]:
-                if not entry.change_message.startswith("["):  # Django's own are translated by it.
+                if not entry.change_message.startswith("["):  # Django translates its own.
                     entry.change_message = translation.gettext(entry.change_message)
         return response
 

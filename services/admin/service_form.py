@@ -1,4 +1,4 @@
-"""The form by which services are registered and changed: its validation is the verb itself."""
+"""The form that registers and changes services: its validation is the verb itself."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ else:
 SEPARATORS = re.compile(r"[\s,，、]+")
 
 FORM_FIELDS = {"environment": "variables"}
-"""Where the form has another name for what the verbs call so."""
+"""The form's names of fields that the verbs call otherwise."""
 
 
 class ServiceForm(ServiceModelForm):
-    """Once it is valid, the service is registered or changed: `service`.
+    """Its validation registers or changes the service, which is then in `service`.
 
-    A verb says best what is wrong with a field, and only while it acts: a name
-    may be taken at the last moment.
+    The verb knows best what is wrong with a field, and only when it acts: a name may be taken at
+    the last moment.
     """
 
     tags = forms.CharField(
@@ -83,7 +83,7 @@ class ServiceForm(ServiceModelForm):
         return found
 
     def clean(self) -> dict[str, Any]:
-        # Not the base's: whether a name is taken is for the verb to say.
+        # The base class's check is left out: the verb decides whether a name is taken.
         self._check_each()
         if not self.errors:
             try:
@@ -94,7 +94,7 @@ class ServiceForm(ServiceModelForm):
         return self.cleaned_data
 
     def _check_each(self) -> None:
-        """Says of every field what is wrong with it: the verb ends at the first."""
+        """Reports all invalid fields: the verb stops at the first."""
         for name in registry.FIELDS:
             if name in self.changed_data and name in self.cleaned_data:
                 try:
@@ -107,8 +107,7 @@ class ServiceForm(ServiceModelForm):
         if self.instance._state.adding:
             variables = self.cleaned_data["variables"]
             return registry.register(environment=variables, is_confined=True, **given)
-        # What is left as it is needs no permission: its file may be one that only a command
-        # could register.
+        # A field that is unchanged needs no permission: a command may have registered the file.
         changed = {name: value for name, value in given.items() if name in self.changed_data}
         variables = self.cleaned_data.get("variables", {})
         is_cleared = self.cleaned_data.get("forget_variables", False)

@@ -1,4 +1,4 @@
-"""Who supervises which machine, or which service's single worker: to look at."""
+"""The supervisors of machines and of single workers, read-only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SupervisorAdmin(SupervisorModelAdmin):
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Supervisor]:
-        """With whether each lease holds, by the database's clock: that of who takes them."""
+        """Annotated with whether each lease is valid by the database's clock."""
         holds = When(LEASE_HOLDS, then=Value(True))
         found = super().get_queryset(request)
         return found.annotate(lease_holds=Case(holds, default=Value(False)))

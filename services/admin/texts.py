@@ -1,4 +1,4 @@
-"""What the admin's own templates say about services."""
+"""Sentences of the admin's templates about services."""
 
 from __future__ import annotations
 
@@ -61,4 +61,4 @@ CHANGED = (
     gettext_noop("Memory limit (MB)"),
     gettext_noop("Interpreter"),
 )
-"""Labels of the form that are nowhere else: the history keeps them, and tells them translated."""
+"""Labels of the form that occur nowhere else: the history stores them and shows them translated."""

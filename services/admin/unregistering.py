@@ -1,4 +1,4 @@
-"""Deleting at the admin: a service is unregistered, and goes once its instances have ended."""
+"""Deleting in the admin: a service is unregistered, and deleted once its instances have ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ else:
 def delete_selected(
     model_admin: UnregisteringAdmin, request: HttpRequest, services: QuerySet[Service]
 ) -> HttpResponse | None:
-    """Django's, but it says what happens: its confirmation first, then the verb for each."""
+    """Like Django's, but with our own words: its confirmation first, then the verb for each."""
     if not request.POST.get("post"):
         return actions.delete_selected(model_admin, request, services)
     chosen = list(services)
@@ -43,7 +43,8 @@ class UnregisteringAdmin(ServiceModelAdmin):
     actions = (delete_selected,)
 
     def get_deleted_objects(self, objs: Iterable[Service], request: HttpRequest) -> Any:
-        """What the confirmation names: not the thousands of rows that go with a service."""
+        """What the confirmation lists: not the thousands of rows that are deleted with a
+        service."""
         services = list(objs)
         return [str(one) for one in services], {model_ngettext(self.opts): len(services)}, set(), []
 
@@ -55,7 +56,7 @@ class UnregisteringAdmin(ServiceModelAdmin):
         asking.see_to_supervisor(request)
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        """`unregister` has said what happens: that it was deleted would not be true yet."""
+        """Says nothing: `unregister` has, and 'was deleted' would not be true yet."""
         if self.has_view_permission(request):
             return HttpResponseRedirect(reverse("admin:services_service_changelist"))
         return HttpResponseRedirect(reverse("admin:index"))

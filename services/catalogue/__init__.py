@@ -1,1 +1,1 @@
-"""Which services there are: registering them, and what is kept of each."""
+"""The services that exist: registering them, and what is stored of each."""

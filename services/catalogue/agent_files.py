@@ -1,4 +1,4 @@
-"""Agent files on the disk: which may be registered, and whether they are there."""
+"""Agent files on the disk: which may be registered, and whether they exist."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def trusted(folders: Iterable[str]) -> list[str]:
 
 
 def _confined(path: Path) -> str:
-    """A path from the network: what lies outside the allowed folders is not even looked at."""
+    """A path from the network: outside the allowed folders its existence is not even checked."""
     if not settings.MYAGENT_AGENT_DIRS:
         raise invalid(
             "agent_factory_path",
@@ -55,7 +55,7 @@ def _confined(path: Path) -> str:
             if is_inside and resolved.is_file():
                 return str(resolved)
         except (OSError, RuntimeError):
-            continue  # A name longer than any file's, or links in a circle.
+            continue  # A name that is too long for a file, or a loop of symbolic links.
     raise invalid(
         "agent_factory_path",
         gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),

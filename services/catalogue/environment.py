@@ -1,4 +1,4 @@
-"""The variables of a service's workers: who may set which.
+"""The environment variables of a service's workers: who may set which.
 
 What is refused raises `services.errors.ServiceError`.
 """
@@ -17,7 +17,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
 PATH_OF_IMPORTS = "PYTHONPATH"
-"""It leads a worker to the SDK; all else that it imports is for its interpreter to find."""
+"""It tells a worker where the SDK is; its interpreter finds everything else."""
 
 OWN = frozenset({"DJANGO_SETTINGS_MODULE", PATH_OF_IMPORTS})
 
@@ -58,17 +58,17 @@ def checked(environment: Mapping[str, str], *, is_confined: bool) -> dict[str, s
 
 
 def harmless(environment: Mapping[str, str]) -> dict[str, str]:
-    """What was stored, without what would part the processes from the site."""
+    """The stored variables without those that would detach the processes from the site."""
     return {name: value for name, value in environment.items() if not is_of_the_site(name)}
 
 
 def is_of_the_site(name: str) -> bool:
-    """Whether it is for the site's own processes, and none of a worker's business."""
+    """Whether it is meant for the site's own processes alone."""
     return name.startswith(OWN_PREFIX) or name in settings.SITE_VARIABLES or name in OWN
 
 
 def _is_allowed(name: str) -> bool:
-    """Whether the setting has it, or a prefix of it with `*` at its end."""
+    """Whether the setting lists it, or a prefix of it that ends in `*`."""
     return any(
         name.startswith(allowed[:-1]) if allowed.endswith("*") else name == allowed
         for allowed in settings.MYAGENT_ENV_ALLOWED

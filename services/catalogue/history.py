@@ -1,4 +1,4 @@
-"""Who did what to a service: the history that the admin shows."""
+"""The history of a service: who did what. The admin shows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.models import Service
 def note(
     user: AbstractBaseUser | AnonymousUser, service: Service, sentence: str, *, action: int = CHANGE
 ) -> None:
-    """Writes it down; nothing of somebody who is not logged in. Synchronous.
+    """Records an action; none of a user who is not logged in. Synchronous.
 
     `action`: a flag of `django.contrib.admin.models`.
     """

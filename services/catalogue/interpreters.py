@@ -1,4 +1,4 @@
-"""Interpreters that run agent files: which may be named, and whether they are there."""
+"""Interpreters that run agent files: which may be chosen, and whether they exist."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from services.fields import invalid
 def found(value: str, *, is_confined: bool) -> str:
     """The interpreter's absolute path.
 
-    Its links are not resolved: that of a virtual environment is one, and by
-    its name it knows where its packages are. `is_confined`: the asker comes
-    over the network, from where no program is chosen that runs here.
+    Links are not resolved: the interpreter of a virtual environment is one, and finds its packages
+    by its own path. `is_confined`: the request comes over the network, which must not choose a
+    program that runs here.
     """
     if is_confined:
         raise invalid(

@@ -1,4 +1,4 @@
-"""Services put on the list, changed and taken off it: what every door calls.
+"""Registers, changes and unregisters services: called by every interface.
 
 Synchronous. What is refused raises `services.errors.ServiceError`.
 """
@@ -30,11 +30,11 @@ __all__ = ["CONFIGURATION", "FIELDS", "change", "find", "register", "unregister"
 
 def find(name_or_id: str) -> Service:
     """The service of that id or name. Raises `UnknownService`."""
-    # What can't be printed, such as half a character, can't always be asked for either.
+    # Unprintable text, such as a lone surrogate, can't always be used in a query.
     if name_or_id.isprintable():
         # MySQL compares without regard to case.
         found = Service.objects.filter(Q(pk=name_or_id) | Q(name=name_or_id))
-        # The id goes first: somebody may have given another service that name.
+        # The id comes first: another service may have been given it as its name.
         for service in sorted(found, key=lambda service: service.pk != name_or_id):
             if name_or_id in (service.pk, service.name):
                 return service
@@ -44,10 +44,10 @@ def find(name_or_id: str) -> Service:
 def register(
     *, environment: Mapping[str, str] | None = None, is_confined: bool = False, **fields: Any
 ) -> Service:
-    """A new service; with `auto_start`, it is desired to run.
+    """Registers a service; with `auto_start`, it is to be started.
 
     `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`.
-    `is_confined`: the asker comes over the network, so the file must lie below
+    `is_confined`: the request comes over the network, so the file must lie below
     `MYAGENT_AGENT_DIRS`, `MYAGENT_ENV_ALLOWED` must name the variables, and no
     interpreter can be chosen.
     """
@@ -82,12 +82,12 @@ def change(
     is_confined: bool = False,
     **fields: Any,
 ) -> Service:
-    """Sets the given fields. What concerns the processes holds from their next start on.
+    """Sets the given fields. Those that concern the processes take effect at their next start.
 
     `environment`, where given, replaces the whole of it; with `keeps_environment`
     it is added to what is set. `is_confined`: as with `register`.
     """
-    # What stays as it is passes: its file may have been registered from elsewhere.
+    # Unchanged fields pass: the file may have been registered by another interface.
     changed = {
         name: value
         for name, value in fields.items()
@@ -100,7 +100,7 @@ def change(
         host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
         _refuse_taken_port(service, host, port)
     if environment is not None:
-        # Only what is given now is judged: who set the rest may have been allowed to.
+        # Only the fields given now are judged: whoever set the others may have been allowed to.
         given = variables.checked(environment, is_confined=is_confined)
         kept = secrets.decrypt(service.environment) if keeps_environment else {}
         cleaned["environment"] = secrets.encrypt(kept | given)
@@ -121,7 +121,7 @@ def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
 
 
 def unregister(service: Service) -> None:
-    """Takes it off the list: its instances stop, its runs end, then its row goes.
+    """Takes it off the list: its instances stop, its runs end, then its row is deleted.
 
     The supervisor does all that; an external service goes at once.
     """
@@ -163,10 +163,10 @@ def _refuse_other_name(service: Service, cleaned: Mapping[str, Any]) -> None:
 
 
 def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
-    """Two that pin one port would take turns in failing."""
+    """Two services with one port would fail alternately."""
     if port is None or service.is_external:
         return
-    # By the name: who takes one that is there already hears of that.
+    # Only by name: a caller that takes an existing name is told about that instead.
     others = Service.objects.filter(port=port, url="").exclude(name=service.name)
     for other in others.order_by("name"):
         if addresses.overlap(host, other.host):
@@ -188,7 +188,7 @@ def _refuse_taken_port(service: Service, host: str, port: int | None) -> None:
 
 
 def _is_in_the_way(server: Server, host: str) -> bool:
-    # What listens everywhere says 'localhost', too.
+    # A server that listens on all addresses calls itself 'localhost' as well.
     named = urlsplit(server.address).hostname or ""
     may_be_everywhere = named in ("", "localhost")
     return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(

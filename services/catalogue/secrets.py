@@ -1,4 +1,4 @@
-"""A service's environment, encrypted with a key made from SECRET_KEY."""
+"""A service's environment, encrypted with a key derived from SECRET_KEY."""
 
 from __future__ import annotations
 

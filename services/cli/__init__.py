@@ -1,1 +1,1 @@
-"""The command door: `manage.py services …`."""
+"""The commands `manage.py services …`."""

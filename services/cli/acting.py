@@ -1,4 +1,4 @@
-"""Register, start, stop, restart, unregister: asked for, and waited for."""
+"""Register, start, stop, restart, unregister: called, and their effect awaited."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Options = dict[str, Any]
 INTERRUPTED = 130
 
 LOG_LINES = 10
-"""Last lines of a log that go with a failure."""
+"""Last lines of a log that are shown with a failure."""
 
 LOG_BYTES = 1 << 14
 
 GIVEN = tuple(name for name in registry.FIELDS if name != "agent_factory_path")
-"""Options that are fields of a service by the same name."""
+"""Options that have the name of a service's field."""
 
 
 def register(screen: Screen, options: Options) -> None:
@@ -74,7 +74,7 @@ def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> N
 
 
 def _see_to(screen: Screen, service: Service, options: Options) -> None:
-    """Somebody acts on what is asked for; unless told otherwise, it is waited for."""
+    """Ensures that a supervisor acts, and waits for the effect unless told not to."""
     ensure_supervisor(service)
     if options["no_wait"]:
         return
@@ -82,7 +82,7 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
         seen = _wait(screen, service, options["timeout"])
     except KeyboardInterrupt:
         raise CommandError(
-            gettext("No longer waited for; what was asked of {name} still holds.").format(
+            gettext("Stopped waiting; the request for {name} is still carried out.").format(
                 name=service.name
             ),
             returncode=INTERRUPTED,
@@ -91,7 +91,7 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
 
 
 def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
-    """How it is in the end; None if it is gone."""
+    """The service's final state; None if it is gone."""
     with screen.progress() as progress:
         progress.tell(gettext("{name}: asked").format(name=service.name))
         for seen in follow(service.pk, timeout_s, time.sleep):
@@ -100,7 +100,7 @@ def _wait(screen: Screen, service: Service, timeout_s: float) -> Service | None:
 
 
 def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: float) -> None:
-    """Says that it got there. Raises `CommandError` if it did not."""
+    """Reports success. Raises `CommandError` if the state was not reached."""
     if seen is None:
         if asked.unregistered_at is None:
             raise CommandError(
@@ -109,7 +109,7 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
         screen.say(gettext("{name} is unregistered.").format(name=asked.name))
     elif seen.desired != asked.desired or (seen.unregistered_at and not asked.unregistered_at):
         raise CommandError(
-            gettext("Somebody else asked something else of {name} meanwhile.").format(
+            gettext("Somebody has requested something else for {name} meanwhile.").format(
                 name=asked.name
             )
         )
@@ -121,7 +121,7 @@ def _judge(screen: Screen, asked: Service, seen: Service | None, timeout_s: floa
         )
     else:
         sentence = gettext(
-            "After {seconds} seconds {name} is not there yet: {state}. It is still worked on."
+            "{name} has not got there after {seconds} seconds: {state}. It is still in progress."
         ).format(seconds=f"{timeout_s:g}", name=seen.name, state=_describe(seen))
         raise CommandError(f"{sentence} {why(seen)}".rstrip())
 
@@ -138,13 +138,13 @@ def _arrival(service: Service) -> str:
 
 
 def trouble_with_port(service: Service) -> list[str]:
-    """Why nobody reaches it by its own port; nothing where that is open, or it has none."""
+    """Why its own port is not reachable; empty if that is open, or it has none."""
     trouble = figures.read().trouble_with_port(service)
     return [told(trouble)] if trouble else []
 
 
 def _describe(service: Service) -> str:
-    """Its state, and those of its processes where there are several or they differ."""
+    """Its state, and those of its processes if there are several or they differ."""
     instances = live_instances(service)
     status = service.get_status_display()
     if not {instance.state for instance in instances} - {service.status}:
@@ -154,13 +154,13 @@ def _describe(service: Service) -> str:
 
 
 def why(service: Service) -> str:
-    """Its error, and the last lines that its newest process wrote; each line once."""
+    """Its error and its newest process's last lines of output, each line once."""
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     said = told(service.error_message).splitlines()
     error = [line for line in said if line not in lines]
     if not error:
-        # All of it stands in the log as well: what the process could not be started for.
+        # The log has all of it as well: the reason why the process could not be started.
         error, lines = said, [line for line in lines if line not in said]
     if not lines:
         return "\n".join(error)

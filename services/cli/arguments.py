@@ -1,4 +1,4 @@
-"""What may be typed after `manage.py services`."""
+"""The arguments of `manage.py services`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 from services.models import Service
 
 TIMEOUT_S = 120.0
-"""Seconds that a command waits for what it asked for, unless told otherwise."""
+"""Seconds that a command waits for its effect by default."""
 
 EXIT_STATUSES = gettext_noop(
     """\
@@ -26,7 +26,7 @@ sentence says; 2 wrong usage; 130 no longer waited for, after Ctrl-C.
 
 
 class VerbParser(CommandParser):
-    """Takes options between NAME and FILE too: without more ado, argparse ends at the first gap."""
+    """Accepts options between NAME and FILE too: by default argparse stops at the first gap."""
 
     _is_within = False
 
@@ -41,7 +41,7 @@ class VerbParser(CommandParser):
 
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
-    """Every verb with its options; the one that is typed is `verb`."""
+    """Adds each verb with its options; the one that is given is stored as `verb`."""
     verbs = parser.add_subparsers(
         dest="verb",
         metavar="VERB",

@@ -1,4 +1,4 @@
-"""What a service's processes write: the last lines, and what comes."""
+"""The output of a service's processes: the last lines, and new ones."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from services.nodes import this_node
 Options = dict[str, Any]
 
 LOOK_S = 0.2
-"""Seconds between two looks at the files."""
+"""Seconds between two reads of the files."""
 
 INSTANCES_LOOK_S = 1.0
-"""Seconds between two looks for new processes."""
+"""Seconds between two checks for new processes."""
 
 ALL_LINES = 1_000_000
-"""Of a new process: more than it can have written."""
+"""Lines of a new process's log: more than it can have written."""
 
 ALL_BYTES = 1 << 40
-"""What was asked for is shown, however long it is; the files themselves are bounded."""
+"""All requested lines are shown, however long they are; the files themselves are bounded."""
 
 
 def show_logs(screen: Screen, options: Options) -> None:
@@ -57,7 +57,7 @@ def show_logs(screen: Screen, options: Options) -> None:
 
 
 def shown(service: Service) -> list[Instance]:
-    """Its live processes; while none of them serves, the one that ended last as well."""
+    """Its live processes; if none of them serves, also the one that ended last."""
     live = list(service.instances.filter(live_slot__isnull=False).order_by("live_slot"))
     if any(instance.state in Instance.SERVING for instance in live):
         return live
@@ -66,17 +66,17 @@ def shown(service: Service) -> list[Instance]:
 
 
 def short(instance_id: str | None) -> str:
-    """The end of an id: the beginning is a time, the same for processes started together.
+    """The end of an id: its beginning is a time, which processes started together share.
 
-    Empty for what no process of ours was asked for, as with an external service.
+    Empty if there is no process of ours, as with an external service.
     """
     return (instance_id or "").rpartition("-")[2]
 
 
 def _named(service: Service, instance_id: str) -> Instance:
-    """The instance of that id, or of that end of it."""
+    """The instance with that id, or with an id that ends so."""
     found = None
-    # What can't be printed can't always be asked for.
+    # Unprintable text can't always be used in a query.
     if instance_id.isprintable():
         is_meant = Q(pk=instance_id) | Q(pk__endswith=f"-{instance_id}")
         found = service.instances.filter(is_meant).first()
@@ -105,7 +105,7 @@ def _refuse_those_elsewhere(instances: list[Instance]) -> None:
 
 
 class _Paper:
-    """Lines of several logs one after the other; a head says whose they are."""
+    """Prints lines of several logs one after the other, each under a heading."""
 
     def __init__(self, screen: Screen, *, has_heads: bool) -> None:
         self._screen = screen
@@ -122,7 +122,7 @@ class _Paper:
 
 
 class _Following:
-    """Logs followed through rotations and new processes."""
+    """Follows logs through rotations and new processes."""
 
     def __init__(self, screen: Screen, lines: int) -> None:
         self._paper = _Paper(screen, has_heads=False)
@@ -132,7 +132,7 @@ class _Following:
         self._began = timezone.now()
 
     def run(self, instances: list[Instance], service: Service | None) -> None:
-        """`service`: whose new processes are followed as well. Ends when there is nothing left."""
+        """`service`: its new processes are followed as well. Ends when there is nothing left."""
         self._add(instances, self._lines)
         looked = time.monotonic()
         while self._followed or service is not None:
@@ -152,10 +152,10 @@ class _Following:
         self._paper.has_heads |= len(self._known) > 1
 
     def _look_for_more(self, service: Service | None) -> Service | None:
-        """The service, unless it was unregistered and is gone."""
+        """The service, or None if it was unregistered and is gone."""
         if service is None or not Service.objects.filter(pk=service.pk).exists():
             return None
-        # One that fails at once has ended by now.
+        # A process that fails at once has ended by now.
         recent = Q(live_slot__isnull=False) | Q(launched_at__gte=self._began)
         found = service.instances.filter(recent).order_by("launched_at")
         self._add([one for one in found if one.pk not in self._known], ALL_LINES)
@@ -170,7 +170,7 @@ class _Following:
         return has_more
 
     def _ended(self) -> set[str]:
-        """Those whose process had ended before their log was last read."""
+        """The instances whose process had ended before their log was last read."""
         live = Instance.objects.filter(pk__in=self._followed, live_slot__isnull=False)
         return set(self._followed) - set(live.values_list("pk", flat=True))
 

@@ -1,4 +1,4 @@
-"""List, status, stats, health: what is known of services, as tables or as JSON."""
+"""List, status, stats, health: information on services, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -152,7 +152,8 @@ def _is_to_start(found: Json) -> bool:
 
 
 def _waiting_word() -> Word | None:
-    """The status of what is to run and does not; None while somebody sees to that."""
+    """The status of a service that should run but does not; None while a supervisor handles
+    that."""
     if supervisor_lease.is_anybody_in_charge():
         return None
     if settings.MYAGENT_SUPERVISOR == "external":
@@ -172,7 +173,7 @@ def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
 
 
 def _processes(found: Json) -> str:
-    """Of the replicas, how many live; and how many beside them."""
+    """How many of the replicas live, and how many other workers."""
     instances = found["instances"]
     apart = sum(each["supervisor"] != each["host"] for each in instances)
     counted = f"{len(instances) - apart}/{found['replicas']}"

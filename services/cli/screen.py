@@ -1,4 +1,4 @@
-"""How the commands answer: tables and colours in a terminal, plain lines in a pipe.
+"""The output of the commands: tables and colours in a terminal, plain lines in a pipe.
 
 Sentences come in the language of the terminal. Rows are for programs in a pipe, and in English
 there, and nothing is cut; a terminal translates what is a `Word` of them, and the columns' names.
@@ -44,13 +44,13 @@ STYLES: dict[str, str] = {
     **{Service.Status.STARTING: "cyan", Service.Status.STOPPING: "cyan"},
     Instance.State.DRAINING: "cyan",
 }
-"""By what a cell says."""
+"""Styles by the text of a cell."""
 
 _NOT_FOR_TERMINALS = re.compile(f"[\x7f-\x9f{''.join(map(chr, DIRECTIONS))}]")
 
 
 class Output(Protocol):
-    """Where a program's answer goes."""
+    """The stream for a program's output."""
 
     def write(self, text: str, /) -> object: ...
 
@@ -58,19 +58,19 @@ class Output(Protocol):
 
 
 class Progress(Protocol):
-    """What is awaited, and how far it is."""
+    """Progress of what is awaited."""
 
     def tell(self, sentence: str) -> None: ...
 
 
 class Screen(Protocol):
-    """Where a command answers."""
+    """The output of a command."""
 
     def say(self, sentence: str) -> None:
-        """A sentence, or a line of text from elsewhere."""
+        """Prints a sentence, or a line of text from elsewhere."""
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
-        """Names with their values."""
+        """Prints names with their values."""
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """The columns' names are marked for translation."""
@@ -172,7 +172,7 @@ class _ProgressLine:
 
 
 class PlainScreen:
-    """For programs: a line for each thing, its parts separated by tabs."""
+    """For programs: a line for each item, its parts separated by tabs."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -203,13 +203,13 @@ class PlainScreen:
 
 class _Silence:
     def tell(self, sentence: str) -> None:
-        """A program looks at the end only."""
+        """Shows nothing: a program needs only the end."""
 
 
 def as_json(value: Any) -> str:
     """JSON for people and programs: other alphabets as they are, control characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # These may stand in JSON as they are, and some terminals obey them.
+    # JSON allows these unescaped, and some terminals obey them.
     return _NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -1,10 +1,9 @@
-"""The log files of instances: where they are, their last lines, and what is added to them.
+"""The log files of instances: their places, their last lines, and following them.
 
-`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; a full one becomes
-`.log.1`, what was there before `.log.2`, oldest first, and a new one begins. All
-of them are read as one stream. `<VAR_DIR>/logs/supervisor.log`, of a supervisor that
-nobody started by hand, is kept in the same way. Lines are as the process wrote
-them: whoever shows them makes them harmless.
+`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; when full, it is renamed `.log.1`,
+after older ones have moved up to `.log.2` and so on, and a new one begins. All of them are read as
+one stream. `<VAR_DIR>/logs/supervisor.log`, of a supervisor that a command started, is kept in the
+same way. Lines are as the process wrote them: whoever shows them makes them harmless.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from django.conf import settings
 ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 MAX_BYTES = 1 << 20
-"""Most that is read at once, unless told otherwise."""
+"""The most bytes that are read at once by default."""
 
 MAX_LINE_BYTES = 1 << 16
-"""A longer line comes in pieces."""
+"""Longer lines come in pieces."""
 
 BLOCK_BYTES = 1 << 16
 
@@ -54,7 +53,7 @@ def forget(service_id: str) -> None:
 
 
 def append(path: Path, line: str) -> None:
-    """Adds a line of ours to a process's log, if it has one. Raises `OSError`."""
+    """Appends a line of ours to a process's log, if it has one. Raises `OSError`."""
     if path.exists():
         with path.open("ab") as file:
             file.write(f"{line}\n".encode())
@@ -63,8 +62,8 @@ def append(path: Path, line: str) -> None:
 def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
     """The last lines, oldest first; none if there is no file.
 
-    At most `lines`, and what fits in `max_bytes`; whatever is not UTF-8 is
-    replaced. Takes as long for a large log as for a small one.
+    At most `lines`, and as many as fit in `max_bytes`; invalid UTF-8 is replaced. The time does
+    not depend on the size of the log.
     """
     with Follower(path, lines, max_bytes) as follower:
         found = follower.read(max_bytes)
@@ -72,9 +71,9 @@ def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
 
 
 class Follower:
-    """A log from its last `lines` lines on, and whatever is added, through every rotation.
+    """A log from its last `lines` lines on and all that is appended, across rotations.
 
-    For one thread. There need be no file yet.
+    For one thread. The file need not exist yet.
     """
 
     def __init__(self, path: Path, lines: int = 0, max_bytes: int = MAX_BYTES) -> None:
@@ -95,7 +94,7 @@ class Follower:
         return self._lines(bytes(data))
 
     def rest(self) -> list[str]:
-        """What there is of a line that has no end yet."""
+        """The beginning of a line that has no end yet."""
         partial, self._partial = self._partial, b""
         return [_text(partial)] if partial else []
 
@@ -118,7 +117,7 @@ class Follower:
         return [_text(piece) for line in complete for piece in _pieces(line)]
 
     def _go_on(self) -> bool:
-        """At the end of a file: whether there is more, in it or in the one that came after it."""
+        """At the end of a file: whether there is more, in it or in its successor."""
         if self._file is None:
             files = _files(self._path)
             self._file = _opened(files[-1]) if files else None
@@ -129,7 +128,7 @@ class Follower:
         following = self._following(here)
         if following is None:
             return False
-        # Until the file was renamed, its process may have written to it.
+        # Its process may have written to the file until it was renamed.
         if os.fstat(self._file.fileno()).st_size > self._file.tell():
             following.close()
             return True
@@ -138,7 +137,7 @@ class Follower:
         return True
 
     def _after_emptying(self, size: int) -> bool:
-        """What was in the file is the next older one: what is unread of it comes first."""
+        """The file's content is now the next older file: its unread part comes first."""
         assert self._file is not None
         place = self._file.tell()
         older = _opened(self._path.with_name(f"{self._path.name}.1"))
@@ -160,13 +159,14 @@ class Follower:
         found = _opened(files[place - 1])
         has_moved = place < len(files) and not _is(files[place], here)
         if found is not None and has_moved:
-            found.close()  # A rotation came between: next time.
+            found.close()  # A rotation happened meanwhile: try again next time.
             return None
         return found
 
 
 def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
-    """The file with the first of the last lines, at its place; else the newest, at its end."""
+    """The file that holds the first of the last lines, and its place; else the end of the
+    newest."""
     chosen: BinaryIO | None = None
     wanted, left, seen = lines, max_bytes, set[tuple[int, int]]()
     for name in _files(path):
@@ -175,7 +175,7 @@ def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
             continue
         status = os.fstat(file.fileno())
         if (status.st_dev, status.st_ino) in seen:
-            file.close()  # It was renamed a moment ago.
+            file.close()  # It has just been renamed.
             continue
         seen.add((status.st_dev, status.st_ino))
         if chosen is not None:
@@ -190,7 +190,7 @@ def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
 
 
 def _back(file: BinaryIO, end: int, wanted: int, left: int) -> tuple[int, int]:
-    """Goes back from `end` past so many newlines; how many, and bytes, are left to go."""
+    """Goes back from `end` past so many newlines; returns the newlines and bytes that remain."""
     place = end
     while place > 0 and wanted > 0 and left > 0:
         size = min(BLOCK_BYTES, place, left)
@@ -205,7 +205,7 @@ def _back(file: BinaryIO, end: int, wanted: int, left: int) -> tuple[int, int]:
         place, wanted, left = place - size, wanted - count, left - size
     file.seek(place)
     if left <= 0:
-        file.readline(MAX_LINE_BYTES)  # The limit cut through this one.
+        file.readline(MAX_LINE_BYTES)  # The limit cuts this line.
     return wanted, left
 
 

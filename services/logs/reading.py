@@ -1,4 +1,4 @@
-"""What a service's processes wrote, for a door that shows it. Synchronous."""
+"""The output of a service's processes, for the interfaces that show it. Synchronous."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def instance_of(service: Service, instance_id: str | None) -> Instance | None:
     instances: QuerySet[Instance] = service.instances.order_by("-launched_at", "pk")
     if instance_id is None:
         return instances.first()
-    # What can't be printed can't always be asked for.
+    # Unprintable text can't always be used in a query.
     found = instances.filter(pk=instance_id).first() if instance_id.isprintable() else None
     if found is None:
         raise UnknownService(
@@ -32,7 +32,7 @@ def instance_of(service: Service, instance_id: str | None) -> Instance | None:
 
 
 def tail_of(instance: Instance, lines: int) -> list[str]:
-    """Its last lines, as it wrote them. Raises `Conflict` if they are on another machine."""
+    """The instance's last lines, as written. Raises `Conflict` if they are on another machine."""
     if instance.node != this_node():
         raise Conflict(
             "log_elsewhere",

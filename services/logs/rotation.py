@@ -1,4 +1,4 @@
-"""Logs that are kept bounded: a process's own, and those that workers write to."""
+"""Keeps logs bounded: a process's own, and those that workers write to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agents.runtime.database import DatabaseThreads
 logger = structlog.get_logger(__name__)
 
 LOOK_S = 0.2
-"""Seconds between two looks at how large a log has become."""
+"""Seconds between two checks of a log's size."""
 
 COPY_BYTES = 1 << 16
 
@@ -26,7 +26,7 @@ async def keep_bounded(threads: DatabaseThreads, path: Path) -> None:
 
     Raises `OSError`. Cancelling is safe.
     """
-    # A look costs nothing; what there is to do may take its time.
+    # The check is cheap, the rotation may take long.
     if os.fstat(2).st_size >= settings.MYAGENT_LOG_BYTES:
         await threads.run(
             rotate_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
@@ -52,7 +52,7 @@ def bound_ended(path: Path) -> None:
 
 
 def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:
-    """Gives this process's output a new file when the old one is full; whether it did.
+    """Redirects this process's output to a new file when the old one is full; returns whether.
 
     The old one becomes `.log.1`, that one `.log.2`, up to `kept`. What is
     written meanwhile goes to the old file or the new. Of several processes
@@ -74,11 +74,11 @@ def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:
 
 
 def empty_if_large(path: Path, max_bytes: int, kept: int) -> bool:
-    """Moves what another process wrote to its log to `.log.1` when that is full; whether it did.
+    """Moves another process's log to `.log.1` when it is full; returns whether it did.
 
     The process, which appends, goes on in the same file, now an empty one. The
-    file is emptied right after what came last was read: only a line that is
-    written in that very moment is lost. Raises `OSError`.
+    file is emptied right after its last part was read: only a line that is written at that very
+    moment is lost. Raises `OSError`.
     """
     try:
         if path.stat().st_size < max_bytes:
@@ -100,7 +100,7 @@ def _move_to_first(log: BinaryIO, path: Path, kept: int) -> None:
         file.flush()
         _shift(path, kept)
         copy.replace(_older(path, 1))
-        # What came meanwhile, until nothing does.
+        # Copies what is written meanwhile, until nothing is.
         while rest := log.read(COPY_BYTES):
             file.write(rest)
             file.flush()
@@ -115,7 +115,7 @@ def _make_room(path: Path, kept: int) -> None:
 
 
 def _shift(path: Path, kept: int) -> None:
-    """Makes the name of the first older file free."""
+    """Frees the name of the first older file."""
     for number in range(kept, 1, -1):
         newer = _older(path, number - 1)
         if newer.exists():
@@ -127,12 +127,12 @@ def _older(path: Path, number: int) -> Path:
 
 
 def _copy(path: Path) -> Path:
-    """A name that nobody takes for a log's: readers look for numbers."""
+    """A name that is not taken for a log: readers look for numbers."""
     return path.with_name(f"{path.name}.copy")
 
 
 def _is_output(path: Path) -> bool:
-    """Whether the file is where this process's output goes."""
+    """Whether this process's output goes to the file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(2))
     except FileNotFoundError:

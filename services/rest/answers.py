@@ -1,4 +1,4 @@
-"""How operations are documented: the statuses that each may answer with, and examples."""
+"""Documentation of the operations: their response statuses, and examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ID = OpenApiParameter(
 
 
 class SessionLoginScheme(SessionScheme):  # type: ignore[no-untyped-call]
-    """Makes the login known to the generator of the documentation."""
+    """Describes the login to the documentation generator."""
 
     target_class = "services.rest.base.SessionLogin"
 

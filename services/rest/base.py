@@ -1,4 +1,4 @@
-"""What all views of the REST interface have in common: JSON only, who may, and errors."""
+"""What all views of the REST interface share: JSON only, permissions, and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = "application/json"
 
 
 class StrictJSON(BaseParser):
-    """JSON as its standard has it: UTF-8, no NaN, no half characters, not too deep."""
+    """Strict JSON: UTF-8, no NaN, no lone surrogates, limited depth."""
 
     media_type = JSON
 
@@ -37,7 +37,7 @@ class StrictJSON(BaseParser):
 
 
 class OnlyJSON(BaseContentNegotiation):
-    """Answers are JSON, whatever is asked for."""
+    """Responses are JSON, whatever is asked for."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         return next(iter(parsers))
@@ -49,7 +49,7 @@ class OnlyJSON(BaseContentNegotiation):
 
 
 class SessionLogin(SessionAuthentication):
-    """A login of the site, with its protection against forged requests."""
+    """A session login of the site, with CSRF protection."""
 
     def authenticate_header(self, request: Request) -> str:
         return 'Session realm="site"'
@@ -62,7 +62,7 @@ class SessionLogin(SessionAuthentication):
 
 
 class MayOnServices(BasePermission):
-    """Whether the asker has the permission that the method, or the view for all, needs."""
+    """Whether the client has the permission that the method, or the whole view, requires."""
 
     BY_METHOD: ClassVar = {
         "POST": "services.add_service",
@@ -92,7 +92,7 @@ class View(APIView):
         return errors.answer
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # First: the protection against forged requests reads the body.
+        # First, because CSRF protection reads the body.
         if request.method in self.allowed_methods:
             _refuse_other_bodies(request)
         super().initial(request, *args, **kwargs)
@@ -105,11 +105,11 @@ class View(APIView):
 
 
 def _refuse_other_bodies(request: Request) -> None:
-    """What may change something is JSON, or nothing: no page can send that unasked."""
+    """A request that may change something is JSON or empty: other sites' pages can't send that."""
     if request.method in SAFE_METHODS:
         return
     body = request._request.body
-    # A body that comes in chunks has no length, which the framework takes for no body.
+    # A chunked body has no length, which the framework takes for an empty body.
     request.META["CONTENT_LENGTH"] = str(len(body))
     kind = request.content_type
     if (kind or body) and kind.partition(";")[0].strip().lower() != JSON:

@@ -1,4 +1,4 @@
-"""What the supervisor carries out: asked for at once, and waited for where that is wanted."""
+"""What the supervisor carries out: requested at once, and awaited if asked to."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ waiting_room = WaitingRoom()
 
 @contextmanager
 def supervised(service: Service | None = None, *, is_needed: bool) -> Iterator[None]:
-    """Nothing is asked for where nobody would act on it. Raises `ServiceError`."""
+    """Ensures that a supervisor will act on the request. Raises `ServiceError`."""
     if is_needed:
         supervisor_start.ensure_supervisor(service)
     yield
     if is_needed:
-        # One that found nothing to do may have left in between.
+        # One that found nothing to do may have ended meanwhile.
         supervisor_start.ensure_supervisor(service)
 
 
 class PatientView(View):
-    """Answers 202; with `?wait=SECONDS`, when the service got there, `arrived` instead."""
+    """Answers 202; with `?wait=SECONDS`, once the service gets there, the status `arrived`
+    instead."""
 
     arrived: ClassVar[int] = 200
 
@@ -59,7 +60,7 @@ class PatientView(View):
         async def view(request: HttpRequest, **path: str) -> HttpResponseBase:
             response: Response = await sync_to_async(ask)(request, **path)
             if response.status_code == 202:
-                # It was checked before anything was asked for.
+                # It was checked before the request.
                 await _wait(request, response, cls.arrived)
             return response
 
@@ -67,7 +68,7 @@ class PatientView(View):
 
 
 async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
-    """Tells in the response how it is then; what was asked for holds in any case."""
+    """Waits and describes the service in the response; the request is valid in any case."""
     timeout_s = float(request.GET.get("wait", 0))
     if not timeout_s:
         return
@@ -78,7 +79,8 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
     except DatabaseFailure as error:
         logger.warning("storage_away", error=str(error))
         return
-    # Somebody may have unregistered it meanwhile: only who asked for that has arrived.
+    # It may have been unregistered meanwhile, which only an unregistering request counts as
+    # success.
     is_there = arrived != 204
     if has_arrived and is_there == (seen is not None):
         response.status_code = arrived

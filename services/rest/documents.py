@@ -1,4 +1,4 @@
-"""What answers hold, for the documentation: `services.views.describing` makes them."""
+"""The schemas of responses, for the documentation: `services.views.describing` makes these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, as `{"detail": "sentence", "code": "snake_case"}` with its status."""
+"""Errors as `{"detail": "sentence", "code": "snake_case"}` with their statuses."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ MAX_FIELD_NAME = 100
 
 
 class InvalidBody(exceptions.ParseError):
-    """The body is not the JSON that it says it is."""
+    """The body is declared as JSON but is not valid."""
 
     default_code = "invalid_json"
 
 
 def answer(error: Exception, context: Mapping[str, Any]) -> Response:
-    """The handler of exceptions for all views of the interface."""
+    """The exception handler of all views of the interface."""
     if isinstance(error, ServiceError):
         return _refusal(error)
     if isinstance(error, exceptions.ValidationError):
         return Response(_invalid(error), 400)
-    # A service may go between two looks at it.
+    # A service may be deleted between two reads.
     if isinstance(error, Http404 | ObjectDoesNotExist):
         error = exceptions.NotFound()
     if isinstance(error, PermissionDenied):

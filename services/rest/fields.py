@@ -1,4 +1,4 @@
-"""Fields that take values of their own JSON type only, and the schema that says so."""
+"""Fields that accept only values of their own JSON type, and their schema."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WholeParameter(serializers.IntegerField):
 
 
 class Strict(serializers.Serializer[Any]):
-    """Refuses fields that it does not know, so that a slip of the pen is noticed."""
+    """Refuses unknown fields, so that typing errors are noticed."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):

@@ -1,4 +1,4 @@
-"""What requests may hold. Only forms are checked here; what makes sense, the verbs know."""
+"""The schemas of requests. Only the form is checked here; the verbs check the meaning."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ENVIRONMENT_SCHEMA = {
 
 
 def within(field: str) -> dict[str, Any]:
-    """The options of a number that say what it may be."""
+    """The options of a number field that limit its range."""
     low, high = RANGES[field]
     return {"min_value": low, "max_value": high}
 
@@ -141,7 +141,7 @@ class ServiceInput(ConfigInput):
 
 
 def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, and for those left out what a new service would have."""
+    """The fields, with the defaults of a new service for those left out."""
     left_out = [name for name in FIELDS if name not in ("name", *fields)]
     new = Service()
     return {name: getattr(new, name) for name in left_out} | dict(fields)
@@ -150,19 +150,19 @@ def with_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
 def query_of(
     request: Request, form: type[serializers.Serializer[Any]], *, beside: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """What the query says. Raises `ValidationError`, also for a parameter that nobody reads.
+    """The query parameters. Raises `ValidationError`, also for unknown ones.
 
-    `beside`: names of those that somebody else reads.
+    `beside`: names of parameters that are read elsewhere.
     """
     refuse_unread(request, {*form().fields, *beside})
-    # As a form, a parameter without a value would count as left out.
+    # In a form, a parameter without a value would count as omitted.
     query = form(data=request.query_params.dict())
     query.is_valid(raise_exception=True)
     return dict(query.validated_data)
 
 
 def refuse_unread(request: Request, names: Collection[str]) -> None:
-    """Raises `ValidationError` for parameters of other names: a slip of the pen is noticed."""
+    """Raises `ValidationError` for unknown parameters, so that typing errors are noticed."""
     if unknown := sorted(set(request.query_params) - set(names)):
         said = gettext("There is no such parameter.")
         raise serializers.ValidationError({name: [said] for name in unknown})

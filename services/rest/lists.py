@@ -1,4 +1,4 @@
-"""Lists: filtered, in an order, a page at a time, as `{"items", "total", "limit", "offset"}`."""
+"""Lists: filtered, ordered and paged, as `{"items", "total", "limit", "offset"}`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDERS = ("name", "status", "created_at", "started_at", "replicas", "weight")
 
 
 class OneOfField(django_filters.fields.ChoiceField):  # type: ignore[misc]
-    """No choice is one that is left out, and not one that is empty."""
+    """A choice may be omitted, but not empty."""
 
     def clean(self, value: str | None) -> Any:
         if value == "":
@@ -70,12 +70,12 @@ class ServiceFilter(filters.FilterSet):  # type: ignore[misc]
 
 
 class Page(BasePagination):
-    """A part of a list. What `?limit=` and `?offset=` say is checked."""
+    """A page of a list. `?limit=` and `?offset=` are checked."""
 
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
-        # What else there may be, the view has judged.
+        # The view has checked all other parameters.
         query = query_of(request, PageQuery, beside=request.query_params)
         self._limit: int = query["limit"]
         self._offset: int = query["offset"]

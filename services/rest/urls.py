@@ -1,4 +1,4 @@
-"""`/api/v1`: where what is served."""
+"""The paths of `/api/v1`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Services: listed, registered, changed, unregistered. Every view calls a verb and presents."""
+"""Lists, registers, changes and unregisters services. Every view calls a verb and presents the
+result."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ class ServicesView(View, GenericAPIView[Service]):
     def get(self, request: Request) -> Response:
         refuse_unread(request, {*ServiceFilter.base_filters, *PageQuery().fields})
         found = self.filter_queryset(self.get_queryset())
-        # A page ends where the next begins, whatever is alike.
+        # The id makes the order of equal rows definite, so that pages do not overlap.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
         site, seen = site_of(request), figures.read()
         return self.get_paginated_response([service_json(each, site, seen) for each in page or ()])

@@ -1,4 +1,4 @@
-"""Waits until a service is where it is asked to be, and holds up no other request meanwhile."""
+"""Waits until a service reaches a requested state, without blocking other requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from services.waiting import Watch
 
 MAX_WAITING = 50
-"""Requests of a process that may wait at once; each holds a thread and a connection."""
+"""Requests of a process that may wait at the same time; each occupies a thread and a connection."""
 
 
 class WaitingRoom:
@@ -19,9 +19,9 @@ class WaitingRoom:
         self._free = places
 
     async def wait_for(self, service_id: str, timeout_s: float) -> bool:
-        """Whether it got there, or is gone, in time.
+        """Whether it got there, or was deleted, in time.
 
-        Does not wait where it can't get there, or where all places are taken.
+        Does not wait if it can't get there, or if too many requests wait already.
         Cancelling is safe.
         """
         if self._free <= 0:

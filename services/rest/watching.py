@@ -1,4 +1,4 @@
-"""What is known of a service and of the site: read, and nothing else."""
+"""Read-only information on a service and on the site."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where a service is reached, and which of its workers a server knows."""
+"""Where services are reached, and which of their workers a server knows."""

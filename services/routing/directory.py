@@ -1,4 +1,4 @@
-"""What a server of the site knows of the services, and how it comes by their workers."""
+"""What a server of the site knows of the services, and how it connects to their workers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ logger = structlog.get_logger(__name__)
 class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
 
-    `on_leaving` is told once of each service that is stopped or taken off the
-    list: its runs are to end. `on_change` is called after every change. What
-    either raises is logged. `others_may_expire`: whether an expired lease can be
-    taken for a death; unless it is set, only proof can.
+    `on_leaving` is called once for each service that is stopped or taken off the list: its runs
+    are to end. `on_change` is called after every change. What either raises is logged.
+    `others_may_expire`: whether a process with an expired lease can be taken for dead; unless it
+    is set, only proof counts.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -64,21 +64,21 @@ class SiteDirectory:
         return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]
 
     async def refresh(self) -> None:
-        """Looks again now. Callers at one moment share one look. Raises `django.db.Error`."""
+        """Reads again now. Simultaneous callers share one read. Raises `django.db.Error`."""
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._look())
         await asyncio.shield(self._refreshing)
 
     @property
     def own_ports(self) -> dict[str, tuple[str, int]]:
-        """The addresses of their own that services have, by name."""
+        """The services' own addresses, by name."""
         found = self._snapshot.services.items()
         return {name: known.own_port for name, known in found if known.own_port is not None}
 
     # The feeder.
 
     def launch(self) -> None:
-        """There is nothing to begin before the database is ready."""
+        """Does nothing: nothing can begin before the database is ready."""
 
     async def start(self) -> None:
         """Raises `django.db.Error`; then it may be called again."""
@@ -88,7 +88,7 @@ class SiteDirectory:
         self._background.repeat(abandoned.LOOK_S, self._end_abandoned)
 
     async def cease(self) -> None:
-        """Brings no more workers; the links that there are stay. May be called twice."""
+        """Connects to no more workers; existing links stay. May be called twice."""
         self._has_ceased = True
         await self._bell.stop()
         await self._background.stop()
@@ -99,10 +99,10 @@ class SiteDirectory:
         await self._links.end()
         await self._database.stop()
 
-    # Inside.
+    # Internals.
 
     async def _end_abandoned(self) -> None:
-        """Where nobody supervises, nobody else does."""
+        """Ends abandoned workers: without a supervisor nobody else does."""
         await self._database.run(
             lambda: abandoned.end_all(LocalLauncher(), by_lease=self.others_may_expire())
         )
@@ -124,7 +124,7 @@ class SiteDirectory:
         for name in before.keys() - found.services.keys():
             self._workers.of(name).give_up("stopped")
         for name in _over(before, found.services):
-            # Also what waits for people, who could not be answered any more.
+            # Also runs that wait for people, whose response could not be carried out any more.
             _tell(self.on_leaving, name)
         _tell(self.on_change)
 
@@ -138,8 +138,8 @@ class SiteDirectory:
         pool = self._workers.of(name)
         for link in pool:
             if link.instance_id in known.leaving:
-                # It can't say so itself while its agent blocks it, and no run is to be blamed if
-                # that is how it comes to be killed.
+                # A worker whose agent blocks it can't say so itself, and no run is to be blamed if
+                # it is killed for that.
                 link.is_draining = True
         if known.has_workers or known.listed.is_expected:
             pool.expect()
@@ -147,7 +147,7 @@ class SiteDirectory:
             pool.give_up("unavailable" if known.is_wanted else "stopped")
 
     async def _attend(self, service: str, instance_id: str, link: Link) -> None:
-        # What was wanted when it was dialled may be stopped now that it answers.
+        # The service may have been stopped while the worker was dialled.
         if self._is_wanted(service, instance_id):
             self._workers.of(service).add(link)
             await link.until_closed()
@@ -158,7 +158,7 @@ class SiteDirectory:
 
 
 def _over(before: Mapping[str, Known], now: Mapping[str, Known]) -> Iterator[str]:
-    """The services of which nobody goes on with the runs that began before this look."""
+    """The services whose earlier runs nobody will continue."""
     for name, former in before.items():
         present = now.get(name)
         if present is None or present.service_id != former.service_id:
@@ -169,7 +169,7 @@ def _over(before: Mapping[str, Known], now: Mapping[str, Known]) -> Iterator[str
 
 
 def _tell(listener: Callable[..., None], *arguments: str) -> None:
-    """What one listener fails at must not keep the directory from its next look."""
+    """A failing listener must not keep the directory from its next read."""
     try:
         listener(*arguments)
     except Exception:

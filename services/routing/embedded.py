@@ -1,4 +1,4 @@
-"""A server of the site inside a program that manages services: where these are reached."""
+"""A server of the site inside a program that manages services, through which these are reached."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ logger = structlog.get_logger(__name__)
 HOST = "localhost"
 
 LOOK_S = 1.0
-"""Seconds between two looks whether another server still lives."""
+"""Seconds between two checks whether another server still lives."""
 
 
 class EmbeddedServer:
-    """On loopback, at a free port, as soon as no other server of the site lives.
+    """Listens on loopback, at a free port, as soon as no other server of the site lives.
 
-    Its methods belong to the event loop. The signals are the program's.
+    Its methods belong to the event loop. Signals are left to the program.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class EmbeddedServer:
         self._background.repeat(LOOK_S, lambda: self._serve_if_nobody_does(database))
 
     async def stop(self) -> None:
-        """Sends clients away; runs are left to the log. May be called twice."""
+        """Disconnects clients; runs can be continued from the log. May be called twice."""
         await self._background.stop()
         present, self._present = self._present, None
         if present is not None:
@@ -51,7 +51,7 @@ class EmbeddedServer:
         if self._present is not None:
             if self._present.is_serving:
                 return
-            # Its lease would say that somebody serves.
+            # Its lease would claim that a server lives.
             await self._present.stop()
             self._present = None
         if await database.run(site_address) != "":
@@ -104,7 +104,7 @@ class _Serving:
         if self._task is not None:
             await asyncio.wait([self._task])
         await self._ports.close()
-        # Also where nobody was sent away, because the door had failed.
+        # Also if no clients were disconnected, because the server had failed.
         await self._server.leave(0)
 
 

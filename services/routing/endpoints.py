@@ -1,7 +1,7 @@
 """Where services are reached: each at its own path, at every server of the site.
 
-The same path is its socket's and its chat page's. It stays whatever becomes of
-the service's processes.
+A service's socket and its chat page have the same path. It does not depend on the service's
+processes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def endpoint_of(service: Service, site: str) -> str:
 
 
 def chat_of(service: Service) -> str:
-    """Where people talk to it: a path of the site, or a page elsewhere; empty if there is none."""
+    """The chat page: a path of the site, or a page elsewhere; empty if there is none."""
     if not service.is_external:
         return path_of(service.name)
     parts = urlsplit(service.url)
@@ -47,15 +47,15 @@ def chat_of(service: Service) -> str:
 
 
 def site_of(request: HttpRequest) -> str:
-    """The site's WebSocket address, as whoever asks has found it."""
-    # The Host has passed the guard.
+    """The site's WebSocket address, as the client of a request reached it."""
+    # The guard has checked the Host.
     return f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/"
 
 
 def site_address() -> str:
-    """The same for who does not ask over HTTP: that of the newest server of the site that lives.
+    """The same without a request: the address of the newest live server of the site.
 
-    One of this machine goes first. Empty where none lives. Synchronous, one query.
+    Servers of this machine come first. Empty if none lives. Synchronous, one query.
     """
     alive = Server.objects.filter(LEASE_HOLDS, service="").exclude(address="")
     is_here = Case(When(host=socket.gethostname(), then=Value(1)), default=Value(0))

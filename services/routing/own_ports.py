@@ -26,22 +26,22 @@ Scope = dict[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 CAME_BY = "myagent.own_port"
-"""In a scope: the own port that it came by, so that it can be sent away with that."""
+"""In a scope: the own port that the client used, so that it can be disconnected with it."""
 
 RETRY_S = 1.0
-"""Seconds until a port is tried again that could not be had."""
+"""Seconds until a port that could not be opened is tried again."""
 
 FAILED = gettext_noop("The server could not open the port. Its log has the details.")
 
 CLOSED_LOOK_S = 0.01
-"""Seconds between two looks whether the event loop has let a listening socket go."""
+"""Seconds between two checks whether the event loop has released a listening socket."""
 
 SHUTDOWN_S = 10.0
-"""Seconds that a door has for its shutdown, whose own patience is shorter."""
+"""Seconds that a server has for its shutdown, which normally takes less."""
 
 
 class Door(Server):
-    """A server beside the main one, or in somebody else's program: the signals are not its own."""
+    """A server beside the main one, or in an embedding program: it does not handle signals."""
 
     def __init__(self, application: Application) -> None:
         self._is_open = asyncio.Event()
@@ -58,8 +58,8 @@ class Door(Server):
     ) -> None:
         """Serves until the event is set, or it fails; then it is closed, in a bounded time.
 
-        Once nobody listens at the port any more, `send_away` has whoever came by
-        it leave; what is left is cut off. Cancelling is safe, and cuts off at once.
+        Once the port is closed, `send_away` disconnects the clients that used it; the rest is cut
+        off. Cancelling is safe, and cuts off at once.
         """
         serving = asyncio.get_running_loop().create_task(self.serve(sockets=[listener]))
         try:
@@ -72,14 +72,14 @@ class Door(Server):
                 await asyncio.wait([serving], timeout=SHUTDOWN_S)
         finally:
             await background.end([serving])
-            # One that has failed has not: the loop would take the next listener for this one.
+            # A failed server has not: the loop would take the next listener for this one.
             self.stop_listening()
             listener.close()
         if not serving.cancelled():
             serving.result()
 
     async def _let_go(self, listener: socket.socket) -> None:
-        """Closes the port, and waits until the system has it back: some loops do that later."""
+        """Closes the port and waits until the system has released it, which some loops delay."""
         self.stop_listening()
         listener.close()
         with contextlib.suppress(TimeoutError):
@@ -93,11 +93,11 @@ class Door(Server):
 
 
 async def _nothing() -> None:
-    """Whoever has the signals sees to leaving."""
+    """Does nothing: the owner of the signals handles the shutdown."""
 
 
 async def _first(task: asyncio.Task[Any], other: Awaitable[Any]) -> None:
-    """Waits for either; the task goes on. Cancelling is safe."""
+    """Waits for the event or the task, which goes on. Cancelling is safe."""
     waiting = asyncio.ensure_future(other)
     try:
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -108,8 +108,8 @@ async def _first(task: asyncio.Task[Any], other: Awaitable[Any]) -> None:
 class OwnPorts:
     """Its methods belong to the event loop. A port stays open while workers come and go.
 
-    One that can't be had is tried again for as long as it is wanted. Who came
-    by a port that is given up, of `connections`, is sent away.
+    One that can't be opened is tried again as long as it is wanted. Clients in `connections` that
+    used a port which is closed are disconnected.
     """
 
     def __init__(self, application: Application, connections: Connections) -> None:
@@ -120,7 +120,7 @@ class OwnPorts:
         self._has_closed = False
 
     def follow(self, wanted: Mapping[str, Address]) -> None:
-        """Opens what is wanted and closes what is not any more; neither is waited for.
+        """Opens ports that are wanted and closes others, without waiting for either.
 
         Once `close` was called, nothing is opened.
         """
@@ -128,14 +128,15 @@ class OwnPorts:
         for key in self._ports.keys() - keys:
             self._let_go(self._ports.pop(key))
         for service, address in keys - self._ports.keys():
-            # A port that moves is free before it is opened elsewhere.
+            # A port that moves to another service is closed before it is opened again.
             former = [port for port in self._leaving if port.address[1] == address[1]]
             self._ports[service, address] = _OwnPort(
                 service, address, self._application, self._connections, former
             )
 
     def report(self) -> dict[str, str]:
-        """By service why its port is not open, as `services.telling` keeps it; empty if it is."""
+        """Why each service's port is not open, as `services.telling` stores it; empty if it is
+        open."""
         return {service: port.trouble for (service, _), port in self._ports.items()}
 
     async def close(self) -> None:
@@ -152,10 +153,9 @@ class OwnPorts:
 
 
 class _OwnPort:
-    """One port, from when it is wanted until it is closed. `former`: who had it before.
+    """One port, from when it is wanted until it is closed. `former`: its previous owner.
 
-    `trouble`: why it is not open; empty if it is. `is_free`: set once nothing
-    of it is in another's way.
+    `trouble`: why it is not open; empty if it is. `is_free`: set once it does not block another.
     """
 
     def __init__(
@@ -205,12 +205,12 @@ class _OwnPort:
         await door.serve_until(self._leaving, listener, send_away=self._send_away)
 
     async def _listener(self) -> socket.socket | None:
-        """None: it is not wanted any more. Raises `CannotListen`."""
+        """Returns None if it is not wanted any more. Raises `CannotListen`."""
         opening = asyncio.get_running_loop().create_task(listen_meanwhile(*self.address))
         try:
             await _first(opening, self._leaving.wait())
         finally:
-            # A name that is looked up for long is not waited for.
+            # A slow name lookup is not waited for.
             await background.end([opening])
         return None if opening.cancelled() else opening.result()
 
@@ -233,7 +233,7 @@ class _OwnPort:
                 await self._leaving.wait()
 
     def _note(self, trouble: str) -> None:
-        """Said once, not at every attempt."""
+        """Logs it once, not at every attempt."""
         if trouble != self.trouble:
             self.trouble = trouble
             logger.error("own_port_not_opened", service=self._service, error=told(trouble))

@@ -11,7 +11,7 @@ from services.supervision import figures
 
 
 def site_server() -> tuple[ServerProcess, SiteDirectory]:
-    """One that carries conversations of every registered service, and how it knows of them."""
+    """A server for the conversations of every registered service, and its directory."""
     workers = Workers()
     directory = SiteDirectory(workers)
     conversations = Conversations(directory, workers)
@@ -23,7 +23,7 @@ def site_server() -> tuple[ServerProcess, SiteDirectory]:
 def own_ports(
     server: ServerProcess, directory: SiteDirectory, application: Application
 ) -> OwnPorts:
-    """The ports of services' own, opened from now on as the directory learns of them.
+    """The services' own ports, opened from now on as the directory learns of them.
 
     The server's report says which of them it can't open.
     """

@@ -1,4 +1,4 @@
-"""The services at one look: what a server has to know of each. Synchronous reads."""
+"""A snapshot of the services: what a server has to know of each. Synchronous reads."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ READ = (
     "host",
     "port",
 )
-"""The columns of a service that are looked at here: others may be long."""
+"""The columns of a service that are read here: others may be large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A service as its row and its instances say. `workers`: ids of those to be dialled.
+    """A service, according to its row and its instances. `workers`: ids of those to dial.
 
-    `service_id` tells it from a later one of its name. `leaving`: ids of those
-    that are to end, and not for a fault of their own. `has_workers`: any of its
-    processes may live, wherever. `own_port`: its host and port, where it has an
-    address of its own.
+    `service_id` distinguishes it from a later one of the same name. `leaving`: ids of those that
+    are to end without a fault of their own. `has_workers`: any of its processes may live, on
+    whichever machine. `own_port`: its host and port, if it has its own address.
     """
 
     service_id: str
@@ -50,7 +49,7 @@ class Known:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody will go on with its runs."""
+        """Whether nobody will continue its runs."""
         return self.is_leaving or not (self.has_workers or self.is_wanted)
 
 
@@ -62,7 +61,7 @@ class Snapshot:
 
 def read(known: doorbell.Revision) -> Snapshot | None:
     """The services as they are now; None if no bell rang since `known`. Synchronous."""
-    # The bell before the rows: what changes in between rings again.
+    # The bell is read before the rows: changes in between ring again.
     revision = doorbell.revision()
     if revision == known:
         return None
@@ -96,7 +95,7 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         is_wanted=is_wanted and not is_leaving,
         is_leaving=is_leaving,
         has_workers=bool(instances),
-        # A state that only a later version knows is none of these.
+        # A state of a later version is none of these.
         workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
         leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),

@@ -1,1 +1,1 @@
-"""Keeping services running: what is decided, and the processes that follow from it."""
+"""Keeping services running: the decisions, and the processes."""

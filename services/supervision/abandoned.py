@@ -1,4 +1,4 @@
-"""Workers whose own supervisor is gone: whoever looks ends them, and writes that down.
+"""Workers whose own supervisor is gone: any other process ends them and updates their rows.
 
 Such a worker ends with its supervisor; its row cannot. Synchronous.
 """
@@ -28,19 +28,20 @@ from services.telling import kept
 logger = structlog.get_logger(__name__)
 
 LOOK_S = 2.0
-"""Seconds between two looks of a server: where nobody supervises, nobody else looks."""
+"""Seconds between two checks by a server, which matter where no supervisor runs."""
 
 GONE = Said(gettext_noop("The 'manage.py runagent --service' that kept it has ended."))
 
 
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
-    """`by_lease`: whether an expired lease can be taken for a death; else only proof is.
+    """`by_lease`: whether a process with an expired lease can be taken for dead; else only proof
+    counts.
 
-    Who can be seen from here to live is never taken for dead. A worker in a state
-    that only a later version knows is left to that version.
+    A process that provably lives is never taken for dead. A worker in a state of a later version
+    is left to that version.
     """
     instances = list(Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""))
-    # After their workers: a keeper's row is there before the first of these.
+    # After their workers: a keeper's row is written before the first of these.
     keepers = Supervisor.objects.in_bulk({instance.kept_by for instance in instances})
     for instance in instances:
         try:
@@ -53,19 +54,20 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
         except DatabaseFailure as error:
             if not is_about_a_row(error):
                 raise
-            # It is locked, say; the next look comes soon.
+            # It may be locked; the next check comes soon.
             logger.warning("abandoned_not_ended", instance_id=instance.pk, error=str(error))
 
 
 def _is_abandoned(instance: Instance, keeper: Supervisor | None, *, by_lease: bool) -> bool:
     if keeper is not None and is_of_here(keeper.process):
-        # It is seen, whatever its lease says: a suspend lets that expire, too.
+        # It is seen to live, even with an expired lease, as after a suspend.
         return is_provably_gone(keeper.process)
     return by_lease and not may_have_workers(instance.kept_by)
 
 
 def _end(instance: Instance, launcher: Launcher) -> None:
-    """Ends what is left of it, if it is here, and its row. Others may do the same at once.
+    """Kills what is left of it on this machine, and ends its row. Others may do so at the same
+    time.
 
     Its row says so first: who dies in between leaves it to the next look, and
     one that somebody else moved meanwhile is that one's.
@@ -122,7 +124,7 @@ def _move(instance: Instance, event: Event, **changes: Any) -> bool:
 
 
 def _note_on_service(instance: Instance) -> None:
-    """Where nobody supervises, nobody else says that the service has no worker left."""
+    """Without a supervisor, nobody else reports that the service has no worker left."""
     live = Instance.objects.filter(service=instance.service_id, live_slot__isnull=False)
     if live.exists() or machines_supervised().exists():
         return

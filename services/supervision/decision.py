@@ -1,4 +1,4 @@
-"""What to do next about one service: values in, actions out.
+"""Decides what to do next about one service: values in, actions out.
 
 All times are seconds on one clock. Nothing here knows processes or rows.
 """
@@ -14,25 +14,25 @@ from services.models import Service
 from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING, SERVING, Cause, Event, State
 
 MISSES = 3
-"""Failed health checks in a row that make an instance unhealthy; as many more end it."""
+"""Consecutive failed health checks that make an instance unhealthy; as many more end it."""
 
 CLEAR_S = 600.0
 """Seconds of health after which earlier failures are forgotten."""
 
 MAX_DELAY_S = 60.0
-"""Longest wait before a restart, without its jitter of up to a quarter."""
+"""Seconds: the longest wait before a restart, without its jitter of up to a quarter."""
 
 IDLE_GRACE_S = 5.0
-"""Seconds that an instance which serves nobody has to leave by itself."""
+"""Seconds that an idle instance has to end by itself."""
 
 MEMORY_HARD = 2.0
-"""Times its memory limit at which an instance is ended at once."""
+"""The multiple of its memory limit at which an instance is ended at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`grace_s`: what a draining instance has until it is killed. `stuck_s`: how long one may be
-    silent."""
+    """`grace_s`: how long a draining instance has until it is killed. `stuck_s`: how long an
+    instance may be silent."""
 
     start_timeout_s: float
     grace_s: float
@@ -54,10 +54,10 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An instance that had not ended when last looked at.
+    """An instance that had not ended when it was last observed.
 
-    `is_ours`: for this supervisor to see to. `is_replica`: one of those that
-    `Desired.replicas` counts. `silent_s`: for how long it has owed an answer.
+    `is_ours`: this supervisor manages it. `is_replica`: `Desired.replicas` counts it. `silent_s`:
+    how long it has not answered.
     """
 
     instance_id: str
@@ -78,7 +78,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An instance that failed since people last started the service.
+    """An instance that failed since the service was last started by a person.
 
     It was launched at `began` and ended at `at`; `healthy_s`: it had served.
     """
@@ -92,7 +92,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An event happens to an instance; the state after it says what must be done to the process."""
+    """An event of an instance; the state after it determines what is done to the process."""
 
     instance_id: str
     event: Event
@@ -116,13 +116,13 @@ def decide(
     now: float,
     limits: Limits,
 ) -> list[Action]:
-    """The actions for now; carried out, they and time lead to what is desired.
+    """The actions to take now; repeated, they lead to the desired state.
 
     `failures`: newest first.
     """
     moves = [move for one in seen if (move := _observe(one, desired, now, limits)) is not None]
     if any(move.event is Event.FAILED for move in moves):
-        return [*moves]  # Whether to start it again is judged with this failure counted.
+        return [*moves]  # This failure counts for the decision whether to start it again.
     moved = {move.instance_id for move in moves}
     others = [one for one in seen if one.instance_id not in moved]
     if not desired.is_running:
@@ -134,7 +134,7 @@ def decide(
 
 
 def counted(failures: Sequence[Failure]) -> list[Failure]:
-    """The failures in a row, with no long time of health between them.
+    """The consecutive failures, with no long healthy time between them.
 
     Replicas that fail together, for one cause, count once: of two in a row, the
     later was launched when the earlier had failed.
@@ -149,7 +149,7 @@ def counted(failures: Sequence[Failure]) -> list[Failure]:
 
 
 def is_given_up(desired: Desired, failures: Sequence[Failure]) -> bool:
-    """Whether the service is not started again until a person says so."""
+    """Whether the service is not started again until a person starts it."""
     if not failures:
         return False
     if failures[0].cause is Cause.CONFIGURATION or not desired.auto_restart:
@@ -163,7 +163,7 @@ def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
         return float("-inf")
     newest = failures[0]
     count = len(counted(failures))
-    # Far above the longest wait, the power itself would overflow.
+    # Without this bound, the power would overflow.
     factor = 1 << min(count - 2, 16) if count > 1 else 0
     delay_s = min(MAX_DELAY_S, desired.restart_delay_s * factor)
     jitter = zlib.crc32(newest.instance_id.encode()) % 1000 / 4000
@@ -173,13 +173,13 @@ def next_launch_at(desired: Desired, failures: Sequence[Failure]) -> float:
 def may_launch(desired: Desired, failures: Sequence[Failure], now: float) -> bool:
     if is_given_up(desired, failures):
         return False
-    # After the clock was set back, nobody knows how long ago it was.
+    # If the clock was set back, it is not known how long ago it was.
     has_no_time = bool(failures) and failures[0].at > now
     return has_no_time or now >= next_launch_at(desired, failures)
 
 
 def status_of(desired: Desired, seen: Sequence[Seen], failures: Sequence[Failure]) -> str:
-    """The state of the service as a whole, as people are told it."""
+    """The state of the whole service, as shown to people."""
     if not desired.is_running:
         return Service.Status.STOPPING if seen else Service.Status.STOPPED
     states = {one.state for one in seen}
@@ -192,7 +192,7 @@ def status_of(desired: Desired, seen: Sequence[Seen], failures: Sequence[Failure
 
 
 def _observe(one: Seen, desired: Desired, now: float, limits: Limits) -> Move | None:
-    """What has happened to an instance, or must, whatever the others do."""
+    """What happened or must happen to an instance, regardless of the others."""
     if not one.is_alive:
         return _end_of(one)
     if not one.is_ours:
@@ -255,10 +255,9 @@ def _drain(leaving: Iterator[Seen] | Sequence[Seen], cause: Cause) -> Iterator[M
 
 
 def _give_way(desired: Desired, seen: Sequence[Seen]) -> Iterator[Move]:
-    """Instances that are one too many, or whose successor is there, are asked to leave.
+    """Asks surplus and replaced instances to leave.
 
-    Those that do not serve go first, then the highest slots; a service in
-    full keeps as many serving as are desired.
+    Those that do not serve go first, then the highest slots; as many as are desired keep serving.
     """
     active = sorted(
         _active_replicas(seen),
@@ -283,7 +282,7 @@ def _active_replicas(seen: Sequence[Seen]) -> Iterator[Seen]:
 
 
 def _fill(desired: Desired, seen: Sequence[Seen], restart_count: int) -> Iterator[Launch]:
-    """Starts what is missing: one more than desired while old ones serve, in free slots."""
+    """Starts missing instances in free slots: one more than desired while old ones serve."""
     taken = {one.slot for one in seen}
     active = list(_active_replicas(seen))
     fresh = sum(one.generation == desired.generation for one in active)

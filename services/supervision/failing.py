@@ -26,7 +26,7 @@ LINES_SHOWN = 5
 def why_it_failed(
     instance: Instance, cause: Cause, exit_code: int | None, last_lines: Sequence[Part]
 ) -> str:
-    """What the instance said of itself, else what was seen of its end, and its last words."""
+    """What the instance reported, else what was observed of its end, and its last log lines."""
     if instance.error:
         return instance.error
     shown = [line for line in last_lines if isinstance(line, Said) or line.strip()]
@@ -35,7 +35,7 @@ def why_it_failed(
 
 
 def why_it_was_refused(paths: Paths) -> str:
-    """What a worker left when it could not load its agent file; empty if it did not."""
+    """The report of a worker that could not load its agent file; empty if there is none."""
     try:
         return kept(_as_sentence(paths.why_refused()))
     except FileNotFoundError:
@@ -88,9 +88,9 @@ def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Said:
 
 
 def note_end(instance: Instance) -> None:
-    """Adds to the log of an instance that has ended how it did; in English like all log lines.
+    """Appends to the log of an instance how it ended, in English like all log lines.
 
-    Not to one whose file could not be loaded: its last line says why.
+    Not if its file could not be loaded: then its last line gives the reason.
     """
     if instance.cause == Cause.CONFIGURATION:
         return

@@ -1,7 +1,7 @@
-"""What servers say of the conversations that they carry, by service.
+"""The servers' reports on their conversations, by service.
 
-A service's conversations are in the servers, whatever number of processes run
-its agent: its figures are sums over the servers' reports.
+A service's conversations are held by servers, however many processes run its agent: its figures
+are sums over the servers' reports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.telling import kept
 Json = dict[str, Any]
 
 OWN_PORTS = "own_ports"
-"""In the report of a server that opens services' own ports: by service, why one is not open."""
+"""Key in the report of a server that opens services' own ports: by service, why one is not open."""
 
 NEEDS_SERVE = gettext_noop(
     "Nobody listens at the service's own port: only 'manage.py serve' opens such ports, and no "
@@ -36,14 +36,14 @@ NOT_KNOWN: Json = dict.fromkeys((*SUMMED, *WORST))
 class Figures:
     """The figures of one moment.
 
-    `reports`: of each live server the service that it is for, empty for all of
-    them, and its report.
+    `reports`: for each live server its report and the service it is for, which is empty for all
+    services.
     """
 
     reports: Sequence[tuple[str, Json]]
 
     def of(self, service: Service) -> Json:
-        """A number by each name of `NOT_KNOWN`; null where no server could know it."""
+        """A number for each name of `NOT_KNOWN`; null if no server could know it."""
         serving = [report for of, report in self.reports if of in ("", service.name)]
         if service.is_external or not serving:
             return NOT_KNOWN
@@ -56,10 +56,9 @@ class Figures:
         )
 
     def trouble_with_port(self, service: Service) -> str:
-        """Why the service's own port is not open, as `services.telling` keeps it.
+        """Why the service's own port is not open, as `services.telling` stores it.
 
-        Empty where it has none, where some server has it open, and where a
-        server has not said yet.
+        Empty if it has none, if some server has it open, and if a server has not reported yet.
         """
         if service.port is None or service.is_external:
             return ""
@@ -73,7 +72,7 @@ class Figures:
 
     @property
     def connections(self) -> int:
-        """Sockets that are open at the servers."""
+        """The open sockets of the servers."""
         return sum(report.get("connections") or 0 for _, report in self.reports)
 
 

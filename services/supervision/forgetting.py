@@ -1,4 +1,4 @@
-"""What nobody asks for any more is deleted: rows, and the files that go with them. Synchronous."""
+"""Deletes old rows and the files that belong to them. Synchronous."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from services.supervision.supervisor_lease import MACHINE, Charge
 logger = structlog.get_logger(__name__)
 
 ENDED_KEPT = 20
-"""Ended instances of a service that are remembered, besides those that its restarts count."""
+"""Ended instances of a service that are kept, besides those that count for restarts."""
 
 
 def forget(service: Service) -> None:
-    """The last step of unregistering: its runs end, its row goes."""
+    """The last step of unregistering: ends the service's runs and deletes its row."""
     if end_unfinished_runs(service.name):
         service_id = service.pk
         service.delete()

@@ -1,6 +1,6 @@
 """Health checks: does a worker answer whoever dials it, and what does it report?
 
-Of a service that runs elsewhere it is known only whether a socket can be opened.
+For an external service this is only whether a socket can be opened.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from services.telling import kept, told
 logger = structlog.get_logger(__name__)
 
 AT_ONCE = 10
-"""Checks under way at a time."""
+"""Checks under way at the same time."""
 
 GOODBYE_S = 1.0
-"""Seconds that a peer has to answer the end of a check."""
+"""Seconds that a peer has to answer the closing of a socket."""
 
 REASON_LENGTH = 800
-"""Characters of what a foreign program says that are kept."""
+"""Characters of a foreign program's message that are stored."""
 
 LAST_FAILED = Said(gettext_noop("Its last checks failed."))
 TOO_LATE = Said(gettext_noop("It did not answer in time."))
@@ -56,7 +56,7 @@ UNLINKED = gettext_noop("It could not be reached: {reason}")
 UNOPENED = gettext_noop("No socket could be opened: {reason}")
 
 WHOLE = ("active_sessions", "turns_per_minute", "turn_p95_ms")
-"""Figures of the service that are kept with a check."""
+"""Figures of the service that are stored with a check."""
 
 Report = dict[str, Any]
 """See `Instance.report`."""
@@ -64,10 +64,10 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail`: what is wrong, see `telling`; empty for what is healthy.
+    """`detail`: what is wrong, see `telling`; empty if healthy.
 
-    `checked`: a service only if it runs elsewhere. `report`: what a worker says
-    of itself; None where nobody listens to it.
+    `checked`: an instance, or an external service. `report`: what a worker reports; None if there
+    is no link to it.
     """
 
     checked: Instance | Service
@@ -81,21 +81,21 @@ class Finding:
 
 
 async def check_ours(database: DatabaseThreads, links: Links, charge: Charge = MACHINE) -> None:
-    """Checks the charge's instances that serve, and writes down what was found and reported."""
+    """Checks the serving instances of the charge, and stores the findings and reports."""
     findings = await _check_each(await database.run(serving_here, charge))
     await database.run(write_down, [_as_linked(finding, links) for finding in findings])
 
 
 async def check_elsewhere(database: DatabaseThreads) -> None:
-    """The same for external services; apart, as these may be many, and slow."""
+    """The same for external services; separately, as these may be many and slow."""
     findings = await _check_each(await database.run(external_services))
     await database.run(write_down, findings)
 
 
 async def look_at(database: DatabaseThreads, service: Service) -> list[Finding]:
-    """Checks those of the service's instances that serve, now, for somebody who asks.
+    """Checks the service's serving instances now, on request.
 
-    Nothing is written down: who asks often must not make it miss often.
+    Nothing is stored: frequent requests must not add up to missed checks.
     """
     return await _check_each(await database.run(_serving_of, service))
 
@@ -111,9 +111,9 @@ async def _check_each(to_check: Sequence[Instance | Service]) -> list[Finding]:
 
 
 def verdict(service: Service, findings: Sequence[Finding]) -> str:
-    """How the service is as a whole: `healthy`, `degraded`, `unhealthy` or `unknown`.
+    """The health of the whole service: `healthy`, `degraded`, `unhealthy` or `unknown`.
 
-    `findings`: of `look_at`. Of one that is not running nothing can be known.
+    `findings`: those of `look_at`. The health of a service that is not running is unknown.
     """
     if not findings:
         ill = (Service.Status.ERROR, Service.Status.UNHEALTHY)
@@ -126,9 +126,9 @@ def verdict(service: Service, findings: Sequence[Finding]) -> str:
 
 
 async def check(one: Instance | Service) -> Finding:
-    """Dials a worker, as servers do; of a service elsewhere opens a socket.
+    """Dials a worker, as servers do, or opens a socket to an external service.
 
-    Of another machine's instance, what its supervisor last found is given.
+    For another machine's instance it returns the last finding of its supervisor.
     """
     if isinstance(one, Instance) and one.node != this_node():
         return Finding(one, kept(LAST_FAILED) if one.misses else "")
@@ -142,7 +142,7 @@ async def check(one: Instance | Service) -> Finding:
     except (OSError, WebSocketException, ValueError) as error:
         return Finding(one, kept(Said(UNOPENED, {"reason": str(error)[:REASON_LENGTH]})))
     except Exception:
-        # What answers there is somebody else's code: no other check must suffer.
+        # The peer is foreign code: it must not affect other checks.
         logger.exception("health_check_failed", checked=str(one))
         return Finding(one, kept(UNCHECKED))
     return Finding(one, "", (time.perf_counter() - began) * 1000)
@@ -161,7 +161,8 @@ async def _dial(instance: Instance) -> None:
 
 
 async def _open(service: Service) -> None:
-    """Raises `TimeoutError`, and what the socket does. Others may say nothing unless asked."""
+    """Raises `TimeoutError`, and what the socket raises. External services may send nothing at
+    first."""
     socket: ClientConnection | None = None
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
@@ -172,18 +173,19 @@ async def _open(service: Service) -> None:
 
 
 def _as_linked(finding: Finding, links: Links) -> Finding:
-    """The finding, with what the supervisor's own link to the worker tells."""
+    """The finding, according to the supervisor's own link to the worker."""
     link = links.of(finding.checked.pk)
     if link is None:
         return finding
     if link.is_debugging:
-        # Somebody sits at its prompt: no answer is to be expected.
+        # It is being debugged: no answer is to be expected.
         finding = replace(finding, detail="")
     return replace(finding, report=asdict(link.report))
 
 
 async def _hang_up(socket: ClientConnection) -> None:
-    """Says goodbye. Who does not answer is cut off: such a socket would stay open for good."""
+    """Closes the socket. A peer that does not answer is cut off: else the socket would stay
+    open."""
     try:
         async with asyncio.timeout(GOODBYE_S):
             await socket.close()
@@ -199,9 +201,9 @@ def serving_here(charge: Charge = MACHINE) -> Sequence[Instance | Service]:
 
 
 def external_services() -> Sequence[Instance | Service]:
-    """The services that run elsewhere, if it is for this machine to check them. Synchronous.
+    """The external services, if this machine has to check them. Synchronous.
 
-    One machine does: what many find at one bad moment is one miss.
+    One machine does, so that a short failure counts as one missed check.
     """
     alive = machines_supervised()
     first = alive.order_by("node").values_list("node", flat=True).first()
@@ -221,7 +223,8 @@ def _serving(**where: Any) -> QuerySet[Instance]:
 
 
 def write_down(findings: Sequence[Finding]) -> None:
-    """The history, what follows from it, and when a service was last checked. Synchronous."""
+    """Stores the checks, what follows from them, and the time of a service's last check.
+    Synchronous."""
     now = timezone.now()
     seen = figures.read()
     for finding in findings:
@@ -231,14 +234,14 @@ def write_down(findings: Sequence[Finding]) -> None:
         except (DatabaseFailure, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DatabaseFailure) and not is_about_a_row(error):
                 raise
-            # It is gone or locked, or its report is odd; the others are not to blame.
+            # It is gone or locked, or its report is odd, which does not concern the others.
             logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
 
 
 def _write_one(finding: Finding, now: datetime, seen: Figures) -> None:
     row = _row(finding, now, seen)
-    # Rows that are changed come before the one that points to them: a pointer shares their locks,
-    # and to ask for more later is a deadlock with whoever waits for the row meanwhile.
+    # Rows are updated before a row with a foreign key to them is inserted: the insert takes shared
+    # locks on them, and upgrading these later can deadlock with a waiting transaction.
     Service.objects.filter(pk=row.service_id).update(last_health_check=now)
     if isinstance(finding.checked, Instance):
         if finding.report is not None:
@@ -258,7 +261,7 @@ def _count_misses(instance: Instance, finding: Finding) -> None:
 
 
 def _judge(service: Service, finding: Finding) -> None:
-    """A service elsewhere has no other supervisor: its checks are all that is known of it."""
+    """Nothing but its checks is known about an external service."""
     newest = service.health_checks.values_list("is_healthy", flat=True)[:MISSES]
     if finding.is_healthy:
         status = Service.Status.RUNNING
@@ -272,7 +275,7 @@ def _judge(service: Service, finding: Finding) -> None:
 
 
 def prune() -> None:
-    """Forgets checks that are too old to be of interest. Synchronous."""
+    """Deletes checks that are too old to be of interest. Synchronous."""
     oldest = timezone.now() - timedelta(seconds=settings.MYAGENT_HEALTH_HISTORY_S)
     HealthCheck.objects.filter(checked_at__lt=oldest).delete()
 
@@ -290,7 +293,7 @@ def _row(finding: Finding, now: datetime, seen: Figures) -> HealthCheck:
     instance = finding.checked
     row.service_id, row.instance, row.memory_mb = instance.service_id, instance, instance.memory_mb
     row.loop_lag_ms = (finding.report or {}).get("lag_ms")
-    # Of the service as a whole, in the row of each of its instances.
+    # Figures of the whole service, in the row of each of its instances.
     for name, value in seen.of(instance.service).items():
         if name in WHOLE:
             setattr(row, name, value)

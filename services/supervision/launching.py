@@ -1,4 +1,4 @@
-"""What a service's worker is started with: its command line, and a clean environment."""
+"""How a service's worker is started: its command line, and a clean environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSED = frozenset(
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     }
 )
-"""Variables of the supervisor's own that a worker gets."""
+"""The supervisor's variables that a worker gets."""
 
 PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_")
 
@@ -62,7 +62,7 @@ def content_hash(path: str) -> str:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """What is passed on: none of it tells of the site, whatever `MYAGENT_PASS_ENV` names."""
+    """The variables passed on: none of the site's own, whatever `MYAGENT_PASS_ENV` names."""
     names = (PASSED | set(settings.MYAGENT_PASS_ENV)) - set(settings.SITE_VARIABLES)
     return {
         name: value
@@ -72,12 +72,12 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _own(service: Service) -> dict[str, str]:
-    """What is set for it: but what was stored under other rules may not name another site."""
+    """The service's own variables, without stored ones that the present rules forbid."""
     return harmless(secrets.decrypt(service.environment))
 
 
 def _here() -> Path:
-    """Where the supervisor was started: relative paths in settings mean the same everywhere."""
+    """The folder in which the supervisor was started: relative paths in settings refer to it."""
     try:
         return Path.cwd()
     except FileNotFoundError as error:

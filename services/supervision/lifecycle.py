@@ -1,4 +1,4 @@
-"""The states of an instance and what moves it from one to another: a table, no I/O."""
+"""The states of an instance and the transitions between them: a table, no I/O."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Cause = Instance.Cause
 class Event(StrEnum):
     """What happens to an instance."""
 
-    READY = "ready"  # its agent file is loaded, and it answers
+    READY = "ready"  # its agent file is loaded and it answers
     MISSED = "missed"  # three health checks in a row failed
     RECOVERED = "recovered"  # a health check passed again
     DRAIN = "drain"  # it is asked to finish its runs and leave
     KILL = "kill"  # it is ended, with its process group
-    LEFT = "left"  # it is gone, as it was asked to
-    FAILED = "failed"  # it is gone, and that is a failure
+    LEFT = "left"  # it has ended, as it was asked to
+    FAILED = "failed"  # it has ended, which is a failure
 
 
 TRANSITIONS = {
@@ -43,7 +43,7 @@ TRANSITIONS = {
 }
 
 ACTIVE = frozenset({State.STARTING, State.RUNNING, State.UNHEALTHY})
-"""Instances that are not on their way out."""
+"""States of instances that are not ending."""
 
 SERVING = frozenset({State.RUNNING, State.UNHEALTHY})
 
@@ -52,4 +52,4 @@ LEAVING = frozenset({State.DRAINING, State.STOPPING})
 FAILURES = frozenset(
     {Cause.CRASH, Cause.CONFIGURATION, Cause.START_TIMEOUT, Cause.MEMORY, Cause.UNHEALTHY}
 )
-"""Causes of an end that counts as a failure."""
+"""Causes of an end that count as failures."""

@@ -1,7 +1,7 @@
-"""The supervisor's links to the workers of its machine: by them it learns how each one fares.
+"""The supervisor's links to the workers of its machine, through which it knows their health.
 
-What a link tells is written down by whoever asks (`services.supervision.health`), but for
-the moment that a worker is ready; its end makes the supervisor look at once.
+`services.supervision.health` stores what a link reports. This module stores only that a worker is
+ready; the end of a link makes the supervisor act at once.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from services.models import Instance, Service
 logger = structlog.get_logger(__name__)
 
 AGAIN_S = 0.2
-"""Seconds until what could not be written down is tried again."""
+"""Seconds until a failed write is tried again."""
 
 GONE_S = 0.5
-"""Seconds that a process may take to be gone after its end of the link is."""
+"""Seconds that a process may take to end after it closed its link."""
 
 
 class Links:
@@ -43,7 +43,7 @@ class Links:
         self._keeper = LinkKeeper("supervisor")
 
     def keep(self, instance_ids: Iterable[str]) -> None:
-        """Holds a link to each of these, and to no other."""
+        """Keeps links to these workers, and to no others."""
         wanted = set(instance_ids)
         for instance_id in self._keeper.kept - wanted:
             self._keeper.let_go(instance_id)
@@ -52,7 +52,7 @@ class Links:
             self._keeper.keep(instance_id, attend, on_failed=self._wake)
 
     async def close(self) -> None:
-        """Ends the links; the workers go on. May be called twice."""
+        """Closes the links; the workers go on. May be called twice."""
         await self._keeper.end()
 
     def of(self, instance_id: str) -> Link | None:
@@ -60,7 +60,7 @@ class Links:
         return self._links.get(instance_id)
 
     def silences(self) -> dict[str, float]:
-        """For how many seconds each worker has owed an answer; none while it is debugged."""
+        """For how many seconds each worker has not answered; none while it is debugged."""
         return {instance_id: link.silent_for_s for instance_id, link in self._links.items()}
 
     async def _attend(self, instance_id: str, link: Link) -> None:
@@ -76,7 +76,7 @@ class Links:
         self._wake()
 
     async def _note_ready(self, instance_id: str, link: Link) -> None:
-        """Tries until it is written down, or the link has ended."""
+        """Tries until it is stored, or the link has ended."""
         described = asdict(link.agent)
         while not link.is_closed:
             try:
@@ -89,12 +89,12 @@ class Links:
 
 
 def note_ready(instance_id: str, agent: dict[str, Any]) -> None:
-    """Writes down, once, that a worker is ready, and what its agent is. Synchronous."""
+    """Stores once that a worker is ready, and the description of its agent. Synchronous."""
     waits = Instance.objects.filter(pk=instance_id, ready_at__isnull=True)
     instance = waits.first()
     if instance is None:
         return
     with transaction.atomic():
-        # The service's row before the instance's, as all others lock them.
+        # The service's row before the instance's: everybody locks them in this order.
         doorbell.change(Service.objects.filter(pk=instance.service_id), agent=agent)
         waits.update(ready_at=timezone.now())

@@ -1,4 +1,4 @@
-"""Rows as the values that `decision` works with: one read for all services."""
+"""Reads rows into the values that `decision` works with, for all services at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from services.supervision.supervisor_lease import MACHINE, Charge
 
 @dataclass(slots=True)
 class Observation:
-    """A service with its live instances and its failures, newest first, and why the newest was."""
+    """A service with its live instances, its failures, newest first, and the newest one's
+    reason."""
 
     service: Service
     live: list[Instance] = field(default_factory=list)
@@ -26,14 +27,14 @@ class Observation:
 
 
 def read_all(charge: Charge = MACHINE) -> list[Observation]:
-    """Every service that the charge is about, with all its instances, but its own failures."""
+    """Every service of the charge, with all its instances and the charge's own failures."""
     observations = {service.pk: Observation(service) for service in services_of(charge)}
     live = Instance.objects.filter(live_slot__isnull=False)
     if not charge.is_machine:
         live = live.filter(service=charge.service_id)
     for instance in live.order_by("slot"):
         if (observation := observations.get(instance.service_id)) is not None:
-            # The row as it was read with the service, not once more for each instance.
+            # Uses the row read with the service, and does not read it again for each instance.
             instance.service = observation.service
             observation.live.append(instance)
     for instance in _failed(charge):
@@ -44,15 +45,15 @@ def read_all(charge: Charge = MACHINE) -> list[Observation]:
 
 
 def services_of(charge: Charge) -> QuerySet[Service]:
-    """Those that the charge is about, of all that processes are launched for."""
+    """The charge's services, of all for which processes are launched."""
     launched = Service.objects.filter(url="")
     return launched if charge.is_machine else launched.filter(pk=charge.service_id)
 
 
 def _failed(charge: Charge) -> Iterable[Instance]:
-    """Newest first, of those that ended since people last started their service."""
+    """The failures since a person last started the service, newest first."""
     since = Q(service__cleared_at__isnull=True) | Q(ended_at__gte=F("service__cleared_at"))
-    # What a restart replaces is of an older generation: how it ends tells nothing of the new one.
+    # Instances replaced by a restart are of an older generation: their ends do not count.
     found = Instance.objects.filter(
         since,
         generation=F("service__generation"),
@@ -75,7 +76,7 @@ def _failure(instance: Instance) -> Failure:
 
 
 def desired_of(service: Service, charge: Charge = MACHINE, *, is_leaving: bool) -> Desired:
-    """`is_leaving`: the supervisor goes, and takes its instances along."""
+    """`is_leaving`: the supervisor ends together with its instances."""
     return Desired(
         is_running=service.desired == Service.Desired.RUNNING and not is_leaving,
         replicas=service.replicas if charge.is_machine else 1,

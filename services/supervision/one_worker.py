@@ -1,6 +1,6 @@
-"""One worker of a registered service, beside its replicas: kept by the process that was asked to.
+"""One worker of a registered service, besides its replicas, kept by the present process.
 
-The worker ends with that process, however it ends: it holds a pipe of it.
+The worker ends when that process does, in whatever way: it holds a pipe to it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from services.telling import told
 
 
 class GivenUp(Exception):
-    """It failed too often, or its agent file can't be loaded (`is_configuration`).
+    """The worker failed too often, or its agent file can't be loaded (`is_configuration`).
 
-    The text is told in the active language.
+    The text is in the active language.
     """
 
     def __init__(self, error: str, *, is_configuration: bool) -> None:
@@ -42,9 +42,9 @@ class GivenUp(Exception):
 
 
 class OneWorker:
-    """Supervises until it is to leave, or the service is stopped, off the list or given up.
+    """Supervises until told to leave, or the service is stopped, unregistered or given up.
 
-    While the service was not started yet it waits. `on_ready` is called on the
+    Waits while the service has not been started. `on_ready` is called on the
     event loop with the pid of each worker that is ready.
     """
 
@@ -78,7 +78,7 @@ class OneWorker:
             raise self._given_up
 
     def leave(self) -> None:
-        """Its runs finish within the grace; asked again, it does not wait for them."""
+        """Lets its runs finish within the grace period; called again, it does not wait for them."""
         if self._process.is_leaving:
             self._process.hurry()
         else:
@@ -98,7 +98,7 @@ class OneWorker:
         return Instance.objects.filter(kept_by=self._charge.kept_by)
 
     def _is_done(self) -> bool:
-        """Called by one thread of the process, while nothing is to be done."""
+        """Called by one thread of the process while there is nothing to do."""
         observation = next(iter(observing.read_all(self._charge)), None)
         if observation is None:
             return True
@@ -121,7 +121,7 @@ class OneWorker:
 
 
 def machines_of_the_site() -> list[str]:
-    """Where servers of the site live, if none does here. Synchronous."""
+    """The machines with servers of the site, if there is none here. Synchronous."""
     serving = Server.objects.filter(LEASE_HOLDS, service="")
     machines = set(serving.values_list("host", flat=True))
     return [] if socket.gethostname() in machines else sorted(machines)

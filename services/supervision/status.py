@@ -1,4 +1,4 @@
-"""How a service is as a whole, written down for everybody. Synchronous."""
+"""Stores the state of a whole service. Synchronous."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.supervision.supervisor_lease import Charge, machines_supervised
 
 
 def is_known_to(charge: Charge, observation: Observation, *, is_leaving: bool) -> bool:
-    """Whether it is for this supervisor to say: one of a single worker is asked last.
+    """Whether this supervisor has to store it: one of a single worker only if no other does.
 
-    `is_leaving`: it goes, and what others keep is for them to tell of.
+    `is_leaving`: it is ending, and other supervisors report on their own workers.
     """
     if charge.is_machine:
         return True
@@ -29,7 +29,7 @@ def is_known_to(charge: Charge, observation: Observation, *, is_leaving: bool) -
 
 
 def note(observation: Observation, status: str) -> None:
-    """Writes what is observed of the service, unless somebody changed it meanwhile."""
+    """Stores what is observed of the service, unless that was changed meanwhile."""
     service = observation.service
     serving = [one for one in observation.live if one.state in Instance.SERVING]
     since = min((one.ready_at for one in serving if one.ready_at), default=None)
@@ -47,7 +47,7 @@ def note(observation: Observation, status: str) -> None:
 
 
 def _error_of(observation: Observation, desired: Desired) -> str:
-    """What people are told is wrong; empty where all is as it should be."""
+    """What is wrong, for people; empty if nothing is."""
     if not desired.is_running or not observation.failures:
         return ""
     if is_given_up(desired, observation.failures):
@@ -58,10 +58,10 @@ def _error_of(observation: Observation, desired: Desired) -> str:
 
 
 def _restarts(observation: Observation, desired: Desired) -> int:
-    """Restarts in a row; none after a long time of health."""
+    """Consecutive restarts; 0 after a long healthy time."""
     row = counted(observation.failures)
     is_well = any(one.state == State.RUNNING for one in observation.live)
     if not row or (is_well and timezone.now().timestamp() - row[0].at >= CLEAR_S):
         return 0
-    # A failure is followed by a restart, unless it was the last straw.
+    # Each failure is followed by a restart, except one after which the service is given up.
     return len(row) - is_given_up(desired, observation.failures)

@@ -1,8 +1,7 @@
-"""Makes what is observed into what is desired: `decide` says how, this carries it out.
+"""Brings the observed state to the desired one: `decide` decides, this module carries it out.
 
-One pass looks at every service and does what is to be done now. What it does
-is written to the row first and to the process after, so that the next
-supervisor goes on wherever this one is killed:
+One pass visits every service and does what has to be done now. Each action changes first the row
+and then the process, so that the next supervisor can continue wherever this one is killed:
 
 - an instance's row is there before its process, which is found by the row's id;
 - an instance that is to leave is asked by whoever supervises, once each;
@@ -56,17 +55,17 @@ from services.telling import Part, kept
 logger = structlog.get_logger(__name__)
 
 STARTS_AT_ONCE = 4
-"""Processes that may be starting at a time: a machine full of them would start none in time."""
+"""Processes that may be starting at a time: with too many, none would start in time."""
 
 STARTS_OF_ONE = 2
-"""Of these, a service's own at one look: one that hangs must not hold up the others."""
+"""Of these, the most of one service in a pass: one that hangs must not hold up the others."""
 
 GOODBYE_S = 10.0
-"""Seconds that a worker has, after the grace for its runs, to end."""
+"""Seconds that a worker has to end after the grace period for its runs."""
 
 
 class Supervisor:
-    """Synchronous; its passes belong to one thread. The lease is the caller's business."""
+    """Synchronous; its passes belong to one thread. The caller holds the lease."""
 
     def __init__(
         self, launcher: Launcher, charge: Charge = MACHINE, *, parent_fd: int | None = None
@@ -80,16 +79,16 @@ class Supervisor:
         self.living: Mapping[str, Path] = {}
         """Its instances whose process lived at the last pass, and their logs."""
         self.silences: Mapping[str, float] = {}
-        """For how many seconds instances have owed an answer."""
+        """For how many seconds instances have not answered."""
         self.is_leaving = False
-        """Set when its instances are to end with it; what is desired stays."""
+        """Set when its instances are to end with it; the desired state stays."""
         self.is_hurrying = False
-        """Set when what drains is to be ended at once."""
+        """Set when draining instances are to be ended at once."""
         self.trusts_leases = True
-        """Whether an expired lease on another machine can be taken for a death."""
+        """Whether a process on another machine with an expired lease can be taken for dead."""
 
     def work(self) -> bool:
-        """One pass. True if something was done, so that another look is due at once."""
+        """One pass. True if something was done, so that the next one is due at once."""
         abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
         observations = observing.read_all(self._charge)
         self._found = {}
@@ -106,12 +105,12 @@ class Supervisor:
             except DatabaseFailure as error:
                 if not is_about_a_row(error):
                     raise
-                # It is locked, say; the next pass comes soon.
+                # It may be locked; the next pass comes soon.
                 name = observation.service.name
                 logger.warning("service_not_supervised", service=name, error=str(error))
                 continue
             except Exception:
-                # What is wrong with one service must not hold up the others.
+                # A failure with one service must not hold up the others.
                 logger.exception("service_not_supervised", service=observation.service.name)
                 continue
             is_busy |= done > 0
@@ -126,7 +125,7 @@ class Supervisor:
         return own.filter(live_slot__isnull=False).count()
 
     def _supervise(self, observation: Observation, *, room: int) -> tuple[int, int]:
-        """Looks at one service: how much it did, and how many processes it started."""
+        """Handles one service; returns how much it did and how many processes it started."""
         service = observation.service
         polled = {one.pk: self._look(one) for one in observation.live}
         seen = [
@@ -162,7 +161,7 @@ class Supervisor:
     def _status_of(self, observation: Observation, desired: Desired, seen: Sequence[Seen]) -> str:
         wished = desired_of(observation.service, self._charge, is_leaving=False)
         if self.is_leaving and is_given_up(wished, observation.failures):
-            # The next supervisor will not start it either.
+            # The next supervisor must not start it either.
             return Service.Status.ERROR
         return status_of(desired, seen, observation.failures)
 
@@ -170,7 +169,8 @@ class Supervisor:
         return instance.node == self._node
 
     def _look(self, instance: Instance) -> Polled:
-        """What can be seen of it from here; of another's, only whether that one's lease holds."""
+        """What can be observed of it here; of another supervisor's, only whether its lease is
+        valid."""
         if self._charge.owns(instance):
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
@@ -180,14 +180,14 @@ class Supervisor:
             # The last that it wrote, perhaps within a moment, while its file was loaded.
             rotation.bound_ended(path_of(instance.service_id, instance.pk))
             if polled.exit_code is None and Paths.of(instance.pk).failure.exists():
-                # Nobody saw it end, but it left word why it did.
+                # Nobody saw it end, but it left the reason.
                 polled = replace(polled, exit_code=CONFIGURATION_ERROR)
             return polled
         return Polled(instance.process, instance.pid, is_alive=self._may_live(instance))
 
     def _may_live(self, instance: Instance) -> bool:
         if not self._charge.is_machine or instance.kept_by or not self.trusts_leases:
-            return True  # The machines' are for machines to judge, the others for `abandoned`.
+            return True  # Supervisors of machines judge replicas; `abandoned` handles the others.
         return may_have_workers(instance.node)
 
     def _note_living(self, instance: Instance) -> None:
@@ -197,7 +197,7 @@ class Supervisor:
         seen: dict[str, Any] = {
             "process": polled.handle,
             "pid": polled.pid,
-            # Whole numbers: an idle process is not written about at every look.
+            # Rounded, so that an idle process does not cause a write in every pass.
             "memory_mb": polled.memory_mb and round(polled.memory_mb),
             "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
         }
@@ -212,12 +212,13 @@ class Supervisor:
                 setattr(instance, name, value)
 
     def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> bool:
-        """Moves the row, and its process after it. False if the row moved meanwhile."""
+        """Moves the row to a state, then acts on the process. False if the row changed
+        meanwhile."""
         before = State(instance.state)
         after = TRANSITIONS[before, move.event]
         changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
         if move.event in (Event.LEFT, Event.FAILED):
-            # What it started dies with it, before its place is free for another.
+            # What it started is killed with it, before its slot is free for another.
             if self._is_here(instance):
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
             changes |= {"ended_at": now, "live_slot": None} | self._last_words(
@@ -259,7 +260,8 @@ class Supervisor:
             return [Said(unread, {"reason": error.strerror or str(error)})]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
-        """Starts a process, its row first. False if another supervisor has the place."""
+        """Inserts the row, then starts the process. False if another supervisor has taken the
+        slot."""
         content_hash = launching.content_hash(service.agent_factory_path)
         instance = Instance(
             id=new_id(),
@@ -283,7 +285,7 @@ class Supervisor:
         try:
             started = self._launcher.launch(launching.launch_spec(instance, self._parent_fd))
         except ServiceError as error:
-            # It is found without a process at the next look.
+            # The next pass finds it without a process.
             Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
             return True
         Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
@@ -293,7 +295,7 @@ class Supervisor:
         return True
 
     def _see_to_leavers(self, live: list[Instance]) -> None:
-        """Asks those that drain, once each; ends those that are to end, at every pass."""
+        """Asks draining instances to end, once each; kills those that are to end, in every pass."""
         for instance in filter(self._charge.owns, live):
             if instance.state == State.STOPPING:
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)

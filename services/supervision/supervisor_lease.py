@@ -1,7 +1,7 @@
-"""Which process is the supervisor of this machine: a lease, by the database's clock.
+"""The lease of this machine's supervisor, by the database's clock.
 
-A supervisor of one worker holds one too: nobody competes for that, but by it
-others see whether it lives. Synchronous.
+A supervisor of one worker holds a lease too: nobody competes for it, but it shows others whether
+that supervisor lives. Synchronous.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from services.nodes import LONGEST_NODE, this_node
 class Charge:
     """What a supervisor is in charge of: its machine, or one worker beside a service's replicas.
 
-    Of the machine, both are empty; `kept_by`: see `Instance`.
+    For the machine, both are empty; `kept_by`: see `Instance`.
     """
 
     service_id: str = ""
@@ -55,7 +55,7 @@ MACHINE = Charge()
 
 
 def machines_supervised() -> QuerySet[Supervisor]:
-    """The supervisors of machines whose lease holds."""
+    """The supervisors of machines with a valid lease."""
     return Supervisor.objects.filter(LEASE_HOLDS, service__isnull=True)
 
 
@@ -66,7 +66,7 @@ def is_supervised_apart(service: Service) -> bool:
 
 
 def live_supervisor(charge: Charge = MACHINE) -> Supervisor | None:
-    """The one that holds the charge's lease and may be alive."""
+    """The supervisor that holds the charge's lease and may be alive."""
     found = Supervisor.objects.filter(LEASE_HOLDS, node=charge.lease).first()
     return None if found is None or is_provably_gone(found.process) else found
 
@@ -77,13 +77,14 @@ def is_anybody_in_charge() -> bool:
 
 
 def acting_supervisor() -> Supervisor | None:
-    """The one of this machine, unless it is on its way out: then nothing more is begun by it."""
+    """The supervisor of this machine, unless it is ending: then it starts nothing more."""
     found = live_supervisor()
     return None if found is None or found.is_asked_to_leave else found
 
 
 def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
-    """Makes this process the supervisor: the new epoch. None while another may be alive."""
+    """Makes this process the supervisor; returns the new epoch, or None while another may be
+    alive."""
     row = {
         "service_id": charge.service_id or None,
         "process": own_identity(),
@@ -99,7 +100,7 @@ def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
             with transaction.atomic():
                 Supervisor.objects.create(node=charge.lease, **row)
         except IntegrityError:
-            return None  # Another was first; or the service that it was for is gone.
+            return None  # Another was first, or its service is gone.
         return 1
     if live_supervisor(charge) is not None:
         return None
@@ -110,12 +111,12 @@ def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
 
 
 def ask_to_leave() -> None:
-    """Tells a supervisor that nobody started by hand to make room."""
+    """Asks a supervisor that a command started to leave."""
     Supervisor.objects.filter(pk=this_node(), is_automatic=True).update(is_asked_to_leave=True)
 
 
 def renew(epoch: int, charge: Charge = MACHINE) -> Supervisor | None:
-    """Prolongs the lease. None: it is another's."""
+    """Prolongs the lease. None: it is another process's."""
     own = Supervisor.objects.filter(pk=charge.lease, epoch=epoch, ended_at__isnull=True)
     own.update(lease_until=_lease_end())
     return own.first()
@@ -127,7 +128,7 @@ def holds(epoch: int, charge: Charge = MACHINE) -> bool:
 
 
 def note_leaving(epoch: int, charge: Charge = MACHINE) -> None:
-    """Tells everybody that this one only ends what it has."""
+    """Announces that this supervisor only ends what it has."""
     Supervisor.objects.filter(pk=charge.lease, epoch=epoch).update(is_asked_to_leave=True)
 
 
@@ -137,15 +138,15 @@ def release(epoch: int, charge: Charge = MACHINE) -> None:
 
 
 def may_have_workers(lease: str) -> bool:
-    """Whether the supervisor lives, or did until just now.
+    """Whether the supervisor lives, or did until very recently.
 
-    A worker outlives its supervisor, but for no longer than this if nobody else is there.
+    A worker outlives its supervisor, but for no longer than this if no other takes over.
     """
     return Supervisor.objects.filter(pk=lease, lease_until__gt=_just_now()).exists()
 
 
 def forget_those_of_one_worker() -> None:
-    """Deletes what supervisors of one worker left: each has a name of its own."""
+    """Deletes the rows of former supervisors of one worker: each has its own name."""
     left = Supervisor.objects.filter(service__isnull=False, lease_until__lt=_just_now())
     left.exclude(
         node__in=Instance.objects.filter(live_slot__isnull=False).values("kept_by")

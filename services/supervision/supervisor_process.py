@@ -1,4 +1,4 @@
-"""The supervisor as a process lives it: takes the lease, works while it holds, lets it go."""
+"""The supervisor process: takes the lease, works while that is valid, and gives it up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 PASS_S = 1.0
-"""Seconds after which everything is looked at, though no bell rang."""
+"""Seconds after which a pass is made even if no bell rang."""
 
 SOON_S = 0.05
 """Seconds until the next pass while there is something to do."""
@@ -45,13 +45,12 @@ class LeaseLost(Exception):
 
 
 class SupervisorProcess:
-    """`run` returns when it has left; `leave` asks for that, and may be called at any time.
+    """`run` returns when it has stopped; `leave` asks for that, and may be called at any time.
 
-    `is_automatic`: started by a command; it leaves when there is nothing to
-    do, and for anybody else. `takes_instances_along`: leaving, it ends its
-    instances; what is desired stays. `is_done`, synchronous: whether it can
-    leave by itself, asked when there is nothing to do. `parent_fd`: see
-    `launching.launch_spec`.
+    `is_automatic`: started by a command; it stops when there is nothing to do, or when another
+    supervisor wants the lease. `takes_instances_along`: it ends its instances when it stops; the
+    desired state stays. `is_done`, synchronous: whether it can stop by itself, called when there
+    is nothing to do. `parent_fd`: see `launching.launch_spec`.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class SupervisorProcess:
         return self._leaving.is_set()
 
     def hurry(self) -> None:
-        """Leaves without waiting for the runs of the instances that it takes along."""
+        """Stops without waiting for the runs of the instances that it ends."""
         self._supervisor.is_hurrying = True
         self.leave()
 
@@ -102,7 +101,8 @@ class SupervisorProcess:
                 if epoch is None:
                     return
                 await self._hold(epoch)
-                # Whoever found the lease taken relied on it: look once more without it.
+                # Others saw the lease taken and relied on this process: one more check without the
+                # lease.
                 if await self._despite_outages(self._is_done):
                     return
         finally:
@@ -110,7 +110,7 @@ class SupervisorProcess:
             await self._database.stop()
 
     async def _take(self) -> int | None:
-        """Waits for the lease; None if it is to leave without, or is done meanwhile."""
+        """Waits for the lease; None if it is to stop before it has one, or is done meanwhile."""
         has_waited = False
         while not self._leaving.is_set():
             epoch = await self._despite_outages(self._try_to_take)
@@ -118,7 +118,7 @@ class SupervisorProcess:
                 return epoch
             if self._is_automatic and await self._despite_outages(self._is_taken):
                 return None
-            # What it was to be in charge of may be gone: then the lease can't be had at all.
+            # Its charge may be gone: then the lease can't be taken at all.
             if await self._despite_outages(self._is_done):
                 return None
             if not has_waited:
@@ -136,7 +136,7 @@ class SupervisorProcess:
         return epoch
 
     async def _hold(self, epoch: int) -> None:
-        """Works until it is to leave, or the lease is another's."""
+        """Works until it is to stop, or another process has the lease."""
         logger.info("supervising", lease=self._charge.lease, epoch=epoch)
         self._wait_for_others()
         self.is_in_charge.set()
@@ -153,11 +153,11 @@ class SupervisorProcess:
         background.repeat(PRUNE_S, self._prune)
         background.repeat(rotation.LOOK_S, self._keep_logs_bounded)
         if self._is_automatic:
-            # Nobody but itself sees to the file that it was given for its output.
+            # Nothing else rotates the file that it was given for its output.
             background.repeat(rotation.LOOK_S, lambda: rotation.keep_bounded(self._database, log))
         try:
             await self._watch(epoch)
-            # One that is done has none, and has said why.
+            # A process that is done has none, and has logged why.
             if self._takes_instances_along and self.is_leaving:
                 await self._end_instances(epoch)
         except LeaseLost:
@@ -170,7 +170,7 @@ class SupervisorProcess:
             await self._release(epoch)
 
     async def _watch(self, epoch: int) -> None:
-        """Pass after pass, whenever a bell rings or a second is over, until it is to leave."""
+        """Makes passes, whenever a bell rings or a second is over, until it is to stop."""
         heard: doorbell.Revision | None = None
         worked_at = renewed_at = float("-inf")
         while not self._leaving.is_set():
@@ -207,16 +207,16 @@ class SupervisorProcess:
         return await self._pass()
 
     async def _pass(self) -> bool:
-        """One pass, by what the links tell; and links to whatever lives after it."""
+        """Makes a pass with what the links report, and links to whatever lives after it."""
         self._supervisor.silences = self._links.silences()
         is_busy = await self._database.run(self._supervisor.work)
         self._links.keep(self._supervisor.living)
         return is_busy
 
     def _wait_for_others(self) -> None:
-        """What kept this one from its lease, such as an outage, may have kept every other.
-
-        So for one lease period, in which the living renew theirs, none is taken for dead.
+        """What kept this process from renewing its lease, such as an outage, may have kept all
+        others. So for one lease period, in which those that live renew theirs, none is taken for
+        dead.
         """
         self._trusts_leases_at = time.monotonic() + settings.MYAGENT_LEASE_S
 
@@ -233,7 +233,7 @@ class SupervisorProcess:
             logger.warning("lease_left_to_expire", error=str(error))
 
     async def _end_instances(self, epoch: int) -> None:
-        """Drains everything; bounded, as what does not drain is killed.
+        """Drains everything within a limited time: what does not drain is killed.
 
         Raises `LeaseLost`, also if the database was away for longer than the lease.
         """
@@ -250,7 +250,7 @@ class SupervisorProcess:
                 raise LeaseLost
 
     async def _end_some(self, epoch: int) -> bool:
-        """Whether none was left; then this last pass has written that down."""
+        """Whether none is left; then this last pass has stored that."""
         if await self._database.run(supervisor_lease.renew, epoch, self._charge) is None:
             raise LeaseLost
         left = await self._database.run(lambda: self._supervisor.live_count)
@@ -263,7 +263,7 @@ class SupervisorProcess:
         await self._database.run(forgetting.forget_ended, self._charge)
 
     async def _keep_logs_bounded(self) -> None:
-        """Workers only write: nobody but their supervisor sees to their logs."""
+        """Workers only write: only their supervisor rotates their logs."""
         await rotation.keep_bounded_for_others(self._database, self._supervisor.living.values())
 
     async def _despite_outages(self, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -272,12 +272,12 @@ class SupervisorProcess:
             return await work()
         except DatabaseFailure as error:
             logger.warning("storage_away", error=str(error))
-            # Not `_pause`: who is leaving would not wait at all.
+            # Not `_pause`: that returns at once while leaving.
             await asyncio.sleep(RETRY_S)
             return None
 
     async def _pause(self, seconds: float) -> bool:
-        """Ends early, which is True, if it is to leave or a link has news."""
+        """Ends early, returning True, if it is to stop or a link has news."""
         try:
             async with asyncio.timeout(seconds):
                 await self._is_wanted.wait()

@@ -1,4 +1,4 @@
-"""Starts a supervisor in the background, where a command finds none.
+"""Starts a supervisor in the background if a command finds none.
 
 Synchronous.
 """
@@ -28,7 +28,7 @@ START_S = 30.0
 
 
 def ensure_supervisor(service: Service | None = None) -> bool:
-    """Makes sure that somebody acts on what is desired; True if one had to be started.
+    """Makes sure that a supervisor acts on the desired state; True if one had to be started.
 
     On SQLite one is started in the background. Raises `ServiceError` if there
     is none and none may be started, unless a supervisor of one worker of `service`
@@ -62,7 +62,7 @@ def is_needed() -> bool:
 
 
 def _start_one() -> None:
-    """One at a time: whoever waited finds the first one's."""
+    """One at a time: those that waited find the first one's supervisor."""
     schema.apply_pending(settings.VAR_DIR)
     log = logfiles.path_of_supervisor()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,13 @@ def _start(log: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # Typed inside an agent, the command carries the agent's own marker.
+            # A command that runs inside an agent has the agent's own marker in its environment.
             env={name: value for name, value in os.environ.items() if name != MARKER},
             start_new_session=True,
         )
     deadline = time.monotonic() + START_S
     while supervisor_lease.acting_supervisor() is None:
-        # One that finds another already there leaves with status 0; so does one that is done.
+        # A supervisor that finds another one ends with status 0, as does one that is done.
         status = process.poll()
         if status == 0 and not is_needed():
             return

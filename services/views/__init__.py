@@ -1,1 +1,1 @@
-"""What people are shown of services."""
+"""Views of services for people and programs."""

@@ -26,14 +26,14 @@ from services.telling import told
 Json = dict[str, Any]
 
 ENDED_SHOWN = 3
-"""Instances that have ended that go with a service's status."""
+"""Ended instances that are included in a service's status."""
 
 
 ILL = (Service.Status.ERROR, Service.Status.UNHEALTHY)
 
 
 def service_json(service: Service, site: str, seen: Figures | None = None) -> Json:
-    """`seen`: what servers say, where that has been read already."""
+    """`seen`: the servers' reports, if they have been read already."""
     if seen is None:
         seen = figures.read() if service.port else Figures(())
     return {
@@ -62,7 +62,7 @@ def service_json(service: Service, site: str, seen: Figures | None = None) -> Js
 
 
 def instance_json(instance: Instance, endpoint: str) -> Json:
-    """`endpoint`: the service's. A process has no port of its own."""
+    """`endpoint`: the service's, as a process has no own port."""
     report = instance.report
     return {
         "instance_id": instance.pk,
@@ -96,7 +96,7 @@ def ended_instances(service: Service) -> list[Instance]:
 
 
 def ended_json(instance: Instance) -> Json:
-    """`exit_code` is negative for a signal, and null where nobody saw it end."""
+    """`exit_code` is negative for a signal, and null if nobody saw it end."""
     return {
         "instance_id": instance.pk,
         "state": instance.state,
@@ -117,7 +117,7 @@ def live_by_service() -> dict[str, list[Instance]]:
 
 
 def service_health(service: Service, site: str, limit: int = 20) -> Json:
-    """How its instances are, and what its last checks found, the newest first."""
+    """The health of its instances, and the results of its last checks, newest first."""
     instances = live_instances(service)
     endpoint = endpoint_of(service, site)
     return {
@@ -148,7 +148,7 @@ def health_check_json(check: HealthCheck) -> Json:
 
 
 def service_stats(service: Service) -> Json:
-    """What the service does now, and what its sessions did."""
+    """What the service does now, and figures of its sessions."""
     instances = live_instances(service)
     seen = figures.read().of(service)
     sessions = Session.objects.filter(service=service.name)
@@ -207,7 +207,7 @@ def health_of(service: Service, instances: Iterable[Instance]) -> str:
 
 
 def health_summary(instances: Iterable[Instance]) -> Json:
-    """How many of the live instances are in which health."""
+    """The number of live instances by health."""
     found = [instance.health for instance in instances]
     kinds = ("healthy", "degraded", "unhealthy", "unknown")
     return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}

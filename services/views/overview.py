@@ -1,6 +1,6 @@
-"""All services at a glance, as the console shows them: five queries, however many there are.
+"""An overview of all services, as in the console: five queries, however many services.
 
-Synchronous reads; JSON as in `services.views.describing`, less what nobody reads at a glance.
+Synchronous reads; JSON as in `services.views.describing`, without details.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_SERVICES = 200
 
 MAX_DESCRIPTION = 300
 MAX_ERROR = 4000
-"""Characters of it that are shown; its first lines say what is wrong."""
+"""Characters of an error that are shown; its first lines say what is wrong."""
 
 SHOWN = (
     "service_id",
@@ -43,15 +43,15 @@ WHOLE = ("active_sessions", "turns_per_minute")
 """Measurements of the service as a whole."""
 
 SUMMED = ("memory_mb",)
-"""Measurements of which a service has as much as its instances together."""
+"""Measurements that are added up over a service's instances."""
 
 WORST = ("turn_p95_ms", "loop_lag_ms")
-"""Measurements of which the worst speaks for the service."""
+"""Measurements of which the worst instance's counts for the service."""
 
 MEASURED = (*WHOLE, *SUMMED, *WORST)
 
 OF_INSTANCE = ("active_sessions", "memory_mb", "loop_lag_ms")
-"""Those that are known of each process by itself."""
+"""The measurements that are known for each process."""
 
 
 def overview() -> Json:
@@ -69,7 +69,7 @@ def overview() -> Json:
 
 
 def supervisors() -> list[Json]:
-    """Those of machines whose lease holds, by the database's clock."""
+    """The supervisors of machines with a valid lease, by the database's clock."""
     alive = machines_supervised()
     return [
         {"node": each.node, "since": timestamp(each.started_at), "is_automatic": each.is_automatic}
@@ -78,7 +78,7 @@ def supervisors() -> list[Json]:
 
 
 def measurements(whole: Json, instances: Sequence[Json]) -> dict[str, float | None]:
-    """`whole`: the service's figures. Null is what nobody said."""
+    """`whole`: the service's figures. What nobody reported is null."""
     memory_mb = _numbers(each["memory_mb"] for each in instances)
     lags_ms = _numbers(each["loop_lag_ms"] for each in instances)
     return {
@@ -127,7 +127,7 @@ def _instance(whole: Json) -> Json:
 
 
 def _numbers(values: Iterable[Any]) -> list[float]:
-    """Those that are numbers: a report is written by the process that runs somebody's agent."""
+    """Only numbers: a report comes from the process that runs foreign code."""
     return [
         round(float(value), 2)
         for value in values

@@ -1,4 +1,4 @@
-"""How a service did over the last hour: health checks, thinned out for a chart."""
+"""A service's last hour: its health checks, downsampled for a chart."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class _Bucket:
                 found[sample.instance_id].append(value)
 
     def summary(self) -> list[float | None]:
-        """Of what adds up, the instances' means together; of the rest the mean, or the worst.
+        """Sums of the instances' means where values add up, else the mean or the worst.
 
-        What is the service's as a whole each of its instances' checks holds alike.
+        Figures of the whole service are the same in the checks of all its instances.
         """
         summary: list[float | None] = []
         for name, found in zip(MEASURED, self.found, strict=True):

@@ -25,7 +25,7 @@
  *
  * Conversation:
  *   send(text, {messageId, onBusy})   → the message's id; RangeError if the text is too large,
- *                                     or if it holds half a character
+ *                                     or if it contains a lone surrogate
  *   cancel({messageId, runId, all})   stops a run; without a target the current one
  *   respond(stepId, {approved, args, feedback})   answers an `agent.user_confirm`; RangeError
  *                                     as for send
@@ -70,9 +70,9 @@ const PROBE_MS = 5_000;
 /** A text as UTF-8, in bytes. */
 const sizeOf = (text) => new TextEncoder().encode(text).length;
 
-/** Half a character, or too much: the server could not read it. Throws RangeError. */
+/** A lone surrogate, or too much: the server could not read it. Throws RangeError. */
 function checkReadable(frame) {
-  const json = JSON.stringify(frame); // Writes half a character as an escape such as \ud800.
+  const json = JSON.stringify(frame); // Writes a lone surrogate as an escape such as \ud800.
   if (sizeOf(json) > MOST_FRAME_BYTES - ROOM_FOR_IDS) {
     throw new RangeError("What is to be sent is larger than 512 KiB.");
   }
@@ -80,7 +80,7 @@ function checkReadable(frame) {
     typeof value === "string"
       ? value.isWellFormed?.() === false
       : Object.entries(value ?? {}).some((entry) => entry.some(isBroken));
-  if (isBroken(frame)) throw new RangeError("The text holds half a character.");
+  if (isBroken(frame)) throw new RangeError("The text contains an invalid character.");
 }
 
 export function connect(url, options = {}) {

@@ -12,7 +12,7 @@ from tests.cutting_proxy import CuttingProxy
 from tests.fake_model_control import FakeModelControl
 from tests.ports import free_port
 from tests.recording import Recorder, log_of
-from tests.runners import Runner
+from tests.runners import ROOT, Runner
 
 from .conftest import Serve
 from .typist import PROMPT, Typist, run
@@ -240,6 +240,30 @@ async def test_control_characters_from_a_model_or_a_tool_do_nothing(typist: Typi
     await typist.until(DONE, PROMPT)
     assert "\x1b]0;" not in typist.terminal.raw
     assert "\x9b" not in typist.terminal.raw
+
+
+async def test_that_the_demo_model_answers_is_said_once_and_not_in_the_answer(
+    serve: Serve,
+) -> None:
+    told = "The built-in demo model answers here."
+    offline = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
+    runner = serve(ROOT / "examples" / "ws_weather_agent.py", env=offline)
+    typist = Typist(runner.url)
+    with typist.terminal:
+        session = await typist.session_id()
+        await typist.until(told, PROMPT)
+        for city in ("Tokyo", "Paris"):
+            await typist.enter(f"Weather in {city}?")
+            await typist.until(f"{city} is ", DONE, PROMPT)
+        assert await typist.leave() == 0
+    assert typist.terminal.text.count("demo model") == 1
+    again = Typist(runner.url, "--session", session.split()[0])
+    with again.terminal:
+        await again.until(told, PROMPT)
+        assert await again.leave() == 0
+    done = await run(runner.url, "--message", "Weather in Tokyo?")
+    assert done.stdout == "Tokyo is sunny today: 25°C, 55% humidity.\n"
+    assert done.stderr.startswith(told)
 
 
 # For programs.

@@ -285,7 +285,7 @@ def test_an_interpreter_that_runs_something_else_is_a_sentence(tmp_path: Path, s
     assert ended.returncode == CONFIGURATION_ERROR
     assert "Traceback" not in ended.stdout + ended.stderr
     *logged, sentence = (ended.stdout + ended.stderr).strip().splitlines()
-    assert "odd.py says what is not understood here: " in sentence and sentence.endswith(".")
+    assert "odd.py does not speak this protocol: " in sentence and sentence.endswith(".")
     assert all(line.startswith("{") for line in logged)
 
 

@@ -384,7 +384,7 @@ asyncio.run(main())
     assert said == [
         "True error running",
         "True starting",
-        "After 0.3 seconds slow is not there yet: it is starting. It is still worked on.",
+        "slow has not got there after 0.3 seconds: it is starting. It is still in progress.",
         "unhealthy",
         "unknown",
         "running",

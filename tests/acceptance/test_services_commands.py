@@ -215,7 +215,7 @@ def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
         terminal.until("one: starting")
         terminal.press("\x03")
         assert terminal.wait() == 130
-        assert "what was asked of one still holds" in terminal.text
+        assert "the request for one is still carried out" in terminal.text
     assert not site.workers("one")
     supervisor.process.send_signal(signal.SIGCONT)
     assert is_running(site.until_runs("one")[0])

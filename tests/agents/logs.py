@@ -13,6 +13,7 @@ from agents.runtime.process import own_identity
 from myagent.messages import ChatMessage
 from myagent.models.base import Usage
 from myagent.steps import Answer, Thought
+from myagent.worker.protocol import AgentInfo
 
 SERVICE = "tested"
 LEASE_S = 60.0
@@ -29,7 +30,7 @@ def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
 def created(server_id: str, session_id: str | None = None) -> Write:
     """The first write of a new session."""
     new = NewSession(SERVICE, "en", server_id, tags="[]", client="{}")
-    entry = kinds.session_created("en", "agent", SERVICE, "connection")
+    entry = kinds.session_created("en", AgentInfo("agent"), SERVICE, "connection")
     return Write(session_id or str(uuid4()), 1, [entry], new_session=new)
 
 

@@ -95,7 +95,7 @@ class Command(TerminalCommand):
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         worker = self.launch(options)
-        # Now, while the worker loads the agent file: this takes as long.
+        # Now, while the worker loads the agent file: both take about as long.
         from agents.runtime.server import new_event_loop
         from agents.serving import standalone
 
@@ -104,7 +104,9 @@ class Command(TerminalCommand):
         lease = server.conversations.lease
         lease.port = listener.getsockname()[1]
         lease.address = url = address_of(options["host"], lease.port)
-        self._farewell = gettext("Waiting for the runs to end; once more to stop them at once.")
+        self._farewell = gettext(
+            "Waiting for the runs to end; interrupt again to stop them at once."
+        )
 
         def ready() -> None:
             agent = worker.workers.of(server.service).agent
@@ -145,7 +147,7 @@ class Command(TerminalCommand):
             sys.exit(code)
 
     def launch(self, options: dict[str, Any]) -> StandaloneWorker:
-        """What runs the agent file, and has begun to load it. Raises `CommandError`."""
+        """The worker of the agent file, which has begun to load it. Raises `CommandError`."""
         file = options["file"]
         try:
             name = service_name(options["name"] or Path(file).stem or "agent")
@@ -171,7 +173,7 @@ class Command(TerminalCommand):
             is_patient=options["reload"],
         )
         if options["reload"]:
-            # Nothing is launched before somebody watches the file.
+            # Nothing is launched before the file is watched.
             worker.on_failure = self._complain
             return worker
         try:
@@ -213,7 +215,7 @@ class Command(TerminalCommand):
 
     async def _leave(self, server: ServerProcess, stop_listening: Callable[[], None]) -> None:
         if server.conversations.running_count:
-            # A log that takes no more is no reason to stay.
+            # A log that can't be written any more is no reason to stay.
             with contextlib.suppress(OSError):
                 self.stdout.write(self._farewell)
                 self.stdout.flush()
@@ -229,7 +231,7 @@ class Command(TerminalCommand):
             self.stderr.write(self.style.ERROR(self._why(error)))
 
     def _refusal(self, error: NotStarted) -> CommandError:
-        """Why there is no worker; with a status of its own if trying again changes nothing."""
+        """Why there is no worker; has an exit status of its own if another attempt is pointless."""
         status = 1 if isinstance(error, NotLaunched | WorkerDied) else CONFIGURATION_ERROR
         return CommandError(self._why(error), returncode=status)
 
@@ -245,7 +247,7 @@ class Command(TerminalCommand):
                 )
             case NotStarted():
                 sentence = gettext(
-                    "The process that loads {file} says what is not understood here: {reason}."
+                    "The process that loads {file} does not speak this protocol: {reason}."
                 )
             case _:
                 sentence = gettext("The settings are wrong: {reason}")

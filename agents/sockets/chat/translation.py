@@ -1,8 +1,7 @@
 """The chat dialect as a translation of one session's log: events in, three shapes out. No I/O.
 
-The log is the same as everybody's. What a front end of twenty lines can't be
-asked to do is done here: turns come one after the other, tools in pairs, text
-only ever at its end.
+The log is the same for all dialects. What a front end of twenty lines can't do is done here: turns
+come one after the other, tools in pairs, and text is only ever appended.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ ENDINGS = {
 
 @dataclass(slots=True)
 class _Turn:
-    """The run that is being told. `run_id` is None if its beginning was not seen."""
+    """The run that is being sent. `run_id` is None if its beginning was not seen."""
 
     run_id: str | None
     began_at: datetime | None
     step: int = 0
     text: StepText = field(default_factory=StepText)
     is_silent: bool = False
-    """The step is known to have no text beside its tools."""
+    """Whether the step is known to have no text besides its tools."""
     asked: dict[str, Any] = field(default_factory=dict)
     calling: set[str] = field(default_factory=set)
 
@@ -60,7 +59,7 @@ class Translation:
         self._last_end_at: datetime | None = None
 
     def entry(self, logged: Logged) -> Iterator[ServerFrame]:
-        """What the client is told of the log's next entry. Exhaust it."""
+        """The frames for the log's next entry. Exhaust it."""
         self._session_id = logged.session_id
         if logged.event == "user.message":
             self._accept(logged)
@@ -75,7 +74,7 @@ class Translation:
             yield from self._begin_next()
 
     def text(self, run_id: str, step: int, offset: int, text: str) -> Iterator[ServerFrame]:
-        """Text while it is written. Exhaust it."""
+        """The frames for partial text. Exhaust it."""
         yield from self._begin_unseen(run_id)
         turn = self._turn
         if turn is not None and turn.run_id in (None, run_id):
@@ -83,7 +82,7 @@ class Translation:
             yield from self._changed(turn.text.take(offset, text))
 
     def step_started(self, step: int) -> Iterator[ServerFrame]:
-        """The model is asked, perhaps again. Exhaust it."""
+        """The frames for a model step that begins, perhaps again. Exhaust it."""
         if self._turn is not None:
             if step == self._turn.step:
                 yield from self._changed(self._turn.text.restart())
@@ -111,7 +110,7 @@ class Translation:
                 yield from self._finish(self._turn, ended)
 
     def _begin_unseen(self, run_id: str | None) -> Iterator[ServerFrame]:
-        """A turn is going on whose message this reader was not shown."""
+        """A turn is under way whose message this reader has not seen."""
         if self._turn is None:
             self._turn = _Turn(run_id, None)
             yield self._thinking()
@@ -123,7 +122,7 @@ class Translation:
             return
         yield from self._begin_next()
         if run_id in self._waiting:
-            # It is told when its turn comes: turns are never mixed.
+            # It is sent when its turn comes: turns are never mixed.
             self._ended[run_id] = logged
         elif self._turn is not None and self._turn.run_id in (None, run_id):
             yield from self._finish(self._turn, logged)
@@ -201,7 +200,7 @@ class Translation:
         yield Status(
             "tool_completed", {"tool": tool, "status": metadata["status"], "step_id": step_id}
         )
-        # What comes now belongs to the answer, whatever its step.
+        # From now on everything belongs to the answer, whatever its step.
         turn.text = StepText()
 
     def _leave_text(self, turn: _Turn) -> Iterator[ServerFrame]:

@@ -1,4 +1,4 @@
-"""Services as values: what is wanted of them, and what is known of them."""
+"""Services as values: their desired and their observed state."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class InstanceInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceInfo:
-    """A service as it was when it was looked at; `get_service` looks anew.
+    """A service as it was when it was read; `get_service` reads it again.
 
     `desired` is what people want, `running` or `stopped`; `status`, what is
     observed. `endpoint` is its address, whether or not it runs; empty while no

@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from hashlib import blake2b
 from itertools import takewhile
+from textwrap import shorten
 
 from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Completion, ToolSpec, Usage
-from myagent.models.offline.answering import asking_for, from_results, nothing_fits, say
-from myagent.models.offline.planning import AskFor, Call, plan
-from myagent.models.offline.tools import study
+from myagent.models.offline.filling import Form
+from myagent.models.offline.tools import Tool, rank
 from myagent.models.offline.words import CJK_RUN
 
 MAX_PIECES = 80
+MAX_READ = 2000
+"""Characters that are read; what comes after is beyond a demo."""
+
+_SENTENCES = {
+    "en": {
+        "failed": "{tool} could not do that: {reason}",
+        "done": "{tool} is done.",
+        "ask": "I can use {tool} for that, but I need to know: {names}. Please tell me.",
+        "tools": "I answer with the help of tools, and none of them fits that. What I can use:",
+        "no_tools": "I am an offline demo model, and I have no tools here, so I can't answer that.",
+    },
+    "zh": {
+        "failed": "工具 {tool} 没能完成：{reason}",
+        "done": "{tool} 已完成。",
+        "ask": "我可以用 {tool}，但还需要知道：{names}。请告诉我。",
+        "tools": "我只会使用工具来回答问题，没有找到适合这个问题的工具。我能用的有：",
+        "no_tools": "我是一个离线演示模型，没有可用的工具，所以回答不了这个问题。",
+    },
+}
+_ERROR = re.compile(r"(?:The user [^\n]*\n)*Error: ")
+"""How the message of a failed call begins; what a person said of the call may precede."""
+_FOLLOW_UP = re.compile(r"\s*(?:and|also|(?:what|how) about)\b|\s*(?:那|还有)|.*呢\s*[?？]?$", re.I)
 
 
 class OfflineModel:
     """A ChatModel for trying an agent out before there is a key.
 
-    It calls the tools whose words fit the question, with values found in the
-    question, and answers with what they return. It never raises, keeps nothing
-    between calls, and every answer says that it is a demo's.
+    It calls the tool whose words fit the question, with values found in the
+    question, asks for what is missing, and answers with what the tool returns.
+    It never raises and keeps nothing between calls.
     """
+
+    model = "offline-demo"
+    """Its name, by which whoever shows an agent knows that no real model answers."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
@@ -36,25 +62,44 @@ class OfflineModel:
         yield Completion(text=reply.content, tool_calls=reply.tool_calls, usage=usage)
 
 
-def compose(messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> ChatMessage:
+def compose(messages: Sequence[ChatMessage], specs: Sequence[ToolSpec]) -> ChatMessage:
     """The reply: tool calls, or an answer in the language of the question."""
     at = max((at for at, message in enumerate(messages) if _is_said(message)), default=0)
-    question = "".join(message.content for message in messages[at : at + 1] if _is_said(message))
+    before, now = messages[:at], messages[at:]
+    question = "".join(message.content for message in now[:1] if _is_said(message))
     language = "zh" if CJK_RUN.search(question) else "en"
-    if results := _results(messages[at:]):
-        text = from_results(results, language)
-    else:
-        known = [study(spec) for spec in tools]
-        wishes = [call for message in messages[:at] for call in message.tool_calls][-1:]
-        last = [Call(wish.name, _arguments(wish)) for wish in wishes]
-        match plan(question, _pending(messages[:at]), last[0] if last else None, known):
-            case None:
-                text = nothing_fits(known, language)
-            case AskFor(tool, missing):
-                text = asking_for(tool, missing, language)
-            case calls:
-                return ChatMessage("assistant", tool_calls=_wishes(calls, f"{wishes}\n{question}"))
-    return ChatMessage("assistant", say(language, "signed", text=text))
+    if any(message.role == "tool" for message in now):
+        return ChatMessage("assistant", _tell(now, language))
+    tools = [Tool(spec) for spec in specs]
+    form = _choose(question[:MAX_READ], before, tools)
+    if form is None:
+        return ChatMessage("assistant", _list_tools(tools, language))
+    if not form.calls:
+        return ChatMessage("assistant", _ask_for(form, language))
+    # Ids come from the question and the calls before, so that a session sees none twice.
+    called = [call.id for message in before for call in message.tool_calls]
+    seed = blake2b(f"{called}{question}".encode(errors="replace"), digest_size=8).hexdigest()
+    calls = (
+        ToolCall(f"call_{seed}_{number}", form.tool.name, exact_json.dumps(args))
+        for number, args in enumerate(form.calls, start=1)
+    )
+    return ChatMessage("assistant", tool_calls=tuple(calls))
+
+
+def _choose(question: str, before: Sequence[ChatMessage], tools: Sequence[Tool]) -> Form | None:
+    """The tool that is asked for, with what the question says of its arguments.
+
+    It may go on from messages that led to no call, or from the last one as 'and …?' does.
+    """
+    said = [message.content for message in before if _is_said(message)]
+    since = takewhile(lambda message: message.role != "tool", reversed(before))
+    pending = sum(map(_is_said, since)) or int(bool(_FOLLOW_UP.match(question)))
+    earlier = "\n".join(said[len(said) - pending :])[-MAX_READ:]
+    named, meant = rank(question, tools)[:1], rank(earlier, tools)[:1]
+    form = next((Form(tool, question) for tool in named or meant), None)
+    if form and not form.calls and meant == [form.tool] and (named or form.args):
+        form = Form(form.tool, f"{earlier}\n{question}")
+    return form if form and (named or form.args) else None
 
 
 def _is_said(message: ChatMessage) -> bool:
@@ -62,30 +107,39 @@ def _is_said(message: ChatMessage) -> bool:
     return message.role == "user" and not message.is_instruction
 
 
-def _results(messages: Sequence[ChatMessage]) -> list[tuple[str, str]]:
-    names = {call.id: call.name for message in messages for call in message.tool_calls}
-    found = (message for message in messages if message.role == "tool")
-    return [(names.get(message.tool_call_id or "", "tool"), message.content) for message in found]
-
-
-def _pending(messages: Sequence[ChatMessage]) -> str:
-    """What was said since the last call."""
-    since = takewhile(lambda message: message.role != "tool", reversed(messages))
-    return "\n".join([message.content for message in since if _is_said(message)][::-1])
-
-
-def _arguments(call: ToolCall) -> dict[str, object]:
-    try:
-        args = exact_json.loads(call.arguments)
-    except ValueError:
-        return {}  # another model wrote them
-    return args if isinstance(args, dict) else {}
-
-
-def _wishes(calls: Sequence[Call], reason: str) -> tuple[ToolCall, ...]:
-    """Ids come from the question and the call before, so that a session sees none twice."""
-    seed = blake2b(reason.encode(errors="replace"), digest_size=8).hexdigest()
-    return tuple(
-        ToolCall(f"call_{seed}_{number}", call.tool, exact_json.dumps(call.args))
-        for number, call in enumerate(calls, start=1)
+def _tell(turn: Sequence[ChatMessage], language: str) -> str:
+    """The results of the calls of a turn as an answer."""
+    names = {call.id: call.name for message in turn for call in message.tool_calls}
+    results = (
+        (m.content, names.get(m.tool_call_id or "", "tool")) for m in turn if m.role == "tool"
     )
+    told = [_told(content, tool, language) for content, tool in results]
+    return told[0] if len(told) == 1 else "\n".join(f"- {one}" for one in told)
+
+
+def _told(content: str, tool: str, language: str) -> str:
+    """Text as it is; a JSON object as `key: value` a line."""
+    if error := _ERROR.match(content):
+        return _SENTENCES[language]["failed"].format(tool=tool, reason=content[error.end() :])
+    try:
+        value = exact_json.loads(content) if content.startswith("{") else {}
+        items = [(k, v if isinstance(v, str) else exact_json.dumps(v)) for k, v in value.items()]
+    except (ValueError, RecursionError):
+        return content  # not JSON after all, or nested too deeply to be written again
+    told = "\n".join(f"{key}: {text}" for key, text in items) or content
+    return told.strip() or _SENTENCES[language]["done"].format(tool=tool)
+
+
+def _ask_for(form: Form, language: str) -> str:
+    """What is missing, with the choices or the description of each."""
+    names = []
+    for parameter in form.missing or form.tool.parameters:
+        hint = ", ".join(map(str, parameter.choices)) or parameter.description
+        names.append(f"{parameter.name} ({shorten(hint, 160)})" if hint else parameter.name)
+    return _SENTENCES[language]["ask"].format(tool=form.tool.name, names=", ".join(names))
+
+
+def _list_tools(tools: Sequence[Tool], language: str) -> str:
+    """What is said where no tool fits."""
+    lines = [shorten(f"- {tool.name}: {tool.description}", 160) for tool in tools]
+    return "\n".join([_SENTENCES[language]["tools" if tools else "no_tools"], *lines])

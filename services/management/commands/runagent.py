@@ -1,4 +1,5 @@
-"""`manage.py runagent`: with `--service NAME`, a worker of a registered service; else as ever."""
+"""`manage.py runagent`: with `--service NAME` a worker of a registered service, else an agent
+file."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from services.supervision.one_worker import OneWorker
 
 OF_A_FILE = ("file", "host", "port", "name", "python", "reload")
-"""What goes with an agent file alone: a service was registered with it, or has no use for it."""
+"""Options for an agent file alone: a service is registered with these, or does not need them."""
 
 
 class Command(runagent.Command):
@@ -51,7 +52,7 @@ class Command(runagent.Command):
             super().handle(*args, **options)
 
     def keep_worker(self, options: dict[str, Any]) -> None:
-        # What serves a single file need not load these.
+        # Imported here: serving a single file does not need these.
         from agents.runtime import schema
         from services.supervision.one_worker import GivenUp, OneWorker, machines_of_the_site
 

@@ -89,7 +89,7 @@ class Command(TerminalCommand):
             lease.address = address_of(options["host"], lease.port)
             url = lease.address.replace("ws://", "http://", 1)
             self._greeting = greeting(url, password)
-            self._farewell = gettext("Stopping the services; once more to stop them at once.")
+            self._farewell = gettext("Stopping the services; interrupt again to stop them at once.")
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 loop.run(self._serve(listener, is_debug=options["debug"]))
         if settings.MYAGENT_SUPERVISOR != "external":
@@ -110,7 +110,7 @@ class Command(TerminalCommand):
         )
 
         def follow(ended: asyncio.Task[None]) -> None:
-            # Without the supervisor that it began with the site is of no use.
+            # The site is of no use without the supervisor with which it started.
             if not server.is_leaving and failure_of(ended) is not None:
                 server.begin_to_leave()
 
@@ -132,14 +132,14 @@ class Command(TerminalCommand):
         ports: OwnPorts,
         stop_listening: Callable[[], None],
     ) -> None:
-        """Ends the services first: the site shows how that goes.
+        """Ends the services first, while the site still shows the progress.
 
-        Cancelled, it hurries; cancelled again, it leaves the services as they
-        are. Runs that are not done by then are left to the log.
+        When it is cancelled, it hurries; cancelled again, it leaves the services as they are. Runs
+        that are not done by then can be continued from the log.
         """
         if not supervision.done():
             self._say(self._farewell)
-        # Before the services end: what clients hear then is how they fare meanwhile.
+        # Before the services end: from now on clients are told about the shutdown.
         self._server.announce()
         try:
             await self._end_services(supervisor, supervision)
@@ -172,7 +172,7 @@ class Command(TerminalCommand):
             )
 
     def _say_what_comes_back(self) -> None:
-        """Stopped is not forgotten."""
+        """Tells which services will start again."""
         waiting = {"status": Service.Status.STOPPED, "desired": Service.Desired.RUNNING}
         try:
             is_any = Service.objects.filter(**waiting, url="").exists()
@@ -188,7 +188,7 @@ class Command(TerminalCommand):
 
 
 def greeting(url: str, password: str | None) -> str:
-    """Where the site's pages are, in lines."""
+    """The lines that name the site's pages."""
     lines = [gettext("The site is ready at {url}").format(url=url)]
     pages = {
         gettext("services"): "services/NAME/",

@@ -70,14 +70,14 @@ class Command(TerminalCommand):
                 ).format(file=error.lock_file)
             ) from error
         except BrokenPipeError:
-            # Whoever read has seen enough; Python must not complain at its end either.
+            # The reader has closed the pipe; Python must not complain at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def run(self, options: dict[str, Any]) -> None:
         VERBS[options["verb"]](self.screen(options), options)
 
     def screen(self, options: dict[str, Any]) -> Screen:
-        # Neither adds anything to what it is given.
+        # Neither adds text of its own.
         output = cast("IO[str]", self.stdout)
         console = Console(file=output, highlight=False, no_color=options["no_color"] or None)
         return RichScreen(console) if console.is_terminal else PlainScreen(output)

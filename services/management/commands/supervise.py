@@ -1,4 +1,4 @@
-"""`manage.py supervise`: keeps what is desired running, and nothing else."""
+"""`manage.py supervise`: keeps the services in their desired state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 AUTOMATIC = (
     "Supervising the services of {node} (started by a command; it leaves when nothing is to run)"
 )
-"""A line of its log, which is in English like the others."""
+"""A log line, in English like all others."""
 
 
 class Command(TerminalCommand):

@@ -1,6 +1,6 @@
-"""How instances come to run somewhere: four calls, behind which any place can stand.
+"""Launchers: how instances are started somewhere, an interface of four calls.
 
-A launcher keeps nothing that must survive: what was launched is in the database.
+A launcher has no state that must survive: what was launched is in the database.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class LaunchFailed(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """What to start, and where its output goes. The environment is complete.
+    """What to start, and where to write its output. The environment is complete.
 
-    `inherited`: file descriptors that it gets by the same numbers.
+    `inherited`: file descriptors that it gets under the same numbers.
     """
 
     instance_id: str
@@ -37,7 +37,7 @@ class LaunchSpec:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What can be seen of an instance. `exit_code` is None where it can't be known.
+    """What can be observed of an instance. `exit_code` is None if it can't be known.
 
     `handle` names its process; empty if none was ever found.
     """
@@ -57,10 +57,10 @@ class Launcher(Protocol):
         """Starts it, detached: it outlives the caller. Raises `LaunchFailed`."""
 
     def poll(self, instance_id: str, handle: str) -> Polled:
-        """Looks. With an empty handle it searches for what was launched under the id."""
+        """Observes it. With an empty handle it searches for what was launched under the id."""
 
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
-        """Asks it to leave; by force, ends it and everything that it started."""
+        """Asks it to end; by force, kills it and everything that it started."""
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         """The last lines of its output."""

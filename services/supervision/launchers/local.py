@@ -1,7 +1,7 @@
-"""Instances as child processes, detached: each leads a process group and a session of its own.
+"""Instances as detached child processes, each with its own process group and session.
 
-A child carries its instance's id in its environment, so that it is found again
-by whoever comes after a supervisor that died before it could write down a pid.
+A child has its instance's id in its environment, so that the next supervisor finds it if the
+previous one died before it could store the pid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEASURE_S = 2.0
 """Seconds between two measurements of a process."""
 
 REAP_S = 0.5
-"""Seconds that a process which has ended may take to be gone with all its threads."""
+"""Seconds that an ended process may take to be gone with all its threads."""
 
 MEGABYTE = 1024 * 1024
 
@@ -57,7 +57,7 @@ class LocalLauncher:
                     pass_fds=spec.inherited,
                 )
         except (OSError, ValueError) as error:
-            # A value that no environment can hold is the latter.
+            # A value that no environment can hold raises the latter.
             said = getattr(error, "strerror", None) or error
             raise LaunchFailed(
                 gettext_noop("The process could not be started: {reason}."), reason=said
@@ -69,7 +69,7 @@ class LocalLauncher:
         handle = handle or _search(instance_id)
         if not handle or not is_alive(handle):
             self._meters.pop(instance_id, None)
-            # Reaped after the look, so that nobody takes an unreaped child for ended.
+            # Reaped after it was observed, so that an unreaped child is not taken for ended.
             exit_code = self._reap(instance_id)
             return Polled(handle, pid_of(handle), is_alive=False, exit_code=exit_code)
         meter = self._meters.setdefault(instance_id, _Meter(pid_of(handle) or 0))
@@ -99,7 +99,7 @@ class LocalLauncher:
         if child is None:
             return None
         try:
-            # It looks ended once its first thread has; its others may take a moment longer.
+            # It appears ended once its first thread is; its other threads may take a moment longer.
             status = child.wait(REAP_S)
         except subprocess.TimeoutExpired:
             return None
@@ -108,7 +108,7 @@ class LocalLauncher:
 
 
 class _Meter:
-    """The memory of a process group and its leader's CPU; the pid is known to be right."""
+    """The memory of a process group and its leader's CPU time; the pid has been verified."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -122,7 +122,7 @@ class _Meter:
         if now - self._measured_at < MEASURE_S:
             return
         self._measured_at = now
-        with contextlib.suppress(psutil.Error):  # It is going: the next poll says so.
+        with contextlib.suppress(psutil.Error):  # It is ending: the next poll will tell.
             self._leader = self._leader or psutil.Process(self.pid)
             self.cpu_percent = self._leader.cpu_percent()
             self.memory_mb = sum(map(_resident_bytes, _group(self.pid))) / MEGABYTE
@@ -144,10 +144,11 @@ def _group(leader: int) -> Iterator[int]:
 
 
 def _members(instance_id: str, handle: str) -> Iterator[int]:
-    """The group of the process, and what carries the instance's id though it left the group."""
+    """The process group, and processes with the instance's id that have left the group."""
     leader = pid_of(handle)
-    # While a group has members its number is not given away. So the group is the process's own
-    # if its leader lives, or if nobody has the number now; if it was of this boot at all.
+    # A group's number is not reused while it has members. So the group is the process's own if its
+    # leader lives, or if no process has the number now, provided that it was launched in this
+    # boot.
     is_its_own = (
         leader is not None and is_of_here(handle) and (identity_of(leader) in (None, handle))
     )
@@ -158,7 +159,7 @@ def _members(instance_id: str, handle: str) -> Iterator[int]:
 
 
 def _search(instance_id: str) -> str:
-    """The identity of the process launched under the id: of those that carry it, the leader."""
+    """The identity of the process launched under the id: of those with that id, the leader."""
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getpgid(pid) == pid and _carries(pid, instance_id):
@@ -174,7 +175,7 @@ def _carries(pid: int, instance_id: str) -> bool:
 
 
 def for_its_owner(path: str, flags: int) -> int:
-    """What agents say is for nobody else on the machine."""
+    """Logs of agents are private: no other user of the machine may read them."""
     return os.open(path, flags, 0o600)
 
 
@@ -184,5 +185,5 @@ def _signal(pid: int, number: signal.Signals) -> None:
     except ProcessLookupError:
         return
     except PermissionError:
-        # A program that runs as somebody else now.
+        # The program now runs as another user.
         logger.warning("process_not_ours", pid=pid)

@@ -42,6 +42,7 @@ from agents.models import Event, Run, Session
 from agents.runtime.database_errors import is_about_a_row, is_passing
 from myagent.models.base import Usage
 from myagent.steps import Answer
+from myagent.worker.protocol import AgentInfo
 from tests.agents.logs import (
     SERVICE,
     accepted,
@@ -97,7 +98,7 @@ def test_a_session_comes_back_as_it_was_written() -> None:
     server_id, before = new_server(), _whole_ms(datetime.now(UTC))
     new = NewSession(SERVICE, "zh-hans", server_id, tags='["a","é"]', client='{"k":[1,null]}')
     session_id = created(server_id).session_id
-    first = kinds.session_created("en", "agent", SERVICE, "c")
+    first = kinds.session_created("en", AgentInfo("agent"), SERVICE, "c")
     commit(Write(session_id, 1, [first], new_session=new))
     session = Session.objects.get(pk=session_id)
     assert (session.service, session.lang) == (SERVICE, "zh-hans")

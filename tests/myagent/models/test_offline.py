@@ -130,22 +130,10 @@ async def test_several_values_become_several_calls(question: str, values: list[s
     assert await calls(question, ENGLISH) == [("get_weather", {"city": v}) for v in values]
 
 
-@pytest.mark.parametrize(
-    ("question", "expected"),
-    [
-        (
-            "What's the weather and the time in Paris?",
-            [("get_weather", {"city": "Paris"}), ("get_time", {"city": "Paris"})],
-        ),
-        (
-            "The weather in Paris, and tell me about London",
-            [("get_weather", {"city": "Paris"}), ("get_city_info", {"city": "London"})],
-        ),
-        ("北京的天气和时间", [("get_weather", {"city": "北京"}), ("get_time", {"city": "北京"})]),
-    ],
-)
-async def test_two_topics_become_calls_of_two_tools(question: str, expected: list[Any]) -> None:
-    assert await calls(question, ENGLISH) == expected
+async def test_of_two_topics_one_is_answered() -> None:
+    ((tool, args),) = await calls("What's the weather and the time in Paris?", ENGLISH)
+    assert tool in ("get_weather", "get_time")
+    assert args == {"city": "Paris"}
 
 
 TOOLS = {
@@ -201,7 +189,6 @@ TOOLS = {
         ),
         ("add", "add 3 and 4.5", {"a": 3, "b": 4.5}),
         ("add", "add -3 and 1,200", {"a": -3, "b": 1200}),
-        ("add", "add two and seven", {"a": 2, "b": 7}),
         ("echo", "echo how are you", {"text": "how are you"}),
         ("echo", "echo hello world", {"text": "hello world"}),
         ("sum", "sum of the list 1, 2, 3.5", {"numbers": [1, 2, 3.5]}),
@@ -334,7 +321,6 @@ async def test_an_option_of_an_earlier_call_is_not_repeated() -> None:
     [
         ("and Shanghai?", ("get_weather", {"city": "Shanghai"})),
         ("那上海呢？", ("get_weather", {"city": "上海"})),
-        ("And the time there?", ("get_time", {"city": "Oslo"})),
     ],
 )
 async def test_a_follow_up_goes_on_from_the_last_call(
@@ -357,28 +343,37 @@ async def test_when_no_tool_fits_it_says_what_there_is(question: str) -> None:
     assert all(tool.name in text for tool in ENGLISH)
 
 
-async def test_every_answer_says_that_it_is_a_demo_in_the_language_of_the_question() -> None:
+async def test_without_tools_it_says_what_it_is_and_still_tells_results() -> None:
     assert "demo model" in await answer("What is love?", [])
     assert "演示模型" in await answer("爱是什么？", [])
-    assert "demo model" in await answer("weather in Oslo", ENGLISH, (a_call(), "Sunny"))
-    assert "演示模型" in await answer("奥斯陆天气", ENGLISH, (a_call(), "Sunny"))
-
-
-async def test_without_tools_it_answers_all_the_same() -> None:
     assert "no tools" in await answer("weather in Oslo", [])
     assert "Sunny" in await answer("weather in Oslo", [], (a_call(), "Sunny"))
 
 
 async def test_a_text_result_is_told_as_it_is() -> None:
     text = await answer("weather in Oslo", ENGLISH, (a_call(city="Oslo"), "Sunny, 3°C"))
-    assert text.startswith("Sunny, 3°C\n")
+    assert text == "Sunny, 3°C"
 
 
-async def test_a_json_result_is_told_line_by_line() -> None:
-    content = '{"sky": "clear", "wind_speed": 4, "days": [{"high": 3}], "is_dry": true}'
+async def test_a_json_object_is_told_line_by_line() -> None:
+    content = '{"sky": "clear", "wind": 4, "days": [{"high": 3}], "is_dry": true}'
     text = await answer("weather in Oslo", ENGLISH, (a_call(), content))
-    lines = [line.strip() for line in text.splitlines()]
-    assert {"sky: clear", "wind speed: 4", "days: high: 3", "is dry: true"} <= set(lines)
+    assert text == 'sky: clear\nwind: 4\ndays: [{"high":3}]\nis_dry: true'
+
+
+@pytest.mark.parametrize(("content", "told"), [("[1, 2]", "[1, 2]"), ("{oops", "{oops")])
+async def test_other_json_and_what_only_looks_like_it_is_told_as_it_is(
+    content: str, told: str
+) -> None:
+    assert await answer("weather in Oslo", ENGLISH, (a_call(), content)) == told
+
+
+@pytest.mark.parametrize(
+    ("question", "told"), [("weather in Oslo", "is done"), ("奥斯陆天气", "已完成")]
+)
+async def test_a_result_without_text_is_said_to_be_done(question: str, told: str) -> None:
+    text = await answer(question, ENGLISH, (a_call(), " "))
+    assert text.startswith("get_weather") and told in text
 
 
 async def test_several_results_are_all_told() -> None:

@@ -87,7 +87,7 @@ def is_allowed(call_args: Any, spec: ToolSpec) -> bool:
     return not list(jsonschema.Draft202012Validator(spec.parameters).iter_errors(call_args))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(tools(), max_size=4, unique_by=lambda tool: tool.name),
     st.lists(QUESTIONS, max_size=3),

@@ -14,7 +14,7 @@ from myagent.steps import (
     ToolFinished,
     ToolStarted,
 )
-from myagent.tool import FunctionTool, batch, running
+from myagent.tool import FunctionTool, batch, containment
 from myagent.tool.batch import run_calls
 from myagent.tool.toolbox import Toolbox
 from tests.myagent.runs import Approver, one, only, refuse_to_be_asked
@@ -154,7 +154,7 @@ async def test_closing_while_a_confirmation_is_awaited_ends_it() -> None:
 async def test_closing_does_not_wait_long_for_a_tool_that_ignores_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(running, "CANCEL_GRACE_S", 0.01)
+    monkeypatch.setattr(containment, "CANCEL_GRACE_S", 0.01)
     started, release, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
@@ -176,7 +176,7 @@ async def test_closing_does_not_wait_long_for_a_tool_that_ignores_it(
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    assert running.abandoned_tasks() == 1
+    assert containment.abandoned_tasks() == 1
     release.set()
     await over.wait()
 

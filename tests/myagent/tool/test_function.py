@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from myagent.tool import BaseTool, tool
-from myagent.tool.running import run_tool
+from myagent.tool.containment import run_tool
 
 
 @tool

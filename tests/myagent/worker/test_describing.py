@@ -61,7 +61,7 @@ def test_an_agent_of_ours_is_described_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [(None, "offline"), (ScriptedModel([]), ""), ("gpt-x", "gpt-x")]
+    ("model", "name"), [(None, "offline-demo"), (ScriptedModel([]), ""), ("gpt-x", "gpt-x")]
 )
 def test_the_model_is_named_as_far_as_it_has_a_name(
     model: Any, name: str, monkeypatch: pytest.MonkeyPatch

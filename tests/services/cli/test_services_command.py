@@ -413,7 +413,7 @@ def test_what_does_not_happen_in_time_is_a_failure_that_tells_how_it_is() -> Non
     service = rows.service("weather", Service.Status.STOPPED)
     rows.write_log(rows.instance(service, Instance.State.ERROR), "a line", "\x1b[31mthe last")
     told = refusal("start", "weather", "--timeout", 0.3)
-    assert told.startswith("After 0.3 seconds weather is not there yet: starting.")
+    assert told.startswith("weather has not got there after 0.3 seconds: starting.")
     assert told.endswith("The last lines of its log:\n  a line\n  the last")
 
 

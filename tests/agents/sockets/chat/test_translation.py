@@ -24,6 +24,7 @@ from myagent.steps import (
     ToolStarted,
     ToolStatus,
 )
+from myagent.worker.protocol import AgentInfo
 from tests.chat_screen import Frame, Screen, Turn
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -38,7 +39,7 @@ class Conversation:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.reader = Translation("en")
         self.frames: list[Frame] = []
-        self.write(kinds.session_created("en", "agent", "service", "c"))
+        self.write(kinds.session_created("en", AgentInfo("agent"), "service", "c"))
 
     @property
     def screen(self) -> Screen:

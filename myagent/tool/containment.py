@@ -1,7 +1,7 @@
-"""How somebody else's code is run: in bounds, and nothing that it does gets out.
+"""Runs foreign code within limits, and contains whatever it raises.
 
-Wrappers around each other: a plain function in a thread, a limit of time
-around any work, and a tool's call that ends in a result whatever happens.
+These are wrappers around each other: a plain function in a thread, a time limit around any work,
+and a tool's call that always ends in a result.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class OutOfTimeError(Exception):
 
 
 class EscapedError(Exception):
-    """The work raised something that is meant for a whole program or task."""
+    """The work raised an exception that would end a whole program or task."""
 
 
 def abandoned_threads() -> int:
-    """How many threads run on although nobody waits for them any more."""
+    """How many abandoned threads still run."""
     return sum(thread.is_alive() for thread in list(_abandoned_threads))
 
 
 def abandoned_tasks() -> int:
-    """How many tasks run on although they were cancelled."""
+    """How many cancelled tasks still run."""
     return len(_abandoned_tasks)
 
 

@@ -9,7 +9,7 @@ from myagent.messages import ToolCall
 from myagent.steps import ConfirmationAsked, Decision, OpenCall, Step, ToolFinished, ToolStarted
 from myagent.tool import ToolResult, tool
 from myagent.tool.batch import run_calls
-from myagent.tool.calling import UNKNOWN_EFFECT
+from myagent.tool.call import UNKNOWN_EFFECT
 from myagent.tool.text import TEXT_LIMIT
 from myagent.tool.toolbox import Toolbox
 from tests.myagent.runs import Approver, one, only, refuse_to_be_asked

@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
-from myagent.tool import BaseTool, FunctionTool, ToolResult, running
-from myagent.tool.running import abandoned_tasks, abandoned_threads, contained, in_thread, run_tool
+from myagent.tool import BaseTool, FunctionTool, ToolResult, containment
+from myagent.tool.containment import (
+    abandoned_tasks,
+    abandoned_threads,
+    contained,
+    in_thread,
+    run_tool,
+)
 
 
 async def result_of(execute: Callable[[], Any], **options: Any) -> ToolResult:
@@ -138,7 +144,7 @@ def test_a_stuck_thread_does_not_keep_the_process_from_ending() -> None:
     program = """
 import asyncio, threading
 from myagent.tool import FunctionTool
-from myagent.tool.running import run_tool
+from myagent.tool.containment import run_tool
 stuck = FunctionTool(threading.Event().wait, name="stuck", timeout_s=0.01)
 print(asyncio.run(run_tool(stuck, {})).is_error)
 """
@@ -168,7 +174,7 @@ async def test_cancelling_the_caller_cancels_the_tool_and_waits_for_it() -> None
 async def test_a_tool_that_ignores_its_cancellation_is_abandoned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(running, "CANCEL_GRACE_S", 0.01)
+    monkeypatch.setattr(containment, "CANCEL_GRACE_S", 0.01)
     started, release, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of one tool call: from a model's wish to a result."""
+"""One tool call, from the model's request to its result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from myagent.steps import (
     ToolStatus,
 )
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.running import run_tool
+from myagent.tool.containment import run_tool
 from myagent.tool.schema import ArgumentsError
 from myagent.tool.text import clean, cut
 from myagent.tool.toolbox import PreparedTool, Toolbox
