@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext
 
 from agents.terminal.inert import one_line
+from myagent.models.offline import OfflineModel
 from myagent.worker.protocol import AgentInfo
 
 MARKS = ("🔍", "✅", "🚀")
@@ -36,7 +37,7 @@ def _abilities(agent: AgentInfo) -> str:
     match agent.model:
         case "":
             return tools
-        case "offline":
+        case OfflineModel.model:
             model = gettext("offline demo (set OPENAI_API_KEY for a real one)")
         case name:
             model = one_line(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.terminal.greeting import MARKS, greeting
+from myagent.models.offline import OfflineModel
 from myagent.worker.protocol import AgentInfo, ToolInfo
 
 URL = "ws://localhost:8080/"
@@ -32,7 +33,7 @@ def test_on_a_terminal_each_line_has_its_mark() -> None:
 
 
 def test_the_demo_model_says_how_to_get_a_real_one() -> None:
-    assert "set OPENAI_API_KEY" in said(AgentInfo("clerk", model="offline"))[1]
+    assert "set OPENAI_API_KEY" in said(AgentInfo("clerk", model=OfflineModel.model))[1]
 
 
 def test_what_an_agent_does_not_tell_is_left_out() -> None:
