@@ -22,6 +22,15 @@ RUN apt-get update \
     && install -d -o myagent -g myagent /srv/myagent /srv/myagent/data /app/agents
 COPY --from=build /opt/venv /opt/venv
 COPY . /srv/myagent
+# The command that people type, and the SDK for programs that import it.
+RUN packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && mkdir /opt/venv/sdk \
+    && ln -s /srv/myagent/myagent /opt/venv/sdk/myagent \
+    && echo /opt/venv/sdk >"$packages/myagent-sdk.pth" \
+    && printf '%s\n' '#!/bin/sh' \
+        'exec /opt/venv/bin/python -P -c "from myagent.cli.server import main; main()" "$@"' \
+        >/opt/venv/bin/myagent-ws \
+    && chmod 755 /opt/venv/bin/myagent-ws
 RUN /opt/venv/bin/python -m compileall -q /srv/myagent
 
 ENV PATH=/opt/venv/bin:$PATH \

@@ -5,9 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
-
 if sys.flags.safe_path:
     # Without -P Python puts the folder of its program there itself.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -15,6 +12,16 @@ if sys.flags.safe_path:
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ModuleNotFoundError as error:
+        from myagent.manager.cli.missing import how_to_install
+
+        sys.exit(how_to_install(error))
+    from agents.terminal.encoding import accept_any_text
+
+    accept_any_text()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

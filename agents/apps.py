@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from agents.runtime import logs
+
 
 class AgentsConfig(AppConfig):
     name = "agents"
@@ -7,4 +9,4 @@ class AgentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        pass
+        logs.join_loggers()

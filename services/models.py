@@ -189,12 +189,12 @@ class Instance(models.Model):
 
     @property
     def health(self) -> str:
-        """`healthy`, `failing` (misses, but not enough to give it up), `unhealthy` or `unknown`."""
+        """`healthy`, `degraded` (misses, but too few to give it up), `unhealthy` or `unknown`."""
         if self.state == self.State.UNHEALTHY:
             return "unhealthy"
         if self.state not in self.SERVING:
             return "unknown"
-        return "failing" if self.misses else "healthy"
+        return "degraded" if self.misses else "healthy"
 
 
 class HealthCheck(models.Model):

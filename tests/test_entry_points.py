@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from myagent.manager.cli.missing import how_to_install
+
 ROOT = Path(__file__).parent.parent
 SITE = ("agents", "services", "traces", "myagent_site")
 
@@ -115,3 +117,31 @@ def test_an_installed_site_is_found_too(
     done = run(folder, command, PYTHONPATH=str(packages))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "myagent.cli.server", "agent.py"],
+        ["-m", "myagent.cli.server", "serve"],
+        ["-m", "myagent.manager.cli.manager", "list"],
+        ["manage.py", "serve"],
+    ],
+    ids=" ".join,
+)
+def test_where_packages_are_missing_a_sentence_says_what_to_install(arguments: list[str]) -> None:
+    # -S: an interpreter with nothing but its own library.
+    done = run(ROOT, [sys.executable, "-S", *arguments])
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert said[0] == f"{sys.executable} lacks the package 'django', which the site needs."
+    assert f"  {sys.executable} -m pip install -r {ROOT / 'requirements-ws.txt'}" in said
+    assert "Traceback" not in done.stderr
+
+
+def test_a_module_of_ours_that_is_missing_is_no_matter_of_installing(tmp_path: Path) -> None:
+    ours = ModuleNotFoundError("No module named 'services.lost'", name="services.lost")
+    with pytest.raises(ModuleNotFoundError, match=r"services\.lost"):
+        how_to_install(ours)
+    theirs = ModuleNotFoundError("No module named 'rich.text'", name="rich.text")
+    assert "pip install --upgrade myagent-site" in how_to_install(theirs, tmp_path)

@@ -165,6 +165,28 @@ def test_an_environment_without_the_sdk_is_mended_in_place(with_python: Checkout
     assert with_python.installations() == 1
 
 
+def test_the_environment_has_the_command_myagent_ws(with_python: Checkout) -> None:
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    command = with_python.root / ".venv" / "bin" / "myagent-ws"
+    command.unlink()
+    assert with_python.run(with_python.bootstrap).returncode == 0
+    site = with_python.root / "myagent" / "cli"
+    site.mkdir(parents=True)
+    (site / "server.py").write_text("import sys\ndef main(): print(sys.argv[1:])\n")
+    link = with_python.tools / "ws"
+    link.symlink_to(command)
+    for name in (command, link):
+        assert (
+            with_python.run(name, "server", "my agent.py").stdout == "['server', 'my agent.py']\n"
+        )
+    assert with_python.installations() == 1
+
+
+def test_the_requirements_that_people_type_are_those_of_the_lock() -> None:
+    lines = (ROOT / "requirements-ws.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-r requirements-embedded.txt"]
+
+
 def test_a_checkout_that_moved_gets_a_new_environment(with_python: Checkout) -> None:
     assert with_python.run(with_python.bootstrap).returncode == 0
     moved = with_python.root.rename(with_python.root.parent / "moved")
@@ -295,6 +317,46 @@ def test_a_framework_that_cannot_be_installed_is_said_and_tried_again(
     assert with_python.installations("frameworks/two.txt") == 1
 
 
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+
+
+def with_apt_get(checkout: Checkout, refused: str = "") -> Path:
+    """Installs by making commands of that name; what it was asked for is in the file."""
+    asked = checkout.tools / "asked for"
+    tools = checkout.tools
+    checkout.put(
+        "apt-get",
+        f'case "$*" in *update*) exit ;; *{refused or "nothing"}*) exit 100 ;; esac\n'
+        f'echo "$@" >>"{asked}"\n'
+        'for package; do case "$package" in\n'
+        f'redis-server|chromium|npm) printf "#!/bin/sh\\n" >"{tools}/$package" ;; esac; done\n'
+        f'"{shutil.which("chmod")}" +x "{tools}"/*',
+    )
+    return asked
+
+
+@AS_ROOT
+def test_only_what_is_missing_is_installed(with_python: Checkout) -> None:
+    asked = with_apt_get(with_python)
+    for present in ("redis-server", "node", "npm"):
+        with_python.put(present, "")
+    with_python.run(with_python.bootstrap, "--test")
+    packages = {word for line in asked.read_text().splitlines() for word in line.split()}
+    assert "chromium" in packages
+    assert not packages & {"redis-server", "npm"}
+
+
+@AS_ROOT
+def test_a_node_js_from_elsewhere_keeps_nothing_from_being_installed(with_python: Checkout) -> None:
+    asked = with_apt_get(with_python, refused="npm")
+    with_python.put("node", "")
+    result = with_python.run(with_python.bootstrap, "--test")
+    assert "chromium" in asked.read_text()
+    node = with_python.tools / "node"
+    assert f"npm is not installed: get the one that belongs to {node}." in result.stderr
+    assert "Chromium is not installed" not in result.stderr
+
+
 def test_production_is_not_production_without_its_database_client(with_python: Checkout) -> None:
     result = with_python.run(with_python.bootstrap, "--production")
     assert result.returncode == 1
@@ -314,9 +376,9 @@ MANAGE = "import sys; print(*sys.argv[1:], sep='|')"
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], "serve|--with-example"),
-        (["--debug"], "serve|--with-example|--debug"),
-        (["--port", "9000"], "serve|--with-example|--port|9000"),
+        ([], "SITE"),
+        (["--debug"], "SITE|--debug"),
+        (["--port", "9000"], "SITE|--port|9000"),
         (["my agent.py"], "runagent|my agent.py"),
         (["--port", "9000", "my.py", "--debug"], "runagent|--port|9000|my.py|--debug"),
         (["--port=9000", "--reload", "my.py"], "runagent|--port=9000|--reload|my.py"),
@@ -327,8 +389,11 @@ def test_server_is_the_site_for_want_of_a_file(
     with_python: Checkout, given: list[str], expected: str
 ) -> None:
     (with_python.root / "manage.py").write_text(MANAGE)
-    result = with_python.run(with_python.root / "scripts" / "server", *given)
-    assert result.stdout.strip() == expected, result.stderr
+    here = with_python.root.parent
+    result = with_python.run(with_python.root / "scripts" / "server", *given, cwd=here)
+    folders = f"--agent-dir={with_python.root / 'examples'}|--agent-dir={here}"
+    site = f"serve|--with-example|{folders}"
+    assert result.stdout.strip() == expected.replace("SITE", site), result.stderr
 
 
 @pytest.mark.parametrize(
@@ -379,6 +444,21 @@ def test_myagent_ws_server_has_the_options_of_runagent() -> None:
     result = cli("server", "--help")
     assert result.returncode == 0, result.stderr
     assert {"--host", "--port", "--debug", "--reload"} <= set(result.stdout.split())
+    assert "(localhost)" in result.stdout
+    assert "(8080; 0 picks" in " ".join(result.stdout.split())
+
+
+def test_myagent_ws_serve_is_the_site() -> None:
+    result = cli("serve", "--help")
+    assert result.stdout.startswith("usage: myagent-ws serve ")
+    assert "(8000; 0 picks" in " ".join(result.stdout.split())
+
+
+def test_the_help_of_myagent_ws_shows_defaults() -> None:
+    said = cli("--help").stdout
+    assert "--host HOST    address to listen on (localhost)" in said
+    assert "--port PORT    port to listen on (8080;" in said
+    assert "http://localhost:8000/" in said
 
 
 def test_the_word_server_may_be_left_out() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, RunState
@@ -9,12 +11,15 @@ from myagent.messages import ChatMessage
 from myagent.steps import ToolFinished, ToolStatus
 
 
-def closing_results(state: RunState, ref: RunRef) -> list[Entry]:
-    """A result for every call that a run leaves open, so that the model's context stays whole."""
-    return [kinds.tool_result(_closing(call), ref) for call in state.open_calls]
+def closing_results(state: RunState, ref: RunRef, ended_at: datetime | None = None) -> list[Entry]:
+    """A result for every call that a run leaves open, so that the model's context stays whole.
+
+    `ended_at`: when they were stopped; None where nobody saw it.
+    """
+    return [kinds.tool_result(_closing(call, ended_at), ref) for call in state.open_calls]
 
 
-def _closing(call: CallState) -> ToolFinished:
+def _closing(call: CallState, ended_at: datetime | None) -> ToolFinished:
     status: ToolStatus = "unknown" if call.has_started else "cancelled"
     text = (
         "The run was stopped while this tool worked; whether it had its effect is not known."
@@ -22,6 +27,11 @@ def _closing(call: CallState) -> ToolFinished:
         else "The run was stopped before this tool started."
     )
     call_id, name = call.call.id, call.call.name
-    return ToolFinished(
-        call_id, name, status, text, 0, ChatMessage("tool", text, tool_call_id=call_id)
-    )
+    message = ChatMessage("tool", text, tool_call_id=call_id)
+    return ToolFinished(call_id, name, status, text, _duration_ms(call, ended_at), message)
+
+
+def _duration_ms(call: CallState, ended_at: datetime | None) -> int:
+    if call.started_at is None or ended_at is None:
+        return 0
+    return max(0, round((ended_at - call.started_at).total_seconds() * 1000))

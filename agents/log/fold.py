@@ -166,6 +166,7 @@ class CallState:
     parameters: Mapping[str, Any] | None = None
     decision: Decision | None = None
     started_args: dict[str, Any] | None = None
+    started_at: datetime | None = None
     is_finished: bool = False
 
     @property
@@ -217,7 +218,9 @@ class RunState:
             case "user.response":
                 self.calls[fact.step_id].decision = decision_of(fact.content)
             case "agent.tool_call":
-                self.calls[fact.step_id].started_args = fact.metadata["args"]
+                call = self.calls[fact.step_id]
+                call.started_args = fact.metadata["args"]
+                call.started_at = fact.at
             case "agent.tool_result":
                 self.calls[fact.step_id].is_finished = True
             case "user.cancel":

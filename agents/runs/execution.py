@@ -272,8 +272,15 @@ class Execution:
         # First what may raise: the steps may be invalid.
         self._apply(before)
         self._quiet()
-        closing = closing_results(self.state, self.ref)
+        closing = closing_results(self.state, self.ref, datetime.now(UTC))
+        if logs.is_debug():
+            status, duration_ms = ending.status.value, self.age_ms
+            logger.debug("run_ended", **self._names(), status=status, duration_ms=duration_ms)
         self._owner.end_run(self, [*before, *closing], ending.keeping(self.preview.text))
+
+    def _names(self) -> dict[str, str]:
+        """For the log."""
+        return {"session_id": self._owner.session_id, "run_id": self.ref.run_id}
 
     def _quiet(self) -> None:
         self.is_ended = True

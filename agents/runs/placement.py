@@ -12,6 +12,7 @@ from agents.runs.attempts import Attempt, Receiver
 from agents.runs.blame import Blame
 from agents.runs.link import Link
 from agents.runs.workers import Pool, Why
+from agents.runtime import logs
 from myagent.protocol import ErrorCode
 from myagent.steps import Decision
 from myagent.worker.protocol import RunKey
@@ -172,6 +173,8 @@ class Placement:
     def _begin_on(self, link: Link, run: Placed) -> None:
         session = self._session
         session.worker = link
+        if logs.is_debug():
+            logger.debug("run_begins", run_id=self._run_id, pid=link.pid)
         self.attempt = link.start(
             session.next_key(),
             session.history,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,11 @@ async def listen_meanwhile(host: str, port: int) -> socket.socket:
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         )
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def _bound(found: Sequence[tuple[Any, ...]]) -> socket.socket:

@@ -8,7 +8,17 @@ from typing import Any, Literal
 
 import structlog
 
-CHATTY = ["asyncio", "axes", "django.db", "httpcore2", "httpx2", "openai", "uvicorn", "websockets"]
+CHATTY = [
+    "asyncio",
+    "axes",
+    "django.db",
+    "filelock",
+    "httpcore2",
+    "httpx2",
+    "openai",
+    "uvicorn",
+    "websockets",
+]
 """Loggers that are heard from warnings on."""
 
 
@@ -45,9 +55,21 @@ def set_up(level: str) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
 
-def is_debug() -> bool:
-    """Whether everything is logged: then clients may be told causes, too."""
-    return logging.getLogger().isEnabledFor(logging.DEBUG)
+PARENTS = {
+    "services": "myagent.manager",
+    "agents": "myagent.server",
+    "myagent_site": "myagent.server",
+}
+"""Names under which programs and settings know the loggers of the site's packages."""
+
+
+def join_loggers() -> None:
+    """What the site's packages log passes the loggers that are known by the SDK's names.
+
+    Their levels, handlers and filters hold for it.
+    """
+    for package, known in PARENTS.items():
+        logging.getLogger(package).parent = logging.getLogger(known)
 
 
 def hand_over() -> None:
@@ -67,6 +89,11 @@ def hand_over() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def is_debug() -> bool:
+    """Whether what happens is logged step by step, and clients may be told causes."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def form() -> Literal["console", "json"]:

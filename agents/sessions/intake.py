@@ -15,6 +15,7 @@ from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import DuplicateMessage
 from agents.ports import Refused, Socket
+from agents.runtime import logs
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
@@ -23,8 +24,12 @@ from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.transients import Problem, Repeated
 from myagent.protocol import ErrorCode, UserMessage
+from myagent.tool.text import excerpt
 
 logger = structlog.get_logger(__name__)
+
+LONGEST_LOGGED = 200
+"""Characters of a message that go into the log where everything does."""
 
 
 class CheckOpen(Protocol):
@@ -107,6 +112,15 @@ class Intake:
             self._withdraw(outcome, [socket, *waiting], queued)
             return
         logged = outcome[0]
+        if logs.is_debug():
+            logger.debug(
+                "message_accepted",
+                session_id=self._log.session_id,
+                run_id=ref.run_id,
+                message_id=ref.message_id,
+                seq=logged.seq,
+                text=excerpt(queued.message.content, LONGEST_LOGGED),
+            )
         for other in self._inbox.settle(ref.message_id, logged.seq):
             other.tell(Repeated(logged))
 

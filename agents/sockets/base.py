@@ -6,6 +6,7 @@ Longer than other modules: a consumer is one class to Channels, and these share 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
@@ -92,6 +93,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         # After the handshake, which servers time out early: an agent may take long to load.
         refusal = refusal or await host.admit(self.service)
         if refusal is not None:
+            logger.debug("connection_refused", address=address_of(scope), why=refusal.problem)
             problem = Problem(self.lang, refusal.problem, refusal.sentence, refusal.detail)
             await self._say_goodbye(refusal.close_code, problem)
             return
@@ -217,12 +219,24 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     async def run(self) -> None:
         """Serves the client until either side closes."""
         self.others.add(self)
+        began = time.monotonic()
+        logger.debug("connected", **self._names(), address=address_of(self.scope))
         try:
             await self._talk()
         finally:
+            seconds = round(time.monotonic() - began, 1)
+            logger.debug("disconnected", **self._names(), seconds=seconds)
             self.others.remove(self)
             self.port.detach(self)
             self.outbox.close()
+
+    def _names(self) -> dict[str, str | None]:
+        """For the log."""
+        return {
+            "connection_id": self.connection_id,
+            "path": self.scope["path"],
+            "service": self.service,
+        }
 
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()
@@ -342,6 +356,13 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         **words: str,
     ) -> None:
         """`words`: `sentence` and `detail`, as for `Problem`."""
+        logger.debug(
+            "refused",
+            connection_id=self.connection_id,
+            code=code,
+            session_id=session_id,
+            message_id=message_id,
+        )
         problem = Problem(self.lang, code, session_id=session_id, message_id=message_id, **words)
         if code == "moved":
             self._part_with(problem)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import structlog
+
 from agents.log.entry import Logged
+from agents.runtime import logs
 from agents.sockets import rendering
 from agents.sockets.base import SocketConsumer
 from agents.sockets.handshake import Host, Receive, Scope, Send
@@ -19,6 +22,8 @@ from myagent.protocol import (
     Reconnect,
     UserMessage,
 )
+
+logger = structlog.get_logger(__name__)
 
 OPENINGS_AT_ONCE = 4
 """Sessions that are opened concurrently for one socket: others want theirs read as well."""
@@ -82,6 +87,15 @@ class EventsConsumer(SocketConsumer):
     async def take(self, text: str) -> None:
         event = protocol.parse(text)
         session_id, message_id = _names(event)
+        if logs.is_debug():
+            logger.debug(
+                "received",
+                connection_id=self.connection_id,
+                what=event.event,
+                session_id=session_id,
+                message_id=message_id,
+                characters=len(text),
+            )
         work = partial(self._answer, event, session_id)
         if not await self.carry_out(session_id or "", text, work):
             self.say_refused("rate_limited", session_id, message_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agents.terminal.encoding import shows
+
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first that is set and not empty names the locale of messages (POSIX.1-2017, 8.2)."""
 
@@ -24,7 +26,7 @@ def tags(environment: Mapping[str, str], encoding: str = "utf-8") -> list[str]:
     the locale is installed makes no difference.
     """
     locale = next(filter(None, (environment.get(name) for name in VARIABLES)), "C")
-    if _bare(locale) in NO_LANGUAGE or not _shows(encoding, SAMPLE):
+    if _bare(locale) in NO_LANGUAGE or not shows(SAMPLE, encoding):
         return []
     names = [*environment.get(PREFERENCES, "").split(":"), locale]
     return [bare.replace("_", "-") for name in names if (bare := _bare(name))]
@@ -38,11 +40,3 @@ def is_english(wanted: list[str]) -> bool:
 def _bare(locale: str) -> str:
     """`zh_CN` for `zh_CN.UTF-8` and `zh_CN@pinyin`."""
     return locale.partition(".")[0].partition("@")[0]
-
-
-def _shows(encoding: str, text: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True

@@ -11,12 +11,12 @@ from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
 from agents.terminal.command import told
 from agents.terminal.inert import inert, one_line
+from agents.terminal.markdown import drawn
 from agents.terminal.tail import Tail
 from agents.terminal.writing import Change, Writing
 from myagent.client import (
@@ -55,18 +55,6 @@ MARKS = {
 DEMO = gettext_noop("The built-in demo model answers here. Set OPENAI_API_KEY to have a real one.")
 
 
-DEEPEST = 19
-"""The nesting level at which the Markdown parser begins to drop text."""
-
-
-def drawn(text: str) -> RenderableType:
-    """Markdown, or the plain text if rendering would lose some of it."""
-    markdown = Markdown(text, hyperlinks=False)
-    if any(token.level >= DEEPEST for token in markdown.parsed):
-        return Text(text)
-    return markdown
-
-
 class Screen(Protocol):
     """Where a chat is shown."""
 
@@ -94,6 +82,8 @@ class RichScreen:
         self._status = ""
         self._run_id = ""
         self._calls: dict[str, _RunningTool] = {}
+        self._asked: dict[str, str] = {}
+        """Calls that wait, or have waited, for a yes: not all of them come to run."""
         self._is_lost = False
         self._model = ""
 
@@ -127,7 +117,7 @@ class RichScreen:
             case ThinkingStarted() | PartialAnswer() | ThinkingCompleted():
                 self._run_id = event.run_id
                 self._show_writing(event)
-            case ToolCalled() | ToolFinished():
+            case ConfirmationAsked() | ToolCalled() | ToolFinished():
                 self._run_id = event.run_id
                 self._show_tool(event)
             case Interrupted() if self._run_id not in ("", event.run_id):
@@ -166,12 +156,19 @@ class RichScreen:
             case ThinkingCompleted() if event.text:
                 self._write(self._writing.finish(inert(event.text)))
 
-    def _show_tool(self, event: ToolCalled | ToolFinished) -> None:
-        if isinstance(event, ToolCalled):
-            self._calls[event.step_id] = _RunningTool(_call(event.tool, event.args))
-            return
+    def _show_tool(self, event: ConfirmationAsked | ToolCalled | ToolFinished) -> None:
+        match event:
+            case ConfirmationAsked():
+                self._asked[event.step_id] = _call(event.tool, event.args)
+            case ToolCalled():
+                self._calls[event.step_id] = _RunningTool(_call(event.tool, event.args))
+            case ToolFinished():
+                self._show_result(event)
+
+    def _show_result(self, event: ToolFinished) -> None:
+        asked = self._asked.pop(event.step_id, _call(event.tool, {}))
         running = self._calls.pop(event.step_id, None)
-        call = _call(event.tool, {}) if running is None else running.call
+        call = asked if running is None else running.call
         mark, style = MARKS.get(event.status, MARKS["unknown"])
         status = translation.gettext(event.status) if event.status in MARKS else event.status
         line = Text(f"{mark} ", style).append(call, "bold")
@@ -182,6 +179,7 @@ class RichScreen:
 
     def _show_end(self, event: RunEnded) -> None:
         self._calls.clear()
+        self._asked.clear()
         self._status = self._run_id = ""
         if isinstance(event, FinalAnswer):
             self._write(self._writing.finish(inert(event.content)))

@@ -1,6 +1,6 @@
 """`myagent-ws server FILE …`, and `python -m myagent.cli.server FILE …`: the site's `runagent`.
 
-`myagent-ws services …` is the site's `services`.
+`myagent-ws serve` and `myagent-ws services …` are the site's `serve` and `services`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,25 @@ USAGE = Sentence(
 
   myagent-ws server my_agent.py --host 0.0.0.0 --port 8080 --debug
 
+  --host HOST    address to listen on (localhost)
+  --port PORT    port to listen on (8080; 0 picks a free one)
+  --name NAME    the service's name (the file's stem)
+  --debug        log everything that happens, with tracebacks (off)
+  --reload       start again when the agent file changes (off)
+  --python PATH  the interpreter that runs the agent (this command's own)
+
+`myagent-ws serve` serves the site, by default on http://localhost:8000/: its services, console,
+admin and REST API.
+
 `myagent-ws services …` registers agent files as services, and runs and watches them.
 
-`myagent-ws server --help` and `myagent-ws services --help` list the options.
+`myagent-ws server --help`, `myagent-ws serve --help` and `myagent-ws services --help` list all
+options.
 """
 )
+
+SITE_COMMANDS = ("serve", "services")
+"""Those of the site that go by their own names here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given in (["-h"], ["--help"], ["help"]):
         sys.stdout.write(said(USAGE))
         return
-    if given[0] == "services":
-        run("myagent-ws services", "services", given[1:])
+    if given[0] in SITE_COMMANDS:
+        run(f"myagent-ws {given[0]}", given[0], given[1:])
         return
     if given[0] == "server":
         del given[0]

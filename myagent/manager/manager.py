@@ -207,7 +207,7 @@ class AgentManager:
         return connections
 
     def get_health_summary(self) -> Stats:
-        """How many processes are `healthy`, `failing`, `unhealthy` or `unknown`; their `total`."""
+        """How many processes are `healthy`, `degraded`, `unhealthy` or `unknown`; their `total`."""
         health: Stats = self.get_system_stats()["health"]
         return health
 

@@ -9,7 +9,12 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from myagent.protocol.client_events import MAX_MESSAGE_BYTES, ProtocolError, read_object
+from myagent.protocol.client_events import (
+    MAX_MESSAGE_BYTES,
+    ProtocolError,
+    Saying,
+    read_object,
+)
 
 MAX_USER_ID = 191
 """Characters of the path's user id."""
@@ -20,7 +25,7 @@ class _Wire(BaseModel):
 
 
 class Query(_Wire):
-    query: str = Field(min_length=1)
+    query: Saying
     token: str | None = Field(default=None, max_length=4096)
 
 

@@ -112,10 +112,14 @@ class MessageMetadata(_Wire):
     on_busy: OnBusy = "enqueue"
 
 
+Saying = Annotated[str, Field(pattern=r"\S")]
+"""What somebody says: not empty, and not of blanks alone, which models refuse or make things of."""
+
+
 class UserMessage(_Wire):
     event: Literal["user.message"]
     session_id: str = Field(max_length=64)
-    content: str = Field(min_length=1)
+    content: Saying
     metadata: MessageMetadata = Field(default_factory=MessageMetadata)
 
 

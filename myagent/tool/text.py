@@ -17,6 +17,12 @@ MOST_ITEMS = 10_000
 """That are read of an iterator; `TEXT_LIMIT` bytes of them may come first."""
 
 
+def excerpt(text: str, most: int) -> str:
+    """The beginning of what somebody said, on one line, for a log: nothing in it is obeyed."""
+    line = "".join(char if char.isprintable() else " " for char in text[:most])
+    return f"{line}…" if len(text) > most else line
+
+
 def text_of(value: Any) -> str:
     """Any value as text: containers as JSON, the rest as `str` says. Never raises."""
     try:

@@ -120,7 +120,7 @@ def _event_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     if sum(match["kind"] is not None for match in found) != len(record.args or ()):
         return record.getMessage(), {}
     fields = {match["name"]: next(values) if match["kind"] else match["text"] for match in found}
-    return template[:end].rstrip(), fields
+    return template[:end].rstrip(), fields | getattr(record, "fields", {})
 
 
 def _coloured(code: str, text: str) -> str:

@@ -242,10 +242,13 @@ def _show_crashes() -> None:
 
 
 def _write_lines() -> None:
-    """What the agent prints is in the log file as soon as its line is complete."""
+    """What the agent prints is in the log file as soon as its line is complete.
+
+    No character fails a tool because a terminal, or the locale, does not have it.
+    """
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(line_buffering=True)
+        reconfigure(line_buffering=True, errors="replace")
 
 
 def _nothing() -> None:

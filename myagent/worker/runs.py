@@ -27,6 +27,7 @@ from myagent.steps import (
     ToolFinished,
     ToolStarted,
 )
+from myagent.worker import step_log
 from myagent.worker.codec import decode_from_worker, encode
 from myagent.worker.endings import CutOff, StepsRefused, log_failure, stopped_by
 from myagent.worker.framing import framed
@@ -184,7 +185,10 @@ class Run:
 
     async def _pull(self, steps: AsyncIterator[Step]) -> None:
         last_thought: list[Step] = []
+        is_logged = step_log.is_on()
         async for step in steps:
+            if is_logged:
+                step_log.log_step(self.key.session_id, step)
             match step:
                 case TextDelta(step=int(), text=str()):
                     self._text.add(step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -27,6 +29,16 @@ def found(value: str, *, is_confined: bool) -> str:
             "agent_factory_path", gettext_noop("There is no file {path}."), path=str(path)
         )
     return str(path)
+
+
+def trusted(folders: Iterable[str]) -> list[str]:
+    """Those that exist, are not the root of all files, and in which others can't put files."""
+    found = [Path(folder).resolve() for folder in folders]
+    return [
+        str(folder)
+        for folder in found
+        if folder.is_dir() and folder.parent != folder and not folder.stat().st_mode & stat.S_IWOTH
+    ]
 
 
 def _confined(path: Path) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
-from agents.terminal.inert import one_line
 from services.catalogue import registry
 from services.catalogue.selection import with_tags
+from services.cli.cells import Moment, Repeated, Summary, Word
 from services.cli.logs import short
-from services.cli.screen import Screen, Word, as_json
+from services.cli.screen import Screen, as_json
 from services.models import Service
 from services.routing import endpoints
 from services.supervision import figures, supervisor_lease
@@ -68,19 +68,28 @@ LIST_COLUMNS = (
     gettext_noop("error"),
 )
 
-WORDS = frozenset({"status", "desired", "state", "health"})
-"""Fields whose values are our own words: states of services and instances, and these."""
+HEALTH_FACTS = (
+    *("name", "status", "service_status", "observed_at"),
+    *("error_message", "last_health_check"),
+)
+
+WORDS = frozenset({"status", "service_status", "desired", "state", "health"})
+"""Fields that hold words of our own: states of services and instances, and these."""
 
 HEALTH_WORDS = (
     gettext_noop("healthy"),
-    gettext_noop("failing"),
+    gettext_noop("degraded"),
     gettext_noop("unhealthy"),
     gettext_noop("unknown"),
 )
 """See `Instance.health`."""
 
-ERROR_LENGTH = 60
-"""Characters of an error that a list shows; `status` shows all."""
+MOMENTS = frozenset(
+    {
+        *("created_at", "started_at", "ended_at", "checked_at"),
+        *("last_health_check", "observed_at"),
+    }
+)
 
 SERVICE_FACTS = (
     *("name", "service_id", "status", "observed_at", "desired", "error_message"),
@@ -89,9 +98,6 @@ SERVICE_FACTS = (
     *("tags", "replicas", "weight", "auto_start"),
     *("created_at", "started_at", "last_health_check", "restart_count"),
 )
-
-
-HEALTH_FACTS = ("name", "status", "observed_at", "error_message", "last_health_check")
 
 
 def show_list(screen: Screen, options: Options) -> None:
@@ -178,7 +184,7 @@ def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
         Word(gettext_noop("elsewhere")) if found["url"] else _processes(found),
         found["endpoint"],
         found["tags"],
-        one_line(found["error_message"].partition("\n")[0], ERROR_LENGTH),
+        Summary(found["error_message"]),
     )
 
 
@@ -200,7 +206,13 @@ def _show_rows(screen: Screen, columns: dict[str, str], found: Iterable[Json]) -
 
 def _value(found: Json, name: str) -> object:
     value = found[name]
-    return Word(value) if name in WORDS and value else value
+    if not value:
+        return value
+    if name in MOMENTS:
+        return Moment(value)
+    if name == "supervisor" and value == found["host"]:
+        return Repeated(value)
+    return Word(value) if name in WORDS else value
 
 
 def _flat(found: Json, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,7 +1,8 @@
 """The output of the commands: tables and colours in a terminal, plain lines in a pipe.
 
 Sentences come in the language of the terminal. Rows are for programs in a pipe, and in English
-there; a terminal translates what is a `Word` of them, and the columns' names.
+there, and nothing is cut; a terminal translates what is a `Word` of them, and the columns' names.
+However narrow it is, no number loses a digit: a table becomes a list before that.
 
 Whatever they show may come from elsewhere: nothing in it controls the terminal.
 """
@@ -11,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
 from django.utils import translation
-from django.utils.translation import gettext_noop
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
@@ -24,31 +25,28 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.terminal.inert import DIRECTIONS, one_line, readable
+from services.cli.cells import NOTHING, for_people, for_programs, says_something
+from services.cli.columns import GAP, widths
 from services.models import Instance, Service
 
-LONGEST_CELL = 1000
+BREAKABLE = frozenset({"status", "machine", "supervisor", "started", "ended", "checked"})
+"""Columns whose values may go on in the next line of a narrow terminal."""
 
-LONG_COLUMNS = frozenset({"tags", "error", "detail"})
-"""Columns that shrink first in a narrow terminal."""
+LONG = frozenset({"tags", "error", "detail"})
+"""So may those of these, which stand below their row where there is no room beside it."""
+
+LEAST_ROOM = 12
+"""Columns of the terminal that a fact's value gets beside its name, or else stands below."""
 
 STYLES: dict[str, str] = {
     **{Service.Status.RUNNING: "green", Service.Status.STOPPED: "dim", "healthy": "green"},
-    **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "failing": "yellow"},
+    **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "degraded": "yellow"},
     **{Service.Status.STARTING: "cyan", Service.Status.STOPPING: "cyan"},
     Instance.State.DRAINING: "cyan",
 }
 """Styles by the text of a cell."""
 
 _NOT_FOR_TERMINALS = re.compile(f"[\x7f-\x9f{''.join(map(chr, DIRECTIONS))}]")
-
-
-class Word(str):
-    """A cell with a word of our own, marked for translation, as opposed to a name or text."""
-
-    __slots__ = ()
-
-
-YES, NO = Word(gettext_noop("yes")), Word(gettext_noop("no"))
 
 
 class Output(Protocol):
@@ -90,21 +88,60 @@ class RichScreen:
         self._console.print(Text(readable(sentence)), soft_wrap=True)
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for name, value in facts:
-            grid.add_row(Text(name), _styled(value))
-        self._console.print(grid)
+        self._list([(name, _styled(value)) for name, value in facts])
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-        for column in columns:
-            heading = Text(translation.gettext(column))
-            table.add_column(heading, overflow="fold", no_wrap=column not in LONG_COLUMNS)
-        for row in rows:
-            table.add_row(*map(_styled, row))
-        self._console.print(table)
+        found = [tuple(row) for row in rows]
+        shown = [
+            i for i in range(len(columns)) if not found or any(says_something(r[i]) for r in found)
+        ]
+        cells = [{columns[i]: _styled(row[i]) for i in shown} for row in found]
+        names = [columns[i] for i in shown]
+        beside = [name for name in names if name not in LONG]
+        for across in (names, beside):
+            if across and (room := self._fit(across, cells)) is not None:
+                self._rows(dict(zip(across, room, strict=True)), cells)
+                return
+        for number, row in enumerate(cells):
+            if number:
+                self.say("")
+            self._list([(translation.gettext(name), cell) for name, cell in row.items()])
+
+    def _fit(self, names: Sequence[str], cells: Sequence[Mapping[str, Text]]) -> list[int] | None:
+        return widths(
+            [translation.gettext(name) for name in names],
+            [[row[name].plain for name in names] for row in cells],
+            self._console.width,
+            breakable={i for i, name in enumerate(names) if name in BREAKABLE | LONG},
+        )
+
+    def _rows(self, across: Mapping[str, int], cells: Sequence[Mapping[str, Text]]) -> None:
+        """What does not stand across the terminal stands below its row."""
+        heads = {name: Text(translation.gettext(name), "dim") for name in across}
+        for row in (heads, *cells):
+            grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+            for width in across.values():
+                grid.add_column(overflow="fold", width=width)
+            grid.add_row(*(row[name] for name in across))
+            self._console.print(grid)
+            for name, cell in row.items():
+                if name not in across and cell.plain != NOTHING:
+                    line = Text(f"{' ' * GAP}{translation.gettext(name)}: ", "dim")
+                    self._console.print(line.append_text(cell), soft_wrap=True)
+
+    def _list(self, facts: Sequence[tuple[str, Text]]) -> None:
+        widest = max((cell_len(name) for name, _ in facts), default=0)
+        if widest + GAP + LEAST_ROOM > self._console.width:
+            for name, value in facts:
+                line = Text(f"{name}: ", "dim").append_text(value)
+                self._console.print(line, soft_wrap=True)
+            return
+        grid = Table.grid(padding=(0, GAP))
+        grid.add_column(style="dim", width=widest)
+        grid.add_column(overflow="fold")
+        for name, value in facts:
+            grid.add_row(Text(name), value)
+        self._console.print(grid)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -157,7 +194,7 @@ class PlainScreen:
         yield _Silence()
 
     def _write_cells(self, cells: Sequence[object]) -> None:
-        self._write("\t".join(_cell(cell) for cell in cells))
+        self._write("\t".join(map(for_programs, cells)))
 
     def _write(self, line: str) -> None:
         self._output.write(f"{line}\n")
@@ -177,22 +214,4 @@ def as_json(value: Any) -> str:
 
 
 def _styled(value: object) -> Text:
-    if isinstance(value, bool):
-        value = YES if value else NO
-    text = _cell(value)
-    shown = translation.gettext(text) if isinstance(value, Word) else text
-    return Text(shown, STYLES.get(text, ""))
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None | "":
-            return "-"
-        case bool():
-            return YES if value else NO
-        case float():
-            return f"{value:.1f}"
-        case list():
-            return one_line(", ".join(map(str, value)) or "-", LONGEST_CELL)
-        case _:
-            return one_line(str(value), LONGEST_CELL)
+    return Text(for_people(value), STYLES.get(str(value), ""))

@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+import structlog
 from django.conf import settings
 
 from agents.runtime.database import DatabaseThreads
 
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 0.2
+"""Seconds between two checks of a log's size."""
 LOOK_S = 0.1
 """Seconds between two looks at how large a log has become."""
 
@@ -59,6 +64,15 @@ def _is_large(path: Path, max_bytes: int) -> bool:
         return path.stat().st_size >= max_bytes
     except FileNotFoundError:
         return False  # Its service was unregistered.
+
+
+def bound_ended(path: Path) -> None:
+    """The same, once, for the log of a process that has ended."""
+    try:
+        empty_if_large(path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES)
+    except OSError as error:
+        # What became of the process is more important.
+        logger.warning("log_not_rotated", path=str(path), error=str(error))
 
 
 def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:

@@ -14,6 +14,7 @@ Answer = serializers.Serializer[Any]
 
 STATUSES = [*Service.Status.choices, (UNKNOWN, UNKNOWN)]
 STATES = [*Instance.State.choices, (UNKNOWN, UNKNOWN)]
+HEALTH = ["healthy", "degraded", "unhealthy", "unknown"]
 
 
 def _time(help_text: str = "") -> serializers.DateTimeField:
@@ -92,7 +93,7 @@ class InstanceSerializer(Answer):
     memory_mb = serializers.FloatField(allow_null=True)
     cpu_percent = serializers.FloatField(allow_null=True)
     loop_lag_ms = serializers.FloatField(allow_null=True)
-    health = serializers.ChoiceField(["healthy", "failing", "unhealthy", "unknown"])
+    health = serializers.ChoiceField(HEALTH)
     error = serializers.CharField()
     version = serializers.CharField()
 
@@ -116,7 +117,7 @@ class CheckSerializer(Answer):
 
 class HealthCountsSerializer(Answer):
     healthy = serializers.IntegerField()
-    failing = serializers.IntegerField(help_text="Missed checks, but not enough to give it up.")
+    degraded = serializers.IntegerField(help_text="Missed checks, but not enough to give it up.")
     unhealthy = serializers.IntegerField()
     unknown = serializers.IntegerField()
     total = serializers.IntegerField()
@@ -125,7 +126,8 @@ class HealthCountsSerializer(Answer):
 class HealthSerializer(Answer):
     service_id = serializers.CharField()
     name = serializers.CharField()
-    status = serializers.ChoiceField(STATUSES)
+    status = serializers.ChoiceField(HEALTH, help_text="How all of it is together.")
+    service_status = serializers.ChoiceField(STATUSES)
     observed_at = _time("When a supervisor last looked.")
     error_message = serializers.CharField()
     last_health_check = _time()
@@ -181,6 +183,14 @@ class StatsSerializer(Answer):
     connections = ConnectionCountsSerializer()
     sessions = SessionCountsSerializer()
     health = HealthCountsSerializer()
+
+
+class ResourcesSerializer(Answer):
+    services = serializers.URLField(help_text="The services: list, register.")
+    stats = serializers.URLField(help_text="Counts of the whole site.")
+    info = serializers.URLField(help_text="What this site is.")
+    schema = serializers.URLField(help_text="This description, as OpenAPI.")
+    docs = serializers.URLField(help_text="A page to read it and try it on.")
 
 
 class InfoSerializer(Answer):

@@ -22,6 +22,7 @@ class NothingView(View):
 
 
 urlpatterns = [
+    re_path(r"^v1/?$", watching.ResourcesView.as_view()),
     path("v1/info", watching.InfoView.as_view()),
     path("v1/stats", watching.StatsView.as_view()),
     path("v1/services", views.ServicesView.as_view()),

@@ -39,6 +39,23 @@ def _documented(
     )
 
 
+RESOURCES = {
+    "services": "/api/v1/services",
+    "stats": "/api/v1/stats",
+    "info": "/api/v1/info",
+    "schema": "/api/schema/",
+    "docs": "/docs",
+}
+"""Where what else is, from the root of the site."""
+
+
+class ResourcesView(View):
+    @_documented("What there is", documents.ResourcesSerializer, *answers.READ, tag="site")
+    def get(self, request: Request) -> Response:
+        found = {name: request.build_absolute_uri(path) for name, path in RESOURCES.items()}
+        return Response(found)
+
+
 class InfoView(View):
     @_documented("What this site is", documents.InfoSerializer, *answers.READ, tag="site")
     def get(self, request: Request) -> Response:

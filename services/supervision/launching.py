@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import command_of, environment_for, is_passed
+from agents.runtime import logs
 from myagent.env_file import EnvFileError
 from services.catalogue import secrets
 from services.catalogue.environment import harmless
@@ -31,6 +32,8 @@ def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
     """
     service = instance.service
     options = [] if parent_fd is None else [f"--parent-fd={parent_fd}"]
+    if logs.is_debug():
+        options.append("--debug")
     return LaunchSpec(
         instance_id=instance.pk,
         command=command_of(

@@ -31,6 +31,7 @@ from agents.runtime.ids import new_id
 from myagent.sentence import Said
 from services import doorbell
 from services.errors import ServiceError
+from services.logs import rotation
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.nodes import this_node
@@ -176,7 +177,10 @@ class Supervisor:
             self._note_look(instance, polled)
             if polled.is_alive:
                 self._note_living(instance)
-            elif polled.exit_code is None and Paths.of(instance.pk).failure.exists():
+                return polled
+            # The last that it wrote, perhaps within a moment, while its file was loaded.
+            rotation.bound_ended(path_of(instance.service_id, instance.pk))
+            if polled.exit_code is None and Paths.of(instance.pk).failure.exists():
                 # Nobody saw it end, but it left the reason.
                 polled = replace(polled, exit_code=CONFIGURATION_ERROR)
             return polled

@@ -30,6 +30,8 @@ Json = dict[str, Any]
 ENDED_SHOWN = 3
 """Ended instances that are included in a service's status."""
 
+ILL = (Service.Status.ERROR, Service.Status.UNHEALTHY)
+
 
 def service_json(
     service: Service,
@@ -134,7 +136,8 @@ def service_health(service: Service, site: str, limit: int = 20) -> Json:
     return {
         "service_id": service.pk,
         "name": service.name,
-        "status": observers.status_of(service),
+        "status": health_of(service, instances, observers),
+        "service_status": observers.status_of(service),
         "observed_at": _time(observers.observed_at(service)),
         "error_message": observers.error_of(service),
         "last_health_check": _time(service.last_health_check),
@@ -204,21 +207,28 @@ def system_stats() -> Json:
 
 
 def health_of(service: Service, instances: Iterable[Instance], observers: Observers) -> str:
-    """That of its worst instance of which any is known; elsewhere, what its checks made of it."""
+    """By its last checks, in the words of `services.supervision.health.verdict`, which asks now.
+
+    Never better than the service itself.
+    """
+    status = observers.status_of(service)
+    if status in ILL:
+        return "unhealthy"
     if service.is_external:
-        observed: dict[str, str] = {
-            Service.Status.RUNNING: "healthy",
-            Service.Status.UNHEALTHY: "unhealthy",
-        }
-        return observed.get(observers.status_of(service), UNKNOWN)
-    found = {observers.health_of(instance) for instance in instances}
-    return next((kind for kind in ("unhealthy", "failing", "healthy") if kind in found), UNKNOWN)
+        return "healthy" if status == Service.Status.RUNNING else UNKNOWN
+    known = [health for health in map(observers.health_of, instances) if health != UNKNOWN]
+    if not known:
+        return UNKNOWN
+    if set(known) == {"unhealthy"}:
+        return "unhealthy"
+    is_all = set(known) == {"healthy"} and len(known) >= service.replicas
+    return "healthy" if is_all else "degraded"
 
 
 def health_summary(instances: Iterable[Instance], observers: Observers) -> Json:
-    """How many of the live instances are in which health."""
+    """The number of live instances by health."""
     found = [observers.health_of(instance) for instance in instances]
-    kinds = ("healthy", "failing", "unhealthy", UNKNOWN)
+    kinds = ("healthy", "degraded", "unhealthy", UNKNOWN)
     return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
 
 

@@ -28,7 +28,7 @@ STATES = {
 
 HEALTH = {
     "healthy": gettext_noop("Healthy"),
-    "failing": gettext_noop("A check failed"),
+    "degraded": gettext_noop("Degraded"),
     "unhealthy": gettext_noop("Unhealthy"),
     UNKNOWN: gettext_noop("Not checked"),
 }
@@ -40,7 +40,6 @@ DESIRED = {
 
 LEAVING = gettext_noop("Being unregistered")
 
-ILL = (Service.Status.ERROR, Service.Status.UNHEALTHY)
 AT_REST = (Service.Status.STOPPED, Service.Status.STOPPING)
 
 
@@ -70,7 +69,7 @@ def standing_of(service: Service, live: Sequence[Instance], observers: Observers
     """`live`: its instances that have not ended."""
     status = observers.status_of(service)
     is_leaving = service.unregistered_at is not None
-    health = _health_of(service, live, observers)
+    health = health_of(service, live, observers)
     return Standing(
         status="stopping" if is_leaving else status,
         status_text=translation.gettext(LEAVING) if is_leaving else state_text(status),
@@ -100,12 +99,6 @@ def verbs_of(service: Service, live: Iterable[Instance]) -> Sequence[str]:
         return ("stop", "restart")
     # Of one that was given up nothing may be left to stop.
     return ("start", "stop", "restart") if any(live) else ("start",)
-
-
-def _health_of(service: Service, live: Iterable[Instance], observers: Observers) -> str:
-    """That of its worst instance, and never better than the service itself."""
-    is_ill = observers.status_of(service) in ILL
-    return "unhealthy" if is_ill else health_of(service, live, observers)
 
 
 def _is_as_desired(service: Service, status: str) -> bool:

@@ -71,7 +71,7 @@ async def test_a_tool_is_run_after_a_yes(runner: Runner, typist: Typist) -> None
     await typist.enter(f"{ORDER} two")
     await typist.until("Run it?")
     await typist.enter("n 太贵了")
-    await typist.until("Declined", "declined", DONE, PROMPT)
+    await typist.until("Declined", "⊘ order(item=tea, amount=2) · declined", DONE, PROMPT)
     await typist.enter(f"{ORDER} three")
     await typist.until("Run it?")
     await typist.enter("perhaps")
@@ -110,6 +110,14 @@ async def test_arguments_that_do_not_fit_are_told_and_the_tool_is_asked_about_ag
             told = await typist.until("The tool can't take these arguments: at amount: 'many'")
     assert told.count("The tool can't take") == 1
     await typist.until("ordered 3 × milk", DONE)
+
+
+async def test_a_question_that_is_stopped_ends_with_what_it_was_about(typist: Typist) -> None:
+    await typist.until(PROMPT)
+    await typist.enter(f"{ORDER} never")
+    await typist.until("Run it?")
+    typist.terminal.interrupt()
+    await typist.until("order(item=tea, amount=2) · cancelled", "The answer was stopped.", PROMPT)
 
 
 async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(

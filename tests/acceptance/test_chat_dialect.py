@@ -423,6 +423,7 @@ async def test_a_model_that_fails_ends_the_turn_with_a_sentence(runner: Runner) 
         "{}",
         '{"query": 1}',
         '{"query": ""}',
+        '{"query": " \\n\\t\u3000"}',
         '{"query": null}',
         '{"action": "fly"}',
         '{"query": "a", "token": 7}',

@@ -102,6 +102,10 @@ async def dismissed(client: Recorder, code: str, close_code: int) -> Frame:
         ('{"event": "user.message", "session_id": 1, "content": "x"}', "invalid_event"),
         ('{"event": "user.message", "session_id": "SESSION"}', "invalid_event"),
         ('{"event": "user.message", "session_id": "SESSION", "content": ""}', "invalid_event"),
+        (
+            '{"event": "user.message", "session_id": "SESSION", "content": " \\n\u3000"}',
+            "invalid_event",
+        ),
         ('{"event": "user.message", "session_id": "SESSION", "content": 1}', "invalid_event"),
         ('{"event": "user.reconnect", "session_id": "SESSION",'
          ' "metadata": {"last_seq": -1}}', "invalid_event"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from myagent.client import RunFailed, connect
-from tests.managed_site import ManagedSite, managed_site
+from tests.managed_site import ManagedSite, managed_site, until
 
 pytestmark = pytest.mark.processes
 
@@ -81,3 +81,17 @@ def test_a_file_that_can_not_be_loaded_is_said_once(site: ManagedSite) -> None:
     assert "The last lines of its log" not in said
     assert "broken failed: " in said
     assert "failed: The last" not in said
+
+
+def test_what_is_printed_while_a_file_loads_is_rotated(tmp_path: Path) -> None:
+    limit = 100_000
+    loads_long = f"import time\nfor _ in range(40):\n    print('x' * {limit}, flush=True)\n"
+    with managed_site(f"sqlite:///{tmp_path}/site.db", tmp_path) as site:
+        site.environment |= {"MYAGENT_LOG_BYTES": str(limit), "MYAGENT_LOG_FILES": "1"}
+        site.supervise()
+        file = site.write("loads_long.py", loads_long + "time.sleep(1000)\n")
+        site.register("loads", file, "--auto-start", "--no-wait")
+        logs = tmp_path / "var" / "logs"
+        until(lambda: any(log.stat().st_size for log in logs.rglob("*.log.1")), "a rotated log")
+        until(lambda: all(log.stat().st_size < limit for log in logs.rglob("*/*.log")), "room")
+        site.services("stop", "loads", "--no-wait")

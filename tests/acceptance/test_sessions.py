@@ -536,6 +536,7 @@ async def test_a_cancelled_tool_is_named_when_its_effect_is_not_known(
     result = await client.until("agent.tool_result")
     assert result["step_id"] == call["step_id"]
     assert result["metadata"]["status"] in ("cancelled", "unknown")
+    assert result["metadata"]["duration_ms"] > 0
     end = await client.until("agent.interrupted")
     assert end["metadata"]["effects"] == ["wait"]
 

@@ -236,7 +236,7 @@ async def test_ctrl_c_in_a_terminal_leaves_nothing_behind(
         shown = await asyncio.to_thread(terminal.until, "is ready at ws://", "\n")
         (worker,) = await until(lambda: workers_of(terminal))
         (listens_at,) = [Path(each[9:]) for each in worker.cmdline() if each[:9] == "--socket="]
-        url = "ws://" + shown.partition("ws://")[2].strip()
+        url = "ws://" + shown.partition("ws://")[2].split()[0]
         witness = await Witness.arrive(url)
         if text:
             await witness.say(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ipaddress
 import shutil
 import socket
 import sys
@@ -32,9 +31,11 @@ from agents.runtime import file_pages, logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.listening import listen, port_number
+from agents.runtime.listening import is_loopback, listen, port_number
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.encoding import shows
+from agents.terminal.greeting import MARKS, greeting
 
 if TYPE_CHECKING:
     from agents.serving import ServerProcess
@@ -54,9 +55,14 @@ class Command(TerminalCommand):
             nargs="?",
             help=gettext("the agent file, such as my_agent.py"),
         )
-        parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
         parser.add_argument(
-            "--port", type=port_number, default=8080, help=gettext("0 picks a free one")
+            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
+        )
+        parser.add_argument(
+            "--port",
+            type=port_number,
+            default=8080,
+            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
         )
         parser.add_argument(
             "--name",
@@ -69,7 +75,9 @@ class Command(TerminalCommand):
             help=gettext("the interpreter that runs the agent; this command's own by default"),
         )
         parser.add_argument(
-            "--debug", action="store_true", help=gettext("log everything, with tracebacks")
+            "--debug",
+            action="store_true",
+            help=gettext("log everything that happens, with tracebacks"),
         )
         parser.add_argument(
             "--reload", action="store_true", help=gettext("restart when the agent file changes")
@@ -99,14 +107,15 @@ class Command(TerminalCommand):
         self._farewell = gettext(
             "Waiting for the runs to end; interrupt again to stop them at once."
         )
-        greeting = gettext("{service} is ready at {url}").format(service=server.service, url=url)
-        if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
-            greeting = f"{greeting}\n{line}"
 
         def ready() -> None:
-            # A log that can't be written any more is no reason not to serve.
-            with contextlib.suppress(OSError):
-                self.stdout.write(greeting)
+            agent = worker.workers.of(server.service).agent
+            # A log that takes no more is no reason not to serve.
+            with contextlib.suppress(OSError), translation.override(self._lang):
+                lines = greeting(server.service, url, self._file, agent, is_marked=self._is_marked)
+                self.stdout.write(lines)
+                if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
+                    self.stdout.write(line)
                 self.stdout.flush()
 
         try:
@@ -218,6 +227,11 @@ class Command(TerminalCommand):
                 self.stdout.flush()
         await server.leave(settings.MYAGENT_SHUTDOWN_GRACE_S, stop_listening=stop_listening)
 
+    @property
+    def _is_marked(self) -> bool:
+        """Whether a person reads, in a terminal that has the marks."""
+        return self.stdout.isatty() and shows("".join(MARKS), sys.stdout.encoding)
+
     def _complain(self, error: Exception) -> None:
         with translation.override(self._lang):
             self.stderr.write(self.style.ERROR(self._why(error)))
@@ -247,14 +261,13 @@ class Command(TerminalCommand):
         return sentence.format(file=self._file, reason=error, status=status)
 
     def warn_about(self, listener: socket.socket) -> None:
-        address = listener.getsockname()[0]
-        if not ipaddress.ip_address(address).is_loopback:
+        if not is_loopback(listener):
             self.stderr.write(
                 self.style.WARNING(
                     gettext(
                         "WARNING: {address} can be reached from other machines, and there is no "
                         "authentication: whoever can connect can use this agent."
-                    ).format(address=address)
+                    ).format(address=listener.getsockname()[0])
                 )
             )
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
+from myagent.manager.cli.missing import how_to_install
 from myagent.manager.database import sqlite_url
 from myagent.manager.errors import WrongSettings
 from myagent.sentence import Sentence
+
+T = TypeVar("T")
 
 OPTION = "--db-path"
 USAGE_ERROR = 2
@@ -44,7 +49,8 @@ def run(program: str, command: str, arguments: list[str]) -> None:
     from django.core.management import ManagementUtility
 
     first, _, last = program.rpartition(" ")
-    ManagementUtility([first]).fetch_command(command).run_from_argv([first, last, *arguments])
+    found = _or_how_to_install(lambda: ManagementUtility([first]).fetch_command(command))
+    found.run_from_argv([first, last, *arguments])
 
 
 def said(text: str) -> str:
@@ -63,11 +69,26 @@ def said(text: str) -> str:
 
 def _set_up() -> None:
     # The SDK knows no Django: only these commands, which sit on top of the site, need it.
+    from agents.terminal.encoding import accept_any_text
+
+    accept_any_text()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
+    _or_how_to_install(_load_site)
+
+
+def _load_site() -> None:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
     try:
         django.setup()
     except ImproperlyConfigured as error:
         sys.exit(f"The settings are wrong: {error}")
+
+
+def _or_how_to_install(work: Callable[[], T]) -> T:
+    """May raise `SystemExit`."""
+    try:
+        return work()
+    except ModuleNotFoundError as error:
+        sys.exit(how_to_install(error))

@@ -21,10 +21,10 @@ from agents.runtime import file_pages, logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.background import failure_of
 from agents.runtime.file_locks import explain
-from agents.runtime.listening import listen, port_number
+from agents.runtime.listening import is_loopback, listen, port_number
 from agents.runtime.server import MainServer, configuration, new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services.catalogue import registry
+from services.catalogue import agent_files, registry
 from services.first_admin import ensure_admin
 from services.models import Service
 from services.routing.own_ports import OwnPorts
@@ -43,11 +43,30 @@ class Command(TerminalCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--host", default="localhost", help=gettext("address to listen on"))
         parser.add_argument(
-            "--port", type=port_number, default=8000, help=gettext("0 picks a free one")
+            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
         )
-        parser.add_argument("--debug", action="store_true", help=gettext("log everything"))
+        parser.add_argument(
+            "--port",
+            type=port_number,
+            default=8000,
+            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
+        )
+        parser.add_argument(
+            "--debug",
+            action="store_true",
+            help=gettext("log everything that happens, in the services' logs too"),
+        )
+        parser.add_argument(
+            "--agent-dir",
+            action="append",
+            default=[],
+            metavar="DIR",
+            help=gettext(
+                "on loopback, where MYAGENT_AGENT_DIRS names none: a folder below which REST and "
+                "the admin may register agent files. Repeatable"
+            ),
+        )
         parser.add_argument(
             "--with-example",
             action="store_true",
@@ -58,6 +77,9 @@ class Command(TerminalCommand):
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
         listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
+            if is_loopback(listener) and not settings.MYAGENT_AGENT_DIRS:
+                # Nothing has read it yet.
+                settings.MYAGENT_AGENT_DIRS = agent_files.trusted(options["agent_dir"])
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
             if password is not None and options["with_example"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from agents.terminal.prompts import read_arguments, read_choice
 from agents.terminal.screen import RichScreen
 from agents.terminal.writing import Writing, settled_length
 from myagent.client import (
+    ConfirmationAsked,
     FinalAnswer,
     Interrupted,
     MessageAccepted,
@@ -74,6 +76,39 @@ def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
 def test_text_is_shown_however_deep_it_is(mark: str, depth: int) -> None:
     text = shown(FinalAnswer(event="agent.final_answer", content=mark * depth + "treasure"))
     assert "treasure" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "use List<String> and Map<K, V>",
+        "<div>block</div>\n\n<!-- a comment --> after",
+        "a <b>bold</b> word, a < b > c, <unknown/>",
+        "- item <T>\n- <script>alert(1)</script>",
+        "| a | b |\n|---|---|\n| Vec<u8> | <br> |",
+        "see [1]\n\n[1]: https://example.com/page",
+        "![chart](https://example.com/chart.png)",
+        "```\n<pre>code</pre>\n```",
+    ],
+)
+def test_nothing_that_is_written_is_missing_on_the_screen(text: str) -> None:
+    seen = shown(FinalAnswer(event="agent.final_answer", content=text))
+    seen = re.sub(r"\s", "", STYLES.sub("", seen))
+    for word in re.findall(r"<[^>]*>|[\w./:]+", text):
+        assert re.sub(r"\s", "", word) in seen, word
+
+
+@pytest.mark.parametrize("status", ["declined", "cancelled"])
+def test_a_tool_that_was_asked_about_and_did_not_run_is_shown_with_its_arguments(
+    status: Any,
+) -> None:
+    text = shown(
+        ConfirmationAsked(
+            event="agent.user_confirm", step_id="1", tool="place_order", args={"item": "tea"}
+        ),
+        ToolFinished(event="agent.tool_result", step_id="1", tool="place_order", status=status),
+    )
+    assert f"place_order(item=tea) · {status}" in STYLES.sub("", text)
 
 
 def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
+from services.cli.cells import Moment, Repeated, Summary, Word
+from services.cli.columns import GAP, widths
 from services.cli.screen import PlainScreen, RichScreen, Screen, as_json
 
 DIRECTIONS = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -84,3 +90,86 @@ def test_progress_is_shown_in_a_terminal_and_not_in_a_pipe() -> None:
     with screen.progress() as progress:
         progress.tell("weather: starting")
     assert output.getvalue() == ""
+
+
+COLUMNS = ["instance", "state", "pid", "machine", "started", "memory MB", "error"]
+ROW = [
+    *("019aa2f3", Word("running"), 12910, "a-machine-with-a-name.example.com"),
+    *(Moment("2026-11-21T03:55:38.102Z"), 1234.5, "it raised an error while it was loaded"),
+]
+
+
+def seen(output: io.StringIO) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", output.getvalue())
+
+
+@pytest.mark.parametrize("width", [1, 7, 20, 33, 40, 60, 79, 80, 100, 200])
+def test_no_value_loses_anything_however_narrow_the_terminal_is(width: int) -> None:
+    screen, output = rich_screen(width)
+    screen.table(COLUMNS, [ROW, ROW])
+    screen.facts([("restart_count", 1234567), ("a.fact.with.a.very.long.name", 7654321)])
+    shown = seen(output)
+    assert shown.count("12910") == shown.count("1234.5") == shown.count("019aa2f3") == 2
+    assert "1234567" in shown and "7654321" in shown
+    assert shown.count("running") == 2
+    assert all(word in shown for word in ("instance", "memory", "machine", "raised"))
+
+
+def test_a_table_is_no_wider_than_the_terminal() -> None:
+    screen, output = rich_screen(80)
+    screen.table(COLUMNS, [ROW, ROW])
+    lines = seen(output).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split()[:3] == ["instance", "state", "pid"]
+
+
+def test_what_finds_no_room_in_a_row_stands_below_it() -> None:
+    screen, output = rich_screen(50)
+    endpoint = "ws://localhost:8000/services/weather/"
+    screen.table(["name", "endpoint", "error"], [["weather", endpoint, "x" * 200], ["b", "", ""]])
+    first, _, rest = seen(output).partition("\n")
+    assert first.split() == ["name", "endpoint"]
+    assert rest.startswith(f"weather  {endpoint}")
+    assert "  error: " + "x" * 200 + "\n" in rest
+
+
+def test_a_column_of_nothing_takes_no_room_in_a_terminal() -> None:
+    screen, output = rich_screen()
+    screen.table(["name", "tags", "supervisor"], [["a", [], Repeated("here")]])
+    assert seen(output).split() == ["name", "a"]
+    screen.table(["name", "tags", "supervisor"], [["a", [], Repeated("here")], ["b", [], "me"]])
+    assert seen(output).split()[2:] == ["name", "supervisor", "a", "here", "b", "me"]
+
+
+def test_in_a_pipe_nothing_is_cut() -> None:
+    screen, output = plain_screen()
+    long = " ".join(["word"] * 4000)
+    screen.facts([("description", long)])
+    screen.table(["error"], [[Summary(f"first\n{long}")]])
+    assert output.getvalue() == f"description\t{long}\nerror\nfirst {long}\n"
+
+
+def test_a_terminal_shows_the_first_line_of_what_is_told_elsewhere() -> None:
+    screen, output = rich_screen()
+    screen.table(["error"], [[Summary("first\n" + "x" * 5000)], [Summary("y" * 5000)]])
+    assert seen(output).split() == ["error", "first", "y" * 60 + "…"]
+
+
+@given(
+    st.lists(st.text("ab 天", max_size=30), min_size=1, max_size=6),
+    st.integers(1, 120),
+    st.data(),
+)
+def test_columns_fit_the_terminal_and_their_values_fit_the_columns(
+    headings: list[str], room: int, data: st.DataObject
+) -> None:
+    count = len(headings)
+    row = data.draw(st.lists(st.text("ab1 天", max_size=40), min_size=count, max_size=count))
+    breakable = data.draw(st.sets(st.integers(0, count - 1)))
+    found = widths(headings, [row], room, breakable=breakable)
+    if found is None:
+        return
+    assert sum(found) + GAP * (count - 1) <= room
+    for index, width in enumerate(found):
+        assert index in breakable or cell_len(row[index]) <= width
+        assert all(cell_len(word) <= width for word in headings[index].split())

@@ -223,7 +223,7 @@ def test_a_list_in_a_pipe_is_a_line_a_service() -> None:
     head, *lines = services("list").splitlines()
     assert head.split("\t")[:3] == ["name", "status", "processes"]
     assert lines == [
-        "bad\terror\t0/1\t-\t-\tIt failed.",
+        "bad\terror\t0/1\t-\t-\tIt failed. More",
         "far\trunning\telsewhere\tws://localhost:9/\t-\t-",
         "weather\trunning\t1/2\t-\tdemo, en\t-",
     ]

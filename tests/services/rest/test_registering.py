@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.catalogue import registry, secrets
+from services.catalogue.agent_files import trusted
 from services.models import Service, Supervisor
 
 from .client import Client
@@ -296,6 +297,16 @@ class TestConfinement:
     def test_without_folders_nothing_is_registered(self, client: Client, settings: Any) -> None:
         settings.MYAGENT_AGENT_DIRS = []
         assert self.refused(client, "echo.py")
+        answer = client.post("services", fields(agent_factory_path="echo.py"))
+        assert "start it with MYAGENT_AGENT_DIRS=." in answer.json["detail"]
+
+    def test_folders_in_which_others_put_files_are_not_trusted(self, tmp_path: Path) -> None:
+        own, open_to_all = tmp_path / "own", tmp_path / "open to all"
+        own.mkdir()
+        open_to_all.mkdir()
+        open_to_all.chmod(0o777)
+        given = ["/", str(open_to_all), str(tmp_path / "none"), str(own)]
+        assert trusted(given) == [str(own)]
 
     def test_a_refusal_does_not_tell_what_is_there(self, client: Client, tmp_path: Path) -> None:
         (tmp_path / "outside.py").write_text("")

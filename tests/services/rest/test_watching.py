@@ -45,6 +45,13 @@ def write_log(instance: Instance, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+def test_the_root_names_what_there_is(client: Client) -> None:
+    for path in ("/api/v1", "/api/v1/"):
+        found = Client(host="localhost:8123").get(path).json
+        assert found["services"] == "http://localhost:8123/api/v1/services"
+        assert set(found) == {"services", "stats", "info", "schema", "docs"}
+
+
 def test_a_service_is_where_the_site_was_found_whether_or_not_it_runs(
     client: Client, echo: Service
 ) -> None:
@@ -98,8 +105,9 @@ def test_health_is_the_instances_and_the_last_checks(client: Client, echo: Servi
             is_healthy=number % 2 == 0, detail="" if number % 2 == 0 else "It did not answer.",
         )  # fmt: skip
     found = client.get("services/echo/health").json
-    assert found["summary"]["failing"] == found["summary"]["total"] == 1
-    assert found["instances"][0]["health"] == "failing"
+    assert found["summary"]["degraded"] == found["summary"]["total"] == 1
+    assert found["instances"][0]["health"] == found["status"] == "degraded"
+    assert found["service_status"] == echo.status
     assert len(found["checks"]) == 20
     assert [check["is_healthy"] for check in found["checks"][:2]] == [True, False]
     assert len(client.get("services/echo/health?limit=3").json["checks"]) == 3

@@ -293,7 +293,9 @@ def test_a_start_does_not_hide_how_the_others_are(service: Service) -> None:
     observers = Observers.read()
     assert health_of(service, [starting], observers) == "unknown"
     assert health_of(service, [starting, instance_of(service, 1)], observers) == "healthy"
-    assert health_of(service, [starting, instance_of(service, 2, misses=1)], observers) == "failing"
+    assert (
+        health_of(service, [starting, instance_of(service, 2, misses=1)], observers) == "degraded"
+    )
 
 
 def test_the_logs_of_a_service_go_with_it(tmp_path: Path, settings: pytest.FixtureRequest) -> None:

@@ -23,6 +23,7 @@ from agents.runtime.process import identity_of, is_alive, own_identity
 from myagent.worker.process import ORPHAN_AFTER_S
 from services import control
 from services.catalogue import registry
+from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
 from services.supervision import forgetting, launching, supervisor_lease
@@ -460,3 +461,16 @@ def test_a_process_whose_threads_end_one_after_the_other_is_reaped_with_its_stat
     until(lambda: not is_alive(started.handle))
     assert launcher.poll(spec.instance_id, started.handle).exit_code == 3
     assert not psutil.pid_exists(started.pid or 0)
+
+
+def test_what_a_process_wrote_before_it_ended_at_once_is_rotated_too(
+    passes: Passes, service: Service, settings: Any
+) -> None:
+    settings.MYAGENT_LOG_BYTES = 1000
+    row = launched_by_nobody(service)
+    log = path_of(service.pk, row.pk)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("printed while it was loaded\n" * 100)
+    passes.work()
+    assert log.stat().st_size < 1000
+    assert "printed while it was loaded" in tail(log, 2)

@@ -99,11 +99,13 @@ def test_an_instance_that_ended_does_not_count() -> None:
     assert len(only("weather")["instances"]) == 1
 
 
-def test_the_health_of_a_service_is_that_of_its_worst_instance() -> None:
+def test_a_service_is_healthy_where_all_of_it_is_and_unhealthy_where_nothing_is() -> None:
     service = add_running("weather")
     add_instance(service, 1, misses=2)
-    assert only("weather")["health"] == "failing"
+    assert only("weather")["health"] == "degraded"
     add_instance(service, 2, state=Instance.State.UNHEALTHY)
+    assert only("weather")["health"] == "degraded"
+    Instance.objects.update(state=Instance.State.UNHEALTHY)
     assert only("weather")["health"] == "unhealthy"
 
 

@@ -1,0 +1,54 @@
+"""What a server of one agent file says when it is ready: what was loaded, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext
+
+from agents.terminal.inert import one_line
+from myagent.models.offline import OfflineModel
+from myagent.worker.protocol import AgentInfo
+
+MARKS = ("🔍", "✅", "🚀")
+"""One for each line, where a person reads them."""
+
+MOST_TOOLS = 8
+
+
+def greeting(service: str, url: str, file: str, agent: AgentInfo | None, *, is_marked: bool) -> str:
+    """Three lines in the active language. `url`: of sockets; pages are at the same address."""
+    page = url.replace("ws://", "http://", 1)
+    lines = [
+        gettext("Loaded {file}: agent {name}").format(
+            file=one_line(file), name=one_line(agent.name if agent else service)
+        ),
+        _abilities(agent or AgentInfo("")),
+        gettext("{service} is ready at {url} (chat page: {page})").format(
+            service=service, url=url, page=page
+        ),
+    ]
+    marked = zip(MARKS, lines, strict=True)
+    return "\n".join(f"{mark} {line}" for mark, line in marked) if is_marked else "\n".join(lines)
+
+
+def _abilities(agent: AgentInfo) -> str:
+    tools = _tools([tool.name for tool in agent.tools])
+    match agent.model:
+        case "":
+            return tools
+        case OfflineModel.model:
+            model = gettext("offline demo (set OPENAI_API_KEY for a real one)")
+        case name:
+            model = one_line(name)
+    return gettext("{tools}; model: {model}").format(tools=tools, model=model)
+
+
+def _tools(names: Sequence[str]) -> str:
+    if not names:
+        return gettext("No tools")
+    shown = ", ".join(one_line(name, 60) for name in names[:MOST_TOOLS])
+    if len(names) > MOST_TOOLS:
+        more = gettext("{names} and {count} more")
+        shown = more.format(names=shown, count=len(names) - MOST_TOOLS)
+    return gettext("Tools: {names}").format(names=shown)

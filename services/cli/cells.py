@@ -1,0 +1,83 @@
+"""What stands in the rows of the commands' answers: values, as programs and as people get them."""
+
+from __future__ import annotations
+
+from django.utils import translation
+from django.utils.translation import gettext_noop
+
+from agents.terminal.inert import one_line
+
+LONGEST_SHOWN = 1000
+"""Characters of a value in a terminal."""
+
+LONGEST_SUMMARY = 60
+
+NOTHING = "-"
+
+
+class Word(str):
+    """A word of our own, marked for translation, and nobody's name or text."""
+
+    __slots__ = ()
+
+
+class Moment(str):
+    """A time as in JSON: ISO 8601 in UTC."""
+
+    __slots__ = ()
+
+
+class Summary(str):
+    """A text of which a terminal shows the beginning: all of it can be seen elsewhere."""
+
+    __slots__ = ()
+
+
+class Repeated(str):
+    """What another value beside it says as well: a terminal shows no column of nothing else."""
+
+    __slots__ = ()
+
+
+YES, NO = Word(gettext_noop("yes")), Word(gettext_noop("no"))
+
+
+def for_programs(value: object) -> str:
+    """On one line, and whole."""
+    text = _text_of(value)
+    return one_line(text, max(1, len(text)))
+
+
+def for_people(value: object) -> str:
+    """On one line, in the active language."""
+    match value:
+        case bool():
+            return translation.gettext(YES if value else NO)
+        case Word():
+            return translation.gettext(one_line(str(value), LONGEST_SHOWN))
+        case Moment() if "T" in value:
+            date, _, time = value.partition("T")
+            return one_line(f"{date} {time[:8]}Z")
+        case Summary():
+            return one_line(value.partition("\n")[0], LONGEST_SUMMARY) or NOTHING
+        case _:
+            return one_line(_text_of(value), LONGEST_SHOWN)
+
+
+def says_something(value: object) -> bool:
+    """Whether a column of such values is worth its place in a terminal."""
+    return not isinstance(value, Repeated) and value not in (None, "", [])
+
+
+def _text_of(value: object) -> str:
+    match value:
+        case None | "":
+            return NOTHING
+        case bool():
+            return YES if value else NO
+        case float():
+            return f"{value:.1f}"
+        case list():
+            return ", ".join(map(str, value)) or NOTHING
+        case _:
+            return str(value)

@@ -1,0 +1,53 @@
+"""How wide the columns of a table are, so that nothing in it is lost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rich.cells import cell_len
+
+GAP = 2
+"""Blanks between two columns."""
+
+SHORTEST_PIECE = 12
+"""Columns of the terminal at which a long word may be broken, in a column that may be."""
+
+
+def widths(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    room: int,
+    *,
+    breakable: Collection[int] = (),
+) -> list[int] | None:
+    """Columns of the terminal for each column; None where the table does not fit into `room`.
+
+    Values stay on one line, but for those of the columns that are `breakable`.
+    Headings are broken between words.
+    """
+    cells = [[row[index] for row in rows] for index in range(len(headings))]
+    wanted = [_widest([heading, *values]) for heading, values in zip(headings, cells, strict=True)]
+    least = [
+        max(
+            _widest(heading.split()),
+            _least(values) if index in breakable else _widest(values),
+        )
+        for index, (heading, values) in enumerate(zip(headings, cells, strict=True))
+    ]
+    left = room - GAP * (len(headings) - 1)
+    if sum(least) > left:
+        return None
+    while sum(wanted) > left:
+        # The widest of those that can gives way.
+        free = [i for i, (has, needs) in enumerate(zip(wanted, least, strict=True)) if has > needs]
+        wanted[max(free, key=lambda i: wanted[i])] -= 1
+    return wanted
+
+
+def _least(values: Sequence[str]) -> int:
+    words = [word for value in values for word in value.split()]
+    return min(SHORTEST_PIECE, _widest(words))
+
+
+def _widest(texts: Sequence[str]) -> int:
+    return max(map(cell_len, texts), default=0)
