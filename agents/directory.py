@@ -1,4 +1,4 @@
-"""The services whose conversations a server carries: an interface, filled by what knows them."""
+"""The services whose sessions a server holds: an interface, implemented by what knows them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a server has to know of a service.
+    """What a server needs to know about a service.
 
-    `is_expected`: it has a worker or is about to get one, so that runs may wait
-    for it. `max_sessions`: 0 means that it has no limit of its own.
-    `session_timeout_s`: after which its idle sessions leave memory; None for the site's.
+    `is_expected`: it has a worker or is about to get one, so runs may wait for it. `max_sessions`:
+    0 means that it has no limit of its own. `session_timeout_s`: seconds after which its idle
+    sessions leave memory; None for the site's setting.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Listed:
 
 
 class Directory(Protocol):
-    """A snapshot: all methods but `refresh` return at once. Called on the event loop."""
+    """A snapshot: every method except `refresh` returns at once. Called on the event loop."""
 
     def find(self, service: str) -> Listed | None:
         """None: there is no such service here."""
@@ -38,7 +38,7 @@ class Directory(Protocol):
         """The services with a process that a check found unhealthy."""
 
     async def refresh(self) -> None:
-        """Reads the services again, for a client that would be refused otherwise.
+        """Reads the services again, before a client is refused.
 
         Raises `django.db.Error`.
         """

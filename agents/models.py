@@ -13,16 +13,15 @@ from django.db.models.functions import Now
 from agents import principals
 
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
-"""The lease of a server or supervisor that has not ended, by the database's clock."""
+"""The lease is valid by the database's clock, and its server or supervisor has not ended."""
 
 
 class Server(models.Model):
-    """A process that holds sockets and sessions: its lease, and what it says of itself.
+    """A process that holds sockets and sessions: its lease and its report.
 
-    `process` identifies the operating-system process (see `agents.runtime.process`);
-    the lease is by the database's clock. `address` is where clients on its machine reach it; empty
-    if that is not known. A server with a single agent file has its `service` and `source`, the
-    file's path.
+    `process` identifies the operating-system process (see `agents.runtime.process`); the lease is
+    by the database's clock. `address` is where clients on its machine reach it; empty if that is
+    not known. A server of a single agent file has its `service` and `source`, the path of the file.
     """
 
     id = models.CharField(max_length=36, primary_key=True)
@@ -43,11 +42,11 @@ class Server(models.Model):
 
 
 class Session(models.Model):
-    """A conversation. `owner` and `epoch` say who may write to its log.
+    """A conversation. `owner` and `epoch` determine who may write to its log.
 
-    `epoch` grows with every change of ownership; a writer with an older one
-    is refused. `last_seq` is the log's end. `principal`: the key of who created
-    it (see `agents.principals`); '' if nobody had to authenticate.
+    `epoch` grows with every change of ownership; a writer with an older one is refused. `last_seq`
+    is the end of the log. `principal`: the key of its creator (see `agents.principals`); '' if
+    nobody had to authenticate.
     """
 
     class CloseReason(models.TextChoices):
@@ -79,10 +78,9 @@ class Session(models.Model):
 class Run(models.Model):
     """The processing of one accepted message.
 
-    `position` orders the queue: the log's `seq` of the message, negative for
-    one that goes ahead of the queue. `message_key` stands for `message_id` in
-    comparisons (see `key_of`). `ordinal` numbers the runs of a session
-    in the order in which they started; it is null until then.
+    `position` orders the queue: the `seq` of the message, negative for a message that was put ahead
+    of the queue. `message_key` stands for `message_id` in comparisons (see `key_of`). `ordinal`
+    numbers the runs of a session in the order in which they started; null until the run starts.
     """
 
     class Status(models.TextChoices):

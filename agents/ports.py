@@ -1,7 +1,7 @@
 """All that a socket's consumer knows of sessions, and that sessions know of sockets.
 
-The hub has the sessions of this process; anything else that has some speaks
-the same two interfaces.
+The hub holds the sessions of this process; any other source of sessions implements the same two
+interfaces.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Socket(Protocol):
         """Queues a durable entry. False: there is no room, it was not taken."""
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
-        """Queues partial text, appended to what still waits of the same step. False: no room."""
+        """Queues partial text, appended to queued text of the same step. False: there's no room."""
 
     def tell(self, transient: Transient) -> None:
         """Queues something that is not in the log."""
@@ -76,12 +76,12 @@ class Socket(Protocol):
         """Waits until there is room. Cancelling is safe."""
 
     def close(self, code: int, problem: Problem) -> None:
-        """Closes the socket after what waits has been sent, and the reason last."""
+        """Closes the socket after the queued frames and, as the last one, the reason are sent."""
 
     def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
         """Tells the client that it is detached from the session and has to resume it.
 
-        A socket that has no other session closes, so that the client comes back.
+        A socket without another session closes, so that the client reconnects.
         """
 
 
@@ -100,8 +100,8 @@ class SessionPort(Protocol):
     async def place_after(self, session_id: str, seq: int | None) -> Place:
         """Where a reader that has the turns up to `seq` continues.
 
-        With None, which stands for 'not known', it is sent what is unfinished. A session that does
-        not exist has the same place as an empty one.
+        With None, which means 'not known', it is sent the unfinished turns. A session that does not
+        exist has the same place as an empty one.
         """
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:

@@ -1,4 +1,4 @@
-"""Who a client is. How that was proved is known neither here nor in the rooms below."""
+"""Who a client is. Neither this module nor the rooms below know how the client proved it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Principal:
 
 
 def may_use(principal: Principal | None, creator: str) -> bool:
-    """Whether what `creator` (a key, '' for nobody's) has created is open to the principal.
+    """Whether the principal may use what `creator` created (a key, '' for nobody).
 
-    None stands for everybody, where nobody has to authenticate.
+    None stands for everybody, where no authentication is required.
     """
     if principal is None or principal.sees_everything:
         return True

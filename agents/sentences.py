@@ -90,10 +90,10 @@ def say(lang: str, name: str, **values: object) -> str:
 
 
 def tell(lang: str, said: Said) -> str:
-    """What another process said, in a language of the site if the catalogue has it.
+    """Another process's sentence, in one of the site's languages if the catalogue has it.
 
-    A placeholder without a value stays as it is. Its length and depth are checked where its JSON
-    is read.
+    A placeholder without a value stays as it is. Length and depth are checked where the JSON is
+    read.
     """
 
     def told(value: object) -> str | None:
@@ -120,7 +120,7 @@ def supported(lang: str | None) -> str | None:
 
 
 def choose(*tags: str | None, accept_language: str = "") -> str:
-    """The first tag that the site supports, else what the browser accepts, else its own."""
+    """The first tag that the site supports, else what the browser accepts, else the site's own."""
     accepted = (tag for tag, _ in parse_accept_lang_header(accept_language))
     for tag in (*tags, *accepted):
         if lang := supported(tag):

@@ -31,7 +31,7 @@ from myagent.protocol import CloseCode
 logger = structlog.get_logger(__name__)
 
 SITE = "MyAgent Site"
-"""The name of a server with many services."""
+"""The name of a server of many services."""
 
 
 class HasLeft(Exception):
@@ -45,10 +45,10 @@ class Feeder(Protocol):
         """Starts what needs neither a database nor an event loop. May be called twice."""
 
     async def start(self) -> None:
-        """Raises `NotStarted` and `django.db.Error`; only then it may be called again."""
+        """Raises `NotStarted` and `django.db.Error`; only after that it may be called again."""
 
     async def cease(self) -> None:
-        """Adds no more workers; those that exist stay. May be called twice."""
+        """Adds no more workers; existing ones stay. May be called twice."""
 
     async def stop(self) -> None:
         """Ends the workers that it owns. Called after `cease`. May be called twice."""
@@ -80,10 +80,9 @@ class ServerProcess:
     async def start(self) -> None:
         """Starts the server once, however often it is called.
 
-        Raises `django.db.Error`, `NameTaken`, `NotStarted` and
-        `ImproperlyConfigured`, after which the next call tries again, and
-        `HasLeft` once it leaves. Cancelling is safe: others may wait for the
-        same start, which goes on.
+        Raises `django.db.Error`, `NameTaken`, `NotStarted` and `ImproperlyConfigured`, after which
+        the next call tries again, and `HasLeft` once the server shuts down. Cancelling is safe: the
+        start goes on, because others may wait for it.
         """
         if self._has_left:
             raise HasLeft
@@ -116,7 +115,7 @@ class ServerProcess:
         return self.conversations.port
 
     async def admit(self, service: str | None) -> Refusal | None:
-        """None if it serves, else why not. `service`: the one that is addressed, None for any."""
+        """None if it serves, else why not. `service`: the addressed service; None for any."""
         try:
             await self.start()
         except HasLeft:
@@ -135,7 +134,7 @@ class ServerProcess:
         return None
 
     def announce(self) -> None:
-        """Takes no new work, and tells the clients once that it is about to stop."""
+        """Accepts no new work, and tells the clients once that it is about to stop."""
         self.conversations.is_draining = True
         if not self._is_announced:
             self._is_announced = True
@@ -144,12 +143,11 @@ class ServerProcess:
     async def leave(
         self, grace_s: float, *, stop_listening: Callable[[], None] = lambda: None
     ) -> None:
-        """Lets runs finish within the grace period, disconnects the clients and gives the sessions
-        up.
+        """Lets runs finish within the grace period, disconnects the clients, releases the sessions.
 
-        `stop_listening` is called before they are disconnected, so that they come back to the next
-        process and not to this one. May be called twice, and while it starts. Cancelling ends the
-        grace period; the rest goes on nevertheless, and the next call waits for it.
+        `stop_listening` is called before the clients are disconnected, so that they reconnect to
+        the next process and not to this one. May be called twice, and during the start. Cancelling
+        ends the grace period; the rest goes on, and the next call waits for it.
         """
         self.announce()
         try:
@@ -170,7 +168,7 @@ class ServerProcess:
         await self._feeder.stop()
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says about the server. `able`: whether it can do its work just now."""
+        """What `/health` reports about the server. `able`: whether it can do its work now."""
         pools = list(self.conversations.workers)
         silent_for_s = max((pool.silent_for_s for pool in pools), default=0.0)
         unhealthy = {pool.service for pool in pools if pool.silent_for_s}
@@ -198,7 +196,7 @@ class ServerProcess:
 
 
 def standalone(worker: StandaloneWorker) -> ServerProcess:
-    """A server with one agent file, whose worker is its child process."""
+    """A server of one agent file, whose worker is its child process."""
     service, source = worker.service, worker.source
     conversations = Conversations(
         SingleService(service), worker.workers, service=service, source=source

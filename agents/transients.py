@@ -1,4 +1,4 @@
-"""Messages to clients that are not in the log, one type for each kind. A dialect renders them."""
+"""Messages to clients that are not in the log, one type per kind. A dialect renders them."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class StepStarted:
 class Resumed:
     """The socket is attached; `replaying` entries follow, up to `last_seq`.
 
-    `status`: `idle`, `running` or `waiting`. `is_resync`: the log does not hold
-    everything after what the client has; it is replayed from its oldest entry.
-    `model` is the agent's, '' where nobody knows.
+    `status`: `idle`, `running` or `waiting`. `is_resync`: the log does not hold everything after
+    what the client has; it is replayed from its oldest entry. `model` is the agent's; '' if it is
+    not known.
     """
 
     lang: str
@@ -82,10 +82,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A request was not carried out, or the socket closes.
+    """A request was not carried out, or the socket is closing.
 
-    `sentence` names an entry of `SENTENCES` that fits better than the code's
-    own; `detail` fills it.
+    `sentence` names an entry of `SENTENCES` that fits better than the code's own sentence; `detail`
+    fills it in.
     """
 
     lang: str

@@ -1,4 +1,4 @@
-"""Where a crash test can hold the writer of the log: before, within and after a transaction."""
+"""Points at which a crash test can stop the log's writer: before, in and after a transaction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from agents.runtime import barriers
 
 
 def reach(side: Literal["before", "within", "after"], writes: Sequence[Write]) -> None:
-    """Stops for good if MYAGENT_BARRIER names this side of the commit of one of the entries."""
+    """Stops forever if MYAGENT_BARRIER names this point for one of the entries."""
     if barriers.is_set():
         barriers.reach(f"{side} {entry.event}" for write in writes for entry in write.entries)

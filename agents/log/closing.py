@@ -12,9 +12,9 @@ from myagent.steps import ToolFinished, ToolStatus
 
 
 def closing_results(state: RunState, ref: RunRef, ended_at: datetime | None = None) -> list[Entry]:
-    """A result for every call that a run leaves open, so that the model's context stays whole.
+    """A result for every call that a run leaves open, so that the model's context stays complete.
 
-    `ended_at`: when they were stopped; None where nobody saw it.
+    `ended_at`: when they were stopped; None if that was not observed.
     """
     return [kinds.tool_result(_closing(call, ended_at), ref) for call in state.open_calls]
 

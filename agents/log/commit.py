@@ -24,10 +24,10 @@ from agents.log.writes import DuplicateMessage, OwnershipLost, Result, RunEnded,
 from agents.models import Event, Run
 
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
-"""An entry above this is refused here: quoted, it would not fit into MariaDB's packets.
+"""A larger entry is refused here: with escaping, it would exceed MariaDB's packet size.
 
-Far above, the server hangs up instead of saying so, which looks like an outage: the
-whole log would wait for that one row.
+Far above that size the server closes the connection without an error, which looks like an outage:
+the whole log would wait for that one row.
 """
 
 
@@ -52,8 +52,8 @@ class Batch:
         except IntegrityError:
             if not any(write.new_run for write in self.writes):
                 raise
-        # Most likely a message that was accepted before. Looking for it takes a sixth
-        # of its time, and memory recognises nearly all of them before they come here.
+        # Most likely the message was accepted before. Looking it up takes a sixth of the commit's
+        # time, and nearly all repeated messages are recognised in memory before they come here.
         return self._commit(looks_up=True)
 
     def _commit(self, *, looks_up: bool) -> list[Result]:
@@ -77,10 +77,9 @@ class Batch:
     def find_committed(self) -> list[Result] | None:
         """After a commit of unknown outcome: its results if it took effect, else None.
 
-        Under one epoch a single process writes a session's log, so an entry at
-        the planned place with our epoch can only be ours. The row is locked
-        first, even a new one: the server may still be working on the
-        lost connection's commit.
+        Under one epoch a single process writes a session's log, so an entry at the planned place
+        with our epoch can only be ours. The row is locked first, even if it is new: the server may
+        still be executing the commit of the lost connection.
         """
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:

@@ -1,4 +1,4 @@
-"""An entry of the log: before it is written, and after."""
+"""A log entry, before and after it is written."""
 
 from __future__ import annotations
 

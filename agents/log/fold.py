@@ -1,7 +1,7 @@
-"""The log read back: the model's context, and the state of an interrupted run. No I/O.
+"""Folds the log into the model's context and the state of an interrupted run. No I/O.
 
-Both are folds over entries in the order of the log, so a run that goes on
-after a crash sees what it would have seen without one.
+Both are folds over entries in log order, so a run that continues after a crash sees what it would
+have seen without one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ _generations = count(1)
 class History:
     """The model's memory: turns in the order in which their runs started.
 
-    Above `max_tokens` (estimated) whole oldest turns go, so that a tool call
-    never loses its result; the newest turn always stays. Results of the calls
-    of one message are in the order of the calls, whichever was there first.
-    Its messages are numbered, from `first` to the one before `end`.
-    `generation` tells this memory from every other of the process, and changes
-    when a number that was read gets another message: who has a part of it
-    knows what is new by the numbers.
+    Above `max_tokens` (estimated) the oldest turns are dropped whole, so that a tool call never
+    loses its result; the newest turn always stays. The results of one message's calls are in the
+    order of the calls, not in the order of arrival. Messages are numbered from `first` to `end` -
+    1. `generation` distinguishes this memory from every other one in the process, and changes when
+    a number that was read is given to another message: a reader that has a part of the memory can
+    tell from the numbers what is new.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -48,15 +47,15 @@ class History:
         self.generation = next(_generations)
         self.first = 0
         self._turns: deque[Turn] = deque()
-        # One list: the whole of it is copied for every run.
+        # A single list, because all of it is copied for every run.
         self._messages: list[ChatMessage] = []
         self._tokens = 0
         self._read_end = 0
-        """No message from this number on was ever read."""
+        """No message with this number or a higher one has been read."""
         self._calls: dict[str, int] = {}
-        """The newest calls, and the place of each among them."""
+        """The newest calls, and the position of each among them."""
         self._results: list[int] = []
-        """The places of their results, which are the newest messages."""
+        """The positions of their results, which are the newest messages."""
 
     def start_turn(self, run_id: str) -> None:
         self._turns.append(Turn(run_id))
@@ -81,7 +80,7 @@ class History:
             self._renumber()
 
     def _results_behind(self, message: ChatMessage) -> int:
-        """How many results the message goes before, once it is counted among them."""
+        """The number of results that the message precedes, once it is counted among them."""
         place = self._calls.get(message.tool_call_id or "")
         if place is None:
             self._calls = {call.id: number for number, call in enumerate(message.tool_calls)}
@@ -118,7 +117,7 @@ class History:
                 self._tokens -= message.tokens
 
     def _newest(self, message: ChatMessage) -> int | None:
-        """How many messages are behind it, if it is the newest, or a result among the newest."""
+        """The number of messages after it, if it is the newest or a result among the newest."""
         newest = islice(reversed(self._messages), max(1, len(self._results)))
         return next((behind for behind, each in enumerate(newest) if each is message), None)
 
@@ -227,7 +226,7 @@ class RunState:
                 self.is_cancelled = True
 
     def take_back(self, facts: Iterable[Fact]) -> None:
-        """What was applied did not get into the log; now the run can only end."""
+        """An applied step was not stored in the log; the run can only end now."""
         for fact in facts:
             if fact.event == "agent.thinking":
                 self.calls = {}
@@ -244,7 +243,7 @@ class RunState:
 
     @property
     def is_all_waiting(self) -> bool:
-        """Whether nothing can happen before somebody answers."""
+        """Whether the run can only continue once somebody answers."""
         calls = self.open_calls
         return bool(calls) and all(call.is_waiting for call in calls)
 

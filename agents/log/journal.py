@@ -32,7 +32,7 @@ MAX_BATCH = 256
 """Writes in one transaction."""
 
 MAX_BACKLOG = 5_000
-"""With more writes than this under way, no new messages are accepted."""
+"""With more writes than this pending, no new messages are accepted."""
 
 HANGS_AFTER_S = 5.0
 """Seconds that a commit may take before the database counts as away."""
@@ -108,9 +108,10 @@ class Journal:
 
     @property
     def moved_at(self) -> float:
-        """When its thread last made progress, by `time.monotonic`.  Waiting for work counts as
-        progress, and so does waiting for the database: another process would have to wait for it
-        as well.
+        """When its thread last made progress, by `time.monotonic`.
+
+        Waiting for work counts as progress, and so does waiting for the database: another process
+        would have to wait for the database as well.
         """
         return time.monotonic() if self._is_waiting else self._moved_at
 
@@ -200,7 +201,7 @@ class Journal:
             if len(writes) == 1:
                 logger.exception("write_failed", session_id=writes[0].session_id)
                 return [RowRefused()]
-        # One bad row must not fail its whole batch: it is found by halving the batch.
+        # One bad row must not fail its whole batch: the batch is halved until the row is found.
         middle = len(writes) // 2
         return [*self._commit(writes[:middle]), *self._commit(writes[middle:])]
 

@@ -118,7 +118,7 @@ def error(
     is_retryable: bool,
     cause: str = "",
 ) -> Entry:
-    """`cause` is why, in the words of whoever failed; it is for developers."""
+    """`cause` is the reason in the words of the component that failed; it is for developers."""
     metadata = run.metadata | {"code": code, "retryable": is_retryable}
     if cause:
         metadata["cause"] = cause

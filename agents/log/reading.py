@@ -47,7 +47,7 @@ class UnfinishedRun:
     message: ChatMessage
     state: RunState
     last_seq: int
-    """Where the run's newest entry stands in the log."""
+    """The run's newest entry in the log."""
 
 
 @dataclass(slots=True)
@@ -86,10 +86,10 @@ def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
 
 
 def page_after(session_id: str, seq: int, limit: int, characters: int) -> tuple[list[Logged], bool]:
-    """The next entries, `limit` at most, and whether these are the last.
+    """The next entries, at most `limit`, and whether these are the last.
 
-    They are measured before they are read: together they have no more than so many characters,
-    unless the first alone has.
+    Their sizes are read first: together they stay below a number of characters, unless the first
+    one alone exceeds it.
     """
     sizes = (
         Event.objects.filter(session_id=session_id, seq__gt=seq)
@@ -106,9 +106,9 @@ def page_after(session_id: str, seq: int, limit: int, characters: int) -> tuple[
 
 
 def next_entries(places: Sequence[LogPlace]) -> dict[LogPlace, list[Logged]]:
-    """The `FIRST_PAGE` entries that follow each place, as far as they are in the log.
+    """For each place, the next entries in the log, at most `FIRST_PAGE`.
 
-    They end before a large one: many are read together and are all in memory at once.
+    They end before a large entry: many are read together, and all are in memory at once.
     """
     wanted = Q()
     for session_id, seq in places:
@@ -167,7 +167,7 @@ def accepted_seq(session_id: str, message_id: str) -> int | None:
 def open_session(session_id: str, max_tokens: int, *, is_closed: bool = False) -> Opened:
     """The session's memory and its unfinished runs, from the log.
 
-    The history of a closed session stays empty: no model is asked there any more.
+    The history of a closed session stays empty: its model is not called any more.
     """
     runs = Run.objects.filter(session_id=session_id)
     known = list(
@@ -247,7 +247,7 @@ def _history(session_id: str, started: Sequence[tuple[str, int, int]], max_token
 def _messages(
     session_id: str, runs: Sequence[tuple[str, int, int]]
 ) -> list[tuple[str, ChatMessage]]:
-    # By the place in the log, which is indexed; no entry of a run comes before its message.
+    # By position in the log, which is indexed; no entry of a run precedes its message.
     rows = Event.objects.filter(
         session_id=session_id,
         seq__gte=min(seq for _, _, seq in runs),

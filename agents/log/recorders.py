@@ -1,6 +1,6 @@
-"""Rows that other apps derive from log entries, written in the same transaction as those.
+"""Rows that other apps derive from log entries, written in the same transaction.
 
-So a recorder's rows always agree with the log. A failing recorder loses only its own rows: those
+So a recorder's rows always agree with the log. A recorder that fails loses only its own rows: those
 of the write at which it raised, or those of the batch if the database refuses one.
 """
 
@@ -28,10 +28,10 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`instance` is a new row, or has new values for the fields `changes` of an existing one.
+    """`instance` is a new row, or an existing one with new values in the fields `changes`.
 
-    Its primary key comes from what is recorded, so that it is the same at
-    every attempt at a commit.
+    Its primary key is derived from what is recorded, so that it is the same at every attempt to
+    commit.
     """
 
     instance: models.Model
@@ -95,7 +95,7 @@ def _save(rows: Sequence[Row]) -> None:
 
 
 def _may_go_on(error: DatabaseFailure) -> bool:
-    """Whether the transaction survived an error: then the error concerned these rows alone."""
+    """Whether the transaction survived an error: then only these rows were affected."""
     if is_about_a_lock(error):
         return False
     try:

@@ -133,7 +133,7 @@ def lock_sessions(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[str, S
 
 
 def live_runs(cursor: CursorWrapper, writes: Sequence[Write]) -> set[str]:
-    """Of the runs that the writes need alive, those that are in the database and have not ended."""
+    """Of the runs that the writes need alive, those that are stored and have not ended."""
     ids = sorted(set().union(*(write.needs_live() for write in writes)))
     if not ids:
         return set()
@@ -152,7 +152,7 @@ def key_of(write: Write) -> MessageKey:
 
 
 def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[MessageKey, int]:
-    """The place in the log of each new message that had been accepted before."""
+    """The place in the log of each new message that was accepted before."""
     keys = sorted({key_of(write) for write in writes if write.new_run is not None})
     if not keys:
         return {}

@@ -12,10 +12,10 @@ from myagent.protocol import TERMINAL_EVENTS
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a reader of whole turns goes on: it attaches at `last_seq`.
+    """Where a reader of whole turns continues: it attaches at `last_seq`.
 
     `done_seq` is the end of the newest turn that it has; of the entries up to there it needs only
-    the messages that wait. `is_unfinished`: it may have a part of the next turn.
+    the messages that are still queued. `is_unfinished`: it may have a part of the next turn.
     """
 
     last_seq: int

@@ -38,7 +38,7 @@ class NewSession:
     client: str
     """`tags` and `client` are JSON texts."""
     principal: str = ""
-    """The key of the principal that creates it."""
+    """The key of the principal that creates the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What recorders are told about a write's session beyond what the log holds.
+    """What recorders are told about a write's session beyond the log.
 
-    `agent`: as the worker describes it; None before there was a worker. `attempt` grows
-    whenever one of the session's runs is given to a worker.
+    `agent`: as the worker describes it; None before the first worker. `attempt` grows whenever one
+    of the session's runs is given to a worker.
     """
 
     service: str

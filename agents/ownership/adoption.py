@@ -1,4 +1,4 @@
-"""Taking one session over: its ownership, its memory, its unfinished runs. Synchronous."""
+"""Takes over one session: its ownership, its memory, its unfinished runs. Synchronous."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Adopted:
 
 
 def adopt(session_id: str, services: Collection[str], own_id: str, may_expire: bool) -> Adopted:
-    """Makes `own_id` the session's owner and reads what it needs to go on.
+    """Makes `own_id` the owner of the session and reads what it needs to continue.
 
     Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`.
     """

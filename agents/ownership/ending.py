@@ -1,4 +1,4 @@
-"""Runs that nobody will continue: whoever takes their service away writes their ends."""
+"""Ends runs that nobody will continue, on behalf of whoever removes their service."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ AT_ONCE = 50
 
 
 def end_unfinished_runs(service: str) -> bool:
-    """Ends some of them as interrupted; True once none is left to end here. Synchronous.
+    """Ends some of the runs as interrupted; True once none is left to end here. Synchronous.
 
-    What a living server owns is left to it. Raises `django.db.Error`; may be
-    called again.
+    Sessions of live servers are left to those. Raises `django.db.Error`; may be called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
     owners = Server.objects.filter(service=service, ended_at__isnull=True)
-    # Those that an earlier call of this process left behind when the database failed.
+    # Sessions that an earlier call of this process left behind when the database failed.
     for former in owners.filter(process=own_identity(), port=0):
         servers.retire(former.pk)
     session_ids = list(
@@ -44,7 +43,7 @@ def end_unfinished_runs(service: str) -> bool:
     )
     if not session_ids:
         return True
-    # Only a session's owner may write to its log, so this process is a server for a moment.
+    # Only the owner of a session may write to its log, so this process briefly acts as a server.
     owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
     servers.register(owner, settings.MYAGENT_LEASE_S)
     try:
@@ -68,7 +67,7 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
         written,
         ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
     )
-    # If this is refused, another server owns the session by now and will end them.
+    # If this is refused, another server owns the session by now and ends the runs.
     Batch([write], recorders.configured()).commit()
 
 

@@ -25,18 +25,18 @@ from agents.runtime.process import own_identity
 logger = structlog.get_logger(__name__)
 
 END_S = 5.0
-"""Seconds that the database has for ending the lease."""
+"""Seconds that ending the lease may take in the database."""
 
 
 class Lease:
-    """Its methods belong to the event loop.
+    """The lease; its methods belong to the event loop.
 
-    Between `register` and `end` the sessions taken under `server_id` belong to this process, as
-    long as nobody finds the lease expired or the process gone. A thread renews it, but not for a
-    process that hangs: the event loop and the journal must have made progress within the duration
-    of a lease.
+    Between `register` and `end` the sessions taken under `server_id` belong to this process, unless
+    another process finds the lease expired or the process gone. A thread renews the lease, but not
+    for a process that hangs: the event loop and the journal must both have made progress within one
+    lease period.
 
-    `report`, called on the loop, is what the server reports about itself; `journal_moved_at`,
+    `report`, called on the loop, returns the server's report about itself; `journal_moved_at`,
     called in the thread, is by `time.monotonic`.
     """
 
@@ -67,19 +67,19 @@ class Lease:
 
     @property
     def others_may_expire(self) -> bool:
-        """Whether another server with an expired lease can be taken for dead.
+        """Whether another server with an expired lease can be considered dead.
 
-        After an outage or a suspend every lease looks expired: then this is
-        False for one lease period, in which those that live renew theirs. Only the database's
-        clock can tell: the process's own stands still while a machine sleeps. Until the next
-        renewal has read it, `taking` checks.
+        After an outage or a suspend every lease looks expired: then this is False for one lease
+        period, in which the live servers renew theirs. Only the database's clock can tell, because
+        the clock of the process stands still while the machine sleeps. Until the next renewal has
+        read it, `taking` checks.
         """
         return time.monotonic() >= self._may_expire_at
 
     async def register(self) -> None:
         """Registers again, under a new `server_id`. Raises `django.db.Error`.
 
-        Cancelling is safe: `end` gives up what was registered nevertheless.
+        Cancelling is safe: `end` releases what was registered in any case.
         """
         if self._pulse is None:
             self._pulse = Pulse(self._report)
@@ -99,7 +99,7 @@ class Lease:
     async def until_lost(self) -> None:
         """Waits until it turns out that another server has declared this one dead.
 
-        Every renewal finds that again, until this one has registered anew.
+        Every renewal reports that again until this server has registered anew.
         """
         while self._ended_id != self.server_id:
             self._has_ended.clear()

@@ -1,4 +1,4 @@
-"""A lease's thread, with its own database connection: renewals do not wait behind reads."""
+"""The thread of a lease, with its own database connection: renewals do not queue behind reads."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class LeaseThread:
         return await asyncio.wrap_future(future)
 
     def finish(self, last: Callable[[], None] = lambda: None) -> None:
-        """Has it do this last, close its connection and end. Call it once."""
+        """Runs this last function, closes the connection and ends the thread. Call it once."""
         self._work.put(last)
         self._work.put(None)
 
     async def ended(self, patience_s: float) -> bool:
-        """Waits for its end; returns whether it has ended."""
+        """Waits for the thread to end; returns whether it has."""
         if self._has_started:
             await asyncio.to_thread(self._thread.join, patience_s)
         return not self._thread.is_alive()

@@ -1,8 +1,8 @@
-"""Many sessions taken over at once, as when all clients come back to a server that starts cold.
+"""Takes over many sessions at once, as when all clients return to a restarted server.
 
-Taken one by one, each needs a dozen statements, one of which waits for the disk. Here about eight
-do for all. Only simple sessions are taken: open, with a short log, no unfinished run, no living
-owner and a row that is not locked. `agents.ownership.adoption` takes all others, one by one.
+One by one, each session needs a dozen statements, one of which waits for the disk; here about eight
+serve all of them. Only simple sessions are taken: open, with a short log, no unfinished run, no
+live owner and a row that is not locked. `agents.ownership.adoption` takes the others, one by one.
 Synchronous.
 """
 
@@ -22,26 +22,26 @@ from agents.ownership.adoption import Adopted
 from agents.ownership.taking import Taken
 
 MOST_SESSIONS = 64
-"""Sessions taken in one batch: they are read together, and the first waits for the last."""
+"""Sessions in one batch: they are read together, and the first waits for the last."""
 
 MOST_ENTRIES = 100
-"""Entries of a log that is read together with others."""
+"""Maximum number of entries of a log that is read together with others."""
 
 MOST_CHARACTERS = 256 * 1024
-"""Size of a model's context that is read together with others: all are in memory at once."""
+"""Maximum size of a model's context that is read with others: all are in memory at once."""
 
 
 def adopt_together(
     session_ids: Collection[str], services: Collection[str], own_id: str
 ) -> dict[str, Adopted]:
-    """Makes `own_id` the owner of the simple ones, and reads what each needs to continue.
+    """Makes `own_id` the owner of the simple sessions, and reads what each needs to continue.
 
-    The others are left as they were. Raises `django.db.Error`; then some may
-    be taken, and can be taken again.
+    The others are left unchanged. Raises `django.db.Error`; then some may have been taken, and can
+    be taken again.
     """
     features = connection.features
     if features.has_select_for_update and not features.has_select_for_update_skip_locked:
-        # One locked row would hold up all of them.
+        # A single locked row would otherwise delay all of them.
         return {}
     _end_gone_owners(session_ids, own_id)
     taken = _take_plain(session_ids, services, own_id)
@@ -60,7 +60,7 @@ def _take_plain(
 ) -> dict[str, Taken]:
     with transaction.atomic():
         plain = _lock_plain(session_ids, services, own_id)
-        # Their rows are locked, so each still has the epoch that was read.
+        # The rows are locked, so each still has the epoch that was read.
         Session.objects.filter(pk__in=plain).update(owner_id=own_id, epoch=F("epoch") + 1)
     return {session.pk: taking.taken(session, session.epoch + 1) for session in plain.values()}
 
@@ -84,7 +84,7 @@ def _lock_plain(
 
 
 def _large(sessions: Collection[Session]) -> QuerySet[Event, str]:
-    """The sessions whose memory is large."""
+    """The sessions with a large memory."""
     entries = Event.objects.filter(session__in=sessions, message__isnull=False)
     sizes = entries.values("session_id").annotate(size=Sum(Length("message")))
     return sizes.filter(size__gt=MOST_CHARACTERS).values_list("session_id", flat=True)

@@ -1,4 +1,4 @@
-"""Whether the event loop makes progress, as seen from another thread."""
+"""Tells another thread whether the event loop makes progress."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Renewal(Enum):
 
     HELD = auto()
     LAPSED = auto()
-    """It had expired, but nobody had noticed; it is valid again."""
+    """The lease had expired without anybody noticing; it is valid again."""
     ENDED = auto()
     """Somebody declared the server dead."""
 
@@ -42,7 +42,7 @@ def register(server: Server, lease_s: float) -> None:
 
 
 def refuse_another_file(service: str, source: str) -> None:
-    """A name stands for one agent file: its servers continue each other's runs.
+    """Ensures that a name stands for one agent file: its servers continue each other's runs.
 
     Raises `NameTaken` if another file is served under the name on this machine.
     """
@@ -71,7 +71,7 @@ def end(server_id: str) -> None:
 
 
 def retire(server_id: str) -> None:
-    """Gives up everything that the server owns, and its lease, because it leaves in order."""
+    """Releases the server's sessions and its lease on an orderly shutdown."""
     Session.objects.filter(owner_id=server_id).update(owner=None)
     end(server_id)
 

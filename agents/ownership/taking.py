@@ -30,12 +30,12 @@ class OwnedElsewhere(Exception):
 
 
 class Locked(OperationalError):
-    """Somebody has locked the session's row, for a moment or while it is frozen."""
+    """The session's row is locked by another process, perhaps one that is frozen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A session that this server owns from now on; of a closed one only the log is read."""
+    """A session that this server now owns; of a closed one only the log is read."""
 
     session_id: str
     service: str
@@ -47,10 +47,10 @@ class Taken:
 
 
 def _can_judge(own_id: str) -> Q:
-    """Whether the server may take another one with an expired lease for dead.
+    """Whether the server may consider another one with an expired lease dead.
 
-    Not while its own has expired: what kept it from renewing (an outage, a suspended machine, a
-    changed clock) may have kept the other from it as well.
+    Not while its own lease has expired: what kept it from renewing (an outage, a suspended machine,
+    a changed clock) may have kept the other from it as well.
     """
     return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
 
@@ -66,8 +66,8 @@ def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
 def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
     """Makes the server the owner of a session of these services, with a new epoch.
 
-    Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it waits
-    for nobody.
+    Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it does not
+    wait for locks.
     """
     while True:
         session = (
@@ -101,7 +101,10 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
 
 
 def _make_owner(session: Session, server_id: str) -> bool:
-    """Whether it is now: False if the session has got another epoch. Raises `Locked`."""
+    """Whether the server is the owner now: False if the session's epoch is newer.
+
+    Raises `Locked`.
+    """
     own = Session.objects.filter(pk=session.pk, epoch=session.epoch)
     features = connection.features
     with transaction.atomic():
@@ -111,7 +114,7 @@ def _make_owner(session: Session, server_id: str) -> bool:
 
 
 def _is_locked_now(rows: QuerySet[Session]) -> bool:
-    """Locks them; whether there are any. Raises `Locked` if somebody else has."""
+    """Locks the rows; returns whether there are any. Raises `Locked` if another process has."""
     try:
         return bool(rows.select_for_update(nowait=True).values_list("pk"))
     except OperationalError as error:
@@ -145,7 +148,7 @@ def taken(session: Session, epoch: int) -> Taken:
 
 
 def give_up(epochs: Mapping[str, int], server_id: str) -> None:
-    """Frees sessions, given with their epochs, except those that somebody has taken since."""
+    """Releases sessions, given with their epochs, unless another server has taken them since."""
     owned = Q()
     for session_id, epoch in epochs.items():
         owned |= Q(pk=session_id, epoch=epoch)

@@ -1,4 +1,4 @@
-"""Folds a worker's steps into their run's state: all of them or none. No I/O."""
+"""Applies a worker's steps to their run's state: all of them or none. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from myagent.worker.protocol import LinkError
 
 
 def apply(state: RunState, facts: Sequence[Fact]) -> None:
-    """Raises `LinkError` if they fit no run; then none of them is applied."""
+    """Raises `LinkError` if the steps fit no run; then none of them is applied."""
     for number, fact in enumerate(facts):
         try:
             _apply_one(state, fact)
@@ -19,9 +19,9 @@ def apply(state: RunState, facts: Sequence[Fact]) -> None:
 
 
 def _apply_one(state: RunState, fact: Fact) -> None:
-    """Raises `LinkError` if it belongs to no known call, or is a second result.
+    """Raises `LinkError` if the result belongs to no known call, or is a second result.
 
-    A second one would spoil the model's memory, as would one without its call.
+    A second result would corrupt the model's memory, as would one without its call.
     """
     if fact.event == "agent.tool_result":
         call = state.calls.get(fact.step_id)

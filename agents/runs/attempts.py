@@ -1,4 +1,4 @@
-"""One attempt at a run on one worker, and the interface for what is told of it."""
+"""One attempt at a run on one worker, and the interface that receives its events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Breakable(Protocol):
 
 
 def give_up(run: Breakable, error: Exception, **about: str) -> None:
-    """Ends a run after a failure. Never raises: the other runs must go on."""
+    """Ends a run after a failure. Never raises: the other runs must continue."""
     logger.error("run_broken", exc_info=error, **about)
     try:
         run.on_broken(error)
@@ -35,7 +35,7 @@ def give_up(run: Breakable, error: Exception, **about: str) -> None:
 
 
 class Receiver(Breakable, Protocol):
-    """Is told what happens to a run on a worker. Called on the event loop, in order."""
+    """Receives the events of a run on a worker. Called on the event loop, in order."""
 
     def on_steps(self, steps: Sequence[Step], attempt: Attempt) -> None:
         """Durable steps; answered with `attempt.accept()` or `attempt.refuse()`."""
@@ -47,17 +47,17 @@ class Receiver(Breakable, Protocol):
     def on_stopped(self, stopped: protocol.Stopped) -> None: ...
 
     def on_history_needed(self) -> None:
-        """Nothing was started: the worker needs the whole history. Start the run again there."""
+        """Nothing was started: the worker needs the whole history. Start the run there again."""
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
-        """The link has ended. `has_died`: because the worker's process died unexpectedly."""
+        """The link has ended. `has_died`: because the worker's process ended unexpectedly."""
 
 
 class Attempt:
-    """One run on one worker, from its start until the run or the worker is done with the other.
+    """One run on one worker, until either of them has finished with the other.
 
-    `send` is the link's; `release` has it forget the attempt. `has_whole_history`:
-    the run was started with it, so that the worker may not ask for it again.
+    `send` is the link's; `release` makes the link forget the attempt. `has_whole_history`: the run
+    was started with the whole history, so the worker may not ask for it again.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Attempt:
         self._release = release
         self._has_whole_history = has_whole_history
         self.is_quarantined = False
-        """The run may be what kills workers: it alone is blamed if this worker dies."""
+        """The run may be the one that kills workers: it alone is blamed if this worker dies."""
 
     def accept(self) -> None:
         """The steps are in the log: the run may go on."""
@@ -93,7 +93,7 @@ class Attempt:
         self._send(protocol.Cancel(self.key))
 
     def hear(self, message: protocol.OfARun) -> None:
-        """Takes what the worker says about the run. Never raises: a failure ends this run alone."""
+        """Handles the worker's message about the run. Never raises: a failure ends only the run."""
         try:
             self._tell(message)
         except Exception as error:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from agents.log.entry import Entry
 
 MOST_DEATHS = 3
-"""Workers that may die during a run, without progress in between, before the run is ended."""
+"""Number of workers that may die during a run without progress before the run is ended."""
 
 
 class Blame:
-    """How many workers died during a run since it last made progress.
+    """Counts the workers that died during a run since it last made progress.
 
-    Progress is a step of the model whose tools all ended by themselves. The beginning of a step
-    does not count, nor does a result that says that the tool's outcome is unknown: a run that
-    calls a deadly tool again and again has such entries between any two deaths.
+    Progress is a step of the model whose tools all ended by themselves. The start of a step does
+    not count, nor does a result that says that a tool's outcome is unknown: a run that keeps
+    calling a deadly tool has such entries between any two deaths.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Blame:
 
     @property
     def is_suspect(self) -> bool:
-        """Counts one more death, for which the run is to blame."""
+        """Counts one more death that is blamed on the run."""
         return self._deaths >= MOST_DEATHS - 1
 
     @property

@@ -1,4 +1,4 @@
-"""A worker process that is a child of this server: how it is started, connected to and ended."""
+"""A worker process that is a child of this server: starting, connecting to and ending it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ that is still alive after that was not about to end, and can't be talked to.
 """
 
 END_S = 3.0
-"""Seconds that a worker has to end in order once it is told to."""
+"""Seconds that a worker has for an orderly end once it is told to end."""
 
 KILLED_S = 1.0
-"""Seconds that the system may take to end a process that was killed."""
+"""Seconds that the system may take to end a killed process."""
 
 LogForm = Literal["lines", "json", "console"]
 
@@ -71,12 +71,12 @@ class WorkerUnfit(NotStarted):
 
 
 class Child:
-    """One worker process. It ends when this process does: it holds the other end of a pipe.
+    """One worker process. It ends when this process ends, because it watches a pipe from it.
 
-    It runs once it is created. On a terminal it shares the foreground with this process, so
-    that a debugger can be talked to; elsewhere it leads a process group, which
-    ends with it. Raises `NotLaunched`, `FileRefused` for the `.env` beside the
-    file, and `ImproperlyConfigured` for the var folder.
+    It runs as soon as it is created. On a terminal it shares the foreground with this process, so
+    that a debugger can be used; elsewhere it leads a process group, which ends with it. Raises
+    `NotLaunched`, `FileRefused` for the `.env` beside the file, and `ImproperlyConfigured` for the
+    var folder.
     """
 
     def __init__(self, file: str, *, python: str, is_debug: bool, log_form: LogForm) -> None:
@@ -135,7 +135,7 @@ class Child:
             await asyncio.sleep(LOOK_S)
 
     async def _dial(self) -> Link | None:
-        """None if it does not listen yet, or has just ended. Raises `WorkerUnfit`."""
+        """None if the worker does not listen yet or has just ended. Raises `WorkerUnfit`."""
         try:
             return await dial(self.paths.socket, f"server {os.getpid()}", timeout_s=None)
         except LinkFailed as error:
@@ -155,9 +155,9 @@ class Child:
             return WorkerDied(status)
 
     def poll(self) -> int | None:
-        """Its exit status, if it has ended; the rest of its group is ended then."""
+        """Its exit status if it has ended; then the rest of its group is ended, too."""
         if self._status is None and not self._is_alive():
-            # Before its status is collected: after that its pid may be given to another process.
+            # Before the status is collected: after that its pid may be reused.
             self._kill_group()
             self._status = self._process.poll()
         return self._status
@@ -175,11 +175,11 @@ class Child:
             self._kill_group()
 
     async def end(self, grace_s: float = END_S) -> None:
-        """Tells it to end, waits until it has ended in order, and kills what is left.
+        """Tells the worker to end, waits for an orderly end, and kills what is left.
 
-        What it runs for this server is cancelled. Without a grace period it is killed at once, and
-        so it is on cancellation and at a debugger's prompt, where it would not react. May be
-        called twice.
+        The runs of this server on it are cancelled. It is killed at once if there is no grace
+        period, on cancellation, and at a debugger's prompt, where it would not react. May be called
+        twice.
         """
         is_debugging = self.link is not None and self.link.is_debugging
         try:

@@ -12,12 +12,12 @@ UNANSWERED = Decision(False, feedback="Nobody answered in time.")
 
 
 class Deadlines:
-    """For the run with `state` and the questions that it asks people.
+    """The timers of the run with `state`, and of the questions that it asks people.
 
-    `on_timeout` is called once it has worked for `timeout_s` seconds, in which
-    no question was open; `on_unanswered` with the id of a question at its
-    deadline, when the state has `UNANSWERED` for its answer. Create it on the
-    event loop. After `stop` nothing is called any more.
+    `on_timeout` is called after `timeout_s` seconds of work, not counting the time in which a
+    question was open; `on_unanswered` with the id of a question at its deadline, after `UNANSWERED`
+    was set as its answer in the state. Create it on the event loop. After `stop` nothing is called
+    any more.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Deadlines:
         self._on_unanswered = on_unanswered
 
     def begin(self) -> None:
-        """Watches the open questions; lets the time-out run if there is none."""
+        """Watches the open questions; starts the time-out if there are none."""
         for call in self._state.waiting:
             self._watch(call)
         self._let_time_run()
@@ -44,12 +44,12 @@ class Deadlines:
         self._let_time_run()
 
     def settle(self, step_id: str) -> None:
-        """The question has its answer."""
+        """The question was answered."""
         self._timers.settle(step_id)
         self._let_time_run()
 
     def reopen(self, step_id: str) -> None:
-        """Its answer can't be stored: the question stays open until its deadline."""
+        """The answer can't be stored: the question stays open until its deadline."""
         call = self._state.calls[step_id]
         call.decision = None
         self._watch(call)
@@ -57,7 +57,8 @@ class Deadlines:
     def stop(self) -> None:
         """May be called twice."""
         self._timers.stop()
-        # As with the timers: the run holds this, and is not to wait for a collection.
+        # As with the timers: the run refers to this object; a cycle would wait for a garbage
+        # collection.
         self._on_unanswered = _nothing
 
     def _watch(self, call: CallState) -> None:
@@ -65,7 +66,7 @@ class Deadlines:
 
     def _pass(self, call: CallState) -> None:
         if call.decision is not None:
-            return  # It is on its way into the log.
+            return  # The answer is being written to the log.
         call.decision = UNANSWERED
         self._on_unanswered(call.call.id)
 
@@ -77,4 +78,4 @@ class Deadlines:
 
 
 def _nothing(step_id: str) -> None:
-    """What is called of deadlines that were stopped."""
+    """What stopped deadlines call."""

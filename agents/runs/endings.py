@@ -23,7 +23,7 @@ class Ending:
     entry: Entry
 
     def keeping(self, text: str) -> Ending:
-        """The same with what the model had written of an answer that never came."""
+        """The same end, with the partial text that the model had written."""
         if not text or self.status == Run.Status.ANSWERED:
             return self
         metadata = {**self.entry.metadata, "text": cut(text, MAX_ANSWER_BYTES)[0]}
@@ -41,7 +41,7 @@ def failed(
 def failed_in_worker(
     ref: RunRef, lang: str, stopped: Stopped, *, with_cause: bool = False
 ) -> Ending:
-    """The end of a run that the worker gave up without being asked to."""
+    """The end of a run that the worker stopped without being asked to."""
     if stopped.kind == "cut_off":
         return failed(ref, lang, "agent_error", "agent_gone", is_retryable=True)
     if stopped.kind != "model_error":

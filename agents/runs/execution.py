@@ -1,9 +1,8 @@
 """One run: a worker carries it out, its steps become log entries, and it ends exactly once.
 
-Whatever ends a run – its answer, an error, a cancel, a time-out – goes through
-`_end`, which writes the open calls' results and the terminal entry together. A
-worker that ends does not: the run goes on from its entries on another, see
-`agents.runs.placement`.
+Whatever ends a run – its answer, an error, a cancel, a time-out – goes through `_end`, which writes
+the results of open calls and the terminal entry together. The end of a worker does not end the run:
+it continues from its entries on another worker, see `agents.runs.placement`.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class Owner(Employer, Viewers, Protocol):
 class Execution:
     """A run that this process manages. Its methods belong to the event loop.
 
-    `state` is the fold of its entries so far. After `is_ended` nothing of the
-    run enters the log any more.
+    `state` is the fold of its entries so far. After `is_ended` nothing of the run is written to the
+    log any more.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class Execution:
         if not (self.is_ended or self._stopping):
             self._placement.decide(step_id, decision)
 
-    # What the worker tells.
+    # Messages from the worker.
 
     def on_history_needed(self) -> None:
         if self._may_go_on():
@@ -173,9 +172,9 @@ class Execution:
             return
         match stopped.kind:
             case "refused" | "superseded":
-                return  # Whoever refused its steps ends the run, or the session's new owner does.
+                return  # The refused write, or the session's new owner, ends the run.
             case "draining":
-                # Of runs that have begun, workers turn away only those that wait for people.
+                # Of the runs that have begun, workers refuse only those that wait for people.
                 self._placement.is_continued |= bool(self.state.waiting)
                 self._placement.go_on("continuing")
             case kind:
@@ -212,7 +211,8 @@ class Execution:
             attempt.accept()
             self._owner.pool.note_room()
         elif placement.attempt is None and not self._stopping:
-            # The worker ended meanwhile: the run continues after what is now in the log.
+            # The worker ended while these were written: the run continues from what the log has
+            # now.
             placement.go_on("continuing")
 
     def _apply(self, written: Sequence[Entry]) -> None:
@@ -233,7 +233,7 @@ class Execution:
         self._apply([entry])
 
     def on_response_refused(self, step_id: str) -> None:
-        """It can't be stored: the question stays open until its deadline."""
+        """The response can't be stored: the question stays open until its deadline."""
         if not (self.is_ended or self._stopping):
             self._deadlines.reopen(step_id)
 
@@ -269,7 +269,7 @@ class Execution:
         self._end(endings.failed(self.ref, lang, code, sentence, is_retryable=is_retryable))
 
     def _end(self, ending: Ending, before: Sequence[Entry] = ()) -> None:
-        # First what may raise: the steps may be invalid.
+        # First the part that may raise: the steps may be invalid.
         self._apply(before)
         self._quiet()
         closing = closing_results(self.state, self.ref, datetime.now(UTC))
@@ -292,5 +292,5 @@ class Execution:
 
     @property
     def age_ms(self) -> int:
-        """Milliseconds since it started, in whatever process."""
+        """Milliseconds since the run started, in whichever process."""
         return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))

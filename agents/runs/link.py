@@ -45,17 +45,17 @@ DEATH_S = 0.5
 
 
 LIFE_S = 0.2
-"""Seconds between two checks that a process which is not ready yet still lives."""
+"""Seconds between two checks whether a process that is not ready yet is still alive."""
 
 
 class LinkFailed(Exception):
-    """No usable worker answers at an address; gives the reason."""
+    """No usable worker answers at an address; the text gives the reason."""
 
 
 class Link(asyncio.Protocol):
-    """Made by `dial`, which returns it once the worker has described its agent.
+    """A connection to a worker; `dial` returns it once the worker has described its agent.
 
-    `send` and the like do nothing once it has ended; `on_closed` is called then.
+    `send` and similar methods do nothing once it has ended; then `on_closed` is called.
     """
 
     def __init__(self, process: str | None = None) -> None:
@@ -94,7 +94,7 @@ class Link(asyncio.Protocol):
         self._ping()
 
     def _watch_life(self) -> None:
-        """Until it is ready: a child of a dead process may keep the socket open."""
+        """Watches until the worker is ready: a child of a dead process may keep the socket open."""
         if self._process is None or self._ready.done():
             return
         if is_alive(self._process):
@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
 
     @property
     def silent_for_s(self) -> float:
-        """Seconds without an answer of the worker; 0.0 if it answers, or is being debugged."""
+        """Seconds without an answer from the worker; 0.0 if it answers or is being debugged."""
         if self._pinged_at is None or self.is_debugging:
             return 0.0
         silence_s = self._loop.time() - self._pinged_at
@@ -141,7 +141,7 @@ class Link(asyncio.Protocol):
         run_id: str,
         is_continued: bool,
     ) -> Attempt:
-        """Hands a run to the worker, with the new part of the session's history.
+        """Gives a run to the worker, with the new part of the session's history.
 
         If it raises, nothing was started.
         """
@@ -171,7 +171,7 @@ class Link(asyncio.Protocol):
             self.send(start)
         except FrameTooLarge as error:
             self._known.pop(key.session_id, None)
-            # Later: whoever starts a run does not have the attempt yet.
+            # Deferred: the caller does not have the attempt yet.
             self._loop.call_soon(
                 self._take_of_run, protocol.Stopped(key, "too_large", detail=str(error))
             )
@@ -182,7 +182,7 @@ class Link(asyncio.Protocol):
         return attempt
 
     def release(self, attempt: Attempt) -> None:
-        """Forgets it: what the worker still says about it is dropped."""
+        """Forgets the attempt: further messages about it are dropped."""
         if self._attempts.get(attempt.key.session_id) is attempt:
             del self._attempts[attempt.key.session_id]
 
@@ -244,13 +244,13 @@ class Link(asyncio.Protocol):
         if isinstance(message, protocol.NeedHistory):
             self._known.pop(message.key.session_id, None)
         elif isinstance(message, protocol.Stopped) and message.kind == "draining":
-            # Even if it has not said so: it would turn the run away again and again.
+            # Even if the worker has not said so: it would refuse the run again and again.
             self.is_draining = True
         if attempt := self._attempt(message.key):
             attempt.hear(message)
 
     def _take_news(self, message: FromWorker) -> None:
-        """What the worker says about itself."""
+        """Handles what the worker says about itself."""
         match message:
             case protocol.Pong(number, report):
                 self.report = report
@@ -269,7 +269,7 @@ class Link(asyncio.Protocol):
                 raise LinkError(f"unexpected here: {message!r}")
 
     def _attempt(self, key: RunKey) -> Attempt | None:
-        """The attempt that a frame is about; None if it is not a current one."""
+        """The attempt that a frame is about; None if it is not current."""
         attempt = self._attempts.get(key.session_id)
         return attempt if attempt is not None and attempt.key == key else None
 

@@ -1,4 +1,4 @@
-"""Keeps links: each is dialled again as long as it is wanted."""
+"""Keeps links to workers: redials each one for as long as it is wanted."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LOOK_S = 0.02
 """Seconds between two attempts to reach a worker that does not listen yet."""
 
 AGAIN_S = 0.2
-"""Seconds until a worker whose link has ended is dialled again, while it is wanted.
+"""Seconds until a worker whose link has ended is redialled, while it is wanted.
 
 It may break the protocol again at once.
 """
 
 ANEW_S = 1.0
-"""Seconds until a worker is dialled again after an unexpected failure."""
+"""Seconds until a worker is redialled after an unexpected failure."""
 
 Attend = Callable[[Link], Awaitable[None]]
-"""The work on a link, from its beginning to its end."""
+"""The work on a link, from its start to its end."""
 
 
 def always() -> bool:
@@ -37,11 +37,11 @@ def always() -> bool:
 
 
 def nobody() -> None:
-    """Whom to tell where nobody waits to hear it."""
+    """The default for `on_failed`: does nothing."""
 
 
 class LinkKeeper:
-    """The links of this process as a `role`, by id of instance. Belongs to the event loop."""
+    """The links of this process as a `role`, by instance id. Belongs to the event loop."""
 
     def __init__(self, role: Literal["server", "supervisor"]) -> None:
         self._role = role
@@ -50,7 +50,7 @@ class LinkKeeper:
 
     @property
     def kept(self) -> Set[str]:
-        """The instances to which there is a link, or which are being dialled."""
+        """The instances that have a link or are being dialled."""
         return set(self._tasks)
 
     def keep(
@@ -61,9 +61,10 @@ class LinkKeeper:
         is_wanted: Callable[[], bool] = always,
         on_failed: Callable[[], None] = nobody,
     ) -> None:
-        """Dials the worker until it answers, and again when its link has ended, while wanted.
+        """Dials the worker until it answers, and again when its link has ended, while it is wanted.
 
-        `on_failed`: it listened, but no link could be opened. Does nothing for one that is kept.
+        `on_failed`: the worker listened, but no link could be opened. Does nothing if the link is
+        already kept.
         """
         present = self._tasks.get(instance_id)
         if present is not None and not present.done():
@@ -73,7 +74,7 @@ class LinkKeeper:
         task.add_done_callback(partial(self._on_done, instance_id))
 
     def let_go(self, instance_id: str) -> None:
-        """Ends the link; the worker goes on."""
+        """Ends the link; the worker keeps running."""
         if task := self._tasks.pop(instance_id, None):
             self._ending.add(task)
             task.cancel()
@@ -106,7 +107,7 @@ class LinkKeeper:
                 is_early = isinstance(error.__cause__, OSError)
                 pause_s = LOOK_S if is_early else AGAIN_S
                 if not is_early:
-                    # Most likely it ended while it loaded its file.
+                    # Most likely the worker ended while it loaded its file.
                     logger.info("not_linked", instance_id=instance_id, error=str(error))
                     on_failed()
             except Exception:
@@ -115,9 +116,9 @@ class LinkKeeper:
             await asyncio.sleep(pause_s)
 
     async def _hold(self, instance_id: str, attend: Attend) -> None:
-        """One link, from its beginning to its end. Raises `LinkFailed`."""
+        """One link, from its start to its end. Raises `LinkFailed`."""
         address, peer = Paths.of(instance_id).socket, f"{self._role} {os.getpid()}"
-        # A file may take as long to load as a start may: that is for others to judge.
+        # Loading a file may take as long as a start may: other code judges that.
         link = await dial(address, peer, role=self._role, timeout_s=None)
         try:
             await attend(link)

@@ -1,4 +1,4 @@
-"""Places a run on a worker, and on another one when that has ended."""
+"""Places a run on a worker, and on another one when that worker ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Employer(Protocol):
-    """What a placement needs of the run's session."""
+    """What a placement needs to know of the run's session."""
 
     history: History
     pool: Pool
@@ -33,18 +33,18 @@ class Employer(Protocol):
         """The key of the next attempt at a run."""
 
     def show_notice(self, code: str) -> None:
-        """Tells the session's sockets, in passing, how the run fares."""
+        """Tells the session's sockets how the run is doing; this is not logged."""
 
 
 class Placed(Receiver, Protocol):
-    """A run that workers carry out, as told by its attempts."""
+    """A run as its placement sees it."""
 
     ref: RunRef
     state: RunState
 
     @property
     def is_being_written(self) -> bool:
-        """Whether steps are on their way into the log: from them it goes on."""
+        """Whether steps are being written to the log: the run continues from them."""
 
     def cancel(self) -> None: ...
 
@@ -52,7 +52,7 @@ class Placed(Receiver, Protocol):
 
 
 class Placement:
-    """Of one run. Its methods belong to the event loop.
+    """The placement of one run. Its methods belong to the event loop.
 
     `attempt` is the run on its current worker; None while it has none.
     """
@@ -60,25 +60,24 @@ class Placement:
     def __init__(self, session: Employer, run: Placed) -> None:
         self.attempt: Attempt | None = None
         self.is_continued = False
-        """Whether it was begun before: what has no result may have happened."""
+        """Whether the run was started before: calls without a result may have taken effect."""
         self.blame = Blame()
         self._session = session
         self._run_id = run.ref.run_id
         self._state = run.state
         self._run: Placed | None = run
-        """None once it has ended: it holds this, and is not to wait for a collection."""
+        """None once the run has ended: a cycle would have to wait for a garbage collection."""
         self._is_adrift = False
-        """The session's sockets were told that the run waits for a worker."""
+        """Whether the session's sockets were told that the run waits for a worker."""
 
     @property
     def is_suspect(self) -> bool:
         return self.blame.is_suspect
 
     def go_on(self, notice: str) -> None:
-        """Goes to a worker, or waits for one, of which `notice` tells.
+        """Gives the run to a worker, or waits for one and sends `notice`.
 
-        Not yet while steps are on their way into the log, or while all that is
-        open waits for people.
+        Not while steps are being written to the log, or while everything open waits for people.
         """
         if self._run is None or self._run.is_being_written or self._state.is_all_waiting:
             return
@@ -87,12 +86,12 @@ class Placement:
             self._drift(notice)
 
     def start_over(self) -> None:
-        """Starts it once more on its worker, which needs the history whole."""
+        """Starts the run again on its worker, which needs the whole history."""
         if self._run is not None and self._session.worker is not None:
             self._begin_on(self._session.worker, self._run)
 
     def decide(self, step_id: str, decision: Decision) -> None:
-        """Passes on a decision to where the run is."""
+        """Passes a decision on to the worker that has the run."""
         if self.attempt is not None:
             self.note_progress()
             self.attempt.decide(step_id, decision)
@@ -100,14 +99,16 @@ class Placement:
             self.go_on("continuing")
 
     def note_progress(self) -> None:
-        """The run's state has changed: it may have begun or ceased to wait for people only."""
+        """The run's state has changed: it may have started or stopped waiting only for people."""
         if self.attempt is not None:
-            # One that only waits for people kills nothing, and may wait for long.
+            # A run that only waits for people kills no worker, and may wait for a long time.
             self.attempt.is_quarantined = self.is_suspect and not self._state.is_all_waiting
 
     def survive(self, *, has_died: bool) -> None:
-        """Its link has ended: the run continues on another worker if it can. `has_died`: see
-        `Receiver`."""
+        """The link has ended: the run continues on another worker if it can.
+
+        `has_died`: see `Receiver`.
+        """
         if self._run is None:
             return
         self.is_continued = True
@@ -138,7 +139,7 @@ class Placement:
         self._session.pool.note_room()
 
     def release(self) -> None:
-        """Drops what the current worker still says."""
+        """Ignores what the current worker still sends."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.done()
@@ -186,14 +187,13 @@ class Placement:
         self.note_progress()
 
     def _must_end_on(self, link: Link) -> bool:
-        """Whether the run was interrupted, and that worker's agent can neither continue nor
-        restart it."""
+        """Whether the run was interrupted and the worker's agent can't continue or restart it."""
         return self.is_continued and not link.agent.is_continuable
 
     def _lose_hope(self, worker: Link, run: Placed) -> None:
         if worker.is_draining:
-            # The pool knows whether the service is stopped or has another worker, which decides
-            # the run's end.
+            # The pool knows whether the service is stopped or has another worker, which decides how
+            # the run ends.
             self._is_adrift = True
             self.go_on("continuing")
         else:
@@ -209,5 +209,5 @@ class Placement:
 
     @property
     def _has_none(self) -> bool:
-        """Whether it still needs a worker."""
+        """Whether the run still needs a worker."""
         return self._run is not None and self.attempt is None

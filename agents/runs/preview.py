@@ -9,11 +9,10 @@ from myagent.worker.protocol import LinkError
 from myagent.worker.text import MAX_ANSWER_BYTES, TEXT_INTERVAL_S
 
 EARLY_S = 0.005
-"""Seconds by which a frame may be early: a worker that keeps to the interval then needs no
-timer."""
+"""Seconds by which a frame may be early: a worker that keeps to the interval needs no timer."""
 
 MOST_BEGINNINGS = 20
-"""The most consecutive steps that are shown without one that enters the log."""
+"""Maximum number of consecutive steps that are shown without one that is logged."""
 
 
 class Viewers(Protocol):
@@ -25,10 +24,10 @@ class Viewers(Protocol):
 
 
 class Preview:
-    """Merges text that comes faster than one frame in `TEXT_INTERVAL_S`; the first is at once.
+    """Merges text that arrives faster than one frame per `TEXT_INTERVAL_S`; the first goes at once.
 
-    Workers do so, too, but run somebody else's code. `text` is all of the step's
-    so far. Its methods belong to the event loop.
+    Workers do the same, but they run foreign code. `text` is all text of the step so far. Its
+    methods belong to the event loop.
     """
 
     def __init__(self, viewers: Viewers, run_id: str, step: int) -> None:
@@ -37,21 +36,21 @@ class Preview:
         self._viewers = viewers
         self._run_id = run_id
         self._shown = 0
-        """How many characters of the text were shown."""
+        """Number of characters of the text that were shown."""
         self._beginnings = 0
         self._loop = asyncio.get_running_loop()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, step: int) -> None:
-        """A step starts, maybe the same one again: its text so far is dropped."""
+        """A step starts, perhaps the same one again: its text so far is dropped."""
         self._turn_to(step)
         self._beginnings += 1
         if self._beginnings <= MOST_BEGINNINGS:
             self._viewers.show_thinking(step)
 
     def add(self, step: int, text: str) -> None:
-        """Raises `LinkError` if a step has more text than any may have."""
+        """Raises `LinkError` if the step exceeds the maximum length of text."""
         if step != self.step:
             self._turn_to(step)
         if len(self.text) + len(text) > MAX_ANSWER_BYTES:
@@ -65,7 +64,7 @@ class Preview:
             self._timer = self._loop.call_at(self._next_at, self.flush)
 
     def flush(self) -> None:
-        """Shows what there is: something that must not overtake it follows."""
+        """Shows the text so far now, because something that must not overtake it follows."""
         self.stop()
         offset, self._shown = self._shown, len(self.text)
         if offset < self._shown:
@@ -74,15 +73,15 @@ class Preview:
             self._viewers.show_text(self._run_id, self.step, offset, self.text[offset:])
 
     def note_logged(self) -> None:
-        """Steps are on their way into the log."""
+        """Steps are being written to the log."""
         self._beginnings = 0
 
     def clear(self) -> None:
-        """The text is on its way into the log."""
+        """The text is being written to the log."""
         self._turn_to(self.step)
 
     def stop(self) -> None:
-        """Nothing is shown any more, unless more is added. May be called twice."""
+        """Shows nothing more, unless text is added. May be called twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -32,9 +32,9 @@ STALE_AFTER_S = 10.0
 
 
 class Stay:
-    """Held by a process as long as it launches workers; at the start it removes dead sockets.
+    """Held by a process as long as it launches workers; at its start it removes dead sockets.
 
-    When its last holder ends, a folder outside the var folder is removed, unless a worker still
+    When the last holder ends, a folder outside the var folder is removed, unless a worker still
     listens there. Raises `ImproperlyConfigured`.
     """
 
@@ -54,7 +54,8 @@ class Stay:
         if held is None:
             return
         try:
-            # Only the last holder gets the exclusive lock, and nobody else gets one meanwhile.
+            # Only the last holder gets the exclusive lock, and nobody else can get a lock
+            # meanwhile.
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._folder.rmdir()
         except OSError as error:

@@ -24,7 +24,7 @@ WATCH_S = 0.2
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 60.0
 HEALTHY_S = 10.0
-"""Seconds of life after which an end is no repeated failure: the next start is immediate."""
+"""Seconds after which a crash does not count as repeated: the next start is immediate."""
 
 
 class Delays:
@@ -77,7 +77,7 @@ class StandaloneWorker:
         self._log_form = log_form
         self._is_patient = is_patient
         self._launched: Child | None = None
-        """A worker that is launched and that nobody waits for yet."""
+        """A worker that was launched and that nothing waits for yet."""
         self._child: Child | None = None
         """The worker that serves: it has been ready."""
         self._ready_at = 0.0
@@ -117,15 +117,15 @@ class StandaloneWorker:
         await self._has_worker.wait()
 
     def renew(self) -> None:
-        """To be called when the file has changed: a new worker takes over as soon as it is ready.
+        """Called when the file has changed: a new worker takes over as soon as it is ready.
 
-        One that is still loading is replaced. The present one serves until then, and finishes its
-        runs. If the file can't be loaded, it continues to serve.
+        A worker that is still loading is replaced. The present one serves until then, and finishes
+        its runs. If the file can't be loaded, the present one continues to serve.
         """
         self._has_changed.set()
 
     async def cease(self) -> None:
-        """Starts no more workers; the present one stays. May be called twice."""
+        """Starts no more workers; the present one keeps running. May be called twice."""
         if self._keeper is not None:
             await background.end([self._keeper])
         await self._give_up_attempt()
@@ -172,7 +172,7 @@ class StandaloneWorker:
         self._has_worker.set()
 
     async def _retire(self, child: Child) -> None:
-        """Lets it finish its runs. Cancelling cuts that short."""
+        """Lets the worker finish its runs. Cancelling ends that early."""
         try:
             if child.link is not None and not child.link.is_closed:
                 child.link.drain()
@@ -212,7 +212,7 @@ class StandaloneWorker:
             self._begin()
 
     def _look_after(self, child: Child, now: float) -> None:
-        """Checks that it lives and answers; kills one that does not answer."""
+        """Checks that the worker lives and answers; kills it if it does not answer."""
         link = child.link
         if link is None or link.is_closed or child.poll() is not None:
             self._child = None

@@ -23,7 +23,7 @@ class RunTimers:
         self._is_stopped = False
 
     def run(self) -> None:
-        """Counts on from where it was paused."""
+        """Continues from where it was paused."""
         if self._timer is None and not self._is_stopped:
             self._running_since = self._loop.time()
             self._timer = self._loop.call_later(max(0.0, self._left_s), self._on_timeout)

@@ -37,12 +37,12 @@ PASSED = frozenset(
 PASSED_PREFIXES = ("LC_", "OPENAI_", "LLM_", agent_env.PREFIX_OF_MODELS)
 
 MOST_FAILURE_BYTES = 256 * 1024
-"""The largest failure file, in bytes: a larger one was not written by a worker."""
+"""The largest failure file, in bytes: no worker writes a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where an instance listens, and the file that says why it could not be loaded."""
+    """Where an instance listens, and the file with the reason why it could not be loaded."""
 
     socket: Path
     failure: Path
@@ -53,9 +53,9 @@ class Paths:
         return cls(folder / f"{instance_id}.sock", folder / f"{instance_id}.failure")
 
     def why_refused(self) -> Said:
-        """What the worker left in the failure file.
+        """The reason that the worker left in the failure file.
 
-        Raises `OSError` and `LinkError`: the file may hold anything, of any size.
+        Raises `OSError` and `LinkError`: the file may contain anything, of any size.
         """
         # Opening a pipe would block, and a symbolic link may lead anywhere.
         number = os.open(self.failure, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -92,24 +92,24 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
 def environment_for(
     file: str, environment: Mapping[str, str], given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """What a worker for an agent file gets, with the way to the SDK.
+    """The environment of a worker for an agent file, including the path to the SDK.
 
-    What is `given` to it goes before this process's `environment`, that before
-    the `.env` beside the file, and last comes what the site's own file passes
-    on. Nothing of it is the site's own. Raises `ImproperlyConfigured`, and
-    `EnvFileError` for the file beside.
+    In order of precedence: what is `given`, this process's `environment`, the `.env` beside the
+    file, and what the site's own file passes on. Settings of the site are never included. Raises
+    `ImproperlyConfigured`, and `EnvFileError` for the file beside.
     """
     environment = _without_secrets(environment)
     from_site = environment.keys() & settings.FROM_ENV_FILE
     of_site = {name: environment[name] for name in from_site if is_passed(name)}
     own = {name: value for name, value in environment.items() if name not in from_site}
     own |= _without_secrets(given or {})
-    # In the file `${NAME}` stands for what the worker has: it is this process that reads it.
+    # In the file `${NAME}` refers to the worker's environment, although this process reads the
+    # file.
     return _with_sdk(of_site | agent_env.beside(Path(file), of_site | own) | own)
 
 
 def is_passed(name: str) -> bool:
-    """Whether it is passed on from the site's settings to the workers of all services."""
+    """Whether the site passes the variable on to the workers of all services."""
     return name in PASSED or name in settings.MYAGENT_PASS_ENV or name.startswith(PASSED_PREFIXES)
 
 
@@ -122,7 +122,7 @@ def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_sdk(environment: dict[str, str]) -> dict[str, str]:
-    """With the way to the SDK. Raises `ImproperlyConfigured`."""
+    """Adds the path to the SDK. Raises `ImproperlyConfigured`."""
     var_dir = Path(settings.VAR_DIR)
     try:
         return environment | {"PYTHONPATH": str(sdk_folder(var_dir))}

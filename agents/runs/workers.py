@@ -25,13 +25,13 @@ class Placeable(Breakable, Protocol):
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it may be what kills workers: it never shares a worker with another such run."""
+        """Whether the run may be killing workers: it shares no worker with another such run."""
 
     def on_placed(self, link: Link) -> None:
-        """It was given to a worker."""
+        """The run was given to a worker."""
 
     def on_unplaced(self, why: Why) -> None:
-        """It has to end: no worker will come, or there has been none for too long."""
+        """The run has to end: no worker will come, or none has come for too long."""
 
 
 class Pool:
@@ -56,11 +56,11 @@ class Pool:
 
     @property
     def silent_for_s(self) -> float:
-        """Seconds for which the slowest of its workers has not answered; 0.0 if all do."""
+        """Seconds for which its least responsive worker has not answered; 0.0 if all answer."""
         return max((link.silent_for_s for link in self._links), default=0.0)
 
     def add(self, link: Link) -> None:
-        """Adds a worker; runs that wait are started."""
+        """Adds a worker; waiting runs are started."""
         self.agent = link.agent
         self._given_up = None
         self._links.append(link)
@@ -76,7 +76,7 @@ class Pool:
             self._tell(run, lambda: run.on_placed(link))
             return
         if self._given_up is not None:
-            # Later: whoever places a run does not expect it to end meanwhile.
+            # Deferred: whoever places a run does not expect it to end meanwhile.
             asyncio.get_running_loop().call_soon(self._tell_unplaced, run, self._given_up)
             return
         self._waiting.append(run)
@@ -88,7 +88,7 @@ class Pool:
             self._waiting.remove(run)
 
     def note_room(self) -> None:
-        """To be called when a run has ended: one that waits may take its place."""
+        """Called when a run has ended: a waiting one may take its place."""
         if self._waiting:
             self._serve_waiting()
 
@@ -109,7 +109,7 @@ class Pool:
             link.close()
 
     def _choose(self, run: Placeable, preferred: Link | None) -> Link | None:
-        """The session's own worker while that lives, else the one with the fewest runs."""
+        """The session's own worker while it lives, else the one with the fewest runs."""
         free = [
             link
             for link in self._links
@@ -117,7 +117,7 @@ class Pool:
         ]
         if preferred in free:
             return preferred
-        # One that does not answer is the last choice: having few runs, it would get all new
+        # A worker that does not answer is the last choice: having few runs, it would get all new
         # sessions.
         return min(free, key=lambda link: (link.silent_for_s > 0, link.running), default=None)
 

@@ -1,6 +1,6 @@
 """Hosts that servers listen on: how clients reach them, and which conflict. No I/O.
 
-Names are not looked up.
+Names are not resolved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def is_everywhere(host: str) -> bool:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether one port can't be listened on at both.
+    """Whether the two can't be listened on at the same port.
 
     Two different names never conflict, whatever they resolve to.
     """

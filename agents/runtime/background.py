@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits: kept, ended with their owner, their failures logged."""
+"""Background tasks that have an owner: kept, ended with it, and their failures logged."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Background:
     ) -> None:
         """Does the work periodically, first after an interval or, if it is due, at once.
 
-        A failure does not end it.
+        A failure does not end the repetition.
         """
         self.start(_repeat(interval_s, work, is_due=is_due))
 
     async def stop(self) -> None:
-        """Cancels what runs and waits for it, `STOP_S` at most. May be called twice."""
+        """Cancels the running tasks and waits for them, at most `STOP_S`. May be called twice."""
         await end(self._tasks)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
@@ -66,7 +66,7 @@ async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def _repeat(interval_s: float, work: Callable[[], Awaitable[None]], *, is_due: bool) -> None:
-    """Ends only when it is cancelled, whatever the work does."""
+    """Ends only when it is cancelled, whatever the work raises."""
     if not is_due:
         await asyncio.sleep(interval_s)
     while True:

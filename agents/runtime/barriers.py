@@ -1,4 +1,4 @@
-"""Points at which a crash test can hold a process for good, to kill it right there."""
+"""Points at which a crash test can stop a process forever, in order to kill it right there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def is_set() -> bool:
 
 
 def reach(points: Iterable[str]) -> None:
-    """Stops for good if MYAGENT_BARRIER names one of the points."""
+    """Stops forever if MYAGENT_BARRIER names one of the points."""
     point, _, file = settings.MYAGENT_BARRIER.partition("=")
     if point and point in points:
         Path(file).touch()

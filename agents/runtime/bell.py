@@ -1,7 +1,7 @@
-"""Tells every process of the site, through the channel layer, to look at the database now.
+"""Tells all processes of the site, through the channel layer, to read the database now.
 
 A ring carries no data and may be missed: listeners also poll, only less often. Without Redis
-nothing rings, and all poll at their usual interval.
+nothing rings, and all processes poll at their usual interval.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RARELY_S = 1.0
 """Seconds between two polls of a listener that hears the bell."""
 
 RING_S = 1.0
-"""Seconds that the channel layer may take for a ring: a missed one is made up for by polling."""
+"""Seconds that a ring may take in the channel layer: polling makes up for a missed one."""
 
 REJOIN_S = 600.0
 """Seconds after which a listener joins its group again: the layer's memberships expire."""
@@ -86,7 +86,7 @@ class Bell:
         while True:
             await layer.group_add(self._name, channel)
             self._is_heard = True
-            # A ring may have come before this listened.
+            # A ring may have been sent before this process listened.
             self._on_ring()
             try:
                 async with asyncio.timeout(REJOIN_S):

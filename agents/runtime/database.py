@@ -1,4 +1,4 @@
-"""Database work for the event loop, in threads that look after their own connections."""
+"""Runs database work of the event loop in threads that manage their own connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 THREADS = 4
 
 STOP_S = 10.0
-"""Seconds for which a stop waits for the database."""
+"""Seconds that `stop` waits for the database."""
 
 
 class DatabaseThreads:
@@ -53,11 +53,10 @@ class DatabaseThreads:
             raise
 
     async def stop(self) -> None:
-        """Waits for functions that have begun and closes the connections; may be called twice.
+        """Waits for functions that have started, and closes the connections. May be called twice.
 
-        A database that hangs is waited for no longer than `STOP_S`: what has not
-        begun by then is cancelled. Cancelling is safe: it goes on, and the next
-        call waits for it.
+        It waits at most `STOP_S` for a database that hangs: functions that have not started by then
+        are cancelled. Cancelling is safe: the work goes on, and the next call waits for it.
         """
         if self._ending is None:
             # In a thread: Django closes no connection where an event loop runs.

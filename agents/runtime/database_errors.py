@@ -13,26 +13,25 @@ from django.db import (
 # string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
 _MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})
 
-# A wait for a lock that took too long or that was not wanted, and a deadlock: another row may be
-# free.
+# A wait for a lock that took too long or was not wanted, and a deadlock: another row may be free.
 _MYSQL_LOCK_ERRORS = frozenset({1205, 1213, 3572})
 
-# The connection is lost: whether the last statement was carried out is not known.
+# The connection is lost: whether the last statement was executed is not known.
 _MYSQL_LOST = frozenset({2006, 2013, 2055})
 
-# Table, column, key, primary key, constraint is there already; no such table, column or key to
-# take away or to rename.
+# The table, column, key, primary key or constraint exists already, or the table, column or key to
+# drop or rename does not exist.
 _MYSQL_SO_ALREADY = frozenset(
     {1022, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826, 3822, 4092}
 )
 
-# MariaDB's number for a foreign key that can't be made, and what it says if there is one already.
+# MariaDB's number for a foreign key that can't be created, and its text if there is one already.
 _MARIADB_NO_FOREIGN_KEY = 1005
 _MARIADB_DUPLICATE = "errno: 121"
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the database may accept the same batch later, unlike a row that it never will."""
+    """Whether the database may accept the same batch later; False if it never will."""
     if isinstance(error, IntegrityError):
         return False
     if isinstance(error, InterfaceError):
@@ -43,7 +42,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def is_about_a_row(error: Exception) -> bool:
-    """Whether another row may be written immediately nevertheless."""
+    """Whether another row may be written at once nevertheless."""
     if isinstance(error, IntegrityError | DataError):
         return True
     codes = _MYSQL_ROW_ERRORS | _MYSQL_LOCK_ERRORS
@@ -51,17 +50,17 @@ def is_about_a_row(error: Exception) -> bool:
 
 
 def is_about_a_lock(error: Exception) -> bool:
-    """Whether another transaction was in the way; a deadlock has rolled back one's own."""
+    """Whether another transaction was in the way; a deadlock has rolled back our transaction."""
     return isinstance(error, OperationalError) and _code_of(error) in _MYSQL_LOCK_ERRORS
 
 
 def is_about_the_connection(error: Exception) -> bool:
-    """Whether nobody knows what became of the statement."""
+    """Whether it is unknown if the statement took effect."""
     return isinstance(error, InterfaceError) or _code_of(error) in _MYSQL_LOST
 
 
 def is_so_already(error: Exception) -> bool:
-    """Whether a statement that changes a table failed because that was done before."""
+    """Whether a statement that changes a table failed because the change was made before."""
     if _code_of(error) == _MARIADB_NO_FOREIGN_KEY:
         return _MARIADB_DUPLICATE in str(error)
     return _code_of(error) in _MYSQL_SO_ALREADY

@@ -1,8 +1,7 @@
-"""Which requests are admitted: the Host that one names, the Origin of its page. No I/O.
+"""Which requests are admitted, by their Host and the Origin of their page. No I/O.
 
-The Host check stops DNS rebinding: a page's own domain name pointed at
-127.0.0.1. The Origin check stops any other page from driving an agent on
-somebody's localhost.
+The Host check stops DNS rebinding: a page's own domain name that points at 127.0.0.1. The Origin
+check stops other sites' pages from using an agent on a visitor's localhost.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ def origin_is_allowed(
 ) -> bool:
     """Programs send no Origin. A page's must be the site's own or on the allow list.
 
-    `is_open_on_loopback`: the site asks for no authentication and is reached
-    over loopback; then pages from any loopback origin pass, whatever the port.
+    `is_open_on_loopback`: the site requires no authentication and is reached over loopback; then
+    pages from any loopback origin pass, whatever their port.
     """
     if origin is None:
         return True
@@ -67,7 +66,7 @@ def origin_is_allowed(
 
 
 def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
-    """The client's address; behind trusted proxies, the address that the outermost of them saw."""
+    """The client's address; behind trusted proxies, the address that the outermost one saw."""
     client = scope.get("client")
     address = str(client[0]) if client else "unknown"
     # A proxy may add a line of its own instead of extending the client's.
@@ -80,10 +79,10 @@ def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> 
 
 
 def counted_as(address: str, trusted_proxies: Sequence[str]) -> str | None:
-    """Under which name an address's connections are counted; None: they are not.
+    """The key under which an address's connections are counted; None: they are not.
 
-    This machine and proxies speak for many. Of IPv6 a network of 64 bits is
-    one: whoever has an address has all of them.
+    This machine and trusted proxies have many clients and are not counted. IPv6 addresses count by
+    their first 64 bits, because a client usually has all addresses of such a network.
     """
     return _counted_as(address, tuple(trusted_proxies))
 
@@ -103,13 +102,13 @@ def _counted_as(address: str, trusted_proxies: tuple[str, ...]) -> str | None:
 
 
 def scheme_of(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
-    """The scheme of the request: behind a trusted proxy, that of the request to the proxy."""
+    """The scheme of the request; behind a trusted proxy, of the request to the proxy."""
     own = str(scope.get("scheme") or "http")
     client = scope.get("client")
     if not client or not _is_within(str(client[0]), trusted_proxies):
         return own
     lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-proto"]
-    # The entry of the proxy nearest to us is the last one.
+    # The proxy nearest to us wrote the last entry.
     said = b",".join(lines).decode("latin-1").rpartition(",")[2].strip().lower()
     return said if said in ("http", "https") else own
 

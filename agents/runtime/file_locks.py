@@ -1,4 +1,4 @@
-"""Which process holds the one write lock of an SQLite file, as Linux tells."""
+"""Finds the process that holds the write lock of an SQLite file (Linux only)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from django.utils.translation import gettext
 LOCKS = Path("/proc/locks")
 
 WRITE_BYTE = 120
-"""Of the file `-shm`: who has locked it writes (https://sqlite.org/walformat.html, 2.3.1)."""
+"""The locked byte of the `-shm` file (https://sqlite.org/walformat.html, 2.3.1)."""
 
 _IS_LOCKED = "database is locked"
 
 
 def explain(error: Exception) -> str:
-    """The error's text; if a lock was in the way, with a sentence about who holds it."""
+    """The error's text; if a lock was in the way, with a sentence about its holder."""
     text = str(error)
     if connection.vendor != "sqlite" or _IS_LOCKED not in text:
         return text
@@ -27,10 +27,10 @@ def explain(error: Exception) -> str:
 
 
 def writer_of(database: Path) -> int | None:
-    """The process that is writing to the file; None if none is, or it can't be seen.
+    """The process that is writing to the file; None if there is none or it can't be seen.
 
-    The locks are looked up, not asked for: to open and close the file would give up this
-    process's own.
+    The locks are read from `/proc`: opening and closing the file would release the locks of this
+    process.
     """
     try:
         inode = database.with_name(f"{database.name}-shm").stat().st_ino
@@ -41,10 +41,10 @@ def writer_of(database: Path) -> int | None:
 
 
 def holder(lines: Iterable[str], inode: int) -> int | None:
-    """Who, of the locks as `/proc/locks` lists them, holds that of the writer."""
+    """The process that holds the write lock, given the contents of `/proc/locks`."""
     for line in lines:
         fields = line.split()
-        # Those that only wait are marked with an arrow: `1: -> POSIX …`.
+        # Entries that only wait are marked with an arrow: `1: -> POSIX …`.
         if fields[1:4] != ["POSIX", "ADVISORY", "WRITE"] or len(fields) < 8:
             continue
         pid, place, first, last = fields[4:8]

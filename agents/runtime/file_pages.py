@@ -1,4 +1,4 @@
-"""Pages opened from a file: browsers call their origin `null`, so they bring a token instead."""
+"""Admits pages opened from a file: their origin is `null`, so they need a token instead."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.utils.translation import gettext
 from agents.runtime.edge import is_loopback
 
 PARAMETER = "token"
-"""Of the socket's address."""
+"""The query parameter of the socket's address."""
 
 LENGTH = 32
 
 
 def token() -> str:
-    """The installation's: it is the same after a restart, and another one with another key."""
+    """The installation's token: it stays the same as long as the secret key does."""
     return salted_hmac("myagent.file_pages", "token", algorithm="sha256").hexdigest()[:LENGTH]
 
 
@@ -24,7 +24,10 @@ def is_token(text: str) -> bool:
 
 
 def said_at_start(host: str) -> str | None:
-    """The line that tells the token; None where such pages are not let in. `host`: an address."""
+    """The line with the token that a start prints; None if such pages are not admitted.
+
+    `host`: the address that the server listens on.
+    """
     if settings.MYAGENT_AUTH != "open" or not is_loopback(host):
         return None
     return gettext("Pages opened from a file connect with ?{parameter}={token}").format(

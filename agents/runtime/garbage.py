@@ -1,8 +1,8 @@
-"""Makes full garbage collections rare: long-lived objects, such as sockets, are seldom scanned.
+"""Makes full garbage collections rare, so that sockets and other lasting objects are not rescanned.
 
-By default Python scans all objects whenever the old generation has grown by a quarter, and nothing
-else runs meanwhile: half a second with six thousand sockets, again and again while they connect.
-It finds next to nothing, since sockets and runs leave no reference cycles behind.
+By default Python scans all objects whenever the old generation has grown by a quarter, and
+everything else stops meanwhile: for half a second with six thousand sockets, again and again while
+they connect. It finds next to nothing, since sockets and runs leave no reference cycles.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 
 LEAST = 20
-"""Collections of the young generation, one for some 7,000 new objects, between two full ones."""
+"""Number of young collections (one per some 7,000 new objects) between two full ones."""
 
 SOCKETS_A_LOOK = 30
 """A socket with its session is less than a 30th of those 7,000 objects. So connecting sockets
@@ -35,7 +35,7 @@ class SeldomCollected:
             gc.set_threshold(*self._threshold[:2], _NEVER)
 
     def look(self, sockets: int) -> None:
-        """Collects all generations if it is time, given the number of open sockets."""
+        """Collects all generations if a collection is due, given the number of open sockets."""
         if self._threshold is not None and is_due(gc.get_count()[2], sockets):
             gc.collect()
 
@@ -48,5 +48,5 @@ class SeldomCollected:
 
 
 def is_due(young_looks: int, sockets: int) -> bool:
-    """Whether a full collection is due, after so many young ones since the last."""
+    """Whether a full collection is due, given the number of young ones since the last."""
     return young_looks >= LEAST + sockets // SOCKETS_A_LOOK

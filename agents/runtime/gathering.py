@@ -1,4 +1,7 @@
-"""Answers in batches what many ask at the same time: without a timer, as the journal does."""
+"""Answers simultaneous questions in batches, without a timer, as the journal does.
+
+See `Gathering`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ V = TypeVar("V")
 
 
 class Gathering(Generic[K, V]):
-    """While one batch is being answered, the next one gathers.
+    """While one batch is being answered, the next one is collected.
 
-    So a single question does not wait, and of many, those that have come meanwhile are answered
+    So a single question does not wait, and questions that arrive during a batch are answered
     together, at most `most` at a time. `together` returns the answers by question. Its methods
     belong to the event loop.
     """
@@ -43,7 +46,7 @@ class Gathering(Generic[K, V]):
         if self._work is not None:
             await background.end([self._work])
             self._work = None
-        # If it was cancelled before it began, nobody has been told.
+        # If it was cancelled before it started, nobody has been told.
         for answer in self._asked.values():
             answer.cancel()
         self._asked.clear()

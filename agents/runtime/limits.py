@@ -56,7 +56,7 @@ class Seldom:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """None: not this one. Else how many were left out since the last that was written."""
+        """None: do not write this line. Else the number of lines left out since the last one."""
         if not self._bucket.take():
             self._left_out += 1
             return None

@@ -25,7 +25,7 @@ IN_USE = gettext_noop(
 
 
 class CannotListen(CommandError):
-    """The port can't be listened on. `said` gives the reason, to be shown later."""
+    """The port can't be listened on. `said` gives the reason as a sentence, to be shown later."""
 
     def __init__(self, template: str, **values: Any) -> None:
         self.said = Said(template, values)
@@ -59,7 +59,7 @@ async def listen_meanwhile(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach it."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 

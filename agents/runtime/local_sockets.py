@@ -27,9 +27,9 @@ async def connected_to(address: Path) -> socket.socket:
 
 
 def process_behind(connected: socket.socket) -> str | None:
-    """The identity of the process that listens, if the kernel tells it.
+    """The identity of the process that listens, if the kernel provides it.
 
-    Raises `ConnectionRefusedError` if that has ended.
+    Raises `ConnectionRefusedError` if the process has ended.
     """
     if not hasattr(socket, "SO_PEERCRED"):
         return None

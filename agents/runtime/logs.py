@@ -19,7 +19,7 @@ CHATTY = [
     "uvicorn",
     "websockets",
 ]
-"""Loggers that are heard from warnings on."""
+"""Loggers whose lines are shown from warnings on."""
 
 
 def set_up(level: str) -> None:
@@ -50,7 +50,7 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # They speak about connections rather than agents.
+    # They log connections rather than agents.
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
 
@@ -60,22 +60,22 @@ PARENTS = {
     "agents": "myagent.server",
     "myagent_site": "myagent.server",
 }
-"""Names under which programs and settings know the loggers of the site's packages."""
+"""The names by which programs and settings know the loggers of the site's packages."""
 
 
 def join_loggers() -> None:
-    """What the site's packages log passes the loggers that are known by the SDK's names.
+    """Routes the log records of the site's packages through the loggers with the SDK's names.
 
-    Their levels, handlers and filters hold for it.
+    The levels, handlers and filters of those loggers apply to them.
     """
     for package, known in PARENTS.items():
         logging.getLogger(package).parent = logging.getLogger(known)
 
 
 def hand_over() -> None:
-    """Leaves all logging to the program that embeds us: to its handlers of the standard library.
+    """Leaves logging to the program that embeds us, through the standard library's handlers.
 
-    Does nothing where it uses structlog itself.
+    Does nothing if the program uses structlog itself.
     """
     if structlog.is_configured():
         return
@@ -92,18 +92,18 @@ def hand_over() -> None:
 
 
 def is_debug() -> bool:
-    """Whether what happens is logged step by step, and clients may be told causes."""
+    """Whether every step is logged, and clients may be told causes."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def form() -> Literal["console", "json"]:
-    """How `set_up` formats lines."""
+    """The format that `set_up` gives to lines."""
     return "console" if sys.stderr.isatty() else "json"
 
 
 def _renderer() -> list[Any]:
     if form() == "console":
-        # The usual one prints the values of variables, and among them may be keys.
+        # The default one prints the values of variables, and these may include keys.
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,4 +1,4 @@
-"""Migrations that begin again where they stopped, whoever's they are."""
+"""Makes migrations resumable: ours, Django's, and those of other apps."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from agents.runtime import barriers
 from agents.runtime.migration_journal import BACKWARDS, MigrationJournal
 
 _QUESTIONS = frozenset({"get_constraints", "get_storage_engine"})
-"""What Django's schema editor for MySQL asks of tables and acts on."""
+"""Questions that Django's schema editor for MySQL asks about tables, and acts on."""
 
 
 class Progress:
-    """One `migrate`, and what it left to be known if it doesn't come to its end."""
+    """The progress of one `migrate`, and the journal that it leaves if it is interrupted."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.journal = MigrationJournal(connection)
-        # Where a migration is one transaction, all of it is done or nothing.
+        # Where a migration is one transaction, either all of it or nothing is done.
         self._is_needed = not connection.features.can_rollback_ddl
         self._statements = 0
 
     def on_progress(self, action: str, migration: Any, *, is_faked: bool) -> None:
-        """What the executor tells: `apply_start`, `apply_success`, `unapply_start`, …"""
+        """Callback of the migration executor: `apply_start`, `apply_success`, `unapply_start`, …"""
         verb, _, moment = action.partition("_")
         if is_faked or verb not in ("apply", "unapply"):
             return
@@ -39,7 +39,7 @@ class Progress:
             self.journal.end()
 
     def execute(self, statement: str, execute: Callable[[], Any]) -> None:
-        """One of the statements that change tables."""
+        """Executes one of the statements that change tables."""
         if not self.journal.is_open:
             execute()
             return
@@ -63,7 +63,7 @@ class Progress:
 
 @contextmanager
 def resumable(connection: BaseDatabaseWrapper) -> Iterator[Progress]:
-    """Within it the connection's migrations are journaled. Its progress needs to be told."""
+    """Journals the connection's migrations within the context; report progress to the result."""
     progress = Progress(connection)
     editor, introspection = connection.SchemaEditorClass, connection.introspection
     connection.SchemaEditorClass = _editor_class(editor, progress)
@@ -87,7 +87,7 @@ def _editor_class(base: Any, progress: Progress) -> Any:
 
 
 class _Introspection:
-    """A database's own; what a migration learned by it once stays so until its end."""
+    """The database's introspection; answers given during a migration stay valid until its end."""
 
     def __init__(self, introspection: Any, journal: MigrationJournal) -> None:
         self._introspection = introspection
@@ -105,7 +105,7 @@ class _Introspection:
 
 
 def _run_code_once(migration: Migration, journal: MigrationJournal) -> None:
-    # The instance's own list, whatever the stubs say.
+    # The instance's own list, although the stubs say otherwise.
     migration.operations = [  # type: ignore[misc]
         _that_runs_once(operation, str(number), journal)
         if isinstance(operation, RunPython)

@@ -1,11 +1,11 @@
-"""What an unfinished `migrate` has done so far, in a table that lives only as long as it lasts.
+"""Records what an unfinished `migrate` has done, in a table that exists only until it is finished.
 
-MySQL and MariaDB commit each statement that changes a table by itself: a process that is killed
-leaves half a migration. So each statement is written down before it is carried out, and what
-Django asks of the tables with the answer it got. Whoever begins the migration again gets the same
-answers, hence the same statements, and leaves out those that are behind it. Of the last one
-nobody knows whether it was carried out; it is tried, and an error that says 'this is so already'
-is no error then.
+MySQL and MariaDB commit each statement that changes a table by itself: a killed process leaves half
+a migration. So each statement is recorded before it is executed, and so is the answer to each
+question that Django asks about the tables. When the migration is started again it gets the same
+answers, hence produces the same statements, and skips those that were executed. Of the last
+statement it is unknown whether it took effect: it is tried again, and an error that says that the
+change exists already is ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from agents.runtime.database_errors import is_about_the_connection, is_so_alread
 TABLE = "myagent_migration_steps"
 
 BACKWARDS = "-"
-"""Before the name of a migration that is taken back."""
+"""Prefix of the name of a migration that is being reversed."""
 
 _COLUMNS = (
     "migration varchar(255) NOT NULL, number integer NOT NULL, kind varchar(16) NOT NULL, "
@@ -36,7 +36,7 @@ Kind = Literal["statement", "answer", "code"]
 
 
 class Changed(CommandError):
-    """A migration goes on otherwise than it began."""
+    """The migration differs from the one that was started."""
 
     def __init__(self, migration: str) -> None:
         super().__init__(
@@ -48,7 +48,7 @@ class Changed(CommandError):
 
 
 class MigrationJournal:
-    """Of one database. Between `begin` and `end` it belongs to one migration."""
+    """The journal of one database. Between `begin` and `end` it belongs to one migration."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
@@ -61,11 +61,11 @@ class MigrationJournal:
         return bool(self._migration)
 
     def exists(self) -> bool:
-        """Whether a `migrate` began here and did not come to its end."""
+        """Whether a `migrate` was started here and has not finished."""
         return TABLE in self._connection.introspection.table_names()
 
     def begin(self, migration: str) -> None:
-        """From here on what the migration does is written down, or known from before."""
+        """Starts recording the migration, or replaying what was recorded before."""
         text = "longtext" if self._connection.vendor == "mysql" else "text"
         self._sql(f"CREATE TABLE IF NOT EXISTS {TABLE} ({_COLUMNS.format(text=text)})")
         self._recorded = self._sql(
@@ -75,12 +75,12 @@ class MigrationJournal:
         self._migration, self._position = migration, 0
 
     def end(self) -> None:
-        """The migration is recorded as applied: nothing of it is to be known any more."""
+        """The migration is recorded as applied: its journal is deleted."""
         self._sql(f"DELETE FROM {TABLE} WHERE migration = %s", self._migration)
         self._migration = ""
 
     def drop(self) -> None:
-        """All is done, unless another migration was left in its middle."""
+        """Drops the table, unless another migration is unfinished."""
         if not self.exists():
             return
         applied = {
@@ -94,14 +94,14 @@ class MigrationJournal:
             self._sql(f"DROP TABLE {TABLE}")
 
     def carry_out(self, statement: str, execute: Callable[[], Any]) -> None:
-        """Executes it, unless that was done before."""
+        """Executes the statement, unless that was done before."""
         if self._recall("statement", statement) is None:
             self._execute_first(statement, execute)
         elif self._position == len(self._recorded):
             self._execute_again(execute)
 
     def ask(self, question: str, find: Callable[[], Any]) -> Any:
-        """The answer; that of the first time, if the question was asked before."""
+        """The answer; the recorded one if the question was asked before."""
         answer = self._recall("answer", question)
         if answer is None:
             found = find()
@@ -112,7 +112,7 @@ class MigrationJournal:
     def run(self, operation: str, code: Callable[[], None]) -> None:
         """Runs the code, unless that was done before.
 
-        In a transaction it is done and noted as one; else it may happen twice.
+        In a transaction it is run and recorded together; otherwise it may run twice.
         """
         if self._recall("code", operation) is not None:
             return
@@ -140,7 +140,7 @@ class MigrationJournal:
                 raise
 
     def _recall(self, kind: Kind, content: str) -> str | None:
-        """What was written down at this place. Raises `Changed` if it was something else."""
+        """What was recorded at this position. Raises `Changed` if it was something else."""
         if self._position == len(self._recorded):
             return None
         was, before, answer = self._recorded[self._position]

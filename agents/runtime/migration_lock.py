@@ -1,4 +1,4 @@
-"""One `migrate` at a time, on however many machines."""
+"""Ensures that only one `migrate` runs at a time, on any number of machines."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from django.utils.translation import gettext
 WAIT_S = 120
 
 _ASK_S = 5
-"""Below the connection's read timeout."""
+"""Seconds; less than the connection's read timeout."""
 
 _NAME = "CONCAT('migrate.', SHA1(DATABASE()))"
 
 
 @contextmanager
 def only_one(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """The database's own lock, which ends with the connection. Raises `CommandError`.
+    """Holds the database's own lock, which ends with the connection. Raises `CommandError`.
 
-    SQLite's is that of the file: each migration is one transaction.
+    SQLite needs none besides its file lock: each migration is one transaction.
     """
     if connection.vendor != "mysql":
         yield

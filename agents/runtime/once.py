@@ -14,11 +14,11 @@ logger = structlog.get_logger(__name__)
 
 
 class Once:
-    """Awaiting a call does the work, or joins it while it is under way; once done, it stays done.
+    """Awaiting a call does the work, or joins it if it is running; once done, it stays done.
 
-    Cancelling a caller is safe: the work goes on, and the next call joins it.
-    Work that failed, or was cancelled with its loop, is started again by the next call; its
-    failure is logged, and raised in those that wait.
+    Cancelling a caller is safe: the work goes on, and the next call joins it. Work that failed, or
+    was cancelled with its loop, is started again by the next call; its failure is logged, and
+    raised in the callers that wait.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -38,14 +38,14 @@ def _started(pid: int) -> str | None:
 
 @cache
 def own_identity() -> str:
-    """A text that identifies this process and never any other."""
+    """A text that identifies this process and no other process ever."""
     identity = identity_of(os.getpid())
     assert identity is not None
     return identity
 
 
 def identity_of(pid: int) -> str | None:
-    """A text that identifies the process which now has this pid; None if there is none."""
+    """A text that identifies the process that has this pid now; None if there is none."""
     start = _started(pid)
     return None if start is None else f"{_boot_and_namespace()}/{pid}/{start}"
 
@@ -57,13 +57,13 @@ def pid_of(identity: str) -> int | None:
 
 
 def is_alive(identity: str) -> bool:
-    """Whether it is certain, from here, that the process lives."""
+    """Whether it is certain, from here, that the process is alive."""
     pid = pid_of(identity)
     return pid is not None and identity_of(pid) == identity
 
 
 async def until_gone(identity: str, within_s: float) -> bool:
-    """Waits at most so long until the process has ended; returns whether it has."""
+    """Waits for the process to end, with a time limit; returns whether it has ended."""
     deadline = time.monotonic() + within_s
     while is_alive(identity):
         if time.monotonic() > deadline:
@@ -73,14 +73,14 @@ async def until_gone(identity: str, within_s: float) -> bool:
 
 
 def is_of_here(identity: str) -> bool:
-    """Whether its pid is meaningful here: the same boot, the same container."""
+    """Whether its pid is meaningful here: the same boot and the same container."""
     return "/".join(identity.split("/")[:2]) == _boot_and_namespace()
 
 
 def is_provably_gone(identity: str) -> bool:
     """Whether it is certain, from here, that the process has ended.
 
-    False where it can't be known: another machine, container or boot.
+    False if that can't be known: another machine, container or boot.
     """
     pid = pid_of(identity)
     return pid is not None and is_of_here(identity) and identity_of(pid) != identity

@@ -46,13 +46,13 @@ def apply_pending(var_dir: Path) -> None:
 
 
 def _make_private() -> None:
-    """A new SQLite file is readable by its owner alone: it holds conversations."""
+    """A new SQLite file is readable only by its owner, because it holds conversations."""
     if connection.vendor != "sqlite":
         return
     try:
         os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_EXCL, 0o600))
     except OSError:
-        return  # It exists already, or can't be created: connecting gives the better error.
+        return  # It exists already, or can't be created: connecting raises the better error.
 
 
 def _lock(var_dir: Path) -> AbstractContextManager[object]:
@@ -60,7 +60,7 @@ def _lock(var_dir: Path) -> AbstractContextManager[object]:
         var_dir.mkdir(parents=True, exist_ok=True)
         return FileLock(var_dir / "migrate.lock").acquire(timeout=WAIT_S)
     except Timeout:
-        raise  # This is an OSError as well, but nothing is wrong with the folder.
+        raise  # This is an OSError as well, but the folder is not the problem.
     except OSError as error:
         raise unusable(var_dir, error) from error
 

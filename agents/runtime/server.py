@@ -27,7 +27,7 @@ LEAVE_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a server in order; SIGHUP means that its terminal was closed."""
 
 TICKS_A_LOOK = 10
-"""Ticks of uvicorn, a tenth of a second each, between two checks whether to collect garbage."""
+"""Ticks of uvicorn, a tenth of a second each, between two checks for garbage collection."""
 
 
 class Server(uvicorn.Server):
@@ -128,7 +128,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Configuration(uvicorn.Config):
-    """`admission`: who keeps count of the connections, of all servers of the process."""
+    """`admission`: counts the connections of all servers of the process."""
 
     def __init__(self, app: Any, *, admission: Admission, **options: Any) -> None:
         super().__init__(app, **options)

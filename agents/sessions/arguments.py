@@ -1,8 +1,8 @@
-"""Whether arguments that a person wrote fit the schema of the tool that asks. No I/O.
+"""Checks arguments written by a person against the schema of the tool that asks. No I/O.
 
-The schema comes out of an agent file and the arguments from a client, so the check is bounded in
-time, and patterns are found by an engine whose time is linear. What it can't tell within that, and
-what no JSON schema says, the tool itself finds out.
+The schema comes from an agent file and the arguments from a client, so the check is limited in
+time, and patterns are matched by an engine that takes linear time. What can't be decided within the
+limit, or is not expressed by the schema, is left to the tool.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from myagent.tool.validation import FAULTS_TOLD, sentence_of
 logger = structlog.get_logger(__name__)
 
 MOST_CPU_S = 0.2
-"""For a check; a usual one takes a thousandth of it."""
+"""Seconds of CPU time for a check; a usual one takes a thousandth of it."""
 
 MOST_UNIQUE = 200
-"""Items up to which they are compared with each other."""
+"""Maximum number of items that are compared with each other."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
 _end: ContextVar[float] = ContextVar("end")
-"""Of the check that is going on, by the thread's own clock: another's work does not count."""
+"""The end of the current check by the thread's own clock: the work of others does not count."""
 
 
 class _TooMuchError(Exception):
@@ -44,7 +44,7 @@ class _TooMuchError(Exception):
 
 
 def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
-    """What is wrong with the arguments; '' if nothing is, or it can't be told here."""
+    """What is wrong with the arguments; '' if nothing is, or it can't be decided here."""
     if schema is None or schema.get("$schema", DIALECT) != DIALECT:
         return ""
     _end.set(time.thread_time() + MOST_CPU_S)
@@ -53,20 +53,20 @@ def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
     except (_TooMuchError, RecursionError):
         return ""
     except Exception as error:
-        # A schema may be wrong in any way; a run that gets that far says so.
+        # A schema may be wrong in any way; a run that gets that far reports it.
         logger.info("schema_not_usable", error=repr(error)[:200])
         return ""
     return "; ".join(map(sentence_of, faults))
 
 
 def _checked(args: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    # An empty registry: a $ref to some address must not reach out to the network.
+    # An empty registry: a $ref to an address must not cause a network request.
     return _Bounded(schema, registry=Registry()).iter_errors(args)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
 def _matcher(pattern: str) -> SchemaValidator | None:
-    """Finds a pattern in linear time. None: that engine does not know such patterns."""
+    """Matches a pattern in linear time. None: the engine does not support the pattern."""
     try:
         schema = core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
         return SchemaValidator(schema)
@@ -97,7 +97,7 @@ def _unique(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Va
 
 
 def _nothing(*_: Any) -> None:
-    """What a keyword says that is left to the tool."""
+    """Replaces the check of a keyword that is left to the tool."""
 
 
 def _bounded(keyword: Keyword) -> Keyword:

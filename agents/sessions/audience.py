@@ -16,7 +16,7 @@ from agents.transients import Notice, StepStarted, Transient
 class Audience:
     """Passes events on to the sockets, to each at its own pace.
 
-    `current` is the run whose text a socket that comes late is shown.
+    `current` is the run whose text a newly attached socket is shown.
     """
 
     def __init__(self, log: SessionLog, database: DatabaseThreads) -> None:
@@ -77,7 +77,7 @@ class Audience:
             subscription.tell(transient)
 
     def _send_back(self, socket: Socket) -> None:
-        """Has a socket resume that would not see anything more."""
+        """Makes a socket resume that would otherwise get no more events."""
         self.remove(socket)
         socket.attached.pop(self._log.session_id, None)
         socket.lose(self._log.session_id, "internal_error")

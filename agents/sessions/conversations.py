@@ -25,15 +25,15 @@ logger = structlog.get_logger(__name__)
 
 FORGET_SERVERS_AFTER = timedelta(days=1)
 FORGET_SERVERS_S = 30.0
-"""Seconds between two looks for servers to be forgotten."""
+"""Seconds between two checks for servers to be removed from the table."""
 
 
 class Conversations:
-    """Those of the services in `directory` that this server carries. `port` is their hub.
+    """The sessions that this server holds of the services in `directory`. `port` is their hub.
 
-    `start` registers the server and begins to adopt the sessions of dead servers; `drain` lets
-    runs finish; `stop` gives everything up. Both may be called twice. `service` and `source`: of a
-    server with one agent file.
+    `start` registers the server and starts to adopt the sessions of dead servers; `drain` lets runs
+    finish; `stop` releases everything. Both may be called twice. `service` and `source`: of a
+    server of one agent file.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Conversations:
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self.says_besides: Callable[[], dict[str, Any]] = dict
-        """Adds to the server's report."""
+        """Returns additions to the server's report."""
         self._end = Once(self._give_everything_up)
 
     async def start(self) -> None:
         """Raises `django.db.Error` if the database is away; then it may be called again.
 
-        It does not start if it is stopped, or was stopped meanwhile.
+        Does nothing if `stop` was called before or meanwhile.
         """
         if self._end.has_begun:
             return
@@ -71,7 +71,7 @@ class Conversations:
         if self._end.has_begun:
             return
         self.background.repeat(0, self._begin_anew_when_lost)
-        # Nobody waits for it: a client whose session is not adopted yet has it adopted by resuming.
+        # Nobody waits for it: a client can resume its session before it is adopted here.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
@@ -89,10 +89,10 @@ class Conversations:
             logger.warning("runs_left_to_be_continued")
 
     async def stop(self) -> None:
-        """Gives the sessions up; their next owner continues unfinished runs from the log.
+        """Releases the sessions; their next owner continues unfinished runs from the log.
 
-        May be called while it starts. Cancelling is safe: it goes on, and the
-        next call waits for it. A database that hangs does not hold it up.
+        May be called during the start. Cancelling is safe: the work goes on, and the next call
+        waits for it. A database that hangs does not delay it.
         """
         await self._end()
 
@@ -131,11 +131,11 @@ class Conversations:
     # Internals.
 
     async def _begin_anew_when_lost(self) -> None:
-        """Another server declared this one dead: its sessions are not ours any more."""
+        """Another server declared this one dead: its sessions no longer belong to this one."""
         await self.lease.until_lost()
         logger.warning("lease_lost", server_id=self.lease.server_id)
         await self.lease.register()
-        # Nor are sessions that were begun meanwhile.
+        # This includes sessions that were created meanwhile.
         for session in self._sessions:
             self._sessions.lose(session)
         logger.info("lease_taken_anew", server_id=self.lease.server_id)
@@ -157,7 +157,7 @@ class Conversations:
         await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
 
     def report(self) -> dict[str, Any]:
-        """What the server reports with its lease; `services` by name."""
+        """The report that the server stores with its lease; `services` by name."""
         return {
             "pid": os.getpid(),
             "connections": self.connection_count(),

@@ -1,4 +1,4 @@
-"""What a server measures: the turns of each service, and the lag of its event loop."""
+"""The measurements of a server: the turns of each service, and the lag of its event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECENT_S = 300.0
 """Seconds of turns that the 95th percentile is about."""
 
 MOST_TURNS = 5000
-"""Turns that are remembered for a service; of a busier one only the newest count."""
+"""Number of turns that are remembered for a service; only the newest ones count."""
 
 LAG_SAMPLE_S = 0.5
 

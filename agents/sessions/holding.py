@@ -36,19 +36,19 @@ ADOPTED_AT_ONCE = 2
 """Sessions that adoption opens at once: the other database threads are left to clients."""
 
 LOCK_WAIT_S = 2.0
-"""Seconds that a client's session may be locked by somebody until the client is told."""
+"""Seconds that a session may stay locked before the client that asked for it is told."""
 
 LOCK_LOOK_S = 0.1
 
 FREED_AT_ONCE = 100
-"""Sessions given up in one statement."""
+"""Sessions released in one statement."""
 
 LEAST_SWEEP_S = 0.1
 MOST_SWEEP_S = 30.0
 
 
 class Sessions:
-    """Its sessions are owned under `lease`. Its methods belong to the event loop."""
+    """The sessions owned under `lease`. Its methods belong to the event loop."""
 
     def __init__(self, resources: Resources, lease: Lease) -> None:
         self._resources = resources
@@ -76,7 +76,7 @@ class Sessions:
         return [session for session in self._live.values() if session.service == service]
 
     def is_full(self, listed: Listed) -> bool:
-        """Whether no further session of the service may begin here."""
+        """Whether no further session of the service may start here."""
         if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
             return True
         limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
@@ -110,7 +110,7 @@ class Sessions:
             session.unsubscribe(socket)
 
     def _drop(self, session: LiveSession) -> bool:
-        """False if it is not here, or was replaced."""
+        """False if the session is not here, or was replaced."""
         if self._live.get(session.session_id) is not session:
             return False
         del self._live[session.session_id]
@@ -141,7 +141,7 @@ class Sessions:
         return await self.find(session_id, principal)
 
     async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
-        """Raises `Refused` before a session is taken over for somebody who may not open it."""
+        """Raises `Refused` before a session is taken over for a client that may not open it."""
         if principal is None:
             return
         creator = await self._run(reading.creator_of, session_id)
@@ -149,11 +149,11 @@ class Sessions:
             raise Refused("forbidden")
 
     async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
-        """Takes a session over; several callers share one attempt.
+        """Takes a session over; concurrent callers share one attempt.
 
-        `is_asked_for`: by a client, and so perhaps together with those that
-        others ask for, and worth a wait for whoever has locked it. Raises
-        `UnknownSession`, `OwnedElsewhere`, `django.db.Error`.
+        `is_asked_for`: a client asked for it; then the session may be taken together with others
+        that clients ask for, and a lock on it is waited for. Raises `UnknownSession`,
+        `OwnedElsewhere`, `django.db.Error`.
         """
         task = self._opening.get(session_id)
         if task is None:
@@ -163,11 +163,11 @@ class Sessions:
         return await asyncio.shield(task)
 
     async def adopt_orphans(self) -> None:
-        """Continues the unfinished runs of dead servers, some sessions at a time.
+        """Continues the unfinished runs of dead servers, a few sessions at a time.
 
-        A session that a client asks for first is opened for it at once. Ends
-        early when the process drains. Raises `django.db.Error`. Cancelling is
-        safe: what is being opened goes on until `leave`.
+        A session that a client asks for meanwhile is opened for it at once. Ends early when the
+        process drains. Raises `django.db.Error`. Cancelling is safe: sessions that are being opened
+        go on until `leave`.
         """
         own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
         services = self._directory.names()
@@ -193,7 +193,7 @@ class Sessions:
             except (UnknownSession, OwnedElsewhere):
                 logger.debug("somebody_else_adopted", session_id=session_id)
             except Locked:
-                # The next look comes soon.
+                # The next check comes soon.
                 logger.info("session_locked", session_id=session_id)
             except DatabaseFailure:
                 raise
@@ -202,9 +202,9 @@ class Sessions:
                 logger.exception("session_not_adopted", session_id=session_id)
 
     async def give_up_idle(self) -> None:
-        """Removes sessions from memory that were long unused, or that are too many.
+        """Removes sessions from memory that were unused for long, or that are too many.
 
-        Raises `django.db.Error`; then the next call frees those that are still owned.
+        Raises `django.db.Error`; then the next call releases those that are still owned.
         """
         now = asyncio.get_running_loop().time()
         idle = sorted(
@@ -264,7 +264,7 @@ class Sessions:
         return session
 
     async def _take_together(self, session_ids: list[str]) -> dict[str, Adopted]:
-        """Those that could be taken together; all others are taken one by one."""
+        """The sessions that could be taken together; all others are taken one by one."""
         if len(session_ids) == 1:
             return {}
         own_id, services = self._lease.server_id, self._directory.names()
@@ -282,7 +282,7 @@ class Sessions:
 
 
 async def _until_unlocked(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Tries for `LOCK_WAIT_S`. Between two tries it holds no thread of the database's."""
+    """Tries for `LOCK_WAIT_S`. Between two tries it occupies no database thread."""
     deadline = asyncio.get_running_loop().time() + LOCK_WAIT_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What sockets may ask of the live sessions of this process."""
+"""The requests that sockets may make of this process's live sessions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 MOST_NAMED = 20
-"""Services that are listed to a client that named none."""
+"""Number of services that are listed to a client that named none."""
 
 
 class Hub:
@@ -57,7 +57,7 @@ class Hub:
         await self._standings.end()
 
     def agent_of(self, service: str) -> AgentInfo:
-        """How the service's agent describes itself; only its name before there was a worker."""
+        """The agent's description of itself; only its name before the first worker."""
         return self._resources.workers.of(service).agent or AgentInfo(service)
 
     async def create(self, socket: Socket, event: CreateSession) -> None:
@@ -106,7 +106,7 @@ class Hub:
         # It may have left memory during the read.
         session = await self._find(socket, session_id)
         if session_id not in socket.attached:
-            # After the last await: several sessions may be being attached to the socket at once.
+            # After the last await: several sessions may be attaching to the socket concurrently.
             self._check_room(socket)
         seq = standing.start(session.last_seq)
         socket.tell(
@@ -164,7 +164,7 @@ class Hub:
         return self._resources.may_wait(service)
 
     async def knows(self, service: str) -> bool:
-        """Whether there is such a service at this moment."""
+        """Whether the service exists now."""
         if self._resources.directory.find(service) is None:
             await self._refresh()
         return self._resources.directory.find(service) is not None
@@ -186,7 +186,7 @@ class Hub:
         return listed
 
     def _no_service(self, named: str | None) -> Refused:
-        """A client that names none of several is told which there are."""
+        """Refuses a client that named none of several services, and lists them."""
         found = sorted(
             name
             for name in self._resources.directory.names()
@@ -209,7 +209,7 @@ class Hub:
             logger.warning("storage_away", error=explain(error))
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession:
-        """The session, if it is the client's and of the service that the client addressed."""
+        """The session, if the client may use it and it belongs to the addressed service."""
         session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")

@@ -42,7 +42,7 @@ class Inbox:
         return True
 
     def settle(self, message_id: str, seq: int | None) -> list[Socket]:
-        """Records its place in the log, or None if it was refused; returns who waits."""
+        """Records the message's place in the log, or None if it was refused; returns who waits."""
         if seq is not None:
             self.remember(message_id, seq)
         return self._on_its_way.pop(message_id, [])

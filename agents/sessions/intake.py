@@ -29,7 +29,7 @@ from myagent.tool.text import excerpt
 logger = structlog.get_logger(__name__)
 
 LONGEST_LOGGED = 200
-"""Characters of a message that go into the log where everything does."""
+"""Characters of a message that are logged in debug mode."""
 
 
 class CheckOpen(Protocol):
@@ -75,7 +75,7 @@ class Intake:
         # Even a session that has ended answers a repeated message.
         thoroughly = does_harm or self._log.is_closed
         seq = await self._inbox.find(message_id, thoroughly=thoroughly)
-        # After the await: it may have come by another socket meanwhile.
+        # After the await: it may have arrived on another socket meanwhile.
         if self._inbox.join(message_id, socket):
             return True
         if seq is None:

@@ -1,4 +1,4 @@
-"""A live session of this process: what clients may ask of it, and its life cycle."""
+"""A live session of this process: its clients' requests, and its life cycle."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class LiveSession:
     # Sockets.
 
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
-        """Attaches at `seq`, or at the log's end; replaces the socket's former subscription."""
+        """Attaches at `seq`, or at the end of the log; replaces the socket's earlier subscription."""
         return self.audience.add(socket, self._log.last_seq if seq is None else seq)
 
     def end_runs(self) -> None:

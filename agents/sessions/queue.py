@@ -1,7 +1,7 @@
-"""A live session's runs: the current one, and those that wait for their turn.
+"""The runs of a live session: the current one, and those that wait for their turn.
 
-Each change is first handed to the log, in order; a run starts once the write that makes it the
-current one is in the log.
+Each change is first written to the log, in order; a run starts once the write that makes it the
+current one is committed.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class Runs:
     def add(self, queued: Queued, *, is_ahead: bool) -> tuple[NewRun, Execution | None]:
         """Adds a run before its message is written.
 
-        If none is current it becomes that, and is to be given to
-        `start_if_logged`; else it waits, `is_ahead` in front.
+        If there is no current run it becomes that, and has to be given to `start_if_logged`;
+        otherwise it waits, in front if `is_ahead`.
         """
         ref = queued.ref
         if self.current is None:
@@ -112,7 +112,7 @@ class Runs:
         return NewRun(ref.run_id, ref.message_id, None, is_ahead=is_ahead), None
 
     def withdraw(self, queued: Queued) -> None:
-        """Removes a run again whose message could not be accepted after all."""
+        """Removes a run whose message could not be accepted after all."""
         if queued in self.waiting:
             self.waiting.remove(queued)
         elif self.current is not None and self.current.ref == queued.ref:
@@ -122,7 +122,7 @@ class Runs:
             self._start_next()
 
     def meant_by(self, event: Cancel) -> tuple[Execution | None, list[Queued]]:
-        """The runs that a cancel concerns: the current one, if it does, and those that wait."""
+        """The runs that a cancel concerns: the current one, if it does, and waiting ones."""
         target, current = event.metadata, self.current
         is_named = target.run_id is not None or target.message_id is not None
 
@@ -141,7 +141,7 @@ class Runs:
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
-                # One of them had never been accepted: the others end without it.
+                # One of them was never accepted: the others end without it.
                 for run in runs:
                     self.end_waiting([run])
 
@@ -211,7 +211,7 @@ class Runs:
             current.cancel()
 
     def _make_current(self, run: Queued) -> Execution:
-        """To be started once that is in the log."""
+        """Makes the run the current one; it starts once that is in the log."""
         if run in self.waiting:
             self.waiting.remove(run)
         self._ordinal += 1
@@ -221,7 +221,7 @@ class Runs:
         return execution
 
     def _start_next(self) -> None:
-        """Starts the run that has waited longest, if no end of a run does so."""
+        """Starts the run that has waited longest, unless the end of a run does so."""
         if self.waiting and not self._is_draining():
             started = self._make_current(self.waiting[0])
             self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
@@ -231,7 +231,7 @@ class Runs:
 
     def _end_bare(self, execution: Execution) -> None:
         """Ends a run whose regular end the database can't store."""
-        # A model rejects a context without them, but they may be what can't be stored.
+        # A model rejects a context without results, but they may be what can't be stored.
         results = closing_results(execution.state, execution.ref)
 
         def done(outcome: Outcome) -> None:

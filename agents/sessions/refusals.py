@@ -1,4 +1,4 @@
-"""What a client is told when its request did not get into the log."""
+"""What a client is told when its request was not written to the log."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ class Resources:
         return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
 
     def gauges_of(self, service: str) -> Gauges:
-        """The record of its turns."""
+        """The record of the service's turns."""
         return self._gauges.setdefault(service, Gauges())
 
     @property
     def gauges(self) -> dict[str, Gauges]:
-        """Records of the services that had a turn here, by name."""
+        """The records of services that had a turn here, by name."""
         return self._gauges

@@ -26,7 +26,7 @@ class Responses:
         self._runs = runs
         self._database = database
         self._on_their_way: dict[str, list[Socket]] = {}
-        """By question: sockets that sent another response while the first is being written."""
+        """By question: the sockets that sent another response while the first is being written."""
 
     async def take(self, socket: Socket, event: Response) -> None:
         """Answers a question of the current run. Raises `Refused`."""
@@ -48,11 +48,11 @@ class Responses:
         self._write(socket, current, entry, call.decision)
 
     def _is_refused(self, socket: Socket, event: Response, call: CallState) -> bool:
-        """Whether a yes has arguments that the tool can't take: it is told so, and waits on."""
+        """Whether an approval has arguments that the tool can't take: the question stays open."""
         args = event.content.args
         if not event.content.approved or args is None:
             return False
-        # It takes 0.1 s to import: not at the start, which people wait for.
+        # Imported here, because it takes 0.1 s, which would delay the start.
         from agents.sessions import arguments
 
         fault = arguments.unfit(args, call.parameters)
@@ -87,7 +87,7 @@ class Responses:
         self._log.write_steps([entry], decided)
 
     def _explain(self, socket: Socket, error: Exception) -> None:
-        """Tells that a response was not accepted."""
+        """Tells the socket that a response was not accepted."""
         code = "not_waiting" if isinstance(error, RunEnded) else code_of(error)
         socket.tell(Problem(socket.lang, code, session_id=self._log.session_id))
 

@@ -10,16 +10,16 @@ from agents.runtime.database import DatabaseThreads
 from agents.runtime.gathering import Gathering
 
 MOST_AT_ONCE = 32
-"""The most places whose next entries are read together."""
+"""Maximum number of places whose next entries are read together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the log holds around `seq`, the newest entry that the client has.
 
-    `first`: the entries that come next. `oldest`: the oldest entry, where the
-    next one is not kept any more; `newest`: the log's end, where the client claims to have more
-    than this process knows of.
+    `first`: the entries that come next. `oldest`: the oldest entry, if the next one is no longer
+    kept; `newest`: the end of the log, if the client claims to have more than this process knows
+    of.
     """
 
     seq: int
@@ -37,7 +37,7 @@ class Standing:
 
 
 class Standings:
-    """Reads the logs, together for all that ask at the same time."""
+    """Reads the logs, together for all concurrent requests."""
 
     def __init__(self, database: DatabaseThreads) -> None:
         self._database = database

@@ -28,14 +28,14 @@ logger = structlog.get_logger(__name__)
 RETRY_S = 0.5
 
 PAGE_CHARACTERS = 256 * 1024
-"""As many entries are read at once as make this up: each of many slow sockets may hold them."""
+"""Entries are read in pages of this size, because each of many slow sockets may hold a page."""
 
 
 class Subscription:
     """It is created live at `seq`; `replay` first sends what came after that.
 
     `current` returns the run whose text is being written; `on_failed` is called when a replay
-    fails, after which the socket would see nothing more.
+    fails, after which the socket would get no more events.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class Subscription:
     async def _push_all(self, page: Sequence[Logged]) -> None:
         for logged in page:
             if logged.seq > self._log.last_seq:
-                # Committed, but not announced yet: a client that has it would resume from beyond
-                # the session's end.
+                # Committed but not announced yet: a client that has it would resume beyond the
+                # session's end.
                 return
             while not self.socket.push(logged):
                 await self.socket.room()

@@ -49,21 +49,21 @@ MOST_REFUSED_FRAMES = 100
 """Consecutive frames above the rate limit that close a socket."""
 
 GOODBYE_S = 2.0
-"""Seconds that a peer has to read what still waits to be sent."""
+"""Seconds that a peer has to read the queued frames."""
 
 
 class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     """One socket: a Channels consumer, and an `agents.ports.Socket`.
 
-    With one deviation: `__call__` has a receive loop of its own. Channels'
-    calls a method by each message's name, looks after database connections in
-    a thread before it, and waits for the channel layer beside the client: 265 µs
-    a frame, where this loop takes 60. Nothing here uses the database on the
-    event loop, and the layer has nothing to say to a single socket.
+    It deviates from Channels in one point: `__call__` has a receive loop of its own. That of
+    Channels dispatches messages by name, manages database connections in a thread before each, and
+    waits for the channel layer besides the client, which takes 265 µs per frame; this loop takes
+    60. Nothing here uses the database on the event loop, and the layer sends nothing to single
+    sockets.
 
-    A dialect defines what a frame asks for (`take`) and how events are rendered (`push` and the
-    like, `render_problem`). Requests are carried out in `lanes`, so that reading goes on while one
-    waits. `has_heartbeat`: whether `keep_warm` sends something, so that our own server needs no
+    A dialect defines what a frame asks for (`take`) and how events are rendered (`push` and similar
+    methods, `render_problem`). Requests are carried out in `lanes`, so that reading goes on while
+    one waits. `has_heartbeat`: whether `keep_warm` sends something, so that our own server needs no
     pings to notice a dead peer.
     """
 
@@ -90,7 +90,8 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         subprotocol = subprotocol_for(scope)
         accept = {"type": "websocket.accept", "subprotocol": subprotocol}
         await self.send(accept | {"has_heartbeat": self.has_heartbeat})
-        # After the handshake, which servers time out early: an agent may take long to load.
+        # After the handshake, for which servers have short time-outs: an agent may take long to
+        # load.
         refusal = refusal or await host.admit(self.service)
         if refusal is not None:
             logger.debug("connection_refused", address=address_of(scope), why=refusal.problem)
@@ -134,13 +135,13 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._closing: tuple[int, Problem] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    # What a dialect defines.
+    # To be defined by a dialect.
 
     @abstractmethod
     async def take(self, text: str) -> None:
-        """Has a frame's request carried out, in its lane.
+        """Starts the frame's request in its lane.
 
-        Raises `ProtocolError` if it is unusable; then nothing is done.
+        Raises `ProtocolError` if the frame is unusable; then nothing is done.
         """
 
     @abstractmethod
@@ -180,7 +181,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         """Answers a frame above the rate limit."""
         self.say_refused("rate_limited")
 
-    # The interface for sessions and for the connections' pulse.
+    # The interface for sessions and for the pulse of the connections.
 
     async def room(self) -> None:
         await self.outbox.room()
@@ -195,9 +196,9 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._part_with(Problem(self.lang, code, session_id=session_id))
 
     def _part_with(self, problem: Problem) -> None:
-        """A session is not to be had here: the client is told, and comes back for it.
+        """The session is not available here: tells the client, which then resumes it.
 
-        A socket that has no other one is closed, so that it may find another server.
+        A socket without another session is closed, so that the client may find another server.
         """
         if self.attached:
             self.tell(problem)
@@ -208,7 +209,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.close(CloseCode.SLOW_READER, Problem(self.lang, "slow_client"))
 
     def beat(self, now: float) -> None:
-        """Sends a heartbeat after silence; gives up on a peer that does not read."""
+        """Sends a heartbeat after silence; closes the socket of a peer that does not read."""
         if self.outbox.stalled_for_s() > settings.MYAGENT_SLOW_CLIENT_S:
             self.close_slow()
         elif now - self.outbox.last_sent_at >= settings.MYAGENT_HEARTBEAT_S:
@@ -246,7 +247,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._tasks = [reader, writer]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            # Requests of a client that has left are still carried out; `close` cuts that short.
+            # Requests of a client that has left are still carried out; `close` ends that early.
             await asyncio.wait([reader])
         finally:
             for task in self._tasks:
@@ -262,10 +263,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             await self._say_goodbye(*self._closing)
 
     async def _say_goodbye(self, code: int, problem: Problem) -> None:
-        """Sends what still waits, the reason, and the close frame.
+        """Sends the queued frames, the reason, and the close frame.
 
-        A slow reader gets the last two at once: it resumes from the log. `is_last`
-        tells our own server not to wait for the peer to read.
+        A slow reader gets the last two at once: it resumes from the log. `is_last` tells our own
+        server not to wait for the peer to read.
         """
         text = self.render_problem(problem)
         last = {"type": "websocket.send", "text": text, "is_last": True}
@@ -291,7 +292,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             if message["type"] == "websocket.disconnect":
                 return
             if message.get("is_flood"):
-                # Our own server counts what is no message.
+                # Our own server counts control frames and fragments.
                 self.close(CloseCode.TOO_MANY, Problem(self.lang, "rate_limited"))
                 return
             await self._admit(message.get("text"))
@@ -314,7 +315,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             self._explain(error)
 
     async def carry_out(self, lane: str, text: str, work: Work) -> bool:
-        """Has a frame's request carried out. False: too much waits in its lane already."""
+        """Starts a request in its lane. False: too much waits there already."""
         self._bad_frames = 0
         if not self.lanes.has_room(lane):
             return False
@@ -377,5 +378,5 @@ def address_of(scope: Scope) -> str:
 
 @cache
 def _waiting_here() -> Waiting:
-    """That of this process: its memory is one, however many servers and doors it has."""
+    """The outbox total of this process, which all its servers and ports share."""
     return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)

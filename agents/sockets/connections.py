@@ -18,10 +18,10 @@ from myagent.protocol import CloseCode
 logger = structlog.get_logger(__name__)
 
 LEAST_ROUND_S = 1.0
-"""Seconds in which the pulse visits every socket, unless settings allow for more."""
+"""Seconds in which the pulse visits every socket, unless settings allow more time."""
 
 STEPS = 20
-"""Steps of a round of the pulse: none blocks the event loop for long, however many are open."""
+"""Steps of a round of the pulse: none blocks the event loop for long, however many there are."""
 
 
 class Open(Protocol):
@@ -32,8 +32,7 @@ class Open(Protocol):
     scope: dict[str, Any]
 
     def beat(self, now: float) -> None:
-        """Called periodically: sends a heartbeat after silence, drops a peer that does not
-        read."""
+        """Called periodically: sends a heartbeat after silence, drops a peer that does not read."""
 
     def tell(self, transient: Transient) -> None: ...
 
@@ -41,9 +40,9 @@ class Open(Protocol):
 
 
 class Connections:
-    """`name` is what the server calls itself. One pulse serves all sockets, some at a time.
+    """The open sockets; `name` is the server's name. One pulse serves all, a few at a time.
 
-    `admission`: of the connections that are no sockets yet.
+    `admission`: of connections that are not sockets yet.
     """
 
     def __init__(self, name: str) -> None:
@@ -85,7 +84,7 @@ class Connections:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
 
     async def send_away(self, is_meant: Callable[[Open], bool], grace_s: float = 3.0) -> None:
-        """Tells some to reconnect and waits until they are gone, for a limited time."""
+        """Tells some clients to reconnect and waits, for a limited time, until they are gone."""
 
         def send(consumer: Open) -> None:
             if is_meant(consumer):

@@ -30,10 +30,10 @@ OPENINGS_AT_ONCE = 4
 
 
 class EventsConsumer(SocketConsumer):
-    """A socket of the events dialect. Nothing in it waits for a run or a commit.
+    """A socket of the events dialect. None of its requests waits for a run or a commit.
 
-    Each session has a lane: a request for one never waits for another. Only requests that open
-    sessions take turns; a cancel or a response does not.
+    Each session has a lane: a request to one never waits for another session. Only requests that
+    open sessions take turns; a cancel or a response does not.
     """
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
@@ -123,7 +123,7 @@ class EventsConsumer(SocketConsumer):
 
 
 MOST_NAMED = 8 * 1024
-"""The longest refused frame, in characters, that is parsed to see what it concerned."""
+"""Maximum length, in characters, of a refused frame that is parsed to see what it concerned."""
 
 
 def _names_in(text: str) -> tuple[str | None, str | None]:

@@ -30,7 +30,7 @@ OWN_DOOR = "myagent.service"
 """In a scope: the service to whose own port the client connected."""
 
 QUERY = "myagent.query"
-"""In a scope: the query parameters, once somebody has asked for them."""
+"""In a scope: the query parameters, once they have been read."""
 
 SUBPROTOCOL = "myagent.v1"
 """The subprotocol that is chosen if a client offers any: browsers require an answer."""
@@ -40,7 +40,7 @@ SUBPROTOCOL = "myagent.v1"
 class Refusal:
     """Why a client is refused; `sentence` and `detail` as in `Problem`.
 
-    It is told on an accepted socket, which is then closed: browsers see no other refusal.
+    The refusal is sent on an accepted socket, which is then closed: browsers show no other refusal.
     """
 
     close_code: int
@@ -59,7 +59,7 @@ class Host(Protocol):
     def connections(self) -> Connections: ...
 
     async def admit(self, service: str | None) -> Refusal | None:
-        """None if it serves, else why not. `service`: the one that is addressed, None for any.
+        """None if it serves, else why not. `service`: the addressed service; None for any.
 
         The first client starts the server.
         """

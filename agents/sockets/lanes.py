@@ -1,4 +1,4 @@
-"""Carries out one client's requests: in order for each session, concurrently between sessions."""
+"""Carries out one client's requests: in order per session, concurrently between sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 Work = Callable[[], Awaitable[object]]
 
 MOST_HELD = 4 * 1024 * 1024
-"""Characters of requests under way or waiting, from which nothing more may wait behind another."""
+"""Characters of pending requests from which on no request may wait behind another."""
 
 LEAST_WEIGHT = 4 * 1024
 """Characters that each piece of work counts for at least."""
@@ -27,10 +27,10 @@ class Lanes:
     """A lane carries out one request after the other; lanes do not wait for each other.
 
     The reading task carries out at once what it has read: most requests need no wait. At the first
-    wait another task takes over reading, and the waiting one belongs to the lane.
+    wait another task takes over reading, and the waiting task belongs to the lane.
 
-    It is bounded: from `MOST_HELD` on a busy lane has no room for more, and from twice as much
-    nothing is read, whichever lane it may be for.
+    The lanes are bounded: from `MOST_HELD` on a busy lane has no room for more, and from twice as
+    much nothing is read, for any lane.
 
     `read` reads while `is_reader`, and gives what it reads to `take`.
     """
@@ -58,7 +58,7 @@ class Lanes:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # The owner of the lanes refers to them: neither is to wait for a garbage collection.
+            # The owner of the lanes refers to them: a cycle would wait for the garbage collector.
             self._read, self._reader = _nothing, None
 
     @property
@@ -72,7 +72,7 @@ class Lanes:
     async def take(self, lane: str, size: int, work: Work) -> None:
         """Carries out work of `size` characters in a lane that has room.
 
-        For the reading task, which may not be the reader any more afterwards.
+        For the reading task, which may no longer be the reader afterwards.
         """
         weight = max(size, LEAST_WEIGHT)
         self._held += weight
@@ -129,7 +129,7 @@ class Lanes:
 
 
 async def _nothing() -> None:
-    """Reads for lanes that have ended."""
+    """Replaces `read` once the lanes have ended."""
 
 
 @types.coroutine

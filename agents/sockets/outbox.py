@@ -1,4 +1,4 @@
-"""The frames that wait to be sent to one socket: bounded, in order, one writer."""
+"""The frames that wait to be sent on one socket: bounded, in order, one writer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MOST_CONTROL = 1024 * 1024
 
 
 SHARE = 64 * 1024
-"""Characters that may wait for a socket however much waits for others."""
+"""Characters that may always wait for a socket, however much waits for others."""
 
 
 class Waiting:
-    """What waits for all sockets of a process together. `limit` is in characters."""
+    """The total that waits for all sockets of a process. `limit` is in characters."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -58,7 +58,7 @@ class _Partial:
     offset: int
     pieces: list[str] = field(default_factory=list)
     size: int = 0
-    """Characters of all pieces: stored, as there may be very many."""
+    """Characters of all pieces: stored, as there may be very many pieces."""
 
     def add(self, text: str) -> None:
         self.pieces.append(text)
@@ -75,12 +75,11 @@ class _Partial:
 
 
 class Outbox:
-    """Frames on their way out. `limit` is in characters.
+    """Frames to be sent. `limit` is in characters.
 
-    Above the limit, or above its `SHARE` while too much waits for all, durable
-    entries are turned away (the log keeps them), and text is dropped (it is a
-    preview). Control frames have room of their own; `is_overfull` says that even
-    that is used up.
+    Above the limit, or above its `SHARE` while too much waits for all sockets, durable entries are
+    refused (the log keeps them), and text is dropped (it is a preview). Control frames have room of
+    their own; `is_overfull` says that even that is used up.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class Outbox:
         """Sends nothing any more. May be called twice."""
         # `send` may refer to the socket that owns this outbox.
         self._send = _gone
-        # What is left is nobody's any more.
+        # The rest belongs to nobody any more.
         self._waiting.size -= self._size
         self._waiting = Waiting(self._limit)
 

@@ -1,6 +1,6 @@
 """A conversation in a terminal: events are shown, typed messages are sent.
 
-Longer than other modules: keys, events and waits change one state, which is told in one place.
+Longer than other modules, because keys, events and waits change one state.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ NOBODY = Decision(approved=False, feedback=gettext_noop("Nobody is there to conf
 
 
 class Chat:
-    """`run` until somebody leaves. With `message`, only that one is asked.
+    """`run` chats until the user leaves. With `message`, only that one is asked.
 
-    `client` has not been entered yet, so that what an unavailable service says is shown as well.
-    `prompts` is None where nobody can type: tools that ask are declined then.
+    `client` has not been entered yet, so that the messages of an unavailable service are shown as
+    well. `prompts` is None if nobody can type: tools that ask are declined then.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Chat:
                 self._status = Status.NO_ANSWER
 
     def _is_shown(self, event: Event) -> bool:
-        """A single message is shown without other messages of the conversation."""
+        """With a single message, other messages of the conversation are not shown."""
         run_id = "" if isinstance(event, ConnectionChanged) else event.run_id
         return self._message is None or run_id in ("", self._own_run)
 
@@ -190,7 +190,7 @@ class Chat:
         return bool(self._sent or self._client.current_run_id)
 
     async def _watch(self) -> None:
-        """Follows the agent until it asks or is done."""
+        """Shows events until the agent asks or is done."""
         with self._screen.following(), self._watching_keys():
             while self._is_busy and (self._next_question() is None or self._is_stopping):
                 await self._change()
@@ -228,7 +228,7 @@ class Chat:
 
     @property
     def _is_withdrawn(self) -> bool:
-        """Whether Ctrl-C was pressed for a message that the service does not accept just now."""
+        """Whether Ctrl-C was pressed for a message that the service does not accept at present."""
         return self._is_stopping and self._is_refused
 
     def _withdraw(self) -> None:
@@ -269,7 +269,7 @@ class Chat:
         except (Refused, ValueError) as error:
             self._screen.say(told(error))
             if isinstance(error, Refused) and error.code == "invalid_event":
-                return  # The arguments did not fit: it is asked again.
+                return  # The arguments did not fit: the question is asked again.
         self._questions.pop(question.step_id, None)
 
     # Stopping and leaving.
@@ -336,7 +336,7 @@ class Chat:
     async def _unless(
         self, is_settled: Callable[[], bool], typing: Coroutine[Any, Any, T]
     ) -> T | None:
-        """What was typed; None as soon as it is not needed any more."""
+        """What was typed; None as soon as it is no longer needed."""
 
         async def settled() -> None:
             while not is_settled():

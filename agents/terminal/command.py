@@ -24,14 +24,14 @@ def in_language_of_terminal() -> AbstractContextManager[None]:
     tags = wanted()
     if language.is_english(tags):
         return translation.override("en")
-    # Imported here: not every command should wait for what it imports.
+    # Imported here, so that not every command waits for its imports.
     from agents.sentences import choose
 
     return translation.override(choose(*tags))
 
 
 def in_language_of_site() -> AbstractContextManager[None]:
-    """Deactivates the terminal's language for a server, whose log is not for the terminal alone.
+    """Deactivates the terminal's language for a server, whose log is not only for the terminal.
 
     Sentences for the terminal are translated before.
     """
@@ -53,7 +53,7 @@ def _told_part(value: object) -> object:
 
 
 class TerminalCommand(BaseCommand):
-    """Run in a terminal, it uses that one's language; called by a program, the active one.
+    """Run in a terminal, it uses the terminal's language; called by a program, the active one.
 
     `help` is marked with `gettext_noop`.
     """

@@ -1,4 +1,4 @@
-"""Terminals and pipes in any encoding: what it can't show is replaced, and ends no command."""
+"""Output in any encoding: characters that it lacks are replaced, and never end a command."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import io
 import sys
 
 BREAKING = frozenset({"strict", "surrogateescape"})
-"""Ways to treat a character that fail at one which the encoding has not."""
+"""Error handlers that fail at a character which the encoding lacks."""
 
 
 def accept_any_text() -> None:
-    """For this process's standard streams, from now on."""
+    """Applies to this process's standard streams, from now on."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in BREAKING:
             stream.reconfigure(errors="replace")

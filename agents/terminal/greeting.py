@@ -1,4 +1,4 @@
-"""What a server of one agent file says when it is ready: what was loaded, and where it is."""
+"""What a server of one agent file prints when it is ready: what was loaded, and its address."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from myagent.models.offline import OfflineModel
 from myagent.worker.protocol import AgentInfo
 
 MARKS = ("🔍", "✅", "🚀")
-"""One for each line, where a person reads them."""
+"""One mark for each line, printed where a person reads the output."""
 
 MOST_TOOLS = 8
 
 
 def greeting(service: str, url: str, file: str, agent: AgentInfo | None, *, is_marked: bool) -> str:
-    """Three lines in the active language. `url`: of sockets; pages are at the same address."""
+    """Three lines in the active language. `url`: of sockets; pages have the same address."""
     page = url.replace("ws://", "http://", 1)
     lines = [
         gettext("Loaded {file}: agent {name}").format(

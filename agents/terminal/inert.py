@@ -1,4 +1,4 @@
-"""Makes text from elsewhere harmless: it neither controls a terminal nor reorders text."""
+"""Makes foreign text harmless: it neither controls a terminal nor reorders text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import orjson
 
 DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Characters that display a text in another order."""
+"""Characters that change the order in which text is displayed."""
 
 _NOT_SHOWN = dict.fromkeys(
     code

@@ -1,4 +1,4 @@
-"""How long a single message waits for a service that does not run."""
+"""Limits how long a single message waits for a service that does not run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from myagent.client import Event, GaveUp, MessageAccepted, Notice, SessionCreate
 from myagent.sentence import Sentence
 
 LONGEST_S = 10.0
-"""Seconds: whoever asks a single question is not there to start the service."""
+"""Seconds: nobody who asks a single question is there to start the service."""
 
 
 class Patience:

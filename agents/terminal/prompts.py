@@ -32,7 +32,7 @@ class InterruptKey(Exception):
 
 
 def read_choice(text: str) -> Decision | None:
-    """The decision in a line, None if there is none. The text after a 'no' is the reason."""
+    """The decision in a line, None if there is none. Text after a 'no' is the reason."""
     word, _, rest = text.strip().partition(" ")
     if word.lower() in YES and not rest:
         return Decision(approved=True)

@@ -1,4 +1,4 @@
-"""Suppresses repetitions: the same complaint, again and again, is worth one line."""
+"""Suppresses repeated complaints: the same one is printed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Repeats:
         self._said: set[str] = set()
 
     def is_repeat(self, event: Event) -> bool:
-        """Whether the event's sentence has been said already. From now on it has."""
+        """Whether the event's sentence was printed already. From now on it counts as printed."""
         match event:
             case Connected() | Heartbeat():
                 return False

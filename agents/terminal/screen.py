@@ -83,7 +83,7 @@ class RichScreen:
         self._run_id = ""
         self._calls: dict[str, _RunningTool] = {}
         self._asked: dict[str, str] = {}
-        """Calls that wait, or have waited, for a yes: not all of them come to run."""
+        """Calls that wait, or have waited, for an approval: not all of them are run."""
         self._is_lost = False
         self._model = ""
 

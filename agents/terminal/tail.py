@@ -1,4 +1,4 @@
-"""The last lines of content that may be higher than the terminal."""
+"""The last lines of content that may be taller than the terminal."""
 
 from __future__ import annotations
 

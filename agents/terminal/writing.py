@@ -11,8 +11,8 @@ FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 def settled_length(text: str) -> int:
     """The length of a Markdown text's final part: whole blocks that another block follows.
 
-    A cut is after a blank line, outside of fenced code, before a line that is
-    not indented: what is indented may belong to the list item before it.
+    It ends after a blank line, outside of fenced code, before a line that is not indented: indented
+    lines may belong to the list item before them.
     """
     fence, cut, at, is_blank = "", 0, 0, False
     for line in text.splitlines(keepends=True):

@@ -1,4 +1,4 @@
-"""Django's `migrate`, which can be killed and started again."""
+"""Django's `migrate`, resumable: it can be killed at any point and started again."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Command(TerminalCommand):
 
     def serve(self, listener: socket.socket, options: dict[str, Any]) -> None:
         worker = self.launch(options)
-        # Now, while the worker loads the agent file: both take about as long.
+        # Started now, while the worker loads the agent file: both take about as long.
         from agents.runtime.server import new_event_loop
         from agents.serving import standalone
 
@@ -149,7 +149,7 @@ class Command(TerminalCommand):
             sys.exit(code)
 
     def launch(self, options: dict[str, Any]) -> StandaloneWorker:
-        """The worker of the agent file, which has begun to load it. Raises `CommandError`."""
+        """The worker of the agent file, which has started loading it. Raises `CommandError`."""
         file = options["file"]
         try:
             name = service_name(options["name"] or Path(file).stem or "agent")
@@ -221,7 +221,7 @@ class Command(TerminalCommand):
 
     async def _leave(self, server: ServerProcess, stop_listening: Callable[[], None]) -> None:
         if server.conversations.running_count:
-            # A log that can't be written any more is no reason to stay.
+            # A log that can no longer be written is no reason to keep running.
             with contextlib.suppress(OSError):
                 self.stdout.write(self._farewell)
                 self.stdout.flush()
@@ -229,7 +229,7 @@ class Command(TerminalCommand):
 
     @property
     def _is_marked(self) -> bool:
-        """Whether a person reads, in a terminal that has the marks."""
+        """Whether the output is a terminal that can show the marks."""
         return self.stdout.isatty() and shows("".join(MARKS), sys.stdout.encoding)
 
     def _complain(self, error: Exception) -> None:
@@ -237,7 +237,7 @@ class Command(TerminalCommand):
             self.stderr.write(self.style.ERROR(self._why(error)))
 
     def _refusal(self, error: NotStarted) -> CommandError:
-        """Why there is no worker; has an exit status of its own if another attempt is pointless."""
+        """Why there is no worker. The exit status tells whether another attempt is pointless."""
         status = 1 if isinstance(error, NotLaunched | WorkerDied) else CONFIGURATION_ERROR
         return CommandError(self._why(error), returncode=status)
 

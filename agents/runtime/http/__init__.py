@@ -1,5 +1,5 @@
-"""HTTP and WebSocket connections of our own server: what a peer may send, how much and how slowly.
+"""HTTP and WebSocket connections of our own server, with bounds on size, rate and duration.
 
-`requests.py` reads requests, `sockets.py` what comes after an upgrade: uvicorn's protocols, with
-bounds. `heads.py` has those of a request's headers, `admission.py` who is let in at all.
+`requests.py` reads requests and `sockets.py` reads frames after an upgrade: they are uvicorn's
+protocols with bounds. `heads.py` limits request headers, `admission.py` limits connections.
 """

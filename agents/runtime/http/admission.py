@@ -1,4 +1,4 @@
-"""Which connections a process takes: so many of an address, and none with its last descriptors."""
+"""Limits a process's connections: so many per address, and a reserve of descriptors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agents.runtime.limits import AddressLimit, Seldom
 logger = structlog.get_logger(__name__)
 
 RESERVE = 64
-"""Descriptors that are kept for files, the database and workers; a quarter where there are few."""
+"""Descriptors reserved for files, the database and workers; a quarter if there are few."""
 
 UNAVAILABLE = 503
 TOO_MANY = 429
@@ -21,7 +21,7 @@ TOO_MANY = 429
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of what comes in. `connections`: of an address; 0 sets no limit."""
+    """Limits of incoming connections. `connections`: per address; 0 sets no limit."""
 
     headers_s: float = 10.0
     body_s: float = 60.0
@@ -30,10 +30,10 @@ class Bounds:
 
 
 class Admission:
-    """One a process. What waits for requests is counted apart from WebSockets.
+    """The connection counts of one process. HTTP connections and WebSockets count separately.
 
-    `most_descriptors`: the number of one from which on a connection is one too
-    many; None where nobody says.
+    `most_descriptors`: connections whose descriptor has this number or a higher one are refused;
+    None sets no limit.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -44,11 +44,11 @@ class Admission:
         self._unusable = Seldom()
 
     def refusal(self, address: str | None, connection: socket.socket | None) -> int | None:
-        """The status to refuse a new connection with, or None: then it has to `enter`.
+        """The status with which to refuse a new connection; None admits it: then call `enter`.
 
-        `address`: as it is `edge.counted_as`; None has no limit.
+        `address`: as returned by `edge.counted_as`; None has no limit.
         """
-        # The system gives out the lowest number that is free.
+        # The system always assigns the lowest free number.
         number = -1 if connection is None else connection.fileno()
         if self.most_descriptors is not None and number >= self.most_descriptors:
             self._say_short(number)
@@ -64,7 +64,7 @@ class Admission:
         self._addresses.leave(address)
 
     def say_unusable(self, peer: object, error: Exception) -> None:
-        """Logs that somebody sent what is no request."""
+        """Logs data that is not a request."""
         if (left_out := self._unusable.take()) is not None:
             logger.warning("request_not_understood", peer=peer, error=str(error), left_out=left_out)
 
@@ -79,7 +79,7 @@ def _descriptors() -> int | None:
     try:
         import resource
     except ImportError:
-        return None  # Not on this system.
+        return None  # Not available on this system.
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return None

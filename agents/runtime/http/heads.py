@@ -1,4 +1,4 @@
-"""How large the head of a request may be: its first line and its headers. No I/O."""
+"""Limits the head of a request: its first line and its headers. No I/O."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ HEADERS_TOO_LARGE = 431
 
 
 class TooLarge(Exception):
-    """The request is refused."""
+    """The request's head is too large."""
 
 
 class Head:
-    """What a parser has found of one request, counted. Each method raises `TooLarge`.
+    """Counts what a parser has found of one request. Each method raises `TooLarge`.
 
-    `refusal`: the status with which it did, since a parser does not pass it on.
+    `refusal`: the status of that error, since a parser does not pass the exception on.
 
-    A parser keeps a header to itself until it is complete, so what was fed to
-    it without a result counts as one line. Headers after a body count as well.
+    A parser does not report a header until it is complete, so data that it was fed without a result
+    counts as one line. Headers after a body count as well.
     """
 
     __slots__ = ("_address", "_fed", "_headers", "_size", "refusal")
@@ -39,11 +39,11 @@ class Head:
         self._fed = 0
 
     def feed(self, size: int) -> None:
-        """So many bytes are given to the parser now."""
+        """This many bytes are about to be given to the parser."""
         self._fed += size
 
     def check(self) -> None:
-        """Called when the parser is done with what it was fed."""
+        """Called when the parser has processed what it was fed."""
         if self._fed > MOST_LINE:
             self._refuse(HEADERS_TOO_LARGE)
 
@@ -52,7 +52,7 @@ class Head:
         self._fed = 0
 
     def add_address(self, size: int) -> None:
-        """A piece of the address."""
+        """A part of the address."""
         self._fed = 0
         self._address += size
         self._size += size
@@ -60,7 +60,7 @@ class Head:
             self._refuse(URI_TOO_LONG)
 
     def add_header(self, size: int) -> None:
-        """`size`: of its name and its value."""
+        """`size`: of the header's name and value."""
         self._fed = 0
         self._headers += 1
         self._size += size

@@ -1,4 +1,4 @@
-"""Reads requests: uvicorn's protocol, with bounds on their size and a deadline for every one."""
+"""Reads requests: uvicorn's protocol, with size limits and a deadline for every request."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from agents.runtime.http.heads import Head, TooLarge
 logger = structlog.get_logger(__name__)
 
 PIECE = 4 * 1024
-"""Bytes that are parsed at once: between two pieces it is seen whether there are too many."""
+"""Bytes that are parsed at once; the limits are checked between two pieces."""
 
 MOST_UNREAD = 1024 * 1024
-"""Bytes that wait behind requests of the same connection that are still being answered."""
+"""Bytes that may wait behind requests of the same connection that are still being answered."""
 
 GOODBYE_S = 2.0
 """Seconds for which a refused peer may go on sending: cut off at once, it may miss the answer."""
 
 GOODBYE_BYTES = 1024 * 1024
-"""Bytes that it may send meanwhile."""
+"""Bytes that a refused peer may send meanwhile."""
 
 UNANSWERED_S = 40.0
-"""Seconds after which a peer that has not taken what was sent is gone: as long as pings wait."""
+"""Seconds after which a peer that does not take sent data is given up: the same as for pings."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """A connection, from when it is accepted until it is lost or speaks another protocol.
+    """A connection, from its acceptance until it is lost or upgraded to another protocol.
 
-    A request has to be there in time, the first and every other: its head
-    within `Bounds.headers_s`, its body within `Bounds.body_s`.
-    One timer looks at a deadline that moves: most requests cost none of their own.
+    Every request has to arrive in time, not only the first: its head within `Bounds.headers_s`, its
+    body within `Bounds.body_s`. A single timer checks a deadline that moves, so most requests need
+    no timer of their own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,7 +55,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._patience_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    # What the transport says.
+    # Callbacks of the transport.
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -90,12 +90,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            # The answer to an earlier request would get in between.
+            # The answer to an earlier request would be mixed with this one.
             self._refuse(HTTPStatus.BAD_REQUEST)
             return
         self._has_ended = True
         super().handle_websocket_upgrade()
-        # The connection has another protocol now: nothing is to hold this one any longer.
+        # The connection has another protocol now: nothing may keep this object alive.
         self._let_go()
         self.parser = None  # type: ignore[assignment]
 
@@ -120,7 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         except TooLarge:
             self._refuse(self._head.refusal)
         except httptools.HttpParserError as error:
-            # It does not pass on which exception one of the methods below has raised.
+            # The parser does not pass on which exception one of the methods below has raised.
             if not self._head.refusal:
                 self._admission.say_unusable(self.client, error)
             self._refuse(self._head.refusal or HTTPStatus.BAD_REQUEST)
@@ -134,7 +134,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _wait_unread(self, data: bytes) -> None:
-        """What came behind requests that are still being answered is parsed after them."""
+        """Data after requests that are still being answered is parsed once they are answered."""
         self._unread = data
         self.flow.pause_reading()
         if len(data) > MOST_UNREAD:
@@ -143,7 +143,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._has_begun:
-            # The next request is on its way, and has a deadline of its own.
+            # The next request has begun to arrive, and has a deadline of its own.
             self._unset_keepalive_if_required()
         if self.pipeline:
             self.flow.pause_reading()
@@ -159,7 +159,7 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._unread and not self.pipeline:
             self.flow.resume_reading()
 
-    # What the parser finds. An exception in it stops the parser.
+    # Callbacks of the parser. An exception in them stops the parser.
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
@@ -194,7 +194,7 @@ class BoundedHttp(HttpToolsProtocol):
     # Deadlines.
 
     def _expect_within(self, seconds: float) -> None:
-        """What has to come, up to `on_message_complete`, has so many seconds from now on."""
+        """The rest, up to `on_message_complete`, has to arrive within this many seconds."""
         self._patience_s = seconds
         self._deadline = self.loop.time() + seconds
         if self._timer is None:
@@ -208,7 +208,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline is None:
             return
         if self.flow.read_paused:
-            # It may have sent everything: it is not read just now.
+            # It may have sent everything: reading is paused.
             self._expect_within(self._patience_s)
         elif (left_s := self._deadline - self.loop.time()) > 0:
             self._timer = self.loop.call_later(left_s, self._look)
@@ -219,10 +219,10 @@ class BoundedHttp(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    # The end.
+    # Ending the connection.
 
     def _refuse(self, status: int) -> None:
-        """Answers, unless another answer is under way, and reads no more of it."""
+        """Answers, unless another answer is being sent, and stops reading the request."""
         self._has_ended = True
         self._unread = b""
         self._unset_keepalive_if_required()
@@ -261,7 +261,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def cut_off_when_silent(transport: asyncio.BaseTransport) -> bool:
-    """Has the kernel cut a peer off that takes nothing for `UNANSWERED_S`; False if it can't."""
+    """Makes the kernel cut off a peer that takes no data for `UNANSWERED_S`; False if it can't."""
     connection = transport.get_extra_info("socket")
     if connection is None or not hasattr(socket, "TCP_USER_TIMEOUT"):
         return False

@@ -1,4 +1,4 @@
-"""Reads and writes frames: uvicorn's protocol, so that no peer holds it open or keeps it busy."""
+"""Reads and writes frames: uvicorn's protocol, limited so that no peer can block or overload it."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ LINGER_S = 10.0
 """Seconds that a peer has to read the last frames before it is cut off."""
 
 PIECE = 2 * 1024
-"""Bytes that are parsed at once: some three hundred of the smallest frames, a few milliseconds."""
+"""Bytes that are parsed at once: some 300 of the smallest frames, which take a few milliseconds."""
 
 FRAMES_PER_SECOND = 50.0
-"""Control frames and small fragments that a peer may send over time.
+"""Control frames and small fragments per second that a peer may send over time.
 
-Messages are counted by who takes them.
+Messages are counted by the application.
 """
 
 FRAME_BURST = 500
-"""Such frames that it may send at once."""
+"""Number of such frames that a peer may send at once."""
 
 SMALL_FRAGMENT = 1024
-"""Bytes from which on a fragment counts for nothing: a message may have only so many of them."""
+"""Fragments of at least this many bytes are not counted: the message size limits their number."""
 
 FRAMES_AFTER_CLOSE = 100
-"""Frames that are read while the peer's answer to a close frame is waited for."""
+"""Frames that are read while waiting for the peer's answer to a close frame."""
 
 DEAF_S = 1.0
-"""Seconds that a peer whose frames are not read any more has to read the reason."""
+"""Seconds that a peer whose frames are no longer read has to read the reason."""
 
 MESSAGES_IN_A_ROW = 8
-"""Messages that have waited and are handed over before other sockets have their turn."""
+"""Waiting messages that are handed over before other sockets get their turn."""
 
 INVALID_TEXT = 1007
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Sends last words without waiting for a reader, and never lingers for one.
+    """Sends the last frames without waiting for a reader, and never lingers for one.
 
-    Of a chunk that comes in, `PIECE` bytes are parsed at a time, and no more
-    before the messages in it were taken. Frames that are no message count
-    against a rate. Above it nothing more is read, and the application is told,
-    by a message with `is_flood`: it has the words to close the socket with.
+    Incoming data is parsed in pieces of `PIECE` bytes, and the next piece only after the messages
+    of the previous one were taken. Control frames and fragments count against a rate. Above the
+    rate nothing more is read, and the application is told by a message with `is_flood`, so that it
+    can close the socket with a reason.
 
-    `open_now`: how many the process has, whichever server they came to. One
-    that is gone is free at once: it leaves no cycle for a collection to find.
+    `open_now`: the number of sockets in the process, over all its servers. A closed socket is freed
+    at once, because it leaves no reference cycle.
 
-    An application that says `has_heartbeat` as it accepts is not helped by
-    pings, which are a tenth of the work where most sockets are silent.
+    An application that sets `has_heartbeat` when it accepts gets no pings, which are a tenth of the
+    work where most sockets are silent.
     """
 
     open_now = 0
-    # Most sockets never need these of their own.
+    # Most sockets never need instance values of these.
     _has_heartbeat = False
     _is_flooded = False
     _is_deaf = False
@@ -67,7 +67,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _frames_after_close = 0
     _had_waited = 0
 
-    # What the transport says.
+    # Callbacks of the transport.
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -77,7 +77,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         BoundedWebSocket.open_now -= 1
         self._unread = b""
         super().connection_lost(exc)
-        # A generator that is at work holds who made it, and is held by it.
+        # A running generator is referred to by its creator and refers to it.
         self.conn.parser.close()
 
     def data_received(self, data: bytes) -> None:
@@ -90,12 +90,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
             self._read_on()
 
-    # Reading. The transport is paused while messages wait (`read_paused`) or bytes (`_unread`).
+    # Reading. The transport is paused while messages (`read_paused`) or bytes (`_unread`) wait.
 
     def _read_on(self) -> None:
-        """Parses what waits up to some frames, and the next ones when others have had their turn.
+        """Parses a piece of the waiting data, and the next one after other sockets had their turn.
 
-        It may have been given up meanwhile.
+        The connection may have been closed meanwhile.
         """
         if self.transport.is_closing():
             self._unread = b""
@@ -116,7 +116,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def _parse(self, data: memoryview | bytes) -> None:
         super().data_received(data)  # type: ignore[arg-type]
-        # A handshake that is too large to be read is answered, but not sent, by the base.
+        # The base class answers a handshake that is too large, but does not send the answer.
         if self.conn.handshake_exc is not None and not self.close_sent:
             self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -135,7 +135,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         self._count_fragment(event)
         if not self.frames:
-            return  # The message was given up.
+            return  # The message was dropped.
         # One piece of memory, however many fragments there are.
         if not isinstance(self.frames[0], bytearray):
             self.frames[0] = bytearray(self.frames[0])  # type: ignore[call-overload]
@@ -177,12 +177,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._go_on()
         return message
 
-    # What is no message.
+    # Control frames and fragments.
 
     def handle_ping(self) -> None:
         self._count()
         answer = b"".join(self.conn.data_to_send())
-        # Who does not read is not answered: it would wait in memory.
+        # A peer that does not read gets no answer: it would wait in memory.
         if self.writable.is_set():
             self.transport.write(answer)
 
@@ -197,7 +197,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._count()
 
     def _count(self) -> None:
-        """A frame that is worth little: too many of them are a flood."""
+        """Counts a control frame or a small fragment: too many of them are a flood."""
         if self._is_flooded or self._is_deaf:
             return
         if self.close_sent:
@@ -212,7 +212,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._unread = b""
             self._hand_over({"type": "websocket.receive", "is_flood": True})
 
-    # Writing, and the end.
+    # Writing, and ending the connection.
 
     async def send(self, message: Any) -> None:
         if message.get("is_last") or message["type"] == "websocket.close":
@@ -220,14 +220,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._has_heartbeat = self._has_heartbeat or bool(message.get("has_heartbeat"))
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # What was said at the door is no use any more.
+            # The response to the handshake is no longer needed.
             del self.request, self.response
         elif self.close_sent and (self._unread or self._is_flooded):
-            # Its own close frame is behind more than is worth reading.
+            # The peer's close frame comes after more data than is worth reading.
             self._stop_reading()
 
     def start_keepalive(self) -> None:
-        # That a peer is gone is noticed by what it was sent: by the kernel, where it can.
+        # A lost peer is noticed by data that it does not take: by the kernel, where possible.
         if not (self._has_heartbeat and cut_off_when_silent(self.transport)):
             super().start_keepalive()
 
@@ -235,7 +235,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
-            # A closing transport waits for its buffer to empty: for a dead peer, forever.
+            # A closing transport waits for its buffer to be sent: for a dead peer, forever.
             self.loop.call_later(LINGER_S, self.transport.abort)
 
     def _fail(self, code: int) -> None:
@@ -245,7 +245,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def _stop_reading(self) -> None:
-        """For good; the peer has a moment to read why."""
+        """Stops reading for good; the peer has a moment to read why."""
         self._is_deaf = True
         self._unread = b""
         if not self.transport.is_closing():

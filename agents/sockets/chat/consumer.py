@@ -57,7 +57,7 @@ class ChatConsumer(SocketConsumer):
         self._settled = asyncio.Event()
         self._told = 0
 
-    # What is sent to the client.
+    # Sending to the client.
 
     @staticmethod
     def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
@@ -100,7 +100,7 @@ class ChatConsumer(SocketConsumer):
         self._say([Failure(problem.text)])
 
     def _say(self, shapes: Iterable[ServerFrame]) -> None:
-        """Sends what is not in the log: a client that does not even take that reads too slowly."""
+        """Sends what is not in the log; closes the socket if the client does not take even that."""
         if self.outbox.is_overfull:
             self.close_slow()
         else:
@@ -115,7 +115,7 @@ class ChatConsumer(SocketConsumer):
             else:
                 self.outbox.add_frame(each.frame)
 
-    # What the client sends.
+    # Requests of the client.
 
     def refusal(self, scope: Scope) -> Refusal | None:
         if not 0 < len(_user_id(scope)) <= MAX_USER_ID:
@@ -152,7 +152,7 @@ class ChatConsumer(SocketConsumer):
             await self.attempt(self.port.send(self, message), session_id)
 
     async def _create(self) -> None:
-        """Begins a conversation and waits until it is in the log or refused."""
+        """Creates a session and waits until that is in the log or refused."""
         self._settled.clear()
         metadata = CreateSessionMetadata(client={"user_id": self._user_id})
         event = CreateSession(event="user.create_session", metadata=metadata)
@@ -165,7 +165,7 @@ class ChatConsumer(SocketConsumer):
             self.say_refused("storage_unavailable")
 
     async def _attach(self, session_id: str) -> None:
-        """Continues a conversation; if it does not exist, a later query begins a new one."""
+        """Continues a session; if it does not exist, a later query creates a new one."""
         self._is_attached = await self.attempt(self._return(session_id), session_id)
 
     async def _return(self, session_id: str) -> None:

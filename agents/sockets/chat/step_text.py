@@ -1,6 +1,6 @@
 """The text of one model step, as sent so far to a reader that can only append. No I/O.
 
-Text comes in pieces with offsets; pieces may be repeated, joined or lost. What has been sent must
+Text comes in pieces with offsets; pieces may be repeated, merged or lost. The text sent so far must
 always be a prefix of the step's text; if it can't be, the reader is told to drop it.
 """
 
@@ -30,7 +30,7 @@ class StepText:
     def take(self, offset: int, text: str) -> Change:
         """The step's text holds `text` at `offset`, and ends there as far as is known."""
         if offset > self.length:
-            return NOTHING  # A piece in between is missing: `settle` makes up for it.
+            return NOTHING  # A piece before this one is missing: `settle` makes up for it.
         if offset == self.length:
             return self._append(text)
         return self._become(self._text[:offset] + text, is_whole=False)

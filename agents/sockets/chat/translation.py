@@ -1,6 +1,6 @@
-"""The chat dialect as a translation of one session's log: events in, three shapes out. No I/O.
+"""Translates the log of one session into the chat dialect: events in, three shapes out. No I/O.
 
-The log is the same for all dialects. What a front end of twenty lines can't do is done here: turns
+The log is the same for all dialects. This module does what a front end of twenty lines can't: turns
 come one after the other, tools in pairs, and text is only ever appended.
 """
 
@@ -28,7 +28,7 @@ ENDINGS = {
 
 @dataclass(slots=True)
 class _Turn:
-    """The run that is being sent. `run_id` is None if its beginning was not seen."""
+    """The run that is being sent. `run_id` is None if its start was not seen."""
 
     run_id: str | None
     began_at: datetime | None
@@ -59,7 +59,7 @@ class Translation:
         self._last_end_at: datetime | None = None
 
     def entry(self, logged: Logged) -> Iterator[ServerFrame]:
-        """The frames for the log's next entry. Exhaust it."""
+        """The frames for the log's next entry. Exhaust the iterator."""
         self._session_id = logged.session_id
         if logged.event == "user.message":
             self._accept(logged)
@@ -74,7 +74,7 @@ class Translation:
             yield from self._begin_next()
 
     def text(self, run_id: str, step: int, offset: int, text: str) -> Iterator[ServerFrame]:
-        """The frames for partial text. Exhaust it."""
+        """The frames for partial text. Exhaust the iterator."""
         yield from self._begin_unseen(run_id)
         turn = self._turn
         if turn is not None and turn.run_id in (None, run_id):
@@ -82,7 +82,7 @@ class Translation:
             yield from self._changed(turn.text.take(offset, text))
 
     def step_started(self, step: int) -> Iterator[ServerFrame]:
-        """The frames for a model step that begins, perhaps again. Exhaust it."""
+        """The frames for a model step that starts, perhaps again. Exhaust the iterator."""
         if self._turn is not None:
             if step == self._turn.step:
                 yield from self._changed(self._turn.text.restart())
@@ -110,7 +110,7 @@ class Translation:
                 yield from self._finish(self._turn, ended)
 
     def _begin_unseen(self, run_id: str | None) -> Iterator[ServerFrame]:
-        """A turn is under way whose message this reader has not seen."""
+        """A turn is running whose message this reader has not seen."""
         if self._turn is None:
             self._turn = _Turn(run_id, None)
             yield self._thinking()
