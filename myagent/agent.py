@@ -30,16 +30,15 @@ NOBODY_TO_ASK = "This tool needs a confirmation, and nobody is there to give one
 class Agent:
     """An agent that thinks and acts in turns, with tools.
 
-    `tools` are `BaseTool` instances, their classes, or functions. `model` is a
-    model's name, an object with the `ChatModel` protocol, or None for the
-    environment's. After `max_steps` model steps that all called tools, one last step without tools
-    gives the answer. `next_step_prompt` is added to each request to the model. `model_timeout_s`
-    is how long its server may send nothing; None: as the environment says.
-    `examples` are questions to begin with,
-    which a chat page offers (see `myagent.examples`).
+    `tools` are `BaseTool` instances, their classes, or functions. `model` is a model's name, an
+    object with the `ChatModel` protocol, or None for the model named in the environment. After
+    `max_steps` model steps that all called tools, one last step without tools gives the answer.
+    `next_step_prompt` is added to each request to the model. `model_timeout_s` is how long the
+    model's server may send nothing; None: as the environment says. `examples` are sample questions
+    that a chat page offers (see `myagent.examples`).
 
-    Nothing of a run is kept here: an agent can serve many runs at a time.
-    Raises `TypeError` or `ValueError` for a definition that can't work.
+    No state of a run is kept here: an agent can serve many runs at a time. Raises `TypeError` or
+    `ValueError` for an invalid definition.
     """
 
     name: str = "agent"
@@ -54,7 +53,7 @@ class Agent:
     examples: Sequence[str] = ()
     toolbox: Toolbox = field(init=False, repr=False)
     file: Path | None = field(init=False, repr=False)
-    """Where it was made: the `.env` beside that is read when it is asked in a program."""
+    """The file that created the agent: the `.env` beside it is read before the first request."""
 
     is_continuable = True
     is_idempotent = False
@@ -72,7 +71,7 @@ class Agent:
 
     @cached_property
     def chat_model(self) -> ChatModel:
-        """The model, prepared when it is first needed, which may take a second."""
+        """The model; it is prepared when it is first needed, which may take a second."""
         if self.model is not None and not isinstance(self.model, str):
             return self.model
         from myagent.models import resolve_model
@@ -103,11 +102,10 @@ class Agent:
     ) -> AsyncGenerator[Step, None]:
         """Yields the steps of the answer to `text`, the `Answer` last.
 
-        `history` are the earlier messages, also as dicts in the shape of the
-        OpenAI chat API. Without `confirm`, tools that need a confirmation are
-        declined. The `.env` beside the agent's file is read first; what is set
-        already wins. Raises `ModelError`, and `EnvFileError` if that can't be
-        read. Cancelling is safe.
+        `history` are the earlier messages, also as dicts in the shape of the OpenAI chat API.
+        Without `confirm`, tools that need a confirmation are declined. The `.env` beside the
+        agent's file is read first; variables that are already set take precedence. Raises
+        `ModelError`, and `EnvFileError` if that file can't be read. Cancelling is safe.
         """
         if not isinstance(text, str):
             raise TypeError(f"an agent is asked with a text, not with {type(text).__name__}")

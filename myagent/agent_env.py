@@ -1,4 +1,4 @@
-"""The file `.env` beside an agent file: what is set for that agent alone."""
+"""The file `.env` beside an agent file: variables for that agent alone."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ OF_SITES = frozenset(
 )
 PREFIXES_OF_SITES = ("MYSQL_", "MYAGENT_")
 PREFIX_OF_MODELS = "MYAGENT_MODEL_"
-"""Of settings that the SDK reads, in the agent's process."""
+"""Prefix of the settings that the SDK reads in the agent's process."""
 
 logger = logging.getLogger(__name__)
 
 
 def is_of_a_site(name: str) -> bool:
-    """Whether it is a setting of a site that serves agents, and none of an agent's."""
+    """Whether the variable is a setting of the site, and not of an agent."""
     if name.startswith(PREFIX_OF_MODELS):
         return False
     return name in OF_SITES or name.startswith(PREFIXES_OF_SITES)
 
 
 def beside(file: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the `.env` in the folder of an agent file sets, without settings of sites.
+    """The variables in the `.env` beside an agent file, without settings of the site.
 
-    `known`: what its `${NAME}` may stand for; None: this process's environment.
-    Raises `EnvFileError`, and `ImportError` where python-dotenv is not installed.
+    `known`: the variables that `${NAME}` may refer to; None: this process's environment. Raises
+    `EnvFileError`, and `ImportError` where python-dotenv is not installed.
     """
     path = file.expanduser().resolve().with_name(NAME)
-    # The name is also that of folders: environments of Python.
+    # Virtual environments may be folders of this name.
     if not path.is_file():
         return {}
     found = env_file.read_env_file(path, known)
@@ -48,7 +48,7 @@ def beside(file: Path, known: Mapping[str, str] | None = None) -> dict[str, str]
 
 @lru_cache(maxsize=1024)
 def apply_beside(file: Path) -> None:
-    """Sets it in this process, once, but for what is set already. Raises `EnvFileError`."""
+    """Sets the variables in this process, once, unless they are set. Raises `EnvFileError`."""
     try:
         env_file.apply(beside(file))
     except ImportError:
@@ -57,15 +57,15 @@ def apply_beside(file: Path) -> None:
 
 
 def file_of_caller() -> Path | None:
-    """The file of the code that called into the SDK; None if it is in no file."""
+    """The file of the code that called the SDK; None if the code is in no file."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     file = frame.f_globals.get("__file__")
-    # A program from standard input has the name of one that is not there.
+    # A program read from standard input has the name of a file that does not exist.
     return Path(file) if isinstance(file, str) and Path(file).is_file() else None
 
 
 def _is_ours(module: str) -> bool:
-    # A copy of an agent with changes is made in `dataclasses`.
+    # A copy of an agent with changes is created in `dataclasses`.
     return module.partition(".")[0] in ("myagent", "dataclasses")

@@ -14,8 +14,7 @@ from myagent.steps import StepStarted, TextDelta
 from myagent.tool.text import clean
 
 RETRY_DELAYS_S = (0.5, 2.0)
-"""Waits in seconds before the repetitions for an answer that broke off; then the error is
-raised."""
+"""Seconds to wait before each repetition after an answer broke off; then the error is raised."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +26,11 @@ async def ask(
 ) -> AsyncGenerator[Piece, None]:
     """Yields `StepStarted` for each attempt, text as it comes, then the `Completion`.
 
-    Text that the model takes back is followed by another `StepStarted`. Asks
-    again, after a wait, when the error is retryable and text had been streamed,
-    or `may_ask_again` (a model repeats by itself what fails before), and once
-    when the reply is empty; a second empty reply is yielded as it is. The
-    completion's usage counts the empty attempt as well. Raises `ModelError`.
+    Text that the model takes back is followed by another `StepStarted`. The request is repeated,
+    after a wait, if the error is retryable and text had been streamed, or if `may_ask_again` (a
+    model repeats by itself what fails before that), and once if the reply is empty; a second empty
+    reply is yielded as it is. The completion's usage includes the empty attempt. Raises
+    `ModelError`.
     """
     delays = iter(RETRY_DELAYS_S)
     usage = Usage()

@@ -1,4 +1,4 @@
-"""Files of settings, one `NAME=value` a line: what everybody knows as `.env`."""
+"""Settings files with one `NAME=value` per line, known as `.env`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 MAX_CHARACTERS = 1024 * 1024
-"""Of a file: a longer one is no file of settings."""
+"""Maximum length of a file; a longer one is not a settings file."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class EnvFileError(Exception):
-    """The file can't be read; `sentence` names it and the line, and quotes nothing of it.
+    """The file can't be read; `sentence` names it and the line, but does not quote the line.
 
-    What can't be read may be a key that somebody mistyped the name of.
+    A line that can't be read may contain a key after a mistyped name.
     """
 
     def __init__(self, sentence: Sentence) -> None:
@@ -35,11 +35,10 @@ class EnvFileError(Exception):
 def read_env_file(path: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """The settings in the file, as python-dotenv understands them.
 
-    Blanks around `=`, quotes, `export`, comments and `${NAME}` are what they are
-    there. `known` is what such a NAME may stand for, besides what the file has
-    before it; None: this process's environment. Nothing is put into the
-    environment. Raises `EnvFileError`, and `ImportError` where python-dotenv is
-    not installed.
+    Blanks around `=`, quotes, `export`, comments and `${NAME}` have the same meaning as there.
+    `known` are the variables that `${NAME}` may refer to, besides earlier ones in the file; None:
+    this process's environment. The environment is not changed. Raises `EnvFileError`, and
+    `ImportError` where python-dotenv is not installed.
     """
     try:
         # A pipe or a device has no end.
@@ -51,7 +50,7 @@ def read_env_file(path: Path, known: Mapping[str, str] | None = None) -> dict[st
             Sentence("{file} can't be read: {reason}.", file=path, reason=reason)
         ) from error
     except UnicodeDecodeError:
-        # The error itself would show what stands there.
+        # The error itself would quote the line.
         raise EnvFileError(Sentence("{file} is not text in UTF-8.", file=path)) from None
     if len(text) > MAX_CHARACTERS:
         raise EnvFileError(Sentence("{file} is too long for a file of settings.", file=path))
@@ -60,7 +59,7 @@ def read_env_file(path: Path, known: Mapping[str, str] | None = None) -> dict[st
 
 
 def apply(settings: dict[str, str]) -> None:
-    """Sets what the environment does not have yet: what is set already wins."""
+    """Sets variables in the environment; those that are already set take precedence."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
@@ -86,7 +85,8 @@ def _values(text: str, known: Mapping[str, str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
         if value is not None:
-            # As `dotenv_values` does it by itself, but with this process's environment always.
+            # This is what `dotenv_values` does, except that it always uses this process's
+            # environment.
             there = ChainMap(values, dict(known))
             values[name] = "".join(atom.resolve(there) for atom in parse_variables(value))
     return values
@@ -102,6 +102,6 @@ def _is_setting(binding: Binding) -> bool:
 
 
 def _lines_before(text: str) -> int:
-    """The blank lines that belong to a setting because they go before it."""
+    """The blank lines before a setting, which belong to it."""
     blank = re.match(r"\s*", text)
     return len(re.findall(r"\r\n|\n|\r", blank[0])) if blank else 0

@@ -29,7 +29,7 @@ def _may_have_long_numbers(text: str | bytes) -> bool:
 
 
 def dumps(value: Any) -> str:
-    """Writes JSON. Raises `TypeError` for values that have none."""
+    """Writes JSON. Raises `TypeError` for values without a JSON form."""
     try:
         return fast_json.dumps(value).decode()
     except TypeError:

@@ -1,4 +1,4 @@
-"""Questions to begin with, which an agent offers to people who don't know what to ask."""
+"""Sample questions that an agent offers to people who don't know what to ask."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 MAX_EXAMPLES = 12
 MAX_EXAMPLE_LENGTH = 500
-"""Characters of one question."""
+"""Maximum number of characters of a question."""
 
 
 def checked(given: object) -> tuple[str, ...]:
-    """The list as a tuple; None is none. Raises `TypeError`, `ValueError`."""
+    """The list as a tuple; None becomes an empty one. Raises `TypeError`, `ValueError`."""
     if given is None:
         return ()
     if isinstance(given, str) or not isinstance(given, Iterable):

@@ -46,7 +46,7 @@ def why_it_failed(error: BaseException, place: str) -> Sentence:
 
 
 def lacking_variable(error: BaseException) -> str | None:
-    """The environment variable, if the error is that of looking for one in `os.environ`."""
+    """The environment variable, if the error comes from looking it up in `os.environ`."""
     traceback = error.__traceback__
     if not isinstance(error, KeyError) or traceback is None:
         return None

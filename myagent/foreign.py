@@ -28,7 +28,7 @@ TEXT_KEYS = ("content", "text", "delta")
 BESIDE_TEXT = frozenset(
     {*TEXT_KEYS, "role", "refusal", "tool_calls", "function_call", "finish_reason", "index"}
 )
-"""What the pieces of a model's stream hold besides, and what may be all of the first and last."""
+"""Keys of a streamed piece besides text; the first and last pieces may have only these."""
 
 
 class ForeignAgent:
@@ -104,7 +104,7 @@ def _name_of(agent: Any, default: str | None) -> str:
 async def _pieces(
     agent: Any, question: tuple[tuple[str], dict[str, Any]]
 ) -> AsyncGenerator[Any, None]:
-    """The agent's output; a whole text is a single piece."""
+    """The agent's output; a complete text is a single piece."""
     verb = _verb_of(agent)
     args, options = question
     if not _is_stream(agent, verb):
@@ -159,7 +159,7 @@ async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str,
 
 
 def _whole(value: Any) -> str:
-    """Raises `AgentError` if it is nothing: an empty answer would look like one."""
+    """Raises `AgentError` for None: an empty answer would look like a valid one."""
     if value is None:
         raise NoAnswerError(NO_VALUE)
     if isinstance(value, ToolResult):
@@ -181,7 +181,7 @@ def _text(piece: Any) -> str:
 
 
 def _is_nothing(piece: Any) -> bool:
-    """Whether it has no text, as the beginning and the end of a stream of model servers."""
+    """Whether the piece has no text, like the first and last pieces of a model's stream."""
     if not isinstance(piece, Mapping):
         return piece is None
     return piece.keys() <= BESIDE_TEXT and all(piece.get(key) is None for key in TEXT_KEYS)
@@ -193,8 +193,7 @@ def _kind(piece: Any) -> str:
 
 
 async def _guarded(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The pieces; exceptions that would end the program or look like a cancellation become
-    errors."""
+    """The pieces; turns exceptions that would end the program or cancel the task into errors."""
     async with aclosing(pieces):
         try:
             async for piece in pieces:

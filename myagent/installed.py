@@ -1,7 +1,7 @@
 """Lets the SDK import installed packages rather than modules beside an agent file.
 
-Modules of the SDK import what they need at the top; a worker makes sure that they get the
-installed ones. Packages that import more while they work are called within `packages`.
+Modules of the SDK import what they need at the top; a worker makes sure that they get the installed
+packages. Packages that import more at run time are called within `packages`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ REQUIREMENTS = {
 """What to install for the packages that the SDK imports."""
 
 LOOKED_FOR = frozenset({*REQUIREMENTS, "httpx", "orjson"})
-"""Names of modules that the SDK or the openai package takes for a library if one is loaded."""
+"""Names of modules that the SDK or the openai package uses as libraries if they are loaded."""
 
 _SDK = Path(__file__).parent
 

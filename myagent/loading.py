@@ -72,9 +72,9 @@ class AgentFile:
         return name if isinstance(name, str) and name else self.name
 
     def prepare(self) -> None:
-        """Does slow imports in advance, which would delay the first question.
+        """Does slow imports in advance, which would otherwise delay the first question.
 
-        Raises `AgentFileError` where the environment lacks what they need.
+        Raises `AgentFileError` if the environment lacks a package that they need.
         """
         model = self.source.chat_model if isinstance(self.source, Agent) else None
         if not isinstance(model, OpenAIModel):

@@ -1,4 +1,4 @@
-"""Which run code is at work for, so that a line of the log can name it."""
+"""The run that the current code works for, so that log lines can name it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def enter(session: str, run: str) -> None:
 
 
 def message(event: str, **fields: Any) -> tuple[str, tuple[Any, ...]]:
-    """A line's template and values: the event, the run if there is one, and the fields."""
+    """The template and values of a log line: the event, the run if there is one, and the fields."""
     named = (_run.get() or {}) | fields
     template = " ".join([event, *(f"{name}=%r" for name in named)])
     return template, tuple(named.values())

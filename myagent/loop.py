@@ -32,7 +32,7 @@ NO_ANSWER = "I stopped after {steps} steps without reaching an answer."
 NO_MORE_TOOLS = "No more tools can be called. Answer now, with what you know."
 
 MOST_OF_A_NAME = 200
-"""Characters of the name that a model gave to a tool: none has as many."""
+"""Characters of a tool name from the model that are kept; no tool has a longer name."""
 
 
 class Reacting(Protocol):
@@ -98,7 +98,7 @@ class _Stopwatch:
 
 
 class _Run:
-    """The state of a run: the context, the open calls, and in the end the answer."""
+    """The state of a run: the context, the open calls, and finally the answer."""
 
     def __init__(
         self, agent: Reacting, history: Sequence[ChatMessage], confirm: Confirm, resume: Resume
@@ -125,7 +125,7 @@ class _Run:
 
     @property
     def _is_last(self) -> bool:
-        """Whether the present step is the one without tools."""
+        """Whether the current step is the last one, which has no tools."""
         return self.step > self.agent.max_steps
 
     async def think(self) -> AsyncGenerator[Step, None]:
@@ -200,7 +200,7 @@ def _with_fresh_id(call: ToolCall) -> ToolCall:
 
 
 def _plain(completion: Completion, steps: int) -> Completion:
-    """Turns a last reply without an answer into one; text that was streamed is kept."""
+    """Replaces a last reply without an answer; text that was streamed is kept."""
     gap = "\n\n" if completion.text.strip() else ""
     text = completion.text + gap + NO_ANSWER.format(steps=steps)
     return replace(completion, text=text, tool_calls=())

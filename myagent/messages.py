@@ -15,20 +15,20 @@ from myagent import fast_json
 Role = Literal["system", "user", "assistant", "tool"]
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What the OpenAI chat API takes as the name of a function."""
+"""The names of functions that the OpenAI chat API accepts."""
 
 NAMELESS = "unknown_tool"
-"""Stands for the name of a tool where a model gave none, or nothing of it can be kept."""
+"""Replaces the name of a tool if a model gave none, or no character of it is legal."""
 
 _WIRE_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to call a tool.
+    """A model's request to call a tool.
 
-    `arguments` is the JSON text as the model wrote it; it may be malformed, and
-    the name may be none.
+    `arguments` is the JSON text as the model wrote it; it may be malformed, and the name may be
+    invalid.
     """
 
     id: str
@@ -49,7 +49,7 @@ class ToolCall:
 
     @property
     def is_legal(self) -> bool:
-        """Whether servers take it back: its name is one, its arguments are a JSON object."""
+        """Whether servers accept it in a history: a valid name, and a JSON object as arguments."""
         return TOOL_NAME.fullmatch(self.name) is not None and self.has_object
 
     @property
@@ -62,7 +62,7 @@ class ToolCall:
 
 
 def wire_id(id: str) -> str:
-    """The id of a call as every server takes it: Mistral's has nine letters and digits."""
+    """The id of a call in a form that all servers accept: Mistral's has nine letters and digits."""
     if _WIRE_ID.fullmatch(id):
         return id
     digest = hashlib.sha256(id.encode("utf-8", "replace")).digest()
@@ -71,10 +71,10 @@ def wire_id(id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a server sent with tool calls and wants back with them, in its own form.
+    """The reasoning that a server sent with tool calls and expects back, in its own format.
 
-    `origin` tells the server and model that alone are to get it. `fields` are
-    those of the message, `calls` those of each of its calls, in their order.
+    `origin` identifies the only server and model that get it. `fields` are those of the message,
+    `calls` those of each of its calls, in order.
     """
 
     origin: str
@@ -106,14 +106,14 @@ class ChatMessage:
     reasoning: Reasoning | None = field(default=None, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """The shape of the OpenAI chat API, and beside it `server_reasoning`."""
+        """The shape of the OpenAI chat API, with `server_reasoning` added."""
         data = self._shape()
         if self.reasoning is not None:
             data["server_reasoning"] = self.reasoning.to_dict()
         return data
 
     def wire(self) -> dict[str, Any]:
-        """The shape of the OpenAI chat API alone, with ids that every server takes."""
+        """Only the shape of the OpenAI chat API, with ids that every server accepts."""
         data = self._shape()
         if self.tool_calls:
             data["tool_calls"] = [
@@ -126,7 +126,7 @@ class ChatMessage:
     def _shape(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
-            # No text is no text: there are servers that refuse an empty one, or blanks.
+            # Blank text is left out: some servers refuse it.
             data["content"] = self.content if self.content.strip() else None
             data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.tool_call_id is not None:
@@ -157,12 +157,12 @@ class ChatMessage:
 
     @cached_property
     def has_legal_calls(self) -> bool:
-        """Whether servers take all its calls back as they are."""
+        """Whether servers accept all its calls as they are."""
         return all(call.is_legal for call in self.tool_calls)
 
     @property
     def reasoning_json(self) -> str:
-        """The reasoning as it takes up room, '' if there is none."""
+        """The reasoning in the form in which its size is counted; '' if there is none."""
         return "" if self.reasoning is None else fast_json.dumps(self.reasoning.to_dict()).decode()
 
     @cached_property

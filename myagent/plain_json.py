@@ -33,11 +33,10 @@ def dumps(
     *,
     takes_long_numbers: bool = False,
 ) -> bytes:
-    """Raises `TypeError` for what has no JSON: keys that are no texts, long numbers, surrogates.
+    """Raises `TypeError` for values without JSON: other keys than text, long numbers, surrogates.
 
-    `default` makes something else of such a value. With `NON_STR_KEYS` keys may
-    be numbers, None and the like. `takes_long_numbers`: with all their digits,
-    which orjson does not do.
+    `default` converts such a value. With `NON_STR_KEYS` keys may be numbers, None and the like.
+    `takes_long_numbers`: writes integers with all digits, which orjson can't.
     """
     writer = _Plain(
         default, takes_any_key=option == NON_STR_KEYS, takes_long_numbers=takes_long_numbers

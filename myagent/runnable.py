@@ -16,7 +16,7 @@ class AgentError(Exception):
 
 
 class NoAnswerError(AgentError):
-    """The agent ended without an answer; the sentence says so to whoever asked."""
+    """The agent ended without an answer; the sentence is shown to the person who asked."""
 
 
 @runtime_checkable

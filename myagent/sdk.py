@@ -10,11 +10,10 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def sdk_folder(var_dir: Path) -> Path:
-    """Creates or repairs `var_dir/sdk`, in which `myagent` is a symlink to this very package.
+    """Creates or repairs `var_dir/sdk`, in which `myagent` is a symlink to this package.
 
-    So none of what lies beside the package, the site's tree or other packages,
-    comes onto the path with it. Several processes may ask at once. Raises
-    `OSError`.
+    So nothing that lies beside the package, such as the site's packages, gets onto the path with
+    it. Several processes may call this at once. Raises `OSError`.
     """
     folder = var_dir.resolve() / "sdk"
     link = folder / PACKAGE.name

@@ -13,13 +13,13 @@ ToolStatus = Literal["success", "error", "cancelled", "declined", "unknown"]
 StopReason = Literal["answer", "max_steps", "length", "content_filter"]
 
 MOST_DESCRIPTION = 2000
-"""Characters of a tool's description in a question."""
+"""Maximum number of characters of a tool's description in a question."""
 
 MOST_SCHEMA_BYTES = 32 * 1024
-"""Of JSON, of the schema in a question: it goes into the log with each of them."""
+"""Maximum size of the schema in a question, as JSON: it is logged with each question."""
 
 MOST_SCHEMA_DEPTH = 32
-"""Of objects and lists in each other, in that schema."""
+"""Maximum nesting of that schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationAsked:
-    """A tool waits for somebody's yes.
+    """A tool waits for an approval.
 
-    `description` and `parameters`, the JSON schema of its arguments, are for
-    whoever shows the question; None: the schema is too large to be told.
+    `description` and `parameters`, the JSON schema of its arguments, are for showing the question;
+    None: the schema is too large.
     """
 
     step_id: str
@@ -83,7 +83,7 @@ class ToolStarted:
 class ToolFinished:
     """The outcome of a tool call. `message` is what the model is told.
 
-    `full_length` is the text's length in characters when it had to be cut.
+    `full_length` is the text's length in characters if it had to be cut.
     """
 
     step_id: str

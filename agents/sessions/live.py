@@ -91,7 +91,7 @@ class LiveSession:
     # Sockets.
 
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:
-        """Attaches at `seq`, or at the end of the log; replaces the socket's earlier subscription."""
+        """Attaches at `seq`, or at the log's end; replaces the socket's earlier subscription."""
         return self.audience.add(socket, self._log.last_seq if seq is None else seq)
 
     def end_runs(self) -> None:

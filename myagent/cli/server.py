@@ -37,7 +37,7 @@ options.
 )
 
 SITE_COMMANDS = ("serve", "services")
-"""Those of the site that go by their own names here."""
+"""Commands of the site that have the same names here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,11 +14,11 @@ from myagent.protocol.server_events import (
 
 
 class Answer(EventStream):
-    """The result of `ask`: an async iterator that ends after the message's one end.
+    """The result of `ask`: an async iterator that stops after the end of the message.
 
-    `message_id` names the message, `run_id` its run ('' until it is accepted).
-    Raises `Refused` when the message is not accepted, `AnswerLost` when its end can't be found,
-    and other `ClientError`s when the connection fails for good.
+    `message_id` names the message, `run_id` its run ('' until it is accepted). Raises `Refused` if
+    the message is not accepted, `AnswerLost` if its end can't be found, and other `ClientError`s if
+    the connection fails for good.
     """
 
     def __init__(self, streams: Streams, conversation: Conversation, message_id: str) -> None:
@@ -61,7 +61,7 @@ class Answer(EventStream):
                 self._look_before_start(event.original_seq)
 
     def _look_before_start(self, seq: int) -> None:
-        """The message had been accepted before: its end may be known, or lie too far back."""
+        """The message was accepted before: its end may be known, or lie too far back."""
         seen = self._conversation
         if (end := seen.ends.get(self.message_id)) is not None:
             super()._offer(end)

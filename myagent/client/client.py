@@ -74,7 +74,7 @@ class Client:
 
     @property
     def last_seq(self) -> int:
-        """The place in the log of the newest event that was given to streams."""
+        """The place in the log of the newest event that streams were given."""
         return self._conversation.last_seq
 
     @property
@@ -165,9 +165,8 @@ class Client:
     ) -> Answer:
         """Sends a message; returns the events of its run, up to its one end.
 
-        The same `message_id` never runs twice. `on_busy` is what happens when
-        the agent is at work: 'enqueue', 'reject' (raises `Refused`), or
-        'interrupt'. Raises `InvalidRequest`.
+        The same `message_id` never runs twice. `on_busy` is what happens if the agent is busy:
+        'enqueue', 'reject' (raises `Refused`), or 'interrupt'. Raises `InvalidRequest`.
         """
         self._check_open()
         id_ = message_id or uuid.uuid4().hex
@@ -204,12 +203,11 @@ class Client:
         args: Mapping[str, Any] | None = None,
         feedback: str | None = None,
     ) -> ResponseLogged:
-        """Answers a `ConfirmationAsked`; returns the response that counts: another may have been
-        quicker.
+        """Answers a `ConfirmationAsked`; returns the response that counts, which may be another's.
 
-        `args` replace the model's arguments; the model is told `feedback`.
-        Raises `Refused` with the code `not_waiting` if nobody waits for it any more, and with
-        `invalid_event` if the tool can't take these `args`: then it still waits.
+        `args` replace the model's arguments; the model is told `feedback`. Raises `Refused` with
+        the code `not_waiting` if the question is no longer open, and with `invalid_event` if the
+        tool can't take these `args`: then the question stays open.
         """
         content: dict[str, Any] = {"approved": approved}
         content |= {} if args is None else {"args": dict(args)}

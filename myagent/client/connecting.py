@@ -29,11 +29,12 @@ def connect(
     """A client for `async with`: a new session, or `session_id` from after `last_seq`.
 
     `url` is like `ws://localhost:8080/`. `lang` is the language of the service's sentences.
-    `client_info`, `service` and `tags` go with a new session. `token` is sent as a bearer token. A
-    lost connection is made again for `give_up_after_s` seconds, with growing waits.
+    `client_info`, `service` and `tags` are sent with a new session. `token` is sent as a bearer
+    token. After a connection is lost, reconnecting is tried for `give_up_after_s` seconds, with
+    growing waits.
 
-    Raises `InvalidRequest` at once; on entering, `ConnectionFailed`,
-    `NotAllowed`, `NoSuchService`, `UnknownSession` or `Refused`.
+    Raises `InvalidRequest` at once; on entering, `ConnectionFailed`, `NotAllowed`, `NoSuchService`,
+    `UnknownSession` or `Refused`.
     """
     new: dict[str, Any] = {"client": dict(client_info or {}), "tags": list(tags)}
     new |= {name: value for name, value in (("lang", lang), ("service", service)) if value}

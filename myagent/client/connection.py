@@ -17,14 +17,13 @@ from myagent.protocol.server_events import Connected, ServerEvent
 from myagent.sentence import Sentence
 
 OPENING_S = 30.0
-"""Seconds that a server may take to open a session: after a crash it waits until a lease
-expires."""
+"""Seconds that opening a session may take: after a crash the server waits for a lease to expire."""
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 
 STEADY_S = 10.0
-"""A connection that lasted so many seconds was stable: the next attempt is made without delay."""
+"""A connection that lasted this many seconds was stable: the next attempt is made at once."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Address:
 
 
 def delays() -> Iterator[float]:
-    """Waits in seconds, doubling up to a limit, with jitter: clients must not all return at
-    once."""
+    """Seconds to wait: doubling up to a limit, with jitter so that clients spread out."""
     delay_s = FIRST_DELAY_S
     while True:
         yield delay_s * random.uniform(0.5, 1.0)
@@ -202,7 +200,7 @@ class Connection:
 
 
 def ended(error: BaseException | None) -> ClientError | None:
-    """The error for readers when `run` has ended like this."""
+    """The error for readers when `run` has ended in this way."""
     if error is None or isinstance(error, ClientError):
         return error
     return ClientError(Sentence("The client failed; the cause is attached."))

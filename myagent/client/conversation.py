@@ -32,7 +32,7 @@ PASSING = frozenset(
 
 
 KEPT_ENDS = 100
-"""The most ends of messages that are kept for repeated questions."""
+"""Number of ends of messages that are kept for repeated questions."""
 
 
 class Lost(Exception):

@@ -1,8 +1,7 @@
-"""Requests to a service that have not been answered yet; no I/O.
+"""Requests to a service that have not been answered yet. No I/O.
 
-A request is sent again on each new socket until an event answers it. The server
-knows messages by their id, responses by their step and cancels by their run, so
-that nothing happens twice.
+A request is sent again on each new socket until an event answers it. The server recognises messages
+by their id, responses by their step and cancels by their run, so that nothing happens twice.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ AGAIN = frozenset({"rate_limited", "storage_unavailable", "service_unavailable"}
 """Codes of refusals after which the same frame is sent again, a little later."""
 
 OF_ANY = frozenset({"unknown_session", "session_closed", "forbidden", "internal_error"})
-"""Codes of refusals that may concern any request, and name none."""
+"""Codes of refusals that may concern any request and name none."""
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 5.0
@@ -90,8 +89,8 @@ class ResponseRequest(Request):
 class CancelRequest(Request):
     """`run_id` or `message_id` names the run; without either it is the current one.
 
-    `stopped` is the replayed event that the run is stopped: the request may have been accepted
-    before the socket was lost, in which case its repetition is answered with `not_running`.
+    `stopped` is the replayed event that stopped the run: the request may have been accepted before
+    the socket was lost, in which case its repetition is answered with `not_running`.
     """
 
     run_id: str = ""
@@ -154,7 +153,7 @@ class Outbox:
             self._requests.remove(request)
 
     def restart(self) -> None:
-        """To be called for each new socket, on which nothing was sent yet."""
+        """Called for each new socket, on which nothing was sent yet."""
         for request in self._requests:
             request.is_sent = False
 

@@ -32,8 +32,10 @@ class ConnectionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionChanged:
-    """The state of the connection; not sent by the server. `retry_in_s`: seconds until the next
-    attempt."""
+    """The state of the connection; not sent by the server.
+
+    `retry_in_s`: seconds until the next attempt.
+    """
 
     state: ConnectionState
     reason: str = ""
@@ -121,12 +123,12 @@ class Streams:
             stream._end(error)
 
     def look(self) -> None:
-        """Wakes tasks that wait in `room`."""
+        """Wakes the tasks that wait in `room`."""
         self._changed.set()
 
     @contextlib.contextmanager
     def awaiting(self, answer: asyncio.Future[ServerEvent]) -> Iterator[None]:
-        """While a method waits, reading goes on: its caller may be the one that reads a stream."""
+        """While a method waits, reading goes on: its caller may be the task that reads a stream."""
         self._is_started = True
         self._verbs.add(answer)
         self.look()

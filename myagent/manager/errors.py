@@ -42,11 +42,11 @@ class UnknownService(Refused):
 
 
 class Conflict(Refused):
-    """It can't be done in the present state."""
+    """The operation is not possible in the present state."""
 
 
 class NotArrived(ManagerError):
-    """The requested state was not observed; the request still holds unless there was another.
+    """The requested state was not observed; the request still holds unless another replaced it.
 
     `service` is its last state; None if it was unregistered meanwhile.
     """
@@ -57,7 +57,7 @@ class NotArrived(ManagerError):
 
 
 class ServiceFailed(NotArrived):
-    """It won't run until somebody fixes it and starts it again."""
+    """The service will not run until somebody fixes it and starts it again."""
 
 
 class StillWorking(NotArrived, TimeoutError):

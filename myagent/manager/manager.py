@@ -207,7 +207,10 @@ class AgentManager:
         return connections
 
     def get_health_summary(self) -> Stats:
-        """How many processes are `healthy`, `degraded`, `unhealthy` or `unknown`; their `total`."""
+        """The number of processes by health, and their `total`.
+
+        The keys are `healthy`, `degraded`, `unhealthy`, `unknown` and `total`.
+        """
         health: Stats = self.get_system_stats()["health"]
         return health
 

@@ -16,7 +16,7 @@ from myagent.manager.database import set_up
 from myagent.manager.errors import ManagerError, NotRunning, plain_errors
 
 START_S = 60.0
-"""Seconds until a supervisor must work: one started by a command needs time to make room."""
+"""Seconds until the supervisor must work: one started by a command needs time to make room."""
 
 LOOK_S = 0.05
 
@@ -35,7 +35,7 @@ class SupervisorThread:
         self.ready: Future[None] = Future()
         """Done once something supervises. Fails with a `ManagerError`."""
         self.ended: Future[None] = Future()
-        """Done when it has ended completely. Fails if it ended unexpectedly once ready."""
+        """Done when the thread has ended completely. Fails if it ended unexpectedly once ready."""
         self.database: Any = None
         """`agents.runtime.database.DatabaseThreads`, there when ready."""
         self._health_interval_s = health_interval_s
@@ -171,7 +171,7 @@ _alive: set[SupervisorThread] = set()
 
 
 def _leave_with_the_program() -> None:
-    """Even a program that ends without stopping its manager leaves nothing behind."""
+    """Even a program that ends without stopping its manager leaves no process behind."""
     threads = list(_alive)
     for thread in threads:
         thread.leave()

@@ -1,7 +1,7 @@
 """The manager's calls of the site, each in one thread that may use the database.
 
-The verbs are `services.catalogue.registry` and `services.control`; here their rows
-become values, as nothing of Django leaves these functions.
+The verbs are `services.catalogue.registry` and `services.control`; here their rows become values,
+so that no Django object leaves these functions.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
 def _info(
     service: Any, instances: Any = None, site: str | None = None, observers: Any = None
 ) -> ServiceInfo:
-    """`instances`, `site`, `observers`: where they have been read already."""
+    """`instances`, `site`, `observers`: passed if they have been read already."""
     from services.routing import endpoints
     from services.views import describing
     from services.views.observers import Observers

@@ -50,7 +50,7 @@ async def until_gone(run: Run, asked: ServiceInfo, timeout_s: float) -> None:
 
 
 class _Looking:
-    """Reads a service at every change."""
+    """Reads a service after every change."""
 
     def __init__(self, run: Run, asked: ServiceInfo, timeout_s: float) -> None:
         self._run = run

@@ -21,21 +21,20 @@ __all__ = [
 DEFAULT_MODEL = "gpt-4o-mini"
 
 LONGEST_S = 1e6
-"""Of a time-out: there are clocks that know no more."""
+"""Maximum of a time-out: some clocks can't represent more."""
 
 
 def resolve_model(
     model: str | ChatModel | None = None, *, timeout_s: float | None = None
 ) -> ChatModel:
-    """The model that an agent asks.
+    """The model that an agent uses.
 
-    An object is taken as it is. A name, else `OPENAI_MODEL` or `LLM_MODEL`, is
-    a model of the server at `OPENAI_BASE_URL` (`OPENAI_API_BASE`), asked with
-    `OPENAI_API_KEY`; agents with the same settings share its connections.
-    With neither a key nor an address it is the offline demo model. `timeout_s`,
-    else `MYAGENT_MODEL_TIMEOUT_S`: how long the server may send nothing. Raises
-    `TypeError` for an object that is no chat model, and `ModelError` for a
-    setting that is wrong.
+    An object is used as it is. A name, or else `OPENAI_MODEL` or `LLM_MODEL`, is a model of the
+    server at `OPENAI_BASE_URL` (`OPENAI_API_BASE`), with the key `OPENAI_API_KEY`; agents with the
+    same settings share its connections. With neither a key nor an address it is the offline demo
+    model. `timeout_s`, or else `MYAGENT_MODEL_TIMEOUT_S`: how long the server may send nothing.
+    Raises `TypeError` for an object that is not a chat model, and `ModelError` for an invalid
+    setting.
     """
     if model is not None and not isinstance(model, str):
         if isinstance(model, type) or not isinstance(model, ChatModel):

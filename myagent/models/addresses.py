@@ -1,4 +1,4 @@
-"""The address of a model's server: what may be told of it, and the proxy that leads there."""
+"""The address of a model's server: the parts that may be shown, and the proxy to use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SOCKS = ("socks", "socks5", "socks5h")
 
 
 def address_of(base_url: str | None) -> str:
-    """The address, else that of `OPENAI_BASE_URL`, else OpenAI's own."""
+    """The given address, or else that of `OPENAI_BASE_URL`, or else OpenAI's."""
     return (base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI).rstrip("/")
 
 
 def proxy_for(address: str) -> str | None:
-    """The proxy's address, as the environment has it.
+    """The proxy's address according to the environment.
 
-    None where the way is direct, because of `NO_PROXY` too.
+    None if the server is reached directly, for example because of `NO_PROXY`.
     """
     url = _split(address)
     proxies = getproxies()
@@ -33,13 +33,13 @@ def is_socks(proxy: str) -> bool:
 
 
 def named(address: str) -> str:
-    """As it may be logged: without user, password and query."""
+    """The address as it may be logged: without user, password and query."""
     url = _split(address)
     return url._replace(netloc=_place(url), query="", fragment="").geturl()
 
 
 def host_of(address: str) -> str:
-    """What people are told: the host, and the port if it has one."""
+    """The part that people are told: the host, and the port if there is one."""
     return _place(_split(address))
 
 
@@ -51,7 +51,7 @@ def _split(address: str) -> SplitResult:
     try:
         return urlsplit(address)
     except ValueError:
-        # Brackets that are no address: who connects says what is wrong.
+        # Brackets without an address: connecting reports what is wrong.
         return SplitResult("", "", "", "", "")
 
 

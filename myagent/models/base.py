@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from myagent.messages import ChatMessage, Reasoning, ToolCall
 
 Cut = Literal["", "length", "content_filter"]
-"""What cut a reply off, if anything did: the limit of tokens, or the provider's filter."""
+"""What cut a reply off: the token limit or the provider's filter; '' if nothing did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,9 @@ class ToolSpec:
 
 
 class NoMoreTools(tuple[ToolSpec, ...]):
-    """No tools: an empty sequence that knows which were offered before.
+    """No tools: an empty sequence that knows which tools were offered before.
 
-    The history has calls of those, and there are servers that want them declared
-    all the same.
+    The history contains calls of those, and some servers require them to be declared.
     """
 
     offered: Sequence[ToolSpec]
@@ -70,10 +69,10 @@ class NoMoreTools(tuple[ToolSpec, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's whole reply; the last thing that `ChatModel.stream` yields.
+    """A model's whole reply; the last item that `ChatModel.stream` yields.
 
-    `text` is all the text pieces joined. `reasoning` is what people are shown of
-    it; `kept` is what goes back to the server with the tool calls.
+    `text` is all text pieces joined. `reasoning` is the part that people are shown; `kept` is what
+    is sent back to the server with the tool calls.
     """
 
     text: str = ""
@@ -86,20 +85,18 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """The text yielded so far was none of the answer's after all: it begins anew."""
+    """The text yielded so far does not belong to the answer: the answer starts again."""
 
 
 class ModelError(Exception):
     """The model could not be asked, or gave no usable reply.
 
-    The message is a plain sentence for the person who talks to the agent: no
-    key or traceback, and of addresses no more than a host. With `values` the
-    sentence is a template, as in
-    `ModelError("Status {status}.", is_retryable=True, status=500)`; whoever
-    speaks another language than English translates that. `is_retryable` says
-    whether the same question may succeed later; `may_ask_again` that it has not
-    been repeated yet, and may be at once. `cause` is for the operator: the
-    provider's own words, and where they came from.
+    The message is a plain sentence for the person who talks to the agent: without keys or
+    tracebacks, and with no more of an address than its host. With `values` the sentence is a
+    template, as in `ModelError("Status {status}.", is_retryable=True, status=500)`, which can be
+    translated. `is_retryable`: the same question may succeed later; `may_ask_again`: the request
+    has not been repeated yet, and may be repeated at once. `cause` is for the operator: the
+    provider's own words and their source.
     """
 
     def __init__(
@@ -123,10 +120,9 @@ class ModelError(Exception):
 class ChatModel(Protocol):
     """Anything that can continue a conversation.
 
-    `stream` yields the reply's text piece by piece as `str`, then exactly one
-    `Completion`. A `TakenBack` among the pieces says that those before it do not
-    count. With no `tools` the reply has no tool calls. Raises `ModelError`.
-    Cancelling is safe.
+    `stream` yields the reply's text piece by piece as `str`, then exactly one `Completion`. A
+    `TakenBack` among the pieces cancels those before it. With no `tools` the reply has no tool
+    calls. Raises `ModelError`. Cancelling is safe.
     """
 
     def stream(

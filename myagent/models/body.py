@@ -24,7 +24,7 @@ class ReplyBody:
         self._silence_s = stall_timeout_s
         self.is_done = False
         self.head = b""
-        """How the body begins: where it is no reply, it says what else it is."""
+        """The first bytes of the body: they identify a body that is not a reply."""
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yields each event's data but the closing `[DONE]`; cancelling is safe.

@@ -19,7 +19,7 @@ MAX_REPLY_CHARS = 8 * 1024 * 1024
 
 MIN_REPEATED = 8
 MIN_REPEATED_EARLY = 32
-"""Characters of a last piece, or of another, that is taken for the whole text, said again."""
+"""Minimum length of a last piece, and of any other, that is taken for a repetition of the text."""
 
 _CUTS: dict[str, Cut] = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
@@ -31,7 +31,7 @@ _CUTS: dict[str, Cut] = {
 """Finish reasons of a reply that was cut off."""
 
 _FAILURES = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-"""Finish reasons of a reply that broke off."""
+"""Finish reasons of a reply that failed."""
 
 Piece = str | TakenBack
 
@@ -59,11 +59,11 @@ def _parse_cleaned(data: bytes) -> Any:
 
 
 class Reply:
-    """A reply under assembly.
+    """A reply that is being assembled.
 
-    `is_finished` as soon as the model gave a finish reason. `origin` is who
-    sends it, see `Reasoning`. `thinks_untagged`: it is expected to begin with
-    thinking whose first tag is left out; in the end, whether it did.
+    `is_finished` once the model gave a finish reason. `origin` identifies the sender, see
+    `Reasoning`. `thinks_untagged`: the reply is expected to start with thinking whose first tag is
+    left out; at the end, whether it did.
     """
 
     def __init__(self, origin: str = "", *, thinks_untagged: bool = False) -> None:
@@ -97,11 +97,11 @@ class Reply:
             raise _unreadable(repr(chunk).encode()) from error
 
     def close(self) -> Sequence[Piece]:
-        """The text that is known to be text now that nothing follows."""
+        """The text that was held back, now that nothing follows."""
         return self._told(self._thinking.close())
 
     def completion(self, *, with_calls: bool) -> Completion:
-        """The whole reply. Raises `ModelError` if what cut it off left nothing of it."""
+        """The whole reply. Raises `ModelError` if it was cut off before any text or call."""
         text = "".join(self._text)
         calls = self._calls.finish() if with_calls else ()
         thinking = "\n".join(filter(None, (self._reasoning.shown, self._thinking.thinking)))
@@ -129,7 +129,7 @@ class Reply:
         return [*pieces, *self._add_message(message)] if message else pieces
 
     def _add_message(self, message: Mapping[str, Any]) -> Sequence[Piece]:
-        """A whole message: of what was streamed before it says nothing new."""
+        """Handles a complete message: it repeats text that was streamed before."""
         news = dict(message)
         if self._calls:
             news.pop("tool_calls", None)
@@ -180,7 +180,7 @@ class Reply:
             self._length += self._calls.add(calls)
 
     def _is_said_again(self, text: str) -> bool:
-        """Whether a piece is all that was said in several before it."""
+        """Whether a piece repeats the whole text of several pieces before it."""
         least = MIN_REPEATED if self.is_finished else MIN_REPEATED_EARLY
         return len(self._raw) > 1 and len(text) >= least and text == "".join(self._raw)
 

@@ -37,7 +37,7 @@ _VERSIONED = re.compile(r"/v\d+\w*(/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked, and where: `address` is the server's, with its `/v1`."""
+    """The model that was asked, and its server; `address` includes `/v1`."""
 
     model: str
     address: str
@@ -73,7 +73,7 @@ def _cause(error: Exception, asked: Asked) -> str:
 
 
 def _root(error: BaseException) -> str:
-    """What was at the bottom of it, in the words of whoever noticed."""
+    """The text of the innermost cause."""
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
@@ -166,7 +166,7 @@ def _unaccepted(error: openai.APIStatusError) -> ModelError:
 
 
 def _is_about_model(error: openai.APIStatusError, asked: Asked) -> bool:
-    """Whether a 404 means the model: what is no JSON comes from whoever knows no such address."""
+    """Whether a 404 means the model: a reply that is not JSON means that the address is unknown."""
     if not isinstance(error.body, dict | list):
         return False
     told = f"{error.code} {error.message} {error.body}"

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from myagent.models.body import ReplyBody
 
 TIMEOUT_S = 300.0
-"""How long a server may send nothing, unless somebody says otherwise."""
+"""How long a server may send nothing, unless another limit is set."""
 
 MIN_KEY = 8
-"""Characters of a key: what is shorter is a word that stands for none."""
+"""Minimum length of a key; shorter values are placeholders."""
 
 
 class OpenAIModel:
@@ -67,7 +67,7 @@ class OpenAIModel:
 
     @property
     def address(self) -> str:
-        """Of the server, with its `/v1`."""
+        """The address of the server, including `/v1`."""
         return address_of(self._base_url)
 
     def prepare(self) -> None:
@@ -165,7 +165,7 @@ class OpenAIModel:
         )
 
     def _without_key(self, text: str) -> str:
-        """What a provider said may quote the key that it refused."""
+        """Removes the key: a provider's error may quote the key that it refused."""
         key = self._api_key or ""
         return text.replace(key, "…") if len(key) >= MIN_KEY else text
 
@@ -187,5 +187,5 @@ class OpenAIModel:
 
 @lru_cache(maxsize=64)
 def _origin(address: str, model: str) -> str:
-    """See `Reasoning`: a digest, as the address may hold a password."""
+    """See `Reasoning`: a digest, because the address may contain a password."""
     return hashlib.sha256(f"{address}\n{model}".encode()).hexdigest()[:16]

@@ -1,8 +1,7 @@
-"""A conversation in the strictest form that all servers take. No I/O.
+"""Turns a conversation into the strictest form, which all servers accept. No I/O.
 
-The history is kept as it was; what some server would refuse is mended here, in
-what is sent: names and arguments of calls, the order of roles, reasoning of
-somebody else's.
+The history is kept unchanged; what some servers would refuse is corrected in the request: names and
+arguments of calls, the order of roles, and the reasoning of other models.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ _PARTING = "\n\n"
 
 
 def strict(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """The messages in an order that every server takes.
+    """The messages in an order that every server accepts.
 
-    What the system says is one message, the first; messages of one side in a row
-    are one. An instruction follows the user's words, and is the system's where
-    it would follow a tool's result or an answer.
+    System messages are merged into one, at the start; consecutive messages of the same role are
+    merged. An instruction is appended to the user's message, or to the system message if it would
+    otherwise follow a tool's result or an answer.
     """
     if _is_strict(messages):
         return messages
@@ -62,9 +61,9 @@ def _is_one_with(message: ChatMessage, last: ChatMessage) -> bool:
 
 
 def encoded(messages: Sequence[ChatMessage], names: Collection[str], origin: str) -> bytes:
-    """The messages as JSON, parted by commas; `names` are those of the tools.
+    """The messages as JSON, separated by commas; `names` are the names of the tools.
 
-    `origin` is whom they are for: see `Reasoning`.
+    `origin` is the server and model that the request is for: see `Reasoning`.
     """
     return b",".join([_message_json(message, names, origin) for message in strict(messages)])
 
@@ -75,7 +74,7 @@ def _message_json(message: ChatMessage, names: Collection[str], origin: str) -> 
             return message.wire_json
         return fast_json.dumps(_mended(message, names, origin))
     except TypeError:
-        # A lone surrogate, say from a file's name, can't be sent.
+        # A lone surrogate, for example from the name of a file, can't be sent.
         return replace_lone_surrogates(json.dumps(_mended(message, names, origin)).encode())
 
 
@@ -91,7 +90,7 @@ def _mended(message: ChatMessage, names: Collection[str], origin: str) -> dict[s
 
 
 def legal(call: ToolCall, names: Collection[str]) -> ToolCall:
-    """The call as every server takes it back.
+    """The call in a form that every server accepts in a history.
 
     Its result tells the model what was wrong with it.
     """
@@ -102,7 +101,7 @@ def legal(call: ToolCall, names: Collection[str]) -> ToolCall:
 
 
 def legal_name(name: str, names: Collection[str]) -> str:
-    """The tool that is certainly meant, else the name with what is illegal in it replaced."""
+    """The tool that is certainly meant, or else the name with illegal characters replaced."""
     if TOOL_NAME.fullmatch(name):
         return name
     readings = list(_readings(name))
@@ -111,7 +110,7 @@ def legal_name(name: str, names: Collection[str]) -> str:
 
 
 def _readings(name: str) -> Iterator[str]:
-    """What a model may have meant: it puts tokens of its own behind, and namespaces before."""
+    """The names that a model may have meant: some append special tokens or prepend a namespace."""
     plain = re.split(r"<\|", name.strip(), maxsplit=1)[0].strip()
     replaced = _NO_PART_OF_A_NAME.sub("_", plain).strip("_")
     yield plain
@@ -121,6 +120,6 @@ def _readings(name: str) -> Iterator[str]:
 
 
 def called(messages: Iterable[ChatMessage]) -> list[ToolSpec]:
-    """The tools that the messages have calls of, for a request that offers none."""
+    """The tools that the messages call, for a request that offers none."""
     found = {legal_name(call.name, ()): None for message in messages for call in message.tool_calls}
     return [ToolSpec(name, "", {"type": "object", "properties": {}}) for name in found]

@@ -1,4 +1,4 @@
-"""A model's reasoning, put together from what a stream brings beside the text. No I/O."""
+"""Assembles a model's reasoning from what a stream contains besides the text. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _TEXTS = ("reasoning_content", "reasoning")
-"""Fields of a delta with the next piece of it. Servers send one of them, or both alike."""
+"""Fields of a delta with the next piece of reasoning. Servers send one of them, or both equal."""
 
 _BLOCKS = ("reasoning_details", "thinking_blocks")
 """Fields with pieces of blocks, which may be signed."""
@@ -14,11 +14,11 @@ _BLOCKS = ("reasoning_details", "thinking_blocks")
 _FIELDS = frozenset((*_TEXTS, *_BLOCKS))
 
 _GROWING = frozenset({"text", "summary", "thinking", "signature", "data"})
-"""Fields of a block that come in pieces."""
+"""Fields of a block that arrive in pieces."""
 
 
 class ReasoningAssembly:
-    """The reasoning of one reply: what people are shown of it, and what goes back."""
+    """The reasoning of one reply: what people are shown, and what is sent back."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -35,14 +35,14 @@ class ReasoningAssembly:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the server sent, whole, under its own names."""
+        """All that the server sent, under its own names."""
         return {
             **{name: "".join(pieces) for name, pieces in self._texts.items()},
             **self._blocks,
         }
 
     def add(self, delta: Mapping[str, Any]) -> int:
-        """Takes what a delta, or a whole message, has of it; gives the number of characters."""
+        """Takes the reasoning of a delta or a whole message; returns the number of characters."""
         content = delta.get("content")
         if not (_FIELDS & delta.keys() or isinstance(content, list)):
             return 0
@@ -51,7 +51,7 @@ class ReasoningAssembly:
             given = delta.get(name)
             text = given if isinstance(given, str) else "".join(thoughts_in(given))
             if text or isinstance(given, str):
-                # One that is empty is wanted back as well: that there was none is said, too.
+                # Servers want an empty one back as well: it says that there was no reasoning.
                 self._texts.setdefault(name, []).append(text)
                 length += self._show(name, text)
         for name in _BLOCKS:
@@ -65,7 +65,7 @@ class ReasoningAssembly:
         return length
 
     def _show(self, name: str, text: str) -> int:
-        """Shows what comes by one way only: others say the same."""
+        """Shows the text from one field only, because the other fields repeat it."""
         if text and self._shown_from in ("", name):
             self._shown_from = name
             self._shown.append(text)
@@ -73,7 +73,7 @@ class ReasoningAssembly:
 
 
 def thoughts_in(blocks: Any) -> Iterator[str]:
-    """The texts of the blocks of reasoning in a list, of whatever kind."""
+    """The texts of the reasoning blocks in a list, of any kind."""
     for block in blocks if isinstance(blocks, list) else ():
         if not isinstance(block, Mapping):
             continue
@@ -94,9 +94,9 @@ def _texts_in(parts: Any) -> Iterator[str]:
 
 
 def _merge(blocks: list[dict[str, Any]], piece: Mapping[str, Any]) -> int:
-    """Puts a piece to the block that it goes on with, which is the last one if any.
+    """Adds a piece to the block that it continues, usually the last one, or as a new block.
 
-    Gives the number of characters in it.
+    Returns the number of characters in it.
     """
     last = blocks[-1] if blocks else None
     if last is None or not _goes_on(last, piece):
@@ -111,7 +111,7 @@ def _merge(blocks: list[dict[str, Any]], piece: Mapping[str, Any]) -> int:
 
 
 def _goes_on(block: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
-    """Whether a piece is of this block: of its kind, at its index, and not behind its signature."""
+    """Whether a piece continues the block: same kind, same index, and not after its signature."""
     is_alike = all(
         block.get(name) is None or piece.get(name) is None or block[name] == piece[name]
         for name in ("type", "index", "id")

@@ -1,4 +1,4 @@
-"""Errors that a server tells in JSON, whatever their shape. No I/O."""
+"""Errors that a server reports in JSON, in any of the known shapes. No I/O."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from myagent import exact_json
 
 MAX_WORDS = 2000
-"""Characters of what a server said that are passed on."""
+"""Maximum number of characters of a server's error that are passed on."""
 
 _WORDS = ("message", "error_message", "error_msg", "msg", "status_msg", "detail", "details")
 _CODES = ("code", "status_code", "error_code")
 _REASONS = ("type", "error_type", "param", "reason")
 
 _NOT_USUAL = frozenset({"error", "errors", "base_resp", "x_groq"})
-"""Fields of a chunk with text that may hold an error: of most chunks nothing else is looked at."""
+"""Fields of a chunk with text that may contain an error; most chunks have none of them."""
 
 _WAITING_HELPS = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedError:
-    """`words` are the server's own; `is_final`: the same request fails again."""
+    """`words` are the server's own; `is_final`: the same request would fail again."""
 
     words: str
     code: str = ""
@@ -31,7 +31,7 @@ class ReportedError:
 
 
 def error_in(chunk: Mapping[str, Any]) -> ReportedError | None:
-    """The error that an event of a stream is, or holds; None for any other event."""
+    """The error that an event of a stream is or contains; None for any other event."""
     choices = chunk.get("choices")
     if choices and not (_NOT_USUAL & chunk.keys()) and "error" not in choices[0]:
         return None
@@ -49,7 +49,7 @@ def error_in(chunk: Mapping[str, Any]) -> ReportedError | None:
 
 
 def reported(given: Any) -> ReportedError:
-    """What an error says: an object, a list of them, or a text."""
+    """The content of an error: an object, a list of objects, or a text."""
     inner = _innermost(given)
     if not isinstance(inner, Mapping):
         return ReportedError(_cut(inner))
@@ -65,7 +65,7 @@ def reported(given: Any) -> ReportedError:
 
 
 def _places(chunk: Mapping[str, Any]) -> list[Any]:
-    """Where an event may hold an error beside other things."""
+    """Where an event may contain an error besides other things."""
     resp, groq = chunk.get("base_resp"), chunk.get("x_groq")
     choices = chunk.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -80,14 +80,14 @@ def _places(chunk: Mapping[str, Any]) -> list[Any]:
 
 
 def _is_failure(code: Any) -> bool:
-    """Whether a code tells of an error: zero and 200 are those of success."""
+    """Whether a code indicates an error; zero and 200 indicate success."""
     if isinstance(code, bool) or not isinstance(code, int | str):
         return False
     return str(code).strip().lower() not in ("", "0", "200", "ok", "success")
 
 
 def _innermost(given: Any) -> Any:
-    """Proxies put one error into another, and lists round them."""
+    """The error itself: proxies nest errors, and put them into lists."""
     for _ in range(4):
         if isinstance(given, list) and len(given) == 1:
             given = given[0]
@@ -107,6 +107,6 @@ def _is_final(code: Any) -> bool:
 
 
 def _cut(value: Any) -> str:
-    """A value as one line of bounded length."""
+    """A value as one line of limited length."""
     text = value if isinstance(value, str) else exact_json.encode(value).decode()
     return " ".join(text[: 2 * MAX_WORDS].split())[:MAX_WORDS]

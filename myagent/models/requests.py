@@ -36,7 +36,7 @@ class RequestEncoder:
         origin: str = "",
         without: Collection[str] = (),
     ) -> bytes:
-        """A streaming request that ends with the tokens it took.
+        """The body of a streaming request, which asks for the usage at the end.
 
         `origin`: see `Reasoning`. `without`: fields of `OPTIONAL` to leave out.
         """
@@ -66,7 +66,7 @@ class RequestEncoder:
 
 
 def _declared(messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> Sequence[ToolSpec]:
-    """Of a request that offers no tools, those that its history has calls of."""
+    """The tools to declare in a request that offers none: those that its history calls."""
     if not any(message.tool_calls for message in messages):
         return _NO_TOOLS
     offered = tools.offered if isinstance(tools, NoMoreTools) else _NO_TOOLS

@@ -8,7 +8,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The longest event taken, in bytes."""
 
 DONE = b"[DONE]"
-"""The data of the last event; there are servers that send it without `data:`."""
+"""The data of the last event; some servers send it without `data:`."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -18,11 +18,11 @@ class EventTooLongError(Exception):
 
 
 class EventSplitter:
-    """Splits a stream of bytes into events, wherever its pieces were cut.
+    """Splits a stream of bytes into events, wherever the pieces are cut.
 
-    Lines end as they may: LF, CR LF or CR. Only `data` fields matter here;
-    comments, names and ids are passed over. Bytes that begin with `{` are no
-    events but JSON, from a server that does not stream, and count as one event.
+    Lines end with LF, CR LF or CR. Only `data` fields matter; comments, names and ids are skipped.
+    Bytes that start with `{` are plain JSON from a server that does not stream, and count as one
+    event.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class EventSplitter:
                 yield data
 
     def _beginning(self, piece: bytes) -> bytes:
-        """What is to be read once the first bytes say how: before that, nothing."""
+        """The bytes to read, once the first ones tell the format: until then none."""
         begin = bytes(self._rest) + piece
         self._rest.clear()
         if _BOM.startswith(begin[: len(_BOM)]) and len(begin) < len(_BOM):
@@ -71,7 +71,7 @@ class EventSplitter:
         return begin if self._is_json is not None else b""
 
     def _lines(self) -> list[bytes]:
-        """The whole lines received; what follows the last of them stays."""
+        """The complete lines received; the rest after the last of them is kept."""
         received = bytes(self._rest)
         if self._is_after_cr:
             received = received.removeprefix(b"\n")

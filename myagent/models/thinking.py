@@ -1,4 +1,4 @@
-"""Text that begins with thinking between tags, split as it comes. No I/O."""
+"""Splits text that starts with thinking between tags, while it is streamed. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLOSINGS = tuple(f"</{tag}>" for tag in TAGS)
 _LONGEST = max(map(len, _CLOSINGS))
 
 _QUOTES = ("`", '"', "'", "“", "‘")
-"""Before a tag they tell that it is spoken about."""
+"""A quotation mark before a tag means that the text is about the tag."""
 
 _FENCE = "```"
 
@@ -20,17 +20,16 @@ State = Literal["start", "thinking", "text", "plain"]
 
 
 class ThinkingSplitter:
-    """Tells a reply's thinking from its text, wherever the pieces were cut.
+    """Separates a reply's thinking from its text, wherever the pieces are cut.
 
-    Thinking is at the start of the text, between `<think>` and `</think>`. There
-    are servers that leave the first tag out: what came before the second one then
-    turns out to have been thinking, and `takes_back` says so. With
-    `begins_inside` the first tag is taken to be left out.
+    Thinking is at the start of the text, between `<think>` and `</think>`. Some servers leave the
+    first tag out: then text before the second tag turns out to be thinking, and `takes_back` says
+    so. With `begins_inside` the first tag is assumed to be left out.
     """
 
     def __init__(self, *, begins_inside: bool = False) -> None:
         self.takes_back = False
-        """Whether the text given before the last piece was thinking after all."""
+        """Whether the text returned before the last piece was thinking after all."""
         self.is_untagged = False
         """Whether the first tag was left out."""
         self._state: State = "start"
@@ -41,11 +40,11 @@ class ThinkingSplitter:
 
     @property
     def thinking(self) -> str:
-        """All of it so far."""
+        """All thinking so far."""
         return "".join(self._thinking).strip()
 
     def end_search(self) -> None:
-        """From here on none is looked for that lacks its first tag: it comes by another way."""
+        """Stops looking for untagged thinking: the server sends it in a field of its own."""
         self._assumes = False
         if self._state == "text":
             self._state = "plain"
@@ -62,7 +61,7 @@ class ThinkingSplitter:
         return self._advance()
 
     def close(self) -> str:
-        """What was held back and is text after all: nothing follows it."""
+        """The text that was held back: nothing follows it."""
         self.takes_back = False
         held, self._held = self._held, ""
         if self._state != "thinking":
@@ -70,7 +69,7 @@ class ThinkingSplitter:
         self._thinking.append(held)
         if not self._assumes:
             return ""
-        # No tag ever came: there was no thinking.
+        # There was no tag, hence no thinking.
         text = "".join(self._thinking)
         self._thinking.clear()
         return text
@@ -92,7 +91,7 @@ class ThinkingSplitter:
                 return told
 
     def _open(self) -> None:
-        """At the start: thinking, text, or not to be told yet."""
+        """At the start: thinking, text, or not decided yet."""
         begin = self._held.lstrip().lower()
         tag = next((each for each in _OPENING if begin.startswith(each)), None)
         if tag is not None:
@@ -129,7 +128,7 @@ class ThinkingSplitter:
         return ""
 
     def _released(self) -> str:
-        """What was held, less an end that may be the beginning of a closing tag."""
+        """The text that was held back, except an end that may be the start of a closing tag."""
         at = self._held.rfind("<", -_LONGEST)
         end = self._held[at:].lower() if at >= 0 else ""
         if not any(tag.startswith(end) for tag in _CLOSINGS):
@@ -140,5 +139,5 @@ class ThinkingSplitter:
 
 
 def _is_spoken_of(before: str) -> bool:
-    """Whether a tag behind this text is part of what is told, and ends no thinking."""
+    """Whether a tag after this text is only mentioned, and does not end the thinking."""
     return before.endswith(_QUOTES) or before.count(_FENCE) % 2 == 1

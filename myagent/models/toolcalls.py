@@ -1,8 +1,8 @@
-"""Tool calls put together from the pieces that a stream brings. No I/O.
+"""Assembles tool calls from the pieces of a stream. No I/O.
 
-Servers differ: some leave `index` or `id` out, give every call the index 0, count
-the index up with each piece, make up an id for each, repeat the name, send calls
-whole, or say them again at the end.
+Servers differ: some omit `index` or `id`, give every call the index 0, increment the index with
+each piece, generate a new id for each piece, repeat the name, send whole calls, or repeat them at
+the end.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ MAX_CALLS = 128
 """The most calls taken from one reply."""
 
 MAX_READ_AGAIN = 32 * 1024 * 1024
-"""Characters of arguments that are parsed only to know whether they are whole."""
+"""Characters of arguments that are parsed only to find out whether they are complete."""
 
 MAX_STARTS = 8
-"""Pieces at either end that may be where the arguments begin anew."""
+"""Number of pieces at either end at which the arguments may start again."""
 
 
 class Piece(NamedTuple):
-    """A part of a call, as far as it says what it is part of."""
+    """A part of a call, with the fields that identify the call."""
 
     place: int | None
     id: str
     name: str
     arguments: str
     extra: dict[str, Any] | None = None
-    """What the server wants back with the call, in its own form."""
+    """Data that the server wants back with the call, in its own format."""
 
     @property
     def begins(self) -> bool:
-        """Whether its arguments may be the beginning of some."""
+        """Whether its arguments may be the start of a JSON object."""
         return self.arguments.lstrip()[:1] in ("{", "[")
 
 
@@ -62,11 +62,11 @@ class Draft:
 
 
 class CallAssembly:
-    """The calls of one reply, in the order in which they began.
+    """The calls of one reply, in the order in which they started.
 
-    A piece belongs to the call with its id, else its name, else its index, else
-    to the last one. Another name begins another call, and so do arguments that
-    begin behind whole ones.
+    A piece belongs to the call with its id, or else its name, or else its index, or else to the
+    last call. A different name starts another call, and so do arguments that start after complete
+    ones.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class CallAssembly:
         return bool(self._drafts)
 
     def add(self, pieces: Sequence[dict[str, Any]]) -> int:
-        """Takes a delta's pieces; gives the number of characters in them."""
+        """Takes a delta's pieces; returns the number of characters in them."""
         read = [_read(piece) for piece in pieces]
         if len(read) > 1 and self._has_all(read):
             return 0
@@ -88,7 +88,7 @@ class CallAssembly:
         return length
 
     def finish(self) -> tuple[ToolCall, ...]:
-        """The calls, each with an id of its own; one without a name is of no tool."""
+        """The calls, each with a unique id; a call without a name belongs to no tool."""
         calls: dict[str, ToolCall] = {}
         for draft in self._told():
             id = draft.id if draft.id and draft.id not in calls else f"call_{uuid4().hex[:16]}"
@@ -98,11 +98,11 @@ class CallAssembly:
         return tuple(calls.values())
 
     def extras(self) -> list[dict[str, Any]]:
-        """Of each call of `finish`, what the server wants back with it."""
+        """The data that the server wants back with each call of `finish`."""
         return [draft.extra for draft in self._told()]
 
     def _told(self) -> Iterable[Draft]:
-        """Without what neither has a name nor says anything, where there is another."""
+        """Without calls that have neither a name nor arguments, if there are others."""
         told = [draft for draft in self._drafts if draft.name or draft.pieces]
         return told or self._drafts
 
@@ -116,7 +116,7 @@ class CallAssembly:
         return draft
 
     def _target(self, piece: Piece) -> Draft | None:
-        """The call that the piece goes on with, unless it begins another."""
+        """The call that the piece continues, unless it starts a new one."""
         if not self._drafts:
             return None
         newest_first = self._drafts[::-1]
@@ -134,7 +134,7 @@ class CallAssembly:
 
     def _begins_another(self, piece: Piece, draft: Draft) -> bool:
         if not piece.name:
-            # An id or an index alone begins none: there are servers that count them up.
+            # An id or an index alone starts no call: some servers increment them with each piece.
             is_new = bool(piece.id) and piece.id != draft.id and piece.place != draft.index
             return is_new and bool(draft.id) and not piece.arguments and self._is_whole(draft)
         if not draft.name:
@@ -156,7 +156,7 @@ class CallAssembly:
         return bool(draft.pieces) and not self._is_whole(draft)
 
     def _is_whole(self, draft: Draft) -> bool:
-        """Whether its arguments are; an empty object may be there only to be filled."""
+        """Whether its arguments are complete; an empty object may still be replaced."""
         last = draft.pieces[-1].rstrip()[-1:] if draft.pieces else ""
         if last not in ("}", "]") or draft.length > self._budget:
             return False
@@ -164,7 +164,7 @@ class CallAssembly:
         return bool(_parsed(joined(draft.pieces)))
 
     def _has_all(self, pieces: Sequence[Piece]) -> bool:
-        """Whether several calls are told whole once more."""
+        """Whether several complete calls are repeated."""
         return len(pieces) == len(self._drafts) > 1 and all(
             piece.name == draft.name
             and len(piece.arguments) == draft.length
@@ -174,11 +174,11 @@ class CallAssembly:
 
 
 def joined(pieces: Sequence[str]) -> str:
-    """The arguments that the pieces are.
+    """The arguments that the pieces form.
 
-    Together they are, in general. Where that is no object, a first `{}` or `null`
-    only held the place, or they were said again, whole: the longest end that is
-    an object counts, if there is one.
+    Usually all pieces joined. If that is not a JSON object, either a first `{}` or `null` was a
+    placeholder, or the arguments were repeated as a whole: then the longest tail that is an object
+    counts, if there is one.
     """
     text = "".join(pieces)
     if not text.strip() or text.strip() == "null":
@@ -202,7 +202,7 @@ def _parsed(text: str) -> dict[str, Any] | list[Any] | None:
 
 
 def _differ(one: object, other: object) -> bool:
-    """Whether both are known, and are not the same."""
+    """Whether both are known and differ."""
     return one not in (None, "") and other not in (None, "") and one != other
 
 

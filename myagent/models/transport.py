@@ -17,7 +17,7 @@ _CONNECT_S = 10.0
 def open_client(
     *, api_key: str | None, address: str, timeout_s: float, max_retries: int
 ) -> AsyncOpenAI:
-    """Raises `ModelError` for a proxy that can't be used."""
+    """Raises `ModelError` for an unusable proxy."""
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     with installed.packages():
         return AsyncOpenAI(
@@ -30,10 +30,9 @@ def open_client(
 
 
 def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    """The environment says which certificates are believed; its proxies are looked at here.
+    """The environment determines the trusted certificates; its proxies are handled here.
 
-    The package would refuse to start for one that it does not know, even where
-    the way to the server does not lead through it.
+    The package would raise for an unknown kind of proxy even if the server is reached without it.
     """
     options: dict[str, Any] = {
         "timeout": timeout,
@@ -43,7 +42,7 @@ def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClie
     try:
         if proxy is None or not is_socks(proxy):
             return DefaultAioHttpClient(proxy=proxy, **options)
-        # The name is looked up at the proxy's end, as the other transport knows no SOCKS.
+        # The proxy resolves the name, because the other transport does not support SOCKS.
         return DefaultAsyncHttpxClient(proxy=f"socks5h://{proxy.partition('://')[2]}", **options)
     except ImportError as error:
         raise ModelError(

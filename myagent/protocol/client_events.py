@@ -113,7 +113,7 @@ class MessageMetadata(_Wire):
 
 
 Saying = Annotated[str, Field(pattern=r"\S")]
-"""What somebody says: not empty, and not of blanks alone, which models refuse or make things of."""
+"""A message: not empty and not only blanks, which models refuse or misinterpret."""
 
 
 class UserMessage(_Wire):

@@ -53,7 +53,7 @@ class Connected(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreated(ServerEvent):
-    """A conversation has begun. `model`: the agent's, '' where nobody knows."""
+    """A conversation has started. `model`: the agent's; '' if it is not known."""
 
     agent_name: str = ""
     model: str = ""
@@ -65,9 +65,8 @@ class SessionCreated(ServerEvent):
 class SessionResumed(ServerEvent):
     """The socket is attached again; `replaying` events follow.
 
-    `last_seq` is the log's end. `resync`: the place asked for is not in the
-    log, what follows begins with the oldest event kept. `model`: the agent's,
-    '' where nobody knows.
+    `last_seq` is the end of the log. `resync`: the requested place is not in the log; the replay
+    starts with the oldest event that was kept. `model`: the agent's; '' if it is not known.
     """
 
     last_seq: int = 0
@@ -132,10 +131,10 @@ class PartialAnswer(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationAsked(ServerEvent):
-    """The tool `step_id` waits for a yes, for `timeout_s` at most. `content` is the question.
+    """The tool `step_id` waits for an approval, at most `timeout_s`. `content` is the question.
 
-    `description` is the tool's, `parameters` the JSON schema of its arguments,
-    where it is not too large to be sent.
+    `description` is the tool's, `parameters` the JSON schema of its arguments, unless it is too
+    large to be sent.
     """
 
     content: str = ""
@@ -187,7 +186,7 @@ class CancelLogged(ServerEvent):
 class RunEnded(ServerEvent):
     """The one end of a message; always one of the four below.
 
-    `text`: what the model had written of an answer that was not finished.
+    `text`: the text that the model had written of an unfinished answer.
     """
 
     content: str = ""

@@ -1,4 +1,4 @@
-"""The tool calls of one model step: run together, each told when it is done."""
+"""Runs the tool calls of one model step concurrently and reports each as it finishes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ CallStep = ConfirmationAsked | ToolStarted | ToolFinished
 async def run_calls(
     calls: Sequence[OpenCall], toolbox: Toolbox, confirm: Confirm
 ) -> AsyncGenerator[CallStep, None]:
-    """Runs all calls and yields what happens to them.
+    """Runs all calls and yields their events.
 
-    A tool starts when the step after its `ToolStarted` is asked for. A result
-    comes when it is there, whatever the other calls do; of those that are
-    there the one of the earliest call comes first. Close the generator to
-    stop: the calls are cancelled and awaited, in bounded time. Raises what
-    `confirm` raises.
+    A tool starts when the step after its `ToolStarted` is requested. A result is yielded as soon as
+    it is available, independently of the other calls; of several available ones the result of the
+    earliest call comes first. To stop, close the generator: the calls are cancelled and awaited,
+    for a limited time. Raises what `confirm` raises.
     """
     batch = _Batch(toolbox, confirm)
     try:

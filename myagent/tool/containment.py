@@ -35,12 +35,12 @@ class OutOfTimeError(Exception):
 
 
 def abandoned_threads() -> int:
-    """How many abandoned threads still run."""
+    """The number of abandoned threads that are still running."""
     return sum(thread.is_alive() for thread in list(_abandoned_threads))
 
 
 def abandoned_tasks() -> int:
-    """How many cancelled tasks still run."""
+    """The number of cancelled tasks that are still running."""
     return len(_abandoned_tasks)
 
 
@@ -152,7 +152,7 @@ async def _execute(tool: BaseTool, args: dict[str, Any]) -> Any:
 
 
 async def _called(execute: Callable[..., Any], args: dict[str, Any]) -> Any:
-    """What it returns, awaited; iterators are read in a thread, as they may block."""
+    """The awaited return value; iterators are read in a thread, because they may block."""
     is_over = threading.Event()
 
     def read(value: Any) -> Any:

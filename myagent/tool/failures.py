@@ -1,4 +1,4 @@
-"""What somebody else's code raised: in words, and in the log without what it was called with."""
+"""Describes exceptions of foreign code, for results and for the log, without argument values."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from myagent import log_context
 from myagent.tool.text import text_of
 
 CAUSES_TOLD = 5
-"""Of the exceptions in a group."""
+"""Maximum number of exceptions in a group."""
 
 DEPTH_TOLD = 5
-"""Of groups in each other."""
+"""Maximum nesting of groups."""
 
 SAID_LIMIT = 500
-"""Characters of an exception's own words in a line or a sentence."""
+"""Maximum length of an exception's own message in a line or a sentence."""
 
 FRAMES_SHOWN = 6
-"""Of a traceback in the log: the last ones."""
+"""Number of traceback frames in the log; the last ones are shown."""
 
 _SDK = str(Path(__file__).parent.parent)
 
 
 class EscapedError(Exception):
-    """The work raised something that is meant for a whole program or task."""
+    """The code raised an exception that is meant for a whole program or task."""
 
 
 def described(error: BaseException) -> str:
-    """An error's type and what it says; a group tells its causes. Never raises."""
+    """An exception's type and message; for a group also its causes. Never raises."""
     return _described(error, DEPTH_TOLD)
 
 
@@ -46,15 +46,15 @@ def _described(error: BaseException, depth: int) -> str:
 
 
 def said(error: BaseException) -> str:
-    """What an error says, on one line and without a full stop."""
+    """An exception's message, on one line and without a full stop."""
     return " ".join(described(error).split())[:SAID_LIMIT].rstrip(".")
 
 
 def log_raised(logger: logging.Logger, tool: str, error: BaseException) -> None:
-    """One line: who was at work, what was raised and where.
+    """Logs one line: which code was running, what was raised and where.
 
-    Handlers show the traceback as well, of the tool's own code; those that write
-    one line for each event leave it out by `is_complete`.
+    Handlers also show the traceback of the tool's own code; those that write one line per event
+    check `is_complete` and leave it out.
     """
     traceback = _shortened(error.__traceback__)
     event, values = log_context.message(
@@ -69,7 +69,7 @@ def log_raised(logger: logging.Logger, tool: str, error: BaseException) -> None:
 
 
 def _shortened(traceback: TracebackType | None) -> TracebackType | None:
-    """The last frames, without those in which the SDK calls the tool."""
+    """The last frames, without those of the SDK's call of the tool."""
     frames = []
     while traceback is not None:
         frames.append(traceback)

@@ -33,7 +33,7 @@ class FunctionTool(BaseTool):
     ) -> None:
         update_wrapper(self, function)
         self._owner = ""
-        """The class that it was written in, while it is bound to no instance."""
+        """The class that defines the method, while it is bound to no instance."""
         self.execute = function
         self.name = name if name is not None else getattr(function, "__name__", "")
         self.description = inspect.getdoc(function) or "" if description is None else description
@@ -47,7 +47,7 @@ class FunctionTool(BaseTool):
             self._owner = owner.__name__
 
     def __get__(self, instance: Any, owner: type | None = None) -> FunctionTool:
-        """A method is bound to its instance, as in `tools=[shop.order]`."""
+        """Binds a method to its instance, as in `tools=[shop.order]`."""
         is_static = isinstance(self.execute, staticmethod | classmethod)
         if not (is_static or (self._owner and instance is not None) or isinstance(instance, type)):
             return self
@@ -58,12 +58,12 @@ class FunctionTool(BaseTool):
 
     @property
     def unbound_from(self) -> str:
-        """The class whose method this is, if it is bound to no instance of it; else ''."""
+        """The class whose method this is, if it is bound to no instance; else ''."""
         return self._owner if self._first == "self" else ""
 
     @property
     def _first(self) -> str:
-        """The name of the first parameter; '' if there is none, or nobody knows."""
+        """The name of the first parameter; '' if there is none, or it is not known."""
         function = getattr(self.execute, "__func__", self.execute)
         try:
             return next(iter(inspect.signature(function).parameters), "")

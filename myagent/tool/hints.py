@@ -34,10 +34,10 @@ class UnfitError(Exception):
 
 
 class Hints:
-    """What a function's signature and type hints say of its arguments, as `validate_call` does.
+    """Validates arguments by a function's signature and type hints, as `validate_call` does.
 
-    So a default may be pydantic's `Field`, in `Annotated` as well, with a
-    factory or an alias. Raises `ToolDefinitionError`.
+    So a default may be pydantic's `Field`, in `Annotated` as well, with a factory or an alias.
+    Raises `ToolDefinitionError`.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -63,7 +63,7 @@ class Hints:
             raise ToolDefinitionError(_unreadable_hints(error)) from error
 
     def values(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """What to call the function with: as the hints say, defaults among them.
+        """The arguments to call the function with: converted by its hints, and with defaults.
 
         Raises `UnfitError`.
         """
@@ -79,9 +79,9 @@ _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITION
 
 
 def _stand_in(signature: inspect.Signature, hints: dict[str, Any]) -> Any:
-    """A function with the same parameters that returns what it is called with.
+    """A function with the same parameters that returns its arguments.
 
-    Its hints are resolved: they need not be found again where it is defined.
+    Its hints are resolved, so that they need not be found again where it is defined.
     """
 
     def collect(**values: Any) -> dict[str, Any]:

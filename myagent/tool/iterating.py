@@ -1,4 +1,4 @@
-"""What a tool's generator or iterator gives, read within bounds."""
+"""Reads the items of a tool's generator or iterator, within limits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CUT = (
 
 @dataclass(slots=True)
 class Items:
-    """`is_cut`: there may have been more."""
+    """`is_cut`: there may have been more items."""
 
     values: list[Any] = field(default_factory=list)
     is_cut: bool = False
     _size: int = 0
 
     def take(self, value: Any) -> bool:
-        """False: nothing more is to be read."""
+        """False: no further item may be read."""
         self.values.append(value)
         self._size += len(text_of(value))
         self.is_cut = len(self.values) >= MOST_ITEMS or self._size > TEXT_LIMIT
@@ -31,7 +31,7 @@ class Items:
 
     @property
     def text(self) -> str:
-        """The items as JSON, and what there is to know besides."""
+        """The items as JSON, with a note if there may have been more."""
         shown = text_of(self.values)
         if not self.is_cut:
             return shown
@@ -40,10 +40,9 @@ class Items:
 
 
 def read_result(value: Any, is_wanted: Callable[[], bool]) -> Any:
-    """The result, its iterators read; an async one is left. May block.
+    """The result, with its iterators read, except asynchronous ones. May block.
 
-    Nothing more is read once the result is not wanted any more. What an
-    iterator raises comes out.
+    Reading stops once the result is no longer wanted. Exceptions of the iterator are raised.
     """
     if isinstance(value, Iterator):
         return _read(value, is_wanted)
@@ -67,7 +66,7 @@ def _read(iterator: Iterator[Any], is_wanted: Callable[[], bool]) -> str:
 
 
 async def read_async(iterator: AsyncIterator[Any]) -> str:
-    """The items. What the iterator raises comes out; cancelling is safe."""
+    """The items. Exceptions of the iterator are raised; cancelling is safe."""
     items = Items()
     try:
         async for item in iterator:

@@ -68,7 +68,7 @@ class Arguments:
 
 
 def _needs_pydantic(signature: inspect.Signature) -> bool:
-    """Whether a default is pydantic's `Field`: Python itself would take that for the value."""
+    """Whether a default is pydantic's `Field`: Python itself would use that as the value."""
     defaults = (parameter.default for parameter in signature.parameters.values())
     return any(type(default).__module__ == "pydantic.fields" for default in defaults)
 

@@ -14,11 +14,11 @@ TEXT_LIMIT = 256 * 1024
 
 
 MOST_ITEMS = 10_000
-"""That are read of an iterator; `TEXT_LIMIT` bytes of them may come first."""
+"""Number of items that are read of an iterator, unless `TEXT_LIMIT` bytes are reached first."""
 
 
 def excerpt(text: str, most: int) -> str:
-    """The beginning of what somebody said, on one line, for a log: nothing in it is obeyed."""
+    """The start of a text, on one line, for a log: control characters have no effect."""
     line = "".join(char if char.isprintable() else " " for char in text[:most])
     return f"{line}…" if len(text) > most else line
 
@@ -50,14 +50,14 @@ def _json_of(value: Any) -> str:
     except (TypeError, ValueError):
         pass
     try:
-        # Whole numbers above 64 bits: the model is to get JSON all the same.
+        # Whole numbers above 64 bits: the model gets JSON nevertheless.
         return plain_json.dumps(value, **how, takes_long_numbers=True).decode()
     except (TypeError, ValueError):
         return str(value)
 
 
 def _plain(value: Any) -> Any:
-    """What has no JSON as what has: the items of an iterator, and else its text."""
+    """Converts a value without a JSON form: an iterator to its items, anything else to text."""
     return list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) else str(value)
 
 

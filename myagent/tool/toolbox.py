@@ -30,7 +30,7 @@ class PreparedTool:
 
     @cached_property
     def told_parameters(self) -> dict[str, Any] | None:
-        """The schema for a `ConfirmationAsked`."""
+        """The schema for a `ConfirmationAsked`; None if it is too large."""
         schema = self.spec.parameters
         is_short = len(exact_json.encode(schema)) <= MOST_SCHEMA_BYTES
         return schema if is_short and _depth(schema) <= MOST_SCHEMA_DEPTH else None

@@ -69,7 +69,7 @@ def sentence_of(fault: ValidationError) -> str:
 
 
 def short(sentence: str) -> str:
-    """Its beginning and its end: the value comes first, and what is wrong with it last."""
+    """The start and the end of a message: the value comes first, what is wrong with it last."""
     if len(sentence) <= SENTENCE_LIMIT:
         return sentence
     half = SENTENCE_LIMIT // 2

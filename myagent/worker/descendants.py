@@ -1,7 +1,7 @@
-"""What agent code starts ends with the worker, wherever it went.
+"""Ends all processes that agent code started, together with the worker.
 
-A child that leaves its parent, its group and its session, and whose environment is empty, is
-found by nobody: unless the worker is the one to which the system gives such orphans (Linux).
+A process that left its parent, its group and its session, and has an empty environment, can't be
+found, unless the worker is the process to which the system gives such orphans (Linux).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 
 PR_SET_CHILD_SUBREAPER = 36
 ROUNDS = 200
-"""Looks after which what does not end is left to who ends the worker."""
+"""Number of checks after which remaining processes are left to whoever ends the worker."""
 
 LOOK_S = 0.01
 
 
 def adopt_orphans() -> None:
-    """From now on what loses its parent becomes a child of this process, and not of the system."""
+    """Makes orphaned descendants children of this process instead of the system's init (Linux)."""
     if sys.platform != "linux":
         return
     try:
@@ -39,11 +39,11 @@ def adopt_orphans() -> None:
 
 
 def end_all() -> None:
-    """Kills all that this process started, and what that started. Bounded; Linux alone."""
+    """Kills all descendants of this process. Takes a limited time; Linux only."""
     if sys.platform != "linux":
         return
     for _ in range(ROUNDS):
-        # What loses its parent by this is a child of ours at the next look.
+        # A process that is orphaned by this is our child at the next check.
         children = list(_children())
         if not children:
             return
@@ -60,7 +60,7 @@ def _children() -> Iterator[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, ValueError, IndexError):
-                # The name, in parentheses, may hold anything.
+                # The name, in parentheses, may contain anything.
                 fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
                 if int(fields[1]) == own:
                     yield int(entry.name)

@@ -119,7 +119,7 @@ def _text(value: Any) -> str:
 
 
 def _texts(values: Any) -> tuple[str, ...]:
-    """Those of a list that are texts; of somebody else's list as many as of ours."""
+    """The texts in a list; a foreign list is limited to the same number as ours."""
     if not isinstance(values, list | tuple):
         return ()
     found = (_text(value)[:MAX_EXAMPLE_LENGTH] for value in values[:MAX_EXAMPLES])

@@ -56,9 +56,9 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
 
 
 def log_failure(stopped: Stopped) -> None:
-    """The worker's log has the traceback: it is the one that people are told to look into.
+    """Logs the traceback: people are told to look for it in the worker's log.
 
-    Where the cause is known it says more than the traceback, which is for debugging then.
+    If the cause is known it says more than the traceback, which is then logged for debugging.
     """
     about = f"run_failed session={stopped.key.session_id!r} kind={stopped.kind}"
     if stopped.cause:
@@ -78,7 +78,7 @@ def detail_of(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error))
         if isinstance(error, BaseExceptionGroup):
-            # The last line is what other logs quote: of a group it would be a frame's edge.
+            # Other logs quote the last line, which for a group would be the edge of a frame.
             text += described(error)
     except Exception:
         # The error is somebody else's object: even looking at it may raise.
@@ -100,7 +100,7 @@ def _said_by_model(error: ModelError) -> Said:
 
 
 def _cause_of(error: ModelError) -> str:
-    # A subclass of somebody's own may have none, or another kind of thing under the name.
+    # A user's subclass may lack the attribute, or use the name for something else.
     cause = getattr(error, "cause", "")
     return clean(cause)[:MAX_SENTENCE] if isinstance(cause, str) else ""
 

@@ -1,9 +1,9 @@
-"""The worker's own log, with that of the SDK: lines on standard error.
+"""The log of the worker and its SDK: lines on standard error.
 
 The agent's own logging is left alone.
 
-A message is an event's name and its fields, `"ready file=%r pid=%d"`. A server
-on whose standard error the worker writes has it written in the form of its own.
+A message is an event's name and its fields, `"ready file=%r pid=%d"`. A server whose standard error
+the worker shares sets the format to its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Formatter(logging.Formatter):
 
     timespec = "milliseconds"
     shows_all = False
-    """Whether a traceback is shown of a record whose line says all that a log needs."""
+    """Whether the traceback is shown of a record whose line says all that a log needs."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         at = datetime.fromtimestamp(record.created, UTC)

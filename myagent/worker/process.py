@@ -65,7 +65,7 @@ def run_worker(options: Options) -> int:
     _show_crashes()
     _be_first_to_go()
     if options.parent_fd is None:
-        # A supervisor's: with a server's own, what it starts may be meant to stay.
+        # Only under a supervisor: with a server's own worker, child processes may be meant to stay.
         descendants.adopt_orphans()
         _end_descendants_last()
     _write_lines()
@@ -224,7 +224,7 @@ def _be_first_to_go() -> None:
 
 
 def _end_descendants_last() -> None:
-    """Behind the exit handlers of agent code, which may want to end them in peace."""
+    """Registers a handler that runs after those of agent code, which may end them in order."""
     own = os.getpid()
 
     def end() -> None:
@@ -242,9 +242,9 @@ def _show_crashes() -> None:
 
 
 def _write_lines() -> None:
-    """What the agent prints is in the log file as soon as its line is complete.
+    """Writes the agent's output to the log line by line, without delay.
 
-    No character fails a tool because a terminal, or the locale, does not have it.
+    A character that the terminal or locale lacks never makes a tool fail.
     """
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
@@ -252,4 +252,4 @@ def _write_lines() -> None:
 
 
 def _nothing() -> None:
-    """What a server's own worker started is not ended with it."""
+    """Does nothing: what a server's own worker started is not ended with it."""

@@ -61,11 +61,10 @@ class Hello:
 class Start:
     """Carry out a run.
 
-    The session's history is what the worker has of it from the message numbered
-    `first` to the one before `at`, and `messages` after that. Where that is any,
-    it must be of `generation`: else the answer is `NeedHistory`. The last
-    message is the question, or belongs to the run that `resume` continues.
-    `run_id` is what the server's log calls the run.
+    The session's history consists of the messages that the worker has, numbered from `first` to
+    `at` - 1, and of `messages` after them. If the worker is to have any, they must be of
+    `generation`; otherwise it answers `NeedHistory`. The last message is the question, or belongs
+    to the run that `resume` continues. `run_id` is the run's id in the server's log.
     """
 
     key: RunKey
@@ -142,11 +141,10 @@ class ToolInfo:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """What is known of the agent once its file is loaded. `model`: '' where nobody knows.
-    `examples`: questions to begin with.
+    """The description of the agent once its file is loaded. `model`: '' if it is not known.
 
-    `enable_tracing`: whether it may be recorded what happens inside its runs.
-    `is_continuable`: whether a run that was cut off can go on, or may start again.
+    `examples`: sample questions. `enable_tracing`: whether it may be recorded what happens inside
+    its runs. `is_continuable`: whether an interrupted run can be continued or started again.
     """
 
     name: str
@@ -218,10 +216,10 @@ StopKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The run's code has come to its end without an answer.
+    """The run's code has ended without an answer.
 
-    `detail` is what was raised, with its traceback, as the worker's log has it;
-    `cause`, for the operator, why in one line, where that is known.
+    `detail` is what was raised, with its traceback, as in the worker's log; `cause`, for the
+    operator, is the reason in one line, if it is known.
     """
 
     key: RunKey

@@ -1,7 +1,7 @@
-"""One run: sends an agent's steps over the link and takes the server's answers.
+"""One run: sends an agent's steps over the link and receives the server's answers.
 
-A durable step is sent and waited for until it is in the log. The last thought
-and the answer go together, and nothing follows them.
+After sending a durable step it waits until the step is in the log. The last thought and the answer
+are sent together, and nothing follows them.
 """
 
 from __future__ import annotations

@@ -14,11 +14,13 @@ from myagent.worker.protocol import NeedHistory, RunKey, Start, Stopped
 from myagent.worker.runs import Outlet, Run
 
 MAX_SESSIONS = 10_000
-"""Sessions whose agent is kept: servers forget theirs long before. The longest idle one goes
-first."""
+"""Number of sessions whose agent is kept; the one idle longest is removed first.
+
+Servers forget theirs long before.
+"""
 
 MAX_FENCES = 50_000
-"""Former sessions of which the newest run is still known."""
+"""Number of former sessions of which the newest run is still known."""
 
 NOTHING_SEEN = (-1, -1)
 

@@ -79,7 +79,7 @@ def end_with_parent(descriptor: int, leave: Callable[[], None]) -> None:
 
 
 def bound_exit(status: int, last: Callable[[], object]) -> None:
-    """From now on the process has `MAX_EXIT_S` to end by itself; else `last` is called before."""
+    """Gives the process `MAX_EXIT_S` to end by itself; after that `last` is called."""
 
     def end() -> None:
         logger.warning("ended_by_force reason='threads of agent code run on'")

@@ -1,6 +1,6 @@
-"""The steps of a run as lines of the worker's log, for who debugs it.
+"""Logs the steps of a run in the worker's log, for debugging.
 
-What people and models say is in `fields` alone, and bounded: never in a message.
+Text of people and models appears only in `fields`, with limited length, and never in a message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from myagent.steps import (
 from myagent.tool.text import excerpt
 
 LONGEST = 200
-"""Characters of what somebody said."""
+"""Maximum number of characters of a quoted text."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Merges a run's text on its way to clients, so that it takes few frames."""
+"""Merges a run's streamed text, so that it takes few frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do where the packages that the site needs are not installed. Needs none of them."""
+"""Tells how to install the packages that the site needs. Imports none of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from myagent.manager.tree import PACKAGES, ROOT
 
 
 def how_to_install(error: ModuleNotFoundError, root: Path = ROOT) -> str:
-    """In English: what translates is not there. Raises the error itself if it is of our own."""
+    """The advice in English: the catalogue may be missing. Re-raises errors of our own modules."""
     name = (error.name or "").partition(".")[0]
     if not name or name in PACKAGES | {"myagent"}:
         raise error

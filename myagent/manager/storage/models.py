@@ -13,7 +13,7 @@ Json = Mapping[str, Any]
 
 
 class ServiceStatus(StrEnum):
-    """What is observed of a service as a whole. `UNKNOWN`: no supervisor has looked for long."""
+    """The observed status of a service. `UNKNOWN`: no supervisor has observed it for too long."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -101,9 +101,9 @@ class InstanceInfo:
 class ServiceInfo:
     """A service as it was when it was read; `get_service` reads it again.
 
-    `desired` is what people want, `running` or `stopped`; `status`, what was
-    observed at `observed_at`. `endpoint` is its address, whether or not it runs; empty while no
-    server of the site lives. `own_port_error`: why its own port is not open.
+    `desired` is the requested state, `running` or `stopped`; `status` is what was observed at
+    `observed_at`. `endpoint` is its address, whether or not it runs; empty while no server of the
+    site is alive. `own_port_error`: why its own port is not open.
     """
 
     service_id: str

@@ -12,20 +12,20 @@ from myagent.models.offline.tools import Parameter, Tool
 
 MAX_CALLS = 5
 Found = Iterable[tuple[Any, ...]]
-"""Values that a parameter may have, likeliest first, each with the places where it stands."""
+"""Possible values of a parameter, likeliest first, each with the places where it was found."""
 
 _NO = re.compile(r"\b(?:false|no|not|off|without)\b|不|否|关", re.IGNORECASE)
 
 
 class Form:
-    """The arguments of a tool as far as a text holds them."""
+    """The arguments of a tool, as far as a text contains them."""
 
     def __init__(self, tool: Tool, text: str) -> None:
         self.tool = tool
         self.args: dict[str, Any] = {}
         self._group: list[str] = []
         self._question = question = Question(text, tool.own)
-        # The surest evidence first: what is taken for one parameter is none for the next.
+        # The strongest evidence first: text that is used for one parameter is not used for another.
         for kind, evidence in (
             ("choice", self._choices),
             ("number", self._numbers_by_name),
@@ -45,9 +45,9 @@ class Form:
 
     @cached_property
     def calls(self) -> list[dict[str, Any]]:
-        """The arguments of each call, none if something is missing.
+        """The arguments of each call; none if something is missing.
 
-        Several names for a parameter that takes one are as many calls.
+        Several names for a parameter that takes one lead to several calls.
         """
         named = [name for name, value in self.args.items() if value in self._group]
         others = [{name: value} for name in named for value in self._group]
@@ -55,7 +55,7 @@ class Form:
         return [args for args in calls if self.tool.accepts(args, is_complete=True)][:MAX_CALLS]
 
     def _open(self, kind: str) -> list[Parameter]:
-        """The parameters of a kind without a value, required ones first."""
+        """The parameters of a kind that have no value yet, required ones first."""
         found = [p for p in self.tool.parameters if p.kind == kind and p.name not in self.args]
         return sorted(found, key=lambda parameter: not parameter.is_required)
 
@@ -79,7 +79,7 @@ class Form:
         return sorted(numbers, key=lambda one: abs(one[1][0] - place[0]) if place else 0)
 
     def _options(self, parameter: Parameter) -> Found:
-        """An option that is named is wanted, unless there is a 'no' in the question."""
+        """An option that is named is set to true, unless the question contains a 'no'."""
         is_no = _NO.search(self._question.text) is not None
         if self._question.find(parameter.name) or (is_no and parameter.is_required):
             yield (not is_no,)
@@ -92,7 +92,7 @@ class Form:
                 yield [value for value, _ in found], *(span for _, span in found)
 
     def _names(self, parameter: Parameter) -> Found:
-        """As many of the likeliest as are wanted, in their order; for a single one, a group."""
+        """As many of the likeliest names as needed, in their order; for a single one, a group."""
         names, wanted = self._question.names(), sum(one.kind == "name" for one in self.missing)
         if wanted > 1:
             return sorted(names[:wanted], key=lambda name: name[1])

@@ -17,7 +17,7 @@ from myagent.models.offline.words import CJK_RUN
 
 MAX_PIECES = 80
 MAX_READ = 2000
-"""Characters that are read; what comes after is beyond a demo."""
+"""Characters of a question that are read; more is beyond a demo."""
 
 _SENTENCES = {
     "en": {
@@ -36,20 +36,20 @@ _SENTENCES = {
     },
 }
 _ERROR = re.compile(r"(?:The user [^\n]*\n)*Error: ")
-"""How the message of a failed call begins; what a person said of the call may precede."""
+"""The start of the message of a failed call; a person's comment on the call may precede it."""
 _FOLLOW_UP = re.compile(r"\s*(?:and|also|(?:what|how) about)\b|\s*(?:那|还有)|.*呢\s*[?？]?$", re.I)
 
 
 class OfflineModel:
-    """A ChatModel for trying an agent out before there is a key.
+    """A ChatModel for trying out an agent before there is a key.
 
-    It calls the tool whose words fit the question, with values found in the
-    question, asks for what is missing, and answers with what the tool returns.
-    It never raises and keeps nothing between calls.
+    It calls the tool whose words match the question, with values found in the question, asks for
+    missing ones, and answers with what the tool returns. It never raises and keeps nothing between
+    calls.
     """
 
     model = "offline-demo"
-    """Its name, by which whoever shows an agent knows that no real model answers."""
+    """The name by which an agent's model is recognised as the demo model."""
 
     async def stream(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
@@ -76,7 +76,7 @@ def compose(messages: Sequence[ChatMessage], specs: Sequence[ToolSpec]) -> ChatM
         return ChatMessage("assistant", _list_tools(tools, language))
     if not form.calls:
         return ChatMessage("assistant", _ask_for(form, language))
-    # Ids come from the question and the calls before, so that a session sees none twice.
+    # Ids are derived from the question and earlier calls, so that they are unique in a session.
     called = [call.id for message in before for call in message.tool_calls]
     seed = blake2b(f"{called}{question}".encode(errors="replace"), digest_size=8).hexdigest()
     calls = (
@@ -87,9 +87,9 @@ def compose(messages: Sequence[ChatMessage], specs: Sequence[ToolSpec]) -> ChatM
 
 
 def _choose(question: str, before: Sequence[ChatMessage], tools: Sequence[Tool]) -> Form | None:
-    """The tool that is asked for, with what the question says of its arguments.
+    """The tool that is asked for, with its arguments as far as the question contains them.
 
-    It may go on from messages that led to no call, or from the last one as 'and …?' does.
+    It may continue from messages that led to no call, or from the last one, as with 'and …?'.
     """
     said = [message.content for message in before if _is_said(message)]
     since = takewhile(lambda message: message.role != "tool", reversed(before))
@@ -108,7 +108,7 @@ def _is_said(message: ChatMessage) -> bool:
 
 
 def _tell(turn: Sequence[ChatMessage], language: str) -> str:
-    """The results of the calls of a turn as an answer."""
+    """The results of a turn's calls as an answer."""
     names = {call.id: call.name for message in turn for call in message.tool_calls}
     results = (
         (m.content, names.get(m.tool_call_id or "", "tool")) for m in turn if m.role == "tool"
@@ -118,7 +118,7 @@ def _tell(turn: Sequence[ChatMessage], language: str) -> str:
 
 
 def _told(content: str, tool: str, language: str) -> str:
-    """Text as it is; a JSON object as `key: value` a line."""
+    """Text as it is; a JSON object as one `key: value` per line."""
     if error := _ERROR.match(content):
         return _SENTENCES[language]["failed"].format(tool=tool, reason=content[error.end() :])
     try:
@@ -131,7 +131,7 @@ def _told(content: str, tool: str, language: str) -> str:
 
 
 def _ask_for(form: Form, language: str) -> str:
-    """What is missing, with the choices or the description of each."""
+    """Asks for what is missing, with the choices or the description of each."""
     names = []
     for parameter in form.missing or form.tool.parameters:
         hint = ", ".join(map(str, parameter.choices)) or parameter.description
@@ -140,6 +140,6 @@ def _ask_for(form: Form, language: str) -> str:
 
 
 def _list_tools(tools: Sequence[Tool], language: str) -> str:
-    """What is said where no tool fits."""
+    """The answer if no tool matches."""
     lines = [shorten(f"- {tool.name}: {tool.description}", 160) for tool in tools]
     return "\n".join([_SENTENCES[language]["tools" if tools else "no_tools"], *lines])

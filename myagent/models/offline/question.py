@@ -1,4 +1,4 @@
-"""A question, and the numbers, names and texts in it that may be a tool's arguments."""
+"""A question, and the numbers, names and texts in it that may be arguments of a tool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(rf"{_WORD.pattern}(?: {_WORD.pattern})*|[{CJK}]+")
 _CAPITALS = re.compile(r"[A-Z]\S*(?:\s(?:\S+\s)*[A-Z]\S*)?")
 _NUMBER = re.compile(r"(?<![\w.)-])[-+]?\d{1,40}(?:,\d{3})*(?:\.\d{1,20})?(?!\w|[-./:,]\d)")
 _JOINT = re.compile(r"[\s\"'“”,，、&]*(?:(?:and|or)\b[\s\"'“”]*)?|[和与跟及或]")
-# Between longer words only: 和 alone may be part of a name.
+# Only between longer words: 和 alone may be part of a name.
 _JOINT_ZH = re.compile(rf"(?<=[{CJK}]{{2}})[和与跟及或从由到至给向](?=[{CJK}]{{2}})")
 _EDGES_ZH = "了吗呢吧啊呀哦嘛我你您他她请在查看问找给从到把将用以对为向帮那这和与跟及或有是去要想让"
 _PAIR_ZH = re.compile(rf"(?=([{CJK}]{{2}}))")
@@ -29,7 +29,10 @@ _STOP, _OWN, _TAKEN = "\0", "\1", "\2"
 
 
 class Question:
-    """A text each part of which is one value at most; a tool's `own` terms are no values."""
+    """A text whose parts are used for at most one value each.
+
+    A tool's `own` terms are not values.
+    """
 
     def __init__(self, text: str, own: Set[str]) -> None:
         def mark(match: re.Match[str]) -> str:
@@ -46,16 +49,16 @@ class Question:
             self._left = pattern.sub(mark, self._left)
 
     def take(self, span: Span, mark: str = _TAKEN) -> None:
-        """Marks a part of the text, so that it is not found again."""
+        """Marks a part of the text as used, so that it is not found again."""
         self._left = self._left[: span[0]] + mark * (span[1] - span[0]) + self._left[span[1] :]
 
     def _values(self, spans: Iterable[Span]) -> list[Value]:
-        """The parts of the text that are not taken."""
+        """The parts of the text that are not used yet."""
         left = (span for span in spans if _TAKEN not in self._left[slice(*span)])
         return [(self.text[slice(*span)], span) for span in left]
 
     def find(self, phrase: str) -> Span | None:
-        """Where a phrase stands: as it is, in the plural, or with blanks for underscores."""
+        """Where a phrase is found: as it is, in the plural, or with blanks for underscores."""
         words = re.escape(phrase).replace("_", r"[\s_-]*") or "(?!)"
         bounded = rf"(?<![A-Za-z\d]){words}s?(?![A-Za-z\d])" if phrase.isascii() else words
         found = re.finditer(bounded, self.text, re.IGNORECASE)
@@ -71,9 +74,9 @@ class Question:
         return self._values(match.span(match.lastindex or 0) for match in found)
 
     def names(self) -> list[Value]:
-        """Quoted ones, and words in a row: from the first capital to the last, if there are any.
+        """Quoted words, and words in a row: from the first to the last capitalised one, if any.
 
-        Those that are quoted or begin with a capital come first.
+        Quoted and capitalised ones come first.
         """
         spans = [span for _, span in self.quoted()]
         for name in _NAME.finditer(self._left):
@@ -104,12 +107,12 @@ class Question:
         return self.quoted()[-1:] or (self._text_from(mark.end()) if mark else [])
 
     def rest(self) -> list[Value]:
-        """What follows the words that ask for the tool: `search [what is love]?`"""
+        """The text after the words that ask for the tool: `search [what is love]?`"""
         lead = re.split(r"\w", self._left, maxsplit=1)[0]
         return self._text_from(max(lead.rfind(_OWN), lead.rfind(_TAKEN)) + 1)
 
     def _text_from(self, start: int) -> list[Value]:
-        """Up to what is taken, without punctuation and small words at the edges."""
+        """The text up to the next used part, without punctuation and small words at its edges."""
         end = (self._left + _TAKEN).index(_TAKEN, start)
         start = end - len(_TEXT_START.sub("", self.text[start:end]))
         text = _TEXT_END.sub("", self.text[start:end])

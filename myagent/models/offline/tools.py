@@ -20,9 +20,9 @@ _KINDS = {"integer": "number", "number": "number", "boolean": "option", "array":
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """`kind`: choice, number, option, list, text (as it is said) or name; others are not filled.
+    """`kind`: choice, number, option, list, text (as written) or name; others are not filled in.
 
-    `choices` are the values that it, or its items, may have.
+    `choices` are the values that the parameter, or its items, may have.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Parameter:
 
 
 class Tool:
-    """`weights`: how much each term says for the tool. Its `own` terms are never values."""
+    """`weights`: how strongly each term indicates the tool. Its `own` terms are never values."""
 
     def __init__(self, spec: ToolSpec) -> None:
         # Imported here: an agent without tools needs no jsonschema.
@@ -51,14 +51,14 @@ class Tool:
         self._find_faults_so_far = fault_finder({**spec.parameters, "required": []})
 
     def accepts(self, args: Mapping[str, Any], *, is_complete: bool) -> bool:
-        """Whether the schema allows these arguments; others may follow if not `is_complete`."""
+        """Whether the schema allows these arguments; others may follow unless `is_complete`."""
         return not (self._find_faults if is_complete else self._find_faults_so_far)(args)
 
 
 def rank(text: str, tools: Sequence[Tool]) -> list[Tool]:
-    """The tools that share terms with a text, best first; a term that few have counts for more.
+    """The tools that share terms with a text, best first; a term of few tools counts more.
 
-    Among equals the one with the shorter description is first.
+    Of equal ones, the tool with the shorter description comes first.
     """
     scores: dict[str, float] = {}
     for term in sorted(terms(text)):
@@ -87,7 +87,7 @@ def _parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
 
 
 def _parts(part: Any, root: Mapping[str, Any], seen: set[str]) -> Iterator[Mapping[str, Any]]:
-    """A schema, its alternatives and items, and what is referred to and not yet `seen`."""
+    """A schema, its alternatives and items, and references that were not `seen` yet."""
     if not isinstance(part, Mapping):
         return
     yield part

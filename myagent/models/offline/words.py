@@ -1,7 +1,7 @@
-"""The terms of a text, which a question and a tool may share; none is of a particular tool.
+"""The terms of a text, which a question and a tool may share; they depend on no tool.
 
-A term is the stem of a word, a pair of Chinese characters, or a sense such as
-`#weather`, which words of both languages have.
+A term is the stem of a word, a pair of Chinese characters, or a sense such as `#weather`, which
+stands for words of both languages.
 """
 
 # ruff: noqa: SIM905 - word lists are read and edited as text
@@ -62,7 +62,7 @@ mail email message sms 邮件 邮箱 消息 发消息 短信
 flight plane 航班 飞机
 greet greeting hello 问候 问好 打招呼 你好
 """
-"""Words of one line mean the same, so that a question fits a tool in the other language."""
+"""Words on one line mean the same, so that a question matches a tool in the other language."""
 
 
 def stem(word: str) -> str:

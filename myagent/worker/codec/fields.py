@@ -104,7 +104,7 @@ def objects(data: Json, name: str, most: int) -> list[Json]:
 
 
 def texts(data: Json, name: str, most: int, longest: int) -> tuple[str, ...]:
-    """A list of at most so many texts, each of at most `longest` characters."""
+    """A list of limited length, of texts with at most `longest` characters each."""
     found = items(data, name, most)
     for value in found:
         if type(value) is not str:

@@ -202,9 +202,9 @@ def _agent(data: Json) -> AgentInfo:
         text(agent, "model", MAX_DESCRIPTION),
         count_or_none(agent, "max_steps"),
         flag(agent, "enable_tracing"),
-        # An older SDK does not say; its worker refuses what it can't go on with.
+        # An older SDK does not say; its worker refuses what it can't continue.
         flag(agent, "is_continuable") if "is_continuable" in agent else True,
-        # One that was started before an update does not tell them.
+        # A worker that was started before an update does not send these.
         texts(agent, "examples", MAX_EXAMPLES, MAX_EXAMPLE_LENGTH) if "examples" in agent else (),
     )
 
