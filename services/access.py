@@ -20,8 +20,8 @@ FORWARDING = frozenset(
 def is_local(asked: HttpRequest | Mapping[str, Any]) -> bool:
     """Whether a request comes from this machine itself, and not through a proxy on it. No I/O.
 
-    `asked`: a request, or the scope of an ASGI connection. A request that did
-    not come in over ASGI is never local.
+    `asked`: a request, or the scope of an ASGI connection. A request that did not come in over ASGI
+    is never local.
     """
     scope = asked if isinstance(asked, Mapping) else getattr(asked, "scope", None)
     if scope is None or not _is_loopback_address(scope, "server"):

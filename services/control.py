@@ -1,6 +1,7 @@
-"""Start, stop, restart: called by every interface. They set the desired state; the supervisor acts.
+"""Start, stop, restart: called by every interface.
 
-Synchronous. What is refused raises `services.errors.ServiceError`.
+They set the desired state; the supervisor acts. Synchronous. What is refused raises
+`services.errors.ServiceError`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Status = Service.Status
 
 
 def start(service: Service) -> None:
-    """Desires it to run; earlier failures are forgiven. Does nothing to one that runs well.
+    """Sets it to run and clears earlier failures. Does nothing to a service that runs well.
 
     Raises `Conflict`, also if somebody else has its port.
     """
@@ -41,7 +42,7 @@ def stop(service: Service) -> None:
 
 
 def restart(service: Service) -> None:
-    """Has every instance replaced by one that is started from now on."""
+    """Has every instance replaced by a new one."""
     _refuse_unless_ours(service)
     _desire(service, Desired.RUNNING, generation=F("generation") + 1)
 
@@ -57,7 +58,7 @@ def has_arrived(service: Service) -> bool:
         return False
     replicas = live.filter(kept_by="")
     if not (replicas.exists() or machines_supervised().exists()):
-        # All that it can have left are workers with their own supervisors.
+        # It can only have workers left that have their own supervisors.
         return live.filter(state=Instance.State.RUNNING).exists()
     running = replicas.filter(state=Instance.State.RUNNING)
     return running.count() == service.replicas == replicas.count()

@@ -1,7 +1,7 @@
-"""How changes are noticed: every service counts its changes, and waiting processes read the sum.
+"""How changes are noticed: every service counts its changes; waiting processes read the sum.
 
-This is one query of a small table, five times a second at most; it works across processes and
-machines with the database alone. With Redis, waiting processes are told to read.
+This is one query of a small table, at most five times a second; it works across processes and
+machines with the database alone. With Redis, waiting processes are told when to read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOOK_S = 0.2
 """Seconds between two reads."""
 
 Revision = tuple[int, int]
-"""To be compared with an earlier one: a different value means that something changed."""
+"""Compared with an earlier value: a different one means that something changed."""
 
 
 BELL = "services"
@@ -40,9 +40,9 @@ def ring(service_id: str) -> None:
 
 
 def announce() -> None:
-    """Has everybody look whose own look would come later: a revision has grown.
+    """Makes waiting processes read now, because a revision has grown.
 
-    Not before it can be seen, where a transaction is open.
+    Within a transaction this is delayed until the change is visible.
     """
     transaction.on_commit(partial(bell.ring, BELL))
 

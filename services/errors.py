@@ -1,4 +1,4 @@
-"""Why a verb on services refuses, in a sentence for the person who asked."""
+"""Why a verb on services was refused, in a sentence for the person who asked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.telling import plain, tell
 class ServiceError(Exception):
     """`code` is for programs; the text, in the active language, for people.
 
-    `template` is marked with `gettext_noop`; `field` names the argument that
-    is wrong, if it is one.
+    `template` is marked with `gettext_noop`; `field` is the name of the wrong argument, if there is
+    one.
     """
 
     def __init__(self, code: str, template: str, *, field: str = "", **values: Any) -> None:
@@ -33,7 +33,7 @@ class UnknownService(ServiceError):
 
 
 class Conflict(ServiceError):
-    """It can't be done in the present state."""
+    """The operation is not possible in the present state."""
 
 
 def being_unregistered(name: str) -> Conflict:

@@ -172,7 +172,7 @@ def _is_address(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    # After a '%' comes an interface of some machine, which may be any text.
+    # After a '%' comes a network interface of some machine, which may be any text.
     return "%" not in text
 
 

@@ -13,8 +13,8 @@ NAME = "admin"
 def ensure_admin() -> str | None:
     """Creates the superuser `admin` if nobody may log in to the admin; returns its password.
 
-    Returns None if there is a staff member already, or another process was first.
-    An ordinary user of that name is left as it is. Synchronous.
+    Returns None if there is a staff member already, or another process was first. An ordinary user
+    of that name is left unchanged. Synchronous.
     """
     if User.objects.filter(is_staff=True).exists():
         return None

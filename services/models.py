@@ -10,20 +10,20 @@ from services.telling import told
 
 
 class Service(models.Model):
-    """An agent file to be kept running, or the address of a service elsewhere.
+    """An agent file to be kept running, or the address of an external service.
 
-    People set `desired`, `replicas` and the configuration, through
-    `services.catalogue.registry` and `services.control`; `status`, `error_message`,
-    `restart_count`, `started_at`, `last_health_check` and `agent`, the newest worker's description
-    of its agent, are what the supervisor observed.
+    People set `desired`, `replicas` and the configuration, through `services.catalogue.registry`
+    and `services.control`; `status`, `error_message`, `restart_count`, `started_at`,
+    `last_health_check` and `agent`, the newest worker's description of its agent, are what the
+    supervisor observed.
 
-    `host` and `port`: where a server listens for this service alone. `python`:
-    the interpreter of its workers, the site's own if empty.
+    `host` and `port`: where a server listens for this service alone. `python`: the interpreter of
+    its workers; the site's own if empty.
 
-    `revision` grows with every change that may be waited for (see
-    `services.doorbell`); `generation`, with every restart that is asked for:
-    instances of an older one are to be replaced. Failures before `cleared_at`
-    are forgiven. `environment` is encrypted (see `services.catalogue.secrets`).
+    `revision` grows with every change that may be waited for (see `services.doorbell`);
+    `generation`, with every restart that is requested: instances of an older one are to be
+    replaced. Failures before `cleared_at` do not count. `environment` is encrypted (see
+    `services.catalogue.secrets`).
     """
 
     class Desired(models.TextChoices):
@@ -110,13 +110,13 @@ class Service(models.Model):
 class Instance(models.Model):
     """One worker launched for a service.
 
-    `slot` is its place among the service's workers; `live_slot` repeats it while
-    the process may live, so that the database refuses a second one in the same
-    place. `kept_by`: the `Supervisor` that keeps it beside the replicas; empty
-    for a replica, which is its machine's. `process` names the operating-system
-    process (see `agents.runtime.process`) once it is known; `node`, the machine whose
-    supervisor launched it, where it listens at `agents.runs.worker_process.Paths`.
-    `report` is what it last reported: `running`, `sessions`, `lag_ms` and `abandoned`.
+    `slot` is its place among the service's workers; `live_slot` repeats it while the process may
+    live, so that the database refuses a second one in the same place. `kept_by`: the `Supervisor`
+    that keeps it beside the replicas; empty for a replica, which the machine's supervisor keeps.
+    `process` names the operating-system process (see `agents.runtime.process`) once it is known;
+    `node`, the machine whose supervisor launched it, where it listens at
+    `agents.runs.worker_process.Paths`. `report` is what it last reported: `running`, `sessions`,
+    `lag_ms` and `abandoned`.
     """
 
     class State(models.TextChoices):
@@ -189,7 +189,7 @@ class Instance(models.Model):
 
     @property
     def health(self) -> str:
-        """`healthy`, `degraded` (misses, but too few to give it up), `unhealthy` or `unknown`."""
+        """`healthy`, `degraded` (missed checks, but not yet too many), `unhealthy`, `unknown`."""
         if self.state == self.State.UNHEALTHY:
             return "unhealthy"
         if self.state not in self.SERVING:
@@ -198,11 +198,11 @@ class Instance(models.Model):
 
 
 class HealthCheck(models.Model):
-    """What one check found, and the figures of its service at that time.
+    """The result of one check, and the figures of the service at that time.
 
-    `memory_mb` and `loop_lag_ms` are the process's; sessions and turns, those
-    of the service as a whole (see `services.supervision.figures`). `instance` is null for
-    an external service, of which no process is known.
+    `memory_mb` and `loop_lag_ms` are the process's; sessions and turns are those of the whole
+    service (see `services.supervision.figures`). `instance` is null for an external service, of
+    which no process is known.
     """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="health_checks")
@@ -235,7 +235,7 @@ class HealthCheck(models.Model):
 
 
 class PortClaim(models.Model):
-    """Locked by who gives a port to a service: of two at the same moment one waits."""
+    """Locked while a port is given to a service, so that concurrent requests wait."""
 
     port = models.PositiveIntegerField(primary_key=True)
     claimed_at = models.DateTimeField()
@@ -247,9 +247,9 @@ class PortClaim(models.Model):
 class Supervisor(models.Model):
     """The lease of a machine's supervisor, or of one that keeps a single worker of `service`.
 
-    `node`: the machine; of the latter, a name that begins with it.
-    `is_automatic`: it was started by a command and ends when nothing is to run, or when a person
-    starts another (`is_asked_to_leave`). `epoch` grows whenever another process takes the lease.
+    `node`: the machine; for a single worker, a name that starts with it. `is_automatic`: it was
+    started by a command and ends when nothing is to run, or when a person starts another
+    (`is_asked_to_leave`). `epoch` grows whenever another process takes the lease.
     """
 
     node = models.CharField(gettext_lazy("node"), max_length=191, primary_key=True)

@@ -1,4 +1,4 @@
-"""What went wrong, stored as templates and values, and told in the language of the reader.
+"""Stores what went wrong as templates and values, to be told in the language of the reader.
 
 The stored form is text: a mark, and the JSON of the parts. A part is literal text, or a sentence's
 template and its values, which may be sentences again. Text without the mark is literal as a whole.

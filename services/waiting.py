@@ -1,7 +1,7 @@
 """Waiting until a service reaches the requested state: its state, and when to read again.
 
-Each waiter sleeps in its own way: `follow` is for synchronous programs, `services.rest.waiting`
-for requests, `myagent.manager.waiting` for programs with an event loop.
+Each waiter sleeps in its own way: `follow` is for synchronous programs, `services.rest.waiting` for
+requests, `myagent.manager.waiting` for programs with an event loop.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from services.models import Service
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`service`: None once it is deleted. One that is being unregistered neither arrives nor
-    fails."""
+    """`service`: None once it is deleted.
+
+    A service that is being unregistered neither arrives nor fails.
+    """
 
     service: Service | None
     is_leaving: bool = False
@@ -60,8 +62,8 @@ class Watch:
 def follow(service_id: str, timeout_s: float, sleep: Callable[[float], None]) -> Iterator[Service]:
     """Yields the service at every change until it arrives, fails or is deleted.
 
-    Ends as well after `timeout_s` seconds: look at the last one with
-    `control.has_arrived`. A service that was unregistered and is gone ends it too.
+    Also ends after `timeout_s` seconds: check the last one with `control.has_arrived`. A service
+    that was unregistered and is gone ends it too.
     """
     watch = Watch(service_id, timeout_s)
     while True:

@@ -1,4 +1,4 @@
-"""Calls verbs for a user of the admin: the messages they show, and the history they write."""
+"""Calls verbs for a user of the admin, shows the resulting messages, and writes the history."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ VERBS = {
 
 
 def ask(request: HttpRequest, services: Iterable[Service], name: str) -> None:
-    """Calls a verb on each, and tells the user what is happening; does not wait for it."""
+    """Calls a verb on each service, and tells the user what is happening; does not wait for it."""
     for service in services:
         _ask(request, service, name)
     see_to_supervisor(request)
@@ -78,7 +78,7 @@ def _ask(request: HttpRequest, service: Service, name: str) -> None:
 
 
 def see_to_supervisor(request: HttpRequest) -> None:
-    """Warns if there is something to do but no supervisor that does it."""
+    """Warns if there is something to do but no supervisor to do it."""
 
     def see() -> None:
         try:

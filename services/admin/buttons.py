@@ -34,7 +34,7 @@ LIST = "admin:services_service_changelist"
 
 
 class LifecycleAdmin(ServiceModelAdmin):
-    """The part of the admin that needs the permission `services.control_service` alone."""
+    """The part of the admin that only needs the permission `services.control_service`."""
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("services.control_service"))
@@ -86,7 +86,7 @@ class LifecycleAdmin(ServiceModelAdmin):
     def ask_before_stopping(
         self, request: HttpRequest, services: QuerySet[Service]
     ) -> TemplateResponse:
-        """What a stop of several does, before it is done: one click too many cuts people off."""
+        """Asks before several services are stopped, and says what that does."""
         context = self.admin_site.each_context(request) | {
             "title": gettext("Stop these services?"),
             "text": TEXTS,
@@ -127,7 +127,7 @@ def _for_many(name: str) -> Callable[..., HttpResponse | None]:
 
 
 def _way_back(request: HttpRequest) -> str:
-    """The admin page of services on which the button was, else the list."""
+    """The admin page of services that had the button, or else the list."""
     services = reverse(LIST)
     came_from = urlsplit(request.headers.get("Referer", ""))
     if came_from.netloc == request.get_host() and came_from.path.startswith(services):

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     ServiceModelAdmin = admin.ModelAdmin[Service]
 
 MAX_WORDS = 10
-"""The most words of a search that count."""
+"""Number of words of a search that are used."""
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """By what is shown, which is less than what is stored where nobody looks any more."""
+    """Filters by the status shown, which is `unknown` where the stored one is too old."""
 
     title = gettext_lazy("status")
     parameter_name = "status__exact"

@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What servers say, and who looks: read once for many services."""
+    """The servers' reports and the supervisors, read once for many services."""
 
     figures: Figures
     observers: Observers

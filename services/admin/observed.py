@@ -1,4 +1,4 @@
-"""The processes on a service's page: instances, checks, and the end of a log."""
+"""The observed part of a service's page: instances, checks, and the end of a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHECKS_SHOWN = 20
 LOG_LINES = 200
 LOG_BYTES = 65_536
 LINE_LENGTH = 2_000
-"""The most characters of a log line that are shown."""
+"""Maximum number of characters of a log line that are shown."""
 
 
 def context_of(service: Service, chosen: str | None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def log_of(service: Service, instance: Instance) -> str:
 
 
 def readable(line: str) -> str:
-    """A line without characters that control a terminal or reorder text, cut to a length."""
+    """A line cut to a length, without characters that control a terminal or reorder text."""
     text = inert.readable(line)
     return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]}…"
 

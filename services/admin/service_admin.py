@@ -29,7 +29,7 @@ from services.models import Service
 from services.views.standing import verbs_of
 
 MAX_LIVE = 200
-"""The most services whose state is sent at once."""
+"""Maximum number of services whose state is sent at once."""
 
 
 def _cell(
@@ -155,7 +155,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         return [*own, *super().get_urls()]
 
     def live(self, request: HttpRequest) -> HttpResponse:
-        """The list's cells of the services `id`, as JSON: deleted ones are left out."""
+        """The list's cells of the services `id`, as JSON, without deleted ones."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         services = self.get_queryset(request).filter(pk__in=request.GET.getlist("id")[:MAX_LIVE])

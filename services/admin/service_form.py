@@ -1,4 +1,4 @@
-"""The form that registers and changes services: its validation is the verb itself."""
+"""The form that registers and changes services: its validation calls the verb."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ else:
 SEPARATORS = re.compile(r"[\s,，、]+")
 
 FORM_FIELDS = {"environment": "variables"}
-"""The form's names of fields that the verbs call otherwise."""
+"""Fields that have another name in the form than in the verbs."""
 
 
 class ServiceForm(ServiceModelForm):
     """Its validation registers or changes the service, which is then in `service`.
 
-    The verb knows best what is wrong with a field, and only when it acts: a name may be taken at
+    Only the verb can tell what is wrong with a field, and only when it acts: a name may be taken at
     the last moment.
     """
 
@@ -70,7 +70,7 @@ class ServiceForm(ServiceModelForm):
         self._tell_of_files()
 
     def _tell_of_files(self) -> None:
-        """Which files may be registered, before somebody has filled everything in."""
+        """Tells which files may be registered, before the form is filled in."""
         field = self.fields.get("agent_factory_path")
         if field is None:
             return
@@ -125,7 +125,7 @@ class ServiceForm(ServiceModelForm):
         if self.instance._state.adding:
             variables = self.cleaned_data["variables"]
             return registry.register(environment=variables, is_confined=True, **given)
-        # A field that is unchanged needs no permission: a command may have registered the file.
+        # An unchanged field needs no permission: a command may have registered the file.
         changed = {name: value for name, value in given.items() if name in self.changed_data}
         variables = self.cleaned_data.get("variables", {})
         is_cleared = self.cleaned_data.get("forget_variables", False)

@@ -29,7 +29,7 @@ else:
 def delete_selected(
     model_admin: UnregisteringAdmin, request: HttpRequest, services: QuerySet[Service]
 ) -> HttpResponse | None:
-    """Like Django's, but with our own words: its confirmation first, then the verb for each."""
+    """Like Django's, but with our own texts: first the confirmation page, then the verbs."""
     if not request.POST.get("post"):
         page = actions.delete_selected(model_admin, request, services)
         if isinstance(page, TemplateResponse):
@@ -50,8 +50,7 @@ class UnregisteringAdmin(ServiceModelAdmin):
     actions = (delete_selected,)
 
     def get_deleted_objects(self, objs: Iterable[Service], request: HttpRequest) -> Any:
-        """What the confirmation lists: not the thousands of rows that are deleted with a
-        service."""
+        """What the confirmation page lists: not the thousands of rows deleted with a service."""
         services = list(objs)
         return [str(one) for one in services], {model_ngettext(self.opts): len(services)}, set(), []
 
@@ -64,7 +63,7 @@ class UnregisteringAdmin(ServiceModelAdmin):
         asking.see_to_supervisor(request)
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        """Says nothing: `unregister` has, and 'was deleted' would not be true yet."""
+        """Shows no message: `unregister` has shown one, and 'was deleted' would not be true yet."""
         if self.has_view_permission(request):
             return HttpResponseRedirect(reverse("admin:services_service_changelist"))
         return HttpResponseRedirect(reverse("admin:index"))

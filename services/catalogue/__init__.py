@@ -1,1 +1,1 @@
-"""The services that exist: registering them, and what is stored of each."""
+"""The registered services: registering them, and the stored data of each."""

@@ -32,7 +32,7 @@ def found(value: str, *, is_confined: bool) -> str:
 
 
 def trusted(folders: Iterable[str]) -> list[str]:
-    """Those that exist, are not the root of all files, and in which others can't put files."""
+    """The folders that exist, are not the root, and are not writable by others."""
     found = [Path(folder).resolve() for folder in folders]
     return [
         str(folder)
@@ -42,7 +42,7 @@ def trusted(folders: Iterable[str]) -> list[str]:
 
 
 def _confined(path: Path) -> str:
-    """A path from the network: outside the allowed folders its existence is not even checked."""
+    """A path from the network: outside the allowed folders not even its existence is checked."""
     if not settings.MYAGENT_AGENT_DIRS:
         raise invalid(
             "agent_factory_path",

@@ -17,10 +17,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
 OF_AGENTS = frozenset({"MYAGENT_MODEL_TIMEOUT_S"})
-"""Settings of ours that agents read: a service may have its own."""
+"""Settings of ours that agents read: a service may have its own values."""
 
 PATH_OF_IMPORTS = "PYTHONPATH"
-"""It tells a worker where the SDK is; its interpreter finds everything else."""
+"""Tells a worker where the SDK is; its interpreter finds everything else."""
 
 OWN = frozenset({"DJANGO_SETTINGS_MODULE", PATH_OF_IMPORTS})
 
@@ -66,14 +66,14 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_of_the_site(name: str) -> bool:
-    """Whether it is meant for the site's own processes alone."""
+    """Whether the variable is meant only for the site's own processes."""
     if name in OF_AGENTS:
         return False
     return name.startswith(OWN_PREFIX) or name in settings.SITE_VARIABLES or name in OWN
 
 
 def _is_allowed(name: str) -> bool:
-    """Whether the setting lists it, or a prefix of it that ends in `*`."""
+    """Whether the setting lists the name, or a prefix of it that ends in `*`."""
     return any(
         name.startswith(allowed[:-1]) if allowed.endswith("*") else name == allowed
         for allowed in settings.MYAGENT_ENV_ALLOWED

@@ -13,7 +13,7 @@ from services.models import Service
 def note(
     user: AbstractBaseUser | AnonymousUser, service: Service, sentence: str, *, action: int = CHANGE
 ) -> None:
-    """Records an action; none of a user who is not logged in. Synchronous.
+    """Records an action, unless the user is not logged in. Synchronous.
 
     `action`: a flag of `django.contrib.admin.models`.
     """

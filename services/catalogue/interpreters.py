@@ -13,9 +13,9 @@ from services.fields import invalid
 def found(value: str, *, is_confined: bool) -> str:
     """The interpreter's absolute path.
 
-    Links are not resolved: the interpreter of a virtual environment is one, and finds its packages
-    by its own path. `is_confined`: the request comes over the network, which must not choose a
-    program that runs here.
+    Links are not resolved: the interpreter of a virtual environment is a link, and finds its
+    packages by its own path. `is_confined`: the request comes over the network, which must not
+    choose a program that runs here.
     """
     if is_confined:
         raise invalid(

@@ -1,4 +1,4 @@
-"""Services' own ports: each belongs to one of them; another program may have it. Synchronous."""
+"""Services' own ports: each belongs to one service, or another program occupies it. Synchronous."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from services.telling import kept
 
 
 def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None = None) -> None:
-    """Makes the port that of the service until the transaction ends; then its row must say so.
+    """Reserves the port for the service until the transaction ends; its row must then contain it.
 
-    Whoever claims the same port meanwhile waits. `of`: only services with these wishes are in
-    the way. Raises `Conflict`.
+    A concurrent claim of the same port waits. `of`: only services with this desired state conflict.
+    Raises `Conflict`.
     """
     if port is None:
         return
@@ -37,10 +37,10 @@ def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None 
 
 
 def trouble(service: Service) -> str:
-    """That a program which the site does not know of has the service's port on this machine.
+    """Reports a program outside the site that has the service's port on this machine.
 
-    As `services.telling` keeps it; empty if none has, or if its server is on another machine.
-    Known before a server has tried in vain to open the port, and has said so.
+    In the stored form of `services.telling`; empty if there is none, or if the service's server is
+    on another machine. It is reported here before a server has tried to open the port and failed.
     """
     if service.port is None or service.is_external:
         return ""
@@ -54,9 +54,10 @@ def trouble(service: Service) -> str:
 
 
 def _lock(port: int) -> None:
-    """SQLite has one writer: its transaction is lock enough."""
+    """SQLite has one writer, so its transaction is a sufficient lock."""
     if connection.vendor != "sqlite":
-        # Written in one statement: to lock what another may be inserting is a deadlock.
+        # Written in one statement: locking a row that another transaction may be inserting would
+        # deadlock.
         PortClaim.objects.bulk_create(
             [PortClaim(port=port, claimed_at=Now())],
             update_conflicts=True,
@@ -67,8 +68,8 @@ def _lock(port: int) -> None:
 def _refuse_that_of_a_service(
     name: str, host: str, port: int, desires: Collection[str] | None
 ) -> None:
-    """Two that pin one port would take turns in failing."""
-    # By the name: who takes one that is there already hears of that.
+    """Refuses a port that another service has: two with the same port would fail in turns."""
+    # By name: a client that registers an existing name gets that error instead.
     others = Service.objects.filter(port=port, url="").exclude(name=name)
     if desires is not None:
         others = others.filter(desired__in=desires)
@@ -95,7 +96,7 @@ def _refuse_that_of_a_server(host: str, port: int) -> None:
 
 
 def _is_in_the_way(server: Server, host: str) -> bool:
-    # What listens everywhere says 'localhost', too.
+    # A server that listens on all addresses reports 'localhost', too.
     named = urlsplit(server.address).hostname or ""
     may_be_everywhere = named in ("", "localhost")
     return (may_be_everywhere or addresses.overlap(host, named)) and not is_provably_gone(
@@ -104,9 +105,9 @@ def _is_in_the_way(server: Server, host: str) -> bool:
 
 
 def _is_in_use(host: str, port: int) -> bool:
-    """Whether somebody listens there; what else is wrong with an address, its server will say.
+    """Whether somebody listens there; the server will report other problems with the address.
 
-    So it does of a name: to look one up may take long.
+    Names are not checked: resolving one may take long.
     """
     host = {"localhost": "127.0.0.1"}.get(host.lower(), host)
     try:
@@ -121,7 +122,7 @@ def _is_in_use(host: str, port: int) -> bool:
 
 
 def _listeners(port: int) -> set[int | None]:
-    """The processes that listen at the port, as far as they can be seen."""
+    """The processes that listen on the port, as far as they are visible."""
     try:
         sockets = psutil.net_connections("tcp")
     except psutil.Error:

@@ -42,10 +42,9 @@ def register(
 ) -> Service:
     """Registers a service; with `auto_start`, it is to be started.
 
-    `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`.
-    `is_confined`: the request comes over the network, so the file must lie below
-    `MYAGENT_AGENT_DIRS`, `MYAGENT_ENV_ALLOWED` must name the variables, and no
-    interpreter can be chosen.
+    `fields`: of `FIELDS`, with `name` and either `agent_factory_path` or `url`. `is_confined`: the
+    request comes over the network, so the file must be below `MYAGENT_AGENT_DIRS`,
+    `MYAGENT_ENV_ALLOWED` must name the variables, and no interpreter can be chosen.
     """
     service = Service(id=new_id(), **_clean(fields, is_confined=is_confined))
     if bool(service.agent_factory_path) == bool(service.url):
@@ -86,8 +85,8 @@ def change(
 ) -> Service:
     """Sets the given fields. Those that concern the processes take effect at their next start.
 
-    `environment`, where given, replaces the whole of it; with `keeps_environment`
-    it is added to what is set. `is_confined`: as with `register`.
+    `environment`, if given, replaces the whole environment; with `keeps_environment` it is added to
+    what is set. `is_confined`: as with `register`.
     """
     # Unchanged fields pass: the file may have been registered by another interface.
     changed = {
@@ -99,7 +98,7 @@ def change(
     _refuse_other_kind(service, cleaned)
     _refuse_other_name(service, cleaned)
     if environment is not None:
-        # Only the fields given now are judged: whoever set the others may have been allowed to.
+        # Only the fields given now are checked: whoever set the others may have been allowed to.
         given = variables.checked(environment, is_confined=is_confined)
         kept = secrets.decrypt(service.environment) if keeps_environment else {}
         cleaned["environment"] = secrets.encrypt(kept | given)
@@ -107,7 +106,7 @@ def change(
 
 
 def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
-    """The service, read again. Raises `UnknownService` and `Conflict` if it leaves the list."""
+    """The service, read again. Raises `UnknownService`; `Conflict` if it is being unregistered."""
     row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
     with transaction.atomic():
         if {"host", "port"} & set(cleaned) and not service.is_external:
@@ -124,9 +123,9 @@ def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
 
 
 def unregister(service: Service) -> None:
-    """Takes it off the list: its instances stop, its runs end, then its row is deleted.
+    """Removes it from the list: its instances stop, its runs end, then its row is deleted.
 
-    The supervisor does all that; an external service goes at once.
+    The supervisor does all that; an external service is deleted at once.
     """
     if service.is_external:
         service.delete()

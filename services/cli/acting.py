@@ -1,4 +1,4 @@
-"""Register, start, stop, restart, unregister: called, and their effect awaited."""
+"""The verbs register, start, stop, restart, unregister: calls them and awaits their effect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOG_LINES = 10
 LOG_BYTES = 1 << 14
 
 GIVEN = tuple(name for name in registry.FIELDS if name != "agent_factory_path")
-"""Options that have the name of a service's field."""
+"""Options that have the same name as a field of a service."""
 
 
 def register(screen: Screen, options: Options) -> None:
@@ -156,13 +156,13 @@ def _describe(service: Service) -> str:
 
 
 def why(service: Service) -> str:
-    """Its error and its newest process's last lines of output, each line once."""
+    """Its error and the last lines of its newest process's output, each line once."""
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     said = told(service.error_message).splitlines()
     error = [line for line in said if line not in lines]
     if not error:
-        # The log has all of it as well: the reason why the process could not be started.
+        # The log contains it as well: the reason why the process could not be started.
         error, lines = said, [line for line in lines if line not in said]
     if not lines:
         return "\n".join(error)

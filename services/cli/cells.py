@@ -1,4 +1,4 @@
-"""What stands in the rows of the commands' answers: values, as programs and as people get them."""
+"""The values in the tables of the commands, as programs and as people get them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 from agents.terminal.inert import one_line
 
 LONGEST_SHOWN = 1000
-"""Characters of a value in a terminal."""
+"""Maximum number of characters of a value in a terminal."""
 
 LONGEST_SUMMARY = 60
 
@@ -16,7 +16,7 @@ NOTHING = "-"
 
 
 class Word(str):
-    """A word of our own, marked for translation, and nobody's name or text."""
+    """One of our own words, marked for translation; not a name or a text of somebody else."""
 
     __slots__ = ()
 
@@ -28,13 +28,13 @@ class Moment(str):
 
 
 class Summary(str):
-    """A text of which a terminal shows the beginning: all of it can be seen elsewhere."""
+    """A text that is shortened in a terminal: other commands show all of it."""
 
     __slots__ = ()
 
 
 class Repeated(str):
-    """What another value beside it says as well: a terminal shows no column of nothing else."""
+    """A value that repeats another one beside it: a terminal omits a column of only these."""
 
     __slots__ = ()
 
@@ -43,7 +43,7 @@ YES, NO = Word(gettext_noop("yes")), Word(gettext_noop("no"))
 
 
 def for_programs(value: object) -> str:
-    """On one line, and whole."""
+    """On one line, and complete."""
     text = _text_of(value)
     return one_line(text, max(1, len(text)))
 
@@ -65,7 +65,7 @@ def for_people(value: object) -> str:
 
 
 def says_something(value: object) -> bool:
-    """Whether a column of such values is worth its place in a terminal."""
+    """Whether a column with these values is shown in a terminal."""
     return not isinstance(value, Repeated) and value not in (None, "", [])
 
 

@@ -1,4 +1,4 @@
-"""How wide the columns of a table are, so that nothing in it is lost. Pure."""
+"""The widths of a table's columns, so that no text is lost. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GAP = 2
 """Blanks between two columns."""
 
 SHORTEST_PIECE = 12
-"""Columns of the terminal at which a long word may be broken, in a column that may be."""
+"""Minimum width of the pieces of a long word, in a column that may be broken."""
 
 
 def widths(
@@ -20,10 +20,9 @@ def widths(
     *,
     breakable: Collection[int] = (),
 ) -> list[int] | None:
-    """Columns of the terminal for each column; None where the table does not fit into `room`.
+    """The width of each column; None if the table does not fit into `room`.
 
-    Values stay on one line, but for those of the columns that are `breakable`.
-    Headings are broken between words.
+    Values stay on one line, except in `breakable` columns. Headings are broken between words.
     """
     cells = [[row[index] for row in rows] for index in range(len(headings))]
     wanted = [_widest([heading, *values]) for heading, values in zip(headings, cells, strict=True)]
@@ -38,7 +37,7 @@ def widths(
     if sum(least) > left:
         return None
     while sum(wanted) > left:
-        # The widest of those that can gives way.
+        # The widest breakable column is narrowed.
         free = [i for i, (has, needs) in enumerate(zip(wanted, least, strict=True)) if has > needs]
         wanted[max(free, key=lambda i: wanted[i])] -= 1
     return wanted

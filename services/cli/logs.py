@@ -66,7 +66,7 @@ def shown(service: Service) -> list[Instance]:
 
 
 def short(instance_id: str | None) -> str:
-    """The end of an id: its beginning is a time, which processes started together share.
+    """The end of an id: its start is a time, which processes started together share.
 
     Empty if there is no process of ours, as with an external service.
     """
@@ -74,7 +74,7 @@ def short(instance_id: str | None) -> str:
 
 
 def _named(service: Service, instance_id: str) -> Instance:
-    """The instance with that id, or with an id that ends so."""
+    """The instance with that id, or with an id that ends with it."""
     found = None
     # Unprintable text can't always be used in a query.
     if instance_id.isprintable():

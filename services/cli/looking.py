@@ -1,4 +1,4 @@
-"""List, status, stats, health: information on services, as tables or as JSON."""
+"""The verbs list, status, stats, health: information on services, as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -168,8 +168,7 @@ def _is_to_start(found: Json) -> bool:
 
 
 def _waiting_word() -> Word | None:
-    """The status of a service that should run but does not; None while a supervisor handles
-    that."""
+    """The word shown for a service that should run but does not; None while somebody supervises."""
     if supervisor_lease.is_anybody_in_charge():
         return None
     if settings.MYAGENT_SUPERVISOR == "external":
@@ -189,7 +188,7 @@ def _row(found: Json, waits: Word | None) -> tuple[object, ...]:
 
 
 def _processes(found: Json) -> str:
-    """How many of the replicas live, and how many other workers."""
+    """The number of live replicas, and of other workers."""
     instances = found["instances"]
     apart = sum(each["supervisor"] != each["host"] for each in instances)
     counted = f"{len(instances) - apart}/{found['replicas']}"

@@ -1,10 +1,10 @@
 """The output of the commands: tables and colours in a terminal, plain lines in a pipe.
 
-Sentences come in the language of the terminal. Rows are for programs in a pipe, and in English
-there, and nothing is cut; a terminal translates what is a `Word` of them, and the columns' names.
-However narrow it is, no number loses a digit: a table becomes a list before that.
+Sentences are in the language of the terminal. Rows in a pipe are for programs: they are in English,
+and nothing is cut. A terminal translates each `Word` in them, and the names of the columns. If the
+terminal is too narrow for a table, a list is shown instead, so that no number loses a digit.
 
-Whatever they show may come from elsewhere: nothing in it controls the terminal.
+The values may come from elsewhere: nothing in them controls the terminal.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from services.cli.columns import GAP, widths
 from services.models import Instance, Service
 
 BREAKABLE = frozenset({"status", "machine", "supervisor", "started", "ended", "checked"})
-"""Columns whose values may go on in the next line of a narrow terminal."""
+"""Columns whose values may continue on the next line of a narrow terminal."""
 
 LONG = frozenset({"tags", "error", "detail"})
-"""So may those of these, which stand below their row where there is no room beside it."""
+"""Columns that are shown below their row if there is no room beside it; they may be broken, too."""
 
 LEAST_ROOM = 12
-"""Columns of the terminal that a fact's value gets beside its name, or else stands below."""
+"""Minimum width of a fact's value beside its name; if there is less room, it is shown below."""
 
 STYLES: dict[str, str] = {
     **{Service.Status.RUNNING: "green", Service.Status.STOPPED: "dim", "healthy": "green"},
@@ -58,7 +58,7 @@ class Output(Protocol):
 
 
 class Progress(Protocol):
-    """Progress of what is awaited."""
+    """The progress of what is awaited."""
 
     def tell(self, sentence: str) -> None: ...
 
@@ -67,7 +67,7 @@ class Screen(Protocol):
     """The output of a command."""
 
     def say(self, sentence: str) -> None:
-        """Prints a sentence, or a line of text from elsewhere."""
+        """Prints a sentence, or a line of foreign text."""
 
     def facts(self, facts: Iterable[tuple[str, object]]) -> None:
         """Prints names with their values."""
@@ -116,7 +116,7 @@ class RichScreen:
         )
 
     def _rows(self, across: Mapping[str, int], cells: Sequence[Mapping[str, Text]]) -> None:
-        """What does not stand across the terminal stands below its row."""
+        """Columns that do not fit into the terminal are shown below their row."""
         heads = {name: Text(translation.gettext(name), "dim") for name in across}
         for row in (heads, *cells):
             grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)

@@ -1,9 +1,9 @@
 """The log files of instances: their places, their last lines, and following them.
 
-`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest; when full, it is renamed `.log.1`,
-after older ones have moved up to `.log.2` and so on, and a new one begins. All of them are read as
-one stream. `<VAR_DIR>/logs/supervisor.log`, of a supervisor that a command started, is kept in the
-same way. Lines are as the process wrote them: whoever shows them makes them harmless.
+`<VAR_DIR>/logs/<service_id>/<instance_id>.log` is the newest file; when it is full, older files are
+moved to `.log.2` and so on, it is renamed `.log.1`, and a new one is created. All of them are read
+as one stream. `<VAR_DIR>/logs/supervisor.log`, of a supervisor that a command started, is kept in
+the same way. Lines are as the process wrote them: the code that shows them makes them harmless.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_BYTES = 1 << 20
 """The most bytes that are read at once by default."""
 
 MAX_LINE_BYTES = 1 << 16
-"""Longer lines come in pieces."""
+"""Longer lines are returned in pieces."""
 
 BLOCK_BYTES = 1 << 16
 
@@ -62,8 +62,8 @@ def append(path: Path, line: str) -> None:
 def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
     """The last lines, oldest first; none if there is no file.
 
-    At most `lines`, and as many as fit in `max_bytes`; invalid UTF-8 is replaced. The time does
-    not depend on the size of the log.
+    At most `lines`, and as many as fit in `max_bytes`; invalid UTF-8 is replaced. The time does not
+    depend on the size of the log.
     """
     with Follower(path, lines, max_bytes) as follower:
         found = follower.read(max_bytes)
@@ -71,7 +71,7 @@ def tail(path: Path, lines: int = 100, max_bytes: int = MAX_BYTES) -> list[str]:
 
 
 class Follower:
-    """A log from its last `lines` lines on and all that is appended, across rotations.
+    """A log from its last `lines` lines on, and everything appended later, across rotations.
 
     For one thread. The file need not exist yet.
     """
@@ -94,7 +94,7 @@ class Follower:
         return self._lines(bytes(data))
 
     def rest(self) -> list[str]:
-        """The beginning of a line that has no end yet."""
+        """The start of a line that is not complete yet."""
         partial, self._partial = self._partial, b""
         return [_text(partial)] if partial else []
 
@@ -137,7 +137,7 @@ class Follower:
         return True
 
     def _after_emptying(self, size: int) -> bool:
-        """The file's content is now the next older file: its unread part comes first."""
+        """The file's content is now in the next older file, whose unread part is read first."""
         assert self._file is not None
         place = self._file.tell()
         older = _opened(self._path.with_name(f"{self._path.name}.1"))
@@ -165,8 +165,7 @@ class Follower:
 
 
 def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
-    """The file that holds the first of the last lines, and its place; else the end of the
-    newest."""
+    """The file that contains the first of the last lines, and its place; else the newest's end."""
     chosen: BinaryIO | None = None
     wanted, left, seen = lines, max_bytes, set[tuple[int, int]]()
     for name in _files(path):
@@ -190,7 +189,7 @@ def _begin(path: Path, lines: int, max_bytes: int) -> BinaryIO | None:
 
 
 def _back(file: BinaryIO, end: int, wanted: int, left: int) -> tuple[int, int]:
-    """Goes back from `end` past so many newlines; returns the newlines and bytes that remain."""
+    """Goes back from `end` past that many newlines; returns the remaining newlines and bytes."""
     place = end
     while place > 0 and wanted > 0 and left > 0:
         size = min(BLOCK_BYTES, place, left)

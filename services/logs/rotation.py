@@ -1,4 +1,4 @@
-"""Keeps logs bounded: a process's own, and those that workers write to."""
+"""Limits the size of logs: a process's own, and those that workers write to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOK_S = 0.1
 """Seconds between two looks at how large a log has become."""
 
 HURRY_S = 0.01
-"""The same while one was full at the last look: who prints much may print on."""
+"""The same while a log was full at the last check: its process may print more at once."""
 
 COPY_BYTES = 1 << 16
 
@@ -39,10 +39,10 @@ async def keep_bounded(threads: DatabaseThreads, path: Path) -> None:
 
 
 async def keep_bounded_for_others(paths: Callable[[], Iterable[Path]]) -> None:
-    """The same for logs that other processes write to, and do not rotate.
+    """The same for logs that other processes write to without rotating them.
 
-    Returns when all have become small: until then it looks again and again. Not
-    in a thread of the database's, which may all wait.
+    Returns when all of them are small: until then it checks again and again. It does not use the
+    database threads, which may all be busy.
     """
     is_any_full = True
     while is_any_full:
@@ -51,7 +51,7 @@ async def keep_bounded_for_others(paths: Callable[[], Iterable[Path]]) -> None:
 
 
 async def _keep_bounded_for_another(path: Path) -> bool:
-    """Whether it was full."""
+    """Whether the log was full."""
     if not _is_large(path, settings.MYAGENT_LOG_BYTES):
         return False
     return await asyncio.to_thread(
@@ -71,16 +71,16 @@ def bound_ended(path: Path) -> None:
     try:
         empty_if_large(path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES)
     except OSError as error:
-        # What became of the process is more important.
+        # What happened to the process is more important.
         logger.warning("log_not_rotated", path=str(path), error=str(error))
 
 
 def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:
-    """Redirects this process's output to a new file when the old one is full; returns whether.
+    """Redirects this process's output to a new file if the old one is full; returns whether it did.
 
-    The old one becomes `.log.1`, that one `.log.2`, up to `kept`. What is
-    written meanwhile goes to the old file or the new. Of several processes
-    with one log, those that did not rotate it follow. Raises `OSError`.
+    The old file becomes `.log.1`, that one `.log.2`, up to `kept`. Output written meanwhile goes to
+    the old or the new file. If several processes share a log, those that did not rotate it follow.
+    Raises `OSError`.
     """
     if os.fstat(2).st_size < max_bytes:
         return False
@@ -98,12 +98,11 @@ def rotate_if_large(path: Path, max_bytes: int, kept: int) -> bool:
 
 
 def empty_if_large(path: Path, max_bytes: int, kept: int) -> bool:
-    """Moves another process's log to `.log.1` when it is full; returns whether it did.
+    """Moves another process's log to `.log.1` if it is full; returns whether it did.
 
-    The process, which appends, goes on in the same file, now an empty one. The
-    file is emptied right after what came last was read: only a line that is
-    written in that very moment is lost, and what is written faster than it can be
-    moved. Raises `OSError`.
+    The process appends to the same file, which is then empty. The file is emptied right after its
+    end was copied: only a line written at that very moment is lost, and output that is written
+    faster than it can be copied. Raises `OSError`.
     """
     try:
         if not _is_large(path, max_bytes):
@@ -118,11 +117,11 @@ def empty_if_large(path: Path, max_bytes: int, kept: int) -> bool:
 
 
 def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None:
-    """In pieces that are not much larger than one log may be, of which the last ones are kept."""
+    """Copies the log into pieces not much larger than one log may be; the last pieces are kept."""
     size = os.fstat(log.fileno()).st_size
     if (begin := size - kept * max_bytes) > 0:
         log.seek(begin)
-        log.readline()  # What is left of a line.
+        log.readline()  # The rest of a line.
     slack = max(max_bytes // 32, COPY_BYTES)
     while True:
         left = size - log.tell()
@@ -135,13 +134,14 @@ def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None
             _shift(path, kept)
             _copy(path).replace(_older(path, 1))
             if is_last:
-                # What came meanwhile, until nothing does, or no more fits.
+                # Copies what was written meanwhile, until there is nothing new or the piece is
+                # full.
                 _copied(log, file, slack)
                 return
 
 
 def _copied(log: BinaryIO, file: BinaryIO, most: int) -> None:
-    """Copies what is there, at most so many bytes."""
+    """Copies the present content, at most this many bytes."""
     while most > 0 and (part := log.read(min(COPY_BYTES, most))):
         file.write(part)
         file.flush()
@@ -173,7 +173,7 @@ def _older(path: Path, number: int) -> Path:
 
 
 def _copy(path: Path) -> Path:
-    """A name that is not taken for a log: readers look for numbers."""
+    """A name that readers do not take for a log: they look for numbers."""
     return path.with_name(f"{path.name}.copy")
 
 

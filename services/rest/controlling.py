@@ -1,4 +1,4 @@
-"""What the supervisor carries out: requested at once, and awaited if asked to."""
+"""Requests that the supervisor carries out: their effect is awaited if asked for."""
 
 from __future__ import annotations
 
@@ -43,13 +43,12 @@ def supervised(service: Service | None = None, *, is_needed: bool) -> Iterator[N
         supervisor_start.ensure_supervisor(service)
     yield
     if is_needed:
-        # One that found nothing to do may have ended meanwhile.
+        # A supervisor that found nothing to do may have ended meanwhile.
         supervisor_start.ensure_supervisor(service)
 
 
 class PatientView(View):
-    """Answers 202; with `?wait=SECONDS`, once the service gets there, the status `arrived`
-    instead."""
+    """Answers 202; with `?wait=SECONDS`, the status `arrived` once the service gets there."""
 
     arrived: ClassVar[int] = 200
 
@@ -61,7 +60,7 @@ class PatientView(View):
         async def view(request: HttpRequest, **path: str) -> HttpResponseBase:
             response: Response = await sync_to_async(ask)(request, **path)
             if response.status_code == 202:
-                # It was checked before the request.
+                # The parameter was checked before the request.
                 await _wait(request, response, cls.arrived)
             return response
 
@@ -80,8 +79,7 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
     except DatabaseFailure as error:
         logger.warning("storage_away", error=explain(error))
         return
-    # It may have been unregistered meanwhile, which only an unregistering request counts as
-    # success.
+    # It may have been unregistered meanwhile: that is success only for an unregistering request.
     is_there = arrived != 204
     if has_arrived and is_there == (seen is not None):
         response.status_code = arrived

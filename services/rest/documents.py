@@ -1,4 +1,7 @@
-"""The schemas of responses, for the documentation: `services.views.describing` makes these."""
+"""The schemas of responses, for the documentation.
+
+`services.views.describing` makes the responses.
+"""
 
 from __future__ import annotations
 

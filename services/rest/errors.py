@@ -68,7 +68,7 @@ def _refusal(error: ServiceError) -> Response:
     elif error.code == NO_SUPERVISOR:
         status = 503
     if isinstance(error, SupervisorNotStarted):
-        # Where things lie on the machine is nothing for the network.
+        # Paths of the machine are not shown over the network.
         logger.error("supervisor_not_started", log=str(error.log))
         sentence = gettext("The supervisor could not be started; the site's log has the details.")
         return _said(status, error.code, sentence)

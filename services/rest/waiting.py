@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from services.waiting import Watch
 
 MAX_WAITING = 50
-"""Requests of a process that may wait at the same time; each occupies a thread and a connection."""
+"""Maximum number of waiting requests in a process; each occupies a thread and a connection."""
 
 
 class WaitingRoom:
@@ -21,8 +21,8 @@ class WaitingRoom:
     async def wait_for(self, service_id: str, timeout_s: float) -> bool:
         """Whether it got there, or was deleted, in time.
 
-        Does not wait if it can't get there, or if too many requests wait already.
-        Cancelling is safe.
+        Returns at once if it can't get there, or if too many requests are waiting. Cancelling is
+        safe.
         """
         if self._free <= 0:
             return False

@@ -46,7 +46,7 @@ RESOURCES = {
     "schema": "/api/schema/",
     "docs": "/docs",
 }
-"""Where what else is, from the root of the site."""
+"""The addresses of the other resources, from the root of the site."""
 
 
 class ResourcesView(View):

@@ -1,1 +1,1 @@
-"""Where services are reached, and which of their workers a server knows."""
+"""The addresses of services, and the workers that a server knows."""

@@ -1,4 +1,4 @@
-"""What a server of the site knows of the services, and how it connects to their workers."""
+"""The services as a server of the site knows them, and its links to their workers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ logger = structlog.get_logger(__name__)
 class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
 
-    `on_leaving` is called once for each service that is stopped or taken off the list: its runs
-    are to end. `on_change` is called after every change. What either raises is logged.
-    `others_may_expire`: whether a process with an expired lease can be taken for dead; unless it
-    is set, only proof counts.
+    `on_leaving` is called once for each service that is stopped or unregistered: its runs are to
+    end. `on_change` is called after every change. Exceptions of both are logged.
+    `others_may_expire`: whether a process with an expired lease can be considered dead; without it
+    only proof counts.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -64,7 +64,7 @@ class SiteDirectory:
         return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]
 
     async def refresh(self) -> None:
-        """Reads again now. Simultaneous callers share one read. Raises `django.db.Error`."""
+        """Reads again now. Concurrent callers share one read. Raises `django.db.Error`."""
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._look())
         await asyncio.shield(self._refreshing)
@@ -78,7 +78,7 @@ class SiteDirectory:
     # The feeder.
 
     def launch(self) -> None:
-        """Does nothing: nothing can begin before the database is ready."""
+        """Does nothing: nothing can start before the database is ready."""
 
     async def start(self) -> None:
         """Raises `django.db.Error`; then it may be called again."""
@@ -102,7 +102,7 @@ class SiteDirectory:
     # Internals.
 
     async def _end_abandoned(self) -> None:
-        """Ends abandoned workers: without a supervisor nobody else does."""
+        """Ends abandoned workers, as without a supervisor nothing else does."""
         await self._database.run(
             lambda: abandoned.end_all(LocalLauncher(), by_lease=self.others_may_expire())
         )
@@ -124,7 +124,8 @@ class SiteDirectory:
         for name in before.keys() - found.services.keys():
             self._workers.of(name).give_up("stopped")
         for name in _over(before, found.services):
-            # Also runs that wait for people, whose response could not be carried out any more.
+            # This includes runs that wait for people, whose response could not be carried out any
+            # more.
             _tell(self.on_leaving, name)
         _tell(self.on_change)
 
@@ -138,8 +139,8 @@ class SiteDirectory:
         pool = self._workers.of(name)
         for link in pool:
             if link.instance_id in known.leaving:
-                # A worker whose agent blocks it can't say so itself, and no run is to be blamed if
-                # it is killed for that.
+                # A worker blocked by its agent can't say so itself, and no run is to be blamed if
+                # the worker is killed for that.
                 link.is_draining = True
         if known.has_workers or known.listed.is_expected:
             pool.expect()

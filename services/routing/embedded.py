@@ -1,4 +1,4 @@
-"""A server of the site inside a program that manages services, through which these are reached."""
+"""A server of the site inside a program that manages services, so that these can be reached."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOK_S = 1.0
 
 
 class EmbeddedServer:
-    """Listens on loopback, at a free port, as soon as no other server of the site lives.
+    """Listens on loopback, on a free port, once no other server of the site is alive.
 
     Its methods belong to the event loop. Signals are left to the program.
     """
@@ -51,7 +51,7 @@ class EmbeddedServer:
         if self._present is not None:
             if self._present.is_serving:
                 return
-            # Its lease would claim that a server lives.
+            # Its lease would claim that a server is alive.
             await self._present.stop()
             self._present = None
         if await database.run(site_address) != "":

@@ -1,4 +1,4 @@
-"""Where services are reached: each at its own path, at every server of the site.
+"""The addresses of services: each has its own path, on every server of the site.
 
 A service's socket and its chat page have the same path. It does not depend on the service's
 processes.
@@ -55,7 +55,7 @@ def site_of(request: HttpRequest) -> str:
 def site_address() -> str:
     """The same without a request: the address of the newest live server of the site.
 
-    Servers of this machine come first. Empty if none lives. Synchronous, one query.
+    Servers of this machine come first. Empty if none is alive. Synchronous, one query.
     """
     alive = Server.objects.filter(LEASE_HOLDS, service="").exclude(address="")
     is_here = Case(When(host=socket.gethostname(), then=Value(1)), default=Value(0))

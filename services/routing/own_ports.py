@@ -59,7 +59,7 @@ class Door(Server):
         *,
         send_away: Callable[[], Awaitable[None]],
     ) -> None:
-        """Serves until the event is set, or it fails; then it is closed, in a bounded time.
+        """Serves until the event is set or it fails; then it is closed, within a limited time.
 
         Once the port is closed, `send_away` disconnects the clients that used it; the rest is cut
         off. Cancelling is safe, and cuts off at once.
@@ -75,7 +75,8 @@ class Door(Server):
                 await asyncio.wait([serving], timeout=SHUTDOWN_S)
         finally:
             await background.end([serving])
-            # A failed server has not: the loop would take the next listener for this one.
+            # A failed server has not closed it: the loop would mistake the next listener for this
+            # one.
             self.stop_listening()
             listener.close()
         if not serving.cancelled():
@@ -109,10 +110,10 @@ async def _first(task: asyncio.Task[Any], other: Awaitable[Any]) -> None:
 
 
 class OwnPorts:
-    """Its methods belong to the event loop. A port stays open while workers come and go.
+    """The services' own ports; its methods belong to the event loop.
 
-    One that can't be opened is tried again as long as it is wanted. Clients in `connections` that
-    used a port which is closed are disconnected.
+    A port stays open while workers come and go. One that can't be opened is tried again as long as
+    it is wanted. Clients in `connections` that used a port which is closed are disconnected.
     """
 
     def __init__(self, application: Application, connections: Connections) -> None:
@@ -125,7 +126,7 @@ class OwnPorts:
     def follow(self, wanted: Mapping[str, Address]) -> None:
         """Opens ports that are wanted and closes others, without waiting for either.
 
-        Once `close` was called, nothing is opened.
+        After `close`, nothing is opened.
         """
         keys = set() if self._has_closed else set(wanted.items())
         for key in self._ports.keys() - keys:
@@ -138,8 +139,7 @@ class OwnPorts:
             )
 
     def report(self) -> dict[str, str]:
-        """Why each service's port is not open, as `services.telling` stores it; empty if it is
-        open."""
+        """Why each service's port is not open, as `services.telling` stores it; empty if it is."""
         return {service: port.trouble for (service, _), port in self._ports.items()}
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ class OwnPorts:
 class _OwnPort:
     """One port, from when it is wanted until it is closed. `former`: its previous owner.
 
-    `trouble`: why it is not open; empty if it is. `is_free`: set once it does not block another.
+    `trouble`: why it is not open; empty if it is. `is_free`: set once it no longer blocks another.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class _OwnPort:
         await door.serve_until(self._leaving, listener, send_away=self._send_away)
 
     async def _listener(self) -> socket.socket | None:
-        """Returns None if it is not wanted any more. Raises `CannotListen`."""
+        """Returns None if it is no longer wanted. Raises `CannotListen`."""
         opening = asyncio.get_running_loop().create_task(listen_meanwhile(*self.address))
         try:
             await _first(opening, self._leaving.wait())

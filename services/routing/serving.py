@@ -11,7 +11,7 @@ from services.supervision import figures
 
 
 def site_server() -> tuple[ServerProcess, SiteDirectory]:
-    """A server for the conversations of every registered service, and its directory."""
+    """A server that holds the sessions of every registered service, and its directory."""
     workers = Workers()
     directory = SiteDirectory(workers)
     conversations = Conversations(directory, workers)

@@ -1,4 +1,4 @@
-"""A snapshot of the services: what a server has to know of each. Synchronous reads."""
+"""A snapshot of the services: what a server needs to know about each. Synchronous reads."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Known:
     """A service, according to its row and its instances. `workers`: ids of those to dial.
 
     `service_id` distinguishes it from a later one of the same name. `leaving`: ids of those that
-    are to end without a fault of their own. `has_workers`: any of its processes may live, on
-    whichever machine. `own_port`: its host and port, if it has its own address.
+    are to end without having failed. `has_workers`: any of its processes may be alive, on any
+    machine. `own_port`: its host and port, if it has its own address.
     """
 
     service_id: str

@@ -1,1 +1,1 @@
-"""Keeping services running: the decisions, and the processes."""
+"""Keeps services running: the decisions, and the processes."""

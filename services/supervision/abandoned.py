@@ -1,6 +1,6 @@
 """Workers whose own supervisor is gone: any other process ends them and updates their rows.
 
-Such a worker ends with its supervisor; its row cannot. Synchronous.
+Such a worker ends with its supervisor, but its row would stay as it is. Synchronous.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ GONE = Said(gettext_noop("The 'manage.py runagent --service' that kept it has en
 
 
 def end_all(launcher: Launcher, *, by_lease: bool) -> None:
-    """`by_lease`: whether a process with an expired lease can be taken for dead; else only proof
-    counts.
+    """Ends all abandoned workers.
 
-    A process that provably lives is never taken for dead. A worker in a state of a later version
-    is left to that version.
+    `by_lease`: whether a process with an expired lease can be considered dead; without it only
+    proof counts. A process that is provably alive is never considered dead. A worker in a state of
+    a later version is left to that version.
     """
     instances = list(Instance.objects.filter(live_slot__isnull=False).exclude(kept_by=""))
-    # After their workers: a keeper's row is written before the first of these.
+    # Read after their workers: a keeper's row is written before that of its first worker.
     keepers = Supervisor.objects.in_bulk({instance.kept_by for instance in instances})
     for instance in instances:
         try:
@@ -61,17 +61,16 @@ def end_all(launcher: Launcher, *, by_lease: bool) -> None:
 
 def _is_abandoned(instance: Instance, keeper: Supervisor | None, *, by_lease: bool) -> bool:
     if keeper is not None and is_of_here(keeper.process):
-        # It is seen to live, even with an expired lease, as after a suspend.
+        # It is known to be alive, even with an expired lease, as after a suspend.
         return is_provably_gone(keeper.process)
     return by_lease and not may_have_workers(instance.kept_by)
 
 
 def _end(instance: Instance, launcher: Launcher) -> None:
-    """Kills what is left of it on this machine, and ends its row. Others may do so at the same
-    time.
+    """Kills what is left of it on this machine, and ends its row.
 
-    Its row says so first: who dies in between leaves it to the next look, and
-    one that somebody else moved meanwhile is that one's.
+    Others may do the same concurrently. The row is changed first: if this process dies in between,
+    the next check continues, and a row that was moved meanwhile is left to whoever moved it.
     """
     is_here = instance.node == this_node()
     if is_here:
@@ -89,7 +88,7 @@ def _end(instance: Instance, launcher: Launcher) -> None:
 
 
 def _note_killed(instance: Instance) -> bool:
-    """False if its row has moved on meanwhile."""
+    """False if its row has been changed meanwhile."""
     before = State(instance.state)
     if before is State.STOPPING:
         return True
@@ -98,7 +97,7 @@ def _note_killed(instance: Instance) -> bool:
 
 
 def _note_ended(instance: Instance) -> bool:
-    """False if its row has moved on meanwhile."""
+    """False if its row has been changed meanwhile."""
     ends = {"ended_at": timezone.now(), "live_slot": None}
     if State(instance.state) in LEAVING and instance.cause not in FAILURES:
         return _move(instance, Event.LEFT, **ends)
@@ -114,7 +113,7 @@ def _failure_of(instance: Instance) -> dict[str, Any]:
 
 
 def _move(instance: Instance, event: Event, **changes: Any) -> bool:
-    """Whether its row was as it was read; then it is changed, and so is `instance`."""
+    """Changes the row, and `instance`, if it is still as it was read; returns whether it was."""
     before = State(instance.state)
     changes |= {"state": TRANSITIONS[before, event], "state_since": timezone.now()}
     if not Instance.objects.filter(pk=instance.pk, state=before).update(**changes):

@@ -31,8 +31,11 @@ MEMORY_HARD = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`grace_s`: how long a draining instance has until it is killed. `stuck_s`: how long an
-    instance may be silent."""
+    """Time limits of instances.
+
+    `grace_s`: how long a draining instance has until it is killed. `stuck_s`: how long an instance
+    may be silent.
+    """
 
     start_timeout_s: float
     grace_s: float
@@ -78,9 +81,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An instance that failed since the service was last started by a person.
+    """An instance that failed since a person last started the service.
 
-    It was launched at `began` and ended at `at`; `healthy_s`: it had served.
+    It was launched at `began` and ended at `at`; `healthy_s`: how long it had served.
     """
 
     instance_id: str
@@ -136,8 +139,8 @@ def decide(
 def counted(failures: Sequence[Failure]) -> list[Failure]:
     """The consecutive failures, with no long healthy time between them.
 
-    Replicas that fail together, for one cause, count once: of two in a row, the
-    later was launched when the earlier had failed.
+    Replicas that fail together, for one reason, count once: two failures in a row count as two only
+    if the later instance was launched after the earlier one had failed.
     """
     row: list[Failure] = []
     for failure in failures:
@@ -192,7 +195,7 @@ def status_of(desired: Desired, seen: Sequence[Seen], failures: Sequence[Failure
 
 
 def _observe(one: Seen, desired: Desired, now: float, limits: Limits) -> Move | None:
-    """What happened or must happen to an instance, regardless of the others."""
+    """What happened to an instance, or must happen, regardless of the others."""
     if not one.is_alive:
         return _end_of(one)
     if not one.is_ours:

@@ -26,7 +26,7 @@ LINES_SHOWN = 5
 def why_it_failed(
     instance: Instance, cause: Cause, exit_code: int | None, last_lines: Sequence[Part]
 ) -> str:
-    """What the instance reported, else what was observed of its end, and its last log lines."""
+    """What the instance reported, or else what was observed of its end, and its last log lines."""
     if instance.error:
         return instance.error
     shown = [line for line in last_lines if isinstance(line, Said) or line.strip()]
@@ -88,7 +88,7 @@ def _sentence(instance: Instance, cause: Cause, exit_code: int | None) -> Said:
 
 
 def note_end(instance: Instance) -> None:
-    """Appends to the log of an instance how it ended, in English like all log lines.
+    """Appends to an instance's log how it ended, in English like all log lines.
 
     Not if its file could not be loaded: then its last line gives the reason.
     """

@@ -1,7 +1,7 @@
-"""The servers' reports on their conversations, by service.
+"""The figures in the servers' reports on their sessions, by service.
 
-A service's conversations are held by servers, however many processes run its agent: its figures
-are sums over the servers' reports.
+A service's sessions are held by servers, however many processes run its agent: its figures are sums
+over the servers' reports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.telling import kept
 Json = dict[str, Any]
 
 OWN_PORTS = "own_ports"
-"""Key in the report of a server that opens services' own ports: by service, why one is not open."""
+"""Key in a server's report: for each service with an own port that is not open, the reason."""
 
 NEEDS_SERVE = gettext_noop(
     "Nobody listens at the service's own port: only 'manage.py serve' opens such ports, and no "
@@ -58,7 +58,7 @@ class Figures:
     def trouble_with_port(self, service: Service) -> str:
         """Why the service's own port is not open, as `services.telling` stores it.
 
-        Empty if it has none, if some server has it open, and if a server has not reported yet.
+        Empty if it has none, if some server has it open, or if a server has not reported yet.
         """
         if service.port is None or service.is_external:
             return ""

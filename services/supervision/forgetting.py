@@ -18,7 +18,7 @@ from services.supervision.supervisor_lease import MACHINE, Charge
 logger = structlog.get_logger(__name__)
 
 ENDED_KEPT = 20
-"""Ended instances of a service that are kept, besides those that count for restarts."""
+"""Number of a service's ended instances that are kept, besides those that count for restarts."""
 
 
 def forget(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Health checks: does a worker answer whoever dials it, and what does it report?
+"""Health checks: whether a worker answers when it is dialled, and what it reports.
 
 For an external service this is only whether a socket can be opened.
 """
@@ -41,7 +41,7 @@ from services.telling import kept, told
 logger = structlog.get_logger(__name__)
 
 AT_ONCE = 10
-"""Checks under way at the same time."""
+"""Number of concurrent checks."""
 
 GOODBYE_S = 1.0
 """Seconds that a peer has to answer the closing of a socket."""
@@ -64,7 +64,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail`: what is wrong, see `telling`; empty if healthy.
+    """The result of a check. `detail`: what is wrong, see `telling`; empty if healthy.
 
     `checked`: an instance, or an external service. `report`: what a worker reports; None if there
     is no link to it.
@@ -161,8 +161,10 @@ async def _dial(instance: Instance) -> None:
 
 
 async def _open(service: Service) -> None:
-    """Raises `TimeoutError`, and what the socket raises. External services may send nothing at
-    first."""
+    """Opens a socket. Raises `TimeoutError`, and the socket's exceptions.
+
+    An external service may send nothing at first.
+    """
     socket: ClientConnection | None = None
     try:
         async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
@@ -184,8 +186,7 @@ def _as_linked(finding: Finding, links: Links) -> Finding:
 
 
 async def _hang_up(socket: ClientConnection) -> None:
-    """Closes the socket. A peer that does not answer is cut off: else the socket would stay
-    open."""
+    """Closes the socket. A peer that does not answer is cut off, or the socket would stay open."""
     try:
         async with asyncio.timeout(GOODBYE_S):
             await socket.close()
@@ -203,7 +204,7 @@ def serving_here(charge: Charge = MACHINE) -> Sequence[Instance | Service]:
 def external_services() -> Sequence[Instance | Service]:
     """The external services, if this machine has to check them. Synchronous.
 
-    One machine does, so that a short failure counts as one missed check.
+    Only one machine does, so that a short failure counts as one missed check.
     """
     alive = machines_supervised()
     first = alive.order_by("node").values_list("node", flat=True).first()
@@ -223,8 +224,10 @@ def _serving(**where: Any) -> QuerySet[Instance]:
 
 
 def write_down(findings: Sequence[Finding]) -> None:
-    """Stores the checks, what follows from them, and the time of a service's last check.
-    Synchronous."""
+    """Stores the checks, their consequences, and the time of a service's last check.
+
+    Synchronous.
+    """
     now = timezone.now()
     seen = figures.read()
     for finding in findings:
@@ -234,7 +237,7 @@ def write_down(findings: Sequence[Finding]) -> None:
         except (DatabaseFailure, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DatabaseFailure) and not is_about_a_row(error):
                 raise
-            # It is gone or locked, or its report is odd, which does not concern the others.
+            # It is gone or locked, or its report is invalid, which does not concern the others.
             logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
 
 

@@ -20,9 +20,10 @@ from services.supervision.decision import MEMORY_HARD
 from services.supervision.launchers import LaunchFailed, LaunchSpec
 
 UNTOUCHED_MB = 256
-"""Megabytes that a process has asked for and does not use: stacks of threads, room of allocators.
+"""Megabytes that a process reserves without using them: stacks of threads, heaps of allocators.
 
-They count for the system's limit, and not as memory that is used."""
+They count towards the system's limit, but are not used memory.
+"""
 
 
 def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
@@ -48,7 +49,7 @@ def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
 
 
 def _most_memory(limit_mb: int | None) -> int | None:
-    """Where the system says no: above what a look ends it at, but at once."""
+    """The limit enforced by the system: above the supervisor's hard limit, but immediate."""
     return None if limit_mb is None else round(limit_mb * MEMORY_HARD) + UNTOUCHED_MB
 
 

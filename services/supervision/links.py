@@ -1,4 +1,4 @@
-"""The supervisor's links to the workers of its machine, through which it knows their health.
+"""The supervisor's links to the workers of its machine, which tell it their health.
 
 `services.supervision.health` stores what a link reports. This module stores only that a worker is
 ready; the end of a link makes the supervisor act at once.

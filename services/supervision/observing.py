@@ -17,8 +17,7 @@ from services.supervision.supervisor_lease import MACHINE, Charge
 
 @dataclass(slots=True)
 class Observation:
-    """A service with its live instances, its failures, newest first, and the newest one's
-    reason."""
+    """A service with its live instances, its failures, newest first, and the newest reason."""
 
     service: Service
     live: list[Instance] = field(default_factory=list)
@@ -45,7 +44,7 @@ def read_all(charge: Charge = MACHINE) -> list[Observation]:
 
 
 def services_of(charge: Charge) -> QuerySet[Service]:
-    """The charge's services, of all for which processes are launched."""
+    """The services of the charge that have processes, which external ones do not."""
     launched = Service.objects.filter(url="")
     return launched if charge.is_machine else launched.filter(pk=charge.service_id)
 

@@ -44,8 +44,8 @@ class GivenUp(Exception):
 class OneWorker:
     """Supervises until told to leave, or the service is stopped, unregistered or given up.
 
-    Waits while the service has not been started. `on_ready` is called on the
-    event loop with the pid of each worker that is ready.
+    Waits while the service has not been started. `on_ready` is called on the event loop with the
+    pid of each worker that is ready.
     """
 
     def __init__(self, service: Service, on_ready: Callable[[int], None]) -> None:

@@ -29,7 +29,7 @@ def is_known_to(charge: Charge, observation: Observation, *, is_leaving: bool) -
 
 
 def note(observation: Observation, status: str) -> None:
-    """Stores what is observed of the service, unless that was changed meanwhile."""
+    """Stores the observed state of the service, unless its row was changed meanwhile."""
     service = observation.service
     serving = [one for one in observation.live if one.state in Instance.SERVING]
     since = min((one.ready_at for one in serving if one.ready_at), default=None)

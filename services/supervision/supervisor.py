@@ -3,9 +3,9 @@
 One pass visits every service and does what has to be done now. Each action changes first the row
 and then the process, so that the next supervisor can continue wherever this one is killed:
 
-- an instance's row is there before its process, which is found by the row's id;
-- an instance that is to leave is asked by whoever supervises, once each;
-- one that is to end is killed at every pass until it is gone.
+- an instance's row exists before its process, which is found by the row's id;
+- an instance that is to leave is asked once by each supervisor;
+- an instance that is to end is killed in every pass until it is gone.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ from services.telling import Part, kept
 logger = structlog.get_logger(__name__)
 
 STARTS_AT_ONCE = 4
-"""Processes that may be starting at a time: with too many, none would start in time."""
+"""Number of processes that may be starting at a time: with too many, none would start in time."""
 
 STARTS_OF_ONE = 2
-"""Of these, the most of one service in a pass: one that hangs must not hold up the others."""
+"""Number of these that one service may start in a pass: one that hangs must not delay others."""
 
 GOODBYE_S = 10.0
 """Seconds that a worker has to end after the grace period for its runs."""
@@ -86,7 +86,7 @@ class Supervisor:
         self.is_hurrying = False
         """Set when draining instances are to be ended at once."""
         self.trusts_leases = True
-        """Whether a process on another machine with an expired lease can be taken for dead."""
+        """Whether a process on another machine with an expired lease can be considered dead."""
 
     def work(self) -> bool:
         """One pass. True if something was done, so that the next one is due at once."""
@@ -111,7 +111,7 @@ class Supervisor:
                 logger.warning("service_not_supervised", service=name, error=explain(error))
                 continue
             except Exception:
-                # A failure with one service must not hold up the others.
+                # A failure with one service must not delay the others.
                 logger.exception("service_not_supervised", service=observation.service.name)
                 continue
             is_busy |= done > 0
@@ -170,15 +170,14 @@ class Supervisor:
         return instance.node == self._node
 
     def _look(self, instance: Instance) -> Polled:
-        """What can be observed of it here; of another supervisor's, only whether its lease is
-        valid."""
+        """Observes it; for another supervisor's instance only whether that lease is valid."""
         if self._charge.owns(instance):
             polled = self._launcher.poll(instance.pk, instance.process)
             self._note_look(instance, polled)
             if polled.is_alive:
                 self._note_living(instance)
                 return polled
-            # The last that it wrote, perhaps within a moment, while its file was loaded.
+            # Its last report, perhaps written within a moment, while its file was loaded.
             rotation.bound_ended(path_of(instance.service_id, instance.pk))
             if polled.exit_code is None and Paths.of(instance.pk).failure.exists():
                 # Nobody saw it end, but it left the reason.
@@ -213,13 +212,12 @@ class Supervisor:
                 setattr(instance, name, value)
 
     def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> bool:
-        """Moves the row to a state, then acts on the process. False if the row changed
-        meanwhile."""
+        """Moves the row to a state, then acts on the process. False if the row was changed."""
         before = State(instance.state)
         after = TRANSITIONS[before, move.event]
         changes: dict[str, Any] = {"state": after, "state_since": now, "cause": move.cause}
         if move.event in (Event.LEFT, Event.FAILED):
-            # What it started is killed with it, before its slot is free for another.
+            # Its descendants are killed with it, before its slot is free for another instance.
             if self._is_here(instance):
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
             changes |= {"ended_at": now, "live_slot": None} | self._last_words(
@@ -261,8 +259,7 @@ class Supervisor:
             return [Said(unread, {"reason": error.strerror or str(error)})]
 
     def _launch(self, service: Service, launch: Launch, now: datetime) -> bool:
-        """Inserts the row, then starts the process. False if another supervisor has taken the
-        slot."""
+        """Inserts the row, then starts the process. False if another supervisor took the slot."""
         content_hash = launching.content_hash(service.agent_factory_path)
         instance = Instance(
             id=new_id(),

@@ -83,8 +83,7 @@ def acting_supervisor() -> Supervisor | None:
 
 
 def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
-    """Makes this process the supervisor; returns the new epoch, or None while another may be
-    alive."""
+    """Makes this process the supervisor; returns the new epoch, or None if another may be alive."""
     row = {
         "service_id": charge.service_id or None,
         "process": own_identity(),
@@ -111,7 +110,7 @@ def take(*, is_automatic: bool, charge: Charge = MACHINE) -> int | None:
 
 
 def ask_to_leave() -> bool:
-    """Tells a supervisor that nobody started by hand to make room; whether there is one."""
+    """Tells a supervisor that a command started to make room; returns whether there is one."""
     automatic = Supervisor.objects.filter(pk=this_node(), is_automatic=True)
     return bool(automatic.update(is_asked_to_leave=True))
 
@@ -129,7 +128,7 @@ def holds(epoch: int, charge: Charge = MACHINE) -> bool:
 
 
 def note_leaving(epoch: int, charge: Charge = MACHINE) -> None:
-    """Announces that this supervisor only ends what it has."""
+    """Announces that this supervisor only ends its instances."""
     Supervisor.objects.filter(pk=charge.lease, epoch=epoch).update(is_asked_to_leave=True)
 
 
@@ -139,7 +138,7 @@ def release(epoch: int, charge: Charge = MACHINE) -> None:
 
 
 def may_have_workers(lease: str) -> bool:
-    """Whether the supervisor lives, or did until very recently.
+    """Whether the supervisor is alive, or was until very recently.
 
     A worker outlives its supervisor, but for no longer than this if no other takes over.
     """

@@ -50,8 +50,8 @@ class SupervisorProcess:
 
     `is_automatic`: started by a command; it stops when there is nothing to do, or when another
     supervisor wants the lease. `takes_instances_along`: it ends its instances when it stops; the
-    desired state stays. `is_done`, synchronous: whether it can stop by itself, called when there
-    is nothing to do. `parent_fd`: see `launching.launch_spec`.
+    desired state stays. `is_done`, synchronous: whether it can stop by itself, called when there is
+    nothing to do. `parent_fd`: see `launching.launch_spec`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SupervisorProcess:
         self._bell = Bell(doorbell.BELL, self._is_wanted.set)
         self._trusts_leases_at = float("inf")
         self.has_replaced_automatic = False
-        """Whether one that a command had started made room for this one."""
+        """Whether a supervisor that a command had started made room for this one."""
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
 
@@ -211,16 +211,17 @@ class SupervisorProcess:
         return await self._pass()
 
     async def _pass(self) -> bool:
-        """Makes a pass with what the links report, and links to whatever lives after it."""
+        """Makes a pass with the links' reports, and opens links to the live instances after it."""
         self._supervisor.silences = self._links.silences()
         is_busy = await self._database.run(self._supervisor.work)
         self._links.keep(self._supervisor.living)
         return is_busy
 
     def _wait_for_others(self) -> None:
-        """What kept this process from renewing its lease, such as an outage, may have kept all
-        others. So for one lease period, in which those that live renew theirs, none is taken for
-        dead.
+        """After its own lease had expired, considers no other process dead for one lease period.
+
+        What kept this process from renewing, such as an outage, may have kept all others from it;
+        within that period the live ones renew their leases.
         """
         self._trusts_leases_at = time.monotonic() + settings.MYAGENT_LEASE_S
 

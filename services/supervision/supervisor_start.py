@@ -29,7 +29,7 @@ START_S = 30.0
 
 
 class SupervisorNotStarted(ServiceError):
-    """One was to be started, and is not there. `log` tells why."""
+    """The supervisor that was to be started is not there. `log` tells why."""
 
     def __init__(self, log: Path) -> None:
         super().__init__(
@@ -43,9 +43,9 @@ class SupervisorNotStarted(ServiceError):
 def ensure_supervisor(service: Service | None = None) -> bool:
     """Makes sure that a supervisor acts on the desired state; True if one had to be started.
 
-    On SQLite one is started in the background. Raises `ServiceError` if there
-    is none and none may be started, unless a supervisor of one worker of `service`
-    acts; and `django.db.Error`, at once, if the database takes nothing.
+    On SQLite one is started in the background. Raises `ServiceError` if there is none and none may
+    be started, unless a supervisor of one worker of `service` acts; and `django.db.Error`, at once,
+    if the database can't be written to.
     """
     elsewhere = supervisor_lease.machines_supervised().exclude(node=this_node())
     if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
@@ -75,7 +75,7 @@ def is_needed() -> bool:
 
 
 def _start_one() -> None:
-    """One at a time: those that waited find the first one's supervisor."""
+    """One at a time: callers that waited find the first one's supervisor."""
     schema.apply_pending(settings.VAR_DIR)
     _prove_writable()
     log = logfiles.path_of_supervisor()
@@ -89,7 +89,7 @@ def _start_one() -> None:
 
 
 def _prove_writable() -> None:
-    """Where the disk is full, a supervisor would try in vain for as long as it is waited for."""
+    """If the disk is full, a supervisor could not start before the time-out: fails now instead."""
     first = Service.objects.values_list("pk", flat=True).first()
     Service.objects.filter(pk=first).update(revision=F("revision"))
 
@@ -116,7 +116,7 @@ def _start(log: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # Typed inside an agent, the command carries the agent's own marker. The site's file is read
-    # anew: what comes from there is told apart from what was set.
+    # If the command is typed inside an agent, its environment has the agent's own marker. The
+    # site's file is read anew, so that its variables are told apart from those of the environment.
     left_out = {MARKER, *settings.FROM_ENV_FILE}
     return {name: value for name, value in os.environ.items() if name not in left_out}

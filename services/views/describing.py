@@ -39,9 +39,9 @@ def service_json(
     seen: Figures | None = None,
     observers: Observers | None = None,
 ) -> Json:
-    """`seen`, `observers`: what servers say, and who looks, where that has been read already.
+    """`seen`, `observers`: the servers' reports and the supervisors, if they were read already.
 
-    Of a service that is described alone the port is looked at, too.
+    For a service that is described alone, its port is checked as well.
     """
     is_alone = seen is None
     seen = seen or (figures.read() if service.port else Figures(()))
@@ -207,9 +207,9 @@ def system_stats() -> Json:
 
 
 def health_of(service: Service, instances: Iterable[Instance], observers: Observers) -> str:
-    """By its last checks, in the words of `services.supervision.health.verdict`, which asks now.
+    """The health by its last checks, in the words of `services.supervision.health.verdict`.
 
-    Never better than the service itself.
+    Never better than the status of the service itself.
     """
     status = observers.status_of(service)
     if status in ILL:

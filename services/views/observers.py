@@ -1,7 +1,7 @@
-"""How old what is known of services is, and what it is worth then: one answer for every door.
+"""Judges the age of what is known about services, in the same way for every interface.
 
-States are written by supervisors. When none looks any more, what they wrote stays in the
-database; shown as if it were so now, it would be a lie. Synchronous.
+States are written by supervisors. When no supervisor runs any more, what they wrote stays in the
+database, and must not be shown as if it were current. Synchronous.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from services.telling import told
 UNKNOWN = "unknown"
 
 INTERVALS = 3
-"""Of health checks, after which what a supervisor saw that is there no more counts for nothing."""
+"""Number of health check intervals after which the observations of a missing supervisor expire."""
 
 CLAIMS = frozenset(
     {
@@ -33,12 +33,12 @@ CLAIMS = frozenset(
         *(Service.Status.UNHEALTHY, Service.Status.STOPPING),
     }
 )
-"""What only somebody who looks can know. What has ended stays so until somebody starts it."""
+"""States that need an observer to stay true; an ended service stays so until it is started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A live instance: whose it is, and since when it is in its state."""
+    """A live instance: its supervisor, and since when it has been in its state."""
 
     lease: str
     since: datetime
@@ -46,8 +46,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Observers:
-    """`seen`: when each supervisor looked last; `watching`: whose leases hold, and of these the
-    `machines`; `places`: the live instances, by service.
+    """When services were last observed, and by whom.
+
+    `seen`: when each supervisor last observed its instances; `watching`: the supervisors with a
+    valid lease, and of these the `machines`; `places`: the live instances, by service.
     """
 
     now: datetime
@@ -75,7 +77,7 @@ class Observers:
         )
 
     def status_of(self, service: Service) -> str:
-        """What is observed, `unknown` if that was too long ago."""
+        """The observed status; `unknown` if the observation is too old."""
         if service.status in CLAIMS and not self.is_recent(self._last_news(service)):
             return UNKNOWN
         return service.status
@@ -100,7 +102,7 @@ class Observers:
         return sentence.format(age=self._age(self._last_news(service)), command=command)
 
     def observed_at(self, service: Service) -> datetime | None:
-        """When somebody last looked at the service; None: nobody ever did."""
+        """When the service was last observed; None: never."""
         places = self.places.get(service.pk, ())
         if places and not service.is_external:
             return max(self._seen_at(place.lease, place.since) for place in places)
@@ -109,7 +111,7 @@ class Observers:
         return service.last_health_check
 
     def _last_news(self, service: Service) -> datetime:
-        """When it was seen last, or when somebody last asked something of it."""
+        """When it was last observed, or somebody last requested a change."""
         observed_at = self.observed_at(service)
         if observed_at is not None and service.pk in self.places:
             return observed_at
@@ -126,7 +128,7 @@ class Observers:
         return self.now - moment <= timedelta(seconds=limit_s)
 
     def with_status(self, services: QuerySet[Service], status: str) -> QuerySet[Service]:
-        """Of the services those that are shown with the status."""
+        """The services that are shown with this status."""
         claimed = services.filter(status__in=CLAIMS)
         unknown = [each.pk for each in claimed if self.status_of(each) == UNKNOWN]
         if status == UNKNOWN:
@@ -134,7 +136,7 @@ class Observers:
         return services.filter(status=status).exclude(pk__in=unknown)
 
     def count(self) -> dict[str, int]:
-        """How many services are shown with which status."""
+        """The number of services shown with each status."""
         counts = dict.fromkeys((*Service.Status.values, UNKNOWN), 0)
         judged_by = ("status", "url", "last_health_check", "updated_at", "cleared_at")
         for service in Service.objects.only(*judged_by):
@@ -162,7 +164,7 @@ def _places(service: Service | None) -> Mapping[str, Collection[Place]]:
 
 
 def _lease_of(kept_by: str, node: str) -> str:
-    """The key of the `Supervisor` whose instance it is."""
+    """The key of the `Supervisor` that manages the instance."""
     return kept_by or node
 
 

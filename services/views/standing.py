@@ -1,4 +1,4 @@
-"""How a service stands, in words, and what can be done with it: the admin and the console alike."""
+"""The status of a service in words, and the actions on it: shared by the admin and the console."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATES = {
     "error": gettext_noop("Error"),
     UNKNOWN: gettext_noop("Not known"),
 }
-"""Of services, and of their instances."""
+"""Texts for the states of services and of their instances."""
 
 HEALTH = {
     "healthy": gettext_noop("Healthy"),
@@ -47,9 +47,9 @@ AT_REST = (Service.Status.STOPPED, Service.Status.STOPPING)
 class Standing:
     """`status`, `health`: kinds, for programs and colours; the texts are in the active language.
 
-    `aim_text`: what is desired, where that is something else than what is observed; else empty.
-    `chat`: where people talk to it; empty if there is no page, or nobody to reach. `verbs`: what
-    makes sense now, of start, stop and restart.
+    `aim_text`: the desired state, if it differs from the observed one; else empty. `chat`: the
+    address of its chat page; empty if there is none or the service can't be reached. `verbs`: the
+    actions that make sense now, of start, stop and restart.
     """
 
     status: str
@@ -90,14 +90,14 @@ def health_text(health: str) -> str:
 
 
 def verbs_of(service: Service, live: Iterable[Instance]) -> Sequence[str]:
-    """What makes sense now, of start, stop and restart."""
+    """The actions that make sense now, of start, stop and restart."""
     if service.is_external or service.unregistered_at is not None:
         return ()
     if service.desired == Service.Desired.STOPPED:
         return ("start",)
     if not control.has_failed(service):
         return ("stop", "restart")
-    # Of one that was given up nothing may be left to stop.
+    # A service that was given up may have nothing left to stop.
     return ("start", "stop", "restart") if any(live) else ("start",)
 
 
@@ -110,6 +110,9 @@ def _aim(service: Service) -> str:
 
 
 def _is_out_of_reach(service: Service, status: str) -> bool:
-    """Of one elsewhere, whose page is elsewhere as well. The pages of ours stay where they are:
-    they have the conversations, and say that it does not run."""
+    """Whether an external service, and hence its chat page, can't be reached.
+
+    The chat pages of our own services are always available: they show the sessions, and say if the
+    service does not run.
+    """
     return service.is_external and status == Service.Status.UNHEALTHY

@@ -1,5 +1,4 @@
-"""`manage.py runagent`: with `--service NAME` a worker of a registered service, else an agent
-file."""
+"""`manage.py runagent`: runs an agent file, or with `--service NAME` a worker of a service."""
 
 from __future__ import annotations
 

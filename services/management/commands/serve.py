@@ -78,7 +78,7 @@ class Command(TerminalCommand):
         listener = listen(options["host"], options["port"])
         with contextlib.closing(listener):
             if is_loopback(listener) and not settings.MYAGENT_AGENT_DIRS:
-                # Nothing has read it yet.
+                # The setting has not been read yet.
                 settings.MYAGENT_AGENT_DIRS = agent_files.trusted(options["agent_dir"])
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
@@ -139,8 +139,8 @@ class Command(TerminalCommand):
     ) -> None:
         """Ends the services first, while the site still shows the progress.
 
-        When it is cancelled, it hurries; cancelled again, it leaves the services as they are. Runs
-        that are not done by then can be continued from the log.
+        When cancelled it ends the services at once; cancelled again, it leaves the services as they
+        are. Runs that are not finished by then can be continued from the log.
         """
         if not supervision.done():
             self._say(self._farewell)
@@ -177,7 +177,7 @@ class Command(TerminalCommand):
             )
 
     def _say_what_comes_back(self) -> None:
-        """Tells which services will start again."""
+        """Says that services will start again, if there are any."""
         waiting = {"status": Service.Status.STOPPED, "desired": Service.Desired.RUNNING}
         try:
             is_any = Service.objects.filter(**waiting, url="").exists()

@@ -59,7 +59,7 @@ class Command(TerminalCommand):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """What it took from one in the background is looked after in the background again."""
+        """Restores a background supervisor if it replaced one."""
         try:
             if supervisor_start.ensure_supervisor():
                 self.stdout.write(gettext("The services are supervised in the background again."))

@@ -1,4 +1,4 @@
-"""Launchers: how instances are started somewhere, an interface of four calls.
+"""Launchers, which start instances somewhere: an interface of four calls.
 
 A launcher has no state that must survive: what was launched is in the database.
 """
@@ -24,8 +24,8 @@ class LaunchFailed(ServiceError):
 class LaunchSpec:
     """What to start, and where to write its output. The environment is complete.
 
-    `inherited`: file descriptors that it gets by the same numbers.
-    `most_memory_mb`: what it, or a process of its own, can't have more of.
+    `inherited`: file descriptors that it gets under the same numbers. `most_memory_mb`: the maximum
+    memory of it, and of each process that it starts.
     """
 
     instance_id: str
@@ -62,7 +62,7 @@ class Launcher(Protocol):
         """Observes it. With an empty handle it searches for what was launched under the id."""
 
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
-        """Asks it to end; by force, kills it and everything that it started."""
+        """Asks it to end; with force, kills it and everything that it started."""
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         """The last lines of its output."""

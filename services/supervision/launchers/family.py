@@ -1,7 +1,7 @@
-"""What processes started, and what that started: looked up in the system's table of parents.
+"""The descendants of processes, according to the system's table of parents.
 
-A worker adopts what its children leave behind (`myagent.worker.descendants`), so nothing that it
-started leaves its family while it lives, whatever session or environment it has.
+A worker adopts orphaned descendants (`myagent.worker.descendants`), so while it is alive it stays
+the ancestor of everything that it started, in any session and with any environment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Children = Mapping[int, Sequence[int]]
 
 
 def all_children() -> Children:
-    """The children of every process, as they are now."""
+    """The present children of every process."""
     found: dict[int, list[int]] = defaultdict(list)
     for process in psutil.process_iter(["ppid"]):
         found[process.info["ppid"] or 0].append(process.pid)
@@ -25,7 +25,7 @@ def all_children() -> Children:
 
 
 def descendants(leader: int, children: Children) -> list[int]:
-    """All that stem from it, parents first, without itself."""
+    """All descendants, parents first, without the process itself."""
     found: list[int] = []
     left = list(children.get(leader, ()))
     while left:
@@ -37,5 +37,5 @@ def descendants(leader: int, children: Children) -> list[int]:
 
 
 def identities(pids: Sequence[int]) -> set[str]:
-    """What names those that live, and no others, ever."""
+    """The identities of those that are alive: each names that process and no other one ever."""
     return {identity for pid in pids if (identity := identity_of(pid)) is not None}

@@ -36,7 +36,7 @@ MEASURE_S = 2.0
 """Seconds between two measurements of a process."""
 
 REAP_S = 0.5
-"""Seconds that an ended process may take to be gone with all its threads."""
+"""Seconds until an ended process must be gone with all its threads."""
 
 MEGABYTE = 1024 * 1024
 
@@ -48,7 +48,7 @@ class LocalLauncher:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._meters: dict[str, _Meter] = {}
         self._families: dict[str, set[str]] = {}
-        """By instance, the identities of what it had started when it was last measured."""
+        """By instance, the identities of the descendants that it had when it was last measured."""
         self._table: Children = {}
         self._table_of = float("-inf")
 
@@ -110,14 +110,14 @@ class LocalLauncher:
         return tail(log, lines)
 
     def _family(self, instance_id: str, leader: int | None) -> list[int]:
-        """What it started that lives, though it left group and session and carries nothing."""
+        """Its live descendants, including those that left its group and session."""
         known = self._families.pop(instance_id, set())
         now = [] if leader is None else descendants(leader, all_children())
         left = (pid_of(identity) for identity in known if is_alive(identity))
         return [*now, *(pid for pid in left if pid is not None)]
 
     def _parents(self) -> Children:
-        """The same for all instances that are measured at about the same time."""
+        """The parents of all processes, read once for instances that are measured together."""
         now = time.monotonic()
         if now - self._table_of >= MEASURE_S / 2:
             self._table, self._table_of = all_children(), now
@@ -138,7 +138,10 @@ class LocalLauncher:
 
 
 class _Meter:
-    """The memory of a process, its group and its family, and its own CPU; the pid is right."""
+    """The memory of a process, its group and its descendants, and its own CPU.
+
+    The pid must have been verified.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -161,7 +164,7 @@ class _Meter:
 
 
 def _bound_memory(pid: int, most_mb: int) -> None:
-    """Of this process and each that it starts: beyond that the system gives them none."""
+    """Limits this process and each one that it starts: the system refuses them more memory."""
     if not hasattr(psutil, "RLIMIT_DATA"):
         return
     most = most_mb * MEGABYTE
@@ -202,7 +205,7 @@ def _members(instance_id: str, handle: str) -> Iterator[int]:
 
 
 def _search(instance_id: str) -> str:
-    """The identity of the process launched under the id: of those with that id, the leader."""
+    """The identity of the process launched under the id; of several, the leader."""
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getpgid(pid) == pid and _carries(pid, instance_id):
