@@ -12,11 +12,10 @@ from django.utils import timezone
 ADMIN = "admin/"
 
 TIME_ZONE_COOKIE = "myagent_timezone"
-"""Where the browser says which time zone its person lives in, as in `Asia/Shanghai`."""
+"""The cookie in which the browser says its user's time zone, as in `Asia/Shanghai`."""
 
 SLOW_LOOKUPS = frozenset({"regex", "iregex"})
-"""Lookups that Django's lists accept in a URL; on SQLite a malicious pattern blocks the whole
-process for ever."""
+"""Lookups that Django's lists accept in a URL; a malicious pattern blocks SQLite forever."""
 
 ADMIN_HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -40,8 +39,7 @@ ADMIN_HEADERS = {
 def protect_admin_pages(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: pages of the admin run the site's own scripts only, and are in no frame; their
-    times are those of the person's clock.
+    """Middleware: admin pages run only the site's scripts, in no frame, and show the user's times.
 
     Raises `SuspiciousOperation` for a list that is filtered by a regular expression.
     """
@@ -61,7 +59,7 @@ def protect_admin_pages(
 
 
 def _zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo | None:
-    """None, which is UTC, until the browser has said it; anybody may have written the cookie."""
+    """None, which is UTC, until the browser has set the cookie; it may contain anything."""
     try:
         return zoneinfo.ZoneInfo(request.COOKIES.get(TIME_ZONE_COOKIE, ""))
     except (KeyError, ValueError, OSError):  # No such zone, a path, a name longer than any file's.

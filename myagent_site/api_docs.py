@@ -17,7 +17,7 @@ from myagent_site.pages import PAGE_HEADERS
 from services.rest import errors
 
 HEADERS = PAGE_HEADERS | {
-    # Pages on other ports must not read its scripts: one holds the CSRF token.
+    # Pages on other ports must not read its scripts: one contains the CSRF token.
     "Cross-Origin-Resource-Policy": "same-origin",
     # The pages are English only.
     "Vary": "Cookie",

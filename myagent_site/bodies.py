@@ -10,7 +10,7 @@ from agents.runtime.edge import headers_of
 from agents.sockets.handshake import Receive, Scope, Send
 
 LINGER_BYTES = 16 * 1024 * 1024
-"""Bytes that are still read of a refused body: many clients read the response only at its end."""
+"""Bytes of a refused body that are still read: many clients read the response only after it."""
 
 
 class BoundedBodies:
@@ -54,7 +54,7 @@ class _Counted:
         return message
 
     async def read_on(self, limit: int) -> None:
-        """Discards the rest of the body, up to so many bytes in all."""
+        """Discards the rest of the body, up to this many bytes in all."""
         while not self._has_ended and self._read <= limit:
             await self._next()
 

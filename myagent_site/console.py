@@ -1,4 +1,4 @@
-"""The console: every service and its instances, live, for those with the permission."""
+"""The console: every service and its instances, live, for users with the permission."""
 
 from __future__ import annotations
 

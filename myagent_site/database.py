@@ -22,10 +22,10 @@ SQLITE_OPTIONS = {
 MYSQL_OPTIONS = {
     "charset": "utf8mb4",
     "isolation_level": "read committed",
-    # In seconds. Whoever stands still within a transaction, frozen or cut off, loses it with its
-    # locks; MySQL knows no such limit (the comment is for MariaDB alone), so that there a frozen
-    # process keeps its rows. Whoever waits for a lock waits longer than that, and gives up before
-    # the read below does.
+    # In seconds. A process that stands still within a transaction, frozen or cut off, loses the
+    # transaction with its locks. MySQL has no such limit (the comment is for MariaDB alone), so
+    # there a frozen process keeps its locks. A wait for a lock lasts longer than that limit, and
+    # ends before the read time-out below.
     "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
     "innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
     "connect_timeout": 5,

@@ -1,4 +1,4 @@
-"""What is answered where there is nothing to show: a page for people, JSON for programs."""
+"""The answers to requests that have no page: a page for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from myagent_site.console_texts import ERROR_TEXTS
 from myagent_site.pages import draw, language_of
 
 MAX_PATH = 200
-"""Characters of an address that are repeated."""
+"""Maximum number of characters of an address that are repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`code`: for programs; also the name of its texts."""
+    """`code`: for programs; also the key of its texts."""
 
     status: int
     code: str
@@ -40,7 +40,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A form without the token that its page was given."""
+    """A form was sent without the token of its page."""
     return _answer(request, STALE_FORM)
 
 
@@ -71,7 +71,7 @@ def _answer(request: HttpRequest, trouble: Trouble) -> HttpResponse:
 
 
 def _is_site(request: HttpRequest) -> bool:
-    """Whether there is more than one agent's chat."""
+    """Whether there are pages besides a single agent's chat."""
     server = server_of(request)
     is_single = server is not None and bool(server.service)
     return not (is_single or OWN_DOOR in getattr(request, "scope", {}))

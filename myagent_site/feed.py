@@ -21,7 +21,7 @@ MAX_VIEWERS = 50
 """Of one feed."""
 
 REFRESH_S = 2.0
-"""Seconds after which it is read again without a ring: reports change without a revision."""
+"""Seconds after which the data is read again without a ring: reports change without a revision."""
 
 BEAT_S = 5.0
 """Seconds of silence after which a viewer gets a sign of life."""
@@ -31,15 +31,14 @@ STREAM_S = 300.0
 
 BEAT = b": alive\nevent: beat\ndata:\n\n"
 PROBLEM = b"event: problem\ndata:\n\n"
-"""The data can't be read just now."""
+"""The data can't be read at present."""
 
 
 class Feed:
     """What `read` returns in one language, as server-sent events.
 
-    Its methods belong to the event loop.
-    While there are viewers, one task checks every `doorbell.LOOK_S` seconds for changes; a slow
-    viewer gets only the latest state.
+    Its methods belong to the event loop. While there are viewers, one task checks every
+    `doorbell.LOOK_S` seconds for changes; a slow viewer gets only the latest state.
     """
 
     def __init__(self, read: Callable[[], Json], lang: str = "en") -> None:

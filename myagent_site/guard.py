@@ -1,4 +1,4 @@
-"""Checks all requests before anything else does, HTTP and sockets alike."""
+"""Checks all requests first, HTTP and sockets alike."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Guard:
     """ASGI middleware: refuses a Host that is not allowed, and pages of other sites.
 
     A safe HTTP request needs no Origin check: browsers themselves keep its response from other
-    sites' pages. Any other must come from a program, the site's own pages or a listed origin:
-    unlike a socket of an open site, not from every page on this machine.
+    sites' pages. Any other must come from a program, the site's own pages or a listed origin. An
+    open site's sockets, in contrast, accept every page on this machine.
     """
 
     def __init__(self, application: Any) -> None:
@@ -75,13 +75,13 @@ class Guard:
 
 
 def _is_of_a_file(scope: Scope) -> bool:
-    """Whether a page that was opened from a file opens a socket where it might."""
+    """Whether a page opened from a file opens a socket where such pages can be admitted."""
     is_null = headers_of(scope).get(b"origin") == b"null"
     return is_null and settings.MYAGENT_AUTH == "open" and _is_open_socket(scope)
 
 
 def _is_open_socket(scope: Scope) -> bool:
-    """Whether it is a socket, and reached over loopback."""
+    """Whether it is a socket that is reached over loopback."""
     server = scope.get("server") or ("", 0)
     return scope["type"] == "websocket" and is_loopback(str(server[0]))
 

@@ -22,10 +22,10 @@ READY_TIMEOUT_S = 5.0
 
 
 async def health(request: HttpRequest) -> JsonResponse:
-    """Whether the process is healthy: 200, or 503 if it can't do its work just now.
+    """Whether the process is healthy: 200, or 503 if it can't do its work at present.
 
-    A site with some unhealthy agents works, though it is `degraded`: a load balancer must not take
-    it away from the clients of the others.
+    A site with some unhealthy agents works, though it is `degraded`: a load balancer must not
+    remove it for the clients of the others.
     """
     server = server_of(request)
     report: dict[str, Any] = {"status": "healthy", "active_connections": 0, "active_sessions": 0}

@@ -35,7 +35,7 @@ def to_home(request: HttpRequest) -> HttpResponse:
 
 
 def _seen_by(request: HttpRequest) -> dict[str, Any]:
-    """The running services, for those who may see them."""
+    """The running services, if the client may see them."""
     if not may(request, VIEW):
         return {"is_closed": True}
     seen = overview()

@@ -1,4 +1,4 @@
-"""What the chat page tells of an agent before anything is asked. No I/O."""
+"""What the chat page tells about an agent before the first question. No I/O."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from myagent.models.offline import OfflineModel
 
 MAX_TOOLS = 12
-"""Tools that are named; of more only the number is told."""
+"""Number of tools that are named; of the others only the number is shown."""
 
 MAX_ABOUT = 200
-"""Characters of a tool's description that are shown."""
+"""Maximum number of characters of a tool's description that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Introduction:
 def introduce(agent: Mapping[str, Any], *, name: str, description: str = "") -> Introduction:
     """`agent`: the fields of an `AgentInfo`, as far as they are known.
 
-    `name`, `description`: what the service is called and is for, where its agent does not say.
+    `name`, `description`: those of the service, used where its agent has none.
     """
     tools = agent.get("tools", ())
     return Introduction(

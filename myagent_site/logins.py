@@ -1,7 +1,7 @@
-"""Logins that fail: slow for whoever tries, and after some of them none for a while.
+"""Failed logins: each is answered late, and too many of them lock the address out for a while.
 
-django-axes counts them in the database, for all servers of a site. It counts by the client's
-address alone: whoever guesses from one can't shut anybody out who comes from another.
+django-axes counts them in the database, for all servers of a site. It counts only by the client's
+address, so that an attacker can't lock out users of other addresses.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from myagent_site.admin_pages import ADMIN
 LOGIN = f"/{ADMIN}login/"
 
 PAUSE_S = 1.0
-"""Seconds that the answer to a failed login takes longer."""
+"""Seconds by which the answer to a failed login is delayed."""
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """Whom a login is counted for; behind trusted proxies, whom the last of them saw."""
+    """The address that a login counts for; behind trusted proxies, the one that the last saw."""
     scope = getattr(request, "scope", None)
     if scope is None:
         return request.META.get("REMOTE_ADDR")
     address = client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
-    # This machine is counted as well: here nothing speaks for many.
+    # This machine's own address is counted as well: it does not stand for many clients here.
     return counted_as(address, ()) or address
 
 
 def shut_out(request: HttpRequest, *_: Any) -> HttpResponse:
-    """The answer to who has tried too often."""
+    """The answer to a client that has tried too often."""
     seconds = round(settings.AXES_COOLOFF_TIME.total_seconds())
     sentence = gettext(
         "Too many logins from your address have failed. Try again in {minutes} minutes."
@@ -50,7 +50,7 @@ def shut_out(request: HttpRequest, *_: Any) -> HttpResponse:
 def slow_failed_logins(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: the answer to a login that failed comes late, and keeps nobody else waiting."""
+    """Middleware: delays the answer to a failed login without delaying other requests."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
         response = await get_response(request)

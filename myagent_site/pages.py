@@ -23,7 +23,7 @@ LANGUAGE_COOKIE = "myagent_lang"
 YEAR_S = 365 * 24 * 3600
 
 HEARTBEAT_SLACK_S = 10.0
-"""So late may a heartbeat be before a page takes its connection for dead."""
+"""Seconds that a heartbeat may be late before a page considers its connection dead."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -104,7 +104,7 @@ def answer(
 def draw(
     request: HttpRequest, lang: str, template: str, context: dict[str, Any], status: int
 ) -> HttpResponse:
-    """The same, whatever was asked for."""
+    """The same, in the given language."""
     with translation.override(lang):
         page = render_to_string(template, context | _languages(lang))
     headers = PAGE_HEADERS | {"Content-Language": lang}
@@ -162,7 +162,7 @@ def _files(*, is_site: bool) -> WhiteNoise:
         prefix=settings.STATIC_URL,
         # The tree may change under a running process, by an update for example.
         autorefresh=True,
-        # Revalidated each time, so that page and scripts always have one version.
+        # Revalidated each time, so that page and scripts always have the same version.
         max_age=0,
     )
     if is_site:

@@ -1,4 +1,4 @@
-"""What is served over HTTP: the chat of a single agent or at an own port, else the site."""
+"""What is served over HTTP: the chat of one agent (alone, or on an own port), else the site."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from services.routing.endpoints import chat_of, path_of
 def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
     """The chat page of a service, running or not; redirects to the page of an external one.
 
-    `socket`: its path, if it is not the service's at the site.
+    `socket`: its path, if it is not the service's path at the site.
     """
     try:
         service = Service.objects.filter(name=name).first()
@@ -37,7 +37,7 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
 
 
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:
-    """The chat page at the service's own port."""
+    """The chat page on the service's own port."""
     return chat(request, request.scope[OWN_DOOR], socket="/")
 
 

@@ -26,7 +26,7 @@ ENV_FILE = Path(NAMED_ENV_FILE or DATA_DIR / ".env")
 if NAMED_ENV_FILE and (ENV_FILE.is_dir() or not ENV_FILE.exists()):
     raise ImproperlyConfigured(f"MYAGENT_ENV_FILE names {ENV_FILE}, which is not a file.")
 FROM_ENV_FILE: frozenset[str] = frozenset()
-"""What is in the environment because the site's file has it: no worker gets it for that."""
+"""Variables that are set only because of the site's file: workers do not get them."""
 if ENV_FILE.is_file():
     try:
         _found = env_file.read_env_file(ENV_FILE)
@@ -57,7 +57,7 @@ SITE_VARIABLES = [option.name for option in OPTIONS]
 
 DEBUG = OPTION_VALUES["DEBUG"]
 SITE_HOSTS = OPTION_VALUES["ALLOWED_HOSTS"]
-# `guard.Guard` checks every Host before Django does, whose own check does not know addresses.
+# `guard.Guard` checks every Host before Django does, whose own check does not support addresses.
 ALLOWED_HOSTS = ["*"]
 
 DATABASES = {"default": database.configuration(OPTION_VALUES, DATA_DIR)}
@@ -151,7 +151,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = [
-    # Before the other: who is shut out is not compared with a password.
+    # First, so that the password of a client that is locked out is not checked.
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
@@ -165,7 +165,7 @@ AXES_LOCKOUT_CALLABLE = "myagent_site.logins.shut_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-# What the log leaves out: some type their password there. The address is of use.
+# Not logged: some people type their password into this field. The address is useful.
 AXES_SENSITIVE_PARAMETERS = ["username"]
 
 # Sites on several ports of one machine must not log each other out.

@@ -1,4 +1,4 @@
-"""The pages of a server with a single agent. They change nothing, and nobody is logged in."""
+"""The pages of a server of a single agent. They change nothing, and nobody is logged in."""
 
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt

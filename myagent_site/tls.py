@@ -1,4 +1,4 @@
-"""Cookies and browsers that came over https, at a trusted proxy for example, are kept to it."""
+"""Keeps cookies and browsers that came over https, for example to a trusted proxy, on https."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from agents.runtime.edge import is_loopback
 def secure_over_tls(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: cookies that were set over https never go over http, and nor does the browser.
+    """Middleware: marks cookies set over https as secure, and keeps the browser on https (HSTS).
 
-    What is asked for over http is left as it is: the same site may be reached
-    both ways, and without a proxy on this machine.
+    Responses over http are unchanged: the same site may be reached both ways, and without a proxy
+    on this machine.
     """
 
     async def middleware(request: HttpRequest) -> HttpResponse:
@@ -25,7 +25,7 @@ def secure_over_tls(
         if request.is_secure():
             for cookie in response.cookies.values():
                 cookie["secure"] = True
-            # A browser would hold all ports of this machine to it.
+            # A browser would apply it to all ports of this machine.
             if settings.MYAGENT_HSTS_S and not is_loopback(_domain(request)):
                 response.headers["Strict-Transport-Security"] = f"max-age={settings.MYAGENT_HSTS_S}"
         return response
