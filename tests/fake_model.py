@@ -35,7 +35,7 @@ Events are the reply's reasoning, text pieces and tool calls (two each).
 `after` is 1 if left out; a reply with fewer events is interrupted at its end.
 
 It is as strict as the strictest server: a history that any of them refuses gets a
-400, see `fault_in`.
+400, see `fault_in`. With `--lax` it takes what programs of others send, too.
 
 Control, on the same port:
 
@@ -247,8 +247,9 @@ def _message(deltas: list[dict[str, Any]]) -> dict[str, Any]:
 class FakeModel:
     """The server. Its attributes may be read by tests in the same process."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, is_lax: bool = False) -> None:
         self.port = port
+        self.is_lax = is_lax
         self.requests: deque[dict[str, Any]] = deque(maxlen=1000)
         self.api_keys: deque[str] = deque(maxlen=1000)
         self.active = 0
@@ -443,7 +444,7 @@ class _Connection(asyncio.Protocol):
         self._fake.requests.append(body)
         self._fake.api_keys.append(headers.get("authorization", "").removeprefix("Bearer "))
         script = read_script(body["messages"])
-        if fault := fault_in(body):
+        if not self._fake.is_lax and (fault := fault_in(body)):
             self._send_json(400, {"error": {"message": fault, "code": "invalid_value"}})
         elif script.due("no_stream_options") and "stream_options" in body:
             self._send_json(400, {"error": {"message": "Unknown parameter: stream_options"}})
@@ -487,9 +488,9 @@ class _Connection(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def fake_model_process() -> Iterator[str]:
+def fake_model_process(*options: str) -> Iterator[str]:
     """Runs the fake as a child process; the value is its base URL."""
-    command = [sys.executable, str(Path(__file__)), "--port", "0"]
+    command = [sys.executable, str(Path(__file__)), "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -499,8 +500,8 @@ def fake_model_process() -> Iterator[str]:
             process.terminate()
 
 
-async def _serve(port: int) -> None:
-    async with FakeModel(port) as fake:
+async def _serve(port: int, *, is_lax: bool) -> None:
+    async with FakeModel(port, is_lax=is_lax) as fake:
         print(fake.port, flush=True)
         await asyncio.get_running_loop().create_future()
 
@@ -508,5 +509,7 @@ async def _serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A local stand-in for a chat model.")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--lax", action="store_true")
+    given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(parser.parse_args().port))
+        asyncio.run(_serve(given.port, is_lax=given.lax))

@@ -60,6 +60,7 @@ async def test_a_session_says_whom_it_is_with(client: Recorder) -> None:
         "agent_name": "tools",
         "service": "tools",
         "connection_id": connected["metadata"]["connection_id"],
+        "model": "fake",
     }
 
 

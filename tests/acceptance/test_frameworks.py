@@ -48,7 +48,7 @@ def interpreter(framework: str) -> Path:
 @pytest.fixture(scope="module")
 def model() -> Iterator[FakeModelControl]:
     """One of this module's own, so that its counters tell about nobody else."""
-    with fake_model_process() as base_url:
+    with fake_model_process("--lax") as base_url:
         yield FakeModelControl(base_url)
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_can_not_be_loaded_is_said_once(site: ManagedSite) -> None:
 
 def test_what_is_printed_while_a_file_loads_is_rotated(tmp_path: Path) -> None:
     limit = 100_000
-    loads_long = f"import time\nfor _ in range(40):\n    print('x' * {limit}, flush=True)\n"
+    loads_long = "import time\nfor _ in range(4000):\n    print('x' * 1000, flush=True)\n"
     with managed_site(f"sqlite:///{tmp_path}/site.db", tmp_path) as site:
         site.environment |= {"MYAGENT_LOG_BYTES": str(limit), "MYAGENT_LOG_FILES": "1"}
         site.supervise()

@@ -292,7 +292,12 @@ async def test_a_socket_that_broke_in_the_middle_of_an_answer_misses_nothing(
     async with await Recorder.open(runner.url) as back:
         frames = await back.reconnect(session, seen[-1]["seq"])
         assert frames[0]["event"] == "agent.session_resumed"
-        assert frames[0]["metadata"] == {"last_seq": 2, "status": "running", "replaying": 0}
+        assert frames[0]["metadata"] == {
+            "last_seq": 2,
+            "status": "running",
+            "replaying": 0,
+            "model": "fake",
+        }
         so_far = await back.until("agent.partial_answer")
         assert so_far["metadata"]["offset"] == 0
         await model.release(nonce)
@@ -318,6 +323,7 @@ async def test_reconnecting_from_anywhere_gives_exactly_the_rest(
             "last_seq": len(log),
             "status": "idle",
             "replaying": len(rest),
+            "model": "fake",
         }
         assert complete["metadata"] == {"last_seq": len(log)}
 
@@ -446,6 +452,7 @@ async def test_a_cancel_stops_the_current_run_and_the_next_one_starts(
     await client.until("user.message")
     await client.send("user.cancel", session)
     end = await client.until("agent.interrupted")
+    assert "Answer to: held ".startswith(end["metadata"].pop("text"))
     assert end["metadata"] == {
         "run_id": echo["metadata"]["run_id"],
         "message_id": nonce,

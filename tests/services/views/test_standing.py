@@ -61,4 +61,4 @@ def test_the_console_is_told_the_same() -> None:
     own = standing(service)
     assert (seen["state_text"], seen["health_text"]) == (own.text, own.health_text)
     assert (seen["verbs"], seen["chat"]) == (own.verbs, own.chat)
-    assert seen["instances"][0]["health_text"] == "A check failed"
+    assert seen["instances"][0]["health_text"] == "Degraded"
