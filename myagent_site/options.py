@@ -297,7 +297,8 @@ OPTIONS = (
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
-        "Estimated tokens of history that a model is given; above that the oldest turns are left out.",
+        "Estimated tokens of history that a model is given; above that the oldest turns are left "
+        "out.",
     ),
     Option(
         "MYAGENT_WORKER_WAIT_S",
