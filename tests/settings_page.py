@@ -37,7 +37,8 @@ A name in the agent file (`create_react_agent(model="…")`) takes precedence. |
 answer and within it. Default `300`: some servers send a tool call only when it is complete. \
 `model_timeout_s=` in the agent file takes precedence. A service may have its own (`--env`). |
 | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | Proxies for the model's server, with \
-their usual meaning: `http://`, `https://`, `socks5://`, `socks5h://` and `socks://` are supported. |
+their usual meaning: `http://`, `https://`, `socks5://`, `socks5h://` and `socks://` are \
+supported. |
 
 [Models](models.md) has the settings for each server.
 
