@@ -119,7 +119,7 @@ def test_every_door_says_so_with_the_sentence_and_the_age(service: Service) -> N
     ):
         assert seen["status"] == UNKNOWN
         assert seen["observed_at"] < listed["created_at"]
-        assert seen["error_message"].startswith("No supervisor is running: what was seen")
+        assert seen["error_message"].startswith("No supervisor is running: the last observation")
         assert "minutes old" in seen["error_message"]
         for instance in seen.get("instances", ()):
             assert (instance["state"], instance["health"]) == (UNKNOWN, UNKNOWN)
