@@ -71,7 +71,7 @@ def _check(text: str, path: Path) -> None:
         if not (_is_blank(binding) or _is_setting(binding)):
             raise EnvFileError(
                 Sentence(
-                    "{file}, line {line} is no setting of the form NAME=value.",
+                    "{file}, line {line} is not a setting of the form NAME=value.",
                     file=path,
                     line=binding.original.line + _lines_before(binding.original.string),
                 )

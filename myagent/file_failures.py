@@ -66,9 +66,9 @@ def _lacks_variable(place: str, name: str) -> Sentence:
             name=name,
         )
     return Sentence(
-        "{place}: it needs the environment variable {name}, which is not set here. Set it in the "
-        "file .env beside it. A service gets listed variables only: {option}, or MYAGENT_PASS_ENV="
-        "{name} for one of the supervisor's.",
+        "{place}: it needs the environment variable {name}, which is not set. Set it in the file "
+        ".env beside it; for a service, also with {option}, or with MYAGENT_PASS_ENV={name} if the "
+        "supervisor's environment has it.",
         place=place,
         name=name,
         option=f"--env {name}=…",

@@ -114,8 +114,8 @@ TEXTS = (
         "restart": gettext_noop("Restart"),
         "stop_question": gettext_noop("Stop this service?"),
         "stop_explained": gettext_noop(
-            "“{name}” takes no new conversations; answers that are being written are finished, "
-            "as far as the grace allows."
+            "“{name}” takes no new conversations; answers that are being written may finish "
+            "within the grace period."
         ),
         "keep_running": gettext_noop("Let it run"),
         "not_done": gettext_noop("That could not be done: {reason}"),
@@ -157,16 +157,18 @@ ERROR_TEXTS = (
     | {
         "not_found_title": gettext_noop("There is no such page"),
         "not_found": gettext_noop("Nothing is at this address:"),
-        "forbidden_title": gettext_noop("Not for you"),
+        "forbidden_title": gettext_noop("Not allowed"),
         "forbidden": gettext_noop("Your account may not do this."),
-        "stale_form_title": gettext_noop("This form can’t be taken"),
+        "stale_form_title": gettext_noop("This form can’t be accepted"),
         "stale_form": gettext_noop(
             "It has expired, or was sent from another site. Go back, reload the page, try again."
         ),
-        "bad_request_title": gettext_noop("This can’t be asked for"),
+        "bad_request_title": gettext_noop("Invalid request"),
         "bad_request": gettext_noop("The request is not one that this site understands."),
-        "internal_error_title": gettext_noop("That went wrong"),
-        "internal_error": gettext_noop("The mistake is ours; the server’s log tells more."),
+        "internal_error_title": gettext_noop("Something went wrong"),
+        "internal_error": gettext_noop(
+            "The error is on our side; the server’s log has the details."
+        ),
         "to_home": gettext_noop("See the services that run"),
         "to_chat": gettext_noop("To the chat"),
     }

@@ -94,9 +94,9 @@ OPTIONS = (
         "REDIS_URL",
         "str",
         "",
-        "Redis, as `redis://HOST:PORT/NUMBER`: processes tell each other of changes through it. "
-        "Empty: each polls the database, and notices a little later. Needs the packages of "
-        "`scripts/bootstrap --production`.",
+        "Redis, as `redis://HOST:PORT/NUMBER`: processes tell each other about changes through it. "
+        "Empty: each polls the database, and notices changes a little later. Needs the packages "
+        "of `scripts/bootstrap --production`.",
     ),
     Option("MYSQL_HOST", "str", "", "MySQL or MariaDB server."),
     Option("MYSQL_PORT", "int", 3306, "Its port."),
@@ -128,8 +128,8 @@ OPTIONS = (
         "MYAGENT_HSTS_S",
         "int",
         30 * 24 * 3600,
-        "Seconds for which browsers that came over https, at a trusted proxy, keep to https for "
-        "this host (HSTS). 0: they are not told to.",
+        "Seconds for which browsers that came over https, through a trusted proxy, use only https "
+        "for this host (HSTS). 0: HSTS is not sent.",
     ),
     Option(
         "MYAGENT_AUTH",
@@ -198,9 +198,9 @@ OPTIONS = (
         "MYAGENT_PASS_ENV",
         "list",
         [],
-        "Names of further environment variables that agents' processes get: of the supervisor's, "
-        "and of the site's own `.env`. They always get the model's, and the usual ones such as "
-        "PATH and LANG; never a setting of the site.",
+        "Names of further environment variables that are passed on to agents' processes, from the "
+        "supervisor's environment and from the site's own `.env`. The model's variables and the "
+        "usual ones such as PATH and LANG are always passed on; settings of the site never are.",
     ),
     Option(
         "MYAGENT_MAX_SESSIONS",
@@ -234,21 +234,21 @@ OPTIONS = (
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",
         1000,
-        "Sockets that one client address may have open, and besides them as many connections for "
-        "HTTP. 0: no limit. This machine's own address and those of trusted proxies don't count; "
-        "64 bits of an IPv6 address are one.",
+        "Sockets that one client address may have open, and separately the same number of HTTP "
+        "connections. 0: no limit. This machine's own address and those of trusted proxies are "
+        "exempt; IPv6 addresses count by their first 64 bits.",
     ),
     Option(
         "MYAGENT_HEADERS_TIMEOUT_S",
         "float",
         10,
-        "Seconds within which the headers of an HTTP request must be there.",
+        "Seconds within which the headers of an HTTP request must arrive.",
     ),
     Option(
         "MYAGENT_BODY_TIMEOUT_S",
         "float",
         60,
-        "Seconds after its headers within which the body of an HTTP request must be there.",
+        "Seconds after the headers within which the body of an HTTP request must arrive.",
     ),
     Option(
         "MYAGENT_SESSIONS_PER_CONNECTION",
@@ -297,8 +297,8 @@ OPTIONS = (
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,
-        "Estimated tokens of history that a model is given; above that whole oldest turns are left"
-        " out.",
+        "Estimated tokens of history that a model is given; above that the oldest turns are left "
+        "out.",
     ),
     Option(
         "MYAGENT_WORKER_WAIT_S",
@@ -339,8 +339,8 @@ OPTIONS = (
         "MYAGENT_OUTBOXES_CHARACTERS",
         "int",
         64 * 1024 * 1024,
-        "Characters that may wait for all slow sockets of a process together; beyond that each "
-        "keeps 65536 of its own.",
+        "Characters that may wait for all slow sockets of a process together; above that each "
+        "socket may still have 65536.",
     ),
     Option(
         "MYAGENT_SLOW_CLIENT_S",
@@ -352,9 +352,8 @@ OPTIONS = (
         "MYAGENT_BARRIER",
         "str",
         "",
-        "For crash tests: a point such as `before agent.final_answer`, `within` or `after "
-        "user.message` at which the writer of the log stops for good, or `before migration 7` "
-        "(`after` …, `before migration end`) for `migrate`, and a file to create then: "
-        "`POINT=FILE`.",
+        "For crash tests, as `POINT=FILE`: the file to create, and a point such as `before "
+        "agent.final_answer`, `within` or `after user.message` at which the writer of the log "
+        "stops forever, or `before migration 7` (`after` …, `before migration end`) for `migrate`.",
     ),
 )

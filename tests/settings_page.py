@@ -15,16 +15,16 @@ Every setting has a default that works; none is needed to start. Settings come f
 environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
 folder where it is started). The environment wins. In `.env` each setting has a line of its own,
 `NAME=value`, as python-dotenv reads it: blanks around `=`, quotes, `export`, `${OTHER}` and
-comments behind ` #` are fine; `.env.example` is a start. A line that is no setting stops the start
-with a sentence that names the file and the line, and shows nothing of it: it may hold a key. Lists
-are separated by commas. A value of the wrong type stops the start with a sentence that names it; a
-number or a bool that is left empty is the default.
+comments behind ` #` are fine; `.env.example` is a start. An invalid line stops the start with
+an error that names the file and the line, but does not show its text, which may contain a key.
+Lists are separated by commas. A value of the wrong type stops the start with an error that names
+the setting; an empty number or bool means the default.
 
 ## The model
 
-These are read by the SDK when an agent asks its model for the first time: from the environment, or
-from [a `.env` beside the agent file](agents.md#what-an-agent-file-sees), which is for that agent
-alone. Of the site's own `.env` agents get these, and what `MYAGENT_PASS_ENV` names.
+The SDK reads these when an agent first asks its model: from the environment, or from
+[a `.env` beside the agent file](agents.md#what-an-agent-file-sees), which is for that agent alone.
+From the site's own `.env` agents get these, and the variables that `MYAGENT_PASS_ENV` names.
 
 | name | meaning |
 |---|---|
@@ -32,14 +32,15 @@ alone. Of the site's own `.env` agents get these, and what `MYAGENT_PASS_ENV` na
 | `OPENAI_BASE_URL` | Address of an OpenAI-compatible server, with its `/v1`; also \
 `OPENAI_API_BASE`. Without it: OpenAI's own. A server of your own may need no key. |
 | `OPENAI_MODEL` | The model's name; also `LLM_MODEL`. Default `gpt-4o-mini`. \
-A name in the agent file (`create_react_agent(model="…")`) goes first. |
+A name in the agent file (`create_react_agent(model="…")`) takes precedence. |
 | `MYAGENT_MODEL_TIMEOUT_S` | Seconds for which a model's server may send nothing, before its \
-answer and within it. Default `300`: there are servers that hold a whole tool call back. \
-`model_timeout_s=` in the agent file goes first. A service may have its own (`--env`). |
-| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | The way to the server, as everywhere: \
-`http://`, `https://`, `socks5://`, `socks5h://` and `socks://` proxies. |
+answer and within it. Default `300`: some servers send a tool call only when it is complete. \
+`model_timeout_s=` in the agent file takes precedence. A service may have its own (`--env`). |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | Proxies for the model's server, with \
+their usual meaning: `http://`, `https://`, `socks5://`, `socks5h://` and `socks://` are \
+supported. |
 
-[Models](models.md) has what to set for which server.
+[Models](models.md) has the settings for each server.
 
 ## The site
 

@@ -130,7 +130,7 @@ def test_an_installed_site_is_found_too(
     ids=" ".join,
 )
 def test_where_packages_are_missing_a_sentence_says_what_to_install(arguments: list[str]) -> None:
-    # -S: an interpreter with nothing but its own library.
+    # -S: an interpreter with only its standard library.
     done = run(ROOT, [sys.executable, "-S", *arguments])
     assert done.returncode == 1
     said = done.stderr.splitlines()

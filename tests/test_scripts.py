@@ -321,7 +321,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packa
 
 
 def with_apt_get(checkout: Checkout, refused: str = "") -> Path:
-    """Installs by making commands of that name; what it was asked for is in the file."""
+    """A fake installer that creates commands of that name; its arguments are in the file."""
     asked = checkout.tools / "asked for"
     tools = checkout.tools
     checkout.put(

@@ -47,8 +47,8 @@ TEXTS = {
     "unregister": gettext_lazy("Unregister"),
     "stop": gettext_lazy("Stop"),
     "stop_explained": gettext_lazy(
-        "They take no new messages; answers that are being written are finished, as far as the "
-        "grace allows. Then their processes end. Conversations stay in the database."
+        "They take no new messages; answers that are being written may finish within the grace "
+        "period. Then their processes end. Conversations stay in the database."
     ),
     "keep": gettext_lazy("Keep"),
 }

@@ -95,8 +95,8 @@ class Observers:
         if self.status_of(service) != UNKNOWN:
             return told(service.error_message)
         sentence = gettext(
-            "No supervisor is running: what was seen of this service is {age} old. Start one with: "
-            "manage.py {command}"
+            "No supervisor is running: the last observation of this service is {age} old. "
+            "Start one with: manage.py {command}"
         )
         command = "supervise" if settings.MYAGENT_SUPERVISOR == "external" else "serve"
         return sentence.format(age=self._age(self._last_news(service)), command=command)

@@ -105,7 +105,7 @@ function makeTalk(id, moved) {
   return talk;
 }
 
-/** A conversation is at work, wants something, or has come to rest. */
+/** A conversation started to run or to wait for an answer, or has ended its run. */
 function showStanding(talk, standing, before) {
   conversations.mark(talk.id, standing);
   sidebar.show();

@@ -20,8 +20,8 @@
  *   lang        language of the server's sentences, such as "zh-CN"
  *   service, tags, client   metadata of a conversation that is created
  *   silenceMs   silence after which the connection counts as dead (35,000; the server says
- *               something every 25 s). Where nothing is heard for 10 s after something was sent, it
- *               is asked whether it lives, and has 5 s to say so
+ *               something every 25 s). If nothing is received for 10 s after something was sent,
+ *               the server is asked for a sign of life, and has 5 s to answer
  *   on          listeners by event, as for `on` below
  *
  * Conversation:
@@ -43,8 +43,8 @@
  *   "session"  {sessionId}: the conversation has been created
  *   "text"     {runId, step, text}: all text of the step that is being written
  *   "reset"    drop what you have: the log is replayed from its oldest event
- *   "refused"  {messageId, text, code, content}: a message was not taken and won't be sent again
- *              {stepId, code, content}: a response was not, and may be given anew
+ *   "refused"  {messageId, text, code, content}: a message was refused and won't be sent again
+ *              {stepId, code, content}: a response was refused, another may be given
  *   "pending"  what is not acknowledged has changed
  *
  * Integers beyond 2^53, as in a tool's arguments, keep their digits: `parseExactly` says how.
@@ -72,7 +72,7 @@ const PROBE_MS = 5_000;
 /** A text as UTF-8, in bytes. */
 const sizeOf = (text) => new TextEncoder().encode(text).length;
 
-/** A lone surrogate, or too much: the server could not read it. Throws RangeError. */
+/** Throws RangeError for a lone surrogate or too large a frame: the server could not read it. */
 function checkReadable(frame) {
   const json = JSON.stringify(frame); // Writes a lone surrogate as an escape such as \ud800.
   if (sizeOf(json) > MOST_FRAME_BYTES - ROOM_FOR_IDS) {
@@ -363,7 +363,7 @@ export class Conversation {
     this.#timers.probe = setTimeout(() => this.#lost({}), PROBE_MS);
   }
 
-  /** Something was sent: a dead connection would never say so. */
+  /** Something was sent: checks the connection, because a dead one gives no sign. */
   #doubt() {
     if (this.#timers.answer) return;
     this.#timers.answer = setTimeout(() => this.#isAttached && this.#probe(), ANSWER_MS);

@@ -1,4 +1,4 @@
-"""`--debug` shows what happens; without it nobody's words are in a log."""
+"""`--debug` shows what happens; without it no message text is logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALL = '[[tool lookup {"word": "dragon"}]] what is it? '
 
 
 def events(lines: list[str]) -> dict[str, dict[str, Any]]:
-    """The log's events by their names, the last of each; what the agent prints is none."""
+    """The events in the log by name, the last of each; the agent's own output is ignored."""
     found = [json.loads(line) for line in lines if line.startswith("{")]
     return {str(each["event"]): each for each in found}
 

@@ -52,7 +52,7 @@ async def test_a_page_from_a_file_comes_in_with_the_token_that_the_start_prints(
     serve: Serve,
 ) -> None:
     runner = serve("odd.py")
-    # It is printed right behind the line that the fixture waits for.
+    # It is printed right after the line that the fixture waits for.
     token = (await asyncio.to_thread(runner.wait_for_log, "?token=")).rpartition("?token=")[2]
     async with await Recorder.open(f"{runner.url}?token={token.strip()}", origin="null"):
         pass
@@ -61,7 +61,7 @@ async def test_a_page_from_a_file_comes_in_with_the_token_that_the_start_prints(
             problem = await page.error("forbidden")
             assert "token" in problem["content"]
             assert await page.read_to_close() == 4003
-    # It is for such pages alone.
+    # It is only for pages opened from a file.
     other = f"{runner.url}?token={token.strip()}"
     async with await Recorder.dial(other, origin="https://evil.example") as page:
         assert await page.read_to_close() == 4003

@@ -1,4 +1,4 @@
-"""What a client and the operator see of a model that is not as it should be."""
+"""What a client and the operator see if a model does not work as it should."""
 
 from __future__ import annotations
 

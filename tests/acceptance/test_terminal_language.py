@@ -184,7 +184,7 @@ def test_an_agent_file_is_served_with_a_chinese_greeting_and_an_english_log(
         terminal.until("如需继续：manage.py chat")
         assert terminal.wait() == 0
     assert serving.stop() == 0
-    # The greeting apart, of which each line is.
+    # Except for the greeting, each line of which is translated.
     lines = [line for line in serving.log.splitlines() if line.startswith("{")]
     assert lines
     assert not CHINESE.search("\n".join(lines))

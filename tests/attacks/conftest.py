@@ -19,7 +19,7 @@ DEFAULTS = {"MYAGENT_MESSAGES_PER_SECOND": "10"}
 
 @pytest.fixture(scope="module")
 def runner_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Server], Runner]]:
-    """The module's runner under an ASGI server; started when it is first asked for."""
+    """The module's runner under an ASGI server; started on first use."""
     runners: dict[str, Runner] = {}
     with ExitStack() as stack:
 

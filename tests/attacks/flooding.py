@@ -1,8 +1,8 @@
-"""What the attacks have in common: many connections that send for a while, and a count of answers.
+"""Shared by the attacks: many connections that send for a while, and a count of the answers.
 
-An attack is a program, `python -m tests.attacks.NAME KIND PORT SECONDS`. It prints what it was
-answered as JSON: how often each status of HTTP or close code of a WebSocket came, and how many
-bytes it could send.
+An attack is a program, `python -m tests.attacks.NAME KIND PORT SECONDS`. It prints the answers that
+it got as JSON: how often each HTTP status or WebSocket close code came, and how many bytes it could
+send.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Flood:
         return time.monotonic() < self.end
 
     async def keep_up(self, count: int, send: Callable[[Connection], Awaitable[None]]) -> None:
-        """So many connections at a time; one that is closed is followed by the next."""
+        """Keeps this many connections open; a closed one is replaced by a new one."""
 
         async def one() -> None:
             while self.goes_on:
@@ -67,7 +67,7 @@ class Flood:
 
 
 class Connection:
-    """One of them. What it is told waits in the system's buffer until the end."""
+    """One connection. Received data stays in the system's buffer until the end."""
 
     def __init__(self, flood: Flood, raw: socket.socket) -> None:
         self.flood = flood
@@ -94,7 +94,7 @@ class Connection:
                 said += more
 
     async def note_answer(self) -> None:
-        """What the server had to say, if anything."""
+        """Notes the server's answer, if there is one."""
         said = b""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(READ_S):
@@ -107,7 +107,7 @@ class Connection:
 
 
 def run(kinds: dict[str, Callable[[Flood], Awaitable[None]]]) -> None:
-    """The program, from its arguments on."""
+    """The program, given its arguments."""
     kind, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     flood = Flood(port, seconds)
     asyncio.run(_carry_out(kinds[kind], flood))

@@ -1,4 +1,4 @@
-"""The judge of an attack: another client, whose turns go on, and what the system says of memory."""
+"""Judges an attack by another client, whose turns go on, and by the memory of the server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECONDS = 1.0
 
 
 def kinds_of(attacks: Mapping[str, object], *shown: str) -> list[Any]:
-    """Parameters of a test: all kinds of an attack, of which those not `shown` are marked long."""
+    """Parameters of a test: all kinds of an attack; those not in `shown` are marked long."""
     assert set(shown) <= set(attacks)
     return [
         pytest.param(kind, marks=[] if kind in shown else [pytest.mark.long]) for kind in attacks
@@ -38,7 +38,7 @@ def kinds_of(attacks: Mapping[str, object], *shown: str) -> list[Any]:
 
 @dataclass
 class Judgement:
-    """`turns_s`: seconds of each turn, also of the one under way when the attack ended."""
+    """`turns_s`: seconds of each turn, including the one that was running when the attack ended."""
 
     turns_s: list[float] = field(default_factory=list)
     grown_by: int = 0
@@ -51,7 +51,7 @@ class Judgement:
 
 @asynccontextmanager
 async def judging(runner: Runner) -> AsyncIterator[Judgement]:
-    """Echo turns by turns, on a socket that was there before, until the block is left."""
+    """Runs echo turns, on a socket that was opened before, until the block is left."""
     judgement = Judgement()
     is_over = asyncio.Event()
 
@@ -60,7 +60,7 @@ async def judging(runner: Runner) -> AsyncIterator[Judgement]:
             began = time.monotonic()
             await client.ask(session, "5 hello")
             judgement.turns_s.append(time.monotonic() - began)
-            await asyncio.sleep(0.12)  # Below the limit of messages.
+            await asyncio.sleep(0.12)  # Below the rate limit of messages.
 
     async with await Recorder.open(runner.url) as client:
         session = await client.create_session()
@@ -77,7 +77,7 @@ async def judging(runner: Runner) -> AsyncIterator[Judgement]:
 
 
 async def carry_out(attack: str, kind: str, port: int, seconds: float = SECONDS) -> dict[str, Any]:
-    """Runs an attack as a process of its own; what it was answered."""
+    """Runs an attack as a process of its own; returns the answers that it got."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"tests.attacks.{attack}", kind, str(port), str(seconds)),
         cwd=ROOT,
@@ -94,7 +94,7 @@ def _forget_peak(pid: int) -> None:
 
 
 def _peak(pid: int) -> int:
-    """Bytes of memory that the process had at its worst moment, as the system has it."""
+    """The peak memory of the process in bytes, according to the system."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Requests that take for ever: half a head, the second one of a connection, a body in drops."""
+"""Requests that never finish: half a head, a second head on a connection, a body in drops."""
 
 from __future__ import annotations
 

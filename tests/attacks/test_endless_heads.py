@@ -1,4 +1,4 @@
-"""Heads without an end: refused by their size, at no cost to anybody else."""
+"""Heads without an end are refused because of their size, without affecting others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that is frozen within a transaction holds up nobody else for long."""
+"""A server that is frozen within a transaction does not delay others for long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TURNS = 20
 
 @pytest.fixture
 def fresh_database_url(mariadb: MariaDB) -> str:
-    """SQLite has one lock for all: there a process that is frozen with it is named, no more."""
+    """A database server: SQLite has a single lock, so a frozen process is only named there."""
     execute_sql(mariadb.port, "CREATE OR REPLACE DATABASE frozen CHARACTER SET utf8mb4")
     return mariadb.url("frozen")
 
@@ -32,7 +32,7 @@ async def test_others_have_their_turns_and_its_sessions_go_on_elsewhere(site: Si
     frozen.signal(signal.SIGSTOP)
     heir = await site.start(**LEASE)
     other = await Witness.arrive(heir.url)
-    # The judge: turns of somebody else, while the frozen one holds its rows and afterwards.
+    # The judge: another client's turns, while the frozen process holds its rows and afterwards.
     async with asyncio.timeout(PATIENCE_S):
         for turn in range(TURNS):
             await other.say(f"turn {turn}")

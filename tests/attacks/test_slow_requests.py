@@ -22,7 +22,7 @@ IN_TIME = DEFAULTS | {"MYAGENT_HEADERS_TIMEOUT_S": "1", "MYAGENT_BODY_TIMEOUT_S"
 
 @contextmanager
 def few_descriptors() -> Iterator[None]:
-    """For the processes that are started meanwhile."""
+    """Limits the descriptors of processes that are started meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, hard))
     try:
@@ -56,6 +56,6 @@ async def test_requests_that_never_end_lose_their_connection_and_shut_nobody_out
     async with await Recorder.open(runner.url) as late:
         session = await late.create_session()
         await late.ask(session, "5 hello")
-    # Said, and not each time.
+    # It is logged, but not each time.
     assert any("out_of_descriptors" in line for line in runner.log)
     assert len(runner.log) < 50, runner.log

@@ -1,4 +1,4 @@
-"""Frames that are cheap to send: counted, and not read any more once they were too many."""
+"""Frames that are cheap to send are counted, and no longer read once there are too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames that cost their sender nothing: control frames, fragments, and texts that are too many."""
+"""Frames that are cheap for their sender: control frames, fragments, and too many texts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def attack(flood: Flood, start: bytes, again: bytes) -> None:
     async def send(connection: Connection) -> None:
         await connection.upgrade()
         await connection.send(start)
-        # Also after the server has said that it was too much; and it reads nothing.
+        # It goes on after the server has said that it was too much, and reads nothing.
         await connection.send_on(many)
 
     await flood.keep_up(SOCKETS, send)

@@ -1,4 +1,4 @@
-"""The ways in which a page is looked at: light and dark, narrow and wide, in both languages."""
+"""The looks of a page: light and dark, narrow and wide, in both languages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZES = {"390": NARROW, "1280": WIDE}
 def in_every_look(english: str = "en", chinese: str = "zh-hans") -> pytest.MarkDecorator:
     """Gives a test `scheme`, `size` and `lang`.
 
-    Four looks hold every two of the three together; the other four run with --long.
+    Four looks cover every pair of the three; the other four run with --long.
     """
     looks = []
     for place, (scheme, width, lang) in enumerate(

@@ -1,4 +1,4 @@
-"""`migrate`, interrupted before and behind each statement once; begun again until it is done.
+"""`migrate`, interrupted before and after each statement once, and restarted until it is finished.
 
 A program of its own: it needs the settings of the database that it is given.
 """
@@ -12,7 +12,7 @@ import django
 
 
 class Interrupted(BaseException):
-    """As a kill: nobody handles it."""
+    """Like a kill: nothing handles it."""
 
 
 def main() -> None:

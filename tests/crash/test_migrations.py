@@ -1,4 +1,4 @@
-"""A first start that is interrupted, wherever, is finished by the next."""
+"""A first start that is interrupted at any point is finished by the next."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def output_of(process: subprocess.Popen[str]) -> str:
 
 
 def state_of(url: str) -> list[Any]:
-    """All tables as the database describes them, and what migrations put into them."""
+    """All tables as the database describes them, and the rows that migrations write."""
     if url.startswith("sqlite"):
         tables = query(url, "SELECT name, sql FROM sqlite_master ORDER BY name")
     else:
@@ -65,7 +65,7 @@ def undisturbed(tmp_path: Path) -> Any:
 def test_interrupted_at_every_statement_it_ends_as_if_undisturbed(
     mariadb: MariaDB, tmp_path: Path
 ) -> None:
-    """On MariaDB, which takes no such statement back."""
+    """On MariaDB, which can't roll back such statements."""
     urls = {name: mariadb.url(name) for name in ("undisturbed", "interrupted")}
     for name in urls:
         execute_sql(mariadb.port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
@@ -80,7 +80,7 @@ def test_killed_first_starts_are_finished_by_the_next_command(
     undisturbed: list[Any], fresh_database_url: str, tmp_path: Path
 ) -> None:
     command = ["manage.py", "services", "list"]
-    # The last point is behind all migrations, before rights and content types are made.
+    # The last point is after all migrations, before permissions and content types are created.
     for point in ("before migration 5", "after migration 9", "before migration end"):
         reached = tmp_path / point
         barrier = f"{point}={reached}"

@@ -219,7 +219,7 @@ async def test_a_run_whose_model_asks_for_the_deadly_tool_again_and_again_is_fou
     assert (end["event"], end["metadata"]["code"]) == ("agent.error", "agent_error")
     assert results(poisonous) == ["unknown"] * 3
     assert_promises(site.database_url, poisonous.session_id, poisonous)
-    # The client hears of the end before the runner's log does of the third death.
+    # The client is told about the end before the runner logs the third death.
     await until(lambda: deaths(runner) >= 3)
     assert (count(site.folder, "burn"), deaths(runner)) == (3, 3)
     await leave(poisonous)

@@ -1,4 +1,4 @@
-"""The `.env` beside an agent file, in a program that asks the agent by itself."""
+"""The `.env` beside an agent file, in a program that asks the agent itself."""
 
 from __future__ import annotations
 

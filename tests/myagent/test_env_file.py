@@ -59,7 +59,7 @@ def test_a_line_that_is_no_setting_is_named_and_never_shown(tmp_path: Path, line
     path = written(tmp_path, f"A=1\n\n# a comment\n\n{line}\n")
     with pytest.raises(EnvFileError) as caught:
         read_env_file(path)
-    assert str(caught.value) == f"{path}, line 5 is no setting of the form NAME=value."
+    assert str(caught.value) == f"{path}, line 5 is not a setting of the form NAME=value."
     assert caught.value.sentence.template.startswith("{file}, line {line}")
 
 

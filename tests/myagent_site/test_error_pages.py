@@ -1,4 +1,4 @@
-"""Where there is nothing to show: a page in the site's own style for people, JSON for programs."""
+"""Errors: a page in the site's own style for people, JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed logins: slow, and after some of them the address is shut out, and no other one."""
+"""Failed logins are delayed, and after some of them only this address is locked out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def admin(db: None) -> None:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds for which answers were held back."""
+    """The seconds by which answers were delayed."""
     found: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -52,7 +52,7 @@ async def test_an_address_that_guesses_is_shut_out_whatever_the_names_and_others
     assert refused.status_code == 429
     assert b"Try again in 5 minutes." in refused.content
     assert refused.headers["Retry-After"] == "300"
-    # The right password does not help any more.
+    # From now on the right password does not help either.
     assert (await log_in(guesser, PASSWORD)).status_code == 429
     assert (await log_in(client_from("203.0.113.6"), PASSWORD)).status_code == 302
 
@@ -70,7 +70,7 @@ async def test_behind_a_trusted_proxy_the_client_is_shut_out_and_not_the_proxy(
     settings.MYAGENT_TRUSTED_PROXIES = ["198.51.100.1"]
     proxy = client_from("198.51.100.1")
     for number in range(10):
-        # What a client says of itself stands before what the proxy has seen.
+        # The client's own claim precedes the address that the proxy has seen.
         said = {"X-Forwarded-For": f"203.0.113.{number}, 203.0.113.66"}
         answer: Any = await proxy.post(
             LOGIN, {"username": "admin", "password": "wrong"}, headers=said

@@ -96,7 +96,7 @@ def test_a_file_of_settings_with_a_typo_is_one_sentence_without_the_key(tmp_path
     assert ended.returncode == 1
     (sentence,) = (ended.stdout + ended.stderr).strip().splitlines()
     assert sentence == (
-        f"The settings are wrong: {file}, line 2 is no setting of the form NAME=value."
+        f"The settings are wrong: {file}, line 2 is not a setting of the form NAME=value."
     )
 
 

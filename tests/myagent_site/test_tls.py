@@ -1,4 +1,4 @@
-"""Asked for over https at a trusted proxy, and over http: cookies and HSTS."""
+"""Requests over https to a trusted proxy, and over http: cookies and HSTS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROXY = "198.51.100.1"
 async def headers_of_login(
     headers: list[tuple[bytes, bytes]], *, client: str = PROXY, host: bytes = b"192.0.2.1"
 ) -> dict[str, list[str]]:
-    """What the login page is answered with, by name."""
+    """The headers of the login page's response, by name."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",

@@ -1,4 +1,4 @@
-// Tells the site whose clock it is: the admin shows times as this browser does, from the next page on.
+// Tells the site the browser's time zone, in which the admin shows times from the next page on.
 
 const NAME = "myagent_timezone";
 const { timeZone } = Intl.DateTimeFormat().resolvedOptions();

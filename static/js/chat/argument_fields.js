@@ -7,7 +7,7 @@ import { shown, unmasked } from "./tool_view.js";
 
 const escapes = (code) => `\\u${code}`;
 
-/** Of characters that turn the direction of writing around, JSON has escapes. */
+/** Characters that reverse the direction of writing are written as JSON escapes. */
 const asJson = (text) => unmasked(text, escapes);
 
 let count = 0;
@@ -18,7 +18,7 @@ export class ArgumentFields {
   #problem;
   #id = `fields-${++count}`;
 
-  /** `problem`: where it is said what is wrong; it has an id. */
+  /** `problem`: the element that shows what is wrong; it has an id. */
   constructor(args, schema, problem) {
     this.#fields = fieldsOf(args, schema);
     this.#problem = problem;
@@ -32,7 +32,7 @@ export class ArgumentFields {
     return this.element.querySelector("input, select, textarea");
   }
 
-  /** What was written, as arguments; where that is not possible, says why, and is null. */
+  /** The text as arguments; null if it is invalid, after showing why. */
   read() {
     this.say("");
     try {
@@ -48,7 +48,7 @@ export class ArgumentFields {
     }
   }
 
-  /** A sentence about what was written; empty: nothing is wrong with it. */
+  /** A sentence about what is wrong with the text; empty if nothing is. */
   say(sentence, name) {
     this.#problem.textContent = sentence;
     for (const { control } of this.#controls.values()) control.removeAttribute("aria-invalid");
@@ -98,7 +98,7 @@ export class ArgumentFields {
     return element("textarea", { ...given, className: "editor", value, rows });
   }
 
-  /** Without any known argument: all of them as one text. */
+  /** If no argument is known: all of them as one text. */
   #whole() {
     const id = `${this.#id}-whole`;
     const control = this.#area({ id, "aria-describedby": this.#problem.id, spellcheck: false }, "{}");

@@ -17,7 +17,7 @@ const DISGUISING = /[\u202A-\u202E\u2066-\u2069]/; // JSON has escapes for them.
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const isRaw = (value) => Boolean(JSON.isRawJSON?.(value));
 
-/** What cannot be read: `reason` is the name of a text, `field` where it was written. */
+/** An invalid input: `reason` is the name of a sentence, `field` the field with the input. */
 export class Unreadable extends Error {
   constructor(field, reason, detail = "") {
     super(reason);
@@ -25,7 +25,7 @@ export class Unreadable extends Error {
   }
 }
 
-/** A schema without its reference, and without the alternative of null. */
+/** A schema with its reference resolved, and without the alternative null. */
 function simplified(schema, root, depth = 0) {
   if (!isObject(schema) || depth > DEEPEST) return {};
   const name = /^#\/\$defs\/([^/]+)$/.exec(schema.$ref ?? "")?.[1];
@@ -50,7 +50,7 @@ function kindByValue(value) {
   return KINDS[Number.isInteger(value) ? "integer" : typeof value] ?? "json";
 }
 
-/** Whether a value can be edited as that kind without losing anything of it. */
+/** Whether a value can be edited as that kind without loss. */
 function fits(kind, value, { choices, isNullable }) {
   if (value === undefined || kind === "json") return true;
   if (kind === "choice") return choices.includes(value);
@@ -67,7 +67,7 @@ function textOf(kind, value, choices) {
   return kind === "json" ? JSON.stringify(value, null, 2) : JSON.stringify(value);
 }
 
-/** The fields of these arguments: first the schema's, then what it does not know. */
+/** The fields of these arguments: first those of the schema, then the others. */
 export function fieldsOf(args, schema) {
   const root = isObject(schema) ? schema : {};
   const known = isObject(root.properties) ? root.properties : {};
@@ -98,7 +98,7 @@ function choicesOf({ enum: choices }, isNullable) {
   return isNullable && !choices.includes(null) ? [...choices, null] : choices;
 }
 
-/** The arguments, once `texts` (a Map by the fields' names) were written. Throws Unreadable. */
+/** The arguments that `texts` (a Map by the fields' names) stand for. Throws Unreadable. */
 export function argumentsOf(fields, texts) {
   const args = {};
   for (const field of fields) {
@@ -131,7 +131,7 @@ function valueOf(field, text) {
   return parseExactly(asJsonNumber(trimmed));
 }
 
-/** JSON knows neither a plus before a number nor a zero, and wants digits around its point. */
+/** JSON allows no plus or zero before a number, and requires digits around its point. */
 function asJsonNumber(text) {
   const [, sign, rest] = /^([+-]?)0*(?=\d|\.)(.*)$/.exec(text);
   const padded = rest.replace(/^(?=[.e]|$)/i, "0").replace(/\.(?=e|$)/i, "");
@@ -146,7 +146,7 @@ function jsonIn(field, text) {
   }
 }
 
-/** The object that a text holds. Throws Unreadable. */
+/** The object in a text. Throws Unreadable. */
 export function objectIn(text) {
   const value = jsonIn(null, text);
   if (!isObject(value) || isRaw(value)) throw new Unreadable(null, "not_an_object");

@@ -120,7 +120,7 @@ export class ConfirmView {
     }
   }
 
-  /** The answer was not taken: another may be given. `reason`: a sentence. */
+  /** The answer was refused: another may be given. `reason`: a sentence. */
   refuse(reason) {
     this.#enable(true);
     this.#tell(reason);

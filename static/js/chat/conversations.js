@@ -16,7 +16,7 @@ export class Conversations {
 
   /**
    * Newest first: [{id, title, isNamed, at, standing}]; `at` in milliseconds since 1970,
-   * `standing` as whoever looked last has found it, see `standing.js`.
+   * `standing` as it was last observed, see `standing.js`.
    */
   get all() {
     const stored = lasting.getJson(this.#key, []);
@@ -48,14 +48,14 @@ export class Conversations {
     this.#store(this.all.map((each) => (each.id === id ? { ...each, title: name, isNamed: true } : each)));
   }
 
-  /** How it stands. */
+  /** Its standing. */
   mark(id, standing) {
     const isNews = ({ id: other, standing: before }) => other === id && (before ?? "") !== standing;
     if (!this.all.some(isNews)) return;
     this.#store(this.all.map((each) => (each.id === id ? { ...each, standing } : each)));
   }
 
-  /** Those that something goes on in, as far as is known. */
+  /** Those with a run, as far as is known. */
   get atWork() {
     return this.all.filter(({ standing }) => STANDINGS.includes(standing)).map(({ id }) => id);
   }

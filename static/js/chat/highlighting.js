@@ -1,6 +1,6 @@
-// Colours for code in answers. The library comes when the first piece of code does.
+// Colours for code in answers. The library is loaded with the first piece of code.
 //
-// It makes markup of the code; that passes DOMPurify like all markup here.
+// It turns the code into markup, which passes DOMPurify like all markup here.
 
 import DOMPurify from "../../vendor/dompurify/dompurify.js";
 
@@ -30,7 +30,7 @@ function paint(code, language) {
   code.replaceChildren(DOMPurify.sanitize(value, POLICY));
 }
 
-/** Colours an element's text, now or once the library is there; unknown languages stay plain. */
+/** Colours an element's text, now or once the library is loaded, if its language is known. */
 export function highlight(code, language) {
   if (!language || code.textContent.length > LONGEST) return;
   if (library) {

@@ -4,7 +4,7 @@ import { arrange, element, iconButton } from "./dom.js";
 import { moment, say } from "./page.js";
 import { STANDINGS } from "./standing.js";
 
-/** For eyes a dot, for ears a word. */
+/** A dot, and a word for screen readers. */
 function mark(standing) {
   if (!STANDINGS.includes(standing)) return null;
   const words = say(`conversation_${standing}`);

@@ -67,7 +67,7 @@ export class Talk {
     return this.#isGone ? "" : standingOf(this.turns);
   }
 
-  /** Whether all that has happened is known here. */
+  /** Whether all events so far are known here. */
   get isKnown() {
     return this.#isGone || !this.#isReplaying;
   }

@@ -22,7 +22,7 @@ export class Talks {
     this.#moved = moved;
   }
 
-  /** Brings one onto the screen. True: it has been open, and is as it should be. */
+  /** Shows one on the screen. True: it was open already, and is up to date. */
   show(id) {
     this.#putAside();
     const known = this.#beside.get(id);
@@ -32,7 +32,7 @@ export class Talks {
     return Boolean(known);
   }
 
-  /** Listens to those as well, as far as there is room. */
+  /** Connects to those as well, as far as the limit allows. */
   follow(ids) {
     for (const id of ids) {
       if (this.#beside.size >= MOST_BESIDE) return;
@@ -53,7 +53,7 @@ export class Talks {
     return foremost([this.current, ...this.#beside.values()].map((talk) => talk?.standing));
   }
 
-  /** The page goes away. */
+  /** The page is being closed. */
   rememberUnsent() {
     for (const talk of [this.current, ...this.#beside.values()]) talk?.rememberUnsent();
   }

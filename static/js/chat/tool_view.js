@@ -118,7 +118,7 @@ export class ToolView {
     );
   }
 
-  /** `reason`: why the response was not taken. */
+  /** `reason`: why the response was refused. */
   askAgain(reason) {
     this.#confirm?.refuse(reason);
   }

@@ -84,7 +84,7 @@ export class Transcript {
     this.#follower.toEnd();
   }
 
-  /** The response to a question was not taken; `reason` is a sentence. */
+  /** The response to a question was refused; `reason` is a sentence. */
   askAgain(stepId, reason) {
     for (const view of this.#views.values()) view.askAgain(stepId, reason);
   }

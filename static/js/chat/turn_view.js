@@ -6,7 +6,7 @@ import { duration, fullMoment, moment, page, say } from "./page.js";
 import { ToolView } from "./tool_view.js";
 import { isAsking } from "./turns.js";
 
-/** Why there is no more of an answer, by `stop_reason`. */
+/** Why an answer was cut, by `stop_reason`. */
 const STOPPED = new Set(["max_steps", "length", "content_filter"]);
 
 /** The last lines of an answer that is no answer. */

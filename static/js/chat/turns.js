@@ -7,7 +7,7 @@
 // block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
 
-/** Whether a block is a question that nobody has answered. */
+/** Whether a block is an open question. */
 export function isAsking({ status, response, question }) {
   return status === "waiting" && !response && question !== undefined;
 }
@@ -167,7 +167,7 @@ export class Turns {
     this.#putPreview(turn, `${metadata.steps}.`, content);
   }
 
-  /** Takes the place of the preview, which is all the text that was not said before tools. */
+  /** Replaces the preview, which is the text that was not written before tools. */
   #putPreview(turn, step, text) {
     const preview = turn.blocks.findLast((block) => block.kind === "text" && !block.isSaid);
     const block = preview ?? this.#textBlock(turn, step, text !== "");

@@ -117,7 +117,7 @@ export class ServiceView {
     // One button for both, so that the keyboard stays where it is.
     parts.power = button(() => (this.#service.verbs.includes("stop") ? "stop" : "start"));
     parts.restart = button(() => "restart");
-    // Of one that was given up something may run still: it can be tried again, or stopped.
+    // A service that was given up may still have a process: it can be started again, or stopped.
     parts.again = button(() => "start");
     parts.settings = element("a", { className, hidden: true }, say("settings"));
     return element(

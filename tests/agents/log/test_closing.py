@@ -1,4 +1,4 @@
-"""What is written for the calls that a run leaves open."""
+"""The results that are written for a run's open calls."""
 
 from __future__ import annotations
 

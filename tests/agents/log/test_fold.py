@@ -98,7 +98,7 @@ STEPS = st.lists(st.integers(1, 5).flatmap(lambda n: st.permutations(range(n))),
 
 
 def steps_of(orders: Sequence[Sequence[int]]) -> tuple[list[ChatMessage], list[ChatMessage]]:
-    """A turn as it was logged, and as the model is to see it."""
+    """A turn as it was logged, and as the model should see it."""
     logged, due = [ChatMessage("user", "go")], [ChatMessage("user", "go")]
     for number, order in enumerate(orders):
         calls = tuple(ToolCall(f"{number}-{place}", "work", "{}") for place in range(len(order)))

@@ -1,4 +1,4 @@
-"""A page of the log is bounded by what is in it, however many entries that makes."""
+"""A page of the log is limited by the size of its entries, not only by their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links are dialled again for as long as they are wanted, whatever is done with them fails at."""
+"""Links are redialled for as long as they are wanted, whatever fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def keeper(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinkKeeper]:
 
 
 class Attendant:
-    """What comes of each link: it fails at the first, and holds the others."""
+    """What happens to each link: the first one fails, the others are kept."""
 
     def __init__(self) -> None:
         self.links: asyncio.Queue[Link] = asyncio.Queue()

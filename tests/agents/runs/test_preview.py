@@ -1,4 +1,4 @@
-"""People see text as it is written, in few frames however it comes, and before what follows it."""
+"""People see text as it is written, in few frames, and before the events that follow it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_worker_that_keeps_to_the_interval_costs_no_timer(
     now = 0.0
     monkeypatch.setattr(text._loop, "time", lambda: now)
     for number in range(100):
-        # As early and as late as links make it.
+        # As early and as late as links deliver it.
         now = 1 + number * preview.TEXT_INTERVAL_S + (0.002 if number % 2 else 0)
         text.add(1, "a")
         assert text._timer is None

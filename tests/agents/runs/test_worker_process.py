@@ -1,4 +1,4 @@
-"""What a worker has in its environment, and where each of it comes from."""
+"""The environment of a worker, and where its variables come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who writes to an SQLite file is named where somebody waited for it in vain."""
+"""The writer of an SQLite file is named if somebody waited for it in vain."""
 
 from __future__ import annotations
 

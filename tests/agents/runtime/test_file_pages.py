@@ -1,4 +1,4 @@
-"""The token of pages opened from a file: kept by the installation, told where it opens a door."""
+"""The token of pages opened from a file: it is stable, and printed only where it is of use."""
 
 from __future__ import annotations
 

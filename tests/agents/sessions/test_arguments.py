@@ -1,4 +1,4 @@
-"""Arguments that a person wrote are checked against the tool's schema, in bounded time."""
+"""Arguments written by a person are checked against the tool's schema, in limited time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_pattern_is_looked_for_in_linear_time() -> None:
 
 
 def doubled(depth: int) -> dict[str, Any]:
-    """A schema in which each definition asks twice for the next one."""
+    """A schema in which each definition refers twice to the next one."""
     names = [f"#/$defs/{number}" for number in range(depth)]
     twice: list[Any] = [{"allOf": [{"$ref": name}, {"$ref": name}]} for name in names[1:]]
     definitions = {str(number): each for number, each in enumerate([*twice, {"type": "object"}])}

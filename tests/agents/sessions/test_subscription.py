@@ -18,9 +18,9 @@ from tests.agents.recording_socket import RecordingSocket
 
 
 class Log:
-    """A log of entries of one size, read as through `DatabaseThreads`; `asked` tells how.
+    """A log of entries of one size, read as through `DatabaseThreads`; `asked` records the reads.
 
-    `pruned` are numbers whose entries are not there any more.
+    `pruned` are numbers whose entries no longer exist.
     """
 
     def __init__(self, count: int, size: int, error: Exception | None = None) -> None:

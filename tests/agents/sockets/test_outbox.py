@@ -242,7 +242,7 @@ async def test_while_too_much_waits_for_all_each_keeps_its_share_and_no_more() -
     while other.push(entry(1)):
         taken += len(entry(1).frame)
     assert outbox.SHARE <= taken < outbox.SHARE + len(entry(1).frame)
-    # Who leaves takes along what waited for it.
+    # A socket that leaves frees the share of its waiting frames.
     slow.close()
     assert all_of_them.size == taken
     assert other.push(entry(1))

@@ -1,4 +1,4 @@
-"""Any encoding of a terminal or a pipe is taken."""
+"""Terminals and pipes of any encoding are supported."""
 
 from __future__ import annotations
 

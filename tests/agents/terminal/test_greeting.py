@@ -1,4 +1,4 @@
-"""What is said when an agent file is served: what was loaded, and where it is."""
+"""The lines printed when an agent file is served: what was loaded, and its address."""
 
 from __future__ import annotations
 

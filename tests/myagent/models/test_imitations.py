@@ -1,7 +1,7 @@
-"""Servers that speak the OpenAI chat API each in their way, imitated from their documentation.
+"""Servers that implement the OpenAI chat API differently, imitated from their documentation.
 
-Each answers a question about the weather with some reasoning, if it shows any,
-and a call, over a stream as its documentation and its users show it.
+Each answers a question about the weather with some reasoning, if it shows any, and a call, over a
+stream as its documentation and its users show it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ARGUMENTS = '{"city": "Paris"}'
 
 @dataclass(frozen=True)
 class Imitation:
-    """`fields` and `extra` are what the server wants back with the call."""
+    """`fields` and `extra` are what the server wants to be sent back with the call."""
 
     name: str
     chunks: list[dict[str, Any]]

@@ -10,7 +10,7 @@ from myagent.models.thinking import ThinkingSplitter
 
 
 def split(*pieces: str, begins_inside: bool = False) -> tuple[str, str]:
-    """The text that a reader is left with, and the thinking."""
+    """The text that remains for a reader, and the thinking."""
     splitter = ThinkingSplitter(begins_inside=begins_inside)
     text = ""
     for piece in pieces:

@@ -196,7 +196,7 @@ def cut(text, cuts):
 
 @given(CALLS, st.lists(st.integers(0, 200), max_size=9), st.randoms(use_true_random=False))
 def test_calls_in_pieces_are_joined_wherever_they_were_cut(calls, cuts, random):
-    """As OpenAI sends them, and interleaved as only the index could tell."""
+    """As OpenAI sends them, and interleaved so that only the index tells them apart."""
     streams = [
         [piece(n, f"id{n}", name, ""), *(piece(n, arguments=part) for part in cut(arguments, cuts))]
         for n, (name, arguments) in enumerate(calls)

@@ -1,4 +1,4 @@
-"""What code raised, in words and in the log."""
+"""Exceptions of foreign code, in results and in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generators and iterators as results: their items are read, within bounds."""
+"""Generators and iterators as results: their items are read, within limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`@tool` on a method works on the instance, or is refused when the agent is made."""
+"""`@tool` on a method works on the instance, or is refused when the agent is created."""
 
 from __future__ import annotations
 

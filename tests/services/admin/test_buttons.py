@@ -102,7 +102,7 @@ def test_a_stop_of_several_is_asked_about_first(chief: Client, make_service: Mak
     wish = {"action": "stop_selected", "_selected_action": [one.pk for one in services[:2]]}
     page = chief.post(LIST, wish).content.decode()
     assert "Stop these services?" in page
-    assert "answers that are being written are finished" in page
+    assert "answers that are being written may finish" in page
     assert (page.count("<strong>one</strong>"), page.count("<strong>three</strong>")) == (1, 0)
     assert not Service.objects.filter(desired=Desired.STOPPED).exists()
     chief.post(LIST, wish | {"post": "yes"})

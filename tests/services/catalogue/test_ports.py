@@ -1,4 +1,4 @@
-"""A port belongs to one service, however many ask for it at the same moment."""
+"""A port belongs to one service, however many request it concurrently."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILE = str(ROOT / "examples" / "echo_agent.py")
 
 
 def winners(work: Callable[[int], Any]) -> list[int]:
-    """Which of all that begin at the same moment were not refused."""
+    """The concurrent requests that were not refused."""
     start = Barrier(AT_ONCE)
 
     def attempt(number: int) -> bool:
@@ -75,13 +75,13 @@ def test_of_starts_of_services_that_have_one_port_from_before_exactly_one_wins()
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """Somebody of this process listens there."""
+    """A port on which this process listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         yield listener.getsockname()[1]
 
 
 def test_a_port_that_a_stranger_has_is_told_before_anybody_tries_in_vain(taken_port: int) -> None:
-    # A server of the site that has not said yet how its ports are.
+    # A server of the site that has not reported the state of its ports yet.
     add_server(process="another process", report={})
     echo = registry.register(name="echo", agent_factory_path=FILE, port=taken_port)
     said = f"Port {taken_port} on localhost is in use"

@@ -1,4 +1,4 @@
-"""A worker whose supervisor is gone is ended once, whoever else looks and dies over it."""
+"""A worker whose supervisor is gone is ended once, even if other processes look or die."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ KEEPER = f"{this_node()}/1"
 
 
 class Killed(BaseException):
-    """This process ends here."""
+    """Stands for the death of this process."""
 
 
 class Launcher(LocalLauncher):
-    """Writes down whom it ends, and does what a test wants at that moment."""
+    """Records the instances that it ends, and calls the test at that moment."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What an instance started is found wherever it went, and what it may use has an end."""
+"""An instance's descendants are found wherever they went, and its memory is limited."""
 
 from __future__ import annotations
 

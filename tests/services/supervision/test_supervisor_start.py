@@ -1,4 +1,4 @@
-"""Where no supervisor can be started that is told at once, and to the network without a path."""
+"""If no supervisor can be started, that is reported at once, over the network without paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def embedded(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody supervises; a command would start one."""
+    """There is no supervisor; a command would start one."""
     settings.MYAGENT_SUPERVISOR, settings.IS_EMBEDDED = "auto", True
     settings.VAR_DIR = tmp_path
     monkeypatch.setattr(supervisor_start.schema, "apply_pending", lambda _: None)

@@ -1,4 +1,4 @@
-"""What nobody has looked at for long is not known, at whichever door one asks."""
+"""What has not been observed for too long is unknown, in every interface."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONG_AGO = timedelta(minutes=35)
 
 
 def let_pass(time: timedelta = LONG_AGO) -> None:
-    """All that was observed is so much older than it was."""
+    """Makes all observations older by this time."""
     Supervisor.objects.update(lease_until=F("lease_until") - time)
     Supervisor.objects.exclude(ended_at=None).update(ended_at=F("ended_at") - time)
     Instance.objects.update(state_since=F("state_since") - time)
@@ -41,7 +41,7 @@ def seen_of(service: Service) -> str:
 
 @pytest.fixture
 def service() -> Service:
-    """One that ran when its supervisor was there."""
+    """A service that was running while its supervisor was there."""
     add_supervisor(node=this_node(), process=own_identity())
     return add_running("weather")
 
@@ -119,7 +119,7 @@ def test_every_door_says_so_with_the_sentence_and_the_age(service: Service) -> N
     ):
         assert seen["status"] == UNKNOWN
         assert seen["observed_at"] < listed["created_at"]
-        assert seen["error_message"].startswith("No supervisor is running: what was seen")
+        assert seen["error_message"].startswith("No supervisor is running: the last observation")
         assert "minutes old" in seen["error_message"]
         for instance in seen.get("instances", ()):
             assert (instance["state"], instance["health"]) == (UNKNOWN, UNKNOWN)

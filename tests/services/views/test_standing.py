@@ -1,4 +1,4 @@
-"""What the admin and the console say of a service: one answer, and none that contradicts itself."""
+"""The admin and the console show the same, consistent state of a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to our own server, over real sockets: bounded in size and in time."""
+"""Connections to our own server, over real sockets: limited in size and in time."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answers a request with its body, else with "ok"; and a socket's every text with the same.
+    """Answers a request with its body, or with "ok"; and each text of a socket with the same text.
 
-    Only at / it has no heartbeat; at /flood it says more than anybody reads.
+    Only the path / has no heartbeat; /flood sends more than any client reads.
     """
     if scope["type"] == "http":
         body, more = b"", True
@@ -66,7 +66,7 @@ def state() -> ServerState:
 
 @pytest.fixture
 def admission() -> Admission:
-    """In which a client has a tenth of a second for whatever has to come."""
+    """Gives clients a tenth of a second for everything that they have to send."""
     return Admission(Bounds(headers_s=0.1, body_s=0.1, connections=2))
 
 
@@ -99,7 +99,7 @@ async def dial(port: int, text: bytes = b"") -> Streams:
 
 
 async def rest_of(connection: Streams) -> bytes:
-    """What still comes, up to the end that the server makes."""
+    """The remaining data, until the server closes the connection."""
     async with asyncio.timeout(PATIENCE_S):
         return await connection[0].read()
 
@@ -127,7 +127,7 @@ async def test_a_connection_that_has_sent_a_request_in_time_is_kept(port: int) -
     assert (await asked[0].readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
     upgraded = await dial(port, UPGRADE)
     assert (await upgraded[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
-    # It came last: when its time is over, that of the others is too.
+    # It was the last one: when its time is over, so is that of the others.
     silent = await dial(port)
     assert await rest_of(silent) == b""
     asked[1].write(REQUEST)
@@ -177,7 +177,7 @@ async def test_a_peer_that_takes_nothing_any_more_is_noticed_without_pings(
     connection = await dial(port, FLOOD)
     async with asyncio.timeout(PATIENCE_S):
         await connection[0].readuntil(b"\r\n\r\n")
-        # Its reader takes what it has room for, and no more.
+        # The transport's reader takes as much as it has room for, and no more.
         await asyncio.wait(list(state.tasks))
     assert not state.connections
     connection[1].close()

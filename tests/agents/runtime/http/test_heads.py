@@ -1,4 +1,4 @@
-"""What is counted of a request's head, whatever pieces it comes in."""
+"""The size of a request's head is counted correctly, whatever pieces it arrives in."""
 
 from __future__ import annotations
 
