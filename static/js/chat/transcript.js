@@ -69,7 +69,11 @@ export class Transcript {
   constructor({ list, scroller, toEnd }, actions) {
     this.#list = list;
     this.#follower = new Follower(scroller, toEnd);
-    this.#actions = { ...actions, drawn: () => this.#follower.keep() };
+    const drawn = () => {
+      this.#follower.look();
+      this.#follower.keep();
+    };
+    this.#actions = { ...actions, drawn };
   }
 
   /** Shows other turns from now on. */

@@ -334,6 +334,8 @@ async def test_a_child_that_agent_code_forked_does_not_hold_a_link(launch: Launc
         child = int(answer_of(await link.steps_of(start())))
         worker.process.kill()
         await link.ended()
+        # A process that is killed closes its files one by one.
+        await ended(worker)
         await hear_line(worker, "the child is there")
         assert psutil.pid_exists(child)
         with pytest.raises(ConnectionRefusedError):
