@@ -147,7 +147,6 @@ HOME_TEXTS = (
         "console_hint": gettext_noop("Services, instances and their measurements, live"),
         "admin_hint": gettext_noop("Register, change and manage services"),
         "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
-        "unhealthy": gettext_noop("Unhealthy"),
     }
 )
 

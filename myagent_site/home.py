@@ -13,9 +13,13 @@ from myagent_site.console_texts import HOME_TEXTS
 from myagent_site.pages import answer, language_of
 from services.access import may
 from services.models import Service
+from services.views.observers import UNKNOWN
 from services.views.overview import overview
 
 MAX_SHOWN = 60
+
+MAY_RUN = (Service.Status.RUNNING, Service.Status.UNHEALTHY, UNKNOWN)
+"""Without a supervisor nobody knows; then the page of a service tells."""
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -39,11 +43,7 @@ def _seen_by(request: HttpRequest) -> dict[str, Any]:
     if not may(request, VIEW):
         return {"is_closed": True}
     seen = overview()
-    running = [
-        each
-        for each in seen["services"]
-        if each["chat"] and each["status"] in (Service.Status.RUNNING, Service.Status.UNHEALTHY)
-    ]
+    running = [each for each in seen["services"] if each["chat"] and each["status"] in MAY_RUN]
     return {
         "totals": seen["totals"],
         "running": running[:MAX_SHOWN],

@@ -294,6 +294,13 @@ OPTIONS = (
         "as many no new one is started.",
     ),
     Option(
+        "MYAGENT_LIVE_TOKENS",
+        "int",
+        25_000_000,
+        "Estimated tokens of the histories of all sessions in a server's memory, some 4 bytes "
+        "each. Above it idle sessions without a socket leave early.",
+    ),
+    Option(
         "MYAGENT_CONTEXT_TOKENS",
         "int",
         96_000,

@@ -57,6 +57,11 @@ class History:
         self._results: list[int] = []
         """The positions of their results, which are the newest messages."""
 
+    @property
+    def tokens(self) -> int:
+        """The size of what it holds, estimated."""
+        return self._tokens
+
     def start_turn(self, run_id: str) -> None:
         self._turns.append(Turn(run_id))
         self._trim()

@@ -212,9 +212,12 @@ class Sessions:
             key=lambda session: session.idle_since,
         )
         excess = len(self._live) - settings.MYAGENT_LIVE_SESSIONS
+        tokens = sum(session.tokens for session in self._live.values())
         for place, session in enumerate(idle):
             has_expired = now - session.idle_since >= self._timeout_s(session.service)
-            if (place < excess or has_expired) and self._drop(session):
+            is_too_much = place < excess or tokens > settings.MYAGENT_LIVE_TOKENS
+            if (is_too_much or has_expired) and self._drop(session):
+                tokens -= session.tokens
                 session.leave()
                 self._to_free[session.session_id] = session.epoch
         await self._free()

@@ -128,6 +128,11 @@ class LiveSession:
         is_at_work = self.current or self._runs.waiting or self._log.is_being_written
         return not (is_at_work or self.audience)
 
+    @property
+    def tokens(self) -> int:
+        """The size of its history, estimated."""
+        return self._log.history.tokens
+
     # What clients ask for.
 
     def begin(self, socket: Socket, new: NewSession, entry: Entry) -> None:

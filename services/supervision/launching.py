@@ -17,7 +17,7 @@ from services.catalogue.environment import harmless
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.supervision.decision import MEMORY_HARD
-from services.supervision.launchers import LaunchFailed, LaunchSpec
+from services.supervision.launchers import ConfigurationRefused, LaunchFailed, LaunchSpec
 
 UNTOUCHED_MB = 256
 """Megabytes that a process reserves without using them: stacks of threads, heaps of allocators.
@@ -70,7 +70,7 @@ def _environment(service: Service) -> dict[str, str]:
     try:
         return environment_for(service.agent_factory_path, passed, _own(service))
     except EnvFileError as error:
-        raise LaunchFailed(error.sentence.template, **error.sentence.values) from error
+        raise ConfigurationRefused(error.sentence.template, **error.sentence.values) from error
 
 
 def _own(service: Service) -> dict[str, str]:

@@ -47,8 +47,8 @@ from services.supervision.decision import (
     status_of,
 )
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
-from services.supervision.launchers import Launcher, Polled
-from services.supervision.lifecycle import TRANSITIONS, Event, State
+from services.supervision.launchers import ConfigurationRefused, Launcher, Polled
+from services.supervision.lifecycle import TRANSITIONS, Cause, Event, State
 from services.supervision.observing import Observation, desired_of, seen_of
 from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
 from services.telling import Part, kept
@@ -284,7 +284,8 @@ class Supervisor:
             started = self._launcher.launch(launching.launch_spec(instance, self._parent_fd))
         except ServiceError as error:
             # The next pass finds it without a process.
-            Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence))
+            cause = Cause.CONFIGURATION if isinstance(error, ConfigurationRefused) else ""
+            Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence), cause=cause)
             return True
         Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
         self._note_living(instance)

@@ -33,6 +33,7 @@ async def ask(
     method: str = "POST",
     *,
     headers: dict[str, str] | None = None,
+    more: tuple[tuple[bytes, bytes], ...] = (),
     chunks: tuple[bytes, ...] = (b"",),
 ) -> tuple[int, dict[str, Any], int]:
     """The status, the answer, and how many bytes of the body were read."""
@@ -42,7 +43,7 @@ async def ask(
         "method": method,
         "path": "/",
         "server": ("127.0.0.1", 8000),
-        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+        "headers": [*((name.encode(), value.encode()) for name, value in lines.items()), *more],
     }
     sent: Messages = []
     waiting = list(chunks)
@@ -92,6 +93,12 @@ async def test_only_programs_own_pages_and_listed_origins_may_change_anything(
     status, answer, _ = await ask(Guard(application), method, headers=headers)
     assert status == (200 if may_enter else 403)
     assert may_enter or answer["code"] == "forbidden"
+
+
+async def test_a_request_has_one_host() -> None:
+    second = ((b"Host", b"evil.example"),)
+    status, answer, _ = await ask(Guard(application), "GET", more=second)
+    assert (status, answer["code"]) == (403, "forbidden")
 
 
 async def test_who_is_refused_hears_why_in_the_language_asked_for() -> None:

@@ -54,7 +54,7 @@ async def test_a_server_with_one_agent_leads_to_its_chat_and_nowhere_else() -> N
         (error_pages.forbidden, [PermissionDenied()], 403, "Your account may not do this."),
         (error_pages.stale_form, ["no token"], 403, "Go back, reload the page"),
         (error_pages.bad_request, [SuspiciousOperation("x")], 400, "not one that this site"),
-        (error_pages.failed, [], 500, "log tells more"),
+        (error_pages.failed, [], 500, "log has the details"),
     ],
 )
 def test_each_trouble_has_its_sentence(

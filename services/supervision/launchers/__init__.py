@@ -20,6 +20,10 @@ class LaunchFailed(ServiceError):
         super().__init__("not_launched", template, **values)
 
 
+class ConfigurationRefused(LaunchFailed):
+    """Something that people wrote is wrong: another attempt would fail in the same way."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
     """What to start, and where to write its output. The environment is complete.

@@ -355,6 +355,22 @@ async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
     assert story.conversations.session_count == 2, "those with a socket stay"
 
 
+async def test_idle_sessions_leave_memory_when_their_histories_are_too_large_together(
+    story: Story, settings: Any
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await story.socket.hear("agent.final_answer")
+    await crowd(story)
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 2
+    settings.MYAGENT_LIVE_TOKENS = 1
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 1
+    await story.conversations.port.attach(story.socket, story.session_id, 0)
+    assert story.conversations.session_count == 2, "who asks for it gets it back"
+
+
 async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
     socket = await crowd(story)
     settings.MYAGENT_LIVE_SESSIONS = 1

@@ -27,7 +27,7 @@ from services.logs.logfiles import path_of, tail
 from services.models import Instance, Service, Supervisor
 from services.nodes import this_node
 from services.supervision import forgetting, launching, supervisor_lease
-from services.supervision.launchers import LaunchSpec
+from services.supervision.launchers import ConfigurationRefused, LaunchSpec
 from services.supervision.launchers.local import MARKER, LocalLauncher
 from services.supervision.supervisor import Supervisor as Passes
 from services.telling import told
@@ -330,6 +330,21 @@ def test_what_is_wrong_with_one_service_holds_up_no_other(
     monkeypatch.setattr(launching, "launch_spec", refuse)
     passes.work()
     assert len(live(service)) == 1
+
+
+def test_what_people_wrote_wrongly_is_tried_once(
+    passes: Passes, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
+        raise ConfigurationRefused("In {file} a line is wrong.", file=".env")
+
+    monkeypatch.setattr(launching, "launch_spec", refuse)
+    for _ in range(3):
+        passes.work()
+    service.refresh_from_db()
+    assert service.status == Service.Status.ERROR
+    assert Instance.objects.count() == 1
+    assert told(Instance.objects.get().error) == "In .env a line is wrong."
 
 
 def test_a_handle_of_another_boot_names_nobody_here(passes: Passes, service: Service) -> None:
