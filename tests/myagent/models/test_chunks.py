@@ -219,6 +219,24 @@ def test_a_long_text_that_is_told_whole_once_more_is_said_once(repeated):
     assert whole(*repeated)[1].text == LONG
 
 
+@pytest.mark.parametrize(
+    "before", [[LONG], ["Yes", " sir"], ["A short one."]], ids=["long", "pieces", "short"]
+)
+@pytest.mark.parametrize("has_reason", [True, False])
+def test_a_last_frame_that_repeats_what_came_in_few_pieces_says_it_once(before, has_reason):
+    said = "".join(before)
+    last = [delta("stop", content=said)] if has_reason else [delta(content=said), delta("stop")]
+    pieces, completion = whole(*(delta(content=each) for each in before), *last)
+    assert pieces == before
+    assert completion.text == said
+
+
+def test_a_text_that_is_said_again_and_goes_on_is_said_twice():
+    said = [delta(content=LONG), delta(content=LONG), delta(content=" So."), delta("stop")]
+    pieces, completion = whole(*said)
+    assert "".join(pieces) == completion.text == f"{LONG}{LONG} So."
+
+
 def test_a_last_frame_with_more_than_was_streamed_says_the_rest():
     assert whole(delta(content="Hello "), message(content="Hello world"))[1].text == "Hello world"
 
@@ -317,7 +335,7 @@ def test_a_reply_without_end_is_refused(monkeypatch):
     piece = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "x" * 30}}
     reply.add(delta(content="x" * 30, reasoning="x" * 30, tool_calls=[piece]))
     with pytest.raises(ModelError, match="too long") as caught:
-        reply.add(delta(content="x" * 30))
+        reply.add(delta(content="y" * 30))
     assert not caught.value.is_retryable
 
 
