@@ -9,7 +9,7 @@ from myagent import fast_json
 from myagent.messages import Reasoning
 from myagent.models.base import Completion, Cut, ModelError, TakenBack, Usage
 from myagent.models.reasoning import ReasoningAssembly
-from myagent.models.reported import ReportedError, error_in
+from myagent.models.reported import ReportedError, error_in, is_strange
 from myagent.models.surrogates import replace_lone_surrogates
 from myagent.models.thinking import ThinkingSplitter
 from myagent.models.toolcalls import CallAssembly
@@ -35,7 +35,11 @@ _CUTS: dict[str, Cut] = {
 }
 """Finish reasons of a reply that was cut off."""
 
-_FAILURES = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+_FAILURES = frozenset({
+    "error", "server_error", "internal_error", "network_error", "insufficient_system_resource",
+    "abort", "aborted", "cancelled", "canceled", "timeout", "failed", "failure",
+    "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "malformed_response",
+})  # fmt: skip
 """Finish reasons of a reply that failed."""
 
 Piece = str | TakenBack
@@ -66,7 +70,8 @@ def _parse_cleaned(data: bytes) -> Any:
 class Reply:
     """A reply that is being assembled.
 
-    `is_finished` once the model gave a finish reason. `origin` identifies the sender, see
+    `is_finished` once the model gave a finish reason. `stranger`: an event after the last chunk that
+    is no known part of a reply, if there is one. `origin` identifies the sender, see
     `Reasoning`. `thinks_untagged`: the reply is expected to start with thinking whose first tag is
     left out; at the end, whether it did.
     """
@@ -74,6 +79,7 @@ class Reply:
     def __init__(self, origin: str = "", *, thinks_untagged: bool = False) -> None:
         self.is_finished = False
         self.has_begun = False
+        self.stranger: dict[str, Any] | None = None
         self._origin = origin
         self._raw: list[str] = []
         self._raw_length = 0
@@ -124,7 +130,10 @@ class Reply:
             self._usage = _read_usage(usage)
         choices = chunk.get("choices")
         if not choices:
+            if is_strange(chunk):
+                self.stranger = chunk
             return ()
+        self.stranger = None
         choice = choices[0]
         if reason := choice.get("finish_reason"):
             self._finish_reason, self.is_finished = str(reason).lower(), True

@@ -14,6 +14,7 @@ from myagent.models.base import Completion, ModelError, TakenBack, ToolSpec
 from myagent.models.chunks import Reply, parse_chunk
 from myagent.models.clients import LoopClients
 from myagent.models.masking import key_secrets, masked
+from myagent.models.reported import reported
 from myagent.models.requests import RequestEncoder
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ class OpenAIModel:
         except ModelError:
             if not reply.is_finished:
                 raise
-        if not (reply.is_finished or body.is_done):
+        # Some servers give no finish reason: then `[DONE]` is their word that all was said.
+        is_whole = body.is_done and reply.has_begun and reply.stranger is None
+        if not (reply.is_finished or is_whole):
             raise self._cut_off(reply, body)
 
     async def _ask(
@@ -172,6 +175,13 @@ class OpenAIModel:
         return key_secrets(self._used_key) | secrets_in(self.address) | secrets_in(proxy)
 
     def _cut_off(self, reply: Reply, body: ReplyBody) -> ModelError:
+        if reply.stranger is not None:
+            return ModelError(
+                "The model failed while it was answering.",
+                is_retryable=True,
+                may_ask_again=True,
+                cause=f"no finish reason, and last: {reported(reply.stranger).words}",
+            )
         if reply.has_begun:
             return ModelError(
                 "The connection to the model was lost in the middle of its answer.",
