@@ -70,8 +70,8 @@ def _parse_cleaned(data: bytes) -> Any:
 class Reply:
     """A reply that is being assembled.
 
-    `is_finished` once the model gave a finish reason. `stranger`: an event after the last chunk that
-    is no known part of a reply, if there is one. `origin` identifies the sender, see
+    `is_finished` once the model gave a finish reason. `stranger`: an event after the last chunk
+    that is no known part of a reply, if there is one. `origin` identifies the sender, see
     `Reasoning`. `thinks_untagged`: the reply is expected to start with thinking whose first tag is
     left out; at the end, whether it did.
     """
