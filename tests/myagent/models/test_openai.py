@@ -224,11 +224,14 @@ async def test_settings_that_cannot_work_are_a_sentence(ask, settings, sentence)
         assert "sekretpw" not in told
 
 
-async def test_a_key_with_a_line_break_is_a_sentence_that_does_not_repeat_it(ask):
-    model = OpenAIModel("m", api_key="secret\nkey", base_url="http://127.0.0.1:9/v1", max_retries=0)
+async def test_a_key_with_a_line_break_is_a_sentence_that_does_not_repeat_it(fake, ask):
+    model = OpenAIModel("m", api_key="secret\nkey", base_url=fake.base_url, max_retries=0)
     error = await failure(ask, model, "hello")
     await model.aclose()
+    assert not fake.requests
+    assert str(error) == NOT_VALID
     for told in (error.cause, detail_of(error)):
+        assert told
         assert "secret\nkey" not in told
         assert r"secret\nkey" not in told
 
