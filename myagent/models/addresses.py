@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import SplitResult, urlsplit
+import re
+from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
+
+from myagent.models.masking import address_secrets
 
 OPENAI = "https://api.openai.com/v1"
 _SOCKS = ("socks", "socks5", "socks5h")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PLACE = re.compile(r"([^\s:@\[\]]+|\[[\w:.%]+\])(:\d*)?")
+_RESERVED = re.compile(r"[/?#]")
+
+
+class _Parts(NamedTuple):
+    """An address as its author meant it, even if a password in it is not percent-encoded."""
+
+    scheme: str
+    userinfo: str
+    place: str
+    path: str
+    query: str
+    """What follows the path, including a fragment."""
 
 
 def address_of(base_url: str | None) -> str:
@@ -23,37 +41,57 @@ def proxy_for(address: str) -> str | None:
     url = _split(address)
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(_place(url)):
+    if not proxy or proxy_bypass(url.place):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def is_socks(proxy: str) -> bool:
-    return _split(proxy).scheme.lower() in _SOCKS
+    return _split(proxy).scheme in _SOCKS
+
+
+def is_web(address: str) -> bool:
+    """Whether it begins with http:// or https://."""
+    return _split(address).scheme in ("http", "https")
+
+
+def has_host(address: str) -> bool:
+    """Whether it names a host, and maybe a port, in a way that leaves no doubt."""
+    parts = _split(address)
+    return bool(_PLACE.fullmatch(parts.place)) and not _RESERVED.search(parts.userinfo)
 
 
 def named(address: str) -> str:
     """The address as it may be logged: without user, password and query."""
-    url = _split(address)
-    return url._replace(netloc=_place(url), query="", fragment="").geturl()
+    parts = _split(address)
+    # Behind a host such a sign may still be the end of a password that has a slash.
+    path = "/…" if "@" in parts.path else parts.path
+    return f"{parts.scheme}://{parts.place}{path}" if parts.scheme else f"{parts.place}{path}"
 
 
 def host_of(address: str) -> str:
     """The part that people are told: the host, and the port if there is one."""
-    return _place(_split(address))
+    return _split(address).place
 
 
 def path_of(address: str) -> str:
     return _split(address).path
 
 
-def _split(address: str) -> SplitResult:
-    try:
-        return urlsplit(address)
-    except ValueError:
-        # Brackets without an address: connecting reports what is wrong.
-        return SplitResult("", "", "", "", "")
+def secrets_in(address: str) -> frozenset[str]:
+    """The parts of the address that nobody may read, as errors may quote them."""
+    parts = _split(address)
+    hidden = parts.path if "@" in parts.path else ""
+    return address_secrets(parts.userinfo, parts.query) | address_secrets("", hidden)
 
 
-def _place(url: SplitResult) -> str:
-    return url.netloc.rpartition("@")[2]
+def _split(address: str) -> _Parts:
+    scheme = _SCHEME.match(address)
+    rest = address[scheme.end() :] if scheme else address
+    userinfo = ""
+    if not _PLACE.fullmatch(_RESERVED.split(rest, maxsplit=1)[0]):
+        userinfo, _, rest = rest.rpartition("@")
+    place = _RESERVED.split(rest, maxsplit=1)[0]
+    path = re.split(r"[?#]", rest[len(place) :], maxsplit=1)[0]
+    query = rest[len(place) + len(path) + 1 :]
+    return _Parts(scheme[1].lower() if scheme else "", userinfo, place, path, query)

@@ -96,8 +96,11 @@ class ModelError(Exception):
     template, as in `ModelError("Status {status}.", is_retryable=True, status=500)`, which can be
     translated. `is_retryable`: the same question may succeed later; `may_ask_again`: the request
     has not been repeated yet, and may be repeated at once. `cause` is for the operator: the
-    provider's own words and their source.
+    provider's own words and their source. `secrets`: what must be removed from the text of this
+    error's cause and of the errors chained to it before it is logged.
     """
+
+    secrets: frozenset[str] = frozenset()
 
     def __init__(
         self,

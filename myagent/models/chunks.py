@@ -9,7 +9,7 @@ from myagent import fast_json
 from myagent.messages import Reasoning
 from myagent.models.base import Completion, Cut, ModelError, TakenBack, Usage
 from myagent.models.reasoning import ReasoningAssembly
-from myagent.models.reported import ReportedError, error_in
+from myagent.models.reported import ReportedError, error_in, is_strange
 from myagent.models.surrogates import replace_lone_surrogates
 from myagent.models.thinking import ThinkingSplitter
 from myagent.models.toolcalls import CallAssembly
@@ -18,8 +18,13 @@ MAX_REPLY_CHARS = 8 * 1024 * 1024
 """The longest reply taken, in characters: text, reasoning and arguments together."""
 
 MIN_REPEATED = 8
+MIN_REPEATED_PIECES = 4
 MIN_REPEATED_EARLY = 32
-"""Minimum length of a last piece, and of any other, that is taken for a repetition of the text."""
+"""Minimum length of a piece that is taken for a repetition of the whole text before it.
+
+The first holds for a last piece, the second too if the text came in several pieces; the third for
+any other piece after several.
+"""
 
 _CUTS: dict[str, Cut] = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
@@ -30,7 +35,11 @@ _CUTS: dict[str, Cut] = {
 }
 """Finish reasons of a reply that was cut off."""
 
-_FAILURES = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+_FAILURES = frozenset({
+    "error", "server_error", "internal_error", "network_error", "insufficient_system_resource",
+    "abort", "aborted", "cancelled", "canceled", "timeout", "failed", "failure",
+    "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "malformed_response",
+})  # fmt: skip
 """Finish reasons of a reply that failed."""
 
 Piece = str | TakenBack
@@ -61,7 +70,8 @@ def _parse_cleaned(data: bytes) -> Any:
 class Reply:
     """A reply that is being assembled.
 
-    `is_finished` once the model gave a finish reason. `origin` identifies the sender, see
+    `is_finished` once the model gave a finish reason. `stranger`: an event after the last chunk
+    that is no known part of a reply, if there is one. `origin` identifies the sender, see
     `Reasoning`. `thinks_untagged`: the reply is expected to start with thinking whose first tag is
     left out; at the end, whether it did.
     """
@@ -69,9 +79,11 @@ class Reply:
     def __init__(self, origin: str = "", *, thinks_untagged: bool = False) -> None:
         self.is_finished = False
         self.has_begun = False
+        self.stranger: dict[str, Any] | None = None
         self._origin = origin
         self._raw: list[str] = []
         self._raw_length = 0
+        self._repeated = ""
         self._text: list[str] = []
         self._reasoning = ReasoningAssembly()
         self._thinking = ThinkingSplitter(begins_inside=thinks_untagged)
@@ -118,7 +130,10 @@ class Reply:
             self._usage = _read_usage(usage)
         choices = chunk.get("choices")
         if not choices:
+            if is_strange(chunk):
+                self.stranger = chunk
             return ()
+        self.stranger = None
         choice = choices[0]
         if reason := choice.get("finish_reason"):
             self._finish_reason, self.is_finished = str(reason).lower(), True
@@ -148,13 +163,24 @@ class Reply:
         if len(delta) > 1 or type(text) is not str:
             self._add_beside_text(delta)
             text = _plain(text or delta.get("refusal"))
+        if not text:
+            self._check_length()
+            return ()
+        before: Sequence[Piece] = ()
+        if self._repeated:
+            # It was not the last text, so it was meant.
+            before, self._repeated = self._say(self._repeated), ""
         if len(text) == self._raw_length and self._is_said_again(text):
-            text = ""
-        self._length += len(text)
+            return before
+        return [*before, *self._say(text)] if before else self._say(text)
+
+    def _check_length(self) -> None:
         if self._length > MAX_REPLY_CHARS:
             raise ModelError("The model's reply is too long.", is_retryable=False)
-        if not text:
-            return ()
+
+    def _say(self, text: str) -> Sequence[Piece]:
+        self._length += len(text)
+        self._check_length()
         self._raw.append(text)
         self._raw_length += len(text)
         told = self._thinking.feed(text)
@@ -180,9 +206,15 @@ class Reply:
             self._length += self._calls.add(calls)
 
     def _is_said_again(self, text: str) -> bool:
-        """Whether a piece repeats the whole text of several pieces before it."""
-        least = MIN_REPEATED if self.is_finished else MIN_REPEATED_EARLY
-        return len(self._raw) > 1 and len(text) >= least and text == "".join(self._raw)
+        """Whether a piece repeats the whole text before it; one that may do so is held back."""
+        is_one = len(self._raw) == 1
+        if len(text) < (MIN_REPEATED if is_one else MIN_REPEATED_PIECES):
+            return False
+        if text != "".join(self._raw):
+            return False
+        if not self.is_finished and (is_one or len(text) < MIN_REPEATED_EARLY):
+            self._repeated = text
+        return True
 
     def _kept(self) -> Reasoning | None:
         fields, calls = self._reasoning.fields, self._calls.extras()

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from myagent.messages import ChatMessage
-from myagent.models.addresses import address_of, named
+from myagent.models.addresses import address_of, named, proxy_for, secrets_in
 from myagent.models.base import Completion, ModelError, TakenBack, ToolSpec
 from myagent.models.chunks import Reply, parse_chunk
 from myagent.models.clients import LoopClients
+from myagent.models.masking import key_secrets, masked
+from myagent.models.reported import reported
 from myagent.models.requests import RequestEncoder
 
 if TYPE_CHECKING:
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 300.0
 """How long a server may send nothing, unless another limit is set."""
-
-MIN_KEY = 8
-"""Minimum length of a key; shorter values are placeholders."""
 
 
 class OpenAIModel:
@@ -53,6 +52,7 @@ class OpenAIModel:
     ) -> None:
         self.model = model
         self._api_key = api_key
+        self._used_key = api_key or ""
         self._base_url = base_url
         self._timeout_s = timeout_s
         self._stall_timeout_s = timeout_s if stall_timeout_s is None else stall_timeout_s
@@ -102,7 +102,8 @@ class OpenAIModel:
                 yield piece
             completion = reply.completion(with_calls=bool(tools))
         except ModelError as error:
-            error.cause = self._without_key(error.cause)
+            error.secrets = self._secrets()
+            error.cause = masked(error.cause, error.secrets)
             raise
         self._thinks_untagged = reply.thinks_untagged
         yield completion
@@ -121,7 +122,9 @@ class OpenAIModel:
         except ModelError:
             if not reply.is_finished:
                 raise
-        if not (reply.is_finished or body.is_done):
+        # Some servers give no finish reason: then `[DONE]` is their word that all was said.
+        is_whole = body.is_done and reply.has_begun and reply.stranger is None
+        if not (reply.is_finished or is_whole):
             raise self._cut_off(reply, body)
 
     async def _ask(
@@ -157,19 +160,28 @@ class OpenAIModel:
     def _open_client(self) -> AsyncOpenAI:
         from myagent.models import transport
 
-        return transport.open_client(
+        client = transport.open_client(
             api_key=self._api_key,
             address=self.address,
             timeout_s=self._timeout_s,
             max_retries=self._max_retries,
         )
+        self._used_key = client.api_key
+        return client
 
-    def _without_key(self, text: str) -> str:
-        """Removes the key: a provider's error may quote the key that it refused."""
-        key = self._api_key or ""
-        return text.replace(key, "…") if len(key) >= MIN_KEY else text
+    def _secrets(self) -> frozenset[str]:
+        """What errors may quote: a provider the key, a transport the address or the proxy."""
+        proxy = proxy_for(self.address) or ""
+        return key_secrets(self._used_key) | secrets_in(self.address) | secrets_in(proxy)
 
     def _cut_off(self, reply: Reply, body: ReplyBody) -> ModelError:
+        if reply.stranger is not None:
+            return ModelError(
+                "The model failed while it was answering.",
+                is_retryable=True,
+                may_ask_again=True,
+                cause=f"no finish reason, and last: {reported(reply.stranger).words}",
+            )
         if reply.has_begun:
             return ModelError(
                 "The connection to the model was lost in the middle of its answer.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,10 @@ from myagent import fast_json
 from myagent.messages import NAMELESS, TOOL_NAME, ChatMessage, ToolCall
 from myagent.models.base import ToolSpec
 from myagent.models.surrogates import replace_lone_surrogates
+
+_COUNTED = re.compile(r":\d+$")
+_NAMESPACE = re.compile(r"(functions?|tools?|default_api)[.:/]+")
+"""What models prepend that is no part of any name."""
 
 _NO_PART_OF_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _PARTING = "\n\n"
@@ -104,19 +108,20 @@ def legal_name(name: str, names: Collection[str]) -> str:
     """The tool that is certainly meant, or else the name with illegal characters replaced."""
     if TOOL_NAME.fullmatch(name):
         return name
-    readings = list(_readings(name))
+    plain = _COUNTED.sub("", re.split(r"<\|", name.strip(), maxsplit=1)[0].strip())
+    readings = [plain, _replaced(plain), *reversed(_NO_PART_OF_A_NAME.split(plain))]
     known = next((each for each in readings if each in names), None)
-    return known or next((each for each in readings if TOOL_NAME.fullmatch(each)), NAMELESS)
+    return known or _fallback(plain)
 
 
-def _readings(name: str) -> Iterator[str]:
-    """The names that a model may have meant: some append special tokens or prepend a namespace."""
-    plain = re.split(r"<\|", name.strip(), maxsplit=1)[0].strip()
-    replaced = _NO_PART_OF_A_NAME.sub("_", plain).strip("_")
-    yield plain
-    yield re.split(r"[.:/]", plain)[-1].strip()
-    yield replaced
-    yield replaced[:64]
+def _fallback(plain: str) -> str:
+    """The legal name that is nearest to one that belongs to no tool."""
+    own = _NAMESPACE.sub("", plain, count=1) if _NAMESPACE.match(plain) else plain
+    return _replaced(own)[:64] or NAMELESS
+
+
+def _replaced(name: str) -> str:
+    return _NO_PART_OF_A_NAME.sub("_", name).strip("_")
 
 
 def called(messages: Iterable[ChatMessage]) -> list[ToolSpec]:

@@ -11,12 +11,19 @@ from myagent import exact_json
 MAX_WORDS = 2000
 """Maximum number of characters of a server's error that are passed on."""
 
-_WORDS = ("message", "error_message", "error_msg", "msg", "status_msg", "detail", "details")
-_CODES = ("code", "status_code", "error_code")
+_WORDS = (
+    "message", "error_message", "error_msg", "msg", "status_msg", "faultstring", "detail", "details"
+)  # fmt: skip
+_TITLE = "title"
+"""Less telling than other words, and no error by itself."""
+
+_CODES = ("code", "status_code", "statusCode", "error_code")
 _REASONS = ("type", "error_type", "param", "reason")
 
 _NOT_USUAL = frozenset({"error", "errors", "base_resp", "x_groq"})
 """Fields of a chunk with text that may contain an error; most chunks have none of them."""
+
+_PINGS = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 
 _WAITING_HELPS = frozenset({408, 409, 425, 429})
 
@@ -43,9 +50,15 @@ def error_in(chunk: Mapping[str, Any]) -> ReportedError | None:
     if chunk.get("choices") or chunk.get("usage"):
         return None
     has_words = any(isinstance(chunk.get(name), str) and chunk[name] for name in _WORDS)
-    has_code = any(_is_failure(chunk.get(name)) for name in _CODES)
+    has_code = any(_is_failure(chunk.get(name)) for name in _CODES) or _is_refused(chunk)
     is_told = "error" in (chunk.get("object"), chunk.get("type"), chunk.get("status"))
     return reported(chunk) if is_told or has_words or has_code or chunk.get("detail") else None
+
+
+def is_strange(event: Mapping[str, Any]) -> bool:
+    """Whether an event is no part of a reply as far as anybody knows: it may be an error."""
+    is_part = "choices" in event or "usage" in event or not event
+    return not is_part and event.get("type") not in _PINGS
 
 
 def reported(given: Any) -> ReportedError:
@@ -53,8 +66,8 @@ def reported(given: Any) -> ReportedError:
     inner = _innermost(given)
     if not isinstance(inner, Mapping):
         return ReportedError(_cut(inner))
-    code = next((inner[name] for name in _CODES if inner.get(name)), "")
-    words = next((inner[name] for name in _WORDS if inner.get(name)), None)
+    code = next((inner[name] for name in (*_CODES, "status") if inner.get(name)), "")
+    words = next((inner[name] for name in (*_WORDS, _TITLE) if inner.get(name)), None)
     if words is None:
         return ReportedError(_cut(inner), _cut(code), _is_final(code))
     about = [_cut(inner[name]) for name in _REASONS if inner.get(name)]
@@ -69,7 +82,7 @@ def _places(chunk: Mapping[str, Any]) -> list[Any]:
     resp, groq = chunk.get("base_resp"), chunk.get("x_groq")
     choices = chunk.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    found = [chunk.get("error"), chunk.get("errors")]
+    found = [chunk.get("error"), chunk.get("errors"), chunk.get("fault")]
     if isinstance(resp, Mapping) and _is_failure(resp.get("status_code")):
         found.append(resp)
     if isinstance(groq, Mapping):
@@ -84,6 +97,12 @@ def _is_failure(code: Any) -> bool:
     if isinstance(code, bool) or not isinstance(code, int | str):
         return False
     return str(code).strip().lower() not in ("", "0", "200", "ok", "success")
+
+
+def _is_refused(event: Mapping[str, Any]) -> bool:
+    """Whether an event has the HTTP status of a failure; other servers have words in this field."""
+    status = str(event.get("status")).strip()
+    return status.isascii() and status.isdigit() and len(status) == 3 and status >= "400"
 
 
 def _innermost(given: Any) -> Any:

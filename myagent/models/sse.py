@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from myagent import fast_json
+
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The longest event taken, in bytes."""
 
@@ -20,7 +22,8 @@ class EventTooLongError(Exception):
 class EventSplitter:
     """Splits a stream of bytes into events, wherever the pieces are cut.
 
-    Lines end with LF, CR LF or CR. Only `data` fields matter; comments, names and ids are skipped.
+    Lines end with LF, CR LF or CR. Only `data` fields matter; comments and ids are skipped, and so
+    are names, except `error`: the data of such an event becomes the `error` of a JSON object.
     Bytes that start with `{` are plain JSON from a server that does not stream, and count as one
     event.
     """
@@ -31,6 +34,7 @@ class EventSplitter:
         self._data_bytes = 0
         self._is_json: bool | None = None
         self._is_after_cr = False
+        self._is_error = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yields the data of each event that `piece` completes.
@@ -85,16 +89,25 @@ class EventSplitter:
     def _take(self, line: bytes) -> bytes:
         """The event's data if this line ends one, else nothing."""
         if not line:
-            data, self._data, self._data_bytes = b"\n".join(self._data), [], 0
-            return data.strip()
+            data, self._data, self._data_bytes = b"\n".join(self._data).strip(), [], 0
+            is_error, self._is_error = self._is_error, False
+            return _as_error(data) if is_error and data != DONE else data
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
             self._data_bytes += len(line)
             self._check_length()
         elif line.strip() == DONE:
             self._data.append(DONE)
+        elif line.startswith(b"event:"):
+            self._is_error = line[6:].strip() == b"error"
         return b""
 
     def _check_length(self) -> None:
         if len(self._rest) + self._data_bytes > MAX_EVENT_BYTES:
             raise EventTooLongError
+
+
+def _as_error(data: bytes) -> bytes:
+    if not data.startswith((b"{", b"[", b'"')):
+        data = fast_json.dumps(data.decode("utf-8", "replace") or "error")
+    return b'{"error":%b}' % data

@@ -7,6 +7,7 @@ from typing import Literal
 
 TAGS = ("think", "thinking", "thought")
 _OPENING = tuple(f"<{tag}>" for tag in TAGS)
+_OPENING_ANYWHERE = re.compile(r"<(?:think|thinking|thought)>", re.IGNORECASE)
 _CLOSING = re.compile(r"</(?:think|thinking|thought)>", re.IGNORECASE)
 _CLOSINGS = tuple(f"</{tag}>" for tag in TAGS)
 _LONGEST = max(map(len, _CLOSINGS))
@@ -119,7 +120,7 @@ class ThinkingSplitter:
             self._text.append(told)
             return told
         before = "".join(self._text) + self._held[: tag.start()]
-        if _is_spoken_of(before):
+        if _is_spoken_of(before) or _has_opening(before):
             self._state = "plain"
             return ""
         self.takes_back, self.is_untagged = True, True
@@ -141,3 +142,10 @@ class ThinkingSplitter:
 def _is_spoken_of(before: str) -> bool:
     """Whether a tag after this text is only mentioned, and does not end the thinking."""
     return before.endswith(_QUOTES) or before.count(_FENCE) % 2 == 1
+
+
+def _has_opening(before: str) -> bool:
+    """Whether a tag after this text has its own opening tag in the text, so that both are text."""
+    return any(
+        not before.endswith(_QUOTES, 0, tag.start()) for tag in _OPENING_ANYWHERE.finditer(before)
+    )

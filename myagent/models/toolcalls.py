@@ -176,21 +176,33 @@ class CallAssembly:
 def joined(pieces: Sequence[str]) -> str:
     """The arguments that the pieces form.
 
-    Usually all pieces joined. If that is not a JSON object, either a first `{}` or `null` was a
-    placeholder, or the arguments were repeated as a whole: then the longest tail that is an object
-    counts, if there is one.
+    Usually all pieces joined. If that is not a JSON object, either a first or last `{}` or `null`
+    was a placeholder, or the arguments were repeated as a whole: then the longest tail that is an
+    object counts, if there is one.
     """
     text = "".join(pieces)
     if not text.strip() or text.strip() == "null":
         return "{}"
     if len(pieces) < 2 or _parsed(text) is not None:
         return text
+    meant = _without_empty_end(pieces)
+    if len(meant) < len(pieces) and _parsed(told := joined(meant)):
+        return told
     starts = [at for at in range(1, len(pieces)) if pieces[at].lstrip().startswith("{")]
     for at in [*starts[:MAX_STARTS], *starts[MAX_STARTS:][-MAX_STARTS:]]:
         end = "".join(pieces[at:])
         if _parsed(end) is not None:
             return end
     return text
+
+
+def _without_empty_end(pieces: Sequence[str]) -> Sequence[str]:
+    end = len(pieces)
+    least = max(1, end - MAX_STARTS)
+    while end > least and pieces[end - 1].strip() in ("", "{}", "null"):
+        end -= 1
+    # At the limit nothing is left out, so that this is never done again and again.
+    return pieces[:end] if end > least or least == 1 else pieces
 
 
 def _parsed(text: str) -> dict[str, Any] | list[Any] | None:
@@ -210,12 +222,18 @@ def _read(piece: dict[str, Any]) -> Piece:
     function = piece.get("function") or {}
     index, id, extra = piece.get("index"), piece.get("id"), piece.get("extra_content")
     return Piece(
-        place=index if isinstance(index, int) else None,
+        place=_place(index),
         id=str(id) if id else "",
         name=str(function.get("name") or ""),
         arguments=_text(function.get("arguments")),
         extra={"extra_content": extra} if extra else None,
     )
+
+
+def _place(index: Any) -> int | None:
+    if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
+        return int(index)
+    return index if isinstance(index, int) else None
 
 
 def _text(arguments: Any) -> str:

@@ -8,7 +8,7 @@ import httpx2
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from myagent import installed
-from myagent.models.addresses import is_socks, named, proxy_for
+from myagent.models.addresses import has_host, is_socks, is_web, named, proxy_for
 from myagent.models.base import ModelError
 
 _CONNECT_S = 10.0
@@ -17,7 +17,8 @@ _CONNECT_S = 10.0
 def open_client(
     *, api_key: str | None, address: str, timeout_s: float, max_retries: int
 ) -> AsyncOpenAI:
-    """Raises `ModelError` for an unusable proxy."""
+    """Raises `ModelError` for an unusable address or proxy."""
+    _check(address)
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     with installed.packages():
         return AsyncOpenAI(
@@ -26,6 +27,22 @@ def open_client(
             timeout=timeout,
             max_retries=max_retries,
             http_client=_http_client(proxy_for(address), timeout),
+        )
+
+
+def _check(address: str) -> None:
+    if not is_web(address):
+        raise ModelError(
+            "The model can't be asked: its address (OPENAI_BASE_URL) must begin with http:// or "
+            "https://.",
+            is_retryable=False,
+            cause=named(address),
+        )
+    if not has_host(address):
+        raise ModelError(
+            "The model can't be asked: its address or API key is not a valid one.",
+            is_retryable=False,
+            cause=f"{named(address)}: no valid host and port",
         )
 
 

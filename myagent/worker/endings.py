@@ -8,6 +8,7 @@ import traceback
 
 from myagent.loading import AgentFileError
 from myagent.models.base import ModelError
+from myagent.models.masking import masked, secrets_of
 from myagent.runnable import NoAnswerError
 from myagent.sentence import Said
 from myagent.tool.failures import described
@@ -74,12 +75,16 @@ def sentence_of(error: AgentFileError) -> Said:
 
 
 def detail_of(error: BaseException) -> str:
-    """What was raised, with its traceback, cut to a bounded length. Never raises."""
+    """What was raised, with its traceback, without secrets, and cut to a bounded length.
+
+    Never raises.
+    """
     try:
         text = "".join(traceback.format_exception(error))
         if isinstance(error, BaseExceptionGroup):
             # Other logs quote the last line, which for a group would be the edge of a frame.
             text += described(error)
+        text = masked(text, secrets_of(error))
     except Exception:
         # The error is somebody else's object: even looking at it may raise.
         logger.debug("an error can't be shown", exc_info=True)

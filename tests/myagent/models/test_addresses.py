@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from myagent.models.addresses import address_of, host_of, is_socks, named, proxy_for
+from myagent.models.addresses import (
+    address_of,
+    has_host,
+    host_of,
+    is_socks,
+    named,
+    proxy_for,
+    secrets_in,
+)
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -42,7 +50,44 @@ def test_nothing_secret_of_an_address_is_told() -> None:
     address = "https://me:secret@a.test:8/v1?key=secret#secret"
     assert named(address) == "https://a.test:8/v1"
     assert host_of(address) == "a.test:8"
-    assert named("http://[broken/v1") == host_of("http://[broken/v1") == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "told", "host"),
+    [
+        ("me:secret@a.test/v1", "a.test/v1", "a.test"),
+        ("a.test:9/v1?key=secret", "a.test:9/v1", "a.test:9"),
+        ("http://me:secret/x@a.test/v1", "http://a.test/v1", "a.test"),
+        ("http://me:s#secret@a.test/v1", "http://a.test/v1", "a.test"),
+        ("http://me:s@secret@a.test/v1", "http://a.test/v1", "a.test"),
+        ("http://me:12/secret@a.test/v1", "http://me:12/…", "me:12"),
+        ("http://a.test/v1?me=a@b.test", "http://a.test/v1", "a.test"),
+        ("http://[::1]:8/v1", "http://[::1]:8/v1", "[::1]:8"),
+        ("http://[broken/v1", "http://[broken/v1", "[broken"),
+    ],
+)
+def test_an_address_is_told_as_it_was_meant(address, told, host) -> None:
+    assert named(address) == told
+    assert host_of(address) == host
+    if "secret" in address:
+        assert any("secret" in each for each in secrets_in(address))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_valid"),
+    [
+        ("http://a.test/v1", True),
+        ("http://me:pw@a.test:8/v1", True),
+        ("http://[::1]:8/v1", True),
+        ("http://a_b:8/v1", True),
+        ("http:///v1", False),
+        ("http://a.test:port/v1", False),
+        ("http://[broken/v1", False),
+        ("http://me:p/w@a.test/v1", False),
+    ],
+)
+def test_an_address_without_a_host_is_told_from_a_valid_one(address, is_valid) -> None:
+    assert has_host(address) is is_valid
 
 
 def test_the_address_is_openais_own_unless_it_is_set(environment) -> None:

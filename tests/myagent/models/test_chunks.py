@@ -132,6 +132,10 @@ def test_an_error_object_is_a_model_error_in_plain_words(error, is_retryable):
         {"choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
         {"choices": [{"delta": {}, "finish_reason": "stop", "error": {"message": "gone"}}]},
         {"choices": [{"delta": {}, "finish_reason": "abort"}]},
+        {"choices": [{"delta": {}, "finish_reason": "failed"}]},
+        {"choices": [{"delta": {}, "finish_reason": "MALFORMED_FUNCTION_CALL"}]},
+        {"title": "Internal Server Error", "status": 500},
+        {"fault": {"faultstring": "timed out", "detail": {"errorcode": "x"}}},
         {"choices": [{"delta": {}, "finish_reason": "insufficient_system_resource"}]},
         {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
         {"choices": None, "base_resp": {"status_code": 1027, "status_msg": "sensitive"}},
@@ -154,6 +158,8 @@ def test_a_reply_that_ends_in_an_error_is_none(last):
         {"choices": [], "usage": None},
         {"choices": [], "prompt_filter_results": []},
         {"type": "ping"},
+        {"status": "processing"},
+        {"status": 200},
         {"error": None, "choices": []},
         {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}},
     ],
@@ -217,6 +223,24 @@ def test_a_last_frame_that_repeats_all_says_it_once(last):
 def test_a_long_text_that_is_told_whole_once_more_is_said_once(repeated):
     assert whole(delta(content=LONG[:9]), delta(content=LONG[9:]), *repeated)[1].text == LONG
     assert whole(*repeated)[1].text == LONG
+
+
+@pytest.mark.parametrize(
+    "before", [[LONG], ["Yes", " sir"], ["A short one."]], ids=["long", "pieces", "short"]
+)
+@pytest.mark.parametrize("has_reason", [True, False])
+def test_a_last_frame_that_repeats_what_came_in_few_pieces_says_it_once(before, has_reason):
+    said = "".join(before)
+    last = [delta("stop", content=said)] if has_reason else [delta(content=said), delta("stop")]
+    pieces, completion = whole(*(delta(content=each) for each in before), *last)
+    assert pieces == before
+    assert completion.text == said
+
+
+def test_a_text_that_is_said_again_and_goes_on_is_said_twice():
+    said = [delta(content=LONG), delta(content=LONG), delta(content=" So."), delta("stop")]
+    pieces, completion = whole(*said)
+    assert "".join(pieces) == completion.text == f"{LONG}{LONG} So."
 
 
 def test_a_last_frame_with_more_than_was_streamed_says_the_rest():
@@ -317,7 +341,7 @@ def test_a_reply_without_end_is_refused(monkeypatch):
     piece = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "x" * 30}}
     reply.add(delta(content="x" * 30, reasoning="x" * 30, tool_calls=[piece]))
     with pytest.raises(ModelError, match="too long") as caught:
-        reply.add(delta(content="x" * 30))
+        reply.add(delta(content="y" * 30))
     assert not caught.value.is_retryable
 
 

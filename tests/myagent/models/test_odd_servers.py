@@ -50,6 +50,14 @@ async def serving(reply: bytes, *, closes: bool) -> AsyncIterator[OpenAIModel]:
         pytest.param(chunked(TEXT + FINISH, ends=False), True, id="cut after the last word"),
         pytest.param(chunked(TEXT + FINISH, ends=False), False, id="silent after the last word"),
         pytest.param(chunked(TEXT + DONE), True, id="no finish reason"),
+        pytest.param(
+            chunked(TEXT + b'data: {"type": "ping"}\n\n' + DONE), True, id="a ping at the end"
+        ),
+        pytest.param(
+            chunked(TEXT + b'data: {"took_s": 1}\n\n' + FINISH + b'data: {"x": 1}\n\n' + DONE),
+            True,
+            id="unknown events around a finish reason",
+        ),
         pytest.param(HEAD + b"\r\n" + TEXT + FINISH, True, id="ended by the connection"),
         pytest.param(chunked(TEXT + FINISH.strip()), True, id="no empty line at the end"),
     ],
@@ -72,6 +80,17 @@ async def test_a_compressed_stream_is_read(ask):
     ("reply", "sentence"),
     [
         pytest.param(chunked(TEXT), "lost in the middle", id="no last word"),
+        pytest.param(
+            chunked(TEXT + b'event: error\ndata: {"reason": "overloaded"}\n\n' + DONE),
+            "failed",
+            id="an event named error",
+        ),
+        pytest.param(
+            chunked(TEXT + b'data: {"reason": "overloaded"}\n\n' + DONE),
+            "failed",
+            id="something unknown instead of a finish reason",
+        ),
+        pytest.param(chunked(DONE), "no reply", id="[DONE] alone"),
         pytest.param(HEAD + b"Content-Length: 0\r\n\r\n", "no reply", id="nothing"),
         pytest.param(chunked(b"<html>\n<body>Hi\n\n</html>"), "no reply", id="a web page"),
         pytest.param(chunked(b"data: <html>\n\n"), "can't be read", id="no JSON"),

@@ -12,6 +12,7 @@ import pytest
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models import ModelError, OpenAIModel, ToolSpec, Usage
 from myagent.models.base import NoMoreTools, TakenBack
+from myagent.worker.endings import detail_of
 from tests.fake_model import FakeModel, fake_model_process
 
 TOOLS = (ToolSpec("weather", "Tells the weather", {"type": "object", "properties": {}}),)
@@ -28,7 +29,8 @@ async def failure(ask, model, question) -> ModelError:
         await ask(model, question)
     sentence = str(caught.value)
     assert sentence[-1] in ".?"
-    assert not any(secret in sentence for secret in ("secret-key", "http:", "Error"))
+    told = sentence.replace("http:// or https://", "")
+    assert not any(secret in told for secret in ("secret-key", "http:", "Error"))
     assert "secret-key" not in caught.value.cause
     return caught.value
 
@@ -174,20 +176,82 @@ async def test_an_address_that_leads_nowhere_is_told_from_a_model_that_is_not_kn
     assert f"http://{host}{path}" in error.cause
 
 
+async def test_a_key_of_the_environment_is_in_no_cause_and_no_detail(fake, ask, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
+    model = OpenAIModel("m", base_url=fake.base_url)
+    error = await failure(ask, model, "[[status 401 secret-key is wrong]] x")
+    await model.aclose()
+    assert fake.api_keys[0] == "secret-key"
+    assert error.cause.endswith("status 401: … is wrong (fake)")
+    detail = detail_of(error)
+    assert "AuthenticationError" in detail
+    assert "secret-key" not in detail
+
+
+NOT_WEB = (
+    "The model can't be asked: its address (OPENAI_BASE_URL) must begin with http:// or https://."
+)
+NOT_VALID = "The model can't be asked: its address or API key is not a valid one."
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "sentence"),
     [
-        {"api_key": "ключ", "base_url": "http://127.0.0.1:9/v1"},
-        {"api_key": "a\nb", "base_url": "http://127.0.0.1:9/v1"},
-        {"api_key": "k", "base_url": "http://127.0.0.1:port/v1"},
-        {"api_key": "k", "base_url": "127.0.0.1/v1"},
-        {"api_key": "k", "base_url": "ftp://127.0.0.1/v1"},
+        ({"api_key": "ключ"}, NOT_VALID),
+        ({"base_url": "http://127.0.0.1:port/v1"}, NOT_VALID),
+        ({"base_url": "http:///v1"}, NOT_VALID),
+        ({"base_url": "http://[broken/v1"}, NOT_VALID),
+        ({"base_url": "127.0.0.1/v1"}, NOT_WEB),
+        ({"base_url": "localhost:11434/v1"}, NOT_WEB),
+        ({"base_url": "localhost:9/v1?key=sekretpw"}, NOT_WEB),
+        ({"base_url": "user:sekretpw@localhost/v1"}, NOT_WEB),
+        ({"base_url": "ftp://127.0.0.1/v1"}, NOT_WEB),
+        ({"base_url": "ftp://user:sekretpw@localhost/v1"}, NOT_WEB),
+        ({"base_url": "http://user:sekretpw/x@localhost/v1"}, NOT_VALID),
+        ({"base_url": "http://user:x#sekretpw@localhost/v1"}, NOT_VALID),
+        ({"base_url": "http://user:x?sekretpw@localhost/v1"}, NOT_VALID),
     ],
 )
-async def test_settings_that_cannot_work_are_a_sentence(ask, settings):
-    model = OpenAIModel("m", max_retries=0, **settings)
-    await failure(ask, model, "hello")
+async def test_settings_that_cannot_work_are_a_sentence(ask, settings, sentence):
+    model = OpenAIModel(
+        "m", max_retries=0, **{"api_key": "k", "base_url": "http://127.0.0.1:9/v1", **settings}
+    )
+    error = await failure(ask, model, "hello")
     await model.aclose()
+    assert str(error) == sentence
+    for told in (error.cause, detail_of(error)):
+        assert told
+        assert "sekretpw" not in told
+
+
+async def test_a_key_with_a_line_break_is_a_sentence_that_does_not_repeat_it(fake, ask):
+    model = OpenAIModel("m", api_key="secret\nkey", base_url=fake.base_url, max_retries=0)
+    error = await failure(ask, model, "hello")
+    await model.aclose()
+    assert not fake.requests
+    assert str(error) == NOT_VALID
+    for told in (error.cause, detail_of(error)):
+        assert told
+        assert "secret\nkey" not in told
+        assert r"secret\nkey" not in told
+
+
+# The transport hands a proxy's password to aiohttp in the older of two ways.
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    "userinfo",
+    ["user:sekretpw", "user:sekret%2Fpw", "sekretpw", "user:x/sekretpw", "user:sekretpw#"],
+)
+async def test_a_password_of_a_proxy_is_in_no_cause_and_no_detail(ask, monkeypatch, userinfo):
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://{userinfo}@127.0.0.1:{unused_port()}")
+    model = OpenAIModel("m", api_key="k", base_url="http://llm.example.test/v1?key=sekretpw")
+    error = await failure(ask, model, "hello")
+    await model.aclose()
+    assert "through the proxy http://127.0.0.1:" in error.cause
+    for told in (error.cause, detail_of(error)):
+        assert "sekret" not in told
 
 
 async def test_a_missing_key_is_a_sentence(ask, monkeypatch):

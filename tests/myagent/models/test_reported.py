@@ -16,6 +16,8 @@ from myagent.models.reported import MAX_WORDS, error_in, reported
         ({"detail": [{"msg": "no"}]}, '[{"msg":"no"}]'),
         ({"error": "model 'x' not found"}, "model 'x' not found"),
         ({"errors": 3}, '{"errors":3}'),
+        ({"title": "Bad Gateway", "status": 502}, "Bad Gateway (502)"),
+        ({"faultstring": "bad", "detail": {"errorcode": "x"}}, "bad"),
         ("two\n lines\t", "two lines"),
     ],
 )

@@ -1,3 +1,4 @@
+import json
 from itertools import pairwise
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_last_event_without_its_empty_line_counts():
 def test_plain_json_is_one_event():
     assert split(b"\n", b'{\n\n"a":', b" 1}\n") == [b'{\n\n"a": 1}\n']
     assert split(b"\xef", b'\xbb\xbf{"a"', b": 1}") == [b'{"a": 1}']
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"reason": "overloaded"}', {"reason": "overloaded"}),
+        (b"overloaded", "overloaded"),
+        (b"", "error"),
+    ],
+)
+def test_the_data_of_an_event_named_error_is_an_error(data, told):
+    first, second = split(b"event: error\ndata: %b\n\ndata: {}\n\n" % data)
+    assert json.loads(first) == {"error": told}
+    assert second == b"{}"
 
 
 def test_an_endless_line_is_refused(monkeypatch):

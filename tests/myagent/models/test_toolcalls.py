@@ -156,6 +156,32 @@ def test_a_first_empty_object_only_holds_the_place(first):
     ]
 
 
+@pytest.mark.parametrize("last", ["{}", "null", " {} "])
+@pytest.mark.parametrize("before", [[PARIS], [PARIS[:5], PARIS[5:]], ["{}", PARIS]])
+def test_a_last_empty_object_behind_the_arguments_says_nothing(before, last):
+    pieces = [piece(0, "a", "f", before[0]), *(piece(0, "a", None, each) for each in before[1:])]
+    assert assembled(*pieces, piece(0, "a", None, last)) == [("f", PARIS)]
+    assert assembled(*pieces, piece(0, "a", "f", last), piece(0, "a", "f", "")) == [("f", PARIS)]
+
+
+def test_an_empty_object_within_the_arguments_is_a_part_of_them():
+    parts = ['{"code":"', "{k:1}", "{}", "null", '"}']
+    pieces = [piece(0, "a", "f", ""), *(piece(0, arguments=each) for each in parts)]
+    assert assembled(*pieces) == [("f", "".join(parts))]
+
+
+def test_indexes_that_are_text_are_indexes():
+    pieces = [
+        piece("0", "a", "f", ""),
+        piece("1", "b", "f", ""),
+        piece("0", arguments='{"city": "Pa'),
+        piece("1", arguments='{"city": "Ro'),
+        piece("0", arguments='ris"}'),
+        piece("1", arguments='me"}'),
+    ]
+    assert assembled(*pieces) == [("f", PARIS), ("f", ROME)]
+
+
 def test_an_object_within_the_arguments_is_a_part_of_them():
     pieces = [piece(0, "a", "f", '{"a":'), piece(0, arguments='{"a":1}'), piece(0, arguments="}")]
     assert assembled(*pieces) == [("f", '{"a":{"a":1}}')]

@@ -33,6 +33,18 @@ def test_a_models_failure_is_logged_by_its_cause_in_one_line(
     assert "Traceback" in detail.getMessage()
 
 
+def test_a_secret_is_in_no_detail_whatever_the_models_failure_was_raised_as() -> None:
+    error = ModelError("No.", is_retryable=False)
+    error.__cause__ = ValueError("secret-key is wrong")
+    error.secrets = frozenset({"secret-key"})
+    agents = RuntimeError("the agent's own")
+    agents.__cause__ = error
+    for each in (error, agents, ExceptionGroup("x", [error])):
+        detail = stopped_by(raised(each), KEY, None).detail
+        assert "… is wrong" in detail
+        assert "secret-key" not in detail
+
+
 def test_a_failure_without_a_known_cause_is_logged_with_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
