@@ -165,6 +165,11 @@ ERROR_TEXTS = (
         ),
         "bad_request_title": gettext_noop("This can’t be asked for"),
         "bad_request": gettext_noop("The request is not one that this site understands."),
+        "too_many_logins_title": gettext_noop("One login at a time"),
+        "too_many_logins": gettext_noop(
+            "Another login from your address, or too many of others, are being checked. Wait a "
+            "moment, then try again."
+        ),
         "internal_error_title": gettext_noop("That went wrong"),
         "internal_error": gettext_noop("The mistake is ours; the server’s log tells more."),
         "to_home": gettext_noop("See the services that run"),
