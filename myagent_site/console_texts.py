@@ -167,7 +167,7 @@ ERROR_TEXTS = (
         "bad_request": gettext_noop("The request is not one that this site understands."),
         "too_many_logins_title": gettext_noop("One login at a time"),
         "too_many_logins": gettext_noop(
-            "Another login from your address, or too many of others, are being checked. Wait a "
+            "Another login from your address is being checked, or too many from elsewhere. Wait a "
             "moment, then try again."
         ),
         "internal_error_title": gettext_noop("That went wrong"),
