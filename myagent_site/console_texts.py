@@ -168,6 +168,11 @@ ERROR_TEXTS = (
         "internal_error": gettext_noop(
             "The error is on our side; the server’s log has the details."
         ),
+        "too_many_logins_title": gettext_noop("One login at a time"),
+        "too_many_logins": gettext_noop(
+            "Another login from your address is being checked, or too many from elsewhere. Wait a "
+            "moment, then try again."
+        ),
         "to_home": gettext_noop("See the services that run"),
         "to_chat": gettext_noop("To the chat"),
     }

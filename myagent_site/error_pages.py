@@ -28,6 +28,7 @@ NOT_FOUND = Trouble(404, "not_found")
 FORBIDDEN = Trouble(403, "forbidden")
 STALE_FORM = Trouble(403, "stale_form")
 BAD_REQUEST = Trouble(400, "bad_request")
+TOO_MANY_LOGINS = Trouble(429, "too_many_logins")
 FAILED = Trouble(500, "internal_error")
 
 
@@ -46,6 +47,13 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, BAD_REQUEST)
+
+
+def too_many_logins(request: HttpRequest, *, retry_after_s: int) -> HttpResponse:
+    """Needs no database: it answers those who would keep it busy."""
+    response = _answer(request, TOO_MANY_LOGINS)
+    response.headers["Retry-After"] = str(retry_after_s)
+    return response
 
 
 def failed(request: HttpRequest) -> HttpResponse:

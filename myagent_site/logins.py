@@ -1,12 +1,14 @@
 """Failed logins: each is answered late, and too many of them lock the address out for a while.
 
 django-axes counts them in the database, for all servers of a site. It counts only by the client's
-address, so that an attacker can't lock out users of other addresses.
+address, so that an attacker can't lock out users of other addresses. It asks for the count before
+the password is checked and raises it afterwards, so logins of one address have to take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,11 +20,45 @@ from django.utils.translation import gettext
 
 from agents.runtime.edge import client_address, counted_as
 from myagent_site.admin_pages import ADMIN
+from myagent_site.error_pages import too_many_logins
 
 LOGIN = f"/{ADMIN}login/"
 
 PAUSE_S = 1.0
 """Seconds by which the answer to a failed login is delayed."""
+
+MOST_CHECKS = 4
+"""Logins of one process that are checked at once: each takes CPU time, and writes."""
+
+GetResponse = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+class Slots:
+    """The logins in progress: one for each address, and `most` that are being checked."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._checks = 0
+        self._addresses: set[str] = set()
+
+    def take(self, address: str) -> bool:
+        """Takes a slot; False if none is free. Then call `end_check` and `leave`, in this order."""
+        if address in self._addresses or self._checks >= self._most:
+            return False
+        self._checks += 1
+        self._addresses.add(address)
+        return True
+
+    def end_check(self) -> None:
+        """The address keeps its slot, but other addresses may be checked."""
+        self._checks -= 1
+
+    def leave(self, address: str) -> None:
+        self._addresses.discard(address)
+
+
+SLOTS = Slots(MOST_CHECKS)
+"""Those of this process."""
 
 
 def address_of(request: HttpRequest) -> str | None:
@@ -47,19 +83,41 @@ def shut_out(request: HttpRequest, *_: Any) -> HttpResponse:
     return response
 
 
-def slow_failed_logins(
-    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
-) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: delays the answer to a failed login without delaying other requests."""
+def slow_failed_logins(get_response: GetResponse) -> GetResponse:
+    """Middleware: logins of one address take turns, and the answer to a failed one is delayed.
+
+    Other requests are not delayed. A login without a free slot is answered 429.
+    """
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        response = await get_response(request)
-        has_failed = request.method == "POST" and response.status_code in (200, 429)
-        if has_failed and request.path_info == LOGIN:
-            await asyncio.sleep(PAUSE_S)
-        return response
+        if request.method != "POST" or request.path_info != LOGIN:
+            return await get_response(request)
+        address = address_of(request) or ""
+        if not SLOTS.take(address):
+            return too_many_logins(request, retry_after_s=math.ceil(PAUSE_S))
+        login = asyncio.get_running_loop().create_task(_in_slot(get_response, request, address))
+        try:
+            return await asyncio.shield(login)
+        except asyncio.CancelledError:
+            # The client is gone, but a thread still checks its password: the slot is not free yet.
+            await asyncio.wait([login])
+            raise
 
     return middleware
+
+
+async def _in_slot(get_response: GetResponse, request: HttpRequest, address: str) -> HttpResponse:
+    """Ends the slot that was taken for the login."""
+    try:
+        try:
+            response = await get_response(request)
+        finally:
+            SLOTS.end_check()
+        if response.status_code in (200, 429):
+            await asyncio.sleep(PAUSE_S)
+        return response
+    finally:
+        SLOTS.leave(address)
 
 
 slow_failed_logins.async_capable = True  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,8 +54,9 @@ def _confined(path: Path) -> str:
     for candidate in candidates:
         try:
             resolved = candidate.resolve()
-            is_inside = any(resolved.is_relative_to(folder) for folder in folders)
-            if is_inside and resolved.is_file():
+            around = [folder for folder in folders if resolved.is_relative_to(folder)]
+            if around and resolved.is_file():
+                _refuse_exposed(resolved, max(around, key=lambda folder: len(folder.parts)))
                 return str(resolved)
         except (OSError, RuntimeError):
             continue  # A name that is too long for a file, or a loop of symbolic links.
@@ -63,3 +65,29 @@ def _confined(path: Path) -> str:
         gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),
         path=str(path),
     )
+
+
+def _refuse_exposed(file: Path, folder: Path) -> None:
+    """Raises if others may change the file, or a folder between it and the allowed folder.
+
+    They could run code as the site's user: the REST interface is open to all users of this machine.
+    """
+    below = len(file.parts) - len(folder.parts)
+    for place in (file, *file.parents[: below - 1]):
+        if is_exposed(place.stat(), user=os.geteuid(), group=os.getegid()):
+            raise invalid(
+                "agent_factory_path",
+                gettext_noop(
+                    "The agent file can't be registered, because not only the site's user may "
+                    "change {place}. It must belong to that user or to root, and others must not "
+                    "be allowed to write to it."
+                ),
+                place=str(place),
+            )
+
+
+def is_exposed(found: os.stat_result, *, user: int, group: int) -> bool:
+    """Whether anybody but this user, root and this group may change a file or folder."""
+    if found.st_uid not in (0, user) or found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and found.st_gid != group

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from myagent_site.bodies import LINGER_BYTES, BoundedBodies
+from myagent_site.bodies import LINGER_BYTES, SMALL_BODY, BoundedBodies, Held
 from myagent_site.guard import Guard
 
 Messages = list[dict[str, Any]]
@@ -139,3 +140,62 @@ async def test_a_refused_body_is_not_read_for_ever() -> None:
     chunk = b"x" * (LINGER_BYTES // 4)
     _, _, read = await ask(BoundedBodies(application), chunks=(chunk,) * 100)
     assert read < 2 * LINGER_BYTES
+
+
+class Upload:
+    """A body of which a part has arrived."""
+
+    def __init__(self, app: Any, size: int) -> None:
+        self._parts = [b"x" * size]
+        self._ends = asyncio.get_running_loop().create_future()
+        self.is_held = asyncio.Event()
+        self.sent: Messages = []
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        self.task = asyncio.get_running_loop().create_task(app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._parts:
+            return {"type": "http.request", "body": self._parts.pop(), "more_body": True}
+        self.is_held.set()
+        message: dict[str, Any] = await self._ends
+        return message
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def end(self, kind: str = "http.request") -> None:
+        self._ends.set_result({"type": kind, "body": b""})
+        await self.task
+
+
+@pytest.mark.parametrize("end", ["http.request", "http.disconnect"])
+async def test_a_process_holds_so_much_of_all_bodies_and_refuses_the_newest(
+    settings: Any, end: str
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = size = 4 * SMALL_BODY
+    app = BoundedBodies(application, held := Held(most=3 * size))
+    first = [Upload(app, size) for _ in range(3)]
+    for upload in first:
+        await upload.is_held.wait()
+    newest = Upload(app, size)
+    await newest.is_held.wait()
+    assert held.size == 3 * size, "what is refused is not held"
+    await newest.end()
+    assert newest.sent[0]["status"] == 503
+    assert (b"connection", b"close") in newest.sent[0]["headers"]
+    assert json.loads(newest.sent[1]["body"])["code"] == "overloaded"
+    assert (await ask(app, chunks=(b"x" * SMALL_BODY,)))[0] == 200, "a small one is not refused"
+    for upload in first:
+        await upload.end(end)
+    assert held.size == 0
+    assert (await ask(app, chunks=(b"x" * size,)))[0] == 200
+
+
+async def test_a_refused_body_that_does_not_end_is_not_waited_for(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = size = 4 * SMALL_BODY
+    monkeypatch.setattr("myagent_site.bodies.LINGER_S", 0.01)
+    endless = Upload(BoundedBodies(application, Held(most=0)), size)
+    await endless.task
+    assert endless.sent[0]["status"] == 503

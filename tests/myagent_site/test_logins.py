@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.http import HttpResponse
-from django.test import AsyncClient
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, AsyncRequestFactory
 
 from myagent_site import logins
 from tests.myagent_site.clients import ClientAt, at_this_machine
@@ -16,6 +20,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 LOGIN = "/admin/login/"
 PASSWORD = "correct horse battery staple"
+CSRF = "csrfmiddlewaretoken"
+TOKEN = "x" * 32
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +108,112 @@ async def test_only_a_failed_login_is_answered_late(pauses: list[float]) -> None
     assert not pauses
     await log_in(at_this_machine())
     assert pauses == [logins.PAUSE_S]
+
+
+async def post_login(
+    application: Any, address: str, password: str
+) -> tuple[int, dict[bytes, bytes]]:
+    """Status and headers of a login that goes through the real ASGI application."""
+    body = urlencode({"username": "admin", "password": password, CSRF: TOKEN}).encode()
+    headers = {
+        b"host": b"192.0.2.1:8000",
+        b"content-type": b"application/x-www-form-urlencoded",
+        b"content-length": str(len(body)).encode(),
+        b"cookie": f"myagent_csrf={TOKEN}".encode(),
+    }
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": LOGIN,
+        "query_string": b"",
+        "headers": list(headers.items()),
+        "client": (address, 50000),
+        "server": ("192.0.2.1", 8000),
+    }
+    received = [{"type": "http.request", "body": body}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return received.pop() if received else await asyncio.Future()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+async def test_guesses_at_the_same_time_are_no_more_than_guesses_one_after_the_other() -> None:
+    application = get_asgi_application()
+    passwords = ["wrong"] * 37 + [PASSWORD] + ["wrong"] * 2
+    answers = await asyncio.gather(
+        *(post_login(application, "203.0.113.5", password) for password in passwords)
+    )
+    assert Counter(status for status, _ in answers) == {200: 1, 429: 39}
+    assert {headers[b"Retry-After"] for status, headers in answers if status == 429} == {b"1"}
+    from axes.models import AccessAttempt
+
+    assert [found.failures_since_start async for found in AccessAttempt.objects.all()] == [1]
+    assert (await post_login(application, "203.0.113.5", PASSWORD))[0] == 302, "the slot is free"
+
+
+class Held:
+    """A login page that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.page = logins.slow_failed_logins(self._answer)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        self.asked += 1
+        await self.may_answer.wait()
+        return HttpResponse()
+
+    def ask(self, address: str, method: str = "POST") -> asyncio.Task[HttpResponse]:
+        request = AsyncRequestFactory().generic(method, LOGIN)
+        request.META["REMOTE_ADDR"] = address
+        request.scope["client"] = (address, 50000)
+        asked: Any = self.page(request)
+        return asyncio.get_running_loop().create_task(asked)
+
+
+async def test_a_few_logins_in_all_are_checked_at_once_and_other_requests_pass() -> None:
+    held = Held()
+    checked = [held.ask(f"203.0.113.{number}") for number in range(logins.MOST_CHECKS)]
+    assert (await held.ask("203.0.113.99")).status_code == 429
+    page = held.ask("203.0.113.99", "GET")
+    held.may_answer.set()
+    assert [(await task).status_code for task in [*checked, page]] == [200] * 5
+    assert (await held.ask("203.0.113.99")).status_code == 200
+
+
+async def test_the_pause_holds_up_the_own_address_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over, has_begun = asyncio.Event(), asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        has_begun.set()
+        await is_over.wait()
+
+    monkeypatch.setattr(logins.asyncio, "sleep", pause)
+    held = Held()
+    held.may_answer.set()
+    failed = [held.ask(f"203.0.113.{number}") for number in range(logins.MOST_CHECKS)]
+    await has_begun.wait()
+    assert (await held.ask("203.0.113.0")).status_code == 429
+    failed.append(held.ask("203.0.113.99"))
+    is_over.set()
+    assert [(await task).status_code for task in failed] == [200] * 5
+
+
+async def test_a_client_that_leaves_does_not_free_its_slot_before_the_answer() -> None:
+    held = Held()
+    gone = held.ask("203.0.113.5")
+    while not held.asked:
+        await asyncio.wait([gone], timeout=0)
+    gone.cancel()
+    assert (await held.ask("203.0.113.5")).status_code == 429
+    held.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert (await held.ask("203.0.113.5")).status_code == 200

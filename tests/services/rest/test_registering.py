@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.catalogue import registry, secrets
-from services.catalogue.agent_files import trusted
+from services.catalogue.agent_files import is_exposed, trusted
 from services.models import Service, Supervisor
 
 from .client import Client
@@ -316,3 +316,41 @@ class TestConfinement:
             answer = client.post("services", fields(agent_factory_path=path))
             sentences.append(answer.json["detail"].replace(path, "PATH"))
         assert sentences[0] == sentences[1]
+
+    @pytest.mark.parametrize("exposed", ["echo.py", "."])
+    def test_a_file_that_others_may_change_is_refused(
+        self, client: Client, agent_dir: Path, settings: Any, exposed: str
+    ) -> None:
+        settings.MYAGENT_AGENT_DIRS = [str(agent_dir.parent)]
+        path = "agents/echo.py"
+        (agent_dir / exposed).chmod(0o1777)  # As /var/tmp is, below /var.
+        answer = client.post("services", fields(agent_factory_path=path))
+        assert (answer.status, answer.json["field"]) == (400, "agent_factory_path")
+        assert f"may change {agent_dir / exposed}." in answer.json["detail"]
+        (agent_dir / exposed).chmod(0o755)
+        assert not self.refused(client, path)
+
+    def test_the_innermost_allowed_folder_decides(
+        self, client: Client, agent_dir: Path, settings: Any
+    ) -> None:
+        settings.MYAGENT_AGENT_DIRS = [str(agent_dir.parent), str(agent_dir)]
+        agent_dir.chmod(0o777)
+        assert not self.refused(client, str(agent_dir / "echo.py"))
+
+    @pytest.mark.parametrize(
+        ("mode", "user", "group", "is_so"),
+        [
+            (0o644, 1000, 1000, False),
+            (0o644, 0, 0, False),
+            (0o664, 1000, 1000, False),
+            (0o664, 1000, 50, True),
+            (0o664, 0, 0, True),
+            (0o646, 1000, 1000, True),
+            (0o644, 1001, 1000, True),
+        ],
+    )
+    def test_what_only_the_sites_user_and_group_and_root_may_change_is_not_exposed(
+        self, mode: int, user: int, group: int, is_so: bool
+    ) -> None:
+        found = os.stat_result((mode, 0, 0, 1, user, group, 0, 0, 0, 0))
+        assert is_exposed(found, user=1000, group=1000) is is_so
