@@ -73,6 +73,51 @@ def test_of_starts_of_services_that_have_one_port_from_before_exactly_one_wins()
     assert [each.name for each in Service.objects.filter(desired="running")] == [f"s{winner}"]
 
 
+def test_changes_of_host_and_port_that_were_read_before_both_do_not_add_up_to_a_clash() -> None:
+    port = free_port()
+    rows.service("first", agent_factory_path=FILE, host="127.0.0.1", port=port)
+    second = rows.service("second", agent_factory_path=FILE, host="192.0.2.7", port=free_port())
+    read_before = registry.find("second")
+    registry.change(second, host="0.0.0.0")
+    with pytest.raises(Conflict, match=f"'first' has port {port}"):
+        registry.change(read_before, port=port)
+    second.refresh_from_db()
+    assert (second.host, second.port) != ("0.0.0.0", port)
+
+
+def test_of_changes_of_its_host_and_of_its_port_at_once_one_is_refused() -> None:
+    port = free_port()
+    rows.service("first", agent_factory_path=FILE, host="127.0.0.1", port=port)
+    second = rows.service("second", agent_factory_path=FILE, host="192.0.2.7", port=free_port())
+    changes = [{"host": "0.0.0.0"}, {"port": port}] * (AT_ONCE // 2)
+    read_before = [registry.find("second") for _ in changes]
+    won = winners(lambda number: registry.change(read_before[number], **changes[number]))
+    assert len({number % 2 for number in won}) == 1
+    second.refresh_from_db()
+    assert (second.host, second.port) != ("0.0.0.0", port)
+
+
+@pytest.mark.parametrize("verb", [control.start, control.restart])
+def test_whoever_was_stopped_since_it_was_read_claims_its_port_anew(
+    verb: Callable[[Service], None],
+) -> None:
+    port = free_port()
+    read_before = rows.service("first", port=port)
+    control.stop(registry.find("first"))
+    rows.service("second", port=port)
+    with pytest.raises(Conflict, match=f"'second' has port {port}"):
+        verb(read_before)
+    assert registry.find("first").desired == Service.Desired.STOPPED
+
+
+def test_a_restart_of_what_is_to_run_asks_nobody_for_its_port() -> None:
+    port = free_port()
+    first = rows.service("first", port=port)
+    rows.service("second", port=port)
+    control.restart(first)
+    assert first.generation == 2
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     """Somebody of this process listens there."""
