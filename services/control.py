@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -29,10 +29,7 @@ def start(service: Service) -> None:
     Raises `Conflict`, also if somebody else has its port.
     """
     _refuse_unless_ours(service)
-    with transaction.atomic():
-        if service.desired != Desired.RUNNING:
-            ports.claim(service.name, service.host, service.port, of=[Desired.RUNNING])
-        _desire(service, Desired.RUNNING)
+    _desire_running(service)
 
 
 def stop(service: Service) -> None:
@@ -42,9 +39,12 @@ def stop(service: Service) -> None:
 
 
 def restart(service: Service) -> None:
-    """Has every instance replaced by a new one."""
+    """Has every instance replaced by a new one; one that is stopped is started.
+
+    Raises `Conflict`, also if it is stopped and somebody else has its port.
+    """
     _refuse_unless_ours(service)
-    _desire(service, Desired.RUNNING, generation=F("generation") + 1)
+    _desire_running(service, generation=F("generation") + 1)
 
 
 def has_arrived(service: Service) -> bool:
@@ -72,6 +72,21 @@ def has_failed(service: Service) -> bool:
     )
 
 
+def _desire_running(service: Service, **changes: Any) -> None:
+    """A service that is to run already has claimed its port."""
+    with transaction.atomic():
+        # Locked, so that neither the desired state nor the port changes before the claim.
+        row = _kept(service).select_for_update().first()
+        if row is not None and row.desired != Desired.RUNNING:
+            ports.claim(row.name, row.host, row.port, of=[Desired.RUNNING])
+        _desire(service, Desired.RUNNING, **changes)
+
+
+def _kept(service: Service) -> QuerySet[Service]:
+    """Its row; none if it is being unregistered, or gone."""
+    return Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
+
+
 def _desire(service: Service, desired: Desired, **changes: Any) -> None:
     changes["desired"] = desired
     if desired == Desired.RUNNING:
@@ -83,8 +98,7 @@ def _desire(service: Service, desired: Desired, **changes: Any) -> None:
             "error_message": "",
             "restart_count": 0,
         }
-    row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
-    if not doorbell.change(row, **changes):
+    if not doorbell.change(_kept(service), **changes):
         raise being_unregistered(service.name)
     service.refresh_from_db()
 

@@ -6,7 +6,7 @@ so that no Django object leaves these functions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,7 @@ def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
     from services.catalogue.selection import with_tags
     from services.models import Service
     from services.routing import endpoints
+    from services.supervision import figures
     from services.views import describing
     from services.views.observers import Observers
 
@@ -98,8 +99,15 @@ def select(status: str | None, tags: Collection[str]) -> list[ServiceInfo]:
     if status is not None:
         found = observers.with_status(found, status)
     live = describing.live_by_service()
-    site = endpoints.site_address()
-    return [_info(service, live.get(service.pk, []), site, observers) for service in found]
+    site, seen = endpoints.site_address(), figures.read()
+    return [
+        _as_info(
+            describing.service_json(service, site, seen, observers),
+            live.get(service.pk, ()),
+            observers,
+        )
+        for service in found
+    ]
 
 
 def watch(service_id: str, timeout_s: float) -> Any:
@@ -179,19 +187,20 @@ def _ask(name_or_id: str, verb: Any) -> ServiceInfo:
     return _info(service)
 
 
-def _info(
-    service: Any, instances: Any = None, site: str | None = None, observers: Any = None
-) -> ServiceInfo:
-    """`instances`, `site`, `observers`: passed if they have been read already."""
+def _info(service: Any) -> ServiceInfo:
+    """The service described alone, with a look at its port."""
     from services.routing import endpoints
     from services.views import describing
     from services.views.observers import Observers
 
-    if instances is None:
-        instances = describing.live_instances(service)
-    site = endpoints.site_address() if site is None else site
-    observers = observers or Observers.read(service)
-    found = describing.service_json(service, site, observers=observers)
+    site, observers = endpoints.site_address(), Observers.read(service)
+    found = describing.service_json(service, site, observers=observers, looks_at_port=True)
+    return _as_info(found, describing.live_instances(service), observers)
+
+
+def _as_info(found: Json, instances: Iterable[Any], observers: Any) -> ServiceInfo:
+    from services.views import describing
+
     return ServiceInfo.from_json(
         found,
         [describing.instance_json(each, found["endpoint"], observers) for each in instances],

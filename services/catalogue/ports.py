@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import time
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -21,6 +24,12 @@ from myagent.sentence import Said
 from services.errors import Conflict
 from services.models import PortClaim, Service
 from services.telling import kept
+
+KEPT_S = 5.0
+"""Seconds for which a look at a port is valid at most: it lists the sockets of all processes."""
+
+MOST_KEPT = 256
+"""Ports whose looks are kept."""
 
 
 def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None = None) -> None:
@@ -39,16 +48,18 @@ def claim(name: str, host: str, port: int | None, *, of: Collection[str] | None 
 def trouble(service: Service) -> str:
     """Reports a program outside the site that has the service's port on this machine.
 
-    In the stored form of `services.telling`; empty if there is none, or if the service's server is
-    on another machine. It is reported here before a server has tried to open the port and failed.
+    In the stored form of `services.telling`; empty if there is none, if that can't be known, or if
+    the service's server is on another machine. It is reported here before a server has tried to
+    open the port and failed; it may be up to `KEPT_S` old.
     """
     if service.port is None or service.is_external:
         return ""
     servers = list(Server.objects.filter(LEASE_HOLDS, service=""))
     here = [server for server in servers if server.host == socket.gethostname()]
-    if (servers and not here) or not _is_in_use(service.host, service.port):
+    if servers and not here:
         return ""
-    if {pid_of(server.process) for server in here} & _listeners(service.port):
+    ours = frozenset(pid_of(server.process) for server in here)
+    if not _is_a_strangers(service.host, service.port, ours, int(time.monotonic() / KEPT_S)):
         return ""
     return kept(Said(IN_USE, {"port": service.port, "host": service.host}))
 
@@ -104,10 +115,22 @@ def _is_in_the_way(server: Server, host: str) -> bool:
     )
 
 
+@lru_cache(MOST_KEPT)
+def _is_a_strangers(host: str, port: int, ours: frozenset[int | None], period: int) -> bool:
+    """Whether somebody other than these processes listens there; kept for the period.
+
+    False if it can't be known: the owner of another user's socket is not visible.
+    """
+    if not _is_in_use(host, port):
+        return False
+    return not ours or not (ours | {None}) & _listeners(port)
+
+
 def _is_in_use(host: str, port: int) -> bool:
     """Whether somebody listens there; the server will report other problems with the address.
 
-    Names are not checked: resolving one may take long.
+    Names are not checked: resolving one may take long. Nothing listens on the port meanwhile, so
+    that no client reaches it and no server finds it in use.
     """
     host = {"localhost": "127.0.0.1"}.get(host.lower(), host)
     try:
@@ -115,18 +138,24 @@ def _is_in_use(host: str, port: int) -> bool:
     except ValueError:
         return False
     try:
-        socket.create_server((host, port), family=family).close()
+        with socket.socket(family) as probe:
+            if os.name == "posix":
+                # Connections that have ended do not count.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, port))
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False
 
 
 def _listeners(port: int) -> set[int | None]:
-    """The processes that listen on the port, as far as they are visible."""
+    """The processes that listen on the port; None stands for those that are not visible."""
     try:
         sockets = psutil.net_connections("tcp")
     except psutil.Error:
-        return set()
+        return {None}
     return {
         each.pid
         for each in sockets

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
@@ -109,9 +109,8 @@ def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
     """The service, read again. Raises `UnknownService`; `Conflict` if it is being unregistered."""
     row = Service.objects.filter(pk=service.pk, unregistered_at__isnull=True)
     with transaction.atomic():
-        if {"host", "port"} & set(cleaned) and not service.is_external:
-            host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
-            ports.claim(service.name, host, port)
+        if {"host", "port"} & set(cleaned):
+            _claim_port(row, cleaned)
         has_changed = doorbell.change(row, **cleaned, updated_at=Now())
     try:
         service.refresh_from_db()
@@ -120,6 +119,14 @@ def _store(service: Service, cleaned: Mapping[str, Any]) -> Service:
     if not has_changed:
         raise being_unregistered(service.name)
     return service
+
+
+def _claim_port(row: QuerySet[Service], cleaned: Mapping[str, Any]) -> None:
+    """What is not given comes from the row, locked: it may have changed since it was read."""
+    service = row.select_for_update().first()
+    if service is not None and not service.is_external:
+        host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
+        ports.claim(service.name, host, port)
 
 
 def unregister(service: Service) -> None:

@@ -18,7 +18,7 @@ from services.routing.endpoints import endpoint_of, site_address
 from services.supervision import figures
 from services.supervision.supervisor_start import ensure_supervisor
 from services.telling import told
-from services.views.describing import live_instances
+from services.views import describing
 from services.waiting import follow
 
 Options = dict[str, Any]
@@ -141,13 +141,13 @@ def _arrival(service: Service) -> str:
 
 def trouble_with_port(service: Service) -> list[str]:
     """Why nobody reaches it by its own port; nothing where that is open, or it has none."""
-    trouble = figures.read().trouble_with_port(service) or ports.trouble(service)
+    trouble = describing.trouble_with_port(service, figures.read(), looks_at_port=True)
     return [told(trouble)] if trouble else []
 
 
 def _describe(service: Service) -> str:
     """Its state, and those of its processes if there are several or they differ."""
-    instances = live_instances(service)
+    instances = describing.live_instances(service)
     status = service.get_status_display()
     if not {instance.state for instance in instances} - {service.status}:
         return status

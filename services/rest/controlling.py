@@ -89,7 +89,7 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
 
 def _seen(service_id: str, site: str) -> dict[str, Any] | None:
     service = Service.objects.filter(pk=service_id).first()
-    return None if service is None else service_json(service, site)
+    return None if service is None else service_json(service, site, looks_at_port=True)
 
 
 def _documented(summary: str, description: str) -> Callable[[Method], Method]:
@@ -140,4 +140,4 @@ def _control(request: Request, id: str, verb: Callable[[Service], None], sentenc
     with supervised(service, is_needed=not service.is_external):
         verb(service)
     history.note(request.user, service, sentence)
-    return Response(service_json(service, site_of(request)), 202)
+    return Response(service_json(service, site_of(request), looks_at_port=True), 202)

@@ -75,7 +75,11 @@ class ServicesView(View, GenericAPIView[Service]):
             service = registry.register(environment=environment, is_confined=True, **fields)
         history.note(request.user, service, gettext("Registered over REST."), action=ADDITION)
         where = reverse("service", kwargs={"id": service.pk})
-        return Response(service_json(service, site_of(request)), 201, headers={"Location": where})
+        return Response(
+            service_json(service, site_of(request), looks_at_port=True),
+            201,
+            headers={"Location": where},
+        )
 
 
 class ServiceView(PatientView):
@@ -88,7 +92,7 @@ class ServiceView(PatientView):
         responses={200: answers.the_service("The service."), **answers.refusals(*answers.READ_ONE)},
     )
     def get(self, request: Request, id: str) -> Response:
-        return Response(service_json(registry.find(id), site_of(request)))
+        return Response(service_json(registry.find(id), site_of(request), looks_at_port=True))
 
     @extend_schema(
         summary="Replace a service's settings",
@@ -147,7 +151,7 @@ class ServiceView(PatientView):
         left = Service.objects.filter(pk=service_id).first()
         if left is None:
             return Response(None, 204)
-        return Response(service_json(left, site_of(request)), 202)
+        return Response(service_json(left, site_of(request), looks_at_port=True), 202)
 
 
 def _validated(request: Request, *, is_partial: bool = False) -> dict[str, Any]:
@@ -160,4 +164,4 @@ def _change(request: Request, service: Service, fields: dict[str, Any]) -> Respo
     environment = fields.pop("environment", None)
     service = registry.change(service, environment=environment, is_confined=True, **fields)
     history.note(request.user, service, gettext("Changed over REST."))
-    return Response(service_json(service, site_of(request)))
+    return Response(service_json(service, site_of(request), looks_at_port=True))

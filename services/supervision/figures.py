@@ -70,6 +70,11 @@ class Figures:
         troubles = [str(each.get(service.name, "")) for each in openers]
         return troubles[0] if all(troubles) else ""
 
+    def has_port_open(self, service: Service) -> bool:
+        """Whether a server has reported that the service's own port is open."""
+        site = [report for of, report in self.reports if not of]
+        return any(report.get(OWN_PORTS, {}).get(service.name) == "" for report in site)
+
     @property
     def connections(self) -> int:
         """The open sockets of the servers."""

@@ -38,14 +38,16 @@ def service_json(
     site: str,
     seen: Figures | None = None,
     observers: Observers | None = None,
+    *,
+    looks_at_port: bool = False,
 ) -> Json:
     """`seen`, `observers`: the servers' reports and the supervisors, if they were read already.
 
-    For a service that is described alone, its port is checked as well.
+    `looks_at_port`: see `trouble_with_port`.
     """
-    is_alone = seen is None
-    seen = seen or (figures.read() if service.port else Figures(()))
-    trouble = seen.trouble_with_port(service) or (ports.trouble(service) if is_alone else "")
+    if seen is None:
+        seen = figures.read() if service.port else Figures(())
+    trouble = trouble_with_port(service, seen, looks_at_port=looks_at_port)
     observers = observers or Observers.read(service)
     return {
         "service_id": service.pk,
@@ -71,6 +73,18 @@ def service_json(
         "restart_count": service.restart_count,
         "config": {name: getattr(service, name) for name in CONFIGURATION},
     }
+
+
+def trouble_with_port(service: Service, seen: Figures, *, looks_at_port: bool) -> str:
+    """Why the service's own port is not open, as `services.telling` stores it; empty if it is.
+
+    `looks_at_port`: if no server has reported on it, this machine is asked who listens there. That
+    costs too much to do for each service of a list.
+    """
+    trouble = seen.trouble_with_port(service)
+    if trouble or not looks_at_port or seen.has_port_open(service):
+        return trouble
+    return ports.trouble(service)
 
 
 def instance_json(instance: Instance, endpoint: str, observers: Observers) -> Json:

@@ -1,4 +1,4 @@
-"""An overview of all services, as in the console: five queries, however many services.
+"""An overview of all services, as in the console: seven queries, however many services.
 
 Synchronous reads; JSON as in `services.views.describing`, without details.
 """

@@ -1,0 +1,29 @@
+"""What the manager's calls cost."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from myagent.manager import verbs
+from tests.ports import free_port
+from tests.services import rows
+from tests.services.measured import add_server
+
+QUERIES = 7
+"""Tags, services, instances, the site's address, the servers' reports, and two for observers."""
+
+
+@pytest.mark.django_db
+def test_ten_services_with_own_ports_are_listed_in_as_many_queries_as_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    add_server()
+    rows.instance(rows.service("first", port=free_port()))
+    with django_assert_num_queries(QUERIES):
+        verbs.select(None, ())
+    for number in range(9):
+        rows.instance(rows.service(f"agent-{number}", port=free_port()))
+    with django_assert_num_queries(QUERIES):
+        listed = verbs.select(None, ())
+    assert [len(each.instances) for each in listed] == [1] * 10
