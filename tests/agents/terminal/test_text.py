@@ -28,6 +28,7 @@ from myagent.steps import Decision
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 STYLES = re.compile(r"\x1b\[[\d;]*m")
+LONG = 2**70
 EVIL = "a\x1b]0;owned\x07\x1b[2Jb\x9b31mc\rd\x08\x7f\x0e e\tf\ng [red]h[/red] [link=x]"
 
 
@@ -42,6 +43,8 @@ def test_nothing_in_a_text_controls_the_terminal(text: str) -> None:
 def test_what_people_read_stays() -> None:
     assert inert("你好 🎯\tx\ny") == "你好 🎯\tx\ny"
     assert one_line({"a": [1, "龍"]}) == '{"a":[1,"龍"]}'
+    assert one_line(LONG) == str(LONG)
+    assert one_line({"龍": LONG}) == f'{{"龍": {LONG}}}'
     assert one_line("x" * 500, 10) == "x" * 10 + "…"
 
 
@@ -199,4 +202,5 @@ def test_a_decision_is_what_was_typed(typed: str, decision: Decision | None) -> 
 
 def test_arguments_are_a_json_object_or_nothing() -> None:
     assert read_arguments('{"a": "茶"}') == {"a": "茶"}
+    assert read_arguments(f'{{"n": {LONG}}}') == {"n": LONG}
     assert [read_arguments(text) for text in ("", "[1]", "{", "1")] == [None] * 4
