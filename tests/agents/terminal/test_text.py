@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from agents.terminal.inert import inert, one_line, readable
 from agents.terminal.prompts import read_arguments, read_choice
-from agents.terminal.screen import RichScreen
+from agents.terminal.screen import PlainScreen, RichScreen
 from agents.terminal.writing import Writing, settled_length
 from myagent.client import (
     ConfirmationAsked,
@@ -21,6 +23,7 @@ from myagent.client import (
     Interrupted,
     MessageAccepted,
     PartialAnswer,
+    ThinkingCompleted,
     ToolCalled,
     ToolFinished,
 )
@@ -60,6 +63,12 @@ def shown(*events: object) -> str:
     for event in events:
         screen.show(event)  # type: ignore[arg-type]
     return output.getvalue()
+
+
+def plainly_shown(event: Any) -> tuple[str, str]:
+    output, errors = io.StringIO(), io.StringIO()
+    PlainScreen(Console(file=output), Console(file=errors)).show(event)
+    return output.getvalue(), errors.getvalue()
 
 
 def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
@@ -126,6 +135,53 @@ def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:
     printed = STYLES.sub("", output.getvalue())
     assert printed.count("First block.") == 1
     assert "Stopped." in printed
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence", "chinese"),
+    [
+        ("length", "the model reached its limit of tokens", "模型已达到令牌上限"),
+        ("content_filter", "The content filter of", "内容过滤截断了这个回答"),
+        ("max_steps", "The agent reached its limit of steps.", "步数上限"),
+    ],
+)
+def test_an_answer_that_was_cut_says_so(reason: Any, sentence: str, chinese: str) -> None:
+    cut = FinalAnswer(event="agent.final_answer", content="Hel", stop_reason=reason)
+    assert sentence in shown(cut)
+    output, errors = plainly_shown(cut)
+    assert output == "Hel\n"
+    assert sentence in errors
+    with translation.override("zh-hans"):
+        assert chinese in shown(cut)
+    assert "limit" not in shown(FinalAnswer(event="agent.final_answer", content="Hel"))
+
+
+STOPPED = Interrupted(
+    event="agent.interrupted", run_id="r", content="Stopped.", text="One.\n\nTwo."
+)
+
+
+def test_the_text_of_an_answer_that_was_stopped_is_shown_once() -> None:
+    first = ThinkingCompleted(event="agent.thinking", run_id="r", step=1, text="I look.")
+    words = re.findall(r"[A-Z][\w ]*\.", STYLES.sub("", shown(first, STOPPED)))
+    assert words == ["I look.", "One.", "Two.", "Stopped."]
+    assert plainly_shown(STOPPED) == ("", "One.\n\nTwo.\nStopped.\n")
+    assert plainly_shown(replace(STOPPED, text="")) == ("", "Stopped.\n")
+
+
+@pytest.mark.parametrize("seen", ["One.", "One.\n\nT", "One.\n\nTwo.", "One.\n\nTwo. Three"])
+def test_the_text_of_an_answer_that_is_stopped_while_it_is_watched_is_shown_once(seen: str) -> None:
+    output = io.StringIO()
+    screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))
+    with screen.following():
+        screen.show(PartialAnswer(event="agent.partial_answer", run_id="r", step=1, text=seen))
+    before = output.tell()
+    screen.show(STOPPED)
+    output.seek(before)
+    rest = STYLES.sub("", output.read())
+    assert ("One." in rest) is (seen == "One.")
+    assert rest.count("Two.") == rest.count("Stopped.") == 1
+    assert ("Three" in rest) is ("Three" in seen)
 
 
 # Growing Markdown.
