@@ -98,6 +98,10 @@ def test_text_is_shown_however_deep_it_is(mark: str, depth: int) -> None:
         "a <b>bold</b> word, a < b > c, <unknown/>",
         "- item <T>\n- <script>alert(1)</script>",
         "| a | b |\n|---|---|\n| Vec<u8> | <br> |",
+        "| a | b |\n|---|---|\n| 1 | 2 | 3extra |",
+        "| a | b |\n|---|---|\n| 1 | 2 | 1 | 2 | tail |\n\nafter",
+        "> | a | b |\n> |---|---|\n> | 1 | `x|y` | last |",
+        "- item\n\n  | a | b |\n  |---|---|\n  | 1 | 2 | 3extra |\n- more",
         "see [1]\n\n[1]: https://example.com/page",
         "![chart](https://example.com/chart.png)",
         "```\n<pre>code</pre>\n```",
@@ -108,6 +112,19 @@ def test_nothing_that_is_written_is_missing_on_the_screen(text: str) -> None:
     seen = re.sub(r"\s", "", STYLES.sub("", seen))
     for word in re.findall(r"<[^>]*>|[\w./:]+", text):
         assert re.sub(r"\s", "", word) in seen, word
+
+
+@pytest.mark.parametrize("start", ["", "> ", "  "])
+@pytest.mark.parametrize("row", ["| 1 | 2 |", "1 | 2", "| 1 |", "| `x\\|y` | > |", "| |"])
+def test_only_a_table_with_more_cells_than_its_head_is_shown_as_written(
+    start: str, row: str
+) -> None:
+    head = f"{start}| a | b |\n{start}|---|---|\n"
+    assert "---" not in shown(FinalAnswer(event="agent.final_answer", content=head + start + row))
+    text = f"{head}{start}| 1 | 2 | 3 |\n\n| c | d |\n|:-:|---|\n| 5 | 6 |"
+    seen = shown(FinalAnswer(event="agent.final_answer", content=text))
+    assert "|---|---|" in seen
+    assert "|:-:|" not in seen
 
 
 @pytest.mark.parametrize("status", ["declined", "cancelled"])
