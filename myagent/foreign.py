@@ -111,7 +111,7 @@ async def _pieces(
     if not _is_stream(agent, verb):
         value = await contained(_called(verb, args, options))
         if not isinstance(value, AsyncIterator | Iterator):
-            yield _whole(await contained(read(value)))
+            yield _whole(value)
             return
         stream = value if isinstance(value, AsyncIterator) else _one_by_one(value)
     else:
@@ -165,9 +165,11 @@ def _is_question(message: ChatMessage) -> bool:
 
 async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str, Any]) -> Any:
     if inspect.iscoroutinefunction(verb):
-        return await verb(*args, **options)
-    value = await in_thread(verb, *args, **options)
-    return await value if inspect.isawaitable(value) else value
+        value = await verb(*args, **options)
+    else:
+        value = await in_thread(verb, *args, **options)
+        value = await value if inspect.isawaitable(value) else value
+    return value if isinstance(value, AsyncIterator | Iterator) else await read(value)
 
 
 def _whole(value: Any) -> str:

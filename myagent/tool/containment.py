@@ -183,14 +183,14 @@ async def _read(value: Any, is_over: threading.Event) -> Any:
 
 
 async def _read_async(value: Any, is_over: threading.Event) -> Any:
-    async def read(item: Any) -> Any:
+    async def read_one(item: Any) -> Any:
         def work() -> Any:
             return read_item(item, lambda: not is_over.is_set())
 
         plain = await in_thread(work) if may_block(item) else work()
         return await _read_async(plain, is_over)
 
-    return await read_async(value, read)
+    return await read_async(value, read_one)
 
 
 def _as_text(value: Any) -> ToolResult:
