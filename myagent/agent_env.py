@@ -25,9 +25,14 @@ PREFIX_OF_MODELS = "MYAGENT_MODEL_"
 logger = logging.getLogger(__name__)
 
 
+def is_of_models(name: str) -> bool:
+    """Whether the SDK reads the variable in the agent's process: each agent may have its own."""
+    return name.startswith(PREFIX_OF_MODELS)
+
+
 def is_of_a_site(name: str) -> bool:
     """Whether the variable is a setting of the site, and not of an agent."""
-    if name.startswith(PREFIX_OF_MODELS):
+    if is_of_models(name):
         return False
     return name in OF_SITES or name.startswith(PREFIXES_OF_SITES)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any, get_args
@@ -15,8 +15,9 @@ from myagent.runnable import NOTHING_DONE, AgentError, NoAnswerError
 from myagent.sentence import Sentence
 from myagent.steps import Answer, Confirm, Resume, Step, StepStarted, TextDelta
 from myagent.tool.base_tool import ToolResult
-from myagent.tool.containment import contained, in_thread
+from myagent.tool.containment import contained, in_thread, read
 from myagent.tool.failures import EscapedError, described
+from myagent.tool.iterating import text_of_parts
 from myagent.tool.text import clean, text_of
 
 NO_VALUE = Sentence(
@@ -28,15 +29,15 @@ TEXT_KEYS = ("content", "text", "delta")
 BESIDE_TEXT = frozenset(
     {*TEXT_KEYS, "role", "refusal", "tool_calls", "function_call", "finish_reason", "index"}
 )
-"""Keys of a streamed piece besides text; the first and last pieces may have only these."""
+"""Keys of a streamed piece besides text; a last piece may have only these."""
 
 
 class ForeignAgent:
     """Adapts an object with `astream(text)` or `arun(text)`, or an async function of a text.
 
     `astream` is preferred. It yields texts, dicts with a text under `content`,
-    `text` or `delta`, or steps of ours. A plain `arun` runs in a thread. What
-    has a parameter `history` gets the earlier messages, as dicts. An agent
+    `text` or `delta`, or steps of ours; so may an iterator that `arun` returns. A plain `arun`
+    runs in a thread. What has a parameter `history` gets the earlier messages, as dicts. An agent
     without a name has the `default_name`, else that of its function or class.
     """
 
@@ -108,10 +109,14 @@ async def _pieces(
     verb = _verb_of(agent)
     args, options = question
     if not _is_stream(agent, verb):
-        yield _whole(await contained(_called(verb, args, options)))
-        return
-    given = verb(*args, **options)
-    stream = await given if inspect.isawaitable(given) else given
+        value = await contained(_called(verb, args, options))
+        if not isinstance(value, AsyncIterator | Iterator):
+            yield _whole(value)
+            return
+        stream = value if isinstance(value, AsyncIterator) else _one_by_one(value)
+    else:
+        given = verb(*args, **options)
+        stream = await given if inspect.isawaitable(given) else given
     if not isinstance(stream, AsyncIterator):
         raise AgentError("The agent's astream() must be an async generator.")
     try:
@@ -120,6 +125,13 @@ async def _pieces(
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+async def _one_by_one(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    """The items, each waited for in a thread."""
+    end = object()
+    while (item := await in_thread(next, iterator, end)) is not end:
+        yield item
 
 
 def _verb_of(agent: Any) -> Callable[..., Any]:
@@ -153,9 +165,11 @@ def _is_question(message: ChatMessage) -> bool:
 
 async def _called(verb: Callable[..., Any], args: tuple[str], options: dict[str, Any]) -> Any:
     if inspect.iscoroutinefunction(verb):
-        return await verb(*args, **options)
-    value = await in_thread(verb, *args, **options)
-    return await value if inspect.isawaitable(value) else value
+        value = await verb(*args, **options)
+    else:
+        value = await in_thread(verb, *args, **options)
+        value = await value if inspect.isawaitable(value) else value
+    return value if isinstance(value, AsyncIterator | Iterator) else await read(value)
 
 
 def _whole(value: Any) -> str:
@@ -163,7 +177,7 @@ def _whole(value: Any) -> str:
     if value is None:
         raise NoAnswerError(NO_VALUE)
     if isinstance(value, ToolResult):
-        return "\n".join(filter(None, map(text_of, value.parts)))
+        return text_of_parts(value)
     return text_of(value)
 
 
@@ -184,7 +198,9 @@ def _is_nothing(piece: Any) -> bool:
     """Whether the piece has no text, like the first and last pieces of a model's stream."""
     if not isinstance(piece, Mapping):
         return piece is None
-    return piece.keys() <= BESIDE_TEXT and all(piece.get(key) is None for key in TEXT_KEYS)
+    if any(piece.get(key) is not None for key in TEXT_KEYS):
+        return False
+    return piece.keys() <= BESIDE_TEXT or "role" in piece or "content" in piece
 
 
 def _kind(piece: Any) -> str:

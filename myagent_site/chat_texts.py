@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from django.utils import translation
 from django.utils.translation import gettext_noop
 
+from agents.stop_reasons import STOPPED
+
 TEXTS = {
     "skip": gettext_noop("Skip to the message box"),
     "conversations": gettext_noop("Conversations"),
@@ -102,9 +104,7 @@ TEXTS = {
     "copy_failed": gettext_noop("The browser did not allow copying."),
     "try_again": gettext_noop("Try again"),
     "effects": gettext_noop("It is not known whether these took effect: {tools}."),
-    "max_steps": gettext_noop("The agent reached its limit of steps."),
-    "length": gettext_noop("The answer is cut: the model reached its limit of tokens."),
-    "content_filter": gettext_noop("The content filter of the model’s provider cut this answer."),
+    **STOPPED,
     "connecting": gettext_noop("Connecting…"),
     "connected": gettext_noop("Connected"),
     "reconnecting": gettext_noop("Connection lost. Reconnecting…"),

@@ -61,18 +61,28 @@ def failed(request: HttpRequest) -> HttpResponse:
     return _answer(request, FAILED)
 
 
+def is_for_people(request: HttpRequest) -> bool:
+    """Whether the answer is a page; programs are told in JSON."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def told(detail: str, code: str, status: int) -> HttpResponse:
+    """What programs are told."""
+    return JsonResponse({"detail": detail, "code": code}, status=status)
+
+
 def _answer(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     lang = language_of(request)
     text = translated(ERROR_TEXTS, lang)
     sentence = text[trouble.code]
-    if "text/html" not in request.headers.get("Accept", ""):
-        body = {"detail": sentence, "code": trouble.code}
-        return JsonResponse(body, status=trouble.status)
+    path = request.path[:MAX_PATH] if trouble is NOT_FOUND else ""
+    if not is_for_people(request):
+        return told(f"{sentence} {path}".rstrip(), trouble.code, trouble.status)
     context = {
         "text": text,
         "title": text[f"{trouble.code}_title"],
         "sentence": sentence,
-        "path": request.path[:MAX_PATH] if trouble is NOT_FOUND else "",
+        "path": path,
         "is_site": _is_site(request),
     }
     return draw(request, lang, "error.html", context, status=trouble.status)

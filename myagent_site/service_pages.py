@@ -7,6 +7,7 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from agents.sockets.handshake import OWN_DOOR
+from myagent_site import error_pages
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from myagent_site.introduction import introduce
@@ -48,5 +49,11 @@ def with_slash(request: HttpRequest, name: str) -> HttpResponse:
 
 def _no_chat(request: HttpRequest, name: str, status: int) -> HttpResponse:
     lang = language_of(request)
-    context = {"text": translated(NO_CHAT_TEXTS, lang), "name": name, "is_away": status == 503}
+    text, is_away = translated(NO_CHAT_TEXTS, lang), status == 503
+    if request.method in ("GET", "HEAD") and not error_pages.is_for_people(request):
+        if is_away:
+            return error_pages.told(text["storage_away"], "storage_unavailable", status)
+        detail = f"{text['no_service']} {name[: error_pages.MAX_PATH]}"
+        return error_pages.told(detail, "no_service", status)
+    context = {"text": text, "name": name, "is_away": is_away}
     return answer(request, lang, "no_chat.html", context, status=status)

@@ -55,8 +55,8 @@ def test_an_import_from_above_would_be_noticed() -> None:
 
 ROOMS = {
     "agents": (
-        *("runtime", "sentences", "principals", "models", "log", "ownership", "runs"),
-        *("transients", "directory", "ports", "sessions", "sockets", "serving"),
+        *("runtime", "sentences", "stop_reasons", "principals", "models", "log", "ownership"),
+        *("runs", "transients", "directory", "ports", "sessions", "sockets", "serving"),
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (

@@ -16,7 +16,14 @@ from typing import Any
 
 import structlog
 from jsonschema.exceptions import ValidationError
-from jsonschema.validators import Draft202012Validator, extend
+from jsonschema.validators import (
+    Draft4Validator,
+    Draft6Validator,
+    Draft7Validator,
+    Draft201909Validator,
+    Draft202012Validator,
+    extend,
+)
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 from pydantic_core import ValidationError as NoMatch
 from referencing import Registry
@@ -32,6 +39,15 @@ MOST_UNIQUE = 200
 """Maximum number of items that are compared with each other."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""What a schema is written in if it does not say."""
+
+DRAFTS: dict[str, Any] = {
+    "http://json-schema.org/draft-04/schema": Draft4Validator,
+    "http://json-schema.org/draft-06/schema": Draft6Validator,
+    "http://json-schema.org/draft-07/schema": Draft7Validator,
+    "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
+    DIALECT: Draft202012Validator,
+}
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
@@ -45,11 +61,12 @@ class _TooMuchError(Exception):
 
 def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
     """What is wrong with the arguments; '' if nothing is, or it can't be decided here."""
-    if schema is None or schema.get("$schema", DIALECT) != DIALECT:
+    validator = None if schema is None else _validator_for(schema.get("$schema", DIALECT))
+    if validator is None:
         return ""
     _end.set(time.thread_time() + MOST_CPU_S)
     try:
-        faults = list(islice(_checked(args, schema), FAULTS_TOLD))
+        faults = list(islice(_checked(validator, args, schema), FAULTS_TOLD))
     except (_TooMuchError, RecursionError):
         return ""
     except Exception as error:
@@ -59,9 +76,11 @@ def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
     return "; ".join(map(sentence_of, faults))
 
 
-def _checked(args: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+def _checked(
+    validator: Any, args: Mapping[str, Any], schema: Mapping[str, Any] | None
+) -> Iterator[ValidationError]:
     # An empty registry: a $ref to an address must not cause a network request.
-    return _Bounded(schema, registry=Registry()).iter_errors(args)  # type: ignore[no-any-return]
+    return validator(schema, registry=Registry()).iter_errors(args)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
@@ -109,7 +128,7 @@ def _bounded(keyword: Keyword) -> Keyword:
     return check
 
 
-_KEYWORDS: dict[str, Keyword] = Draft202012Validator.VALIDATORS | {
+_OWN: dict[str, Keyword] = {
     "pattern": _pattern,
     "patternProperties": _nothing,
     "additionalProperties": _additional,
@@ -118,6 +137,16 @@ _KEYWORDS: dict[str, Keyword] = Draft202012Validator.VALIDATORS | {
     "uniqueItems": _unique,
 }
 
-_Bounded = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {name: _bounded(keyword) for name, keyword in _KEYWORDS.items()}
-)
+
+def _bounded_draft(draft: Any) -> Any:
+    keywords = draft.VALIDATORS | {n: own for n, own in _OWN.items() if n in draft.VALIDATORS}
+    checks = {name: _bounded(keyword) for name, keyword in keywords.items()}
+    return extend(draft, checks)  # type: ignore[no-untyped-call]
+
+
+_BOUNDED = {name: _bounded_draft(draft) for name, draft in DRAFTS.items()}
+
+
+def _validator_for(dialect: Any) -> Any:
+    """None: the dialect is not known here."""
+    return _BOUNDED.get(dialect.removesuffix("#")) if isinstance(dialect, str) else None

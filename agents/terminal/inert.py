@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import orjson
+from myagent import exact_json
 
 DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """Characters that change the order in which text is displayed."""
@@ -37,7 +37,7 @@ def readable(text: object) -> str:
 
 def one_line(value: object, longest: int = 120) -> str:
     """A value on one line of at most so many characters: texts as they are, others as JSON."""
-    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    text = value if isinstance(value, str) else exact_json.encode(value).decode()
     # Cut first: a tool's result may be large.
     line = " ".join(readable(text[: longest * 4]).split())
     is_cut = len(line) > longest or len(text) > longest * 4

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import orjson
 from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 from prompt_toolkit import PromptSession
@@ -16,6 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.validation import Validator
 
+from myagent import exact_json
 from myagent.steps import Decision
 
 YES = frozenset({"y", "yes", "是", "好"})
@@ -44,7 +44,7 @@ def read_choice(text: str) -> Decision | None:
 def read_arguments(text: str) -> dict[str, Any] | None:
     """The JSON object in a text, None if it is none."""
     try:
-        value = orjson.loads(text)
+        value = exact_json.loads(text)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -89,7 +89,7 @@ class Prompts:
             translation.gettext(CHOICES), _is_choice, gettext("Type y, n or e.")
         )
         if _is_edit(text):
-            given = orjson.dumps(dict(args)).decode()
+            given = exact_json.dumps(dict(args))
             complaint = gettext("This must be a JSON object.")
             typed = await self._checked(
                 translation.gettext(ARGUMENTS), _is_arguments, complaint, given

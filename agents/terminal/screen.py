@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from agents.stop_reasons import STOPPED
 from agents.terminal.command import told
 from agents.terminal.inert import inert, one_line
 from agents.terminal.markdown import drawn
@@ -184,9 +185,11 @@ class RichScreen:
         if isinstance(event, FinalAnswer):
             self._write(self._writing.finish(inert(event.content)))
             self._console.print(Text(f"— {_duration(event.duration_ms)}", "dim"))
+            if event.stop_reason in STOPPED:
+                sentence = translation.gettext(STOPPED[event.stop_reason])
+                self._console.print(Text(f"■ {sentence}", "yellow"))
             return
-        self._write(Change(self._rest, ""))
-        self._writing = Writing()
+        self._write(self._writing.stop(self._rest, inert(event.text)))
         self._say_end(event)
 
     def _say_end(self, event: RunEnded) -> None:
@@ -254,7 +257,12 @@ class PlainScreen:
         match event:
             case FinalAnswer():
                 self._output.print(Text(inert(event.content)), soft_wrap=True)
-            case RunEnded() | ServerError() | Notice(code="service_stopped"):
+                if event.stop_reason in STOPPED:
+                    self.say(translation.gettext(STOPPED[event.stop_reason]))
+            case RunEnded():
+                # Not among the answers: it is none.
+                self.say("\n".join(filter(None, (inert(event.text), inert(event.content)))))
+            case ServerError() | Notice(code="service_stopped"):
                 self.say(inert(event.content))
             case SessionCreated(model=OfflineModel.model):
                 self.say(translation.gettext(DEMO))

@@ -63,6 +63,14 @@ class Writing:
         self._step, self._printed = None, ""
         return Change(block, "", restarts)
 
+    def stop(self, rest: str, text: str) -> Change:
+        """The step's text ends here: after the `rest`, which is not printed, or as all of `text`.
+
+        `text` counts where it goes on from what is shown.
+        """
+        shown = self._printed + rest
+        return self.finish(text if text.startswith(shown) else shown)
+
     def _restarts(self, text: str) -> bool:
         common = min(len(text), len(self._printed))
         if text[:common] == self._printed[:common]:

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import orjson
-
-from myagent import protocol
+from myagent import fast_json, plain_json, protocol
 from myagent.client.answer import Answer
 from myagent.client.connection import Address, Connection, ended
 from myagent.client.conversation import Conversation
@@ -270,8 +268,8 @@ class Client:
     def _frame(self, event: str, **fields: Any) -> str:
         frame = {"event": event, "session_id": self.session_id, **fields}
         try:
-            text = orjson.dumps(frame).decode()
-        except TypeError as error:
+            text = _written(frame)
+        except (TypeError, ValueError) as error:
             raise InvalidRequest(
                 Sentence("This can't be sent as JSON: {reason}.", reason=str(error))
             ) from error
@@ -298,3 +296,10 @@ class Client:
 def _as(kind: type[Kind], event: ServerEvent) -> Kind:
     assert isinstance(event, kind)
     return event
+
+
+def _written(frame: dict[str, Any]) -> str:
+    try:
+        return fast_json.dumps(frame).decode()
+    except TypeError:
+        return plain_json.dumps(frame, takes_long_numbers=True).decode()

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import orjson
-
+from myagent import exact_json
 from myagent.steps import StopReason, ToolStatus
 
 SessionStatus = Literal["idle", "running", "waiting"]
@@ -299,7 +298,7 @@ def read(text: str | bytes) -> ServerEvent:
     What a frame leaves out has its default; what is new in it is in `metadata`.
     """
     try:
-        frame = orjson.loads(text)
+        frame = exact_json.loads(text)
     except ValueError as error:
         raise UnreadableFrame("The server sent a frame that is not JSON.") from error
     if not isinstance(frame, dict) or not isinstance(frame.get("event"), str):

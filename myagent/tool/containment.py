@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from functools import update_wrapper
 from typing import Any
@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from myagent.tool.base_tool import BaseTool, ToolResult
 from myagent.tool.failures import EscapedError, described, log_raised
-from myagent.tool.iterating import read_async, read_result
+from myagent.tool.iterating import may_block, read_async, read_item, read_result, text_of_parts
 from myagent.tool.text import text_of
 
 CANCEL_GRACE_S = 1.0
@@ -147,43 +147,57 @@ async def run_tool(tool: BaseTool, args: dict[str, Any]) -> ToolResult:
 
 
 async def _execute(tool: BaseTool, args: dict[str, Any]) -> Any:
-    value = await _called(tool.execute, args)
-    return await read_async(value) if isinstance(value, AsyncIterator) else value
-
-
-async def _called(execute: Callable[..., Any], args: dict[str, Any]) -> Any:
-    """The awaited return value; iterators are read in a thread, because they may block."""
+    """The return value with its iterators read: in a thread, because they may block."""
     is_over = threading.Event()
-
-    def read(value: Any) -> Any:
-        return read_result(value, lambda: not is_over.is_set())
-
-    def work() -> Any:
-        return read(execute(**args))
-
     try:
-        if inspect.iscoroutinefunction(execute):
-            value = await execute(**args)
-        else:
-            value = await in_thread(update_wrapper(work, execute))
-            if not inspect.isawaitable(value):
-                return value
-            value = await value
-        return await in_thread(read, value) if _is_iterator(value) else value
+        if inspect.iscoroutinefunction(tool.execute):
+            return await _read(await tool.execute(**args), is_over)
+
+        def work() -> Any:
+            return read_result(tool.execute(**args), lambda: not is_over.is_set())
+
+        value = await in_thread(update_wrapper(work, tool.execute))
+        if inspect.isawaitable(value):
+            return await _read(await value, is_over)
+        return await _read_async(value, is_over)
     finally:
         is_over.set()
 
 
-def _is_iterator(value: Any) -> bool:
-    parts = (value.output, value.content) if isinstance(value, ToolResult) else (value,)
-    return any(isinstance(part, Iterator) for part in parts)
+async def read(value: Any) -> Any:
+    """A result with its iterators read, in a thread where that may block.
+
+    Exceptions of iterators are raised; cancelling is safe.
+    """
+    is_over = threading.Event()
+    try:
+        return await _read(value, is_over)
+    finally:
+        is_over.set()
+
+
+async def _read(value: Any, is_over: threading.Event) -> Any:
+    if may_block(value):
+        value = await in_thread(read_result, value, lambda: not is_over.is_set())
+    return await _read_async(value, is_over)
+
+
+async def _read_async(value: Any, is_over: threading.Event) -> Any:
+    async def read_one(item: Any) -> Any:
+        def work() -> Any:
+            return read_item(item, lambda: not is_over.is_set())
+
+        plain = await in_thread(work) if may_block(item) else work()
+        return await _read_async(plain, is_over)
+
+    return await read_async(value, read_one)
 
 
 def _as_text(value: Any) -> ToolResult:
     if not isinstance(value, ToolResult):
         return ToolResult(output=text_of(value))
     try:
-        text = "\n".join(filter(None, map(text_of, value.parts)))
+        text = text_of_parts(value)
         is_error = value.is_error
     except Exception as error:
         return ToolResult(error=f"The tool gave an unusable result: {described(error)}")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import is_dataclass
-from itertools import islice
 from typing import Any
 
 from myagent import fast_json, plain_json
 
 TEXT_LIMIT = 256 * 1024
 """Bytes of UTF-8 that a result may have (wire protocol, tools and confirmations)."""
-
-
-MOST_ITEMS = 10_000
-"""Number of items that are read of an iterator, unless `TEXT_LIMIT` bytes are reached first."""
 
 
 def excerpt(text: str, most: int) -> str:
@@ -24,7 +18,10 @@ def excerpt(text: str, most: int) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Any value as text: containers as JSON, the rest as `str` says. Never raises."""
+    """Any value as text: containers as JSON, the rest as `str` says. Never raises.
+
+    Iterators are not read.
+    """
     try:
         return clean(_text_of(value))
     except BaseException:  # a foreign __str__ may raise anything, SystemExit too
@@ -44,7 +41,7 @@ def _text_of(value: Any) -> str:
 
 
 def _json_of(value: Any) -> str:
-    how: dict[str, Any] = {"default": _plain, "option": fast_json.NON_STR_KEYS}
+    how: dict[str, Any] = {"default": str, "option": fast_json.NON_STR_KEYS}
     try:
         return fast_json.dumps(value, **how).decode()
     except (TypeError, ValueError):
@@ -54,11 +51,6 @@ def _json_of(value: Any) -> str:
         return plain_json.dumps(value, **how, takes_long_numbers=True).decode()
     except (TypeError, ValueError):
         return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Converts a value without a JSON form: an iterator to its items, anything else to text."""
-    return list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) else str(value)
 
 
 def _is_record(value: Any) -> bool:

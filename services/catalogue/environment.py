@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from myagent.agent_env import is_of_models
 from services.fields import invalid, is_storable
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 OWN_PREFIX = "MYAGENT_"
-OF_AGENTS = frozenset({"MYAGENT_MODEL_TIMEOUT_S"})
-"""Settings of ours that agents read: a service may have its own values."""
 
 PATH_OF_IMPORTS = "PYTHONPATH"
 """Tells a worker where the SDK is; its interpreter finds everything else."""
@@ -67,7 +66,7 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 def is_of_the_site(name: str) -> bool:
     """Whether the variable is meant only for the site's own processes."""
-    if name in OF_AGENTS:
+    if is_of_models(name):
         return False
     return name.startswith(OWN_PREFIX) or name in settings.SITE_VARIABLES or name in OWN
 

@@ -65,6 +65,29 @@ async def test_what_arun_returns_is_the_answer(value, text: str) -> None:
     assert one(Answer, await steps_of(running(value))).text == text
 
 
+async def test_an_iterator_that_arun_returns_is_a_stream() -> None:
+    async def asynchronous():
+        yield "Hel"
+        yield {"content": "lo"}
+
+    threads = []
+
+    def plain():
+        threads.append(threading.current_thread())
+        yield from ("Hel", None, "lo")
+
+    for stream in asynchronous(), plain(), iter(["Hel", "lo"]):
+        steps = await steps_of(running(stream))
+        assert [step.text for step in only(TextDelta, steps)] == ["Hel", "lo"]
+        assert one(Answer, steps).text == "Hello"
+    assert threading.main_thread() not in threads
+
+
+async def test_an_iterator_in_what_arun_returns_is_read_in_a_thread() -> None:
+    names = (threading.current_thread().name for _ in range(1))
+    assert "myagent:" in one(Answer, await steps_of(running({"by": names}))).text
+
+
 async def test_a_plain_arun_runs_in_a_thread() -> None:
     class Plain:
         def arun(self, text):
@@ -147,6 +170,8 @@ async def test_the_last_user_message_is_the_question_and_the_rest_is_the_history
         ({"role": "assistant"}, {"content": "Hello"}, {}),
         ({"role": "assistant", "content": None}, {"content": "Hello"}, {"finish_reason": "stop"}),
         ({"role": "assistant", "content": ""}, {"delta": "Hello"}, {"delta": None, "index": 0}),
+        ({"role": "assistant", "content": None, "reasoning_content": "t"}, "Hello"),
+        ("Hello", {"content": None, "audio": None}, {"role": "assistant", "annotations": []}),
     ],
 )
 async def test_pieces_without_a_text_are_skipped(pieces) -> None:

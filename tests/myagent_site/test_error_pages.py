@@ -34,9 +34,12 @@ async def test_an_unknown_path_has_a_page_of_the_site(accepted: str, title: str)
 
 
 async def test_a_program_is_told_in_json() -> None:
-    response = await at_this_machine().get("/nowhere")
-    assert response.status_code == 404
-    assert response.json()["code"] == "not_found"
+    told = {"detail": "Nothing is at this address: /nowhere", "code": "not_found"}
+    for headers in {}, {"Accept": "*/*"}, {"Accept": "application/json"}:
+        response = await at_this_machine().get("/nowhere", headers=headers)
+        assert (response.status_code, response.json()) == (404, told)
+    long = (await at_this_machine().get("/" + "x" * 1000)).json()["detail"]
+    assert long.endswith(": /" + "x" * (error_pages.MAX_PATH - 1))
 
 
 async def test_a_server_with_one_agent_leads_to_its_chat_and_nowhere_else() -> None:

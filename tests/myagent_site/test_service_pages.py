@@ -14,6 +14,7 @@ from agents.sockets.handshake import OWN_DOOR
 from myagent_site.console_texts import NO_CHAT_TEXTS
 from services.models import Service
 from tests.myagent_site.clients import ClientAt, at_another_machine, at_this_machine
+from tests.myagent_site.test_error_pages import BROWSER
 from tests.myagent_site.test_pages import ROOT
 from tests.services.measured import add_running, add_service
 
@@ -118,12 +119,18 @@ async def test_a_name_that_nobody_has_is_said_to_be_none(
     here: AsyncClient, lang: str, title: str
 ) -> None:
     await add("weather")
-    response = await here.get(f"/services/%3Cb%3EWeather/?lang={lang}")
+    response = await here.get(f"/services/%3Cb%3EWeather/?lang={lang}", headers=BROWSER)
     text = response.content.decode()
     assert response.status_code == 404
     assert f"<h1>{title}</h1>" in text
     assert "&lt;b&gt;Weather" in text
     assert 'href="/"' in text
+
+
+async def test_a_program_is_told_in_json_that_nobody_has_a_name(here: AsyncClient) -> None:
+    response = await here.get("/services/none/", headers={"Accept": "application/json"})
+    told = {"detail": "No service of this site has this name: none", "code": "no_service"}
+    assert (response.status_code, response.json()) == (404, told)
 
 
 async def test_names_are_told_apart_by_their_case(here: AsyncClient) -> None:
@@ -147,9 +154,12 @@ async def test_a_database_that_is_away_is_said_to_be(
         raise OperationalError("gone away")
 
     monkeypatch.setattr(Service.objects, "filter", fail)
-    response = await here.get("/services/weather/")
-    assert response.status_code == 503
-    assert "database" in response.content.decode()
+    page = await here.get("/services/weather/", headers=BROWSER)
+    told = await here.get("/services/weather/", headers={"Accept": "application/json"})
+    assert (page.status_code, told.status_code) == (503, 503)
+    assert "database" in page.content.decode()
+    assert told.json()["code"] == "storage_unavailable"
+    assert "database" in told.json()["detail"]
 
 
 async def test_only_looking_is_possible(here: AsyncClient) -> None:

@@ -110,11 +110,28 @@ def test_a_check_that_would_take_long_is_left_to_the_tool(
         {"minProperties": "one"},
         {"properties": {"text": {"pattern": "(?=x)"}}},
         {"patternProperties": {"(a+)+$": {"type": "null"}}, "additionalProperties": False},
-        {"$schema": "http://json-schema.org/draft-04/schema#", "minProperties": 5},
+        {"$schema": "https://example.org/dialect#", "minProperties": 5},
+        {"$schema": ["http://json-schema.org/draft-07/schema#"], "minProperties": 5},
     ],
 )
 def test_a_schema_that_can_not_be_used_here_refuses_nothing(schema: Any) -> None:
     assert unfit({"text": "aaa"}, schema) == ""
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        *(f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7)),
+        *(f"https://json-schema.org/draft/{year}/schema" for year in ("2019-09", "2020-12")),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "#"])
+def test_a_schema_may_name_its_draft(dialect: str, end: str) -> None:
+    schema = ORDER.spec.parameters | {"$schema": dialect + end}
+    assert unfit({"item": "tea"}, schema) == ""
+    assert "is not one of" in unfit({"item": "coal"}, schema)
+    slow = {"$schema": dialect + end, "properties": {"x": {"pattern": "^(a+)+$"}}}
+    assert "does not match" in unfit({"x": "a" * 5000 + "b"}, slow)
 
 
 def deep(wrap: Callable[[Any], Any], depth: int) -> Any:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from agents.terminal.inert import inert, one_line, readable
 from agents.terminal.prompts import read_arguments, read_choice
-from agents.terminal.screen import RichScreen
+from agents.terminal.screen import PlainScreen, RichScreen
 from agents.terminal.writing import Writing, settled_length
 from myagent.client import (
     ConfirmationAsked,
@@ -21,6 +23,7 @@ from myagent.client import (
     Interrupted,
     MessageAccepted,
     PartialAnswer,
+    ThinkingCompleted,
     ToolCalled,
     ToolFinished,
 )
@@ -28,6 +31,7 @@ from myagent.steps import Decision
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 STYLES = re.compile(r"\x1b\[[\d;]*m")
+LONG = 2**70
 EVIL = "a\x1b]0;owned\x07\x1b[2Jb\x9b31mc\rd\x08\x7f\x0e e\tf\ng [red]h[/red] [link=x]"
 
 
@@ -42,6 +46,8 @@ def test_nothing_in_a_text_controls_the_terminal(text: str) -> None:
 def test_what_people_read_stays() -> None:
     assert inert("你好 🎯\tx\ny") == "你好 🎯\tx\ny"
     assert one_line({"a": [1, "龍"]}) == '{"a":[1,"龍"]}'
+    assert one_line(LONG) == str(LONG)
+    assert one_line({"龍": LONG}) == f'{{"龍": {LONG}}}'
     assert one_line("x" * 500, 10) == "x" * 10 + "…"
 
 
@@ -57,6 +63,12 @@ def shown(*events: object) -> str:
     for event in events:
         screen.show(event)  # type: ignore[arg-type]
     return output.getvalue()
+
+
+def plainly_shown(event: Any) -> tuple[str, str]:
+    output, errors = io.StringIO(), io.StringIO()
+    PlainScreen(Console(file=output), Console(file=errors)).show(event)
+    return output.getvalue(), errors.getvalue()
 
 
 def test_what_a_model_or_a_tool_says_is_shown_and_does_nothing() -> None:
@@ -86,6 +98,10 @@ def test_text_is_shown_however_deep_it_is(mark: str, depth: int) -> None:
         "a <b>bold</b> word, a < b > c, <unknown/>",
         "- item <T>\n- <script>alert(1)</script>",
         "| a | b |\n|---|---|\n| Vec<u8> | <br> |",
+        "| a | b |\n|---|---|\n| 1 | 2 | 3extra |",
+        "| a | b |\n|---|---|\n| 1 | 2 | 1 | 2 | tail |\n\nafter",
+        "> | a | b |\n> |---|---|\n> | 1 | `x|y` | last |",
+        "- item\n\n  | a | b |\n  |---|---|\n  | 1 | 2 | 3extra |\n- more",
         "see [1]\n\n[1]: https://example.com/page",
         "![chart](https://example.com/chart.png)",
         "```\n<pre>code</pre>\n```",
@@ -96,6 +112,19 @@ def test_nothing_that_is_written_is_missing_on_the_screen(text: str) -> None:
     seen = re.sub(r"\s", "", STYLES.sub("", seen))
     for word in re.findall(r"<[^>]*>|[\w./:]+", text):
         assert re.sub(r"\s", "", word) in seen, word
+
+
+@pytest.mark.parametrize("start", ["", "> ", "  "])
+@pytest.mark.parametrize("row", ["| 1 | 2 |", "1 | 2", "| 1 |", "| `x\\|y` | > |", "| |"])
+def test_only_a_table_with_more_cells_than_its_head_is_shown_as_written(
+    start: str, row: str
+) -> None:
+    head = f"{start}| a | b |\n{start}|---|---|\n"
+    assert "---" not in shown(FinalAnswer(event="agent.final_answer", content=head + start + row))
+    text = f"{head}{start}| 1 | 2 | 3 |\n\n| c | d |\n|:-:|---|\n| 5 | 6 |"
+    seen = shown(FinalAnswer(event="agent.final_answer", content=text))
+    assert "|---|---|" in seen
+    assert "|:-:|" not in seen
 
 
 @pytest.mark.parametrize("status", ["declined", "cancelled"])
@@ -123,6 +152,53 @@ def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:
     printed = STYLES.sub("", output.getvalue())
     assert printed.count("First block.") == 1
     assert "Stopped." in printed
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence", "chinese"),
+    [
+        ("length", "the model reached its limit of tokens", "模型已达到令牌上限"),
+        ("content_filter", "The content filter of", "内容过滤截断了这个回答"),
+        ("max_steps", "The agent reached its limit of steps.", "步数上限"),
+    ],
+)
+def test_an_answer_that_was_cut_says_so(reason: Any, sentence: str, chinese: str) -> None:
+    cut = FinalAnswer(event="agent.final_answer", content="Hel", stop_reason=reason)
+    assert sentence in shown(cut)
+    output, errors = plainly_shown(cut)
+    assert output == "Hel\n"
+    assert sentence in errors
+    with translation.override("zh-hans"):
+        assert chinese in shown(cut)
+    assert "limit" not in shown(FinalAnswer(event="agent.final_answer", content="Hel"))
+
+
+STOPPED = Interrupted(
+    event="agent.interrupted", run_id="r", content="Stopped.", text="One.\n\nTwo."
+)
+
+
+def test_the_text_of_an_answer_that_was_stopped_is_shown_once() -> None:
+    first = ThinkingCompleted(event="agent.thinking", run_id="r", step=1, text="I look.")
+    words = re.findall(r"[A-Z][\w ]*\.", STYLES.sub("", shown(first, STOPPED)))
+    assert words == ["I look.", "One.", "Two.", "Stopped."]
+    assert plainly_shown(STOPPED) == ("", "One.\n\nTwo.\nStopped.\n")
+    assert plainly_shown(replace(STOPPED, text="")) == ("", "Stopped.\n")
+
+
+@pytest.mark.parametrize("seen", ["One.", "One.\n\nT", "One.\n\nTwo.", "One.\n\nTwo. Three"])
+def test_the_text_of_an_answer_that_is_stopped_while_it_is_watched_is_shown_once(seen: str) -> None:
+    output = io.StringIO()
+    screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))
+    with screen.following():
+        screen.show(PartialAnswer(event="agent.partial_answer", run_id="r", step=1, text=seen))
+    before = output.tell()
+    screen.show(STOPPED)
+    output.seek(before)
+    rest = STYLES.sub("", output.read())
+    assert ("One." in rest) is (seen == "One.")
+    assert rest.count("Two.") == rest.count("Stopped.") == 1
+    assert ("Three" in rest) is ("Three" in seen)
 
 
 # Growing Markdown.
@@ -199,4 +275,5 @@ def test_a_decision_is_what_was_typed(typed: str, decision: Decision | None) -> 
 
 def test_arguments_are_a_json_object_or_nothing() -> None:
     assert read_arguments('{"a": "茶"}') == {"a": "茶"}
+    assert read_arguments(f'{{"n": {LONG}}}') == {"n": LONG}
     assert [read_arguments(text) for text in ("", "[1]", "{", "1")] == [None] * 4

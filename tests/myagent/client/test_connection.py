@@ -11,6 +11,7 @@ from myagent.client import (
     ConnectionFailed,
     FinalAnswer,
     GaveUp,
+    InvalidRequest,
     MessageAccepted,
     NoSuchService,
     NotAllowed,
@@ -353,6 +354,21 @@ async def test_responses_go_one_at_a_time_so_that_a_refusal_is_of_the_right_one(
         )
     assert isinstance(results[0], Refused)
     assert not isinstance(results[1], BaseException) and results[1].step_id == "b"
+
+
+async def test_edited_arguments_keep_every_digit_and_others_have_a_sentence() -> None:
+    async def asking(peer: Peer) -> None:
+        await peer.create()
+        heard = await peer.hear("user.response")
+        await peer.say("user.response", 2, step_id="a", content=heard["content"])
+        await peer.until_left()
+
+    async with ScriptedServer(asking) as server, connect(server.url) as client:
+        for args in {"n": {1}}, {"n": {1: 2**70}}:
+            with pytest.raises(InvalidRequest, match="sent as JSON"):
+                await client.respond("a", True, args=args)
+        logged = await client.respond("a", True, args={"n": 2**70})
+    assert logged.content["args"] == {"n": 2**70}
 
 
 async def test_a_cancel_that_was_taken_before_the_connection_was_lost_has_stopped_its_run() -> None:

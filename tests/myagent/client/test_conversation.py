@@ -12,6 +12,7 @@ from myagent.client.conversation import Conversation, Lost
 from myagent.client.runs import Runs
 from myagent.protocol.server_events import (
     KINDS,
+    ConfirmationAsked,
     MessageAccepted,
     RunEnded,
     ServerEvent,
@@ -115,3 +116,11 @@ def test_any_frame_that_has_a_kind_can_be_read(
     assert read_event.event == kind
     if isinstance(read_event, (MessageAccepted, RunEnded)):
         assert isinstance(read_event.content, str)
+
+
+def test_whole_numbers_of_a_frame_keep_their_digits() -> None:
+    args = {"n": 2**70, "in": [-(2**70), 1.5]}
+    frame = json.dumps({"event": "agent.user_confirm", "metadata": {"args": args}})
+    asked = read(frame)
+    assert isinstance(asked, ConfirmationAsked)
+    assert asked.args == args

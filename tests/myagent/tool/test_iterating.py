@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,7 +14,8 @@ import pytest
 
 from myagent.tool import BaseTool, FunctionTool, ToolResult
 from myagent.tool.containment import run_tool
-from myagent.tool.text import MOST_ITEMS, TEXT_LIMIT
+from myagent.tool.iterating import MOST_ITEMS
+from myagent.tool.text import TEXT_LIMIT
 
 
 async def result_of(execute: Callable[..., Any], **options: Any) -> ToolResult:
@@ -59,6 +61,8 @@ class Rows(BaseTool):
         lambda: iter(["row 1", "row 2"]),
         lambda: ToolResult(output=plain()),
         lambda: ToolResult(success=True, content=plain()),
+        lambda: ToolResult(output=asynchronous()),
+        lambda: ToolResult(success=True, content=asynchronous()),
     ],
 )
 async def test_the_items_are_the_result(execute: Callable[..., Any]) -> None:
@@ -148,6 +152,79 @@ async def test_one_in_a_result_is_read_as_well() -> None:
     )
     endless = (await result_of(lambda: [itertools.count()])).output
     assert len(orjson.loads(endless)[0]) == MOST_ITEMS
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_one_inside_a_result_or_an_item_is_read_in_a_thread(*, is_async: bool) -> None:
+    def name() -> Iterator[str]:
+        yield threading.current_thread().name
+
+    async def rows() -> dict[str, Any]:
+        return {"rows": [{"by": name()}]}
+
+    async def items() -> AsyncIterator[Any]:
+        yield [name()]
+
+    for execute in (rows, items) if is_async else (lambda: {"rows": (name(),)}, lambda: [name()]):
+        output = (await result_of(execute)).output
+        assert "myagent:" in output
+        assert "MainThread" not in output
+
+
+async def test_one_inside_a_result_that_blocks_is_stopped_in_time() -> None:
+    go_on = threading.Event()
+
+    def execute() -> Any:
+        return {"rows": (go_on.wait() for _ in range(2))}
+
+    assert "did not finish within 0.05 s" in (await result_of(execute, timeout_s=0.05)).error
+    go_on.set()
+
+
+async def test_items_are_read_once_and_kept_as_they_were() -> None:
+    def rows() -> Iterator[Any]:
+        row: dict[str, Any] = {}
+        for number in range(2):
+            row["n"] = number
+            yield row
+        yield {"a": iter([1, 2]), "b": Rows()}
+
+    output = (await result_of(rows)).output
+    assert output.startswith('[{"n":0},{"n":1},{"a":[1,2],"b":"<')
+
+
+@pytest.mark.parametrize("is_part", [True, False])
+async def test_a_result_among_the_items_counts_as_its_text_and_its_error(*, is_part: bool) -> None:
+    def fine() -> Iterator[Any]:
+        yield ToolResult(output={"n": iter([1])})
+        yield "row"
+
+    def failing() -> Iterator[Any]:
+        yield "row"
+        yield ToolResult(error="bad")
+
+    async def async_failing() -> AsyncIterator[Any]:
+        for item in failing():
+            yield item
+
+    def given(items: Any) -> Any:
+        return ToolResult(output=items) if is_part else items
+
+    assert (await result_of(lambda: given(fine()))).output == '["{\\"n\\":[1]}","row"]'
+    for rows in failing, async_failing:
+        assert (await result_of(lambda rows=rows: given(rows()))).error == 'bad\n["row"]'
+
+
+async def test_a_result_that_holds_itself_or_a_dataclass_with_an_iterator_has_a_text() -> None:
+    @dataclasses.dataclass
+    class Page:
+        rows: Any
+        _hidden: int = 0
+
+    ring: list[Any] = []
+    ring.append(ring)
+    assert "[...]" in (await result_of(lambda: ring)).output
+    assert (await result_of(lambda: [Page(map(str, [1]))])).output == '[{"rows":["1"]}]'
 
 
 async def test_a_text_and_a_list_are_no_iterators() -> None:

@@ -42,7 +42,9 @@ def test_the_path_of_imports_is_refused_with_what_to_do_instead() -> None:
         assert "--python" in str(refused.value) != refused.value.sentence.template
 
 
-@pytest.mark.parametrize("name", ["PATH", "PYTHONUNBUFFERED", "APP_MODE", "LLM_MODEL"])
+@pytest.mark.parametrize(
+    "name", ["PATH", "PYTHONUNBUFFERED", "APP_MODE", "LLM_MODEL", "MYAGENT_MODEL_X"]
+)
 def test_a_command_may_set_what_an_agent_and_its_interpreter_read(name: str) -> None:
     assert checked({name: "1"}, is_confined=False) == {name: "1"}
 
