@@ -15,6 +15,7 @@ import pytest
 from services.supervision.launchers import LaunchSpec
 from services.supervision.launchers.family import descendants
 from services.supervision.launchers.local import LocalLauncher
+from services.supervision.launching import most_memory_mb
 from tests.runners import ROOT
 
 PATIENCE_S = 30.0
@@ -44,6 +45,15 @@ try:
     bytearray(2 * 1024**3)
 except MemoryError:
     raise SystemExit(42)
+"""
+THREADS = """
+import threading
+
+over = threading.Event()
+threads = [threading.Thread(target=over.wait) for _ in range(100)]
+for thread in threads:
+    thread.start()
+over.set()
 """
 
 
@@ -132,6 +142,20 @@ def test_a_worker_that_leaves_takes_along_what_it_started(launched: Launched) ->
 def test_more_memory_than_it_may_have_is_refused_before_it_is_used(launched: Launched) -> None:
     launched.start(TAKES, most_memory_mb=656)
     assert until(lambda: not (seen := launched.look()).is_alive and seen).exit_code == 42
+
+
+def test_with_the_smallest_limit_it_may_have_many_threads(launched: Launched) -> None:
+    # Their stacks are reserved, not used.
+    launched.start(THREADS, most_memory_mb=most_memory_mb(64))
+    assert until(lambda: not (seen := launched.look()).is_alive and seen).exit_code == 0
+
+
+@pytest.mark.parametrize("limit_mb", [64, 256, 4000])
+def test_beyond_twice_the_limit_the_system_allows_what_is_reserved_and_no_more(
+    limit_mb: int,
+) -> None:
+    assert most_memory_mb(limit_mb) == 2 * limit_mb + 1024
+    assert most_memory_mb(None) is None
 
 
 def test_families_are_read_from_the_table_of_parents() -> None:
