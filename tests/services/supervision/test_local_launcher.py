@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from services.supervision.launchers import LaunchSpec
 from services.supervision.launchers.family import descendants
 from services.supervision.launchers.local import LocalLauncher
+from services.supervision.launchers.marks import is_marked, mark, unmark
 from services.supervision.launching import most_memory_mb
 from tests.runners import ROOT
 
@@ -38,6 +40,7 @@ found = subprocess.run([sys.executable, "-c", orphan], capture_output=True, text
 Path("pid.new").write_text(found.stdout)
 Path("pid.new").rename("pid")
 """
+CRASHES = "os.kill(os.getpid(), 9)\n"
 WAITS = "time.sleep(1000)\n"
 LEAVES = "descendants.end_all()\n"
 TAKES = """
@@ -130,6 +133,39 @@ def test_what_it_had_started_is_ended_after_it_was_killed(launched: Launched) ->
     assert is_there(hidden)
     launched.end()
     until(lambda: not is_there(hidden))
+
+
+def test_what_it_had_started_just_before_it_crashed_is_ended(launched: Launched) -> None:
+    pid = launched.start(HIDES + CRASHES)
+    hidden = launched.hidden()
+    # Nobody has looked at it before.
+    until(lambda: not is_there(pid))
+    assert is_there(hidden)
+    launched.end()
+    until(lambda: not is_there(hidden))
+
+
+def test_a_mark_is_inherited_and_can_be_taken_away() -> None:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "read go; sleep 1000 & echo $!; read go"],
+        env={},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as shell:
+        assert shell.stdin is not None and shell.stdout is not None
+        assert not is_marked(shell.pid, "one")
+        mark(shell.pid, "one")
+        print("go", file=shell.stdin, flush=True)
+        child = int(shell.stdout.readline())
+        try:
+            assert is_marked(child, "one")
+            assert not is_marked(child, "other")
+            unmark(child)
+            assert not is_marked(child, "one")
+            assert is_marked(shell.pid, "one")
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_a_worker_that_leaves_takes_along_what_it_started(launched: Launched) -> None:
