@@ -142,6 +142,8 @@ def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None
     if (begin := size - kept * max_bytes) > 0:
         log.seek(begin)
         log.readline()  # The rest of a line.
+        if log.tell() >= size:
+            log.seek(begin)  # Of a last line longer than all that is kept, its end.
     slack = max(max_bytes // 32, COPY_BYTES)
     is_last = False
     while not is_last:

@@ -220,6 +220,12 @@ def test_what_is_printed_much_faster_than_anybody_looks_is_kept_in_bounds(tmp_pa
     assert sum(file.stat().st_size for file in files) >= (kept - 1) * max_bytes
 
 
+def test_of_a_last_line_longer_than_all_that_is_kept_the_end_is_kept(path: Path) -> None:
+    path.write_text("first\n" + "x" * 50 + "end\n")
+    assert empty_if_large(path, 10, 2)
+    assert tail(path) == ["x" * 16 + "end"]
+
+
 class FullDisk:
     """The disk of a folder that takes so many bytes beside the log itself."""
 
