@@ -65,9 +65,14 @@ class MigrationJournal:
         return TABLE in self._connection.introspection.table_names()
 
     def begin(self, migration: str) -> None:
-        """Starts recording the migration, or replaying what was recorded before."""
+        """Starts recording the migration, or replaying what was recorded before.
+
+        What is left of the opposite, which must have been finished, is deleted: it may have been
+        killed before its `end`.
+        """
         text = "longtext" if self._connection.vendor == "mysql" else "text"
         self._sql(f"CREATE TABLE IF NOT EXISTS {TABLE} ({_COLUMNS.format(text=text)})")
+        self._forget(_opposite_of(migration))
         self._recorded = self._sql(
             f"SELECT kind, content, answer FROM {TABLE} WHERE migration = %s ORDER BY number",
             migration,
@@ -76,7 +81,7 @@ class MigrationJournal:
 
     def end(self) -> None:
         """The migration is recorded as applied: its journal is deleted."""
-        self._sql(f"DELETE FROM {TABLE} WHERE migration = %s", self._migration)
+        self._forget(self._migration)
         self._migration = ""
 
     def drop(self) -> None:
@@ -88,9 +93,8 @@ class MigrationJournal:
             for app, name in MigrationRecorder(self._connection).applied_migrations()
         }
         begun = {name for (name,) in self._sql(f"SELECT DISTINCT migration FROM {TABLE}")}
-        if all(
-            (name.removeprefix(BACKWARDS) in applied) == (BACKWARDS not in name) for name in begun
-        ):
+        # The migration of a finished reversal is not applied.
+        if all((name.removeprefix(BACKWARDS) in applied) != _is_reversal(name) for name in begun):
             self._sql(f"DROP TABLE {TABLE}")
 
     def carry_out(self, statement: str, execute: Callable[[], Any]) -> None:
@@ -158,6 +162,9 @@ class MigrationJournal:
         self._recorded.append((kind, content, answer))
         self._position += 1
 
+    def _forget(self, migration: str) -> None:
+        self._sql(f"DELETE FROM {TABLE} WHERE migration = %s", migration)
+
     def _forget_last(self) -> None:
         self._recorded.pop()
         self._position -= 1
@@ -170,3 +177,13 @@ class MigrationJournal:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall()) if cursor.description else []
+
+
+def _is_reversal(migration: str) -> bool:
+    # The prefix may also occur within a name.
+    return migration.startswith(BACKWARDS)
+
+
+def _opposite_of(migration: str) -> str:
+    """The name of its reversal, or of the migration that it reverses."""
+    return migration.removeprefix(BACKWARDS) if _is_reversal(migration) else BACKWARDS + migration

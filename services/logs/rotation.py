@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,37 +13,45 @@ import structlog
 from django.conf import settings
 
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.limits import Seldom
 
 logger = structlog.get_logger(__name__)
 
-LOOK_S = 0.2
-"""Seconds between two checks of a log's size."""
 LOOK_S = 0.1
-"""Seconds between two looks at how large a log has become."""
+"""Seconds between two checks of a log's size."""
 
 HURRY_S = 0.01
 """The same while a log was full at the last check: its process may print more at once."""
 
 COPY_BYTES = 1 << 16
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk, or of a user's share of it, that has no room."""
+
+_failures = Seldom(pause_s=60.0)
+_losses = Seldom(pause_s=60.0)
+
 
 async def keep_bounded(threads: DatabaseThreads, path: Path) -> None:
     """Rotates the log if this process writes to it and it is full; to be repeated.
 
-    Raises `OSError`. Cancelling is safe.
+    A log that can't be rotated is reported, seldom. Cancelling is safe.
     """
-    # The check is cheap, the rotation may take long.
-    if os.fstat(2).st_size >= settings.MYAGENT_LOG_BYTES:
-        await threads.run(
-            rotate_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
-        )
+    try:
+        # The check is cheap, the rotation may take long.
+        if os.fstat(2).st_size >= settings.MYAGENT_LOG_BYTES:
+            await threads.run(
+                rotate_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
+            )
+    except OSError as error:
+        _say_not_rotated(path, error)
 
 
 async def keep_bounded_for_others(paths: Callable[[], Iterable[Path]]) -> None:
     """The same for logs that other processes write to without rotating them.
 
-    Returns when all of them are small: until then it checks again and again. It does not use the
-    database threads, which may all be busy.
+    Returns when all of them are small, or can't be rotated, which is reported: until then it checks
+    again and again. It does not use the database threads, which may all be busy.
     """
     is_any_full = True
     while is_any_full:
@@ -51,12 +60,22 @@ async def keep_bounded_for_others(paths: Callable[[], Iterable[Path]]) -> None:
 
 
 async def _keep_bounded_for_another(path: Path) -> bool:
-    """Whether the log was full."""
-    if not _is_large(path, settings.MYAGENT_LOG_BYTES):
+    """Whether the log was full, and no longer is."""
+    try:
+        if not _is_large(path, settings.MYAGENT_LOG_BYTES):
+            return False
+        return await asyncio.to_thread(
+            empty_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
+        )
+    except OSError as error:
+        # The other logs must stay bounded all the same.
+        _say_not_rotated(path, error)
         return False
-    return await asyncio.to_thread(
-        empty_if_large, path, settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES
-    )
+
+
+def _say_not_rotated(path: Path, error: OSError) -> None:
+    if (left_out := _failures.take()) is not None:
+        logger.warning("log_not_rotated", path=str(path), error=str(error), left_out=left_out)
 
 
 def _is_large(path: Path, max_bytes: int) -> bool:
@@ -102,7 +121,8 @@ def empty_if_large(path: Path, max_bytes: int, kept: int) -> bool:
 
     The process appends to the same file, which is then empty. The file is emptied right after its
     end was copied: only a line written at that very moment is lost, and output that is written
-    faster than it can be copied. Raises `OSError`.
+    faster than it can be copied. On a full disk older output makes room for newer; what does not
+    fit even then is lost, so that the log is emptied in any case. Raises `OSError`.
     """
     try:
         if not _is_large(path, max_bytes):
@@ -122,22 +142,59 @@ def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None
     if (begin := size - kept * max_bytes) > 0:
         log.seek(begin)
         log.readline()  # The rest of a line.
+        if log.tell() >= size:
+            log.seek(begin)  # Of a last line longer than all that is kept, its end.
     slack = max(max_bytes // 32, COPY_BYTES)
-    while True:
-        left = size - log.tell()
-        is_last = left <= max_bytes + slack
-        with open(_copy(path), "wb", opener=_for_its_owner) as file:
-            _copied(log, file, left if is_last else max_bytes)
-            if not is_last:
-                file.write(log.readline(COPY_BYTES))
-            file.flush()
-            _shift(path, kept)
-            _copy(path).replace(_older(path, 1))
-            if is_last:
-                # Copies what was written meanwhile, until there is nothing new or the piece is
-                # full.
-                _copied(log, file, slack)
+    is_last = False
+    while not is_last:
+        begin = log.tell()
+        is_last = size - begin <= max_bytes + slack
+        try:
+            _move_piece(log, path, kept, size - begin if is_last else max_bytes)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _copy(path).unlink(missing_ok=True)
+            if not _drop_oldest(path, kept):
+                _say_lost(path, error)
                 return
+            log.seek(begin)
+            is_last = False
+    _copy_news(log, path, slack)
+
+
+def _copy_news(log: BinaryIO, path: Path, most: int) -> None:
+    """Copies what was written meanwhile, until there is nothing new or this much is copied."""
+    try:
+        with _older(path, 1).open("ab") as file:
+            _copied(log, file, most)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _say_lost(path, error)
+
+
+def _drop_oldest(path: Path, kept: int) -> bool:
+    """Deletes the oldest of the older files; returns whether there was one."""
+    for number in range(kept, 0, -1):
+        if _older(path, number).exists():
+            _older(path, number).unlink()
+            return True
+    return False
+
+
+def _say_lost(path: Path, error: OSError) -> None:
+    if (left_out := _losses.take()) is not None:
+        logger.warning("log_lost", path=str(path), error=str(error), left_out=left_out)
+
+
+def _move_piece(log: BinaryIO, path: Path, kept: int, length: int) -> None:
+    """Copies so many bytes and the rest of the line; they become the first older file."""
+    with open(_copy(path), "wb", opener=_for_its_owner) as file:
+        _copied(log, file, length)
+        file.write(log.readline(COPY_BYTES))
+    _shift(path, kept)
+    _copy(path).replace(_older(path, 1))
 
 
 def _copied(log: BinaryIO, file: BinaryIO, most: int) -> None:

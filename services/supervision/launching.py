@@ -19,10 +19,11 @@ from services.models import Instance, Service
 from services.supervision.decision import MEMORY_HARD
 from services.supervision.launchers import ConfigurationRefused, LaunchFailed, LaunchSpec
 
-UNTOUCHED_MB = 256
-"""Megabytes that a process reserves without using them: stacks of threads, heaps of allocators.
+UNTOUCHED_MB = 1024
+"""Megabytes that a process may reserve without using them.
 
-They count towards the system's limit, but are not used memory.
+They count towards the system's limit, but are not used memory: the stacks of about a hundred
+threads, 8 MB each, and the heaps of allocators.
 """
 
 
@@ -44,11 +45,11 @@ def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
         folder=_here(),
         log=path_of(service.pk, instance.pk),
         inherited=() if parent_fd is None else (parent_fd,),
-        most_memory_mb=_most_memory(service.memory_limit_mb),
+        most_memory_mb=most_memory_mb(service.memory_limit_mb),
     )
 
 
-def _most_memory(limit_mb: int | None) -> int | None:
+def most_memory_mb(limit_mb: int | None) -> int | None:
     """The limit enforced by the system: above the supervisor's hard limit, but immediate."""
     return None if limit_mb is None else round(limit_mb * MEMORY_HARD) + UNTOUCHED_MB
 

@@ -23,6 +23,7 @@ from services.models import Service
 from services.nodes import this_node
 from services.supervision import supervisor_lease
 from services.supervision.launchers.local import MARKER, for_its_owner
+from services.supervision.launchers.marks import unmark
 
 START_S = 30.0
 """Seconds that a supervisor started in the background has to take its lease."""
@@ -104,6 +105,8 @@ def _start(log: Path) -> None:
             env=_environment(),
             start_new_session=True,
         )
+    # If the command is typed inside an agent, the supervisor is not part of that all the same.
+    unmark(process.pid)
     deadline = time.monotonic() + START_S
     while supervisor_lease.acting_supervisor() is None:
         # A supervisor that finds another one ends with status 0, as does one that is done.

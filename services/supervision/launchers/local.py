@@ -27,6 +27,7 @@ from services.supervision.launchers.family import (
     descendants,
     identities,
 )
+from services.supervision.launchers.marks import is_marked, mark
 
 logger = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class LocalLauncher:
                 gettext_noop("The process could not be started: {reason}."), reason=said
             ) from error
         self._children[spec.instance_id] = child
+        mark(child.pid, spec.instance_id)
         if spec.most_memory_mb is not None:
             _bound_memory(child.pid, spec.most_memory_mb)
         return Polled(identity_of(child.pid) or "", child.pid, is_alive=True)
@@ -190,7 +192,10 @@ def _group(leader: int) -> Iterator[int]:
 
 
 def _members(instance_id: str, handle: str) -> Iterator[int]:
-    """The process group, and processes with the instance's id that have left the group."""
+    """The process group, and processes of the instance that have left the group.
+
+    They have its id in their environment, or its mark.
+    """
     leader = pid_of(handle)
     # A group's number is not reused while it has members. So the group is the process's own if its
     # leader lives, or if no process has the number now, provided that it was launched in this
@@ -200,7 +205,9 @@ def _members(instance_id: str, handle: str) -> Iterator[int]:
     )
     group = set(_group(leader)) if leader is not None and is_its_own else set()
     for pid in psutil.pids():
-        if pid != os.getpid() and (pid in group or _carries(pid, instance_id)):
+        if pid != os.getpid() and (
+            pid in group or _carries(pid, instance_id) or is_marked(pid, instance_id)
+        ):
             yield pid
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from agents.runtime.limits import Seldom
+from services.logs import rotation
 from services.logs.logfiles import Follower, tail
-from services.logs.rotation import empty_if_large
+from services.logs.rotation import empty_if_large, keep_bounded_for_others
 
 WRITER = """
 import os, sys
@@ -213,3 +218,88 @@ def test_what_is_printed_much_faster_than_anybody_looks_is_kept_in_bounds(tmp_pa
     first = int(held[0].split()[1])
     assert held == [f"line {number:07}" for number in range(first, lines)]
     assert sum(file.stat().st_size for file in files) >= (kept - 1) * max_bytes
+
+
+def test_of_a_last_line_longer_than_all_that_is_kept_the_end_is_kept(path: Path) -> None:
+    path.write_text("first\n" + "x" * 50 + "end\n")
+    assert empty_if_large(path, 10, 2)
+    assert tail(path) == ["x" * 16 + "end"]
+
+
+class FullDisk:
+    """The disk of a folder that takes so many bytes beside the log itself."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        self._path = path
+        self.room = room
+
+    def copied(self, log: Any, file: Any, most: int) -> None:
+        while most > 0 and (part := log.read(min(1000, most))):
+            used = sum(one.stat().st_size for one in self._path.parent.iterdir())
+            if used - self._path.stat().st_size + len(part) > self.room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            file.write(part)
+            file.flush()
+            most -= len(part)
+
+
+@pytest.fixture
+def lines_of_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test may write its own."""
+    monkeypatch.setattr(rotation, "_failures", Seldom(at_once=1))
+    monkeypatch.setattr(rotation, "_losses", Seldom(at_once=1))
+
+
+@pytest.mark.usefixtures("lines_of_failures")
+async def test_one_that_cannot_be_rotated_leaves_the_others_bounded(
+    path: Path, settings: Any
+) -> None:
+    settings.MYAGENT_LOG_BYTES, settings.MYAGENT_LOG_FILES = 10, 2
+    other = path.with_name("other.log")
+    for log in (path, other):
+        log.write_text("more than fits\n")
+    path.with_name("one.log.copy").mkdir()
+    with capture_logs() as said:
+        for _ in range(3):
+            await keep_bounded_for_others(lambda: [path, other])
+    assert other.read_text() == ""
+    assert tail(other) == ["more than fits"]
+    assert [(line["event"], line["path"]) for line in said] == [("log_not_rotated", str(path))]
+
+
+@pytest.mark.usefixtures("lines_of_failures")
+@pytest.mark.parametrize(
+    ("room", "held"),
+    [
+        (7_000, {"one.log.1": "new", "one.log.2": "2", "one.log.3": "3"}),
+        (5_000, {"one.log.1": "new", "one.log.2": "2"}),
+        (3_000, {"one.log.1": "new"}),
+        (1_000, {}),
+    ],
+)
+def test_on_a_full_disk_older_output_makes_room_and_the_log_is_emptied_in_any_case(
+    path: Path, monkeypatch: pytest.MonkeyPatch, room: int, held: dict[str, str]
+) -> None:
+    path.write_text("new\n" * 750)
+    for number in (1, 2, 3):
+        path.with_name(f"one.log.{number}").write_text(f"{number + 1}\n" * 1000)
+    monkeypatch.setattr(rotation, "_copied", FullDisk(path, room).copied)
+    with capture_logs() as said:
+        assert empty_if_large(path, 3000, 3)
+    assert path.read_text() == ""
+    others = {file for file in path.parent.iterdir() if file != path}
+    assert {file.name: file.read_text().split("\n")[0] for file in others} == held
+    assert [line["event"] for line in said] == ([] if held else ["log_lost"])
+
+
+def test_what_filled_the_disk_is_kept_in_order_as_far_as_it_fits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"line {number:04}" for number in range(40_000)]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.setattr(rotation, "_copied", FullDisk(path, 250_000).copied)
+    assert empty_if_large(path, 100_000, 4)
+    files = [path.with_name(f"one.log.{number}") for number in (3, 2, 1)]
+    kept = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+    assert len(kept) > 10_000
+    assert kept == lines[-len(kept) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ import pytest
 from services.supervision.launchers import LaunchSpec
 from services.supervision.launchers.family import descendants
 from services.supervision.launchers.local import LocalLauncher
+from services.supervision.launchers.marks import is_marked, mark, unmark
+from services.supervision.launching import most_memory_mb
 from tests.runners import ROOT
 
 PATIENCE_S = 30.0
@@ -37,6 +40,7 @@ found = subprocess.run([sys.executable, "-c", orphan], capture_output=True, text
 Path("pid.new").write_text(found.stdout)
 Path("pid.new").rename("pid")
 """
+CRASHES = "os.kill(os.getpid(), 9)\n"
 WAITS = "time.sleep(1000)\n"
 LEAVES = "descendants.end_all()\n"
 TAKES = """
@@ -44,6 +48,15 @@ try:
     bytearray(2 * 1024**3)
 except MemoryError:
     raise SystemExit(42)
+"""
+THREADS = """
+import threading
+
+over = threading.Event()
+threads = [threading.Thread(target=over.wait) for _ in range(100)]
+for thread in threads:
+    thread.start()
+over.set()
 """
 
 
@@ -122,6 +135,39 @@ def test_what_it_had_started_is_ended_after_it_was_killed(launched: Launched) ->
     until(lambda: not is_there(hidden))
 
 
+def test_what_it_had_started_just_before_it_crashed_is_ended(launched: Launched) -> None:
+    pid = launched.start(HIDES + CRASHES)
+    hidden = launched.hidden()
+    # Nobody has looked at it before.
+    until(lambda: not is_there(pid))
+    assert is_there(hidden)
+    launched.end()
+    until(lambda: not is_there(hidden))
+
+
+def test_a_mark_is_inherited_and_can_be_taken_away() -> None:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "read go; sleep 1000 & echo $!; read go"],
+        env={},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as shell:
+        assert shell.stdin is not None and shell.stdout is not None
+        assert not is_marked(shell.pid, "one")
+        mark(shell.pid, "one")
+        print("go", file=shell.stdin, flush=True)
+        child = int(shell.stdout.readline())
+        try:
+            assert is_marked(child, "one")
+            assert not is_marked(child, "other")
+            unmark(child)
+            assert not is_marked(child, "one")
+            assert is_marked(shell.pid, "one")
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 def test_a_worker_that_leaves_takes_along_what_it_started(launched: Launched) -> None:
     launched.start(HIDES + LEAVES)
     hidden = launched.hidden()
@@ -132,6 +178,20 @@ def test_a_worker_that_leaves_takes_along_what_it_started(launched: Launched) ->
 def test_more_memory_than_it_may_have_is_refused_before_it_is_used(launched: Launched) -> None:
     launched.start(TAKES, most_memory_mb=656)
     assert until(lambda: not (seen := launched.look()).is_alive and seen).exit_code == 42
+
+
+def test_with_the_smallest_limit_it_may_have_many_threads(launched: Launched) -> None:
+    # Their stacks are reserved, not used.
+    launched.start(THREADS, most_memory_mb=most_memory_mb(64))
+    assert until(lambda: not (seen := launched.look()).is_alive and seen).exit_code == 0
+
+
+@pytest.mark.parametrize("limit_mb", [64, 256, 4000])
+def test_beyond_twice_the_limit_the_system_allows_what_is_reserved_and_no_more(
+    limit_mb: int,
+) -> None:
+    assert most_memory_mb(limit_mb) == 2 * limit_mb + 1024
+    assert most_memory_mb(None) is None
 
 
 def test_families_are_read_from_the_table_of_parents() -> None:
