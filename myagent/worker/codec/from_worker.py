@@ -1,7 +1,7 @@
-"""What a worker says, read from its JSON. No I/O.
+"""Reads a worker's messages from JSON. No I/O.
 
-A worker runs somebody else's code: each field is checked, and nothing in it has
-any size. What is wrong with a run's frame is that run's affair alone.
+A worker runs somebody else's code, so each field is checked and its size is limited. An invalid
+frame of a run ends that run only. One short function for each kind of message makes the file long.
 """
 
 from __future__ import annotations
