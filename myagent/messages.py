@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from myagent import fast_json
+from myagent import exact_json, fast_json
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -147,13 +147,12 @@ class ChatMessage:
     @cached_property
     def json(self) -> bytes:
         """`to_dict`, encoded once: a long history is joined, never encoded again."""
-        return fast_json.dumps(self.to_dict())
+        return exact_json.encode(self.to_dict())
 
     @cached_property
     def wire_json(self) -> bytes:
-        """`wire`, encoded once."""
-        has_ids = self.tool_calls or self.tool_call_id is not None
-        return fast_json.dumps(self.wire()) if has_ids or self.reasoning else self.json
+        """`wire`, encoded once. Raises `TypeError` for text that can't be sent."""
+        return fast_json.dumps(self.wire())
 
     @cached_property
     def has_legal_calls(self) -> bool:
@@ -163,7 +162,7 @@ class ChatMessage:
     @property
     def reasoning_json(self) -> str:
         """The reasoning in the form in which its size is counted; '' if there is none."""
-        return "" if self.reasoning is None else fast_json.dumps(self.reasoning.to_dict()).decode()
+        return "" if self.reasoning is None else exact_json.dumps(self.reasoning.to_dict())
 
     @cached_property
     def tokens(self) -> int:

@@ -147,6 +147,13 @@ def test_what_a_server_says_comes_back(message: FromServer) -> None:
     assert decode_from_server(encode(message)) == message
 
 
+def test_reasoning_keeps_every_digit_of_its_numbers() -> None:
+    reasoning = Reasoning("server", {"signature": 2**70}, [])
+    message = ChatMessage("assistant", "Hello.", reasoning=reasoning)
+    assert ChatMessage.from_dict(exact_json.loads(message.json)) == message
+    assert str(2**70) in message.reasoning_json
+
+
 @given(st.one_of([messages_of(kind) for kind in get_args(FromWorker)]))
 def test_what_a_worker_says_comes_back(message: FromWorker) -> None:
     assert decode_from_worker(encode(message)) == message
