@@ -187,9 +187,12 @@ class Instance(models.Model):
     def has_ended(self) -> bool:
         return self.state in self.ENDED
 
+    HEALTH = ("healthy", "degraded", "unhealthy", "unknown")
+    """The only words for health, of an instance and of a service, best first."""
+
     @property
     def health(self) -> str:
-        """`healthy`, `degraded` (missed checks, but not yet too many), `unhealthy`, `unknown`."""
+        """One of `HEALTH`; `degraded`: it missed checks, but not yet too many."""
         if self.state == self.State.UNHEALTHY:
             return "unhealthy"
         if self.state not in self.SERVING:

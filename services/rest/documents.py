@@ -17,7 +17,6 @@ Answer = serializers.Serializer[Any]
 
 STATUSES = [*Service.Status.choices, (UNKNOWN, UNKNOWN)]
 STATES = [*Instance.State.choices, (UNKNOWN, UNKNOWN)]
-HEALTH = ["healthy", "degraded", "unhealthy", "unknown"]
 
 
 def _time(help_text: str = "") -> serializers.DateTimeField:
@@ -96,7 +95,7 @@ class InstanceSerializer(Answer):
     memory_mb = serializers.FloatField(allow_null=True)
     cpu_percent = serializers.FloatField(allow_null=True)
     loop_lag_ms = serializers.FloatField(allow_null=True)
-    health = serializers.ChoiceField(HEALTH)
+    health = serializers.ChoiceField(Instance.HEALTH)
     error = serializers.CharField()
     version = serializers.CharField()
 
@@ -129,7 +128,7 @@ class HealthCountsSerializer(Answer):
 class HealthSerializer(Answer):
     service_id = serializers.CharField()
     name = serializers.CharField()
-    status = serializers.ChoiceField(HEALTH, help_text="How all of it is together.")
+    status = serializers.ChoiceField(Instance.HEALTH, help_text="How all of it is together.")
     service_status = serializers.ChoiceField(STATUSES)
     observed_at = _time("When a supervisor last looked.")
     error_message = serializers.CharField()

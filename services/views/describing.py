@@ -242,8 +242,7 @@ def health_of(service: Service, instances: Iterable[Instance], observers: Observ
 def health_summary(instances: Iterable[Instance], observers: Observers) -> Json:
     """The number of live instances by health."""
     found = [observers.health_of(instance) for instance in instances]
-    kinds = ("healthy", "degraded", "unhealthy", UNKNOWN)
-    return {kind: found.count(kind) for kind in kinds} | {"total": len(found)}
+    return {kind: found.count(kind) for kind in Instance.HEALTH} | {"total": len(found)}
 
 
 def _time(moment: datetime | None) -> str | None:

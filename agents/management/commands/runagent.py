@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
+FAILURES = (DatabaseFailure, ImproperlyConfigured, NameTaken, Timeout, NotStarted)
+"""What keeps a server from starting, or ends it, each with its own sentence."""
+
 
 class Command(TerminalCommand):
     help = gettext_noop("Runs one agent file as a WebSocket service.")
@@ -121,32 +124,31 @@ class Command(TerminalCommand):
         try:
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
                 code = loop.run(self._serve(server, worker, listener, ready, options))
-        except DatabaseFailure as error:
-            raise CommandError(
-                gettext("The database can't be used: {reason}").format(reason=error)
-            ) from error
-        except ImproperlyConfigured as error:
-            raise CommandError(
-                gettext("The settings are wrong: {reason}").format(reason=error)
-            ) from error
-        except NameTaken as error:
-            raise CommandError(
-                gettext(
+        except FAILURES as error:
+            raise self._failure(error, server.service) from error
+        if code:
+            sys.exit(code)
+
+    def _failure(self, error: Exception, service: str) -> CommandError:
+        """The sentence about one of `FAILURES`."""
+        match error:
+            case NotStarted():
+                return self._refusal(error)
+            case NameTaken():
+                sentence = gettext(
                     "Another agent file is served as '{service}' already, {file}: choose another "
                     "name with --name."
-                ).format(service=server.service, file=error.source)
-            ) from error
-        except Timeout as error:
-            raise CommandError(
-                gettext(
+                ).format(service=service, file=error.source)
+            case Timeout():
+                sentence = gettext(
                     "Another process has been preparing the database for two minutes: see to that "
                     "one first ({file})."
                 ).format(file=error.lock_file)
-            ) from error
-        except NotStarted as error:
-            raise self._refusal(error) from error
-        if code:
-            sys.exit(code)
+            case ImproperlyConfigured():
+                sentence = gettext("The settings are wrong: {reason}").format(reason=error)
+            case _:
+                sentence = gettext("The database can't be used: {reason}").format(reason=error)
+        return CommandError(sentence)
 
     def launch(self, options: dict[str, Any]) -> StandaloneWorker:
         """The worker of the agent file, which has started loading it. Raises `CommandError`."""

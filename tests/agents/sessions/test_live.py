@@ -339,6 +339,14 @@ async def crowd(story: Story) -> RecordingSocket:
     return socket
 
 
+async def sweep_and_come_back(story: Story) -> None:
+    """A sweep takes the story's session out of memory; its client gets it back."""
+    await story.conversations._sweep()
+    assert story.conversations.session_count == 1
+    await story.conversations.port.attach(story.socket, story.session_id, 0)
+    assert story.conversations.session_count == 2, "who asks for it gets it back"
+
+
 async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
     story: Story, settings: Any
 ) -> None:
@@ -347,10 +355,7 @@ async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
     await story.conversations._sweep()
     assert story.conversations.session_count == 2
     settings.MYAGENT_LIVE_SESSIONS = 1
-    await story.conversations._sweep()
-    assert story.conversations.session_count == 1
-    await story.conversations.port.attach(story.socket, story.session_id, 0)
-    assert story.conversations.session_count == 2, "who asks for it gets it back"
+    await sweep_and_come_back(story)
     await story.conversations._sweep()
     assert story.conversations.session_count == 2, "those with a socket stay"
 
@@ -365,10 +370,7 @@ async def test_idle_sessions_leave_memory_when_their_histories_are_too_large_tog
     await story.conversations._sweep()
     assert story.conversations.session_count == 2
     settings.MYAGENT_LIVE_TOKENS = 1
-    await story.conversations._sweep()
-    assert story.conversations.session_count == 1
-    await story.conversations.port.attach(story.socket, story.session_id, 0)
-    assert story.conversations.session_count == 2, "who asks for it gets it back"
+    await sweep_and_come_back(story)
 
 
 async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
