@@ -1,14 +1,13 @@
 """Shared by the attacks: many connections that send for a while, and a count of the answers.
 
 An attack is a program, `python -m tests.attacks.NAME KIND PORT SECONDS`. It prints the answers that
-it got as JSON: how often each HTTP status or WebSocket close code came, and how many bytes it could
-send.
+it got as JSON: how often each HTTP status or WebSocket close code came, how the connections ended,
+and how many bytes it could send.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import socket
@@ -27,7 +26,8 @@ UPGRADE = (
 )
 ANSWER_S = 5.0
 WRITE_S = 0.5
-READ_S = 3.0
+READ_S = 30.0
+"""The server cuts a peer off much earlier."""
 
 
 class Flood:
@@ -37,6 +37,7 @@ class Flood:
         self.port = port
         self.end = time.monotonic() + seconds
         self.answers: Counter[str] = Counter()
+        self.endings: Counter[str] = Counter()
         self.sent = 0
 
     @property
@@ -96,12 +97,17 @@ class Connection:
     async def note_answer(self) -> None:
         """Notes the server's answer, if there is one."""
         said = b""
-        with contextlib.suppress(OSError, TimeoutError):
+        ending = "more"
+        try:
             async with asyncio.timeout(READ_S):
                 while len(said) < 1_000_000:
                     if not (more := await self._loop.sock_recv(self._raw, 65536)):
+                        ending = "end"
                         break
                     said += more
+        except (OSError, TimeoutError) as error:
+            ending = type(error).__name__
+        self.flood.endings[ending] += 1
         self.flood.answers.update(status.decode() for status in STATUS.findall(said))
         self.flood.answers.update(str(int.from_bytes(code, "big")) for code in CLOSE.findall(said))
 
@@ -111,7 +117,7 @@ def run(kinds: dict[str, Callable[[Flood], Awaitable[None]]]) -> None:
     kind, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     flood = Flood(port, seconds)
     asyncio.run(_carry_out(kinds[kind], flood))
-    print(json.dumps({"answers": flood.answers, "sent": flood.sent}))
+    print(json.dumps({"answers": flood.answers, "endings": flood.endings, "sent": flood.sent}))
 
 
 async def _carry_out(attack: Callable[[Flood], Awaitable[None]], flood: Flood) -> None:

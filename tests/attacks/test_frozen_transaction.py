@@ -41,6 +41,7 @@ async def test_others_have_their_turns_and_its_sessions_go_on_elsewhere(site: Si
     frozen.signal(signal.SIGCONT)
     await witness.lose()
     await witness.reattach(heir.url)
+    await witness.until_ended(1)
     assert_promises(site.database_url, witness.session_id, witness)
     assert_promises(site.database_url, other.session_id, other)
     await witness.leave()

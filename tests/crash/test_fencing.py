@@ -47,6 +47,7 @@ async def test_a_zombie_writes_nothing_and_sends_its_clients_away(site: Site) ->
     zombie.signal(signal.SIGCONT)
     assert await witness.lose() == GOING_AWAY
     await witness.reattach(heir.url)
+    await witness.until_ended(1)
     assert read_log(site.database_url, witness.session_id) == log
     assert_promises(site.database_url, witness.session_id, witness)
     await witness.leave()
@@ -71,6 +72,7 @@ async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: S
     zombie.signal(signal.SIGCONT)
     assert await witness.lose() == GOING_AWAY
     await witness.reattach(heir.url)
+    await witness.until_ended(1)
     assert count(site.folder, "transfer") == 1
     assert_promises(site.database_url, witness.session_id, witness, other)
     await witness.leave()
@@ -141,6 +143,7 @@ async def test_a_running_replica_adopts_what_a_killed_one_left(site: Site) -> No
     site.fake.release("model")
     await until_logged_ends(site.database_url, witness.session_id, 1)
     await witness.reattach(heir.url)
+    await witness.until_ended(1)
     assert_promises(site.database_url, witness.session_id, witness)
     assert witness.durable[-1]["content"] == "Answer to: hello"
     await witness.leave()
@@ -158,6 +161,7 @@ async def test_a_bare_agent_starts_again_only_if_it_may(site: Site, mode: str, r
     runner = await site.start("bare_agent.py", BARE=mode)
     await until_logged_ends(site.database_url, witness.session_id, 1)
     await witness.reattach(runner.url)
+    await witness.until_ended(1)
     end = witness.durable[-1]
     assert count(site.folder, "bare") == runs
     if mode:

@@ -132,7 +132,10 @@ async def until(is_true: Callable[[], Any]) -> Any:
 
 
 async def until_logged_ends(database_url: str, session_id: str, count: int) -> None:
-    """Waits, without any client, until the log holds so many ends."""
+    """Waits, without any client, until the log holds so many ends.
+
+    They may be in the log a moment before the server tells its clients, even those that come now.
+    """
 
     def is_there() -> bool:
         log = read_log(database_url, session_id)
