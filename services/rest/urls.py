@@ -9,8 +9,10 @@ from rest_framework.request import Request
 
 from services.rest import controlling, views, watching
 from services.rest.base import View
+from services.rest.conversations import reading, talking
 
 ONE = "services/<str:id>"
+CONVERSATION = "sessions/<str:id>"
 
 
 @extend_schema(exclude=True)
@@ -34,5 +36,10 @@ urlpatterns = [
     path(f"v1/{ONE}/health", watching.ServiceHealthView.as_view()),
     path(f"v1/{ONE}/instances", watching.InstancesView.as_view()),
     path(f"v1/{ONE}/logs", watching.LogsView.as_view()),
+    path("v1/sessions", reading.SessionsView.as_view()),
+    path(f"v1/{CONVERSATION}", reading.SessionView.as_view(), name="session"),
+    path(f"v1/{CONVERSATION}/events", reading.EventsView.as_view(), name="session-events"),
+    path(f"v1/{CONVERSATION}/messages", talking.MessagesView.as_view()),
+    path(f"v1/{CONVERSATION}/cancel", talking.CancelView.as_view()),
     re_path("", NothingView.as_view()),
 ]
