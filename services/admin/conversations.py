@@ -5,6 +5,7 @@ Who may see the list may not read what was said: that is a permission of its own
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -76,13 +77,13 @@ class ServiceFilter(admin.SimpleListFilter):
 
 @admin.register(Session)
 class SessionAdmin(SessionModelAdmin):
-    list_display = ("called", "service", "status_word", "updated_at", "created_at", "principal")
+    list_display = ("called", "of_service", "status_word", "changed", "begun", "creator")
     list_filter = (StatusFilter, ServiceFilter)
     list_per_page = 100
     ordering = ("-updated_at", "-pk")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    fields = ("called", "id", "service", "status_word", "principal", "created_at", "updated_at")
+    fields = ("called", "of_service", "status_word", "creator", "begun", "changed")
     change_form_template = "admin/agents/session/change_form.html"
 
     class Media:
@@ -127,6 +128,22 @@ class SessionAdmin(SessionModelAdmin):
     @admin.display(description=gettext_lazy("title"), ordering="title")
     def called(self, session: Session) -> str:
         return session.title or session.pk
+
+    @admin.display(description=gettext_lazy("service"), ordering="service")
+    def of_service(self, session: Session) -> str:
+        return session.service
+
+    @admin.display(description=gettext_lazy("last change"), ordering="updated_at")
+    def changed(self, session: Session) -> datetime:
+        return session.updated_at
+
+    @admin.display(description=gettext_lazy("begun"), ordering="created_at")
+    def begun(self, session: Session) -> datetime:
+        return session.created_at
+
+    @admin.display(description=gettext_lazy("creator"), ordering="principal")
+    def creator(self, session: Session) -> str:
+        return session.principal
 
     @admin.display(description=gettext_lazy("status"))
     def status_word(self, session: Session) -> str:
