@@ -17,7 +17,7 @@ from agents.transients import Notice, Problem, Repeated, Transient
 from myagent.protocol import ErrorCode
 
 MOST_CALLS = 1_000
-"""Requests of one server that are under way at once."""
+"""Requests of a process that are under way at once."""
 
 _under_way = 0
 

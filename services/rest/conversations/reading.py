@@ -185,7 +185,8 @@ class EventsView(ConversationView):
 
 async def _create(request: Request, event: CreateSession, title: str, later: Later) -> None:
     call = await call_of(request, WaitingCall)
-    rates.count(call.principal, "")
+    if call.principal is not None:
+        rates.count(call.principal, "")
     session_id = await asking.create(call, event)
     later.data = await sync_to_async(_begun)(session_id, title)
     later.status_code = 201
