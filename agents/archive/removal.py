@@ -68,13 +68,14 @@ def remove_closed(session_id: str) -> None:
     """Removes a conversation that has ended: its entries, its runs, and its row as the last."""
     entries = Event.objects.filter(session_id=session_id)
     seqs = entries.order_by("seq").values_list("seq", flat=True)
-    while page := list(seqs[:ENTRIES_AT_ONCE]):
+    while len(page := list(seqs[:ENTRIES_AT_ONCE])) == ENTRIES_AT_ONCE:
         _delete(entries.filter(seq__lte=page[-1]))
-    _delete(Run.objects.filter(session_id=session_id))
-    Session.objects.filter(pk=session_id).delete()
+    with transaction.atomic():
+        _delete(entries)
+        _delete(Run.objects.filter(session_id=session_id))
+        Session.objects.filter(pk=session_id).delete()
 
 
 def _delete(rows: QuerySet[Any]) -> None:
     """Deletes rows by one statement: their dependents, without an index here, are gone already."""
-    with transaction.atomic():
-        cast(Any, rows)._raw_delete(rows.db)
+    cast(Any, rows)._raw_delete(rows.db)
