@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from myagent_site.options import OPTIONS
+from tests.databases import copy_migrated
 from tests.managed_site import QUICK, leads_a_group, until
 from tests.runners import ROOT
 from tests.test_docs import files_in
@@ -52,6 +53,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        copy_migrated(path / "my.db")
         self.write("my_agent.py", AGENT)
         site = {option.name for option in OPTIONS} | {"DJANGO_SETTINGS_MODULE"}
         clean = {name: value for name, value in os.environ.items() if name not in site}
