@@ -58,6 +58,8 @@ SENTENCES = {
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
+    "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),
+    "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."

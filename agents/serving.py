@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest
 
-from agents.directory import SingleService
+from agents.directory import Listed, SingleService
 from agents.ownership import servers
 from agents.ownership.servers import NameTaken
 from agents.ports import SessionPort
@@ -132,6 +132,11 @@ class ServerProcess:
         if service is not None and not await self.conversations.port.knows(service):
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
         return None
+
+    def external(self, service: str | None) -> Listed | None:
+        """The external service of that name; None if there is none."""
+        found = None if service is None else self.conversations.directory.find(service)
+        return found if found is not None and found.url else None
 
     def announce(self) -> None:
         """Accepts no new work, and tells the clients once that it is about to stop."""

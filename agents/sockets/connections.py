@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -42,11 +44,13 @@ class Open(Protocol):
 class Connections:
     """The open sockets; `name` is the server's name. One pulse serves all, a few at a time.
 
-    `admission`: of connections that are not sockets yet.
+    `admission`: of connections that are not sockets yet. `forwarded`: the number of sockets of each
+    external service.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.forwarded: Counter[str] = Counter()
         self._open: dict[str, Open] = {}
         self.admission = Admission(_bounds())
         self._addresses = AddressLimit()
@@ -79,6 +83,17 @@ class Connections:
     def remove(self, consumer: Open) -> None:
         del self._open[consumer.connection_id]
         self._one_has_left.set()
+
+    @contextmanager
+    def forwarding(self, service: str) -> Iterator[None]:
+        """Counts a socket of an external service."""
+        self.forwarded[service] += 1
+        try:
+            yield
+        finally:
+            self.forwarded[service] -= 1
+            if not self.forwarded[service]:
+                del self.forwarded[service]
 
     def announce_drain(self) -> None:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))
