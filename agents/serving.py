@@ -69,6 +69,7 @@ class ServerProcess:
         self.source = source
         self.connections = Connections(service or SITE)
         self.conversations.connection_count = self.connections.__len__
+        self.conversations.forwarded = self.connections.forwarded
         self.started_at = time.time()
         self._feeder = feeder
         self._is_fed = False

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -35,7 +36,9 @@ async def answer(socket: ServerConnection, verb: str, argument: str = "") -> Non
         case "headers":
             request = socket.request
             assert request is not None
-            await socket.send(event("agent.final_answer", content=dict(request.headers.raw_items())))
+            await socket.send(
+                event("agent.final_answer", content=dict(request.headers.raw_items()))
+            )
         case "garbage":
             for frame in ("no json", b"\0\1", "[1]")[: int(argument)]:
                 await socket.send(frame)
@@ -50,8 +53,7 @@ async def answer(socket: ServerConnection, verb: str, argument: str = "") -> Non
         case "flood":
             for number in range(int(argument)):
                 await socket.send(event("agent.partial_answer", content=PADDING))
-                with open(os.environ["SENT"], "w", encoding="ascii") as sent:
-                    sent.write(str(number + 1))
+                await asyncio.to_thread(Path(os.environ["SENT"]).write_text, str(number + 1))
         case _:
             await socket.send(event("agent.partial_answer", content=verb))
             await socket.send(event("agent.final_answer", content=f"You said {verb}."))

@@ -134,7 +134,7 @@ class ForwardedSocket(EventsConsumer):
 
     def _close_with(self, code: int | None) -> None:
         """Closes the client's socket as the service closed its own."""
-        if code == CloseCode.NORMAL or code in PRIVATE_CODES:
+        if code is not None and (code == CloseCode.NORMAL or code in PRIVATE_CODES):
             self.close(code, None)
         else:
             logger.warning("external_gone", service=self._external.name, code=code)

@@ -189,7 +189,9 @@ def external_services() -> Sequence[Instance | Service]:
     """
     alive = machines_supervised()
     first = alive.order_by("node").values_list("node", flat=True).first()
-    return list(Service.objects.exclude(url="")) if first == this_node() else []
+    if first != this_node():
+        return []
+    return list(Service.objects.exclude(url="").filter(desired=Service.Desired.RUNNING))
 
 
 def _serving_of(service: Service) -> Sequence[Instance | Service]:
@@ -254,7 +256,8 @@ def _judge(service: Service, finding: Finding) -> None:
     else:
         return
     if (status, finding.detail) != (service.status, service.error_message):
-        row = Service.objects.filter(pk=service.pk)
+        # It may have been stopped during the check.
+        row = Service.objects.filter(pk=service.pk, desired=Service.Desired.RUNNING)
         doorbell.change(row, status=status, error_message=finding.detail)
 
 
