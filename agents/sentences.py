@@ -43,6 +43,7 @@ SENTENCES = {
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),
+    "closed_by_administrator": gettext_noop("An administrator closed this connection."),
     "forbidden_file": gettext_noop(
         "A page opened from a file needs a token: add the ?token=… that the server printed when "
         "it started to the socket's address."

@@ -26,6 +26,7 @@ from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import SERVER, Refusal, Scope
+from agents.sockets.presence import Presence
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
@@ -70,10 +71,14 @@ class ServerProcess:
         self.connections = Connections(service or SITE)
         self.conversations.connection_count = self.connections.__len__
         self.conversations.forwarded = self.connections.forwarded
+        self._presence = Presence(
+            self.connections, conversations.database, lambda: conversations.lease.server_id
+        )
         self.started_at = time.time()
         self._feeder = feeder
         self._is_fed = False
         self._is_announced = False
+        self._is_present = False
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
         self._end = Once(self._send_everybody_away)
@@ -110,6 +115,9 @@ class ServerProcess:
             await self._feeder.start()
             self._is_fed = True
         await self.conversations.start()
+        if not self._is_present:
+            self._is_present = True
+            self.conversations.background.repeat(0, self._presence.look_again, is_due=True)
 
     @property
     def port(self) -> SessionPort:
@@ -170,6 +178,7 @@ class ServerProcess:
         # Otherwise it would replace the workers that the conversations are about to disconnect
         # from.
         await self._feeder.cease()
+        await self._presence.stop()
         await self.conversations.stop()
         await self._feeder.stop()
 

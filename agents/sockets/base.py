@@ -112,6 +112,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.base_send = send
         headers = headers_of(scope)
         self.connection_id = str(uuid.uuid4())
+        self.opened_at = time.time()
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -51,6 +51,8 @@ class Connections:
     def __init__(self, name: str) -> None:
         self.name = name
         self.forwarded: Counter[str] = Counter()
+        self.changes = 0
+        """Grows with every socket that comes or goes."""
         self._open: dict[str, Open] = {}
         self.admission = Admission(_bounds())
         self._addresses = AddressLimit()
@@ -77,12 +79,19 @@ class Connections:
 
     def add(self, consumer: Open) -> None:
         self._open[consumer.connection_id] = consumer
+        self.changes += 1
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
     def remove(self, consumer: Open) -> None:
         del self._open[consumer.connection_id]
+        self.changes += 1
         self._one_has_left.set()
+
+    @property
+    def present(self) -> Mapping[str, Any]:
+        """The open sockets, by id."""
+        return self._open
 
     @contextmanager
     def forwarding(self, service: str) -> Iterator[None]:

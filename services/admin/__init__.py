@@ -1,6 +1,7 @@
 """Services in Django's admin, with buttons that call the verbs."""
 
+from services.admin.connections import ConnectionAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 
-__all__ = ["ServiceAdmin", "SupervisorAdmin"]
+__all__ = ["ConnectionAdmin", "ServiceAdmin", "SupervisorAdmin"]
