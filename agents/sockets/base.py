@@ -112,13 +112,11 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.base_send = send
         headers = headers_of(scope)
         self.connection_id = str(uuid.uuid4())
-        self.opened_at = time.time()
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)
         self.principal: Principal | None = scope[PRINCIPAL]
         self.service = next(iter(services_named(scope)), None)
-        self.host = host
         self.port = host.port
         self.lanes = Lanes(self.read)
         self.outbox = Outbox(
@@ -136,6 +134,12 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._refused_frames = 0
         self._closing: tuple[int, Problem | None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def host(self) -> Host:
+        """The server. Not an attribute of its own: there are thousands of sockets."""
+        host: Host = self.scope[SERVER]
+        return host
 
     # To be defined by a dialect.
 

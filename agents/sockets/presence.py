@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+
+from django.utils import timezone
 
 from agents.models import Connection
 from agents.principals import key_of
@@ -21,6 +22,9 @@ from myagent.protocol import CloseCode
 ROUND_S = 0.5
 """Seconds between two looks; a connection that is shorter than that costs nothing."""
 
+AT_ONCE = 200
+"""New sockets that are described without a pause: thousands may have come since the last look."""
+
 MAX_TEXT = 191
 MAX_ADDRESS = 64
 """Characters of what a client says about itself that are kept."""
@@ -29,8 +33,8 @@ MAX_ADDRESS = 64
 class Presence:
     """Its methods belong to the event loop. `server_id`: '' while the server is not registered.
 
-    All changes of a round are written in one transaction. Only sockets that are new, or that have
-    no service yet, are looked at.
+    The changes of a round are written in a few transactions. Only sockets that are new, or have no
+    service yet, are looked at.
     """
 
     def __init__(
@@ -83,19 +87,28 @@ class Presence:
         self._written_for = server_id
 
     async def _write_changes(self, server_id: str) -> None:
-        changes, fresh, gone = self._connections.changes, [], set()
-        if changes != self._seen_changes:
-            present = self._connections.present
-            fresh = [_row(present[each], server_id) for each in present.keys() - self._written]
-            gone = self._written - present.keys()
+        changes = self._connections.changes
         placed = self._placed()
-        if fresh or gone or placed:
-            await self._database.run(register.write, fresh, placed, gone)
-            self._written.update(row.pk for row in fresh)
-            self._written -= gone
-            self._unplaced.update(row.pk for row in fresh if not row.service)
-            self._unplaced -= gone | placed.keys()
+        if changes == self._seen_changes and not placed:
+            return
+        present = self._connections.present
+        gone = self._written - present.keys()
+        await self._write([], placed, gone)
+        new = list(present.keys() - self._written)
+        for start in range(0, len(new), AT_ONCE):
+            some = (present[each] for each in new[start : start + AT_ONCE] if each in present)
+            await self._write([_row(each, server_id) for each in some], {}, ())
         self._seen_changes = changes
+
+    async def _write(
+        self, fresh: Sequence[Connection], placed: Mapping[str, str], gone: Collection[str]
+    ) -> None:
+        if fresh or placed or gone:
+            await self._database.run(register.write, fresh, placed, gone)
+        self._written.update(row.pk for row in fresh)
+        self._unplaced.update(row.pk for row in fresh if not row.service)
+        self._written.difference_update(gone)
+        self._unplaced.difference_update(gone, placed)
 
     def _placed(self) -> dict[str, str]:
         """The services of sockets that had none when they were written."""
@@ -123,7 +136,7 @@ def _row(consumer: SocketConsumer, server_id: str) -> Connection:
         address=_kept(address_of(consumer.scope), MAX_ADDRESS),
         user_agent=_kept(user_agent, MAX_TEXT),
         principal=key_of(consumer.principal),
-        opened_at=datetime.fromtimestamp(consumer.opened_at, UTC),
+        opened_at=timezone.now(),
     )
 
 
@@ -137,4 +150,7 @@ def _service_of(consumer: SocketConsumer) -> str:
 
 def _kept(text: str, length: int) -> str:
     """What a database can store of a client's text."""
-    return "".join(each if each.isprintable() else "?" for each in text[:length])
+    text = text[:length]
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -29,7 +29,6 @@ class Peer:
     def __init__(self, name: str, service: str | None = None, user_agent: bytes = b"x") -> None:
         self.connection_id = name
         self.lang = "en"
-        self.opened_at = 1e9
         self.service = service
         self.principal = None
         self.attached: dict[str, Any] = {}
