@@ -23,8 +23,8 @@ else:
 @admin.register(Connection)
 class ConnectionAdmin(ConnectionModelAdmin):
     list_display = (
-        *("id", "service", "server", "address", "principal", "user_agent", "path"),
-        "opened_at",
+        *("id", "opened_at", "service", "server"),
+        *("address", "principal", "user_agent"),
     )
     list_filter = ("service", "server")
     list_select_related = ("server",)

@@ -235,13 +235,20 @@ async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:
 async def test_a_site_does_not_forward_to_itself(
     site: ManagedSite, serving: Command, url: str
 ) -> None:
-    site.services("register", "snake", "--url", url.replace("/far/", "/tail/"))
-    site.services("register", "tail", "--url", url.replace("/far/", "/snake/"))
-    client = await Recorder.dial(site.url(serving, "snake"))
-    async with client:
+    refusal = site.services("register", "snake", "--url", url, expect=1)
+    assert "this site itself" in refusal
+    site.services("register", "snake", "--url", "ws://far.example/")
+    # As by another name of the machine.
+    site.execute(
+        f"UPDATE services_service SET url = '{url.replace('/far/', '/snake/')}', "
+        "revision = revision + 1 WHERE name = 'snake'"
+    )
+    site.until_status("snake", "running")
+    async with await Recorder.dial(site.url(serving, "snake")) as client:
         assert await ended(client) == GONE
-    for name in ("snake", "tail"):
-        site.services("unregister", name)
+    # The site refused what it had passed on to itself, and nobody went round and round.
+    assert [frame["event"] for frame in client.frames] == ["system.connected", "system.error"]
+    site.services("unregister", "snake")
 
 
 async def test_a_stopped_one_has_no_clients_until_it_is_started(
