@@ -168,7 +168,9 @@ class Hub:
 
     async def knows(self, service: str) -> bool:
         """Whether the service exists now."""
-        if self._resources.directory.find(service) is None:
+        listed = self._resources.directory.find(service)
+        if listed is None or (listed.url and not listed.is_expected):
+            # Nothing else reads again for a client of an external service.
             await self._refresh()
         return self._resources.directory.find(service) is not None
 

@@ -67,7 +67,8 @@ class ForwardedSocket(EventsConsumer):
         try:
             self._upstream = await upstream.dial(self._external.url, DIAL_S, lang=self.lang)
         except upstream.FAILURES as error:
-            logger.warning("external_not_reached", service=self._external.name, error=repr(error))
+            # Its health checks tell the operator: clients may be many.
+            logger.debug("external_not_reached", service=self._external.name, error=repr(error))
             await self._say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
             return
         try:
@@ -100,7 +101,7 @@ class ForwardedSocket(EventsConsumer):
             self._lose_service()
         except ConnectionClosed:
             # The reader of the service closes the client's socket.
-            await asyncio.shield(self._pumped())
+            await self._pumped()
 
     # From the service to the client.
 
