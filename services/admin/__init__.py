@@ -1,7 +1,8 @@
 """Services in Django's admin, with buttons that call the verbs; and conversations, to read."""
 
+from services.admin.connections import ConnectionAdmin
 from services.admin.conversations import SessionAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 
-__all__ = ["ServiceAdmin", "SessionAdmin", "SupervisorAdmin"]
+__all__ = ["ConnectionAdmin", "ServiceAdmin", "SessionAdmin", "SupervisorAdmin"]

@@ -42,6 +42,7 @@ def _documented(
 RESOURCES = {
     "services": "/api/v1/services",
     "sessions": "/api/v1/sessions",
+    "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",
     "info": "/api/v1/info",
     "schema": "/api/schema/",

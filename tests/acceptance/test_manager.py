@@ -331,7 +331,7 @@ async def main():
         await refused(manager.register_service("x", "my_agent.py", port=0))
         await refused(manager.update_service("echo", max_sessions=0))
         await refused(manager.start_service("nobody"))
-        await refused(manager.start_service("far"))
+        await refused(manager.restart_service("far"))
         try:
             manager.get_service("nobody")
         except UnknownService as error:
