@@ -65,7 +65,10 @@ class _TooMuchError(Exception):
 
 
 def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None, lang: str = "en") -> str:
-    """What is wrong with the arguments, in that language; '' if nothing is, or it can't be decided here."""
+    """What is wrong with the arguments, in a language of the site.
+
+    '' if nothing is, or it can't be decided here.
+    """
     validator = None if schema is None else _validator_for(schema.get("$schema", DIALECT))
     if validator is None:
         return ""

@@ -48,7 +48,8 @@ def told(fault: ValidationError, lang: str) -> str:
 
 
 def _values(fault: ValidationError) -> dict[str, str]:
-    value, limit = fault.instance, fault.validator_value
+    value: Any = fault.instance
+    limit: Any = fault.validator_value
     found = {"value": short(repr(value)), "limit": short(repr(limit))}
     match fault.validator:
         case "required":

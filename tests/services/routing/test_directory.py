@@ -146,7 +146,7 @@ async def until_ended(instance: Instance) -> None:
 
 async def until_supervised(directory: SiteDirectory, is_supervised: bool) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while directory.is_supervised() is not is_supervised:
+        while directory.is_supervised() is not is_supervised:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
 
