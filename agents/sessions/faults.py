@@ -5,6 +5,8 @@ In English they are the validator's own words; those are made for each value, an
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.translation import gettext_noop
 from jsonschema.exceptions import ValidationError
 
