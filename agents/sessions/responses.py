@@ -55,7 +55,7 @@ class Responses:
         # Imported here, because it takes 0.1 s, which would delay the start.
         from agents.sessions import arguments
 
-        fault = arguments.unfit(args, call.parameters)
+        fault = arguments.unfit(args, call.parameters, socket.lang)
         if fault:
             socket.tell(
                 Problem(
