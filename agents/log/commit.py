@@ -135,6 +135,8 @@ def _plan(
         live.discard(run_id)
     if write.close_reason:
         rows.close(write.session_id, write.close_reason)
+    if write.answers is not None:
+        rows.answer(write.answers, write.epoch)
     return logged
 
 
