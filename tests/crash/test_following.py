@@ -10,8 +10,9 @@ import pytest
 from tests.crash.conftest import Site
 from tests.crash.witness import Witness, assert_promises, count, execute, read_out, until
 from tests.freezing import freeze
-from tests.recording import Recorder
+from tests.recording import Recorder, text_of
 from tests.runners import Runner
+from tests.servers import Redis
 
 pytestmark = pytest.mark.both_databases
 
@@ -144,3 +145,27 @@ async def test_a_session_that_rests_is_taken_and_its_former_owner_follows(site: 
     assert epochs == [(2,)]
     assert_promises(site.database_url, witness.session_id, witness, taker)
     await leave(witness, taker)
+
+
+async def test_with_redis_the_follower_sees_the_answer_grow(
+    site: Site, redis_server: Redis
+) -> None:
+    redis = {"REDIS_URL": redis_server.url}
+    _, other, witness, follower = await both_clients(site, **redis)
+    await follower.say("hi [[hold model after=2]]")
+    await site.fake.wait_held("model")
+    piece = await follower.recorder.until("agent.partial_answer")
+    assert piece["metadata"]["offset"] == 0
+    # Who comes during the answer is shown what there is of it.
+    late = await arrive_beside(other, witness)
+    so_far = await late.recorder.until("agent.partial_answer")
+    assert so_far["metadata"]["offset"] == 0
+    assert so_far["content"].startswith(piece["content"])
+    site.fake.release("model")
+    for each in (witness, follower, late):
+        await each.until_ended(1)
+        run_id = each.durable[-1]["metadata"]["run_id"]
+        answer = each.durable[-1]["content"]
+        assert answer.startswith(text_of(each.seen, run_id))
+    assert_promises(site.database_url, witness.session_id, witness, follower, late)
+    await leave(witness, follower, late)
