@@ -56,6 +56,10 @@ class Following:
         """Whether there is anything to read."""
         return bool(self._sessions or self._asking or self._announced)
 
+    @property
+    def waits_for_answers(self) -> bool:
+        return bool(self._asking)
+
     def __iter__(self) -> Iterator[FollowedSession]:
         """A snapshot: later changes are not seen."""
         return iter(list(self._sessions.values()))
@@ -79,7 +83,6 @@ class Following:
         followed = self._keep(session.session_id, seen)
         self._stale.add(session.session_id)
         _move_sockets(session, followed)
-        self._on_asked("")
         return followed
 
     def cease(self, session: LiveSession) -> None:
@@ -107,6 +110,8 @@ class Following:
         followed = FollowedSession(session_id, seen, self._resources.database, self._asking.ask)
         self._sessions[session_id] = followed
         logger.info("session_followed", session_id=session_id)
+        # Its owner is told now.
+        self._on_asked("")
         return followed
 
     def _drop_idle(self) -> None:

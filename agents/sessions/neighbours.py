@@ -76,7 +76,7 @@ class Neighbours:
 
     async def _look(self) -> None:
         self._wake.clear()
-        if len(self._sessions) or self._sessions.following:
+        if len(self._sessions) or self._sessions.following.waits_for_answers:
             own_id = self._lease.server_id
             found = await self._resources.database.run(followers.look, own_id)
             if own_id == self._lease.server_id:
@@ -130,5 +130,8 @@ class Neighbours:
             self._resources.relay.ring(owner_id)
 
     def _hear(self, words: dict[str, Any]) -> None:
-        session_id = words.pop("session_id")
-        self._sessions.following.hear(session_id, Piece(**words))
+        if words["has_grown"]:
+            self._wake.set()
+        for each in words["pieces"]:
+            session_id = each.pop("session_id")
+            self._sessions.following.hear(session_id, Piece(**each))

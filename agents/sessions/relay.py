@@ -14,6 +14,10 @@ from agents.runtime.background import Background
 from agents.sessions.pieces import Piece
 
 
+PAUSE_S = 0.01
+"""Seconds between two messages to one server: a busy owner says more in each."""
+
+
 def name_of(server_id: str) -> str:
     """The bell that a server listens to."""
     return f"server.{server_id}"
@@ -21,7 +25,7 @@ def name_of(server_id: str) -> str:
 
 @dataclass(slots=True)
 class _Post:
-    """What waits for one server: while one message is sent, the next ones gather."""
+    """What waits for one server: until the next message is sent."""
 
     has_grown: bool = False
     pieces: dict[str, list[Piece]] = field(default_factory=dict)
@@ -78,15 +82,18 @@ class Relay:
     async def _deliver(self, server_id: str, post: _Post) -> None:
         # What is noted in the same moment goes together.
         await asyncio.sleep(0)
-        name = name_of(server_id)
         try:
             while post.has_grown or post.pieces:
-                if post.has_grown:
-                    post.has_grown = False
-                    await bell.ring_now(name)
-                pieces, post.pieces = post.pieces, {}
-                for session_id, waiting in pieces.items():
-                    for piece in waiting:
-                        await bell.ring_now(name, {"session_id": session_id, **asdict(piece)})
+                words = {
+                    "has_grown": post.has_grown,
+                    "pieces": [
+                        {"session_id": session_id, **asdict(piece)}
+                        for session_id, waiting in post.pieces.items()
+                        for piece in waiting
+                    ],
+                }
+                post.has_grown, post.pieces = False, {}
+                await bell.ring_now(name_of(server_id), words)
+                await asyncio.sleep(PAUSE_S)
         finally:
             del self._posts[server_id]
