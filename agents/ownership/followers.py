@@ -40,13 +40,14 @@ class Look:
 class Tail:
     """What a follower sees of a session: its owner, '' if it has none, and the log's next entries.
 
-    `is_owned`: whether the owner is alive; `is_whole`: whether these entries are all that there
-    are.
+    `is_owned`: whether the owner is alive. `end`: how far the log was read, beyond the last entry
+    if later ones are gone; `is_whole`: whether that is all.
     """
 
     owner_id: str
     is_owned: bool
     entries: list[Logged]
+    end: int
     is_whole: bool
 
 
@@ -136,8 +137,9 @@ def tails(places: Mapping[str, int], own_id: str, may_expire: bool) -> dict[str,
     found = {}
     for id_, (owner_id, is_owned, last_seq) in seen.items():
         read = entries.get(id_, [])
-        end = read[-1].seq if read else places[id_]
-        found[id_] = Tail(owner_id, is_owned, read, is_whole=end >= last_seq)
+        # Without any entry, the log was read to its end.
+        end = read[-1].seq if read else max(places[id_], last_seq)
+        found[id_] = Tail(owner_id, is_owned, read, end, is_whole=end >= last_seq)
     return found
 
 

@@ -23,6 +23,7 @@ from agents.sessions.intake import named
 from agents.sessions.live import aimed
 from agents.sessions.resources import Resources
 from agents.transients import Notice, Problem, Repeated
+from myagent import exact_json
 from myagent.protocol import Cancel, UserMessage
 
 logger = structlog.get_logger(__name__)
@@ -135,7 +136,7 @@ class Asking:
             follower=self._own_id(),
             number=next(self._numbers),
             session_id=session.session_id,
-            payload=event.model_dump_json(exclude_none=True),
+            payload=exact_json.encode(event.model_dump(exclude_none=True)).decode(),
             principal=principal,
         )
         for _ in range(WRITE_TRIES - 1):

@@ -73,8 +73,8 @@ class FollowedSession:
         """What the log says of its runs: a former owner may have known otherwise."""
         self._runs, self._asked = set(seen.runs), set(seen.asked)
 
-    def show(self, entries: Sequence[Logged]) -> None:
-        """The next entries of the log."""
+    def show(self, entries: Sequence[Logged], end: int) -> None:
+        """The next entries of the log, which was read up to `end`."""
         for logged in entries:
             if logged.seq <= self.last_seq:
                 continue
@@ -84,6 +84,7 @@ class FollowedSession:
             self._text.note(logged)
             self._fold(logged)
             self.audience.show([logged])
+        self.last_seq = max(self.last_seq, end)
         self._show_text()
 
     def hear(self, piece: Piece) -> bool:

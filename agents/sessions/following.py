@@ -140,9 +140,10 @@ class Following:
             return True
         own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
         tails = await self._run(followers.tails, places, own_id, may_expire)
-        for session_id in places:
+        for session_id, seq in places.items():
             followed = self._sessions.get(session_id)
-            if followed is None:
+            if followed is None or followed.last_seq != seq:
+                # It was taken over meanwhile, and perhaps lost again.
                 continue
             if (tail := tails.get(session_id)) is None:
                 self._lose(followed)
@@ -157,7 +158,7 @@ class Following:
             seen = await self._run(followers.read, session_id, services)
             self._stale.discard(session_id)
             followed.refresh(seen)
-        followed.show(tail.entries)
+        followed.show(tail.entries, tail.end)
         is_free = not tail.is_owned and not self._resources.is_draining
         if is_free and session_id not in self._being_taken:
             self._being_taken.add(session_id)

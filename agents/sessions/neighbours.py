@@ -52,11 +52,14 @@ class Neighbours:
             await self._bell.stop()
 
     async def _look_when_due(self) -> None:
+        # Whatever fails is tried again after the usual pause.
         await self._listen()
         try:
             await self._look()
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
+        except Exception:
+            logger.exception("look_failed")
         assert self._bell is not None
         try:
             async with asyncio.timeout(self._bell.pause_s(LOOK_S)):

@@ -13,7 +13,6 @@ from agents.runtime import bell
 from agents.runtime.background import Background
 from agents.sessions.pieces import Piece
 
-
 PAUSE_S = 0.01
 """Seconds between two messages to one server: a busy owner says more in each."""
 

@@ -70,9 +70,8 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     await conversations._adopt()
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
-    await conversations.port.attach(story.socket, session_id, 0)
-    assert await owned.aexists()
-    conversations.port.detach(story.socket, session_id)
+    with pytest.raises(taking.OwnedElsewhere):
+        await conversations._sessions.open(session_id)
     await renew(conversations)
     assert not lease.others_may_expire
     await conversations._adopt()
