@@ -127,7 +127,16 @@ def _plan(
             return DuplicateMessage(original_seq)
         live.add(write.new_run.run_id)
         rows.add_run(write.session_id, write.new_run, key[1], seq)
+        if session.last_seq <= 1:
+            # Only `agent.session_created` comes before the first message.
+            rows.name(write.session_id, str(write.entries[0].content))
     logged = _log(write, session, rows)
+    _change(write, live, rows)
+    return logged
+
+
+def _change(write: Write, live: set[str], rows: Rows) -> None:
+    """What changes besides the log."""
     if write.starts is not None:
         rows.start(write.starts)
     for run_id, status in write.ends.items():
@@ -137,7 +146,6 @@ def _plan(
         rows.close(write.session_id, write.close_reason)
     if write.answers is not None:
         rows.answer(write.answers, write.epoch)
-    return logged
 
 
 def _log(write: Write, session: SessionState, rows: Rows) -> list[Logged]:

@@ -10,7 +10,6 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from functools import cache
 from typing import Any
 
 import structlog
@@ -36,7 +35,7 @@ from agents.sockets.handshake import (
     subprotocol_for,
 )
 from agents.sockets.lanes import Lanes, Work
-from agents.sockets.outbox import Outbox, SocketGone, Waiting
+from agents.sockets.outbox import Outbox, SocketGone, waiting_here
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
@@ -124,7 +123,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             send,
             settings.MYAGENT_OUTBOX_CHARACTERS,
             self.render_text,
-            waiting=_waiting_here(),
+            waiting=waiting_here(),
         )
         self.others = host.connections
         self._receive = receive
@@ -375,9 +374,3 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 def address_of(scope: Scope) -> str:
     """The client's address."""
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
-
-
-@cache
-def _waiting_here() -> Waiting:
-    """The outbox total of this process, which all its servers and ports share."""
-    return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)

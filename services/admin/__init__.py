@@ -1,6 +1,7 @@
-"""Services in Django's admin, with buttons that call the verbs."""
+"""Services in Django's admin, with buttons that call the verbs; and conversations, to read."""
 
+from services.admin.conversations import SessionAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 
-__all__ = ["ServiceAdmin", "SupervisorAdmin"]
+__all__ = ["ServiceAdmin", "SessionAdmin", "SupervisorAdmin"]

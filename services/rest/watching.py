@@ -41,6 +41,7 @@ def _documented(
 
 RESOURCES = {
     "services": "/api/v1/services",
+    "sessions": "/api/v1/sessions",
     "stats": "/api/v1/stats",
     "info": "/api/v1/info",
     "schema": "/api/schema/",
