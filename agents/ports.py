@@ -7,8 +7,10 @@ interfaces.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.log.turns import Place
 from agents.principals import Principal
@@ -62,6 +64,9 @@ class Socket(Protocol):
     attached: dict[str, Any]
     replaying: asyncio.Lock
     """Held by the session whose log is read for the socket: one at a time."""
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        """What is known of the client. `metadata`: what it sent to begin a session."""
 
     def push(self, logged: Logged) -> bool:
         """Queues a durable entry. False: there is no room, it was not taken."""

@@ -57,6 +57,7 @@ SENTENCES = {
     "not_waiting": gettext_noop("Nothing is waiting for this response."),
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
+    "none_available": gettext_noop("No available services for routing."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(

@@ -32,6 +32,10 @@ class UnknownService(ServiceError):
     """There is no service of that name or id."""
 
 
+class UnknownRule(ServiceError):
+    """There is no routing rule of that name or id."""
+
+
 class Conflict(ServiceError):
     """The operation is not possible in the present state."""
 

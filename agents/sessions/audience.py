@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agents.log.entry import Logged
 from agents.log.session_log import SessionLog
@@ -16,11 +16,19 @@ from agents.transients import Notice, StepStarted, Transient
 class Audience:
     """Passes events on to the sockets, to each at its own pace.
 
-    `current` is the run whose text a newly attached socket is shown.
+    `current` is the run whose text a newly attached socket is shown. `count` is called with the
+    change of the number of sockets.
     """
 
-    def __init__(self, log: SessionLog, database: DatabaseThreads) -> None:
+    def __init__(
+        self,
+        log: SessionLog,
+        database: DatabaseThreads,
+        *,
+        count: Callable[[int], None] = lambda change: None,
+    ) -> None:
         self.current: Execution | None = None
+        self._count = count
         self._log = log
         self._database = database
         self._subscriptions: dict[str, Subscription] = {}
@@ -44,15 +52,18 @@ class Audience:
             on_failed=lambda: self._send_back(socket),
         )
         self._subscriptions[socket.connection_id] = subscription
+        self._count(1)
         return subscription
 
     def remove(self, socket: Socket) -> None:
         if subscription := self._subscriptions.pop(socket.connection_id, None):
             subscription.close()
+            self._count(-1)
 
     def clear(self) -> None:
         for subscription in self._subscriptions.values():
             subscription.close()
+        self._count(-len(self._subscriptions))
         self._subscriptions.clear()
 
     # A socket that is overfull may leave during this loop.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from agents.log import kinds, reading
 from agents.log.entry import Entry
@@ -61,7 +62,8 @@ class LiveSession:
             resources.journal,
             facts=self._facts,
         )
-        self.audience = Audience(self._log, resources.database)
+        count = partial(resources.count_clients, taken.service)
+        self.audience = Audience(self._log, resources.database, count=count)
         self._log.on_logged = self.audience.show
         self._log.on_lost = lambda: on_lost(self)
         self._log.on_settled = resources.progress.set

@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,10 +17,11 @@ import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal
-from agents.runtime.edge import client_address, headers_of
+from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
 from agents.sockets.handshake import (
     PRINCIPAL,
@@ -31,6 +32,8 @@ from agents.sockets.handshake import (
     Refusal,
     Scope,
     Send,
+    address_of,
+    facts_of,
     language_of,
     services_named,
     subprotocol_for,
@@ -182,6 +185,9 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.say_refused("rate_limited")
 
     # The interface for sessions and for the pulse of the connections.
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        return facts_of(self.scope, metadata)
 
     async def room(self) -> None:
         await self.outbox.room()
@@ -369,11 +375,6 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             self._part_with(problem)
         else:
             self.answer(problem)
-
-
-def address_of(scope: Scope) -> str:
-    """The client's address."""
-    return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
 
 
 @cache

@@ -9,6 +9,8 @@ from agents.directory import Listed
 from services import doorbell
 from services.models import Instance, Service
 from services.nodes import this_node
+from services.routing import stored
+from services.routing.rules import Candidate, Rule
 from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING
 
 ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
@@ -23,6 +25,8 @@ READ = (
     "session_timeout_s",
     "host",
     "port",
+    "tags",
+    "weight",
 )
 """The columns of a service that are read here: others may be large."""
 
@@ -33,7 +37,8 @@ class Known:
 
     `service_id` distinguishes it from a later one of the same name. `leaving`: ids of those that
     are to end without having failed. `has_workers`: any of its processes may be alive, on any
-    machine. `own_port`: its host and port, if it has its own address.
+    machine. `own_port`: its host and port, if it has its own address. `candidate`: what routing
+    knows of it while it runs, without its connections.
     """
 
     service_id: str
@@ -46,6 +51,7 @@ class Known:
     workers: frozenset[str]
     leaving: frozenset[str]
     own_port: tuple[str, int] | None
+    candidate: Candidate | None
 
     @property
     def is_over(self) -> bool:
@@ -55,8 +61,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """`rules`: in the order in which they apply."""
+
     revision: doorbell.Revision
     services: dict[str, Known]
+    rules: tuple[Rule, ...] = ()
 
 
 def read(known: doorbell.Revision) -> Snapshot | None:
@@ -65,6 +74,11 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     revision = doorbell.revision()
     if revision == known:
         return None
+    return Snapshot(revision, services_now(), stored.rules())
+
+
+def services_now() -> dict[str, Known]:
+    """The services by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
         "service_id", "state", "node", "cause"
@@ -72,9 +86,7 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
     services = Service.objects.filter(url="").only(*READ)
-    return Snapshot(
-        revision, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
-    )
+    return {each.name: _known(each, instances.get(each.pk, ())) for each in services}
 
 
 def _known(service: Service, instances: Collection[Instance]) -> Known:
@@ -99,7 +111,16 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
         leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
+        candidate=None if is_leaving else _candidate(service, instances),
     )
+
+
+def _candidate(service: Service, instances: Collection[Instance]) -> Candidate | None:
+    states = {each.state for each in instances}
+    if not states.intersection(Instance.SERVING):
+        return None
+    is_healthy = Instance.State.RUNNING in states
+    return Candidate(service.name, service.weight, frozenset(service.tags), is_healthy=is_healthy)
 
 
 def _is_asked_to_leave(instance: Instance) -> bool:
