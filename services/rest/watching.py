@@ -41,6 +41,7 @@ def _documented(
 
 RESOURCES = {
     "services": "/api/v1/services",
+    "rules": "/api/v1/routing/rules",
     "stats": "/api/v1/stats",
     "info": "/api/v1/info",
     "schema": "/api/schema/",

@@ -6,7 +6,7 @@ follow it at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -21,7 +21,7 @@ from services.fields import MAX_NAME
 from services.models import RoutingRule, Service
 from services.routing.rule_fields import checked
 from services.routing.rules import Condition, Operator
-from services.routing.stored import conditions_of
+from services.routing.stored import UNREADABLE, conditions_of
 
 MAX_RULES = 200
 
@@ -94,23 +94,32 @@ def _announce() -> None:
             return
 
 
-def warnings_about(rule: RoutingRule) -> list[str]:
+Registered = Mapping[str, Collection[str]]
+"""The tags of each registered service, by name."""
+
+
+def registered() -> Registered:
+    services = Service.objects.filter(unregistered_at__isnull=True)
+    return dict(services.values_list("name", "tags"))
+
+
+def warnings_about(rule: RoutingRule, known: Registered) -> list[str]:
     """Why the rule can't have an effect as things are, in the active language."""
-    return [*_without_a_service(rule), *_contradictions(conditions_of(rule))]
+    try:
+        conditions = conditions_of(rule)
+    except UNREADABLE:
+        return [gettext("It does not apply: another version of the site has stored it.")]
+    return [*_without_a_service(rule, known), *_contradictions(conditions)]
 
 
-def _without_a_service(rule: RoutingRule) -> Iterator[str]:
-    known = {
-        service.name: service
-        for service in Service.objects.filter(unregistered_at__isnull=True).only("name", "tags")
-    }
+def _without_a_service(rule: RoutingRule, known: Registered) -> Iterator[str]:
     missing = [name for name in rule.target_services if name not in known]
     if missing:
         sentence = gettext("The rule names services that are not registered: {names}.")
         yield sentence.format(names=", ".join(missing))
-    named = [each for name, each in known.items() if name in (rule.target_services or known)]
+    meant = [its for name, its in known.items() if name in (rule.target_services or known)]
     tags = set(rule.target_tags)
-    if tags and named and not any(tags <= set(each.tags) for each in named):
+    if tags and meant and not any(tags <= set(its) for its in meant):
         sentence = gettext("None of its services has all of the tags {tags}.")
         yield sentence.format(tags=", ".join(sorted(tags)))
 

@@ -15,6 +15,9 @@ from services.routing.rules import Condition, Operator, Rule, Strategy
 
 logger = structlog.get_logger(__name__)
 
+UNREADABLE = (ServiceError, ValueError, TypeError, KeyError, AttributeError)
+"""What reading a rule raises that this version can't read, because another one stored it."""
+
 
 def rules() -> tuple[Rule, ...]:
     """The rules that are enabled, in the order in which they apply.
@@ -25,13 +28,13 @@ def rules() -> tuple[Rule, ...]:
     for row in RoutingRule.objects.filter(enabled=True).defer("description"):
         try:
             found.append(rule_of(row))
-        except (ServiceError, ValueError, TypeError, KeyError) as error:
+        except UNREADABLE as error:
             logger.warning("routing_rule_not_read", rule=row.name, error=str(error))
     return in_order(found)
 
 
 def rule_of(row: RoutingRule) -> Rule:
-    """Raises `ServiceError`, `ValueError`, `TypeError` and `KeyError` if it is not valid."""
+    """Raises `UNREADABLE` if it is not valid."""
     fallback = row.fallback_strategy
     return Rule(
         rule_id=row.pk,
@@ -47,6 +50,7 @@ def rule_of(row: RoutingRule) -> Rule:
 
 
 def conditions_of(row: RoutingRule) -> tuple[Condition, ...]:
+    """Raises `UNREADABLE` if they are not valid."""
     return tuple(map(_condition, rule_fields.checked_conditions(row.conditions)))
 
 

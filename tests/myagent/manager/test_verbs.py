@@ -6,6 +6,7 @@ import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from myagent.manager import verbs
+from myagent.manager.storage.models import RoutingRule
 from tests.ports import free_port
 from tests.services import rows
 from tests.services.measured import add_server
@@ -27,3 +28,13 @@ def test_ten_services_with_own_ports_are_listed_in_as_many_queries_as_one(
     with django_assert_num_queries(QUERIES):
         listed = verbs.select(None, ())
     assert [len(each.instances) for each in listed] == [1] * 10
+
+
+@pytest.mark.django_db
+def test_rules_are_listed_in_two_queries(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for number in range(5):
+        verbs.add_rule(RoutingRule(name=f"rule {number}"))
+    with django_assert_num_queries(2):
+        assert len(verbs.rules()) == 5

@@ -196,7 +196,7 @@ def test_a_rule_that_is_gone_can_be_neither_found_nor_changed() -> None:
 
 
 def warnings(**fields: Any) -> list[str]:
-    return rulebook.warnings_about(rulebook.add(name="it", **fields))
+    return rulebook.warnings_about(rulebook.add(name="it", **fields), rulebook.registered())
 
 
 @pytest.mark.parametrize(
