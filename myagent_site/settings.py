@@ -206,6 +206,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceStatus": "services.rest.documents.STATUSES",
         "InstanceState": "services.rest.documents.STATES",
+        "RoutingStrategy": "services.rest.rule_schemas.STRATEGIES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
