@@ -71,26 +71,30 @@ class Rules:
     """The table of rules, over REST, and what clients get."""
 
     def __init__(self, url: str) -> None:
-        self.api = f"{url}/api/v1/routing/rules"
+        self.api = f"{url}/api/v1"
         self.door = f"{url.replace('http', 'ws', 1)}/"
 
     def add(self, name: str, *conditions: tuple[str, str, Any], **fields: Any) -> None:
         given = [
             dict(zip(("field", "operator", "value"), each, strict=True)) for each in conditions
         ]
-        self._ask("POST", "", {"name": name, "conditions": given} | fields)
+        self._ask("POST", "routing/rules", {"name": name, "conditions": given} | fields)
 
     def change(self, name: str, **fields: Any) -> None:
-        self._ask("PATCH", f"/{name}", fields)
+        self._ask("PATCH", f"routing/rules/{name}", fields)
 
     def clear(self) -> None:
-        for rule in self._ask("GET", "", None)["items"]:
-            self._ask("DELETE", f"/{rule['rule_id']}", None)
+        for rule in self._ask("GET", "routing/rules", None)["items"]:
+            self._ask("DELETE", f"routing/rules/{rule['rule_id']}", None)
+
+    def limit(self, service: str, max_sessions: int | None) -> None:
+        """Sets how many sessions a service may have at once."""
+        self._ask("PATCH", f"services/{service}", {"max_sessions": max_sessions})
 
     def _ask(self, method: str, path: str, body: Any) -> Any:
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.api + path, content, headers, method=method)
+        request = urllib.request.Request(f"{self.api}/{path}", content, headers, method=method)
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.loads(answer.read() or b"null")
 
@@ -164,6 +168,24 @@ async def test_the_chat_dialect_is_routed_alike(rules: Rules) -> None:
                         if frame["is_final"]:
                             break
         assert said == name
+
+
+async def test_a_full_service_is_passed_over(rules: Rules) -> None:
+    rules.add("all", target_strategy="manual", target_services=["a", "b"])
+    rules.limit("a", 1)
+    try:
+        async with await Recorder.open(rules.door) as first:
+            async with asyncio.timeout(FOLLOWS_S):
+                while True:
+                    await first.send("user.create_session")
+                    created = await first.until("agent.session_created")
+                    if created["metadata"]["service"] == "b":
+                        break
+            assert await rules.served() == "b"
+        # Its client has left.
+        await rules.until_served_by("a")
+    finally:
+        rules.limit("a", None)
 
 
 async def test_without_rules_a_client_is_told_which_services_it_can_name(rules: Rules) -> None:
