@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from services.fields import MAX_DESCRIPTION, MAX_NAME
 from services.rest.fields import Strict, Text, Whole, YesNo
-from services.rest.inputs import Tags
+from services.rest.inputs import Tags, within
 from services.routing import rule_fields
 from services.routing.rule_fields import MAX_CONDITIONS, MAX_FIELD, MAX_TARGETS
 from services.routing.rules import Operator, Strategy
@@ -58,11 +58,11 @@ class RuleInput(Strict):
     name = Text(max_length=MAX_NAME, help_text="Unique.")
     description = Text(max_length=MAX_DESCRIPTION, allow_blank=True, required=False)
     priority = Whole(
-        min_value=0, max_value=rule_fields.RANGES["priority"][1], required=False,
+        min_value=0, max_value=rule_fields.MAX_PRIORITY, required=False,
         help_text="The lowest number comes first; 100 if left out.",
     )  # fmt: skip
     weight = Whole(
-        min_value=0, max_value=rule_fields.RANGES["weight"][1], required=False,
+        **within("weight"), required=False,
         help_text="Of rules with the same priority, the highest comes first; 1 if left out.",
     )  # fmt: skip
     enabled = YesNo(required=False)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 
 from services import fields as of_services
 from services.errors import ServiceError
-from services.fields import MAX_DESCRIPTION, MAX_NAME, invalid, is_storable
+from services.fields import MAX_NAME, invalid, is_storable
 from services.routing.conditions import (
     FIELDS,
     LISTS,
@@ -30,8 +30,7 @@ MAX_VALUE = 1000
 MAX_VALUES = 100
 MAX_FIELD = 200
 MAX_TARGETS = 50
-
-RANGES: Mapping[str, tuple[int, int]] = {"priority": (0, 1_000_000), "weight": (0, 1000)}
+MAX_PRIORITY = 1_000_000
 
 HEADER = re.compile(r"header\.[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -165,26 +164,15 @@ def _name(value: str) -> str:
     return value.strip()
 
 
-def _description(value: str) -> str:
-    if len(value) > MAX_DESCRIPTION or not is_storable(value):
+def _priority(value: int) -> int:
+    if not 0 <= value <= MAX_PRIORITY:
         raise invalid(
-            "description",
-            gettext_noop("The description must be text, of at most 10000 characters."),
+            "priority",
+            gettext_noop("{field} must be between {low} and {high}."),
+            low=0,
+            high=MAX_PRIORITY,
         )
     return value
-
-
-def _in_range(field: str) -> Callable[[int], int]:
-    low, high = RANGES[field]
-
-    def check(value: int) -> int:
-        if not low <= value <= high:
-            raise invalid(
-                field, gettext_noop("{field} must be between {low} and {high}."), low=low, high=high
-            )
-        return value
-
-    return check
 
 
 def _strategy(field: str, *, may_lack: bool) -> Callable[[str | None], str]:
@@ -209,31 +197,31 @@ def _services(value: Iterable[str]) -> list[str]:
     names = list(dict.fromkeys(value))
     if len(names) > MAX_TARGETS:
         raise invalid("target_services", gettext_noop("A rule names at most 50 services."))
-    for name in names:
-        _as_of_a_service("name", name, field="target_services")
-    return names
+    check = _as_of_a_service("name", field="target_services")
+    return [check(name) for name in names]
 
 
-def _tags(value: Iterable[str]) -> list[str]:
-    tags: list[str] = _as_of_a_service("tags", value, field="target_tags")
-    return tags
+def _as_of_a_service(name: str, *, field: str) -> Callable[[Any], Any]:
+    """What is valid for a service's field is valid for the rule's."""
 
+    def check(value: Any) -> Any:
+        try:
+            return of_services.checked({name: value})[name]
+        except ServiceError as error:
+            error.field = field
+            raise
 
-def _as_of_a_service(name: str, value: Any, *, field: str) -> Any:
-    try:
-        return of_services.checked({name: value})[name]
-    except ServiceError as error:
-        error.field = field
-        raise
+    return check
 
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "name": _name,
-    "description": _description,
+    "description": _as_of_a_service("description", field="description"),
+    "priority": _priority,
+    "weight": _as_of_a_service("weight", field="weight"),
     "conditions": checked_conditions,
     "target_strategy": _strategy("target_strategy", may_lack=False),
     "fallback_strategy": _strategy("fallback_strategy", may_lack=True),
     "target_services": _services,
-    "target_tags": _tags,
-    **{field: _in_range(field) for field in RANGES},
+    "target_tags": _as_of_a_service("tags", field="target_tags"),
 }

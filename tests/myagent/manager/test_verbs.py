@@ -14,6 +14,7 @@ from myagent.manager.storage.models import (
     RoutingRule,
     RoutingStrategy,
 )
+from services.routing import rules
 from tests.ports import free_port
 from tests.services import rows
 from tests.services.measured import add_server
@@ -57,6 +58,11 @@ def test_a_rule_is_given_back_with_all_that_was_said() -> None:
     stored = verbs.add_rule(rule)
     assert verbs.rules() == [stored]
     assert replace(stored, rule_id="", warnings=()) == rule
+
+
+def test_a_program_knows_every_strategy_and_operator_of_the_site() -> None:
+    assert list(map(str, RoutingStrategy)) == list(map(str, rules.Strategy))
+    assert list(map(str, ConditionOperator)) == list(map(str, rules.Operator))
 
 
 @pytest.mark.django_db
