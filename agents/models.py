@@ -9,8 +9,10 @@ import orjson
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from agents import principals
+from agents.titles import MAX_TITLE
 
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
 """The lease is valid by the database's clock, and its server or supervisor has not ended."""
@@ -46,7 +48,8 @@ class Session(models.Model):
 
     `epoch` grows with every change of ownership; a writer with an older one is refused. `last_seq`
     is the end of the log. `principal`: the key of its creator (see `agents.principals`); '' if
-    nobody had to authenticate.
+    nobody had to authenticate. `title`: the first words of its first message, unless somebody
+    renamed it.
     """
 
     class CloseReason(models.TextChoices):
@@ -59,6 +62,7 @@ class Session(models.Model):
     lang = models.CharField(max_length=16, default="en")
     tags = models.JSONField(default=list)
     client = models.JSONField(default=dict)
+    title = models.CharField(max_length=MAX_TITLE, default="", db_default="")
     principal = models.CharField(max_length=principals.MAX_KEY, default="")
     owner = models.ForeignKey(Server, on_delete=models.SET_NULL, null=True, related_name="sessions")
     epoch = models.PositiveIntegerField(default=1)
@@ -69,7 +73,13 @@ class Session(models.Model):
     close_reason = models.CharField(max_length=16, choices=CloseReason.choices, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["service"], name="session_by_service")]
+        verbose_name = gettext_lazy("conversation")
+        verbose_name_plural = gettext_lazy("conversations")
+        indexes = [
+            models.Index(fields=["service"], name="session_by_service"),
+            models.Index(fields=["principal"], name="session_by_principal"),
+        ]
+        permissions = [("see_conversations", "Can see everybody's conversations")]
 
     def __str__(self) -> str:
         return self.id

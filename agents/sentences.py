@@ -52,6 +52,9 @@ SENTENCES = {
     "too_many_sessions": gettext_noop(
         "This connection holds too many conversations. Detach from one first."
     ),
+    "too_many_requests": gettext_noop(
+        "The server has too many requests under way. Try again in a moment."
+    ),
     "too_many_connections": gettext_noop("Too many connections from your address."),
     "busy": gettext_noop("The agent is still working on another message."),
     "not_waiting": gettext_noop("Nothing is waiting for this response."),

@@ -163,6 +163,9 @@ class Hub:
             if session is not None:
                 session.unsubscribe(socket)
 
+    def forget(self, session_id: str) -> None:
+        self._sessions.forget(session_id)
+
     def may_wait(self, service: str) -> bool:
         return self._resources.may_wait(service)
 

@@ -10,7 +10,6 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
-from functools import cache
 from typing import Any
 
 import structlog
@@ -39,7 +38,7 @@ from agents.sockets.handshake import (
     subprotocol_for,
 )
 from agents.sockets.lanes import Lanes, Work
-from agents.sockets.outbox import Outbox, SocketGone, Waiting
+from agents.sockets.outbox import Outbox, SocketGone, waiting_here
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
@@ -126,7 +125,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             send,
             settings.MYAGENT_OUTBOX_CHARACTERS,
             self.render_text,
-            waiting=_waiting_here(),
+            waiting=waiting_here(),
         )
         self.others = host.connections
         self._receive = receive
@@ -187,7 +186,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     # The interface for sessions and for the pulse of the connections.
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
-        return facts_of(self.scope, metadata)
+        return facts_of(self.scope, self.principal, metadata)
 
     async def room(self) -> None:
         await self.outbox.room()
@@ -375,9 +374,3 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             self._part_with(problem)
         else:
             self.answer(problem)
-
-
-@cache
-def _waiting_here() -> Waiting:
-    """The outbox total of this process, which all its servers and ports share."""
-    return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)

@@ -95,12 +95,11 @@ def address_of(scope: Scope) -> str:
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
 
 
-def facts_of(scope: Scope, metadata: Mapping[str, Any]) -> Facts:
+def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, Any]) -> Facts:
     """What is known of the client. `metadata`: what it sent to begin a session."""
     headers = {
         name.decode("latin-1"): value.decode("latin-1") for name, value in headers_of(scope).items()
     }
-    principal: Principal | None = scope[PRINCIPAL]
     return Facts(
         client_ip=address_of(scope),
         user_agent=headers.get("user-agent", ""),

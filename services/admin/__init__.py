@@ -1,7 +1,8 @@
-"""Services in Django's admin, with buttons that call the verbs."""
+"""Services in Django's admin, with buttons that call the verbs; and conversations, to read."""
 
+from services.admin.conversations import SessionAdmin
 from services.admin.rules import RoutingRuleAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 
-__all__ = ["RoutingRuleAdmin", "ServiceAdmin", "SupervisorAdmin"]
+__all__ = ["RoutingRuleAdmin", "ServiceAdmin", "SessionAdmin", "SupervisorAdmin"]

@@ -42,6 +42,7 @@ def _documented(
 RESOURCES = {
     "services": "/api/v1/services",
     "rules": "/api/v1/routing/rules",
+    "sessions": "/api/v1/sessions",
     "stats": "/api/v1/stats",
     "info": "/api/v1/info",
     "schema": "/api/schema/",
