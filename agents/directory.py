@@ -13,13 +13,15 @@ class Listed:
 
     `is_expected`: it has a worker or is about to get one, so runs may wait for it. `max_sessions`:
     0 means that it has no limit of its own. `session_timeout_s`: seconds after which its idle
-    sessions leave memory; None for the site's setting.
+    sessions leave memory; None for the site's setting. `url`: the address of an external
+    service, of which no session is held here; else empty.
     """
 
     name: str
     is_expected: bool = True
     max_sessions: int = 0
     session_timeout_s: float | None = None
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Directory(Protocol):
         """The services that a client can name: those that run or are about to."""
 
     def names(self) -> Sequence[str]:
-        """The services whose conversations this server may carry."""
+        """The services whose conversations this server may carry: no external ones."""
 
     def unhealthy(self) -> Collection[str]:
         """The services with a process that a check found unhealthy."""

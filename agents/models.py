@@ -43,6 +43,42 @@ class Server(models.Model):
         return f"{self.service or 'the site'} at {self.host}:{self.port}"
 
 
+class Connection(models.Model):
+    """A socket that is open at a server.
+
+    Written up to a second late. `service`: the one that the client addressed, else that of its
+    first session; '' before that. `principal`: the client's key, as in `Session`. `is_to_close`:
+    somebody wants the server to close it.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    # Its constraint would lock the server's row at every batch.
+    server = models.ForeignKey(
+        Server,
+        models.CASCADE,
+        related_name="connections",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=gettext_lazy("server"),
+    )
+    service = models.CharField(gettext_lazy("service"), max_length=100, default="")
+    path = models.CharField(gettext_lazy("path"), max_length=191)
+    address = models.CharField(gettext_lazy("client's address"), max_length=64)
+    user_agent = models.CharField(gettext_lazy("program"), max_length=191, default="")
+    principal = models.CharField(gettext_lazy("client"), max_length=principals.MAX_KEY, default="")
+    opened_at = models.DateTimeField(gettext_lazy("connected"))
+    is_to_close = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-opened_at", "pk"]
+        verbose_name = gettext_lazy("connection")
+        verbose_name_plural = gettext_lazy("connections")
+        indexes = [models.Index(fields=["server", "is_to_close"], name="connection_by_server")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class Session(models.Model):
     """A conversation. `owner` and `epoch` determine who may write to its log.
 

@@ -43,6 +43,7 @@ SENTENCES = {
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),
+    "closed_by_administrator": gettext_noop("An administrator closed this connection."),
     "forbidden_file": gettext_noop(
         "A page opened from a file needs a token: add the ?token=… that the server printed when "
         "it started to the socket's address."
@@ -62,6 +63,8 @@ SENTENCES = {
     "no_service": gettext_noop("There is no such service here."),
     "none_available": gettext_noop("No available services for routing."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
+    "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),
+    "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."

@@ -36,6 +36,10 @@ class UnknownRule(ServiceError):
     """There is no routing rule of that name or id."""
 
 
+class UnknownConnection(ServiceError):
+    """There is no open connection of that id."""
+
+
 class Conflict(ServiceError):
     """The operation is not possible in the present state."""
 

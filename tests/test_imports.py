@@ -62,7 +62,16 @@ ROOMS = {
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell", "access"),
-        *("catalogue", "logs", "supervision", "control", "waiting", "routing", "views"),
+        *(
+            "catalogue",
+            "logs",
+            "supervision",
+            "control",
+            "connecting",
+            "waiting",
+            "routing",
+            "views",
+        ),
         *("cli", "rest", "admin"),
         *("first_admin", "checks", "apps", "management"),
     ),

@@ -67,6 +67,9 @@ class Hub:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
         listed = await self._service_for(socket, event)
+        if listed.url:
+            # Its frames would have to pass through from the handshake on.
+            raise Refused("no_service", sentence="external_service", detail=listed.name)
         if not self._resources.journal.is_available:
             raise Refused("storage_unavailable")
         if not self.may_wait(listed.name) or self._sessions.is_full(listed):
@@ -171,7 +174,9 @@ class Hub:
 
     async def knows(self, service: str) -> bool:
         """Whether the service exists now."""
-        if self._resources.directory.find(service) is None:
+        listed = self._resources.directory.find(service)
+        if listed is None or (listed.url and not listed.is_expected):
+            # Nothing else reads again for a client of an external service.
             await self._refresh()
         return self._resources.directory.find(service) is not None
 

@@ -134,8 +134,14 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         )
         self._bad_frames = 0
         self._refused_frames = 0
-        self._closing: tuple[int, Problem] | None = None
+        self._closing: tuple[int, Problem | None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def host(self) -> Host:
+        """The server. Not an attribute of its own: there are thousands of sockets."""
+        host: Host = self.scope[SERVER]
+        return host
 
     # To be defined by a dialect.
 
@@ -191,7 +197,8 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     async def room(self) -> None:
         await self.outbox.room()
 
-    def close(self, code: int, problem: Problem) -> None:
+    def close(self, code: int, problem: Problem | None) -> None:
+        """With no problem, the client learns the code alone."""
         if self._closing is None:
             self._closing = (code, problem)
             for task in self._tasks:
@@ -267,18 +274,18 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         if self._closing is not None:
             await self._say_goodbye(*self._closing)
 
-    async def _say_goodbye(self, code: int, problem: Problem) -> None:
+    async def _say_goodbye(self, code: int, problem: Problem | None) -> None:
         """Sends the queued frames, the reason, and the close frame.
 
         A slow reader gets the last two at once: it resumes from the log. `is_last` tells our own
         server not to wait for the peer to read.
         """
-        text = self.render_problem(problem)
-        last = {"type": "websocket.send", "text": text, "is_last": True}
         try:
             if code != CloseCode.SLOW_READER:
                 await self._drain()
-            await self.send(last)
+            if problem is not None:
+                text = self.render_problem(problem)
+                await self.send({"type": "websocket.send", "text": text, "is_last": True})
             await self.send({"type": "websocket.close", "code": code})
         except (OSError, RuntimeError, SocketGone) as error:
             logger.debug("goodbye_not_delivered", error=repr(error))

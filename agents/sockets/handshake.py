@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from agents.directory import Facts
+from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime.edge import Headers, client_address, headers_of
@@ -67,6 +67,9 @@ class Host(Protocol):
 
         The first client starts the server.
         """
+
+    def external(self, service: str | None) -> Listed | None:
+        """The external service of that name; None if there is none."""
 
 
 def language_of(scope: Scope, headers: Headers) -> str:

@@ -43,6 +43,7 @@ RESOURCES = {
     "services": "/api/v1/services",
     "rules": "/api/v1/routing/rules",
     "sessions": "/api/v1/sessions",
+    "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",
     "info": "/api/v1/info",
     "schema": "/api/schema/",

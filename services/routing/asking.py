@@ -15,7 +15,7 @@ from services.routing.strategies import Turns
 def explain(facts: Facts) -> dict[str, Any]:
     """See `explaining.explain`. Connections are those that servers last reported."""
     clients = clients_elsewhere("")
-    known = snapshot.services_now()
+    known, _ = snapshot.services_now()
     running = [
         replace(each.candidate, connections=clients.get(name, 0))
         for name, each in known.items()
@@ -23,7 +23,7 @@ def explain(facts: Facts) -> dict[str, Any]:
     ]
     others = {
         service.name: service.get_status_display()
-        for service in Service.objects.only("name", "status")
+        for service in Service.objects.filter(url="").only("name", "status")
         if service.name not in {each.name for each in running}
     }
     return explaining.explain(stored.rules(), running, others, facts, Turns())

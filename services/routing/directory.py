@@ -59,7 +59,9 @@ class SiteDirectory:
 
     def find(self, service: str) -> Listed | None:
         known = self._snapshot.services.get(service)
-        return None if known is None or known.is_leaving else known.listed
+        if known is None:
+            return self._snapshot.external.get(service)
+        return None if known.is_leaving else known.listed
 
     def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
         return self._choosing.choose(facts, without=without)

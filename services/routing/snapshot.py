@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.directory import Listed
 from services import doorbell
@@ -18,6 +18,7 @@ LEAVING_STATES = frozenset(state.value for state in LEAVING)
 
 READ = (
     "name",
+    "url",
     "desired",
     "status",
     "unregistered_at",
@@ -61,10 +62,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`rules`: in the order in which they apply."""
+    """`services` and `external` services, by name; `rules`, in the order in which they apply."""
 
     revision: doorbell.Revision
     services: dict[str, Known]
+    external: dict[str, Listed] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
 
 
@@ -74,19 +76,28 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     revision = doorbell.revision()
     if revision == known:
         return None
-    return Snapshot(revision, services_now(), stored.rules())
+    return Snapshot(revision, *services_now(), stored.rules())
 
 
-def services_now() -> dict[str, Known]:
-    """The services by name. Synchronous, two queries."""
+def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
+    """The services and the external ones, by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
         "service_id", "state", "node", "cause"
     )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
-    services = Service.objects.filter(url="").only(*READ)
-    return {each.name: _known(each, instances.get(each.pk, ())) for each in services}
+    services = list(Service.objects.only(*READ))
+    ours = [each for each in services if not each.is_external]
+    return (
+        {each.name: _known(each, instances.get(each.pk, ())) for each in ours},
+        {each.name: _external(each) for each in services if each.is_external},
+    )
+
+
+def _external(service: Service) -> Listed:
+    is_wanted = service.desired == Service.Desired.RUNNING and service.unregistered_at is None
+    return Listed(service.name, is_expected=is_wanted, url=service.url)
 
 
 def _known(service: Service, instances: Collection[Instance]) -> Known:
