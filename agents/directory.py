@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,38 @@ class Listed:
     url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a client that wants a new session.
+
+    `user`: its principal's name, '' for nobody. Header names are in lower case; of repeated headers
+    the first counts. `metadata`: what it sent with its request, any JSON object.
+    """
+
+    client_ip: str = ""
+    user_agent: str = ""
+    path: str = ""
+    user: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Directory(Protocol):
     """A snapshot: every method except `refresh` returns at once. Called on the event loop."""
 
     def find(self, service: str) -> Listed | None:
         """None: there is no such service here."""
 
-    def default(self) -> str | None:
-        """The service that is meant where none is named: the only one that runs."""
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
+        """The service for a client that named none; None: it has to name one of `choices`.
+
+        `without`: services that can't take it, for example because they are full. Each call counts
+        as a new session.
+        """
+
+    def choices(self) -> Sequence[str]:
+        """The services that a client can name: those that run or are about to."""
 
     def names(self) -> Sequence[str]:
         """The services whose conversations this server may carry: no external ones."""
@@ -58,8 +82,11 @@ class SingleService:
     def find(self, service: str) -> Listed | None:
         return self._listed if service == self._listed.name else None
 
-    def default(self) -> str | None:
-        return self._listed.name
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
+        return None if self._listed.name in without else self._listed.name
+
+    def choices(self) -> Sequence[str]:
+        return self.names()
 
     def names(self) -> Sequence[str]:
         return [self._listed.name]

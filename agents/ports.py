@@ -7,9 +7,10 @@ interfaces.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.log.turns import Place
 from agents.principals import Principal
@@ -77,6 +78,9 @@ class Socket(Asker, Protocol):
     attached: dict[str, Any]
     replaying: asyncio.Lock
     """Held by the session whose log is read for the socket: one at a time."""
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        """What is known of the client. `metadata`: what it sent to begin a session."""
 
     def push(self, logged: Logged) -> bool:
         """Queues a durable entry. False: there is no room, it was not taken."""

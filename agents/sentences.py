@@ -61,6 +61,7 @@ SENTENCES = {
     "not_waiting": gettext_noop("Nothing is waiting for this response."),
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
+    "none_available": gettext_noop("No available services for routing."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
     "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),
     "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),

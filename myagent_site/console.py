@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
+from django.utils import translation
 
+from agents.runtime.file_locks import explain
 from agents.runtime.long_answers import end_with_the_server
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import TEXTS
@@ -16,11 +22,16 @@ from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
 from services.access import is_open, may
 from services.views.overview import MAX_SERVICES, overview
+from services.views.rules import rules_in_words
 from services.views.trends import WINDOW_S, last_hour
+
+logger = structlog.get_logger(__name__)
 
 VIEW = "services.view_service"
 CONTROL = "services.control_service"
 CHANGE = "services.change_service"
+VIEW_RULES = "services.view_routingrule"
+CHANGE_RULES = "services.change_routingrule"
 
 LOGIN = "/admin/login/"
 
@@ -66,8 +77,24 @@ def page(request: HttpRequest) -> HttpResponse:
         "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
         "csrf": get_token(request),
     }
-    context = {"text": texts, "page": given, "modules": modules(*MODULES)}
+    context = {
+        "text": texts,
+        "page": given,
+        "modules": modules(*MODULES),
+        "rules": _rules_seen_by(request, lang),
+        "may_change_rules": is_open(request) or may(request, CHANGE_RULES),
+    }
     return answer(request, lang, "console.html", context)
+
+
+def _rules_seen_by(request: HttpRequest, lang: str) -> list[dict[str, Any]]:
+    """The rules of routing, if the client may see them, and if the database can be read now."""
+    try:
+        with translation.override(lang):
+            return rules_in_words() if may(request, VIEW_RULES) else []
+    except DatabaseFailure as error:
+        logger.warning("storage_away", error=explain(error))
+        return []
 
 
 async def events(request: HttpRequest) -> HttpResponseBase:

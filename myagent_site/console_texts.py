@@ -79,6 +79,21 @@ TEXTS = (
         "details": gettext_noop("Details of {name}"),
         "external": gettext_noop("external"),
         "changed": gettext_noop("{name}: {state}"),
+        # Rules of routing.
+        "rules": gettext_noop("Routing rules"),
+        "rules_read": gettext_noop(
+            "They decide which service a client gets that names none. Reload the page to see "
+            "changes."
+        ),
+        "change_rules": gettext_noop("Change them"),
+        "rule_name": gettext_noop("Rule"),
+        "rule_priority": gettext_noop("Priority"),
+        "rule_conditions": gettext_noop("Conditions"),
+        "rule_strategy": gettext_noop("Strategy"),
+        "rule_services": gettext_noop("Services"),
+        "rule_tags": gettext_noop("Tags"),
+        "rule_warnings": gettext_noop("Warnings"),
+        "rule_disabled": gettext_noop("disabled"),
         # Measurements.
         "health": gettext_noop("Health"),
         "sessions": gettext_noop("Sessions"),

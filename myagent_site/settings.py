@@ -207,6 +207,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceStatus": "services.rest.documents.STATUSES",
         "InstanceState": "services.rest.documents.STATES",
+        "RoutingStrategy": "services.rest.rule_schemas.STRATEGIES",
         "SessionStatus": "services.rest.conversations.documents.STATUSES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",

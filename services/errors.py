@@ -32,6 +32,10 @@ class UnknownService(ServiceError):
     """There is no service of that name or id."""
 
 
+class UnknownRule(ServiceError):
+    """There is no routing rule of that name or id."""
+
+
 class UnknownConnection(ServiceError):
     """There is no open connection of that id."""
 

@@ -1,4 +1,4 @@
-"""The services, the instances launched for them, and the results of health checks."""
+"""The services, the instances launched for them, health checks, and rules of routing."""
 
 from __future__ import annotations
 
@@ -273,3 +273,37 @@ class Supervisor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node} ({self.process})"
+
+
+class RoutingRule(models.Model):
+    """Which services new clients are sent to, if they name none (see `services.routing`).
+
+    People set rules through `services.routing.rulebook`, which checks them. `conditions`: objects
+    with `field`, `operator`, `value` and `case_sensitive`.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    name = models.CharField(gettext_lazy("name"), max_length=fields.MAX_NAME, unique=True)
+    description = models.TextField(gettext_lazy("description"), blank=True, default="")
+    priority = models.PositiveIntegerField(gettext_lazy("priority"), default=100)
+    weight = models.PositiveIntegerField(gettext_lazy("weight"), default=1)
+    enabled = models.BooleanField(gettext_lazy("enabled"), default=True)
+    conditions = models.JSONField(gettext_lazy("conditions"), default=list, blank=True)
+    target_strategy = models.CharField(
+        gettext_lazy("strategy"), max_length=32, default="round_robin"
+    )
+    target_services = models.JSONField(gettext_lazy("services"), default=list, blank=True)
+    target_tags = models.JSONField(gettext_lazy("tags"), default=list, blank=True)
+    fallback_strategy = models.CharField(
+        gettext_lazy("fallback strategy"), max_length=32, blank=True, default=""
+    )
+    created_at = models.DateTimeField(gettext_lazy("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(gettext_lazy("changed"), auto_now=True)
+
+    class Meta:
+        ordering = ["priority", "-weight", "name"]
+        verbose_name = gettext_lazy("routing rule")
+        verbose_name_plural = gettext_lazy("routing rules")
+
+    def __str__(self) -> str:
+        return self.name

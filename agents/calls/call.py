@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal
-from agents.sockets.handshake import Host, Refusal, Scope
+from agents.sockets.handshake import Host, Refusal, Scope, facts_of
 from agents.transients import Notice, Problem, Repeated, Transient
 from myagent.protocol import ErrorCode
 
@@ -61,6 +62,9 @@ class Call(ABC):
 
     @abstractmethod
     def beat(self, now: float) -> None: ...
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        return facts_of(self.scope, self.principal, metadata)
 
     def lose(self, session_id: str, code: ErrorCode = "moved") -> None:
         self.close(0, Problem(self.lang, code, session_id=session_id))

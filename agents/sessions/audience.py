@@ -25,11 +25,19 @@ class Audience:
     """Passes events on to the sockets, to each at its own pace, and to servers that follow.
 
     `current` returns the text that a newly attached socket is shown. `relay` is None where the
-    session belongs to another server.
+    session belongs to another server. `count` is called with the change of the number of sockets.
     """
 
-    def __init__(self, log: Told, database: DatabaseThreads, relay: Relay | None = None) -> None:
+    def __init__(
+        self,
+        log: Told,
+        database: DatabaseThreads,
+        relay: Relay | None = None,
+        *,
+        count: Callable[[int], None] = lambda change: None,
+    ) -> None:
         self.current: Callable[[], TextSoFar | None] = lambda: None
+        self._count = count
         self._log = log
         self._database = database
         self._relay = relay
@@ -54,6 +62,7 @@ class Audience:
             on_failed=lambda: self._send_back(socket),
         )
         self._subscriptions[socket.connection_id] = subscription
+        self._count(1)
         return subscription
 
     def admit(self, subscriptions: Sequence[Subscription]) -> None:
@@ -66,20 +75,24 @@ class Audience:
                 current=self._text_so_far,
                 on_failed=partial(self._send_back, socket),
             )
+        self._count(len(subscriptions))
 
     def release(self) -> list[Subscription]:
         """Gives its subscriptions away."""
         subscriptions = list(self._subscriptions.values())
         self._subscriptions.clear()
+        self._count(-len(subscriptions))
         return subscriptions
 
     def remove(self, socket: Socket) -> None:
         if subscription := self._subscriptions.pop(socket.connection_id, None):
             subscription.close()
+            self._count(-1)
 
     def clear(self) -> None:
         for subscription in self._subscriptions.values():
             subscription.close()
+        self._count(-len(self._subscriptions))
         self._subscriptions.clear()
 
     # A socket that is overfull may leave during this loop.

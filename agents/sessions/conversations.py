@@ -125,6 +125,10 @@ class Conversations:
     def session_count(self) -> int:
         return len(self._sessions)
 
+    def clients_of(self, service: str) -> int:
+        """The sockets that are attached to sessions of the service."""
+        return self.resources.clients[service]
+
     @property
     def running_count(self) -> int:
         return sum(session.current is not None for session in self._sessions)

@@ -18,14 +18,20 @@ Ask = Callable[["FollowedSession", Asker, SessionEvent], Awaitable[None]]
 
 
 class FollowedSession:
-    """Its methods belong to the event loop. `ask` writes a request for the owner.
+    """Its methods belong to the event loop. `ask` writes a request for the owner; `count` as in
+    `Audience`.
 
     `seen` is the session as the log had it at any time: entries that it covers may be shown again.
     `last_seq`: the newest entry that was shown here.
     """
 
     def __init__(
-        self, session_id: str, seen: Followed, database: DatabaseThreads, ask: Ask
+        self,
+        session_id: str,
+        seen: Followed,
+        database: DatabaseThreads,
+        ask: Ask,
+        count: Callable[[int], None],
     ) -> None:
         self.session_id = session_id
         self.owner_id = seen.owner_id
@@ -33,7 +39,7 @@ class FollowedSession:
         self.lang = seen.lang
         self.principal = seen.principal
         self.last_seq = seen.last_seq
-        self.audience = Audience(self, database)
+        self.audience = Audience(self, database, count=count)
         self.audience.current = lambda: self._text if self._text.text else None
         self.pending = 0
         """Requests that have no answer."""

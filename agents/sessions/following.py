@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import structlog
@@ -107,7 +108,13 @@ class Following:
     # Internals.
 
     def _keep(self, session_id: str, seen: Followed) -> FollowedSession:
-        followed = FollowedSession(session_id, seen, self._resources.database, self._asking.ask)
+        followed = FollowedSession(
+            session_id,
+            seen,
+            self._resources.database,
+            self._asking.ask,
+            count=partial(self._resources.count_clients, seen.service),
+        )
         self._sessions[session_id] = followed
         logger.info("session_followed", session_id=session_id)
         # Its owner is told now.

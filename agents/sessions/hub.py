@@ -38,6 +38,9 @@ logger = structlog.get_logger(__name__)
 MOST_NAMED = 20
 """Number of services that are listed to a client that named none."""
 
+MOST_TRIED = 8
+"""Full services that are passed over for a client that named none."""
+
 
 class Hub:
     """A `SessionPort` to the live sessions of a server's services."""
@@ -58,7 +61,7 @@ class Hub:
     async def create(self, socket: Socket, event: CreateSession) -> None:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
-        listed = await self._service_for(socket, event.metadata.service)
+        listed = await self._service_for(socket, event)
         if listed.url:
             # Its frames would have to pass through from the handshake on.
             raise Refused("no_service", sentence="external_service", detail=listed.name)
@@ -169,35 +172,47 @@ class Hub:
 
     # Internals.
 
-    async def _service_for(self, socket: Socket, wanted: str | None) -> Listed:
+    async def _service_for(self, socket: Socket, event: CreateSession) -> Listed:
         """The service of a new session. Raises `Refused`."""
+        wanted = event.metadata.service
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
         named = wanted or socket.service
-        listed = self._listed(named)
+        listed = self._meant(socket, event, named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
             await self._refresh()
-            listed = self._listed(named)
+            listed = self._meant(socket, event, named)
         if listed is None:
             raise self._no_service(named)
         return listed
 
+    def _meant(self, socket: Socket, event: CreateSession, named: str | None) -> Listed | None:
+        """The named service; if none is named, one that is chosen by what is known of the client.
+
+        A full one is only returned if others are full as well.
+        """
+        find, choose = self._resources.directory.find, self._resources.directory.choose
+        if named is not None:
+            return find(named)
+        facts = socket.facts(event.metadata.model_dump())
+        full: list[Listed] = []
+        while (name := choose(facts, without=[each.name for each in full])) is not None:
+            listed = find(name)
+            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
+                return listed
+            full.append(listed)
+        return full[0] if full else None
+
     def _no_service(self, named: str | None) -> Refused:
         """Refuses a client that named none of several services, and lists them."""
-        found = sorted(
-            name
-            for name in self._resources.directory.names()
-            if self._resources.directory.find(name)
-        )
-        if named is not None or not found:
+        if named is not None:
             return Refused("no_service")
+        found = sorted(self._resources.directory.choices())
+        if not found:
+            return Refused("no_service", sentence="none_available")
         shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]
         return Refused("no_service", sentence="name_a_service", detail=", ".join(shown))
-
-    def _listed(self, named: str | None) -> Listed | None:
-        name = named or self._resources.directory.default()
-        return None if name is None else self._resources.directory.find(name)
 
     async def _refresh(self) -> None:
         try:

@@ -66,7 +66,8 @@ class LiveSession:
             resources.journal,
             facts=self._facts,
         )
-        self.audience = Audience(self._log, resources.database, resources.relay)
+        count = partial(resources.count_clients, taken.service)
+        self.audience = Audience(self._log, resources.database, resources.relay, count=count)
         self._log.on_logged = self.audience.show
         self._log.on_lost = lambda: on_lost(self)
         self._log.on_settled = resources.progress.set

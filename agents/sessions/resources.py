@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from agents.directory import Directory
 from agents.log import recorders
@@ -30,12 +31,17 @@ class Resources:
         self.relay = Relay(self.background)
         self.progress = asyncio.Event()
         self.is_draining = False
+        self.clients: Counter[str] = Counter()
+        """The sockets that are attached to sessions, by service."""
         self._gauges: dict[str, Gauges] = {}
 
     def may_wait(self, service: str) -> bool:
         """Whether the service has a worker or is about to get one."""
         listed = self.directory.find(service)
         return (listed is not None and listed.is_expected) or self.workers.of(service).has_worker
+
+    def count_clients(self, service: str, change: int) -> None:
+        self.clients[service] += change
 
     def gauges_of(self, service: str) -> Gauges:
         """The record of the service's turns."""

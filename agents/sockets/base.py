@@ -9,17 +9,18 @@ import asyncio
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal
-from agents.runtime.edge import client_address, headers_of
+from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
 from agents.sockets.handshake import (
     PRINCIPAL,
@@ -30,6 +31,8 @@ from agents.sockets.handshake import (
     Refusal,
     Scope,
     Send,
+    address_of,
+    facts_of,
     language_of,
     services_named,
     subprotocol_for,
@@ -188,6 +191,9 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.say_refused("rate_limited")
 
     # The interface for sessions and for the pulse of the connections.
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        return facts_of(self.scope, self.principal, metadata)
 
     async def room(self) -> None:
         await self.outbox.room()
@@ -376,8 +382,3 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             self._part_with(problem)
         else:
             self.answer(problem)
-
-
-def address_of(scope: Scope) -> str:
-    """The client's address."""
-    return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)

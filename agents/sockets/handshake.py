@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from agents.directory import Listed
+from django.conf import settings
+
+from agents.directory import Facts, Listed
 from agents.ports import SessionPort
-from agents.runtime.edge import Headers
+from agents.principals import Principal
+from agents.runtime.edge import Headers, client_address, headers_of
 from agents.sentences import choose
 from agents.sockets.connections import Connections
 from myagent.protocol import ErrorCode
@@ -88,6 +91,27 @@ def services_named(scope: Scope) -> set[str]:
     in_path = scope.get("url_route", {}).get("kwargs", {}).get("service")
     in_query = next(iter(query_of(scope).get("service", ())), None)
     return {str(name) for name in (scope.get(OWN_DOOR), in_path, in_query) if name is not None}
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address."""
+    return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
+
+
+def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, Any]) -> Facts:
+    """What is known of the client. `metadata`: what it sent to begin a session."""
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in headers_of(scope).items()
+    }
+    return Facts(
+        client_ip=address_of(scope),
+        user_agent=headers.get("user-agent", ""),
+        path=scope["path"],
+        user="" if principal is None else principal.name,
+        headers=headers,
+        query=query_of(scope),
+        metadata=metadata,
+    )
 
 
 def subprotocol_for(scope: Scope) -> str | None:

@@ -14,8 +14,9 @@ from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.edge import headers_of
 from agents.sockets import register
-from agents.sockets.base import SocketConsumer, address_of
+from agents.sockets.base import SocketConsumer
 from agents.sockets.connections import Connections
+from agents.sockets.handshake import address_of
 from agents.transients import Problem
 from myagent.protocol import CloseCode
 

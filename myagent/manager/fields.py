@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from myagent.manager.errors import Refused
-from myagent.manager.storage.models import ServiceConfig
+from myagent.manager.storage.models import RoutingRule, ServiceConfig
 
 Environment = Mapping[str, str]
 
@@ -35,6 +36,16 @@ def change_fields(
     environment = changes.pop("environment", None if config is None else config.environment)
     configuration = {} if config is None else _configuration(config)
     return _plain(configuration | changes, config), environment
+
+
+def rule_fields(rule: RoutingRule) -> dict[str, Any]:
+    """The fields of a rule that people set."""
+    for name in ("target_services", "target_tags"):
+        if isinstance(getattr(rule, name), str):
+            raise TypeError(f"{name} are several strings: ['demo'], not 'demo'")
+    fields = dataclasses.asdict(rule)
+    del fields["rule_id"], fields["warnings"]
+    return fields
 
 
 def _configuration(config: ServiceConfig) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from myagent.manager.database import use_database
 from myagent.manager.errors import NotRunning, plain_errors
 from myagent.manager.fields import change_fields, service_fields
 from myagent.manager.storage.models import (
+    RoutingRule,
     ServiceConfig,
     ServiceHealth,
     ServiceInfo,
@@ -213,6 +214,17 @@ class AgentManager:
         """
         health: Stats = self.get_system_stats()["health"]
         return health
+
+    def add_routing_rule(self, rule: RoutingRule) -> RoutingRule:
+        """Adds a rule for clients that name no service; it, with its id and warnings."""
+        return self._call(verbs.add_rule, rule)
+
+    def list_routing_rules(self) -> list[RoutingRule]:
+        """In the order in which they apply."""
+        return self._call(verbs.rules)
+
+    def remove_routing_rule(self, name_or_id: str) -> None:
+        self._call(verbs.remove_rule, name_or_id)
 
     async def _arrive(self, asked: ServiceInfo, wait: Wait) -> ServiceInfo:
         timeout_s = seconds(wait)

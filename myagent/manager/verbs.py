@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from myagent.manager.fields import rule_fields
 from myagent.manager.storage.models import (
     HealthCheck,
     HealthStatus,
+    RoutingRule,
     ServiceHealth,
     ServiceInfo,
 )
@@ -149,6 +151,32 @@ def system_stats() -> Json:
     from services.views import describing
 
     return describing.system_stats()
+
+
+def add_rule(rule: RoutingRule) -> RoutingRule:
+    from services.routing import rulebook
+
+    return _rules([rulebook.add(**rule_fields(rule))])[0]
+
+
+def rules() -> list[RoutingRule]:
+    from services.models import RoutingRule as Row
+
+    return _rules(Row.objects.all())
+
+
+def remove_rule(name_or_id: str) -> None:
+    from services.routing import rulebook
+
+    rulebook.remove(rulebook.find(name_or_id))
+
+
+def _rules(rows: Iterable[Any]) -> list[RoutingRule]:
+    from services.routing import rulebook
+    from services.views.rules import rule_json
+
+    known = rulebook.registered()
+    return [RoutingRule.from_json(rule_json(row, known)) for row in rows]
 
 
 async def check(database: Any, name_or_id: str) -> ServiceHealth:

@@ -93,6 +93,10 @@ class _Wire(BaseModel):
 
 
 class CreateSessionMetadata(_Wire):
+    """Other fields are kept: an administrator's rules may read them."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
     service: str | None = Field(default=None, max_length=100)
     tags: list[Annotated[str, Field(max_length=100)]] = Field(default_factory=list, max_length=50)
     client: dict[str, Any] = Field(default_factory=dict)

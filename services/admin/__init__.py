@@ -2,7 +2,14 @@
 
 from services.admin.connections import ConnectionAdmin
 from services.admin.conversations import SessionAdmin
+from services.admin.rules import RoutingRuleAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 
-__all__ = ["ConnectionAdmin", "ServiceAdmin", "SessionAdmin", "SupervisorAdmin"]
+__all__ = [
+    "ConnectionAdmin",
+    "RoutingRuleAdmin",
+    "ServiceAdmin",
+    "SessionAdmin",
+    "SupervisorAdmin",
+]

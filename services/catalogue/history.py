@@ -1,4 +1,4 @@
-"""The history of a service: who did what. The admin shows it."""
+"""The history of services and rules: who did what. The admin shows it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.contenttypes.models import ContentType
 
-from services.models import Service
+from services.models import RoutingRule, Service
 
 
 def note(
-    user: AbstractBaseUser | AnonymousUser, service: Service, sentence: str, *, action: int = CHANGE
+    user: AbstractBaseUser | AnonymousUser,
+    subject: Service | RoutingRule,
+    sentence: str,
+    *,
+    action: int = CHANGE,
 ) -> None:
     """Records an action, unless the user is not logged in. Synchronous.
 
@@ -21,9 +25,9 @@ def note(
         return
     LogEntry.objects.create(
         user_id=user.pk,
-        content_type=ContentType.objects.get_for_model(Service),
-        object_id=service.pk,
-        object_repr=service.name,
+        content_type=ContentType.objects.get_for_model(subject),
+        object_id=subject.pk,
+        object_repr=subject.name,
         action_flag=action,
         change_message=sentence,
     )

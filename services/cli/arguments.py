@@ -12,6 +12,8 @@ from django.core.management.base import CommandParser
 from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
+from services.cli import rule_arguments
+from services.cli.parsing import tags
 from services.models import Service
 from services.views.observers import UNKNOWN
 
@@ -32,7 +34,8 @@ class VerbParser(CommandParser):
     _is_within = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self._is_within:
+        # Options between the parts of a verb with further verbs can't be told apart.
+        if self._is_within or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._is_within = True
         try:
@@ -67,6 +70,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         _add_name(added)
         _add_waiting(added)
     _add_views(verb)
+    rule_arguments.add_verbs(verb("routes", gettext("Shows and changes the rules of routing")))
 
 
 def _add_registration(parser: argparse.ArgumentParser) -> None:
@@ -195,10 +199,6 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=gettext("seconds to wait for it at most (%(default)g)"),
     )
-
-
-def tags(text: str) -> list[str]:
-    return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
 def variable(text: str) -> tuple[str, str]:

@@ -64,6 +64,7 @@ class SessionLogin(SessionAuthentication):
 class MayOnServices(BasePermission):
     """Whether the client has the permission that the method, or the whole view, requires."""
 
+    VIEW: ClassVar = "services.view_service"
     BY_METHOD: ClassVar = {
         "POST": "services.add_service",
         "PUT": "services.change_service",
@@ -72,7 +73,7 @@ class MayOnServices(BasePermission):
     }
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        by_method = self.BY_METHOD.get(request.method or "", "services.view_service")
+        by_method = self.BY_METHOD.get(request.method or "", self.VIEW)
         return access.may(request, getattr(view, "permission", None) or by_method)
 
 

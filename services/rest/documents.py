@@ -189,6 +189,7 @@ class StatsSerializer(Answer):
 
 class ResourcesSerializer(Answer):
     services = serializers.URLField(help_text="The services: list, register.")
+    rules = serializers.URLField(help_text="The rules of routing: list, add.")
     sessions = serializers.URLField(help_text="The conversations: list, begin, talk.")
     connections = serializers.URLField(help_text="The open connections.")
     stats = serializers.URLField(help_text="Counts of the whole site.")

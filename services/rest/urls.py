@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from services.rest import connections, controlling, views, watching
+from services.rest import connections, controlling, routing, views, watching
 from services.rest.base import View
 from services.rest.conversations import reading, talking
 
@@ -41,6 +41,9 @@ urlpatterns = [
     path(f"v1/{ONE}/health", watching.ServiceHealthView.as_view()),
     path(f"v1/{ONE}/instances", watching.InstancesView.as_view()),
     path(f"v1/{ONE}/logs", watching.LogsView.as_view()),
+    path("v1/routing/rules", routing.RulesView.as_view()),
+    path("v1/routing/rules/<str:id>", routing.RuleView.as_view(), name="rule"),
+    path("v1/routing/explain", routing.ExplainView.as_view()),
     path("v1/connections", connections.ConnectionsView.as_view()),
     path("v1/connections/<str:id>", connections.ConnectionView.as_view()),
     re_path("", NothingView.as_view()),

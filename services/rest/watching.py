@@ -41,6 +41,7 @@ def _documented(
 
 RESOURCES = {
     "services": "/api/v1/services",
+    "rules": "/api/v1/routing/rules",
     "sessions": "/api/v1/sessions",
     "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",

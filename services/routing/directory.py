@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from agents.directory import Listed
+from agents.directory import Facts, Listed
 from agents.runs.link import Link
 from agents.runs.link_keeper import LinkKeeper
 from agents.runs.workers import Workers
@@ -17,6 +17,7 @@ from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
+from services.routing.choosing import Choosing, clients_elsewhere
 from services.routing.snapshot import Known, Snapshot, read
 from services.supervision import abandoned, supervisor_lease
 from services.supervision.launchers.local import LocalLauncher
@@ -26,6 +27,9 @@ SUPERVISOR_LOOK_S = 2.0
 
 logger = structlog.get_logger(__name__)
 
+CLIENTS_LOOK_S = 2.0
+"""Seconds between two reads of other servers' counts of clients."""
+
 
 class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
@@ -33,7 +37,8 @@ class SiteDirectory:
     `on_leaving` is called once for each service that is stopped or unregistered: its runs are to
     end. `on_change` is called after every change. Exceptions of both are logged.
     `others_may_expire`: whether a process with an expired lease can be considered dead; without it
-    only proof counts.
+    only proof counts. `clients_here`: the number of this server's clients of a service; `server_id`
+    returns this server's id.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -50,6 +55,9 @@ class SiteDirectory:
         self.on_leaving: Callable[[str], None] = lambda service: None
         self.on_change: Callable[[], None] = lambda: None
         self.others_may_expire: Callable[[], bool] = lambda: False
+        self.clients_here: Callable[[str], int] = lambda service: 0
+        self.server_id: Callable[[], str] = lambda: ""
+        self._choosing = Choosing(lambda service: self.clients_here(service))
 
     # The directory.
 
@@ -59,9 +67,16 @@ class SiteDirectory:
             return self._snapshot.external.get(service)
         return None if known.is_leaving else known.listed
 
-    def default(self) -> str | None:
-        running = [name for name, known in self._snapshot.services.items() if known.is_running]
-        return running[0] if len(running) == 1 else None
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
+        return self._choosing.choose(facts, without=without)
+
+    def choices(self) -> Sequence[str]:
+        services = self._snapshot.services.items()
+        return [
+            name
+            for name, known in services
+            if (known.is_running or known.listed.is_expected) and not known.is_leaving
+        ]
 
     def names(self) -> Sequence[str]:
         return list(self._snapshot.services)
@@ -96,6 +111,7 @@ class SiteDirectory:
         self._background.repeat(0, self._look_again)
         self._background.repeat(SUPERVISOR_LOOK_S, self._look_for_supervisor, is_due=True)
         self._background.repeat(abandoned.LOOK_S, self._end_abandoned)
+        self._background.repeat(CLIENTS_LOOK_S, self._look_at_clients)
 
     async def cease(self) -> None:
         """Connects to no more workers; existing links stay. May be called twice."""
@@ -121,6 +137,12 @@ class SiteDirectory:
         # Not told by a ring: a supervisor that is killed says nothing.
         self._is_supervised = await self._database.run(supervisor_lease.is_anybody_in_charge)
 
+    async def _look_at_clients(self) -> None:
+        """Reads how many clients other servers have, if a rule decides by it."""
+        if self._choosing.counts_connections:
+            own_id = self.server_id()
+            self._choosing.clients_elsewhere = await self._database.run(clients_elsewhere, own_id)
+
     async def _look_again(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._bell.pause_s(doorbell.LOOK_S)):
@@ -133,6 +155,7 @@ class SiteDirectory:
         if found is None:
             return
         before, self._snapshot = self._snapshot.services, found
+        self._choosing.take(found)
         for name, known in found.services.items():
             self._see_to(name, known)
         for name in before.keys() - found.services.keys():

@@ -9,6 +9,8 @@ from agents.directory import Listed
 from services import doorbell
 from services.models import Instance, Service
 from services.nodes import this_node
+from services.routing import stored
+from services.routing.rules import Candidate, Rule
 from services.supervision.lifecycle import ACTIVE, FAILURES, LEAVING
 
 ACTIVE_STATES = frozenset(state.value for state in ACTIVE)
@@ -24,6 +26,8 @@ READ = (
     "session_timeout_s",
     "host",
     "port",
+    "tags",
+    "weight",
 )
 """The columns of a service that are read here: others may be large."""
 
@@ -34,7 +38,8 @@ class Known:
 
     `service_id` distinguishes it from a later one of the same name. `leaving`: ids of those that
     are to end without having failed. `has_workers`: any of its processes may be alive, on any
-    machine. `own_port`: its host and port, if it has its own address.
+    machine. `own_port`: its host and port, if it has its own address. `candidate`: what routing
+    knows of it while it runs, without its connections.
     """
 
     service_id: str
@@ -47,6 +52,7 @@ class Known:
     workers: frozenset[str]
     leaving: frozenset[str]
     own_port: tuple[str, int] | None
+    candidate: Candidate | None
 
     @property
     def is_over(self) -> bool:
@@ -56,11 +62,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`services` and `external` services, by name."""
+    """`services` and `external` services, by name; `rules`, in the order in which they apply."""
 
     revision: doorbell.Revision
     services: dict[str, Known]
     external: dict[str, Listed] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
 
 def read(known: doorbell.Revision) -> Snapshot | None:
@@ -69,6 +76,11 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     revision = doorbell.revision()
     if revision == known:
         return None
+    return Snapshot(revision, *services_now(), stored.rules())
+
+
+def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
+    """The services and the external ones, by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
         "service_id", "state", "node", "cause"
@@ -77,8 +89,7 @@ def read(known: doorbell.Revision) -> Snapshot | None:
         instances.setdefault(instance.service_id, []).append(instance)
     services = list(Service.objects.only(*READ))
     ours = [each for each in services if not each.is_external]
-    return Snapshot(
-        revision,
+    return (
         {each.name: _known(each, instances.get(each.pk, ())) for each in ours},
         {each.name: _external(each) for each in services if each.is_external},
     )
@@ -111,7 +122,16 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
         leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
+        candidate=None if is_leaving else _candidate(service, instances),
     )
+
+
+def _candidate(service: Service, instances: Collection[Instance]) -> Candidate | None:
+    states = {each.state for each in instances}
+    if not states.intersection(Instance.SERVING):
+        return None
+    is_healthy = Instance.State.RUNNING in states
+    return Candidate(service.name, service.weight, frozenset(service.tags), is_healthy=is_healthy)
 
 
 def _is_asked_to_leave(instance: Instance) -> bool:

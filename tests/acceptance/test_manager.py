@@ -536,6 +536,33 @@ with asyncio.Runner() as runner:
     )
 
 
+def test_rules_of_routing_are_set_inside_a_running_loop(folder: Folder) -> None:
+    assert folder.run("""
+from myagent.manager.storage.models import *
+
+async def main():
+    async with AgentManager("my.db") as manager:
+        rule = manager.add_routing_rule(RoutingRule(name="vip", priority=1,
+            conditions=[RoutingCondition(field="user_agent", operator=ConditionOperator.CONTAINS,
+                                         value="VIP", case_sensitive=False)],
+            target_strategy=RoutingStrategy.LEAST_CONNECTIONS, target_tags=["premium"],
+            target_services=["none"]))
+        say(manager.list_routing_rules() == [rule], rule.priority, *rule.warnings)
+        try:
+            manager.add_routing_rule(RoutingRule(name="vip"))
+        except Conflict as error:
+            say(error.code)
+        manager.remove_routing_rule(rule.rule_id)
+        say(manager.list_routing_rules())
+
+asyncio.run(main())
+""") == [
+        "True 1 The rule names services that are not registered: none.",
+        "name_taken",
+        "[]",
+    ]
+
+
 def test_a_program_that_blocks_its_loop_keeps_its_lease_and_its_services(folder: Folder) -> None:
     folder.environment |= {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3"}
     assert folder.run("""

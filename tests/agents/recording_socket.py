@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.principals import Principal
 from agents.sockets import rendering
@@ -35,6 +36,9 @@ class RecordingSocket:
         self.close_code: int | None = None
         self.last_word: dict[str, Any] = {}
         self.heard = asyncio.Event()
+
+    def facts(self, metadata: Mapping[str, Any]) -> Facts:
+        return Facts(metadata=metadata)
 
     def push(self, logged: Logged) -> bool:
         self._take(logged.frame)

@@ -28,13 +28,21 @@ async def schema(async_client: AsyncClient) -> dict[str, Any]:
     return found
 
 
+NOT_OF_ROUTING = {
+    ("post", "/api/v1/routing/explain"): {"409"},
+    ("delete", "/api/v1/routing/rules/{id}"): {"202"},
+}
+"""The first changes nothing, and the other one waits for nothing."""
+
+
 def test_every_operation_names_the_statuses_it_answers_with(schema: dict[str, Any]) -> None:
     paths = schema["paths"]
     assert "/api/v1/services/{id}/restart" in paths
     for path, operations in paths.items():
         assert path.startswith("/api/v1/")
         for method, operation in operations.items():
-            assert set(operation["responses"]) >= STATUSES[method], (method, path)
+            needed = STATUSES[method] - NOT_OF_ROUTING.get((method, path), set())
+            assert set(operation["responses"]) >= needed, (method, path)
             assert operation["summary"]
 
 

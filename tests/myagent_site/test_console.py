@@ -13,6 +13,7 @@ from django.test import AsyncClient
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services.models import Service
+from services.routing import rulebook
 from services.supervision import health
 from services.supervision.failing import why_it_is_given_up
 from services.telling import kept
@@ -51,6 +52,22 @@ async def test_on_this_machine_no_login_is_asked_for(here: AsyncClient) -> None:
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
     assert response.context["page"]["mayControl"]
     assert response.context["page"]["startsSupervisor"] is settings.IS_EMBEDDED
+
+
+async def test_the_rules_of_routing_are_shown_to_those_who_may_see_them(
+    here: AsyncClient, elsewhere: AsyncClient
+) -> None:
+    given = {"field": "user_agent", "operator": "contains", "value": "<b>VIP"}
+    await sync_to_async(rulebook.add)(name="vip", conditions=[given], target_services=["lost"])
+    page = (await here.get("/console")).content.decode()
+    for text in (
+        "user_agent contains &lt;b&gt;VIP",
+        "The rule names services that are not registered: lost.",
+        "/admin/services/routingrule/",
+    ):
+        assert text in page
+    await log_in(elsewhere, "view_service")
+    assert "&lt;b&gt;VIP" not in (await elsewhere.get("/console")).content.decode()
 
 
 async def test_from_elsewhere_one_has_to_log_in(elsewhere: AsyncClient) -> None:

@@ -1,9 +1,9 @@
-"""Services as values: their desired and their observed state."""
+"""Services as values, their desired and their observed state; and rules of routing."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -167,6 +167,89 @@ class ServiceHealth:
     name: str
     status: HealthStatus
     checks: tuple[HealthCheck, ...]
+
+
+class RoutingStrategy(StrEnum):
+    """How one of a rule's services is chosen."""
+
+    ROUND_ROBIN = "round_robin"
+    LEAST_CONNECTIONS = "least_connections"
+    WEIGHTED_RANDOM = "weighted_random"
+    HASH_BASED = "hash_based"
+    TAG_BASED = "tag_based"
+    MANUAL = "manual"
+
+
+class ConditionOperator(StrEnum):
+    """How a condition compares a client's field with its value."""
+
+    EQUALS = "equals"
+    NOT_EQUALS = "not_equals"
+    CONTAINS = "contains"
+    NOT_CONTAINS = "not_contains"
+    STARTS_WITH = "starts_with"
+    ENDS_WITH = "ends_with"
+    REGEX_MATCH = "regex_match"
+    IN_LIST = "in_list"
+    NOT_IN_LIST = "not_in_list"
+    EXISTS = "exists"
+    CIDR = "cidr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingCondition:
+    """What must be so of a client.
+
+    `field`: `client_ip`, `user_agent`, `path`, `user`, `header.NAME`, `query.NAME`, or
+    `metadata.NAME`. `value`: a text; several for `IN_LIST`, `NOT_IN_LIST` and `CIDR`; for `EXISTS`
+    whether it does.
+    """
+
+    field: str
+    operator: ConditionOperator | str
+    value: str | bool | Sequence[str] = ""
+    case_sensitive: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingRule:
+    """Which services clients are sent to that name none: see the documentation of routing.
+
+    `rule_id` and `warnings` are given by the manager; the latter say why the rule can have no
+    effect as things are.
+    """
+
+    name: str
+    description: str = ""
+    priority: int = 100
+    weight: int = 1
+    enabled: bool = True
+    conditions: Sequence[RoutingCondition] = ()
+    target_strategy: RoutingStrategy | str = RoutingStrategy.ROUND_ROBIN
+    target_services: Sequence[str] = ()
+    target_tags: Collection[str] = ()
+    fallback_strategy: RoutingStrategy | str | None = None
+    rule_id: str = ""
+    warnings: Sequence[str] = ()
+
+    @classmethod
+    def from_json(cls, found: Json) -> Self:
+        fallback = found["fallback_strategy"]
+        return cls(
+            **_known(cls, found)
+            | {
+                "conditions": tuple(map(_condition, found["conditions"])),
+                "target_strategy": RoutingStrategy(found["target_strategy"]),
+                "target_services": tuple(found["target_services"]),
+                "target_tags": frozenset(found["target_tags"]),
+                "fallback_strategy": RoutingStrategy(fallback) if fallback else None,
+                "warnings": tuple(found["warnings"]),
+            }
+        )
+
+
+def _condition(found: Json) -> RoutingCondition:
+    return RoutingCondition(**{**found, "operator": ConditionOperator(found["operator"])})
 
 
 def _known(kind: Any, found: Json) -> dict[str, Any]:

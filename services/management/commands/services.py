@@ -20,7 +20,7 @@ from agents.runtime import schema
 from agents.runtime.file_locks import explain
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
-from services.cli import acting, arguments, logs, looking
+from services.cli import acting, arguments, logs, looking, routes
 from services.cli.screen import PlainScreen, RichScreen, Screen
 from services.errors import ServiceError
 
@@ -35,6 +35,7 @@ VERBS = {
     "stats": looking.show_stats,
     "logs": logs.show_logs,
     "health": looking.show_health,
+    "routes": routes.carry_out,
 }
 
 

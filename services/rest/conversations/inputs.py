@@ -46,7 +46,7 @@ class Anything(serializers.DictField):
 class SessionInput(Strict):
     service = Text(
         max_length=100, required=False,
-        help_text="The service's name; left out: the only one that runs.",
+        help_text="The service's name; left out: as the rules of routing say.",
     )  # fmt: skip
     title = Text(
         max_length=MAX_TITLE, required=False,

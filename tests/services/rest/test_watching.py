@@ -49,7 +49,16 @@ def test_the_root_names_what_there_is(client: Client) -> None:
     for path in ("/api/v1", "/api/v1/"):
         found = Client(host="localhost:8123").get(path).json
         assert found["services"] == "http://localhost:8123/api/v1/services"
-        resources = {"services", "sessions", "connections", "stats", "info", "schema", "docs"}
+        resources = {
+            "services",
+            "rules",
+            "sessions",
+            "connections",
+            "stats",
+            "info",
+            "schema",
+            "docs",
+        }
         assert set(found) == resources
 
 

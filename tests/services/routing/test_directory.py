@@ -248,4 +248,4 @@ def test_a_look_reads_nothing_that_may_be_long() -> None:
         assert read((-1, -1)) is not None
     wordy = [each["sql"] for each in asked if "description" in each["sql"]]
     assert wordy == []
-    assert len(asked) == 3
+    assert len(asked) == 4

@@ -1,0 +1,29 @@
+"""Asks what would become of a client, by the rules and services as they are now. Synchronous."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from services.models import Service
+from services.routing import explaining, snapshot, stored
+from services.routing.choosing import clients_elsewhere
+from services.routing.rules import Facts
+from services.routing.strategies import Turns
+
+
+def explain(facts: Facts) -> dict[str, Any]:
+    """See `explaining.explain`. Connections are those that servers last reported."""
+    clients = clients_elsewhere("")
+    known, _ = snapshot.services_now()
+    running = [
+        replace(each.candidate, connections=clients.get(name, 0))
+        for name, each in known.items()
+        if each.candidate is not None
+    ]
+    others = {
+        service.name: service.get_status_display()
+        for service in Service.objects.filter(url="").only("name", "status")
+        if service.name not in {each.name for each in running}
+    }
+    return explaining.explain(stored.rules(), running, others, facts, Turns())
