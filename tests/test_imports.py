@@ -60,7 +60,7 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (
-        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access"),
+        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
         *("catalogue", "logs", "supervision", "control", "waiting", "routing", "views"),
         *("cli", "rest", "admin"),
         *("first_admin", "checks", "apps", "management"),

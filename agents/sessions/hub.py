@@ -17,7 +17,7 @@ from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
-from agents.principals import key_of
+from agents.principals import Principal, key_of, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
@@ -175,22 +175,24 @@ class Hub:
         """The service of a new session. Raises `Refused`."""
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
-        named = wanted or socket.service
+        named = wanted or socket.service or _only_one_of(socket.principal)
         listed = self._listed(named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
             await self._refresh()
             listed = self._listed(named)
         if listed is None:
-            raise self._no_service(named)
+            raise self._no_service(socket.principal, named)
+        if not may_use_service(socket.principal, listed.name):
+            raise Refused("forbidden", sentence="forbidden_service")
         return listed
 
-    def _no_service(self, named: str | None) -> Refused:
+    def _no_service(self, principal: Principal | None, named: str | None) -> Refused:
         """Refuses a client that named none of several services, and lists them."""
         found = sorted(
             name
             for name in self._resources.directory.names()
-            if self._resources.directory.find(name)
+            if self._resources.directory.find(name) and may_use_service(principal, name)
         )
         if named is not None or not found:
             return Refused("no_service")
@@ -213,6 +215,8 @@ class Hub:
         session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")
+        if not may_use_service(socket.principal, session.service):
+            raise Refused("forbidden", sentence="forbidden_service")
         return session
 
     def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Subscription:
@@ -231,3 +235,10 @@ class Hub:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
+
+
+def _only_one_of(principal: Principal | None) -> str | None:
+    """The service that a principal means who may use only one."""
+    if principal is None or principal.services is None or len(principal.services) != 1:
+        return None
+    return next(iter(principal.services))

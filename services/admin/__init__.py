@@ -2,5 +2,6 @@
 
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
+from services.admin.token_admin import TokenAdmin
 
-__all__ = ["ServiceAdmin", "SupervisorAdmin"]
+__all__ = ["ServiceAdmin", "SupervisorAdmin", "TokenAdmin"]

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from services.rest import controlling, views, watching
+from services.rest import controlling, tokens, views, watching
 from services.rest.base import View
 
 ONE = "services/<str:id>"
@@ -34,5 +34,7 @@ urlpatterns = [
     path(f"v1/{ONE}/health", watching.ServiceHealthView.as_view()),
     path(f"v1/{ONE}/instances", watching.InstancesView.as_view()),
     path(f"v1/{ONE}/logs", watching.LogsView.as_view()),
+    path("v1/tokens", tokens.TokensView.as_view()),
+    path("v1/tokens/<str:id>", tokens.TokenView.as_view()),
     re_path("", NothingView.as_view()),
 ]
