@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -12,9 +12,14 @@ from django.utils.translation import gettext, gettext_lazy
 from services.tokens import issuing
 from services.tokens.models import Token
 
+if TYPE_CHECKING:
+    TokenModelAdmin = admin.ModelAdmin[Token]
+else:
+    TokenModelAdmin = admin.ModelAdmin
+
 
 @admin.register(Token)
-class TokenAdmin(admin.ModelAdmin[Token]):
+class TokenAdmin(TokenModelAdmin):
     """Read-only: tokens are made over REST and by `manage.py tokens`, which show them once."""
 
     list_display = (
