@@ -67,13 +67,16 @@ class BoundedBodies:
             finally:
                 body.release()
         if body.is_too_large:
-            await body.read_on(LINGER_BYTES)
             await _refuse(scope, send, 413, TOO_LARGE, "too_large")
+            await body.read_on(LINGER_BYTES)
         elif body.is_too_much:
+            await _refuse(scope, send, 503, TOO_MUCH, "overloaded")
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
                     await body.read_on(LINGER_BYTES)
-            await _refuse(scope, send, 503, TOO_MUCH, "overloaded")
+        else:
+            return
+        await send({"type": "http.response.body", "body": b""})
 
 
 class _Counted:
@@ -125,9 +128,14 @@ class _Counted:
 
 
 async def _refuse(scope: Scope, send: Send, status: int, sentence: str, code: str) -> None:
+    """Sends all of the response, but does not end it: the server would close the connection."""
     accepted = headers_of(scope).get(b"accept-language", b"").decode("latin-1")
     with translation.override(choose(accept_language=accepted)):
         body = orjson.dumps({"detail": translation.gettext(sentence), "code": code})
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ hypothesis.settings.register_profile(
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
+# Programs that are started inherit it, and a shell lets its background jobs ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 hypothesis.settings.load_profile("ci" if IS_CI else "dev")
 
 

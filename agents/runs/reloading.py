@@ -6,14 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from watchfiles import PythonFilter, awatch
+from watchfiles import Change, PythonFilter, awatch
+
+from myagent import agent_env
+
+
+class _Watched(PythonFilter):
+    """Python files, and files with the environment of one: an agent file's is beside it."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return Path(path).name == agent_env.NAME or super().__call__(change, path)
 
 
 class Changes:
-    """Of the Python files in a folder, and below it, from `watch` on."""
+    """Of the Python and `.env` files in a folder, and below it, from `watch` on."""
 
     def __init__(self, folder: Path) -> None:
-        self._found = awatch(folder, watch_filter=PythonFilter(), debounce=200)
+        self._found = awatch(folder, watch_filter=_Watched(), debounce=200)
         self._next: asyncio.Task[object] | None = None
 
     async def watch(self) -> None:

@@ -41,11 +41,18 @@ def port_number(text: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Blocks while the name is looked up. Raises `CannotListen`."""
-    with _in_sentences(host, port):
-        return _bound(
-            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        )
+    """A listening socket, for a command. Blocks while the name is looked up.
+
+    Raises `CommandError`.
+    """
+    try:
+        with _in_sentences(host, port):
+            return _bound(
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            )
+    except CannotListen as error:
+        # Django prints the name of the class before the sentence.
+        raise CommandError(str(error)) from error
 
 
 async def listen_meanwhile(host: str, port: int) -> socket.socket:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import structlog
 
+from agents.runtime.limits import Seldom
+
 CHATTY = [
     "asyncio",
     "axes",
@@ -20,6 +22,25 @@ CHATTY = [
     "websockets",
 ]
 """Loggers whose lines are shown from warnings on."""
+
+REFUSING = ("django.request", "django.security")
+"""Loggers that have a warning for each request that is answered with 4xx."""
+
+
+class SeldomRefusals(logging.Filter):
+    """Leaves out most lines about refused requests: anybody can cause any number of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refusals = Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(REFUSING) or record.levelno > logging.WARNING:
+            return True
+        left_out = self._refusals.take()
+        if left_out:
+            record.msg, record.args = "%s (left_out=%d)", (record.getMessage(), left_out)
+        return left_out is not None
 
 
 def set_up(level: str) -> None:
@@ -41,6 +62,7 @@ def set_up(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(SeldomRefusals())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -29,14 +29,16 @@ class Progress:
     def on_progress(self, action: str, migration: Any, *, is_faked: bool) -> None:
         """Callback of the migration executor: `apply_start`, `apply_success`, `unapply_start`, …"""
         verb, _, moment = action.partition("_")
-        if is_faked or verb not in ("apply", "unapply"):
+        if verb not in ("apply", "unapply"):
             return
-        if moment == "start":
+        if moment == "success":
+            # Only now may it turn out to be faked: `--fake-initial` looks after the start.
+            if self.journal.is_open:
+                self.journal.end()
+        elif not is_faked:
             self.journal.begin(f"{BACKWARDS if verb == 'unapply' else ''}{migration}")
             if self._is_needed:
                 _run_code_once(migration, self.journal)
-        else:
-            self.journal.end()
 
     def execute(self, statement: str, execute: Callable[[], Any]) -> None:
         """Executes one of the statements that change tables."""

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 import structlog
+from jsonschema import FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import (
     Draft4Validator,
@@ -48,6 +49,9 @@ DRAFTS: dict[str, Any] = {
     "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
     DIALECT: Draft202012Validator,
 }
+
+FORMATS = FormatChecker(formats=["date", "email", "ipv4", "ipv6", "uuid"])
+"""Those that can be decided in linear time; others are left to the tool."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
@@ -103,11 +107,47 @@ def _pattern(_: Any, pattern: Any, value: Any, __: Any) -> Iterator[ValidationEr
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
+def _named_by(pattern: Any, names: Iterable[str]) -> Iterator[str] | None:
+    """The names that match the pattern; None if the engine does not support it."""
+    matcher = _matcher(pattern)
+    return None if matcher is None else (name for name in names if _matches(matcher, name))
+
+
+def _matches(matcher: SchemaValidator, name: str) -> bool:
+    if time.thread_time() > _end.get():
+        raise _TooMuchError
+    return matcher.isinstance_python(name)
+
+
+def _pattern_properties(
+    validator: Any, patterns: Any, value: Any, _: Any
+) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    for pattern, schema in patterns.items():
+        for name in _named_by(pattern, value) or ():
+            yield from validator.descend(value[name], schema, path=name, schema_path=pattern)
+
+
 def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if "patternProperties" not in schema:
-        yield from Draft202012Validator.VALIDATORS["additionalProperties"](
-            validator, wanted, value, schema
-        )
+    check = Draft202012Validator.VALIDATORS["additionalProperties"]
+    if not isinstance(value, dict):
+        return
+    known: set[str] = set()
+    for pattern in schema.get("patternProperties", ()):
+        named = _named_by(pattern, value)
+        if named is None:
+            return
+        known.update(named)
+    # The library's check would look for the patterns with an engine that may take for ever.
+    others = {name: each for name, each in value.items() if name not in known}
+    plain = {name: each for name, each in schema.items() if name != "patternProperties"}
+    yield from check(validator, wanted, others, plain)
+
+
+def _format(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(wanted, str) and not FORMATS.conforms(value, wanted):
+        yield ValidationError(f"{value!r} is not a {wanted!r}")
 
 
 def _unique(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
@@ -130,7 +170,8 @@ def _bounded(keyword: Keyword) -> Keyword:
 
 _OWN: dict[str, Keyword] = {
     "pattern": _pattern,
-    "patternProperties": _nothing,
+    "patternProperties": _pattern_properties,
+    "format": _format,
     "additionalProperties": _additional,
     "unevaluatedItems": _nothing,
     "unevaluatedProperties": _nothing,

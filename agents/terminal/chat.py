@@ -49,6 +49,7 @@ class Status(IntEnum):
 
     DONE = 0
     NO_ANSWER = 1
+    WRONG_USAGE = 2
     NO_CONNECTION = 3
     INTERRUPTED = 130
 

@@ -167,6 +167,8 @@ class RichScreen:
                 self._show_result(event)
 
     def _show_result(self, event: ToolFinished) -> None:
+        # That it was declined was said when it was.
+        is_told = event.status == "declined" and event.step_id in self._asked
         asked = self._asked.pop(event.step_id, _call(event.tool, {}))
         running = self._calls.pop(event.step_id, None)
         call = asked if running is None else running.call
@@ -175,7 +177,7 @@ class RichScreen:
         line = Text(f"{mark} ", style).append(call, "bold")
         line.append(f" · {inert(status)} · {_duration(event.duration_ms)}", "dim")
         self._console.print(line)
-        if event.content:
+        if event.content and not is_told:
             self._console.print(Text(f"  {one_line(event.content, 300)}", "dim"))
 
     def _show_end(self, event: RunEnded) -> None:

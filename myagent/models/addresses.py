@@ -64,14 +64,16 @@ def has_host(address: str) -> bool:
 def named(address: str) -> str:
     """The address as it may be logged: without user, password and query."""
     parts = _split(address)
-    # Behind a host such a sign may still be the end of a password that has a slash.
-    path = "/…" if "@" in parts.path else parts.path
-    return f"{parts.scheme}://{parts.place}{path}" if parts.scheme else f"{parts.place}{path}"
+    path = "/…" if _is_doubtful(parts) else parts.path
+    place = host_of(address)
+    return f"{parts.scheme}://{place}{path}" if parts.scheme else f"{place}{path}"
 
 
 def host_of(address: str) -> str:
     """The part that people are told: the host, and the port if there is one."""
-    return _split(address).place
+    parts = _split(address)
+    host, colon, port = parts.place.rpartition(":")
+    return f"{host}:…" if _is_doubtful(parts) and colon and port.isdecimal() else parts.place
 
 
 def path_of(address: str) -> str:
@@ -81,8 +83,16 @@ def path_of(address: str) -> str:
 def secrets_in(address: str) -> frozenset[str]:
     """The parts of the address that nobody may read, as errors may quote them."""
     parts = _split(address)
-    hidden = parts.path if "@" in parts.path else ""
-    return address_secrets(parts.userinfo, parts.query) | address_secrets("", hidden)
+    secrets = address_secrets(parts.userinfo, parts.query)
+    if not _is_doubtful(parts):
+        return secrets
+    places = {parts.place} if host_of(address) != parts.place else set()
+    return secrets | address_secrets("", parts.path) | places
+
+
+def _is_doubtful(parts: _Parts) -> bool:
+    """Whether the port and the path may be a password: one that has a slash ends with this sign."""
+    return "@" in parts.path
 
 
 def _split(address: str) -> _Parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import islice
 from typing import Any
 
 from myagent.plain_json import MAX_DEPTH
@@ -178,12 +179,38 @@ async def read_async(value: Any, read: Callable[[Any], Awaitable[Any]]) -> Any:
     """
     if isinstance(value, ToolResult):
         return _with_parts(value, [await read_async(part, read) for part in _parts(value)])
-    return await _read_async(value, read) if isinstance(value, AsyncIterator) else value
+    if isinstance(value, AsyncIterator):
+        return (await _items_of(value, read)).result
+    return await _read_within(value, read) if _holds_async(value) else value
 
 
-async def _read_async(
-    iterator: AsyncIterator[Any], read: Callable[[Any], Awaitable[Any]]
-) -> str | ToolResult:
+def _holds_async(value: Any) -> bool:
+    """Whether one of the first values of a container is an asynchronous iterator."""
+    waiting, count = [value], 0
+    while waiting and count <= MOST_LOOKED_AT:
+        each = waiting.pop()
+        if isinstance(each, AsyncIterator):
+            return True
+        inner = () if isinstance(each, _SIMPLE) else _inner(each) or ()
+        count += len(inner)
+        waiting.extend(islice(inner, MOST_LOOKED_AT))
+    return False
+
+
+async def _read_within(value: Any, read: Callable[[Any], Awaitable[Any]], depth: int = 0) -> Any:
+    if isinstance(value, AsyncIterator):
+        items = await _items_of(value, read)
+        return [*items.values, *items.errors]
+    if depth > MAX_DEPTH:
+        return value  # Perhaps nested in itself.
+    if isinstance(value, dict):
+        return {key: await _read_within(each, read, depth + 1) for key, each in value.items()}
+    if _is_row(value):
+        return [await _read_within(each, read, depth + 1) for each in value]
+    return await _read_within(_fields_of(value), read, depth) if _is_record(value) else value
+
+
+async def _items_of(iterator: AsyncIterator[Any], read: Callable[[Any], Awaitable[Any]]) -> Items:
     items = Items()
     try:
         async for item in iterator:
@@ -192,7 +219,7 @@ async def _read_async(
     finally:
         if callable(close := getattr(iterator, "aclose", None)):
             await close()
-    return items.result
+    return items
 
 
 def _parts(result: ToolResult) -> tuple[Any, Any, Any]:

@@ -32,6 +32,9 @@ else:
 
 LIST = "admin:services_service_changelist"
 
+WAY_BACK = "way_back"
+"""The field of a question with the page that had the button."""
+
 
 class LifecycleAdmin(ServiceModelAdmin):
     """The part of the admin that only needs the permission `services.control_service`."""
@@ -86,11 +89,14 @@ class LifecycleAdmin(ServiceModelAdmin):
     def ask_before_stopping(
         self, request: HttpRequest, services: QuerySet[Service]
     ) -> TemplateResponse:
-        """Asks before several services are stopped, and says what that does."""
+        """Asks before services are stopped, and says what that does."""
         context = self.admin_site.each_context(request) | {
-            "title": gettext("Stop these services?"),
+            "title": gettext("Stop these services?")
+            if len(services) > 1
+            else gettext("Stop this service?"),
             "text": TEXTS,
             "queryset": services,
+            "way_back": _way_back(request),
             "opts": self.opts,
             "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
             "media": self.media,
@@ -105,9 +111,14 @@ class LifecycleAdmin(ServiceModelAdmin):
             if not self.has_control_permission(request):
                 raise PermissionDenied
             try:
-                asking.ask(request, [registry.find(object_id)], name)
+                service = registry.find(object_id)
             except ServiceError as error:
                 messages.error(request, str(error))
+                return HttpResponseRedirect(_way_back(request))
+            if name == "stop" and not request.POST.get("post"):
+                chosen = Service.objects.filter(pk=service.pk)
+                return self.ask_before_stopping(request, chosen)
+            asking.ask(request, [service], name)
             return HttpResponseRedirect(_way_back(request))
 
         return view
@@ -130,6 +141,10 @@ def _way_back(request: HttpRequest) -> str:
     """The admin page of services that had the button, or else the list."""
     services = reverse(LIST)
     came_from = urlsplit(request.headers.get("Referer", ""))
+    # A page that asked before can't be opened again: it knows where the button was.
+    asked_from = request.POST.get(WAY_BACK, "")
+    if asked_from.startswith(services):
+        return asked_from
     if came_from.netloc == request.get_host() and came_from.path.startswith(services):
         return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
     return services

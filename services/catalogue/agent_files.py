@@ -33,12 +33,15 @@ def found(value: str, *, is_confined: bool) -> str:
 
 
 def trusted(folders: Iterable[str]) -> list[str]:
-    """The folders that exist, are not the root, and are not writable by others."""
+    """The folders that exist, are not the root, and that only this user or root may change."""
     found = [Path(folder).resolve() for folder in folders]
+    user, group = os.geteuid(), os.getegid()
     return [
         str(folder)
         for folder in found
-        if folder.is_dir() and folder.parent != folder and not folder.stat().st_mode & stat.S_IWOTH
+        if folder.is_dir()
+        and folder.parent != folder
+        and not is_exposed(folder.stat(), user=user, group=group)
     ]
 
 

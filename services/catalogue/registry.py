@@ -88,13 +88,15 @@ def change(
     `environment`, if given, replaces the whole environment; with `keeps_environment` it is added to
     what is set. `is_confined`: as with `register`.
     """
-    # Unchanged fields pass: the file may have been registered by another interface.
-    changed = {
+    # Unchanged fields pass: the file may have been registered by another interface. They are stored
+    # nevertheless: the row may have changed since it was read.
+    unchanged = {
         name: value
         for name, value in fields.items()
-        if name not in FIELDS or value != getattr(service, name)
+        if name in FIELDS and value == getattr(service, name)
     }
-    cleaned = _clean(changed, is_confined=is_confined)
+    changed = {name: value for name, value in fields.items() if name not in unchanged}
+    cleaned = unchanged | _clean(changed, is_confined=is_confined)
     _refuse_other_kind(service, cleaned)
     _refuse_other_name(service, cleaned)
     if environment is not None:
@@ -126,7 +128,8 @@ def _claim_port(row: QuerySet[Service], cleaned: Mapping[str, Any]) -> None:
     service = row.select_for_update().first()
     if service is not None and not service.is_external:
         host, port = cleaned.get("host", service.host), cleaned.get("port", service.port)
-        ports.claim(service.name, host, port)
+        if (host, port) != (service.host, service.port):
+            ports.claim(service.name, host, port)
 
 
 def unregister(service: Service) -> None:

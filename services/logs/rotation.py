@@ -148,6 +148,8 @@ def _move_to_older(log: BinaryIO, path: Path, kept: int, max_bytes: int) -> None
     is_last = False
     while not is_last:
         begin = log.tell()
+        if os.fstat(log.fileno()).st_size <= begin:
+            return  # Its process has emptied it meanwhile.
         is_last = size - begin <= max_bytes + slack
         try:
             _move_piece(log, path, kept, size - begin if is_last else max_bytes)

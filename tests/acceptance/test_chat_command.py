@@ -316,11 +316,11 @@ async def test_an_answer_that_failed_is_an_exit_status(runner: Runner, nonce: st
     ("arguments", "status", "sentence"),
     [
         (["ws://127.0.0.1:{port}/", "--message", "x"], 3, "can't be reached"),
-        (["nonsense", "--message", "x"], 3, "not the address of a service"),
+        (["nonsense", "--message", "x"], 2, "not the address of a service"),
         (["{url}", "--session", "nobody", "--message", "x"], 3, "no such conversation"),
         (["{url}services/nobody/", "--message", "x"], 3, "no such service"),
         (["{url}", "--message", " "], 1, "empty"),
-        (["{url}"], 1, "not a terminal"),
+        (["{url}"], 2, "not a terminal"),
     ],
 )
 async def test_what_can_t_work_is_one_sentence(

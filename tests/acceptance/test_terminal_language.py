@@ -124,7 +124,7 @@ def test_a_terminal_shows_heads_and_states_in_its_language(site: ManagedSite) ->
         (["runagent", "no.py"], "no.py：没有该文件。", "no.py: there is no such file.", 78),
         (["runagent"], "请指定一个智能体文件", "Name an agent file", 2),
         (["runagent", "--port", "x", "f"], "“x”不是端口", "'x' is not a port", 2),
-        (["chat"], "这里不是终端", "This is not a terminal", 1),
+        (["chat"], "这里不是终端", "This is not a terminal", 2),
         (["chat", "--help"], "在终端中与服务对话。", "Talks to a service from a terminal.", 0),
         (
             ["chat", "ws://localhost:1/", "--message", "x"],

@@ -142,6 +142,7 @@ async def test_the_page_of_a_service_follows_it_to_its_end(
     await expect(page.locator("[data-part=instances] td").nth(2)).to_have_text(re.compile(r"\d+"))
     await expect(page.locator(".log")).to_contain_text("ready file=")
     await button(page, "stop").click()
+    await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.locator(".messagelist")).to_contain_text("'leaving' is stopping.")
     await page.evaluate("window.isSamePage = true")
     await expect(status(page)).to_have_text("Stopped")

@@ -136,6 +136,23 @@ async def test_a_body_announced_as_too_large_never_reaches_the_site(length: str)
     assert (status, answer["code"]) == (413, "too_large")
 
 
+async def test_a_body_announced_as_too_large_is_refused_before_it_is_read() -> None:
+    sent: Messages = []
+    sent_before: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        sent_before.append(b"".join(message.get("body", b"") for message in sent))
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", str(LIMIT + 1).encode())]
+    await BoundedBodies(application)({"type": "http", "headers": headers}, receive, send)
+    assert json.loads(sent_before[0])["code"] == "too_large"
+    assert not sent[-1].get("more_body", False)
+
+
 async def test_a_refused_body_is_not_read_for_ever() -> None:
     chunk = b"x" * (LINGER_BYTES // 4)
     _, _, read = await ask(BoundedBodies(application), chunks=(chunk,) * 100)

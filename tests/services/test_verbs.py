@@ -100,6 +100,14 @@ def test_one_port_is_pinned_by_one_service(host: str, other: str, tmp_path: Path
 
 
 @pytest.mark.django_db
+def test_what_was_asked_for_is_stored_whatever_others_changed_meanwhile() -> None:
+    service = rows.service("weather", weight=2, description="Old", port=8081)
+    Service.objects.update(weight=5, description="New", port=8082)
+    changed = registry.change(service, weight=2, port=8081)
+    assert (changed.weight, changed.port, changed.description) == (2, 8081, "New")
+
+
+@pytest.mark.django_db
 def test_one_port_of_two_addresses_is_two(tmp_path: Path) -> None:
     agent = tmp_path / "agent.py"
     agent.touch()

@@ -20,7 +20,7 @@ from agents.terminal.command import TerminalCommand, told, wanted
 from agents.terminal.inert import inert
 from agents.terminal.prompts import Prompts
 from agents.terminal.screen import PlainScreen, RichScreen, Screen
-from myagent.client import Client, ClientError, connect
+from myagent.client import Client, ClientError, InvalidRequest, connect
 from myagent.client.connecting import GIVE_UP_AFTER_S
 
 URL = "ws://localhost:8080/"
@@ -77,15 +77,19 @@ class Command(TerminalCommand):
         message = sys.stdin.read() if options["message"] == "-" else options["message"]
         is_typed = sys.stdin.isatty() and sys.stdout.isatty()
         if message is None and not is_typed:
-            raise CommandError(gettext("This is not a terminal: say what to ask with --message."))
+            raise CommandError(
+                gettext("This is not a terminal: say what to ask with --message."),
+                returncode=Status.WRONG_USAGE,
+            )
         if message is not None and not message.strip():
             raise CommandError(gettext("The message is empty."))
         try:
             with quiet_keys():
                 status = asyncio.run(talk(options, message, is_typed=is_typed))
         except ClientError as error:
-            sentence = inert(told(error))
-            raise CommandError(sentence, returncode=Status.NO_CONNECTION) from error
+            is_usage = isinstance(error, InvalidRequest)
+            status = Status.WRONG_USAGE if is_usage else Status.NO_CONNECTION
+            raise CommandError(inert(told(error)), returncode=status) from error
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
         sys.exit(status)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from agents.runs.reloading import Changes
 from tests.runners import ROOT, STOP_S
 
 pytestmark = pytest.mark.processes
@@ -18,6 +21,14 @@ NAMES = {
     "python -m": ["-m", "myagent.cli.server", "server"],
     "myagent-ws": ["-c", "from myagent.cli.server import main; main()", "server"],
 }
+
+
+async def test_a_change_of_the_environment_beside_the_agent_file_counts(tmp_path: Path) -> None:
+    changes = Changes(tmp_path)
+    await changes.watch()
+    (tmp_path / ".env").write_text("A=1\n")
+    async with asyncio.timeout(60), aclosing(aiter(changes)) as found:
+        await anext(found)
 
 
 @pytest.mark.parametrize("command", NAMES.values(), ids=NAMES)

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.management.base import CommandError
 
 from agents.runtime.listening import CannotListen, listen, listen_meanwhile
 from tests.ports import free_port
@@ -40,7 +41,7 @@ async def test_a_host_that_means_nothing_here_is_said_to_be_none(
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(CannotListen, match="There is no address"):
+    with pytest.raises(CommandError, match="There is no address"):
         listen(host, 0)
     with pytest.raises(CannotListen, match="There is no address") as refused:
         await listen_meanwhile(host, 0)
@@ -55,5 +56,6 @@ async def test_a_port_that_others_have_is_said_to_be_in_use() -> None:
 
 
 def test_a_number_that_no_port_has_is_refused_like_any_other() -> None:
-    with pytest.raises(CannotListen):
+    with pytest.raises(CommandError) as refused:
         listen("127.0.0.1", 70_000)
+    assert refused.type is CommandError, "its name is printed"

@@ -66,3 +66,24 @@ def test_what_we_log_passes_the_loggers_that_people_know(known: str, ours: str) 
         logger.removeHandler(ear)
         logger.setLevel(level)
     assert [record.name for record in heard] == [ours]
+
+
+def test_refused_requests_do_not_fill_the_log() -> None:
+    handler = logs.SeldomRefusals()
+
+    def passes(name: str, level: int) -> bool:
+        return bool(handler.filter(logging.LogRecord(name, level, "", 0, "%s", ("x",), None)))
+
+    refused = [passes("django.request", logging.WARNING) for _ in range(1000)]
+    assert refused[0]
+    assert sum(refused) < 20
+    assert not passes("django.security.csrf", logging.WARNING)
+    assert passes("django.request", logging.ERROR), "what fails here is always told"
+    assert passes("agents.runs", logging.WARNING)
+
+
+def test_the_line_after_those_left_out_has_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs.Seldom, "take", lambda _: 7)
+    record = logging.LogRecord("django.request", logging.WARNING, "", 0, "No: %s", ("/x",), None)
+    assert logs.SeldomRefusals().filter(record)
+    assert record.getMessage() == "No: /x (left_out=7)"

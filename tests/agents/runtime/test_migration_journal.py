@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
+from agents.runtime.migrating import Progress
 from agents.runtime.migration_journal import MigrationJournal
 
 pytestmark = pytest.mark.django_db
@@ -54,3 +55,13 @@ def test_the_table_is_dropped_once_all_is_finished(name: str, prefix: str) -> No
     record(name, is_applied=prefix == "")
     journal.drop()
     assert not journal.exists()
+
+
+def test_one_that_turns_out_to_be_done_already_is_finished_as_well() -> None:
+    progress = Progress(connection)
+    progress.on_progress("apply_start", NAMES[0], is_faked=False)
+    progress.on_progress("apply_success", NAMES[0], is_faked=True)
+    assert not progress.journal.is_open
+    progress.on_progress("apply_start", NAMES[1], is_faked=True)
+    progress.on_progress("apply_success", NAMES[1], is_faked=True)
+    assert not progress.journal.is_open

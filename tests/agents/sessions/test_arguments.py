@@ -109,13 +109,52 @@ def test_a_check_that_would_take_long_is_left_to_the_tool(
         {"properties": []},
         {"minProperties": "one"},
         {"properties": {"text": {"pattern": "(?=x)"}}},
-        {"patternProperties": {"(a+)+$": {"type": "null"}}, "additionalProperties": False},
+        {"patternProperties": {"(?=x)": {"type": "null"}}, "additionalProperties": False},
+        {"patternProperties": {"^te": {"type": "string"}}, "additionalProperties": False},
+        {"patternProperties": []},
+        {"properties": {"text": {"format": "of-our-own"}}},
+        {"properties": {"text": {"format": 5}}},
         {"$schema": "https://example.org/dialect#", "minProperties": 5},
         {"$schema": ["http://json-schema.org/draft-07/schema#"], "minProperties": 5},
     ],
 )
 def test_a_schema_that_can_not_be_used_here_refuses_nothing(schema: Any) -> None:
     assert unfit({"text": "aaa"}, schema) == ""
+
+
+@pytest.mark.parametrize(
+    ("schema", "args", "told"),
+    [
+        ({"patternProperties": {"^n_": {"type": "integer"}}}, {"n_a": "x"}, "at n_a: 'x' is not"),
+        (
+            {"patternProperties": {"^n_": {}}, "additionalProperties": False},
+            {"n_a": 1, "other": 2},
+            "'other' was unexpected",
+        ),
+        (
+            {
+                "properties": {"a": {}},
+                "patternProperties": {"^n_": {}},
+                "additionalProperties": {"type": "null"},
+            },
+            {"a": 1, "n_a": 1, "other": 2},
+            "at other: 2 is not",
+        ),
+        ({"properties": {"day": {"format": "date"}}}, {"day": "soon"}, "'soon' is not a 'date'"),
+        ({"properties": {"id": {"format": "uuid"}}}, {"id": "7"}, "'7' is not a 'uuid'"),
+    ],
+)
+def test_names_and_formats_are_checked(
+    schema: dict[str, Any], args: dict[str, Any], told: str
+) -> None:
+    assert told in unfit(args, schema)
+    good = {"n_a": 1, "day": "2026-02-28", "id": "123e4567-e89b-12d3-a456-426614174000"}
+    assert unfit({name: good.get(name) for name in args if name in good}, schema) == ""
+
+
+def test_names_are_matched_in_linear_time() -> None:
+    slow = {"patternProperties": {"^(a+)+$": {"type": "null"}}, "additionalProperties": False}
+    assert "was unexpected" in unfit({"a" * 5000 + "b": 1}, slow)
 
 
 @pytest.mark.parametrize(

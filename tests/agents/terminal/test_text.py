@@ -140,6 +140,17 @@ def test_a_tool_that_was_asked_about_and_did_not_run_is_shown_with_its_arguments
     assert f"place_order(item=tea) · {status}" in STYLES.sub("", text)
 
 
+@pytest.mark.parametrize(("status", "is_told"), [("declined", False), ("error", True)])
+def test_that_a_call_was_declined_is_not_said_again(status: Any, *, is_told: bool) -> None:
+    text = shown(
+        ConfirmationAsked(event="agent.user_confirm", step_id="1", tool="order", args={}),
+        ToolFinished(
+            event="agent.tool_result", step_id="1", tool="order", status=status, content="Not run."
+        ),
+    )
+    assert ("Not run." in text) is is_told
+
+
 def test_a_message_that_leaves_the_queue_does_not_end_the_answer() -> None:
     output = io.StringIO()
     screen = RichScreen(Console(file=output, force_terminal=True, width=200, highlight=False))

@@ -11,6 +11,7 @@ from myagent.models.addresses import (
     proxy_for,
     secrets_in,
 )
+from myagent.models.masking import masked
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -60,7 +61,7 @@ def test_nothing_secret_of_an_address_is_told() -> None:
         ("http://me:secret/x@a.test/v1", "http://a.test/v1", "a.test"),
         ("http://me:s#secret@a.test/v1", "http://a.test/v1", "a.test"),
         ("http://me:s@secret@a.test/v1", "http://a.test/v1", "a.test"),
-        ("http://me:12/secret@a.test/v1", "http://me:12/…", "me:12"),
+        ("http://me:12/secret@a.test/v1", "http://me:…/…", "me:…"),
         ("http://a.test/v1?me=a@b.test", "http://a.test/v1", "a.test"),
         ("http://[::1]:8/v1", "http://[::1]:8/v1", "[::1]:8"),
         ("http://[broken/v1", "http://[broken/v1", "[broken"),
@@ -71,6 +72,14 @@ def test_an_address_is_told_as_it_was_meant(address, told, host) -> None:
     assert host_of(address) == host
     if "secret" in address:
         assert any("secret" in each for each in secrets_in(address))
+
+
+def test_what_may_be_the_begin_of_a_password_is_masked_with_its_place() -> None:
+    secrets = secrets_in("http://me:12/secret@a.test/v1")
+    assert masked("Cannot connect to host me:12 ssl:default", secrets) == (
+        "Cannot connect to host … ssl:default"
+    )
+    assert secrets_in("http://[::1]:8/v1") == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,23 @@ async def test_one_in_a_result_is_read_as_well() -> None:
     assert len(orjson.loads(endless)[0]) == MOST_ITEMS
 
 
+async def test_an_asynchronous_one_in_a_result_is_read_as_well() -> None:
+    async def endless() -> AsyncIterator[int]:
+        for number in itertools.count():
+            yield number
+
+    @dataclasses.dataclass
+    class Page:
+        rows: Any
+
+    given = {"rows": asynchronous(), "pages": [(1, Page(asynchronous()))]}
+    rows = ["row 1", "row 2"]
+    read = orjson.loads((await result_of(lambda: given)).output)
+    assert read == {"rows": rows, "pages": [[1, {"rows": rows}]]}
+    numbers = orjson.loads((await result_of(lambda: {"rows": endless()})).output)["rows"]
+    assert numbers == list(range(MOST_ITEMS))
+
+
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_one_inside_a_result_or_an_item_is_read_in_a_thread(*, is_async: bool) -> None:
     def name() -> Iterator[str]:

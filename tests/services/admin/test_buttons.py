@@ -36,7 +36,7 @@ def test_stop_and_restart_do_as_they_are_named(
     response = chief.post(page_of(service, "restart"), follow=True)
     assert sentences(response) == ["'weather' is restarting."]
     assert Service.objects.get().generation == 2
-    response = chief.post(page_of(service, "stop"), follow=True)
+    response = chief.post(page_of(service, "stop"), {"post": "yes"}, follow=True)
     assert sentences(response) == ["'weather' is stopping."]
     assert Service.objects.get().desired == Desired.STOPPED
 
@@ -49,14 +49,14 @@ def test_what_is_so_already_is_said_to_be_so(
     stopped = make_service("other")
     response = chief.post(page_of(running, "start"), follow=True)
     assert sentences(response) == ["'weather' is running."]
-    response = chief.post(page_of(stopped, "stop"), follow=True)
+    response = chief.post(page_of(stopped, "stop"), {"post": "yes"}, follow=True)
     assert sentences(response) == ["'other' is stopped."]
 
 
 def test_who_did_it_and_when_is_in_the_history(chief: Client, make_service: MakeService) -> None:
     service = make_service()
     for verb in ("start", "restart", "stop"):
-        chief.post(page_of(service, verb))
+        chief.post(page_of(service, verb), {"post": "yes"})
     assert history_of(service) == [
         ("chief", "Started."),
         ("chief", "Restarted."),
@@ -107,6 +107,26 @@ def test_a_stop_of_several_is_asked_about_first(chief: Client, make_service: Mak
     assert not Service.objects.filter(desired=Desired.STOPPED).exists()
     chief.post(LIST, wish | {"post": "yes"})
     assert Service.objects.filter(desired=Desired.STOPPED).count() == 2
+
+
+def test_a_stop_of_one_is_asked_about_first_as_well(
+    chief: Client, make_service: MakeService
+) -> None:
+    service = make_service(auto_start=True, status=Status.RUNNING)
+    address = page_of(service, "stop")
+    came_from = {"Referer": f"http://testserver{page_of(service)}"}
+    page = chief.post(address, headers=came_from).content.decode()
+    assert "Stop this service?" in page
+    assert "<strong>weather</strong>" in page
+    assert Service.objects.get().desired == Desired.RUNNING
+    assert f'name="way_back" value="{page_of(service)}"' in page
+    confirmed = {"post": "yes", "way_back": page_of(service)}
+    came_from = {"Referer": f"http://testserver{address}"}
+    answer = chief.post(address, confirmed, headers=came_from)
+    assert answer.headers["Location"] == page_of(service)
+    evil = confirmed | {"way_back": "//evil.example/"}
+    assert chief.post(address, evil).headers["Location"] == LIST
+    assert Service.objects.get().desired == Desired.STOPPED
 
 
 def test_one_comes_back_to_where_the_button_was(chief: Client, make_service: MakeService) -> None:

@@ -220,6 +220,25 @@ def test_what_is_printed_much_faster_than_anybody_looks_is_kept_in_bounds(tmp_pa
     assert sum(file.stat().st_size for file in files) >= (kept - 1) * max_bytes
 
 
+def test_a_log_that_its_process_empties_meanwhile_ends_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, moves = tmp_path / "log", list[int]()
+    path.write_text("a line\n" * 100_000)
+    move = rotation._move_piece
+
+    def move_and_empty(log: Any, path: Path, kept: int, length: int) -> None:
+        move(log, path, kept, length)
+        os.truncate(path, 0)
+        moves.append(length)
+        assert len(moves) < 10, "the copy goes on and on"
+
+    monkeypatch.setattr(rotation, "_move_piece", move_and_empty)
+    assert empty_if_large(path, 100_000, 5)
+    assert len(moves) == 1
+    assert (tmp_path / "log.1").stat().st_size >= 100_000
+
+
 def test_of_a_last_line_longer_than_all_that_is_kept_the_end_is_kept(path: Path) -> None:
     path.write_text("first\n" + "x" * 50 + "end\n")
     assert empty_if_large(path, 10, 2)

@@ -308,6 +308,11 @@ class TestConfinement:
         given = ["/", str(open_to_all), str(tmp_path / "none"), str(own)]
         assert trusted(given) == [str(own)]
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+    def test_a_folder_of_somebody_else_is_not_trusted(self, tmp_path: Path) -> None:
+        os.chown(tmp_path, 12345, -1)
+        assert trusted([str(tmp_path)]) == []
+
     def test_a_refusal_does_not_tell_what_is_there(self, client: Client, tmp_path: Path) -> None:
         (tmp_path / "outside.py").write_text("")
         sentences = []
