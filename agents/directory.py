@@ -13,13 +13,15 @@ class Listed:
 
     `is_expected`: it has a worker or is about to get one, so runs may wait for it. `max_sessions`:
     0 means that it has no limit of its own. `session_timeout_s`: seconds after which its idle
-    sessions leave memory; None for the site's setting.
+    sessions leave memory; None for the site's setting. `url`: the address of an external
+    service, of which no session is held here; else empty.
     """
 
     name: str
     is_expected: bool = True
     max_sessions: int = 0
     session_timeout_s: float | None = None
+    url: str = ""
 
 
 class Directory(Protocol):
@@ -32,7 +34,7 @@ class Directory(Protocol):
         """The service that is meant where none is named: the only one that runs."""
 
     def names(self) -> Sequence[str]:
-        """The services whose conversations this server may carry."""
+        """The services whose conversations this server may carry: no external ones."""
 
     def unhealthy(self) -> Collection[str]:
         """The services with a process that a check found unhealthy."""

@@ -9,8 +9,10 @@ import orjson
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from agents import principals
+from agents.titles import MAX_TITLE
 
 LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
 """The lease is valid by the database's clock, and its server or supervisor has not ended."""
@@ -41,12 +43,49 @@ class Server(models.Model):
         return f"{self.service or 'the site'} at {self.host}:{self.port}"
 
 
+class Connection(models.Model):
+    """A socket that is open at a server.
+
+    Written up to a second late. `service`: the one that the client addressed, else that of its
+    first session; '' before that. `principal`: the client's key, as in `Session`. `is_to_close`:
+    somebody wants the server to close it.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    # Its constraint would lock the server's row at every batch.
+    server = models.ForeignKey(
+        Server,
+        models.CASCADE,
+        related_name="connections",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=gettext_lazy("server"),
+    )
+    service = models.CharField(gettext_lazy("service"), max_length=100, default="")
+    path = models.CharField(gettext_lazy("path"), max_length=191)
+    address = models.CharField(gettext_lazy("client's address"), max_length=64)
+    user_agent = models.CharField(gettext_lazy("program"), max_length=191, default="")
+    principal = models.CharField(gettext_lazy("client"), max_length=principals.MAX_KEY, default="")
+    opened_at = models.DateTimeField(gettext_lazy("connected"))
+    is_to_close = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-opened_at", "pk"]
+        verbose_name = gettext_lazy("connection")
+        verbose_name_plural = gettext_lazy("connections")
+        indexes = [models.Index(fields=["server", "is_to_close"], name="connection_by_server")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class Session(models.Model):
     """A conversation. `owner` and `epoch` determine who may write to its log.
 
     `epoch` grows with every change of ownership; a writer with an older one is refused. `last_seq`
     is the end of the log. `principal`: the key of its creator (see `agents.principals`); '' if
-    nobody had to authenticate.
+    nobody had to authenticate. `title`: the first words of its first message, unless somebody
+    renamed it.
     """
 
     class CloseReason(models.TextChoices):
@@ -59,6 +98,7 @@ class Session(models.Model):
     lang = models.CharField(max_length=16, default="en")
     tags = models.JSONField(default=list)
     client = models.JSONField(default=dict)
+    title = models.CharField(max_length=MAX_TITLE, default="", db_default="")
     principal = models.CharField(max_length=principals.MAX_KEY, default="")
     owner = models.ForeignKey(Server, on_delete=models.SET_NULL, null=True, related_name="sessions")
     epoch = models.PositiveIntegerField(default=1)
@@ -69,7 +109,13 @@ class Session(models.Model):
     close_reason = models.CharField(max_length=16, choices=CloseReason.choices, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["service"], name="session_by_service")]
+        verbose_name = gettext_lazy("conversation")
+        verbose_name_plural = gettext_lazy("conversations")
+        indexes = [
+            models.Index(fields=["service"], name="session_by_service"),
+            models.Index(fields=["principal"], name="session_by_principal"),
+        ]
+        permissions = [("see_conversations", "Can see everybody's conversations")]
 
     def __str__(self) -> str:
         return self.id

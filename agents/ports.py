@@ -109,3 +109,6 @@ class SessionPort(Protocol):
 
     def detach(self, socket: Socket, session_id: str | None = None) -> None:
         """The socket leaves a session, or (None) all of them; sessions and runs go on."""
+
+    def forget(self, session_id: str) -> None:
+        """The session was removed from the log, and leaves memory. It has ended before."""

@@ -46,6 +46,7 @@ SENTENCES = {
     "unauthenticated": gettext_noop("Log in, or connect with a token that is valid."),
     "forbidden_account": gettext_noop("Your account or token may not use agents."),
     "forbidden_service": gettext_noop("You may not use this service."),
+    "closed_by_administrator": gettext_noop("An administrator closed this connection."),
     "forbidden_file": gettext_noop(
         "A page opened from a file needs a token: add the ?token=… that the server printed when "
         "it started to the socket's address."
@@ -55,12 +56,17 @@ SENTENCES = {
     "too_many_sessions": gettext_noop(
         "This connection holds too many conversations. Detach from one first."
     ),
+    "too_many_requests": gettext_noop(
+        "The server has too many requests under way. Try again in a moment."
+    ),
     "too_many_connections": gettext_noop("Too many connections from your address."),
     "busy": gettext_noop("The agent is still working on another message."),
     "not_waiting": gettext_noop("Nothing is waiting for this response."),
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
+    "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),
+    "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest
 
-from agents.directory import SingleService
+from agents.directory import Listed, SingleService
 from agents.ownership import servers
 from agents.ownership.servers import NameTaken
 from agents.ports import SessionPort
@@ -26,6 +26,7 @@ from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import SERVER, Refusal, Scope
+from agents.sockets.presence import Presence
 from myagent.protocol import CloseCode
 
 logger = structlog.get_logger(__name__)
@@ -69,10 +70,15 @@ class ServerProcess:
         self.source = source
         self.connections = Connections(service or SITE)
         self.conversations.connection_count = self.connections.__len__
+        self.conversations.forwarded = self.connections.forwarded
+        self._presence = Presence(
+            self.connections, conversations.database, lambda: conversations.lease.server_id
+        )
         self.started_at = time.time()
         self._feeder = feeder
         self._is_fed = False
         self._is_announced = False
+        self._is_present = False
         self._start: asyncio.Task[None] | None = None
         self._has_left = False
         self._end = Once(self._send_everybody_away)
@@ -109,6 +115,9 @@ class ServerProcess:
             await self._feeder.start()
             self._is_fed = True
         await self.conversations.start()
+        if not self._is_present:
+            self._is_present = True
+            self.conversations.background.repeat(0, self._presence.look_again, is_due=True)
 
     @property
     def port(self) -> SessionPort:
@@ -132,6 +141,11 @@ class ServerProcess:
         if service is not None and not await self.conversations.port.knows(service):
             return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
         return None
+
+    def external(self, service: str | None) -> Listed | None:
+        """The external service of that name; None if there is none."""
+        found = None if service is None else self.conversations.directory.find(service)
+        return found if found is not None and found.url else None
 
     def announce(self) -> None:
         """Accepts no new work, and tells the clients once that it is about to stop."""
@@ -164,6 +178,7 @@ class ServerProcess:
         # Otherwise it would replace the workers that the conversations are about to disconnect
         # from.
         await self._feeder.cease()
+        await self._presence.stop()
         await self.conversations.stop()
         await self._feeder.stop()
 

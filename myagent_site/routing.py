@@ -7,6 +7,7 @@ from django.urls import re_path
 
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
+from agents.sockets.external import EventsDoor
 from agents.sockets.handshake import Refusal, Scope
 from myagent.protocol import CloseCode
 
@@ -19,8 +20,8 @@ class NowhereConsumer(EventsConsumer):
 
 
 websocket_urlpatterns = [
-    re_path(r"^(?:ws/?)?$", EventsConsumer.as_asgi()),
-    re_path(r"^services/(?P<service>[^/]+)/?$", EventsConsumer.as_asgi()),
+    re_path(r"^(?:ws/?)?$", EventsDoor.as_asgi()),
+    re_path(r"^services/(?P<service>[^/]+)/?$", EventsDoor.as_asgi()),
     # A slash inside the user's id is encoded, but the path is decoded.
     re_path(
         r"^(?:services/(?P<service>[^/]+)/)?ws/chat/(?P<user_id>(?s:.*))$", ChatConsumer.as_asgi()

@@ -198,8 +198,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "MyAgent Site",
-    "DESCRIPTION": "Services: register, start, stop and watch them. Errors are `detail`, a "
-    "sentence, and `code`, for programs. What changes something takes `application/json` only.",
+    "DESCRIPTION": "Services: register, start, stop and watch them. Conversations: talk in them, "
+    "read and remove them. Errors are `detail`, a sentence, and `code`, for programs. What changes "
+    "something takes `application/json` only.",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -214,6 +215,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceStatus": "services.rest.documents.STATUSES",
         "InstanceState": "services.rest.documents.STATES",
+        "SessionStatus": "services.rest.conversations.documents.STATUSES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

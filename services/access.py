@@ -25,6 +25,8 @@ RIGHTS = {
     "services.change_service": "edit",
     "services.delete_service": "edit",
     "agents.see_conversations": "view",
+    "agents.view_connection": "view",
+    "agents.delete_connection": "control",
 }
 """The right of a token that each permission requires."""
 
@@ -75,7 +77,7 @@ def may(request: HttpRequest, permission: str) -> bool:
     """
     if is_open(request):
         return True
-    token, user = getattr(request, "auth", None), request.user
+    token, user = token_of(request), request.user
     if token is not None and not token.permits(RIGHTS.get(permission, "")):
         return False
     # To use agents is for everybody who may. An inactive user has no permission.
@@ -83,9 +85,14 @@ def may(request: HttpRequest, permission: str) -> bool:
     return is_enough and user.has_perm(permission)
 
 
+def token_of(request: HttpRequest) -> Any:
+    """The `services.tokens.models.Token` of a request to the REST interface, or None."""
+    return getattr(request, "auth", None)
+
+
 def bound_services(request: HttpRequest) -> frozenset[str] | None:
     """The names of the only services that the client's token is good for; None: all."""
-    token = getattr(request, "auth", None)
+    token = token_of(request)
     return frozenset(token.services) if token is not None and token.services else None
 
 

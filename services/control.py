@@ -1,6 +1,7 @@
 """Start, stop, restart: called by every interface.
 
-They set the desired state; the supervisor acts. Synchronous. What is refused raises
+They set the desired state; the supervisor acts. An external service is only open or closed to
+clients. Synchronous. What is refused raises
 `services.errors.ServiceError`.
 """
 
@@ -28,22 +29,30 @@ def start(service: Service) -> None:
 
     Raises `Conflict`, also if somebody else has its port.
     """
-    _refuse_unless_ours(service)
     _desire_running(service)
 
 
 def stop(service: Service) -> None:
-    """Sets it to stop: runs finish within the grace period, then its processes end."""
-    _refuse_unless_ours(service)
-    _desire(service, Desired.STOPPED)
+    """Sets it to stop: runs finish within the grace period, then its processes end.
+
+    The clients of an external service are disconnected.
+    """
+    # Nobody will observe that an external one has stopped: nothing runs here.
+    at_once = {"status": Status.STOPPED, "error_message": ""} if service.is_external else {}
+    _desire(service, Desired.STOPPED, **at_once)
 
 
 def restart(service: Service) -> None:
     """Has every instance replaced by a new one; one that is stopped is started.
 
-    Raises `Conflict`, also if it is stopped and somebody else has its port.
+    Raises `Conflict`, also if it is external, or is stopped and somebody else has its port.
     """
-    _refuse_unless_ours(service)
+    if service.is_external:
+        raise Conflict(
+            "external",
+            gettext_noop("'{name}' runs elsewhere: it can't be restarted from here."),
+            name=service.name,
+        )
     _desire_running(service, generation=F("generation") + 1)
 
 
@@ -54,6 +63,8 @@ def has_arrived(service: Service) -> bool:
         return service.status == Status.STOPPED and not live.exists()
     if service.status != Status.RUNNING:
         return False  # Its instances are ready, but its status is not written yet.
+    if service.is_external:
+        return True
     if live.exclude(generation=service.generation).exists():
         return False
     replicas = live.filter(kept_by="")
@@ -101,12 +112,3 @@ def _desire(service: Service, desired: Desired, **changes: Any) -> None:
     if not doorbell.change(_kept(service), **changes):
         raise being_unregistered(service.name)
     service.refresh_from_db()
-
-
-def _refuse_unless_ours(service: Service) -> None:
-    if service.is_external:
-        raise Conflict(
-            "external",
-            gettext_noop("'{name}' runs elsewhere: it can't be started or stopped from here."),
-            name=service.name,
-        )

@@ -32,6 +32,10 @@ class UnknownService(ServiceError):
     """There is no service of that name or id."""
 
 
+class UnknownConnection(ServiceError):
+    """There is no open connection of that id."""
+
+
 class Conflict(ServiceError):
     """The operation is not possible in the present state."""
 

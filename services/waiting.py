@@ -83,6 +83,7 @@ def _see(service: Service | None) -> Progress:
         return Progress(service, is_leaving=True)
     return Progress(
         service,
-        has_arrived=control.has_arrived(service),
+        # An external one is open to clients, or closed, at once: nobody here makes it run.
+        has_arrived=service.is_external or control.has_arrived(service),
         has_failed=control.has_failed(service),
     )

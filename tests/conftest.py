@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from tests import second_database
-from tests.databases import fresh_database
+from tests.databases import empty_database, fresh_database, share_migrated
 from tests.servers import MariaDB, PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
@@ -83,6 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What the commands say is in English, whatever language the person who runs this speaks.
     os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.pop("LANGUAGE", None)
+    share_migrated()
     sys.addaudithook(_stay_here)
     if fd := os.environ.pop(second_database.REPORTS_FD, None):
         config.pluginmanager.register(second_database.ReportSender(config, int(fd)))
@@ -132,6 +133,13 @@ def redis_server() -> Iterator[PrivateServer]:
 
 @pytest.fixture
 def fresh_database_url(tmp_path: Path) -> Iterator[str]:
-    """DATABASE_URL of a new, empty database for real processes, of the kind under test."""
+    """DATABASE_URL of a new, migrated database for real processes, of the kind under test."""
     with fresh_database(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(tmp_path: Path) -> Iterator[str]:
+    """The same without tables: where the first start itself is what is tested."""
+    with empty_database(tmp_path) as url:
         yield url

@@ -15,8 +15,7 @@ from tests.runners import ROOT, STOP_S
 
 @contextmanager
 def gateway(site: ManagedSite) -> Iterator[str]:
-    """Its address, once it answers. Its log is `site.log` in the site's folder."""
-    site.manage("migrate")
+    """Its address, once it answers; its database is migrated. Its log: `site.log` in its folder."""
     port = free_port()
     options = ["--port", str(port), "--lifespan", "off", "--no-access-log", "--log-level", "error"]
     with (site.folder / "site.log").open("wb") as log:

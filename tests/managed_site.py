@@ -309,8 +309,8 @@ def leads_a_group(process: psutil.Process) -> bool:
 
 @contextmanager
 def managed_site(database_url: str, folder: Path, **environment: str) -> Iterator[ManagedSite]:
+    """A site on a migrated database."""
     site = ManagedSite(database_url, folder, **environment)
-    site.manage("migrate", "--verbosity=0")
     try:
         yield site
     finally:

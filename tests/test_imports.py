@@ -55,13 +55,23 @@ def test_an_import_from_above_would_be_noticed() -> None:
 
 ROOMS = {
     "agents": (
-        *("runtime", "sentences", "stop_reasons", "principals", "models", "log", "ownership"),
-        *("runs", "transients", "directory", "ports", "sessions", "sockets", "serving"),
+        *("runtime", "sentences", "stop_reasons", "principals", "titles", "models", "log"),
+        *("ownership", "archive", "runs", "transients", "directory", "ports", "sessions"),
+        *("sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
-        *("catalogue", "logs", "supervision", "control", "waiting", "routing", "views"),
+        *(
+            "catalogue",
+            "logs",
+            "supervision",
+            "control",
+            "connecting",
+            "waiting",
+            "routing",
+            "views",
+        ),
         *("cli", "rest", "admin"),
         *("first_admin", "checks", "apps", "management"),
     ),

@@ -127,6 +127,9 @@ def _plan(
             return DuplicateMessage(original_seq)
         live.add(write.new_run.run_id)
         rows.add_run(write.session_id, write.new_run, key[1], seq)
+        if session.last_seq <= 1:
+            # Only `agent.session_created` comes before the first message.
+            rows.name(write.session_id, str(write.entries[0].content))
     logged = _log(write, session, rows)
     if write.starts is not None:
         rows.start(write.starts)

@@ -15,6 +15,7 @@ from agents.log.fold import Fact, History, RunState, fold_history
 from agents.models import Event, Run, Session
 from myagent import exact_json
 from myagent.messages import ChatMessage
+from myagent.protocol import TERMINAL_EVENTS
 
 PAGE = 200
 """Entries read at once, at most."""
@@ -162,6 +163,21 @@ def accepted_seq(session_id: str, message_id: str) -> int | None:
     """Where the log holds a message, if it was accepted."""
     found = Run.objects.filter(session_id=session_id, message_key=Run.key_of(message_id))
     return found.values_list("accepted_seq", flat=True).first()
+
+
+def end_of_message(session_id: str, message_id: str) -> Logged | None:
+    """The entry that ended the run of an accepted message, if it has ended."""
+    found = Run.objects.filter(session_id=session_id, message_key=Run.key_of(message_id))
+    run = found.values_list("pk", "accepted_seq", "ended_at").first()
+    if run is None or run[2] is None:
+        return None
+    run_id, seq, _ = run
+    # By position in the log, which is indexed.
+    ends = Event.objects.filter(
+        session_id=session_id, seq__gt=seq, run_id=run_id, event__in=TERMINAL_EVENTS
+    )
+    end = ends.values_list("seq", flat=True).first()
+    return None if end is None else entry_at(session_id, end)
 
 
 def open_session(session_id: str, max_tokens: int, *, is_closed: bool = False) -> Opened:

@@ -18,6 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, RunStart, Write
 from agents.models import Event, Run, Session
+from agents.titles import title_from
 
 Row = tuple[Any, ...]
 
@@ -49,6 +50,7 @@ class Rows:
     starts: list[Row] = field(default_factory=list)
     ends: list[Row] = field(default_factory=list)
     closes: list[Row] = field(default_factory=list)
+    titles: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Computed once for all rows: it takes as long as the rest of a row.
@@ -113,6 +115,10 @@ class Rows:
 
     def close(self, session_id: str, reason: str) -> None:
         self.closes.append((self.moment, reason, session_id))
+
+    def name(self, session_id: str, message: str) -> None:
+        """Gives the session a title, unless it has one."""
+        self.titles.append((title_from(message), session_id))
 
 
 def _marks(values: Iterable[Any]) -> str:
@@ -194,6 +200,7 @@ _START_RUN = (
 )
 _END_RUN = f"UPDATE {_RUN} SET status=%s, ended_at=%s WHERE id=%s AND ended_at IS NULL"
 _CLOSE_SESSION = f"UPDATE {_SESSION} SET closed_at=%s, close_reason=%s WHERE id=%s"
+_NAME_SESSION = f"UPDATE {_SESSION} SET title=%s WHERE id=%s AND title=''"
 _ADVANCE_SESSION = f"UPDATE {_SESSION} SET last_seq=%s, updated_at=%s WHERE id=%s"
 
 
@@ -211,6 +218,7 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_START_RUN, rows.starts),
         (_END_RUN, rows.ends),
         (_CLOSE_SESSION, rows.closes),
+        (_NAME_SESSION, rows.titles),
         (_ADVANCE_SESSION, advances),
     ):
         if values:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from agents.models import LEASE_HOLDS, Server, Session
+from agents.models import LEASE_HOLDS, Connection, Server, Session
 from agents.runtime.process import is_provably_gone
 
 
@@ -66,7 +66,8 @@ def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
 
 
 def end(server_id: str) -> None:
-    """Ends a server's lease: its sessions are free from now on."""
+    """Ends a server's lease: its sessions are free from now on, and its sockets are gone."""
+    Connection.objects.filter(server_id=server_id).delete()
     Server.objects.filter(pk=server_id, ended_at__isnull=True).update(ended_at=Now())
 
 

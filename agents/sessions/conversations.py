@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +55,8 @@ class Conversations:
         self.port = Hub(self.resources, self._sessions)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
+        self.forwarded: Mapping[str, int] = {}
+        """The number of sockets of each external service."""
         self.says_besides: Callable[[], dict[str, Any]] = dict
         """Returns additions to the server's report."""
         self._end = Once(self._give_everything_up)
@@ -182,4 +184,6 @@ class Conversations:
             found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
         for service, ids in sockets.items():
             found[service]["connections"] = len(ids)
+        for service, count in self.forwarded.items():
+            found.setdefault(service, {})["connections"] = count
         return found

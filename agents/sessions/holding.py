@@ -102,8 +102,14 @@ class Sessions:
             socket.attached.pop(session.session_id, None)
             socket.lose(session.session_id)
 
+    def forget(self, session_id: str) -> None:
+        """The session was removed from the log."""
+        if (session := self._live.get(session_id)) is not None:
+            self._forget(session)
+            session.leave()
+
     def _forget(self, session: LiveSession) -> None:
-        """The session could not be created."""
+        """The session is not in the log."""
         self._drop(session)
         for socket in session.audience.sockets:
             socket.attached.pop(session.session_id, None)

@@ -64,6 +64,9 @@ class Hub:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
         listed = await self._service_for(socket, event.metadata.service)
+        if listed.url:
+            # Its frames would have to pass through from the handshake on.
+            raise Refused("no_service", sentence="external_service", detail=listed.name)
         if not self._resources.journal.is_available:
             raise Refused("storage_unavailable")
         if not self.may_wait(listed.name) or self._sessions.is_full(listed):
@@ -160,12 +163,17 @@ class Hub:
             if session is not None:
                 session.unsubscribe(socket)
 
+    def forget(self, session_id: str) -> None:
+        self._sessions.forget(session_id)
+
     def may_wait(self, service: str) -> bool:
         return self._resources.may_wait(service)
 
     async def knows(self, service: str) -> bool:
         """Whether the service exists now."""
-        if self._resources.directory.find(service) is None:
+        listed = self._resources.directory.find(service)
+        if listed is None or (listed.url and not listed.is_expected):
+            # Nothing else reads again for a client of an external service.
             await self._refresh()
         return self._resources.directory.find(service) is not None
 

@@ -10,7 +10,6 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from functools import cache
 from typing import Any
 
 import structlog
@@ -38,7 +37,7 @@ from agents.sockets.handshake import (
     subprotocol_for,
 )
 from agents.sockets.lanes import Lanes, Work
-from agents.sockets.outbox import Outbox, SocketGone, Waiting
+from agents.sockets.outbox import Outbox, SocketGone, waiting_here
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
@@ -140,7 +139,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             send,
             settings.MYAGENT_OUTBOX_CHARACTERS,
             self.render_text,
-            waiting=_waiting_here(),
+            waiting=waiting_here(),
         )
         self.others = host.connections
         self._receive = receive
@@ -149,8 +148,14 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         )
         self._bad_frames = 0
         self._refused_frames = 0
-        self._closing: tuple[int, Problem] | None = None
+        self._closing: tuple[int, Problem | None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def host(self) -> Host:
+        """The server. Not an attribute of its own: there are thousands of sockets."""
+        host: Host = self.scope[SERVER]
+        return host
 
     # To be defined by a dialect.
 
@@ -203,7 +208,8 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     async def room(self) -> None:
         await self.outbox.room()
 
-    def close(self, code: int, problem: Problem) -> None:
+    def close(self, code: int, problem: Problem | None) -> None:
+        """With no problem, the client learns the code alone."""
         if self._closing is None:
             self._closing = (code, problem)
             for task in self._tasks:
@@ -279,18 +285,18 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         if self._closing is not None:
             await self._say_goodbye(*self._closing)
 
-    async def _say_goodbye(self, code: int, problem: Problem) -> None:
+    async def _say_goodbye(self, code: int, problem: Problem | None) -> None:
         """Sends the queued frames, the reason, and the close frame.
 
         A slow reader gets the last two at once: it resumes from the log. `is_last` tells our own
         server not to wait for the peer to read.
         """
-        text = self.render_problem(problem)
-        last = {"type": "websocket.send", "text": text, "is_last": True}
         try:
             if code != CloseCode.SLOW_READER:
                 await self._drain()
-            await self.send(last)
+            if problem is not None:
+                text = self.render_problem(problem)
+                await self.send({"type": "websocket.send", "text": text, "is_last": True})
             await self.send({"type": "websocket.close", "code": code})
         except (OSError, RuntimeError, SocketGone) as error:
             logger.debug("goodbye_not_delivered", error=repr(error))
@@ -391,9 +397,3 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 def address_of(scope: Scope) -> str:
     """The client's address."""
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
-
-
-@cache
-def _waiting_here() -> Waiting:
-    """The outbox total of this process, which all its servers and ports share."""
-    return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)

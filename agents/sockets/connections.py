@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -42,11 +44,15 @@ class Open(Protocol):
 class Connections:
     """The open sockets; `name` is the server's name. One pulse serves all, a few at a time.
 
-    `admission`: of connections that are not sockets yet.
+    `admission`: of connections that are not sockets yet. `forwarded`: the number of sockets of each
+    external service.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.forwarded: Counter[str] = Counter()
+        self.changes = 0
+        """Grows with every socket that comes or goes."""
         self._open: dict[str, Open] = {}
         self.admission = Admission(_bounds())
         self._addresses = AddressLimit()
@@ -73,12 +79,30 @@ class Connections:
 
     def add(self, consumer: Open) -> None:
         self._open[consumer.connection_id] = consumer
+        self.changes += 1
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat())
 
     def remove(self, consumer: Open) -> None:
         del self._open[consumer.connection_id]
+        self.changes += 1
         self._one_has_left.set()
+
+    @property
+    def present(self) -> Mapping[str, Any]:
+        """The open sockets, by id."""
+        return self._open
+
+    @contextmanager
+    def forwarding(self, service: str) -> Iterator[None]:
+        """Counts a socket of an external service."""
+        self.forwarded[service] += 1
+        try:
+            yield
+        finally:
+            self.forwarded[service] -= 1
+            if not self.forwarded[service]:
+                del self.forwarded[service]
 
     def announce_drain(self) -> None:
         self._tell_all(lambda each: each.tell(Notice(each.lang, "draining")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
+from agents.directory import Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime.edge import Headers
@@ -91,6 +92,9 @@ class Host(Protocol):
 
         The first client starts the server.
         """
+
+    def external(self, service: str | None) -> Listed | None:
+        """The external service of that name; None if there is none."""
 
 
 def language_of(scope: Scope, headers: Headers) -> str:

@@ -6,6 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
+
+from django.conf import settings
 
 from agents.log.entry import Logged
 from agents.sockets import rendering
@@ -36,6 +39,12 @@ class Waiting:
     @property
     def is_full(self) -> bool:
         return self.size >= self.limit
+
+
+@cache
+def waiting_here() -> Waiting:
+    """The total of this process, which all its servers and ports share."""
+    return Waiting(settings.MYAGENT_OUTBOXES_CHARACTERS)
 
 
 class SocketGone(Exception):

@@ -1,7 +1,15 @@
-"""Services in Django's admin, with buttons that call the verbs."""
+"""Services in Django's admin, with buttons that call the verbs; and conversations, to read."""
 
+from services.admin.connections import ConnectionAdmin
+from services.admin.conversations import SessionAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
 from services.admin.token_admin import TokenAdmin
 
-__all__ = ["ServiceAdmin", "SupervisorAdmin", "TokenAdmin"]
+__all__ = [
+    "ConnectionAdmin",
+    "ServiceAdmin",
+    "SessionAdmin",
+    "SupervisorAdmin",
+    "TokenAdmin",
+]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runtime.ids import new_id
 from services import doorbell
-from services.catalogue import agent_files, interpreters, ports, secrets
+from services.catalogue import agent_files, interpreters, own_addresses, ports, secrets
 from services.catalogue import environment as variables
 from services.errors import Conflict, ServiceError, UnknownService, being_unregistered
 from services.fields import CONFIGURATION, FIELDS, MAX_NAME, checked
@@ -151,6 +151,8 @@ def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:
         cleaned["agent_factory_path"] = agent_files.found(path, is_confined=is_confined)
     if python := cleaned.get("python"):
         cleaned["python"] = interpreters.found(python, is_confined=is_confined)
+    if url := cleaned.get("url"):
+        own_addresses.refuse_own(url)
     return cleaned
 
 

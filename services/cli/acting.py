@@ -72,7 +72,17 @@ def unregister(screen: Screen, options: Options) -> None:
 def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> None:
     service = registry.find(options["name"])
     verb(service)
-    _see_to(screen, service, options)
+    if service.is_external:
+        # Nothing has to be waited for: its checks go on elsewhere, or have ended.
+        screen.say(_aim_of_external(service))
+    else:
+        _see_to(screen, service, options)
+
+
+def _aim_of_external(service: Service) -> str:
+    if service.desired == Service.Desired.STOPPED:
+        return gettext("{name} takes no clients from here any more.").format(name=service.name)
+    return gettext("{name} takes clients again.").format(name=service.name)
 
 
 def _see_to(screen: Screen, service: Service, options: Options) -> None:

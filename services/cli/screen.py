@@ -208,8 +208,11 @@ class _Silence:
 
 def as_json(value: Any) -> str:
     """JSON for people and programs: other alphabets as they are, control characters escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # JSON allows these unescaped, and some terminals obey them.
+    return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def inert_json(text: str) -> str:
+    """JSON without characters that it allows unescaped, and that some terminals obey."""
     return _NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

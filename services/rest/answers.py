@@ -129,7 +129,7 @@ Responses = dict[int, Any]
 
 
 def refusals(*statuses: int) -> Responses:
-    return {status: _refusal(status, *ERRORS[status]) for status in statuses}
+    return {status: refusal_of(status, *ERRORS[status]) for status in statuses}
 
 
 def the_service(description: str, status: str = "running") -> OpenApiResponse:
@@ -137,9 +137,9 @@ def the_service(description: str, status: str = "running") -> OpenApiResponse:
     return OpenApiResponse(ServiceSerializer, description, [example])
 
 
-def _refusal(status: int, description: str, code: str, sentence: str) -> OpenApiResponse:
+def refusal_of(status: int, description: str, code: str, sentence: str) -> OpenApiResponse:
     error: dict[str, Any] = {"detail": sentence, "code": code}
-    if status == 400:
+    if status == 400 and code == "invalid":
         error |= {"field": "port", "fields": {"port": sentence.partition(": ")[2]}}
     example = OpenApiExample(code, error, response_only=True, status_codes=[str(status)])
     return OpenApiResponse(ErrorSerializer, description, [example])

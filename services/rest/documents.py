@@ -189,6 +189,8 @@ class StatsSerializer(Answer):
 
 class ResourcesSerializer(Answer):
     services = serializers.URLField(help_text="The services: list, register.")
+    sessions = serializers.URLField(help_text="The conversations: list, begin, talk.")
+    connections = serializers.URLField(help_text="The open connections.")
     stats = serializers.URLField(help_text="Counts of the whole site.")
     info = serializers.URLField(help_text="What this site is.")
     schema = serializers.URLField(help_text="This description, as OpenAPI.")

@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from agents.runtime.file_locks import explain
-from services.errors import Conflict, ServiceError, UnknownService
+from services.errors import Conflict, ServiceError, UnknownConnection, UnknownService
 from services.supervision.supervisor_start import SupervisorNotStarted
 
 logger = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ def _said(status: int, code: str, sentence: str, **more: Any) -> Response:
 
 def _refusal(error: ServiceError) -> Response:
     status = 400
-    if isinstance(error, UnknownService):
+    if isinstance(error, UnknownService | UnknownConnection):
         status = 404
     elif isinstance(error, Conflict):
         status = 409

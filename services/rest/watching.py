@@ -41,6 +41,8 @@ def _documented(
 
 RESOURCES = {
     "services": "/api/v1/services",
+    "sessions": "/api/v1/sessions",
+    "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",
     "tokens": "/api/v1/tokens",
     "info": "/api/v1/info",

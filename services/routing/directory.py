@@ -51,7 +51,9 @@ class SiteDirectory:
 
     def find(self, service: str) -> Listed | None:
         known = self._snapshot.services.get(service)
-        return None if known is None or known.is_leaving else known.listed
+        if known is None:
+            return self._snapshot.external.get(service)
+        return None if known.is_leaving else known.listed
 
     def default(self) -> str | None:
         running = [name for name, known in self._snapshot.services.items() if known.is_running]

@@ -30,8 +30,6 @@ def endpoint_of(service: Service, site: str) -> str:
 
     `site`: the WebSocket address of one, see `site_of` and `site_address`.
     """
-    if service.is_external:
-        return service.url
     return f"{site.rstrip('/')}{path_of(service.name)}" if site else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.directory import Listed
 from services import doorbell
@@ -16,6 +16,7 @@ LEAVING_STATES = frozenset(state.value for state in LEAVING)
 
 READ = (
     "name",
+    "url",
     "desired",
     "status",
     "unregistered_at",
@@ -55,8 +56,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """`services` and `external` services, by name."""
+
     revision: doorbell.Revision
     services: dict[str, Known]
+    external: dict[str, Listed] = field(default_factory=dict)
 
 
 def read(known: doorbell.Revision) -> Snapshot | None:
@@ -71,10 +75,18 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
-    services = Service.objects.filter(url="").only(*READ)
+    services = list(Service.objects.only(*READ))
+    ours = [each for each in services if not each.is_external]
     return Snapshot(
-        revision, {each.name: _known(each, instances.get(each.pk, ())) for each in services}
+        revision,
+        {each.name: _known(each, instances.get(each.pk, ())) for each in ours},
+        {each.name: _external(each) for each in services if each.is_external},
     )
+
+
+def _external(service: Service) -> Listed:
+    is_wanted = service.desired == Service.Desired.RUNNING and service.unregistered_at is None
+    return Listed(service.name, is_expected=is_wanted, url=service.url)
 
 
 def _known(service: Service, instances: Collection[Instance]) -> Known:

@@ -45,9 +45,12 @@ class Figures:
     def of(self, service: Service) -> Json:
         """A number for each name of `NOT_KNOWN`; null if no server could know it."""
         serving = [report for of, report in self.reports if of in ("", service.name)]
-        if service.is_external or not serving:
+        if not serving:
             return NOT_KNOWN
-        return _combined(report.get("services", {}).get(service.name, {}) for report in serving)
+        found = _combined(report.get("services", {}).get(service.name, {}) for report in serving)
+        # Of an external service nothing else is known than who is connected.
+        known = ("connections",) if service.is_external else NOT_KNOWN
+        return NOT_KNOWN | {name: found[name] for name in known}
 
     def together(self) -> Json:
         """The same for all services together."""

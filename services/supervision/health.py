@@ -20,13 +20,13 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
 from agents.runs.link import LinkFailed, dial
 from agents.runs.worker_process import Paths
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_about_a_row
+from agents.sockets.upstream import FAILURES, hang_up
+from agents.sockets.upstream import dial as dial_external
 from myagent.sentence import Said
 from services import doorbell
 from services.models import HealthCheck, Instance, Service
@@ -42,9 +42,6 @@ logger = structlog.get_logger(__name__)
 
 AT_ONCE = 10
 """Number of concurrent checks."""
-
-GOODBYE_S = 1.0
-"""Seconds that a peer has to answer the closing of a socket."""
 
 REASON_LENGTH = 800
 """Characters of a foreign program's message that are stored."""
@@ -139,7 +136,7 @@ async def check(one: Instance | Service) -> Finding:
         return Finding(one, kept(TOO_LATE))
     except LinkFailed as error:
         return Finding(one, kept(Said(UNLINKED, {"reason": str(error)[:REASON_LENGTH]})))
-    except (OSError, WebSocketException, ValueError) as error:
+    except FAILURES as error:
         return Finding(one, kept(Said(UNOPENED, {"reason": str(error)[:REASON_LENGTH]})))
     except Exception:
         # The peer is foreign code: it must not affect other checks.
@@ -165,13 +162,8 @@ async def _open(service: Service) -> None:
 
     An external service may send nothing at first.
     """
-    socket: ClientConnection | None = None
-    try:
-        async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
-            socket = await connect(service.url, compression=None, proxy=None, open_timeout=None)
-    finally:
-        if socket is not None:
-            await _hang_up(socket)
+    timeout_s = settings.MYAGENT_HEALTH_TIMEOUT_S
+    await hang_up(await dial_external(service.url, timeout_s))
 
 
 def _as_linked(finding: Finding, links: Links) -> Finding:
@@ -183,17 +175,6 @@ def _as_linked(finding: Finding, links: Links) -> Finding:
         # It is being debugged: no answer is to be expected.
         finding = replace(finding, detail="")
     return replace(finding, report=asdict(link.report))
-
-
-async def _hang_up(socket: ClientConnection) -> None:
-    """Closes the socket. A peer that does not answer is cut off, or the socket would stay open."""
-    try:
-        async with asyncio.timeout(GOODBYE_S):
-            await socket.close()
-    except TimeoutError:
-        logger.debug("goodbye_not_answered", peer=str(socket.remote_address))
-    finally:
-        socket.transport.abort()
 
 
 def serving_here(charge: Charge = MACHINE) -> Sequence[Instance | Service]:
@@ -208,7 +189,9 @@ def external_services() -> Sequence[Instance | Service]:
     """
     alive = machines_supervised()
     first = alive.order_by("node").values_list("node", flat=True).first()
-    return list(Service.objects.exclude(url="")) if first == this_node() else []
+    if first != this_node():
+        return []
+    return list(Service.objects.exclude(url="").filter(desired=Service.Desired.RUNNING))
 
 
 def _serving_of(service: Service) -> Sequence[Instance | Service]:
@@ -273,7 +256,8 @@ def _judge(service: Service, finding: Finding) -> None:
     else:
         return
     if (status, finding.detail) != (service.status, service.error_message):
-        row = Service.objects.filter(pk=service.pk)
+        # It may have been stopped during the check.
+        row = Service.objects.filter(pk=service.pk, desired=Service.Desired.RUNNING)
         doorbell.change(row, status=status, error_message=finding.detail)
 
 

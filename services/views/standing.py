@@ -91,10 +91,12 @@ def health_text(health: str) -> str:
 
 def verbs_of(service: Service, live: Iterable[Instance]) -> Sequence[str]:
     """The actions that make sense now, of start, stop and restart."""
-    if service.is_external or service.unregistered_at is not None:
+    if service.unregistered_at is not None:
         return ()
     if service.desired == Service.Desired.STOPPED:
         return ("start",)
+    if service.is_external:
+        return ("stop",)
     if not control.has_failed(service):
         return ("stop", "restart")
     # A service that was given up may have nothing left to stop.

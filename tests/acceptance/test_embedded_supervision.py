@@ -18,9 +18,8 @@ ECHO = ROOT / "examples" / "echo_agent.py"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[ManagedSite]:
-    url = f"sqlite:///{tmp_path / 'site.db'}"
-    with managed_site(url, tmp_path, MYAGENT_SUPERVISOR="auto") as site:
+def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
+    with managed_site(fresh_database_url, tmp_path, MYAGENT_SUPERVISOR="auto") as site:
         yield site
 
 
@@ -40,9 +39,11 @@ def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: Managed
     until(lambda: not site.processes("supervise"))
 
 
-def test_the_log_of_a_supervisor_started_by_a_command_is_rotated(tmp_path: Path) -> None:
+def test_the_log_of_a_supervisor_started_by_a_command_is_rotated(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
     tuning = {"MYAGENT_SUPERVISOR": "auto", "MYAGENT_LOG_BYTES": "200", "MYAGENT_LOG_FILES": "50"}
-    with managed_site(f"sqlite:///{tmp_path / 'site.db'}", tmp_path, **tuning) as site:
+    with managed_site(fresh_database_url, tmp_path, **tuning) as site:
         site.register("echo", ECHO)
         site.services("start", "echo")
         log = tmp_path / "var" / "logs" / "supervisor.log"

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from myagent_site.options import OPTIONS
+from tests.databases import copy_migrated
 from tests.managed_site import QUICK, leads_a_group, until
 from tests.runners import ROOT
 from tests.test_docs import files_in
@@ -52,6 +53,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        copy_migrated(path / "my.db")
         self.write("my_agent.py", AGENT)
         site = {option.name for option in OPTIONS} | {"DJANGO_SETTINGS_MODULE"}
         clean = {name: value for name, value in os.environ.items() if name not in site}
@@ -329,7 +331,7 @@ async def main():
         await refused(manager.register_service("x", "my_agent.py", port=0))
         await refused(manager.update_service("echo", max_sessions=0))
         await refused(manager.start_service("nobody"))
-        await refused(manager.start_service("far"))
+        await refused(manager.restart_service("far"))
         try:
             manager.get_service("nobody")
         except UnknownService as error:

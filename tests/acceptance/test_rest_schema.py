@@ -35,12 +35,11 @@ WEATHER = {"name": "weather", "agent_factory_path": "ws_weather_agent.py"}
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[ManagedSite]:
+def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
     agents = tmp_path / "agents"
     agents.mkdir()
     (agents / "ws_weather_agent.py").write_text("raise RuntimeError('loaded by the site')\n")
-    url = f"sqlite:///{tmp_path / 'site.db'}"
-    site = ManagedSite(url, tmp_path, MYAGENT_AGENT_DIRS=str(agents))
+    site = ManagedSite(fresh_database_url, tmp_path, MYAGENT_AGENT_DIRS=str(agents))
     yield site
     site.close()
 

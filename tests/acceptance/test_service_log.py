@@ -27,8 +27,8 @@ async def agent(text):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[ManagedSite]:
-    with managed_site(f"sqlite:///{tmp_path}/site.db", tmp_path) as site:
+def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
+    with managed_site(fresh_database_url, tmp_path) as site:
         yield site
 
 
@@ -83,10 +83,12 @@ def test_a_file_that_can_not_be_loaded_is_said_once(site: ManagedSite) -> None:
     assert "failed: The last" not in said
 
 
-def test_what_is_printed_while_a_file_loads_is_rotated(tmp_path: Path) -> None:
+def test_what_is_printed_while_a_file_loads_is_rotated(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
     limit = 100_000
     loads_long = "import time\nfor _ in range(4000):\n    print('x' * 1000, flush=True)\n"
-    with managed_site(f"sqlite:///{tmp_path}/site.db", tmp_path) as site:
+    with managed_site(fresh_database_url, tmp_path) as site:
         site.environment |= {"MYAGENT_LOG_BYTES": str(limit), "MYAGENT_LOG_FILES": "1"}
         site.supervise()
         file = site.write("loads_long.py", loads_long + "time.sleep(1000)\n")

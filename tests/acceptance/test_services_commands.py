@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.databases import copy_migrated
 from tests.freezing import freeze
 from tests.managed_site import ManagedSite, until
 from tests.recording import Recorder
@@ -36,6 +37,7 @@ class Site(ManagedSite):
 
     def __init__(self, folder: Path) -> None:
         self.database = folder / "agent_manager.db"
+        copy_migrated(self.database)
         url = f"sqlite:///{self.database}"
         super().__init__(url, folder, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT))
 

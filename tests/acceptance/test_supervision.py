@@ -422,7 +422,7 @@ def test_a_service_that_runs_elsewhere_is_watched_and_not_started(site: ManagedS
     with Runner(ECHO, site.database_url, site.folder / "elsewhere", port=port):
         assert site.until_status("far", "running")["error_message"] == ""
     assert site.instances("far") == []
-    assert "runs elsewhere" in site.services("stop", "far", expect=1)
+    assert "runs elsewhere" in site.services("restart", "far", expect=1)
 
 
 def test_an_instance_that_no_longer_answers_is_replaced(site: ManagedSite) -> None:

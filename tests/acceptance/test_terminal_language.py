@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import copy_migrated
 from tests.managed_site import Command, ManagedSite
 from tests.ports import free_port
 from tests.runners import ROOT
@@ -27,8 +28,11 @@ ZH, C = {"LC_ALL": "zh_CN.UTF-8"}, {"LC_ALL": "C"}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[ManagedSite]:
-    url = f"sqlite:///{tmp_path / 'agent_manager.db'}"
-    site = ManagedSite(url, tmp_path, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT))
+    database = tmp_path / "agent_manager.db"
+    copy_migrated(database)
+    site = ManagedSite(
+        f"sqlite:///{database}", tmp_path, MYAGENT_SUPERVISOR="auto", PYTHONPATH=str(ROOT)
+    )
     try:
         yield site
     finally:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from channels.testing import WebsocketCommunicator
 
+from agents.directory import Listed
 from agents.ports import SessionPort
 from agents.sockets.base import SocketConsumer
 from agents.sockets.connections import Connections
@@ -21,6 +22,9 @@ class Hosting:
     connections: Connections = field(default_factory=lambda: Connections("test"))
 
     async def admit(self, service: str | None) -> Refusal | None:
+        return None
+
+    def external(self, service: str | None) -> Listed | None:
         return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.crash.witness import query
-from tests.databases import fresh_database
+from tests.databases import empty_database
 from tests.runners import ROOT
 from tests.servers import MariaDB, execute_sql
 
@@ -55,10 +55,11 @@ def state_of(url: str) -> list[Any]:
     ]
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> Any:
-    with fresh_database(tmp_path) as url:
-        output_of(start(["manage.py", "migrate"], url, tmp_path))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with empty_database(folder) as url:
+        output_of(start(["manage.py", "migrate"], url, folder))
         yield state_of(url)
 
 
@@ -76,15 +77,22 @@ def test_interrupted_at_every_statement_it_ends_as_if_undisturbed(
 
 
 @pytest.mark.both_databases
+def test_the_copies_that_other_tests_begin_with_are_what_a_migration_leaves(
+    undisturbed: list[Any], fresh_database_url: str
+) -> None:
+    assert state_of(fresh_database_url) == undisturbed
+
+
+@pytest.mark.both_databases
 def test_killed_first_starts_are_finished_by_the_next_command(
-    undisturbed: list[Any], fresh_database_url: str, tmp_path: Path
+    undisturbed: list[Any], empty_database_url: str, tmp_path: Path
 ) -> None:
     command = ["manage.py", "services", "list"]
     # The last point is after all migrations, before permissions and content types are created.
     for point in ("before migration 5", "after migration 9", "before migration end"):
         reached = tmp_path / point
         barrier = f"{point}={reached}"
-        process = start(command, fresh_database_url, tmp_path, MYAGENT_BARRIER=barrier)
+        process = start(command, empty_database_url, tmp_path, MYAGENT_BARRIER=barrier)
         deadline = time.monotonic() + PATIENCE_S
         while not reached.exists():
             assert process.poll() is None, process.communicate()
@@ -92,5 +100,5 @@ def test_killed_first_starts_are_finished_by_the_next_command(
             time.sleep(0.02)
         process.kill()
         process.communicate()
-    output_of(start(command, fresh_database_url, tmp_path))
-    assert state_of(fresh_database_url) == undisturbed
+    output_of(start(command, empty_database_url, tmp_path))
+    assert state_of(empty_database_url) == undisturbed

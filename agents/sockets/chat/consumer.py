@@ -76,6 +76,13 @@ class ChatConsumer(SocketConsumer):
     def render_problem(problem: Problem) -> str:
         return Failure(problem.text).frame
 
+    async def run(self) -> None:
+        if self.host.external(self.service) is None:
+            await super().run()
+        else:
+            problem = Problem(self.lang, "no_service", "only_events")
+            await self._say_goodbye(CloseCode.NO_SUCH_SERVICE, problem)
+
     def greet(self) -> None:
         """The dialect has no word for it."""
 

@@ -48,6 +48,9 @@ def run(program: str, command: str, arguments: list[str]) -> None:
     _set_up()
     from django.core.management import ManagementUtility
 
+    from agents.runtime.garbage import leave_to_system
+
+    leave_to_system()
     first, _, last = program.rpartition(" ")
     found = _or_how_to_install(lambda: ManagementUtility([first]).fetch_command(command))
     found.run_from_argv([first, last, *arguments])

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from agents.runtime.garbage import LEAST, SeldomCollected, is_due
+from tests.databases import copy_migrated
+from tests.runners import ROOT
+
+LEFT = """
+import atexit, gc, runpy, sys
+# What is registered first is called last.
+atexit.register(lambda: print("objects that are not searched:", gc.get_freeze_count()))
+sys.path.insert(0, ".")
+"""
 
 
 @pytest.fixture
@@ -59,3 +72,29 @@ def test_that_sockets_come_is_no_reason_to_look_at_everything() -> None:
     sockets = range(0, 20_000, 100)
     assert not any(is_due(count * 170 // 7_000, count) for count in sockets)
     assert is_due(2 * 10_000 * 170 // 7_000, 10_000)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "program",
+    [
+        "sys.argv = ['manage.py', 'services', 'list']; runpy.run_path('manage.py', {}, '__main__')",
+        "from myagent.manager.cli.manager import main; main(['list'])",
+    ],
+    ids=["manage.py", "myagent.manager"],
+)
+def test_a_command_that_ends_does_not_search_its_memory(program: str, tmp_path: Path) -> None:
+    copy_migrated(tmp_path / "site.db")
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT + program],
+        cwd=ROOT,
+        env=os.environ
+        | {"DATABASE_URL": f"sqlite:///{tmp_path}/site.db", "MYAGENT_VAR_DIR": str(tmp_path)}
+        | {"MYAGENT_ENV_FILE": os.devnull, "SECRET_KEY": "for tests only"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.rpartition(":")[2]) > 10_000

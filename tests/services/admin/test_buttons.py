@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
+from services import control
 from services.models import Service, Supervisor
 
 from .conftest import LIST, MakeInstance, MakeService, Person
@@ -68,10 +69,8 @@ def test_who_did_it_and_when_is_in_the_history(chief: Client, make_service: Make
 
 def test_a_refusal_is_said_and_not_in_the_history(chief: Client, make_service: MakeService) -> None:
     service = make_service("far", url="wss://far.example/")
-    response = chief.post(page_of(service, "start"), follow=True)
-    assert sentences(response) == [
-        "'far' runs elsewhere: it can't be started or stopped from here."
-    ]
+    response = chief.post(page_of(service, "restart"), follow=True)
+    assert sentences(response) == ["'far' runs elsewhere: it can't be restarted from here."]
     assert history_of(service) == []
 
 
@@ -159,7 +158,10 @@ def test_buttons_offer_what_makes_sense(
     assert offered(failed) == ["start"], "nothing of it is left to stop"
     make_instance(failed)
     assert offered(failed) == ["start", "stop", "restart"]
-    assert offered(make_service("far", url="ws://far.example")) == []
+    far = make_service("far", url="ws://far.example")
+    assert offered(far) == ["stop"]
+    control.stop(far)
+    assert offered(far) == ["start"]
 
 
 def test_without_a_supervisor_it_is_said_that_nothing_happens_yet(

@@ -120,7 +120,10 @@ def test_every_option_of_register_is_kept(agent_file: str, monkeypatch: pytest.M
 def test_a_service_that_runs_elsewhere_is_registered_by_its_address() -> None:
     services("register", "far", "--url", rows.EXTERNAL)
     assert registry.find("far").url == rows.EXTERNAL
-    assert "runs elsewhere" in refusal("start", "far")
+    assert "runs elsewhere" in refusal("restart", "far")
+    assert services("stop", "far") == "far takes no clients from here any more.\n"
+    assert registry.find("far").status == Service.Status.STOPPED
+    assert services("start", "far") == "far takes clients again.\n"
     assert "runs elsewhere" in refusal("logs", "far")
     assert services("unregister", "far") == "far is unregistered.\n"
     assert not Service.objects.exists()
@@ -224,7 +227,7 @@ def test_a_list_in_a_pipe_is_a_line_a_service() -> None:
     assert head.split("\t")[:3] == ["name", "status", "processes"]
     assert lines == [
         "bad\terror\t0/1\t-\t-\tIt failed. More",
-        "far\trunning\telsewhere\tws://localhost:9/\t-\t-",
+        "far\trunning\telsewhere\t-\t-\t-",
         "weather\trunning\t1/2\t-\tdemo, en\t-",
     ]
 

@@ -68,12 +68,18 @@ def test_an_unregistered_service_is_kept_where_no_supervisor_would_end_it(
     assert echo.unregistered_at is None
 
 
-@pytest.mark.parametrize("verb", ["start", "restart", "stop"])
-def test_what_runs_elsewhere_is_not_started_from_here(
-    client: Client, external: Service, verb: str
-) -> None:
-    answer = client.post(f"services/billing/{verb}")
+def test_what_runs_elsewhere_is_not_restarted_from_here(client: Client, external: Service) -> None:
+    answer = client.post("services/billing/restart")
     assert (answer.status, answer.code) == (409, "external")
+
+
+def test_what_runs_elsewhere_is_closed_to_clients_and_opened_again(
+    client: Client, external: Service
+) -> None:
+    answer = client.post("services/billing/stop?wait=10")
+    assert (answer.status, answer.json["status"]) == (200, "stopped")
+    answer = client.post("services/billing/start")
+    assert (answer.status, answer.json["status"]) == (202, "starting")
 
 
 def test_a_service_on_its_way_out_is_not_started(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
+from agents.models import Session
 from services.catalogue import registry
 from services.models import Service
 from services.tokens import issuing
@@ -129,3 +131,23 @@ def test_where_nobody_has_to_log_in_the_header_is_not_read(
     registry.register(name="billing", url="ws://billing.example/")
     client = Client(headers={"authorization": "Bearer sk-of-something-else"})
     assert client.get(f"{API}/services").json["total"] == 1
+
+
+def test_a_token_reaches_conversations_of_its_own_services_alone(
+    staff: StaffClient, echo: Service
+) -> None:
+    client = with_token("use_service", staff=staff, services=["echo"])
+    key = f"user:{User.objects.get(username='ada').pk}"
+    for number, service in enumerate(("echo", "billing"), 1):
+        now = timezone.now()
+        Session.objects.create(
+            pk=f"{number:036}", service=service, principal=key, created_at=now, updated_at=now
+        )
+    assert [each["service"] for each in client.get(f"{API}/sessions").json["items"]] == ["echo"]
+    assert client.get(f"{API}/sessions/{1:036}").status == 200
+    assert client.get(f"{API}/sessions/{2:036}").status == 403
+
+
+def test_a_token_that_may_not_use_agents_reaches_no_conversations(staff: StaffClient) -> None:
+    client = with_token("use_service", "view_service", staff=staff, rights=["view"])
+    assert client.get(f"{API}/sessions").status == 403

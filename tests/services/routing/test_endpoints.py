@@ -27,9 +27,9 @@ def test_a_service_has_a_path_at_the_site(name: str, endpoint: str) -> None:
     assert endpoint_of(Service(name=name), "ws://localhost:8000/") == endpoint
 
 
-def test_a_service_elsewhere_has_its_own_address() -> None:
+def test_clients_of_a_service_elsewhere_come_through_the_site() -> None:
     far = Service(name="far", url="wss://ada:secret@agents.example.org/ws?token=1")
-    assert endpoint_of(far, "ws://localhost:8000/") == far.url
+    assert endpoint_of(far, "ws://localhost:8000/") == "ws://localhost:8000/services/far/"
     assert chat_of(far) == "https://agents.example.org/"
     assert chat_of(Service(name="odd", url="ws://<script>/")) == ""
 

@@ -40,9 +40,10 @@ def test_a_server_that_carries_none_of_its_conversations_counts_none() -> None:
     assert (seen["active_sessions"], seen["turn_p95_ms"]) == (0, None)
 
 
-def test_of_a_service_elsewhere_nothing_is_known() -> None:
+def test_of_a_service_elsewhere_only_its_connections_are_known() -> None:
     far = Service(id="2", name="far", url="wss://far.example/")
-    assert Figures([("", {"services": {}})]).of(far) == NOT_KNOWN
+    reports = [("", {"services": {"far": {"connections": count}}}) for count in (2, 3)]
+    assert Figures(reports).of(far) == NOT_KNOWN | {"connections": 5}
 
 
 IN_USE = kept(Said("Port {port} needs more rights; choose one above 1023.", {"port": 80}))

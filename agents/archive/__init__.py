@@ -1,0 +1,1 @@
+"""Stored conversations, alive or not: found, described, renamed, removed."""

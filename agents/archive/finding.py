@@ -1,0 +1,82 @@
+"""Which stored conversations somebody asks for. Synchronous reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from django.db.models import Q, QuerySet
+
+from agents.archive.status import in_status, with_status
+from agents.models import Event, Session
+from agents.principals import Principal, may_use, may_use_service
+
+SEARCHED = 1_000
+"""Conversations in whose messages a text is searched, the newest of those that match the rest."""
+
+SAID = ("user.message", "agent.final_answer")
+"""What people and agents have said: the entries in which a text is searched."""
+
+ORDERS = ("updated_at", "created_at")
+
+
+class NoSession(Exception):
+    """There is no such conversation."""
+
+
+class NotTheirs(Exception):
+    """The conversation belongs to somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What conversations have to match. `principal`: see `agents.principals.may_use`.
+
+    `since`: something happened in them then or later. `text`: their title or what was said in them
+    contains it, whatever its case.
+    """
+
+    principal: Principal | None = None
+    service: str = ""
+    status: str = ""
+    since: datetime | None = None
+    text: str = ""
+
+
+def find(session_id: str, principal: Principal | None) -> Session:
+    """One conversation, with its status. Raises `NoSession` and `NotTheirs`."""
+    found = with_status(Session.objects.filter(pk=session_id)).first()
+    # MySQL finds ids in any case; the log knows one spelling.
+    if found is None or found.pk != session_id:
+        raise NoSession(session_id)
+    if not (may_use(principal, found.principal) and may_use_service(principal, found.service)):
+        raise NotTheirs(session_id)
+    return found
+
+
+def select(wanted: Wanted) -> QuerySet[Session]:
+    """Those that match, with their status, in no order."""
+    found = Session.objects.all()
+    if wanted.principal is not None and not wanted.principal.sees_everything:
+        found = found.filter(principal=wanted.principal.key)
+    if wanted.principal is not None and wanted.principal.services is not None:
+        found = found.filter(service__in=wanted.principal.services)
+    if wanted.service:
+        found = found.filter(service=wanted.service)
+    if wanted.since is not None:
+        found = found.filter(updated_at__gte=wanted.since)
+    found = in_status(found, wanted.status) if wanted.status else with_status(found)
+    return _with_text(found, wanted.text) if wanted.text.strip() else found
+
+
+def _with_text(found: QuerySet[Session], text: str) -> QuerySet[Session]:
+    newest = list(found.order_by("-pk").values_list("pk", flat=True)[:SEARCHED])
+    # A terminal may have handed over what is no character.
+    text = text.encode(errors="replace").decode()
+    # The entries are JSON, in which a quotation mark, for example, is escaped.
+    escaped = orjson.dumps(text).decode()[1:-1]
+    said = Event.objects.filter(
+        session_id__in=newest, event__in=SAID, payload__icontains=escaped
+    ).values_list("session_id", flat=True)
+    return found.filter(Q(title__icontains=text) | Q(pk__in=list(said.distinct())))

@@ -1,0 +1,1 @@
+"""Requests to sessions by programs without a socket: each has one inside this process."""

@@ -1,0 +1,1 @@
+"""Conversations over REST: those that are stored, and talking in them."""

@@ -1,0 +1,66 @@
+"""How often a client may ask something of its conversations; and where there are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from agents.ports import Refused
+from agents.principals import Principal
+from services.rest.conversations import rates as module
+from services.rest.conversations.rates import Rates
+from tests.agents.archive import stored
+from tests.myagent_site.clients import at_this_machine
+
+ADA, EVE = Principal("user:1", "ada"), Principal("user:2", "eve")
+
+
+@pytest.fixture(autouse=True)
+def slow(settings: Any) -> None:
+    settings.MYAGENT_MESSAGES_PER_SECOND = 0.001
+    settings.MYAGENT_MESSAGE_BURST = 2
+
+
+def refused(rates: Rates, principal: Principal | None, session_id: str) -> bool:
+    try:
+        rates.count(principal, session_id)
+    except Refused as error:
+        assert error.code == "rate_limited"
+        return True
+    return False
+
+
+def test_a_principal_has_one_rate_for_all_its_conversations() -> None:
+    rates = Rates()
+    assert [refused(rates, ADA, each) for each in "abc"] == [False, False, True]
+    assert not refused(rates, EVE, "a")
+
+
+def test_where_nobody_logs_in_each_conversation_has_one() -> None:
+    rates = Rates()
+    assert [refused(rates, None, each) for each in "aaab"] == [False, False, True, False]
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    rates = Rates()
+    for each in "abcd":
+        rates.count(None, each)
+    assert len(rates._buckets) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_without_conversations_says_so() -> None:
+    session = await sync_to_async(stored.stored)("there", ends=False)
+    client = at_this_machine()
+    for path, body in (
+        ("sessions", {}),
+        (f"sessions/{session}/messages", {"content": "hi"}),
+        (f"sessions/{session}/cancel", {}),
+    ):
+        answer = await client.post(f"/api/v1/{path}", body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+        assert answer["Retry-After"]
+    assert (await client.get(f"/api/v1/sessions/{session}")).status_code == 200
