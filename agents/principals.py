@@ -12,12 +12,18 @@ class Principal:
     """A person or a program.
 
     `key` (1 to `MAX_KEY` characters) is kept with what the principal creates;
-    `sees_everything`: whether that of others is open to it as well.
+    `sees_everything`: whether that of others is open to it as well; `services`: the names of the
+    only services that it may use, None if there is no such limit.
     """
 
     key: str
     name: str
     sees_everything: bool = False
+    services: frozenset[str] | None = None
+
+
+NOBODY = Principal("nobody", "", services=frozenset())
+"""Somebody who has yet to say who it is, and may use nothing."""
 
 
 def may_use(principal: Principal | None, creator: str) -> bool:
@@ -28,6 +34,11 @@ def may_use(principal: Principal | None, creator: str) -> bool:
     if principal is None or principal.sees_everything:
         return True
     return principal.key == creator
+
+
+def may_use_service(principal: Principal | None, service: str) -> bool:
+    """Whether the principal may use the agent of a service."""
+    return principal is None or principal.services is None or service in principal.services
 
 
 def key_of(principal: Principal | None) -> str:

@@ -43,6 +43,9 @@ SENTENCES = {
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),
+    "unauthenticated": gettext_noop("Log in, or connect with a token that is valid."),
+    "forbidden_account": gettext_noop("Your account or token may not use agents."),
+    "forbidden_service": gettext_noop("You may not use this service."),
     "closed_by_administrator": gettext_noop("An administrator closed this connection."),
     "forbidden_file": gettext_noop(
         "A page opened from a file needs a token: add the ?token=… that the server printed when "

@@ -1,10 +1,44 @@
-"""The principals of clients."""
+"""The principals of clients: who they are, and how they prove it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-from agents.sockets.handshake import PRINCIPAL, Receive, Scope, Send
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from agents.principals import NOBODY
+from agents.runtime.edge import headers_of, is_own_origin
+from agents.runtime.file_locks import explain
+from agents.serving import ServerProcess
+from agents.sockets.handshake import (
+    PRINCIPAL,
+    SERVER,
+    VISITOR,
+    Client,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    query_of,
+)
+from agents.transients import Problem
+from myagent.protocol import CloseCode
+from services.access import bearer_in
+from services.tokens.judging import Denial, Proof, Verdict, proof_of_session, proof_of_token
+from services.tokens.passes import Passes
+
+logger = structlog.get_logger(__name__)
+
+PROTOCOL_PREFIX = "token."
+
+REFUSALS = {
+    Denial.UNKNOWN: Refusal(CloseCode.NOT_AUTHENTICATED, "unauthenticated"),
+    Denial.MAY_NOT_USE: Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden", "forbidden_account"),
+}
 
 
 class OpenAccess:
@@ -15,3 +49,101 @@ class OpenAccess:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._application({**scope, PRINCIPAL: None}, receive, send)
+
+
+class TokenAccess:
+    """ASGI middleware for `MYAGENT_AUTH=token`: a socket has to prove who it is.
+
+    That is done once the socket is accepted (see `agents.sockets.handshake.Visitor`): a browser
+    shows no earlier refusal. Requests are authenticated by Django and by the REST interface.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._passes = Passes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self._application(scope, receive, send)
+            return
+        visitor = SocketVisitor(scope, self._passes)
+        try:
+            known = {PRINCIPAL: NOBODY, VISITOR: visitor}
+            await self._application({**scope, **known}, receive, send)
+        finally:
+            await self._passes.leave(visitor)
+
+
+class SocketVisitor:
+    """The client of a socket, see `agents.sockets.handshake.Visitor`."""
+
+    def __init__(self, scope: Scope, passes: Passes) -> None:
+        self._passes = passes
+        self._login = _login_in(scope)
+        self._token = _token_in(scope)
+        self._has_header = bearer_in(scope) is not None
+        server: ServerProcess = scope[SERVER]
+        self._database = server.conversations.database
+
+    @property
+    def has_proof(self) -> bool:
+        return self._login is not None or self._token is not None
+
+    async def identify(self, client: Client, token: str | None = None) -> Refusal | None:
+        verdict: Verdict = Denial.UNKNOWN
+        try:
+            for proof in self._proofs(token):
+                verdict = await self._passes.find(proof, self._database)
+                if verdict is not Denial.UNKNOWN:
+                    break
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=explain(error))
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
+        if isinstance(verdict, Denial):
+            return REFUSALS[verdict]
+        client.principal = verdict
+        self._passes.enter(self, proof, lambda later: _apply(later, client), self._database)
+        return None
+
+    def _proofs(self, said: str | None) -> Iterator[Proof]:
+        """A login goes before a token, unless that is in the header."""
+        if self._login is not None and not self._has_header:
+            yield self._login
+        token = proof_of_token(self._token if self._token is not None else said or "")
+        if token is not None:
+            yield token
+
+
+def _apply(verdict: Verdict, client: Client) -> None:
+    """What a later verdict on its proof means for a client that is in."""
+    if isinstance(verdict, Denial):
+        refusal = REFUSALS[verdict]
+        problem = Problem(client.lang, refusal.problem, refusal.sentence)
+        client.close(refusal.close_code, problem)
+    else:
+        client.principal = verdict
+
+
+def _token_in(scope: Scope) -> str | None:
+    """The token of the handshake: header, subprotocol, query, in this order."""
+    header = bearer_in(scope)
+    if header is not None:
+        return header
+    for offered in scope.get("subprotocols", ()):
+        if offered.startswith(PROTOCOL_PREFIX):
+            return str(offered.removeprefix(PROTOCOL_PREFIX))
+    return next(iter(query_of(scope).get("token", ())), None)
+
+
+def _login_in(scope: Scope) -> Proof | None:
+    """The login of a browser on one of the site's own pages: others must not use it."""
+    headers = headers_of(scope)
+    host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+    if not is_own_origin(origin, host):
+        return None
+    try:
+        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return None
+    found = cookies.get(settings.SESSION_COOKIE_NAME)
+    return None if found is None else proof_of_session(found.value)

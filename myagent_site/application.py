@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from agents.serving import ServerProcess
 from agents.sockets.handshake import SERVER, Receive, Scope, Send
-from myagent_site.access import OpenAccess
+from myagent_site.access import OpenAccess, TokenAccess
 from myagent_site.bodies import BoundedBodies
 from myagent_site.guard import Guard
 from myagent_site.routing import sockets
@@ -30,4 +31,5 @@ def application_for(server: ServerProcess) -> Serving:
     """Requests pass the checks of Host and Origin, and then get their principal."""
     pages = BoundedBodies(get_asgi_application())
     router = ProtocolTypeRouter({"http": pages, "websocket": sockets})
-    return Serving(Guard(OpenAccess(router)), server)
+    access = TokenAccess if settings.MYAGENT_AUTH == "token" else OpenAccess
+    return Serving(Guard(access(router)), server)

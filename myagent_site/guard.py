@@ -79,13 +79,14 @@ class Guard:
 def _is_of_a_file(scope: Scope) -> bool:
     """Whether a page opened from a file opens a socket where such pages can be admitted."""
     is_null = headers_of(scope).get(b"origin") == b"null"
-    return is_null and settings.MYAGENT_AUTH == "open" and _is_open_socket(scope)
+    return is_null and _is_open_socket(scope)
 
 
 def _is_open_socket(scope: Scope) -> bool:
-    """Whether it is a socket that is reached over loopback."""
+    """Whether it is a socket of an open site that is reached over loopback."""
     server = scope.get("server") or ("", 0)
-    return scope["type"] == "websocket" and is_loopback(str(server[0]))
+    is_open = scope["type"] == "websocket" and settings.MYAGENT_AUTH == "open"
+    return is_open and is_loopback(str(server[0]))
 
 
 async def _forbid(scope: Scope, send: Send) -> None:

@@ -11,7 +11,7 @@ from myagent_site.chat_texts import translated
 from myagent_site.console import VIEW
 from myagent_site.console_texts import HOME_TEXTS
 from myagent_site.pages import answer, language_of
-from services.access import may
+from services.access import USE, may
 from services.models import Service
 from services.views.observers import UNKNOWN
 from services.views.overview import overview
@@ -40,7 +40,7 @@ def to_home(request: HttpRequest) -> HttpResponse:
 
 def _seen_by(request: HttpRequest) -> dict[str, Any]:
     """The running services, if the client may see them."""
-    if not may(request, VIEW):
+    if not (may(request, VIEW) or may(request, USE)):
         return {"is_closed": True}
     seen = overview()
     running = [each for each in seen["services"] if each["chat"] and each["status"] in MAY_RUN]

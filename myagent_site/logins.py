@@ -19,10 +19,11 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 
 from agents.runtime.edge import client_address, counted_as
+from myagent_site import login
 from myagent_site.admin_pages import ADMIN
 from myagent_site.error_pages import too_many_logins
 
-LOGIN = f"/{ADMIN}login/"
+LOGINS = (f"/{ADMIN}login/", login.LOGIN)
 
 PAUSE_S = 1.0
 """Seconds by which the answer to a failed login is delayed."""
@@ -77,8 +78,12 @@ def shut_out(request: HttpRequest, *_: Any) -> HttpResponse:
     sentence = gettext(
         "Too many logins from your address have failed. Try again in {minutes} minutes."
     ).format(minutes=seconds // 60)
-    context = admin.site.each_context(request) | {"sentence": sentence, "title": gettext("Log in")}
-    response = render(request, "admin/shut_out.html", context, status=429)
+    if request.path_info == login.LOGIN:
+        response = login.shut_out(request, sentence)
+    else:
+        title = gettext("Log in")
+        context = admin.site.each_context(request) | {"sentence": sentence, "title": title}
+        response = render(request, "admin/shut_out.html", context, status=429)
     response.headers["Retry-After"] = str(seconds)
     return response
 
@@ -90,7 +95,7 @@ def slow_failed_logins(get_response: GetResponse) -> GetResponse:
     """
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        if request.method != "POST" or request.path_info != LOGIN:
+        if request.method != "POST" or request.path_info not in LOGINS:
             return await get_response(request)
         address = address_of(request) or ""
         if not SLOTS.take(address):

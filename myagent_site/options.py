@@ -135,8 +135,9 @@ OPTIONS = (
         "MYAGENT_AUTH",
         "str",
         "open",
-        "`open`: over loopback the REST interface and the console require no login. `token`: they "
-        "always do. From other machines they always do.",
+        "`open`: whoever can connect may use the agents, and over loopback the REST interface and "
+        "the console require no login either; from other machines they always do. `token`: "
+        "everybody proves who they are, by an API token or a login.",
     ),
     Option(
         "MYAGENT_AGENT_DIRS",

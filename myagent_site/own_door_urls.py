@@ -1,6 +1,6 @@
 """The pages at a service's own port: its chat, and nothing of the site."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from myagent_site.health import health
@@ -9,6 +9,7 @@ from myagent_site.service_pages import chat_at_own_door
 
 urlpatterns = [
     path("", csrf_exempt(chat_at_own_door)),
+    path("", include("myagent_site.login")),
     path("health", csrf_exempt(health)),
     re_path(r"^static/", csrf_exempt(static_file)),
 ]

@@ -106,7 +106,7 @@ def draw(
 ) -> HttpResponse:
     """The same, in the given language."""
     with translation.override(lang):
-        page = render_to_string(template, context | _languages(lang))
+        page = render_to_string(template, context | _everywhere(lang))
     headers = PAGE_HEADERS | {"Content-Language": lang}
     response = HttpResponse(page, headers=headers, status=status)
     if supported(request.GET.get("lang")) == lang:
@@ -114,8 +114,9 @@ def draw(
     return response
 
 
-def _languages(lang: str) -> dict[str, Any]:
+def _everywhere(lang: str) -> dict[str, Any]:
     return {
+        "has_logins": settings.MYAGENT_AUTH == "token",
         "html_lang": "zh-Hans" if lang == "zh-hans" else lang,
         "languages": [
             {"code": code, "name": name, "is_current": code == lang}

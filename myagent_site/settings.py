@@ -76,6 +76,8 @@ INSTALLED_APPS = [
     "channels",
     # Before `agents`: its `runagent` knows services too.
     "services.apps.ServicesConfig",
+    "services.tokens.apps.TokensConfig",
+    "knox",
     "agents.apps.AgentsConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -101,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "myagent_site.login.require_login",
     "django.contrib.messages.middleware.MessageMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -155,6 +158,11 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
+# API tokens: the model is `services.tokens.models.Token`; the library's own needs no table.
+KNOX_TOKEN_MODEL = "tokens.Token"
+REST_KNOX = {"TOKEN_PREFIX": "myagent_", "TOKEN_TTL": None}
+MIGRATION_MODULES = {"knox": None}
+
 # Failed logins, see `logins.py`.
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 10

@@ -1,6 +1,6 @@
 """The pages of a server of a single agent. They change nothing, and nobody is logged in."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from myagent_site.health import health
@@ -8,6 +8,7 @@ from myagent_site.pages import chat, static_file
 
 urlpatterns = [
     path("", csrf_exempt(chat)),
+    path("", include("myagent_site.login")),
     path("health", csrf_exempt(health)),
     re_path(r"^static/", csrf_exempt(static_file)),
 ]

@@ -14,6 +14,7 @@ admin.site.enable_nav_sidebar = False
 
 urlpatterns = [
     path("", home),
+    path("", include("myagent_site.login")),
     re_path(r"^services/?$", to_home),
     path("services/<str:name>/", service_pages.chat),
     path("services/<str:name>", service_pages.with_slash),

@@ -6,10 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
 from agents.runtime.edge import is_loopback
+from services.models import Service
+
+USE = "services.use_service"
+VIEW = "services.view_service"
+CONTROL = "services.control_service"
+
+RIGHTS = {
+    USE: "use",
+    VIEW: "view",
+    CONTROL: "control",
+    "services.add_service": "edit",
+    "services.change_service": "edit",
+    "services.delete_service": "edit",
+    "agents.see_conversations": "view",
+    "agents.view_connection": "view",
+    "agents.delete_connection": "control",
+}
+"""The right of a token that each permission requires."""
 
 FORWARDING = frozenset(
     {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"}
@@ -35,6 +54,16 @@ def is_local(asked: HttpRequest | Mapping[str, Any]) -> bool:
     return len(hosts) == 1 and _names_loopback(hosts[0].decode("latin-1"))
 
 
+def bearer_in(asked: HttpRequest | Mapping[str, Any]) -> str | None:
+    """What `Authorization: Bearer` says, if anything. No I/O."""
+    scope = asked if isinstance(asked, Mapping) else getattr(asked, "scope", None)
+    for name, value in () if scope is None else scope["headers"]:
+        if name.lower() == b"authorization":
+            scheme, _, said = value.decode("latin-1").partition(" ")
+            return said.strip() if scheme.lower() == "bearer" else None
+    return None
+
+
 def is_open(asked: HttpRequest | Mapping[str, Any]) -> bool:
     """Whether no login is required: `MYAGENT_AUTH` is `open`, and the request is local. No I/O."""
     return settings.MYAGENT_AUTH == "open" and is_local(asked)
@@ -43,13 +72,41 @@ def is_open(asked: HttpRequest | Mapping[str, Any]) -> bool:
 def may(request: HttpRequest, permission: str) -> bool:
     """Whether the client has a permission, such as `services.control_service`.
 
-    If a login is required, it must be a staff member's. Synchronous: may read the database.
+    If a login is required, it must be a staff member's; a token narrows what its user may.
+    Synchronous: may read the database.
     """
     if is_open(request):
         return True
-    user = request.user
-    # An inactive user has no permission.
-    return bool(getattr(user, "is_staff", False)) and user.has_perm(permission)
+    token, user = token_of(request), request.user
+    if token is not None and not token.permits(RIGHTS.get(permission, "")):
+        return False
+    # To use agents is for everybody who may. An inactive user has no permission.
+    is_enough = permission == USE or getattr(user, "is_staff", False)
+    return is_enough and user.has_perm(permission)
+
+
+def token_of(request: HttpRequest) -> Any:
+    """The `services.tokens.models.Token` of a request to the REST interface, or None."""
+    return getattr(request, "auth", None)
+
+
+def bound_services(request: HttpRequest) -> frozenset[str] | None:
+    """The names of the only services that the client's token is good for; None: all."""
+    token = token_of(request)
+    return frozenset(token.services) if token is not None and token.services else None
+
+
+def is_within(request: HttpRequest, named: str | None, *, is_about_all: bool) -> bool:
+    """Whether a request stays within the services that its token is bound to.
+
+    `named`: the service that it is about, by name or id; None: see `is_about_all`.
+    """
+    bound = bound_services(request)
+    if bound is None:
+        return True
+    if named is None:
+        return not is_about_all
+    return Service.objects.filter(Q(pk=named) | Q(name=named)).filter(name__in=bound).exists()
 
 
 def _is_loopback_address(scope: Mapping[str, Any], end: str) -> bool:

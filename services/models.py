@@ -96,7 +96,10 @@ class Service(models.Model):
         ordering = ["name"]
         verbose_name = gettext_lazy("service")
         verbose_name_plural = gettext_lazy("services")
-        permissions = [("control_service", "Can start, stop and restart services")]
+        permissions = [
+            ("use_service", "Can use the agents of services"),
+            ("control_service", "Can start, stop and restart services"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -61,7 +61,7 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (
-        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access"),
+        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
         *(
             "catalogue",
             "logs",

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from agents.archive.status import in_status, with_status
 from agents.models import Event, Session
-from agents.principals import Principal, may_use
+from agents.principals import Principal, may_use, may_use_service
 
 SEARCHED = 1_000
 """Conversations in whose messages a text is searched, the newest of those that match the rest."""
@@ -50,7 +50,7 @@ def find(session_id: str, principal: Principal | None) -> Session:
     # MySQL finds ids in any case; the log knows one spelling.
     if found is None or found.pk != session_id:
         raise NoSession(session_id)
-    if not may_use(principal, found.principal):
+    if not (may_use(principal, found.principal) and may_use_service(principal, found.service)):
         raise NotTheirs(session_id)
     return found
 
@@ -60,6 +60,8 @@ def select(wanted: Wanted) -> QuerySet[Session]:
     found = Session.objects.all()
     if wanted.principal is not None and not wanted.principal.sees_everything:
         found = found.filter(principal=wanted.principal.key)
+    if wanted.principal is not None and wanted.principal.services is not None:
+        found = found.filter(service__in=wanted.principal.services)
     if wanted.service:
         found = found.filter(service=wanted.service)
     if wanted.since is not None:

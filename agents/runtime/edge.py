@@ -65,6 +65,13 @@ def origin_is_allowed(
     return is_open_on_loopback and is_loopback(origin_host)
 
 
+def is_own_origin(origin: str, host_header: str) -> bool:
+    """Whether a page comes from the very address that it asks."""
+    return bool(host_header) and origin.lower() in (
+        f"{scheme}://{host_header.lower()}" for scheme in ("http", "https")
+    )
+
+
 def client_address(scope: Mapping[str, Any], trusted_proxies: Sequence[str]) -> str:
     """The client's address; behind trusted proxies, the address that the outermost one saw."""
     client = scope.get("client")

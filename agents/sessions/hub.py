@@ -17,7 +17,7 @@ from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
-from agents.principals import key_of
+from agents.principals import Principal, key_of, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
@@ -177,14 +177,16 @@ class Hub:
         wanted = event.metadata.service
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
-        named = wanted or socket.service
+        named = wanted or socket.service or _only_one_of(socket.principal)
         listed = self._meant(socket, event, named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
             await self._refresh()
             listed = self._meant(socket, event, named)
         if listed is None:
-            raise self._no_service(named)
+            raise self._no_service(socket.principal, named)
+        if not may_use_service(socket.principal, listed.name):
+            raise Refused("forbidden", sentence="forbidden_service")
         return listed
 
     def _meant(self, socket: Socket, event: CreateSession, named: str | None) -> Listed | None:
@@ -195,20 +197,28 @@ class Hub:
         find, choose = self._resources.directory.find, self._resources.directory.choose
         if named is not None:
             return find(named)
-        facts = socket.facts(event.metadata.model_dump())
+        facts, barred = socket.facts(event.metadata.model_dump()), self._barred(socket.principal)
         full: list[Listed] = []
-        while (name := choose(facts, without=[each.name for each in full])) is not None:
+        while name := choose(facts, without=[*barred, *(each.name for each in full)]):
             listed = find(name)
             if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
                 return listed
             full.append(listed)
         return full[0] if full else None
 
-    def _no_service(self, named: str | None) -> Refused:
+    def _barred(self, principal: Principal | None) -> list[str]:
+        """The services that the principal may not use."""
+        if principal is None or principal.services is None:
+            return []
+        names = self._resources.directory.names()
+        return [name for name in names if not may_use_service(principal, name)]
+
+    def _no_service(self, principal: Principal | None, named: str | None) -> Refused:
         """Refuses a client that named none of several services, and lists them."""
         if named is not None:
             return Refused("no_service")
-        found = sorted(self._resources.directory.choices())
+        choices = self._resources.directory.choices()
+        found = sorted(name for name in choices if may_use_service(principal, name))
         if not found:
             return Refused("no_service", sentence="none_available")
         shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]
@@ -226,6 +236,8 @@ class Hub:
         session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")
+        if not may_use_service(socket.principal, session.service):
+            raise Refused("forbidden", sentence="forbidden_service")
         return session
 
     def _attach(
@@ -246,3 +258,10 @@ class Hub:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
+
+
+def _only_one_of(principal: Principal | None) -> str | None:
+    """The service that a principal means who may use only one."""
+    if principal is None or principal.services is None or len(principal.services) != 1:
+        return None
+    return next(iter(principal.services))

@@ -19,18 +19,20 @@ from django.conf import settings
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
-from agents.principals import Principal
+from agents.principals import Principal, may_use_service
 from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
 from agents.sockets.handshake import (
     PRINCIPAL,
     REFUSAL,
     SERVER,
+    VISITOR,
     Host,
     Receive,
     Refusal,
     Scope,
     Send,
+    Visitor,
     address_of,
     facts_of,
     language_of,
@@ -95,13 +97,28 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         await self.send(accept | {"has_heartbeat": self.has_heartbeat})
         # After the handshake, for which servers have short time-outs: an agent may take long to
         # load.
-        refusal = refusal or await host.admit(self.service)
+        refusal = refusal or await host.admit(None) or await self._identify()
+        if refusal is None and self.service is not None:
+            refusal = await host.admit(self.service)
         if refusal is not None:
             logger.debug("connection_refused", address=address_of(scope), why=refusal.problem)
             problem = Problem(self.lang, refusal.problem, refusal.sentence, refusal.detail)
             await self._say_goodbye(refusal.close_code, problem)
             return
         await self.run()
+
+    async def _identify(self) -> Refusal | None:
+        """Learns who the client is, if it has to prove that."""
+        visitor: Visitor | None = self.scope.get(VISITOR)
+        if visitor is not None and (refusal := await self.identify(visitor)) is not None:
+            return refusal
+        if self.service is not None and not may_use_service(self.principal, self.service):
+            return Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden", "forbidden_service")
+        return None
+
+    async def identify(self, visitor: Visitor) -> Refusal | None:
+        """Sets `principal`, or returns why the client is refused."""
+        return await visitor.identify(self)
 
     def refusal(self, scope: Scope) -> Refusal | None:
         """Why this client is refused, or None. Nothing is recorded yet."""

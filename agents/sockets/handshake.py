@@ -15,6 +15,7 @@ from agents.principals import Principal
 from agents.runtime.edge import Headers, client_address, headers_of
 from agents.sentences import choose
 from agents.sockets.connections import Connections
+from agents.transients import Problem
 from myagent.protocol import ErrorCode
 
 Scope = dict[str, Any]
@@ -26,6 +27,9 @@ SERVER = "myagent.server"
 
 PRINCIPAL = "principal"
 """In a scope: the client's principal, see `agents.principals`."""
+
+VISITOR = "myagent.visitor"
+"""In a scope: a `Visitor`, if clients have to prove who they are."""
 
 REFUSAL = "myagent.refusal"
 """In a scope: a `Refusal`, if the site has decided to refuse the client."""
@@ -51,6 +55,29 @@ class Refusal:
     problem: ErrorCode
     sentence: str = ""
     detail: str = ""
+
+
+class Client(Protocol):
+    """A socket, as what identifies it sees it."""
+
+    lang: str
+    principal: Principal | None
+
+    def close(self, code: int, problem: Problem) -> None: ...
+
+
+class Visitor(Protocol):
+    """A client that has not proved yet who it is. Nothing is done for it before."""
+
+    @property
+    def has_proof(self) -> bool:
+        """Whether its handshake contains something by which it may prove that."""
+
+    async def identify(self, client: Client, token: str | None = None) -> Refusal | None:
+        """Sets the client's principal, or returns why it is refused.
+
+        `token`: what it said after the handshake. The client is closed when its proof expires.
+        """
 
 
 class Host(Protocol):

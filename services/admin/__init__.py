@@ -5,6 +5,7 @@ from services.admin.conversations import SessionAdmin
 from services.admin.rules import RoutingRuleAdmin
 from services.admin.service_admin import ServiceAdmin
 from services.admin.supervisors import SupervisorAdmin
+from services.admin.token_admin import TokenAdmin
 
 __all__ = [
     "ConnectionAdmin",
@@ -12,4 +13,5 @@ __all__ = [
     "ServiceAdmin",
     "SessionAdmin",
     "SupervisorAdmin",
+    "TokenAdmin",
 ]

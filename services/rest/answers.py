@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.authentication import SessionScheme
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from services.rest.documents import ErrorSerializer, ServiceSerializer
@@ -16,6 +17,16 @@ ID = OpenApiParameter(
     description="The service_id, or the name.",
     examples=[OpenApiExample("A name", "weather")],
 )
+
+
+class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describes API tokens to the documentation generator."""
+
+    target_class = "services.rest.base.BearerToken"
+    name = "tokenAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
 
 
 class SessionLoginScheme(SessionScheme):  # type: ignore[no-untyped-call]

@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import orjson
+from django.contrib.auth.models import User
 from django.utils.translation import gettext
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import PermissionDenied, UnsupportedMediaType
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    PermissionDenied,
+    UnsupportedMediaType,
+)
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -19,6 +24,8 @@ from rest_framework.views import APIView
 
 from services import access
 from services.rest import errors
+from services.tokens import judging
+from services.tokens.models import Token
 
 JSON = "application/json"
 
@@ -48,6 +55,22 @@ class OnlyJSON(BaseContentNegotiation):
         return next(iter(renderers)), JSON
 
 
+class BearerToken(BaseAuthentication):
+    """An API token. Where nobody has to log in, the header is not read."""
+
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+        said = access.bearer_in(request._request)
+        if said is None or access.is_open(request._request):
+            return None
+        token = judging.find(said)
+        if token is None:
+            raise AuthenticationFailed(gettext("The token is not valid."), "unauthenticated")
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="site"'
+
+
 class SessionLogin(SessionAuthentication):
     """A session login of the site, with CSRF protection."""
 
@@ -74,15 +97,26 @@ class MayOnServices(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         by_method = self.BY_METHOD.get(request.method or "", self.VIEW)
-        return access.may(request, getattr(view, "permission", None) or by_method)
+        if not access.may(request, getattr(view, "permission", None) or by_method):
+            return False
+        return access.is_within(
+            request,
+            view.kwargs.get("id"),
+            is_about_all=getattr(view, "is_about_all", True) or request.method not in SAFE_METHODS,
+        )
 
 
 class View(APIView):
-    """The base of the views. `permission`: what is needed whatever the method is."""
+    """The base of the views. `permission`: what is needed whatever the method is.
+
+    `is_about_all`: whether a view without a service's id in its path tells of, or acts on, services
+    that a token may not be bound to.
+    """
 
     permission: str | None = None
-    authentication_classes = (SessionLogin,)
-    permission_classes = (MayOnServices,)
+    is_about_all = True
+    authentication_classes = (BearerToken, SessionLogin)
+    permission_classes: tuple[type[BasePermission], ...] = (MayOnServices,)
     parser_classes = (StrictJSON,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = OnlyJSON

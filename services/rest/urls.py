@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from services.rest import connections, controlling, routing, views, watching
+from services.rest import connections, controlling, routing, tokens, views, watching
 from services.rest.base import View
 from services.rest.conversations import reading, talking
 
@@ -44,6 +44,8 @@ urlpatterns = [
     path("v1/routing/rules", routing.RulesView.as_view()),
     path("v1/routing/rules/<str:id>", routing.RuleView.as_view(), name="rule"),
     path("v1/routing/explain", routing.ExplainView.as_view()),
+    path("v1/tokens", tokens.TokensView.as_view()),
+    path("v1/tokens/<str:id>", tokens.TokenView.as_view()),
     path("v1/connections", connections.ConnectionsView.as_view()),
     path("v1/connections/<str:id>", connections.ConnectionView.as_view()),
     re_path("", NothingView.as_view()),

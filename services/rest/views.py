@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib.admin.models import ADDITION, DELETION
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext
 from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from services import access
 from services.catalogue import history, registry
 from services.models import Service
 from services.rest import answers
@@ -36,10 +38,16 @@ from services.views.observers import Observers
 
 
 class ServicesView(View, GenericAPIView[Service]):
+    is_about_all = False
     queryset = Service.objects.all()
     filter_backends = (DjangoFilterBackend,)
     filterset_class = ServiceFilter
     pagination_class = Page
+
+    def get_queryset(self) -> QuerySet[Service]:
+        bound = access.bound_services(self.request)
+        found = super().get_queryset()
+        return found if bound is None else found.filter(name__in=bound)
 
     @extend_schema(
         summary="List services",

@@ -45,6 +45,7 @@ RESOURCES = {
     "sessions": "/api/v1/sessions",
     "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",
+    "tokens": "/api/v1/tokens",
     "info": "/api/v1/info",
     "schema": "/api/schema/",
     "docs": "/docs",
@@ -53,6 +54,8 @@ RESOURCES = {
 
 
 class ResourcesView(View):
+    is_about_all = False
+
     @_documented("What there is", documents.ResourcesSerializer, *answers.READ, tag="site")
     def get(self, request: Request) -> Response:
         found = {name: request.build_absolute_uri(path) for name, path in RESOURCES.items()}
@@ -60,6 +63,8 @@ class ResourcesView(View):
 
 
 class InfoView(View):
+    is_about_all = False
+
     @_documented("What this site is", documents.InfoSerializer, *answers.READ, tag="site")
     def get(self, request: Request) -> Response:
         return Response(

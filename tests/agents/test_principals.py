@@ -4,6 +4,7 @@ for anybody else."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -72,4 +73,27 @@ async def test_what_nobody_created_is_open_to_who_may_see_everything_alone(story
     await story.conversations.port.attach(socket_of(ADMIN), session_id, 0)
     with pytest.raises(Refused, match="forbidden"):
         await story.conversations.port.attach(socket_of(ANNA), session_id, 0)
+    await story.conversations.stop()
+
+
+async def test_who_is_bound_to_services_has_sessions_of_those_alone(story: Story) -> None:
+    session_id = await begin(story, ANNA)
+    (service,) = story.conversations.directory.names()
+    bound = replace(ANNA, services=frozenset({service}))
+    elsewhere = replace(ANNA, services=frozenset({"another", "third"}))
+    await story.conversations.port.attach(socket_of(bound), session_id, 0)
+    for asked in (
+        story.conversations.port.attach(socket_of(elsewhere), session_id, 0),
+        story.conversations.port.create(socket_of(elsewhere), CREATE),
+    ):
+        with pytest.raises(Refused, match="forbidden"):
+            await asked
+    await story.conversations.stop()
+
+
+async def test_who_is_bound_to_one_service_means_that_one(story: Story) -> None:
+    await story.begin()
+    elsewhere = replace(ANNA, services=frozenset({"another"}))
+    with pytest.raises(Refused, match="no_service"):
+        await story.conversations.port.create(socket_of(elsewhere), CREATE)
     await story.conversations.stop()

@@ -263,7 +263,7 @@ class Command(TerminalCommand):
         return sentence.format(file=self._file, reason=error, status=status)
 
     def warn_about(self, listener: socket.socket) -> None:
-        if not is_loopback(listener):
+        if settings.MYAGENT_AUTH == "open" and not is_loopback(listener):
             self.stderr.write(
                 self.style.WARNING(
                     gettext(

@@ -6,19 +6,23 @@ import asyncio
 import re
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 from urllib.parse import quote, unquote
+
+import structlog
 
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.translation import Translation
-from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send, query_of
+from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send, Visitor, query_of
 from agents.transients import Problem, StepStarted, Transient
 from myagent.protocol import (
     Cancel,
     CloseCode,
     CreateSession,
     CreateSessionMetadata,
+    ProtocolError,
     UserMessage,
 )
 from myagent.protocol.chat import (
@@ -31,10 +35,15 @@ from myagent.protocol.chat import (
     parse,
 )
 
+logger = structlog.get_logger(__name__)
+
 PATH = re.compile(r"(/services/[^/]+)?/ws/chat/(?P<user_id>[^/]+)/?")
 
 LANE = ""
 """The one lane of a socket: a conversation's queries and cancels keep their order."""
+
+TOKEN_S = 10.0
+"""Seconds that a client without other proof has for a first query with its token."""
 
 CREATE_S = 10.0
 """Seconds for which a first query waits until its session is in the log."""
@@ -129,6 +138,19 @@ class ChatConsumer(SocketConsumer):
             return Refusal(CloseCode.PROTOCOL_ABUSE, "invalid_event", detail="user_id")
         return super().refusal(scope)
 
+    async def identify(self, visitor: Visitor) -> Refusal | None:
+        """A client without other proof may say its token in its first query."""
+        if visitor.has_proof:
+            return await super().identify(visitor)
+        message: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(TOKEN_S):
+                message = await self._receive()
+        except TimeoutError:
+            logger.debug("no_token_came", connection_id=self.connection_id)
+        self._receive = _first(message, self._receive)
+        return await visitor.identify(self, _token_in(message.get("text")))
+
     async def read(self) -> None:
         if not self._has_come_back and self._session_id is not None:
             self._has_come_back = True
@@ -187,6 +209,25 @@ class ChatConsumer(SocketConsumer):
         place = await self.port.place_after(session_id, self._after)
         self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
         await self.port.attach(self, session_id, place.last_seq)
+
+
+def _first(message: dict[str, Any], others: Receive) -> Receive:
+    """Receives a message that has been read already, and then the others."""
+    left = [message]
+
+    async def receive() -> dict[str, Any]:
+        return left.pop() if left else await others()
+
+    return receive
+
+
+def _token_in(text: str | None) -> str | None:
+    """The token of a query."""
+    try:
+        said = parse(text or "")
+    except ProtocolError:
+        return None
+    return said.token if isinstance(said, Query) else None
 
 
 def _user_id(scope: Scope) -> str:

@@ -80,6 +80,7 @@ class Command(TerminalCommand):
             if is_loopback(listener) and not settings.MYAGENT_AGENT_DIRS:
                 # The setting has not been read yet.
                 settings.MYAGENT_AGENT_DIRS = agent_files.trusted(options["agent_dir"])
+            self._warn_about(listener)
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
             if password is not None and options["with_example"]:
@@ -97,6 +98,16 @@ class Command(TerminalCommand):
                 loop.run(self._serve(listener, is_debug=options["debug"]))
         if settings.MYAGENT_SUPERVISOR != "external":
             self._say_what_comes_back()
+
+    def _warn_about(self, listener: socket.socket) -> None:
+        if settings.MYAGENT_AUTH != "open" or is_loopback(listener):
+            return
+        sentence = gettext(
+            "WARNING: {address} can be reached from other machines, and MYAGENT_AUTH is open: "
+            "whoever can connect can use the agents."
+        )
+        line = sentence.format(address=listener.getsockname()[0])
+        self.stderr.write(self.style.WARNING(line))
 
     async def _serve(self, listener: socket.socket, *, is_debug: bool) -> None:
         supervisor = SupervisorProcess(takes_instances_along=True)

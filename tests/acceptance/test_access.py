@@ -1,0 +1,187 @@
+"""With `MYAGENT_AUTH=token`, a server knows who its clients are, and refuses all others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests import accounts
+from tests.recording import Recorder, assert_gapless
+from tests.runners import Runner
+
+from .conftest import Serve
+
+CLOSING_S = 50.0
+"""Ten times the seconds within which a revoked token's sockets close."""
+
+People = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return accounts.environment_of(database_url, tmp_path_factory.mktemp("var"))
+
+
+@pytest.fixture(scope="module")
+def runner(serve_module: Serve, environment: dict[str, str]) -> Runner:
+    return serve_module(
+        "parrot.py", env={"MYAGENT_AUTH": "token", "SECRET_KEY": environment["SECRET_KEY"]}
+    )
+
+
+@pytest.fixture(scope="module")
+def people(runner: Runner, environment: dict[str, str]) -> People:
+    return accounts.make(
+        environment,
+        ada={},
+        bob={},
+        root={"is_superuser": True},
+        carl={"permissions": []},
+        watcher={"user": "ada", "token": {"rights": ["view"]}},
+        leaving={"user": "ada"},
+        late={"user": "ada", "token": {"expires": 1}},
+    )
+
+
+def bearing(person: dict[str, str]) -> dict[str, Any]:
+    return {"additional_headers": {"Authorization": f"Bearer {person['token']}"}}
+
+
+async def refusal(url: str, **options: Any) -> tuple[str, int]:
+    """The code of the error that precedes the close, and the close code."""
+    async with await Recorder.dial(url, **options) as client:
+        problem = (await client.until("system.error"))["metadata"]["code"]
+        return problem, await client.read_to_close()
+
+
+async def test_a_conversation_goes_on_under_the_token_that_began_it(
+    runner: Runner, people: People
+) -> None:
+    async with await Recorder.open(runner.url, **bearing(people["ada"])) as client:
+        session = await client.create_session()
+        assert (await client.ask(session, "10 one"))["event"] == "agent.final_answer"
+        client.drop()
+    async with await Recorder.open(runner.url, **bearing(people["ada"])) as client:
+        assert_gapless(await client.reconnect(session))
+        assert (await client.ask(session, "10 two"))["event"] == "agent.final_answer"
+
+
+async def test_the_id_of_somebody_elses_session_opens_nothing(
+    runner: Runner, people: People
+) -> None:
+    async with await Recorder.open(runner.url, **bearing(people["ada"])) as owner:
+        session = await owner.create_session()
+        async with await Recorder.open(runner.url, **bearing(people["bob"])) as thief:
+            await thief.send("user.reconnect", session, metadata={"last_seq": 0})
+            await thief.error("forbidden")
+            await thief.say(session, "mine now")
+            await thief.error("forbidden")
+        async with await Recorder.open(runner.url, **bearing(people["root"])) as administrator:
+            assert_gapless(await administrator.reconnect(session))
+        assert (await owner.ask(session, "10 still here"))["event"] == "agent.final_answer"
+
+
+PLACES: dict[str, Callable[[str, dict[str, str]], tuple[str, dict[str, Any]]]] = {
+    "header": lambda url, ada: (url, bearing(ada)),
+    "subprotocol": lambda url, ada: (
+        url,
+        {"subprotocols": ["myagent.v1", f"token.{ada['token']}"]},
+    ),
+    "query": lambda url, ada: (f"{url}?token={ada['token']}", {}),
+    "login": lambda url, ada: (
+        url,
+        {"additional_headers": {"Cookie": ada["cookie"]}, "origin": url[:-1].replace("ws", "http")},
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_client_is_known_by_each_place(place: str, runner: Runner, people: People) -> None:
+    url, options = PLACES[place](runner.url, people["ada"])
+    async with await Recorder.open(url, **options) as client:
+        assert client.socket.subprotocol == ("myagent.v1" if place == "subprotocol" else None)
+        assert await client.create_session()
+
+
+async def test_the_chat_dialect_takes_the_token_of_the_first_query(
+    runner: Runner, people: People
+) -> None:
+    url = f"{runner.url}ws/chat/somebody"
+    async with await Recorder.dial(url) as client:
+        await client.send_raw(json.dumps({"query": "10 hello", "token": people["ada"]["token"]}))
+        said: dict[str, Any] = {}
+        async with asyncio.timeout(CLOSING_S):
+            while said.get("status") != "completed":
+                said = json.loads(await client.socket.recv())
+                assert said["type"] != "error", said
+    async with await Recorder.dial(url) as client:
+        await client.send_raw(json.dumps({"query": "10 hello", "token": "myagent_" + "0" * 64}))
+        assert json.loads(await client.socket.recv())["type"] == "error"
+        await client.socket.wait_closed()
+        assert client.socket.close_code == 4001
+
+
+WRONG: dict[str, Callable[[str, People], tuple[str, dict[str, Any]]]] = {
+    "nothing": lambda url, _: (url, {}),
+    "no token": lambda url, _: (f"{url}?token=x", {}),
+    "an unknown one": lambda url, _: (f"{url}?token=myagent_{'0' * 64}", {}),
+    "another scheme": lambda url, people: (
+        url,
+        {"additional_headers": {"Authorization": f"Token {people['ada']['token']}"}},
+    ),
+    "another parameter": lambda url, people: (f"{url}?key={people['ada']['token']}", {}),
+    "a cookie": lambda url, people: (
+        url,
+        {"additional_headers": {"Cookie": f"token={people['ada']['token']}"}},
+    ),
+    "a login without a page": lambda url, people: (
+        url,
+        {"additional_headers": {"Cookie": people["ada"]["cookie"]}},
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_who_proves_nothing_is_refused(wrong: str, runner: Runner, people: People) -> None:
+    url, options = WRONG[wrong](runner.url, people)
+    assert await refusal(url, **options) == ("unauthenticated", 4001)
+
+
+async def test_an_expired_token_is_refused_and_closes_what_it_opened(
+    runner: Runner, people: People
+) -> None:
+    # It lasts for a second: this client may come before or after its end.
+    async with asyncio.timeout(CLOSING_S):
+        assert await refusal(runner.url, **bearing(people["late"])) == ("unauthenticated", 4001)
+    assert await refusal(runner.url, **bearing(people["late"])) == ("unauthenticated", 4001)
+
+
+@pytest.mark.parametrize("name", ["carl", "watcher"])
+async def test_who_may_not_use_agents_is_refused(name: str, runner: Runner, people: People) -> None:
+    assert await refusal(runner.url, **bearing(people[name])) == ("forbidden", 4003)
+
+
+async def test_a_page_of_another_site_is_refused_token_or_not(
+    runner: Runner, people: People
+) -> None:
+    options = {**bearing(people["ada"]), "origin": "https://evil.example"}
+    assert await refusal(runner.url, **options) == ("forbidden", 4003)
+
+
+async def test_a_revoked_token_closes_what_it_opened_and_nothing_else(
+    runner: Runner, people: People, environment: dict[str, str]
+) -> None:
+    async with (
+        await Recorder.open(runner.url, **bearing(people["leaving"])) as leaving,
+        await Recorder.open(runner.url, **bearing(people["ada"])) as staying,
+    ):
+        await leaving.create_session()
+        await asyncio.to_thread(accounts.revoke, environment, people["leaving"]["id"])
+        async with asyncio.timeout(CLOSING_S):
+            await leaving.error("unauthenticated")
+            assert await leaving.read_to_close() == 4001
+        assert await staying.create_session()
