@@ -39,6 +39,9 @@ class Directory(Protocol):
     def unhealthy(self) -> Collection[str]:
         """The services with a process that a check found unhealthy."""
 
+    def is_supervised(self) -> bool | None:
+        """Whether somebody starts and checks the services; None: not known yet."""
+
     async def refresh(self) -> None:
         """Reads the services again, before a client is refused.
 
@@ -63,6 +66,9 @@ class SingleService:
 
     def unhealthy(self) -> Collection[str]:
         return ()
+
+    def is_supervised(self) -> bool:
+        return True
 
     async def refresh(self) -> None:
         """Nothing ever changes."""

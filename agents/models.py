@@ -202,3 +202,69 @@ class Event(models.Model):
     def metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = orjson.loads(self.payload)["metadata"]
         return metadata
+
+
+class Follower(models.Model):
+    """A server with clients in a session that another server owns.
+
+    Owners ring, and send previews of text, only where somebody follows.
+    """
+
+    server_id = models.CharField(max_length=36)
+    session = models.ForeignKey(
+        Session, models.CASCADE, related_name="followers", db_constraint=False
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server_id", "session"], name="follower_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server_id} follows {self.session_id}"
+
+
+class InboxRow(models.Model):
+    """A request to whichever server owns the session, or a notice to one server.
+
+    `follower` wrote it, as its `number`-th row. `payload` is the JSON of the client's event, with
+    what makes it idempotent; `principal` and `sees_everything` tell who the client is. `epoch`:
+    under which it was taken. `answer`: JSON of what has no place in the log; '' if nothing has.
+    A notice has an `addressee`, and tells it that it does not own the session from `epoch` on.
+    See `agents.ownership.decisions` for its states.
+    """
+
+    class Kind(models.TextChoices):
+        REQUEST = "request"
+        LOST = "lost"
+
+    class State(models.TextChoices):
+        NEW = "new"
+        TAKEN = "taken"
+        DONE = "done"
+        EXPIRED = "expired"
+
+    follower = models.CharField(max_length=36)
+    number = models.PositiveBigIntegerField()
+    addressee = models.CharField(max_length=36, default="")
+    # No constraint: it would lock the session's row, and a session may be pruned meanwhile.
+    session = models.ForeignKey(
+        Session, models.CASCADE, related_name="requests", db_constraint=False
+    )
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    payload = models.TextField(default="")
+    principal = models.CharField(max_length=principals.MAX_KEY, default="")
+    sees_everything = models.BooleanField(default=False)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.NEW)
+    epoch = models.PositiveIntegerField(default=0)
+    deadline = models.DateTimeField()
+    answer = models.TextField(default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["follower", "number"], name="inbox_row_once"),
+        ]
+        indexes = [models.Index(fields=["state", "deadline"], name="inbox_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.follower} about {self.session_id} ({self.state})"

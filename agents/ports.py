@@ -7,6 +7,7 @@ interfaces.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from agents.log.entry import Logged
@@ -46,7 +47,22 @@ class Refused(Exception):
         self.detail = detail
 
 
-class Socket(Protocol):
+class Asker(Protocol):
+    """Who asks something of a session: a socket, or what stands for one of another server."""
+
+    lang: str
+    inbox_row: int | None
+    """The row of the inbox that the request came by; None for a socket of this server."""
+
+    def tell(self, transient: Transient) -> None:
+        """Queues something that is not in the log."""
+
+
+PassOn = Callable[[Asker, SessionEvent], None]
+"""Gives a request, which the loss of its session refused, to the session's next owner."""
+
+
+class Socket(Asker, Protocol):
     """A client's connection, as a session sees it. Every method returns at once.
 
     `attached` belongs to the port: what it keeps for each session that the
@@ -54,7 +70,6 @@ class Socket(Protocol):
     """
 
     connection_id: str
-    lang: str
     principal: Principal | None
     """Who the client is; None if nobody has to authenticate."""
     service: str | None
@@ -68,9 +83,6 @@ class Socket(Protocol):
 
     def push_text(self, session_id: str, run_id: str, step: int, offset: int, text: str) -> bool:
         """Queues partial text, appended to queued text of the same step. False: there's no room."""
-
-    def tell(self, transient: Transient) -> None:
-        """Queues something that is not in the log."""
 
     async def room(self) -> None:
         """Waits until there is room. Cancelling is safe."""

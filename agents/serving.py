@@ -198,7 +198,7 @@ class ServerProcess:
         return {
             "status": "healthy" if is_able and not unhealthy else "degraded",
             "able": is_able,
-            **({"service": self.service} if self.service else {}),
+            **self._of_site_or_service(),
             "unhealthy_services": sorted(unhealthy),
             "active_connections": len(self.connections),
             "active_sessions": self.conversations.session_count,
@@ -208,6 +208,11 @@ class ServerProcess:
             "abandoned_tools": sum(link.report.abandoned for pool in pools for link in pool),
             "draining": self.conversations.is_draining,
         }
+
+    def _of_site_or_service(self) -> dict[str, Any]:
+        if self.service:
+            return {"service": self.service}
+        return {"supervised": self.conversations.directory.is_supervised()}
 
 
 def standalone(worker: StandaloneWorker) -> ServerProcess:

@@ -34,6 +34,8 @@ MODULES = (
     "vendor/uplot/*.js",
 )
 
+STREAM = "text/event-stream"
+
 PRIVATE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -73,15 +75,13 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     if (refused := await sync_to_async(_refuse)(request)) is not None:
         return refused
     feed = feeds[language_of(request)]
-    if feed.is_full:
-        return _refusal("busy", "Too many people are watching.", 503, {"Retry-After": "10"})
     # A proxy that buffers responses would delay all events.
     headers = PRIVATE | {"X-Accel-Buffering": "no"}
     if request.method == "HEAD":
-        return HttpResponse(content_type="text/event-stream", headers=headers)
-    return StreamingHttpResponse(
-        feed.follow(), content_type="text/event-stream; charset=utf-8", headers=headers
-    )
+        return _full() if feed.is_full else HttpResponse(content_type=STREAM, headers=headers)
+    if (followed := feed.follow()) is None:
+        return _full()
+    return StreamingHttpResponse(followed, content_type=f"{STREAM}; charset=utf-8", headers=headers)
 
 
 def history(request: HttpRequest) -> HttpResponse:
@@ -97,6 +97,10 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     if not may(request, VIEW):
         return _refusal("forbidden", "Log in with an account that may see services.", 403)
     return None
+
+
+def _full() -> JsonResponse:
+    return _refusal("busy", "Too many people are watching.", 503, {"Retry-After": "10"})
 
 
 def _refusal(

@@ -29,6 +29,9 @@ BEAT_S = 5.0
 STREAM_S = 300.0
 """Seconds after which a viewer has to reconnect, so that its permission is checked again."""
 
+CLAIM_S = 5.0
+"""Seconds for which a place is kept for a viewer whose answer has not begun."""
+
 BEAT = b": alive\nevent: beat\ndata:\n\n"
 PROBLEM = b"event: problem\ndata:\n\n"
 """The data can't be read at present."""
@@ -45,6 +48,7 @@ class Feed:
         self._read = read
         self._lang = lang
         self._viewers = 0
+        self._claims: set[object] = set()
         self._reader: asyncio.Task[None] | None = None
         self._latest = b""
         self._number = 0
@@ -53,15 +57,28 @@ class Feed:
 
     @property
     def is_full(self) -> bool:
-        return self._viewers >= MAX_VIEWERS or self._has_ended
+        return self._viewers + len(self._claims) >= MAX_VIEWERS or self._has_ended
 
     def end(self) -> None:
         """Ends all streams for good. May be called twice."""
         self._has_ended = True
         self._wake.set()
 
-    async def follow(self) -> AsyncIterator[bytes]:
-        """The events for one viewer, until `STREAM_S` or a cancellation. Cancelling is safe."""
+    def follow(self) -> AsyncIterator[bytes] | None:
+        """The events for one viewer, until `STREAM_S` or a cancellation; None if it is full.
+
+        The viewer counts at once, so that those who come together are not all let in; if nothing
+        is read for `CLAIM_S`, it counts no more. Cancelling is safe.
+        """
+        if self.is_full:
+            return None
+        claim = object()
+        self._claims.add(claim)
+        asyncio.get_running_loop().call_later(CLAIM_S, self._claims.discard, claim)
+        return self._follow(claim)
+
+    async def _follow(self, claim: object) -> AsyncIterator[bytes]:
+        self._claims.discard(claim)
         if self.is_full:
             return
         self._enter()

@@ -325,6 +325,20 @@ OPTIONS = (
         "MYAGENT_ADOPT_S", "float", 2.0, "Seconds between searches for runs whose server is gone."
     ),
     Option(
+        "MYAGENT_OWNER_IDLE_S",
+        "float",
+        60.0,
+        "Seconds without an entry after which another server, if a client asks it for a session "
+        "that is at rest, takes it from its owner.",
+    ),
+    Option(
+        "MYAGENT_INBOX_DEADLINE_S",
+        "float",
+        30.0,
+        "Seconds for which a request to the owner of a session, another server, may wait; then "
+        "the client gets `service_unavailable`.",
+    ),
+    Option(
         "MYAGENT_SHUTDOWN_GRACE_S",
         "float",
         30.0,

@@ -30,6 +30,7 @@ class Call(ABC):
     """
 
     service: str | None = None
+    inbox_row: int | None = None
 
     def __init__(self, host: Host, scope: Scope, lang: str, principal: Principal | None) -> None:
         self.scope = scope

@@ -131,6 +131,12 @@ def _plan(
             # Only `agent.session_created` comes before the first message.
             rows.name(write.session_id, str(write.entries[0].content))
     logged = _log(write, session, rows)
+    _change(write, live, rows)
+    return logged
+
+
+def _change(write: Write, live: set[str], rows: Rows) -> None:
+    """What changes besides the log."""
     if write.starts is not None:
         rows.start(write.starts)
     for run_id, status in write.ends.items():
@@ -138,7 +144,8 @@ def _plan(
         live.discard(run_id)
     if write.close_reason:
         rows.close(write.session_id, write.close_reason)
-    return logged
+    if write.answers is not None:
+        rows.answer(write.answers, write.epoch)
 
 
 def _log(write: Write, session: SessionState, rows: Rows) -> list[Logged]:

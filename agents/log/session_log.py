@@ -79,7 +79,13 @@ class SessionLog:
         self._writing += 1
         self._journal.append(write, finished)
 
-    def write_steps(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
+    def write_steps(
+        self,
+        written: Sequence[Entry],
+        done: Callable[[Outcome], None],
+        *,
+        answers: int | None = None,
+    ) -> None:
         """The same for entries of a run that goes on: the model's context grows by them."""
         for entry in written:
             if entry.message is not None and entry.run_id is not None:
@@ -90,7 +96,7 @@ class SessionLog:
                 self.history.take_back(entry.message for entry in written if entry.message)
             done(outcome)
 
-        self.write(written, finished)
+        self.write(written, finished, answers=answers)
 
     def _publish(self, logged: Sequence[Logged]) -> None:
         if logged:

@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, RunStart, Write
-from agents.models import Event, Run, Session
+from agents.models import Event, InboxRow, Run, Session
 from agents.titles import title_from
 
 Row = tuple[Any, ...]
@@ -50,6 +50,7 @@ class Rows:
     starts: list[Row] = field(default_factory=list)
     ends: list[Row] = field(default_factory=list)
     closes: list[Row] = field(default_factory=list)
+    answers: list[Row] = field(default_factory=list)
     titles: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,6 +117,10 @@ class Rows:
     def close(self, session_id: str, reason: str) -> None:
         self.closes.append((self.moment, reason, session_id))
 
+    def answer(self, row_id: int, epoch: int) -> None:
+        """A request that was taken under the epoch is done."""
+        self.answers.append((InboxRow.State.DONE, row_id, InboxRow.State.TAKEN, epoch))
+
     def name(self, session_id: str, message: str) -> None:
         """Gives the session a title, unless it has one."""
         self.titles.append((title_from(message), session_id))
@@ -174,6 +179,7 @@ def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[Me
 _SESSION = Session._meta.db_table
 _RUN = Run._meta.db_table
 _EVENT = Event._meta.db_table
+_INBOX = InboxRow._meta.db_table
 
 SESSION_COLUMNS = (
     "id", "service", "lang", "tags", "client", "principal", "owner_id", "epoch", "last_seq",
@@ -200,6 +206,7 @@ _START_RUN = (
 )
 _END_RUN = f"UPDATE {_RUN} SET status=%s, ended_at=%s WHERE id=%s AND ended_at IS NULL"
 _CLOSE_SESSION = f"UPDATE {_SESSION} SET closed_at=%s, close_reason=%s WHERE id=%s"
+_ANSWER_REQUEST = f"UPDATE {_INBOX} SET state=%s WHERE id=%s AND state=%s AND epoch=%s"
 _NAME_SESSION = f"UPDATE {_SESSION} SET title=%s WHERE id=%s AND title=''"
 _ADVANCE_SESSION = f"UPDATE {_SESSION} SET last_seq=%s, updated_at=%s WHERE id=%s"
 
@@ -218,6 +225,7 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_START_RUN, rows.starts),
         (_END_RUN, rows.ends),
         (_CLOSE_SESSION, rows.closes),
+        (_ANSWER_REQUEST, rows.answers),
         (_NAME_SESSION, rows.titles),
         (_ADVANCE_SESSION, advances),
     ):

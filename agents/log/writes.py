@@ -76,8 +76,9 @@ class Write:
     """What one caller wants in the log, all or nothing.
 
     The entries get consecutive numbers. Those of a run that is not alive are
-    refused; `ends` maps the runs that end here to their status. `facts`: None
-    where a run is ended without its session.
+    refused; `ends` maps the runs that end here to their status. `answers`: the row
+    of the inbox that asked for it, which is done with it. `facts`: None where a run
+    is ended without its session.
     """
 
     session_id: str
@@ -88,6 +89,7 @@ class Write:
     starts: RunStart | None = None
     ends: dict[str, str] = field(default_factory=dict)
     close_reason: str = ""
+    answers: int | None = None
     facts: Facts | None = None
 
     def needs_live(self) -> set[str]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
-from django.db.models import BooleanField, Case, Exists, F, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from agents.models import LEASE_HOLDS, Run, Server, Session
+from agents.ownership import requests
 from agents.runtime.database_errors import is_about_a_lock
 
 
@@ -55,33 +58,36 @@ def _can_judge(own_id: str) -> Q:
     return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
 
 
-def _is_owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
-    """`may_expire`: whether an expired lease counts as a death."""
+def owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
+    """Whether the owner of a session is alive.
+
+    `may_expire`: whether an expired lease counts as a death.
+    """
     is_owned = Q(owner__isnull=False, owner__ended_at__isnull=True)
     if not may_expire:
         return is_owned
     return is_owned & (Q(owner__lease_until__gt=Now()) | ~_can_judge(own_id))
 
 
+def _has_rested() -> Q:
+    """No run of the session is unfinished, and its owner has not written to it for long."""
+    unfinished = Run.objects.filter(session=OuterRef("pk"), status__in=Run.UNFINISHED)
+    since = Now() - timedelta(seconds=settings.MYAGENT_OWNER_IDLE_S)
+    return ~Q(Exists(unfinished)) & Q(updated_at__lte=since)
+
+
 def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
     """Makes the server the owner of a session of these services, with a new epoch.
 
-    Raises `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it does not
-    wait for locks.
+    A session that rests is taken even from an owner that is alive, which is told so. Raises
+    `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it does not wait for
+    locks.
     """
+    is_owned = owned_by_the_living(server_id, may_expire=may_expire)
     while True:
         session = (
             Session.objects.filter(pk=session_id)
-            .annotate(
-                is_owned=Case(
-                    When(
-                        _is_owned_by_the_living(server_id, may_expire=may_expire),
-                        then=Value(True),
-                    ),
-                    default=Value(False),
-                    output_field=BooleanField(),
-                )
-            )
+            .annotate(is_owned=_whether(is_owned), has_rested=_whether(_has_rested()))
             .first()
         )
         # MySQL finds ids in any case; the log knows one spelling.
@@ -91,7 +97,12 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
             return taken(session, session.epoch)
         owner = session.owner_id
         if session.is_owned and owner is not None and owner != server_id:
-            raise OwnedElsewhere(owner)
+            if not session.has_rested:
+                raise OwnedElsewhere(owner)
+            if _make_owner(session, server_id, former_id=owner):
+                session.refresh_from_db(fields=["last_seq", "closed_at"])
+                return taken(session, session.epoch + 1)
+            continue
         if owner not in (None, server_id) and not _is_declared_dead(owner):
             continue
         if _make_owner(session, server_id):
@@ -100,17 +111,26 @@ def take(session_id: str, services: Collection[str], server_id: str, may_expire:
             return taken(session, session.epoch + 1)
 
 
-def _make_owner(session: Session, server_id: str) -> bool:
+def _whether(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=False, output_field=BooleanField())
+
+
+def _make_owner(session: Session, server_id: str, *, former_id: str | None = None) -> bool:
     """Whether the server is the owner now: False if the session's epoch is newer.
 
-    Raises `Locked`.
+    `former_id`: an owner that is alive; then the session must still rest. Raises `Locked`.
     """
     own = Session.objects.filter(pk=session.pk, epoch=session.epoch)
+    if former_id is not None:
+        own = own.filter(_has_rested())
     features = connection.features
     with transaction.atomic():
         if features.has_select_for_update_nowait and not _is_locked_now(own):
             return False
-        return bool(own.update(owner_id=server_id, epoch=F("epoch") + 1))
+        is_taken = bool(own.update(owner_id=server_id, epoch=F("epoch") + 1))
+        if is_taken and former_id is not None:
+            requests.tell_lost(session.pk, former_id, session.epoch + 1)
+        return is_taken
 
 
 def _is_locked_now(rows: QuerySet[Session]) -> bool:

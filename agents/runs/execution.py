@@ -177,10 +177,9 @@ class Execution:
                 # Of the runs that have begun, workers refuse only those that wait for people.
                 self._placement.is_continued |= bool(self.state.waiting)
                 self._placement.go_on("continuing")
-            case kind:
-                log = logger.warning if kind == "model_error" else logger.error
-                told = {"cause": stopped.cause} if stopped.cause else {}
-                log("run_failed", run_id=self.ref.run_id, how=kind, error=stopped.gist, **told)
+            case _:
+                if not (self._owner.pool.shares_log and (stopped.cause or stopped.detail)):
+                    self._log_failure(stopped)
                 self._end(
                     endings.failed_in_worker(
                         self.ref, self._owner.lang, stopped, with_cause=logs.is_debug()
@@ -277,6 +276,11 @@ class Execution:
             status, duration_ms = ending.status.value, self.age_ms
             logger.debug("run_ended", **self._names(), status=status, duration_ms=duration_ms)
         self._owner.end_run(self, [*before, *closing], ending.keeping(self.preview.text))
+
+    def _log_failure(self, stopped: Stopped) -> None:
+        log = logger.warning if stopped.kind == "model_error" else logger.error
+        told = {"cause": stopped.cause} if stopped.cause else {}
+        log("run_failed", **self._names(), how=stopped.kind, error=stopped.gist, **told)
 
     def _names(self) -> dict[str, str]:
         """For the log."""

@@ -34,7 +34,7 @@ class Preview:
         self.step = step
         self.text = ""
         self._viewers = viewers
-        self._run_id = run_id
+        self.run_id = run_id
         self._shown = 0
         """Number of characters of the text that were shown."""
         self._beginnings = 0
@@ -70,7 +70,7 @@ class Preview:
         if offset < self._shown:
             now = self._loop.time()
             self._next_at = min(max(now, self._next_at), now + EARLY_S) + TEXT_INTERVAL_S
-            self._viewers.show_text(self._run_id, self.step, offset, self.text[offset:])
+            self._viewers.show_text(self.run_id, self.step, offset, self.text[offset:])
 
     def note_logged(self) -> None:
         """Steps are being written to the log."""

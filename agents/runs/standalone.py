@@ -73,6 +73,7 @@ class StandaloneWorker:
         self._file = str(file)
         self._python = python
         self._pool = self.workers.of(service)
+        self._pool.shares_log = True
         self._is_debug = is_debug
         self._log_form = log_form
         self._is_patient = is_patient

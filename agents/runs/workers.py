@@ -41,6 +41,8 @@ class Pool:
         self.service = service
         self.agent: AgentInfo | None = None
         """What the newest worker says of its agent; kept when that one ends."""
+        self.shares_log = False
+        """Whether the workers log to where this process logs: what they say is not said again."""
         self._links: list[Link] = []
         self._waiting: list[Placeable] = []
         self._patience: asyncio.TimerHandle | None = None

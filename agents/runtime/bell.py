@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from asgiref.sync import async_to_sync
@@ -33,31 +34,45 @@ AGAIN_S = 1.0
 
 def ring(name: str) -> None:
     """Rings once the present transaction is committed. Synchronous; never raises."""
-    if _is_shared():
-        transaction.on_commit(lambda: async_to_sync(_ring)(name))
+    if is_shared():
+        transaction.on_commit(lambda: async_to_sync(ring_now)(name))
 
 
-async def _ring(name: str) -> None:
+async def ring_now(name: str, words: dict[str, Any] | None = None) -> None:
+    """Rings at once; never raises.
+
+    `words` may be lost as well: nothing may depend on them.
+    """
     try:
         async with asyncio.timeout(RING_S):
-            await get_channel_layer().group_send(name, {"type": "bell.rung"})
+            message = {"type": "bell.rung", **({"words": words} if words else {})}
+            await get_channel_layer().group_send(name, message)
     except Exception as error:
         # Redis errors belong to a package that may not be installed.
         logger.warning("bell_not_rung", bell=name, error=repr(error))
 
 
 class Bell:
-    """Calls `on_ring`, on the event loop, whenever `name` is rung anywhere."""
+    """Calls `on_ring`, on the event loop, whenever `name` is rung anywhere.
 
-    def __init__(self, name: str, on_ring: Callable[[], None]) -> None:
+    A ring with words calls `on_words` instead.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_ring: Callable[[], None],
+        on_words: Callable[[dict[str, Any]], None] = lambda words: None,
+    ) -> None:
         self._name = name
         self._on_ring = on_ring
+        self._on_words = on_words
         self._is_heard = False
         self._listening: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Starts to listen. May be called twice."""
-        if self._listening is None and _is_shared():
+        if self._listening is None and is_shared():
             self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def stop(self) -> None:
@@ -91,12 +106,15 @@ class Bell:
             try:
                 async with asyncio.timeout(REJOIN_S):
                     while True:
-                        await layer.receive(channel)
-                        self._on_ring()
+                        words = (await layer.receive(channel)).get("words")
+                        if words is None:
+                            self._on_ring()
+                        else:
+                            self._on_words(words)
             except TimeoutError:
                 continue
 
 
-def _is_shared() -> bool:
+def is_shared() -> bool:
     """Whether other processes hear what is sent to the channel layer."""
     return not isinstance(get_channel_layer(), InMemoryChannelLayer)

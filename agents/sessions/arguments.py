@@ -29,7 +29,8 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from pydantic_core import ValidationError as NoMatch
 from referencing import Registry
 
-from myagent.tool.validation import FAULTS_TOLD, sentence_of
+from agents.sessions.faults import told
+from myagent.tool.validation import FAULTS_TOLD
 
 logger = structlog.get_logger(__name__)
 
@@ -63,8 +64,11 @@ class _TooMuchError(Exception):
     """The check would take too long."""
 
 
-def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
-    """What is wrong with the arguments; '' if nothing is, or it can't be decided here."""
+def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None, lang: str = "en") -> str:
+    """What is wrong with the arguments, in a language of the site.
+
+    '' if nothing is, or it can't be decided here.
+    """
     validator = None if schema is None else _validator_for(schema.get("$schema", DIALECT))
     if validator is None:
         return ""
@@ -77,7 +81,7 @@ def unfit(args: Mapping[str, Any], schema: Mapping[str, Any] | None) -> str:
         # A schema may be wrong in any way; a run that gets that far reports it.
         logger.info("schema_not_usable", error=repr(error)[:200])
         return ""
-    return "; ".join(map(sentence_of, faults))
+    return "; ".join(told(fault, lang) for fault in faults)
 
 
 def _checked(

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 from agents.log.entry import Logged
-from agents.log.session_log import SessionLog
 from agents.ports import Socket
-from agents.runs.execution import Execution
 from agents.runtime.database import DatabaseThreads
-from agents.sessions.subscription import Subscription
+from agents.sessions.pieces import Piece
+from agents.sessions.relay import Relay
+from agents.sessions.subscription import Position, Subscription, TextSoFar
 from agents.transients import Notice, StepStarted, Transient
 
 
-class Audience:
-    """Passes events on to the sockets, to each at its own pace.
+class Told(Position, Protocol):
+    """What an audience is told of, in a language."""
 
-    `current` is the run whose text a newly attached socket is shown.
+    lang: str
+
+
+class Audience:
+    """Passes events on to the sockets, to each at its own pace, and to servers that follow.
+
+    `current` returns the text that a newly attached socket is shown. `relay` is None where the
+    session belongs to another server.
     """
 
-    def __init__(self, log: SessionLog, database: DatabaseThreads) -> None:
-        self.current: Execution | None = None
+    def __init__(self, log: Told, database: DatabaseThreads, relay: Relay | None = None) -> None:
+        self.current: Callable[[], TextSoFar | None] = lambda: None
         self._log = log
         self._database = database
+        self._relay = relay
         self._subscriptions: dict[str, Subscription] = {}
 
     def __len__(self) -> int:
@@ -40,11 +50,28 @@ class Audience:
             socket,
             seq,
             self._database,
-            current=lambda: self.current,
+            current=self._text_so_far,
             on_failed=lambda: self._send_back(socket),
         )
         self._subscriptions[socket.connection_id] = subscription
         return subscription
+
+    def admit(self, subscriptions: Sequence[Subscription]) -> None:
+        """Takes over subscriptions of the session's former audience, where each stands."""
+        for subscription in subscriptions:
+            socket = subscription.socket
+            self._subscriptions[socket.connection_id] = subscription
+            subscription.turn_to(
+                self._log,
+                current=self._text_so_far,
+                on_failed=partial(self._send_back, socket),
+            )
+
+    def release(self) -> list[Subscription]:
+        """Gives its subscriptions away."""
+        subscriptions = list(self._subscriptions.values())
+        self._subscriptions.clear()
+        return subscriptions
 
     def remove(self, socket: Socket) -> None:
         if subscription := self._subscriptions.pop(socket.connection_id, None):
@@ -61,9 +88,12 @@ class Audience:
         for entry in logged:
             for subscription in list(self._subscriptions.values()):
                 subscription.offer(entry)
+        if self._relay is not None:
+            self._relay.note_logged(self._log.session_id)
 
     def show_thinking(self, step: int) -> None:
         self._tell_all(StepStarted(self._log.lang, self._log.session_id, step))
+        self._pass_on("", step, 0, None)
 
     def show_notice(self, code: str) -> None:
         self._tell_all(Notice(self._log.lang, code, self._log.session_id))
@@ -71,6 +101,15 @@ class Audience:
     def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
         for subscription in list(self._subscriptions.values()):
             subscription.offer_text(run_id, step, offset, text)
+        self._pass_on(run_id, step, offset, text)
+
+    def _pass_on(self, run_id: str, step: int, offset: int, text: str | None) -> None:
+        if self._relay is not None:
+            piece = Piece(self._log.last_seq, run_id, step, offset, text)
+            self._relay.show(self._log.session_id, piece)
+
+    def _text_so_far(self) -> TextSoFar | None:
+        return self.current()
 
     def _tell_all(self, transient: Transient) -> None:
         for subscription in list(self._subscriptions.values()):

@@ -12,13 +12,14 @@ import structlog
 from django.conf import settings
 
 from agents.directory import Directory
-from agents.ownership import servers
+from agents.ownership import followers, requests, servers
 from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
 from agents.runtime.once import Once
 from agents.sessions.gauges import LoopLag
 from agents.sessions.holding import Sessions
 from agents.sessions.hub import Hub
+from agents.sessions.neighbours import Neighbours
 from agents.sessions.resources import Resources
 
 logger = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class Conversations:
             journal_moved_at=lambda: self.journal.moved_at,
         )
         self._sessions = Sessions(self.resources, self.lease)
+        self._neighbours = Neighbours(self.resources, self._sessions, self.lease)
         self.port = Hub(self.resources, self._sessions)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
@@ -75,6 +77,7 @@ class Conversations:
         self.background.repeat(0, self._begin_anew_when_lost)
         # Nobody waits for it: a client can resume its session before it is adopted here.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
+        self._neighbours.start()
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
         self.background.repeat(FORGET_SERVERS_S, self._forget_servers)
@@ -100,6 +103,7 @@ class Conversations:
 
     async def _give_everything_up(self) -> None:
         self.is_draining = True
+        await self._neighbours.stop()
         await self.background.stop()
         await self.port.stop()
         await self._sessions.leave()
@@ -155,8 +159,10 @@ class Conversations:
         await self._sessions.give_up_idle()
 
     async def _forget_servers(self) -> None:
-        """Removes dead servers from the table."""
+        """Removes dead servers from the table, and what they followed and asked."""
         await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
+        await self.database.run(followers.forget_ended)
+        await self.database.run(requests.sweep)
 
     def report(self) -> dict[str, Any]:
         """The report that the server stores with its lease; `services` by name."""
@@ -180,6 +186,10 @@ class Conversations:
             one["running"] += session.current is not None
             ids = sockets.setdefault(session.service, set())
             ids.update(socket.connection_id for socket in session.audience.sockets)
+        for followed in self._sessions.following:
+            found.setdefault(followed.service, {"active_sessions": 0, "running": 0})
+            ids = sockets.setdefault(followed.service, set())
+            ids.update(socket.connection_id for socket in followed.audience.sockets)
         for service, gauges in self.resources.gauges.items():
             found.setdefault(service, {"active_sessions": 0, "running": 0}).update(gauges.report())
         for service, ids in sockets.items():

@@ -20,13 +20,17 @@ from agents.ownership.adoption import Adopted, adopt
 from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
 from agents.ownership.taking import Locked, OwnedElsewhere, Taken, UnknownSession
-from agents.ports import Refused
+from agents.ports import Asker, Refused, SessionEvent
 from agents.principals import Principal, may_use
 from agents.runtime import background
 from agents.runtime.file_locks import explain
 from agents.runtime.gathering import Gathering
+from agents.sessions.followed import FollowedSession
+from agents.sessions.following import Following
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
+from agents.transients import Problem
+from myagent.protocol import ErrorCode, UserMessage
 
 T = TypeVar("T")
 
@@ -57,6 +61,11 @@ class Sessions:
         self._live: dict[str, LiveSession] = {}
         self._opening: dict[str, asyncio.Task[LiveSession]] = {}
         self._asked_for = Gathering(self._take_together, MOST_SESSIONS)
+        self.on_asked: Callable[[str], None] = lambda owner_id: None
+        """Called with the id of an owner that was asked something (see `Following`)."""
+        self.following = Following(
+            resources, lease, self.open_asked, lambda owner_id: self.on_asked(owner_id)
+        )
         self._to_free: dict[str, int] = {}
         """Sessions that left memory but are still owned, with their epochs."""
 
@@ -72,6 +81,10 @@ class Sessions:
         """A snapshot: later changes are not seen."""
         return iter(list(self._live.values()))
 
+    def get(self, session_id: str) -> LiveSession | None:
+        """The session, if it is alive here."""
+        return self._live.get(session_id)
+
     def of(self, service: str) -> list[LiveSession]:
         return [session for session in self._live.values() if session.service == service]
 
@@ -86,21 +99,59 @@ class Sessions:
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
         session = LiveSession(
-            self._resources, taken, opened, on_lost=self.lose, on_unborn=self._forget
+            self._resources,
+            taken,
+            opened,
+            on_lost=self.lose,
+            on_unborn=self._forget,
+            pass_on=self._pass_on,
         )
         self._live[taken.session_id] = session
+        self.following.cease(session)
         return session
 
     def lose(self, session: LiveSession) -> None:
-        """Another server owns the session now: its sockets are told to resume it."""
+        """Another server owns the session now: this one follows it if clients are attached.
+
+        A server that is draining tells them to resume it elsewhere.
+        """
         if not self._drop(session):
             return
         logger.warning("session_lost", session_id=session.session_id)
+        if session.audience and not self._resources.is_draining:
+            self.following.succeed(session)
         attached = session.audience.sockets
         session.leave()
         for socket in attached:
             socket.attached.pop(session.session_id, None)
             socket.lose(session.session_id)
+
+    def _pass_on(self, asker: Asker, event: SessionEvent) -> None:
+        """What the loss of a session refused goes to its next owner."""
+        if asker.inbox_row is None:
+            self._resources.background.start(self._ask_again(asker, event))
+
+    async def _ask_again(self, asker: Asker, event: SessionEvent) -> None:
+        message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
+        try:
+            # Its principal has been checked here.
+            session = await self._find_or_follow(event.session_id)
+            await session.take(asker, event)
+        except Refused as error:
+            problem = Problem(
+                asker.lang,
+                error.code,
+                error.sentence,
+                error.detail,
+                session_id=event.session_id,
+                message_id=message_id,
+            )
+            asker.tell(problem)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=explain(error))
+            code: ErrorCode = "storage_unavailable"
+            told = Problem(asker.lang, code, session_id=event.session_id, message_id=message_id)
+            asker.tell(told)
 
     def forget(self, session_id: str) -> None:
         """The session was removed from the log."""
@@ -122,29 +173,47 @@ class Sessions:
         del self._live[session.session_id]
         return True
 
-    async def find(self, session_id: str, principal: Principal | None) -> LiveSession:
-        """The session, alive, if it is open to the principal; raises `Refused`."""
-        if (session := self._live.get(session_id)) is not None:
-            if not may_use(principal, session.principal):
+    async def find(
+        self, session_id: str, principal: Principal | None
+    ) -> LiveSession | FollowedSession:
+        """The session, alive or followed, if it is open to the principal; raises `Refused`."""
+        if (here := self._here(session_id)) is not None:
+            if not may_use(principal, here.principal):
                 raise Refused("forbidden")
-            return session
-        if self._resources.is_draining:
-            # Its next owner opens it and continues what is unfinished.
-            raise Refused("service_unavailable")
+            return here
         try:
             await self._check_creator(session_id, principal)
-            session = await self.open(session_id, is_asked_for=True)
-        except UnknownSession as error:
-            raise Refused("unknown_session") from error
-        except OwnedElsewhere as error:
-            raise Refused("moved") from error
+            return await self._find_or_follow(session_id)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
-        # It may have left memory again before this caller was resumed.
-        if self._live.get(session_id) is session:
-            return session
-        return await self.find(session_id, principal)
+
+    def _here(self, session_id: str) -> LiveSession | FollowedSession | None:
+        return self._live.get(session_id) or self.following.get(session_id)
+
+    async def _find_or_follow(self, session_id: str) -> LiveSession | FollowedSession:
+        """Raises `Refused` and `django.db.Error`."""
+        while (here := self._here(session_id)) is None:
+            if self._resources.is_draining:
+                # Its next owner opens it and continues what is unfinished.
+                raise Refused("service_unavailable")
+            try:
+                # It may leave memory again before this caller is resumed.
+                await self.open(session_id, is_asked_for=True)
+            except UnknownSession as error:
+                raise Refused("unknown_session") from error
+            except OwnedElsewhere:
+                await self._follow(session_id)
+        return here
+
+    async def _follow(self, session_id: str) -> None:
+        try:
+            await self.following.follow(session_id)
+        except UnknownSession as error:
+            raise Refused("unknown_session") from error
+        if (live := self._live.get(session_id)) is not None:
+            # It was adopted meanwhile.
+            self.following.cease(live)
 
     async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
         """Raises `Refused` before a session is taken over for a client that may not open it."""
@@ -167,6 +236,10 @@ class Sessions:
             self._opening[session_id] = task
             task.add_done_callback(lambda _: self._opening.pop(session_id, None))
         return await asyncio.shield(task)
+
+    async def open_asked(self, session_id: str) -> LiveSession:
+        """The same for clients at other servers, or here while it was followed."""
+        return await self.open(session_id, is_asked_for=True)
 
     async def adopt_orphans(self) -> None:
         """Continues the unfinished runs of dead servers, a few sessions at a time.
@@ -226,6 +299,13 @@ class Sessions:
                 tokens -= session.tokens
                 session.leave()
                 self._to_free[session.session_id] = session.epoch
+        await self._free()
+
+    async def give_up(self, session: LiveSession) -> None:
+        """Leaves an idle session to its followers. Raises `django.db.Error`."""
+        if self._drop(session):
+            session.leave()
+            self._to_free[session.session_id] = session.epoch
         await self._free()
 
     @property

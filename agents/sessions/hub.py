@@ -21,19 +21,14 @@ from agents.principals import key_of
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
+from agents.sessions.followed import FollowedSession
 from agents.sessions.holding import Sessions
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
 from agents.sessions.resuming import Standings
 from agents.sessions.subscription import Subscription
 from agents.transients import ReplayComplete, Resumed
-from myagent.protocol import (
-    Cancel,
-    CloseSession,
-    CreateSession,
-    Response,
-    UserMessage,
-)
+from myagent.protocol import CreateSession, UserMessage
 from myagent.worker.protocol import AgentInfo
 
 T = TypeVar("T")
@@ -134,27 +129,22 @@ class Hub:
         return await self._reading(self._resources.database.run(turns.place_after, session_id, seq))
 
     async def send(self, socket: Socket, event: SessionEvent) -> None:
-        session = await self._find(socket, event.session_id)
-        if event.session_id not in socket.attached:
-            self._check_room(socket)
-            self._attach(socket, session)
-        try:
-            await self._hand_over(session, socket, event)
-        except DatabaseFailure as error:
-            logger.warning("storage_away", error=explain(error))
-            message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
-            raise Refused("storage_unavailable", message_id=message_id) from error
-
-    async def _hand_over(self, session: LiveSession, socket: Socket, event: SessionEvent) -> None:
-        match event:
-            case UserMessage():
-                await session.accept(socket, event)
-            case Cancel():
-                session.cancel(socket, event)
-            case Response():
-                await session.respond(socket, event)
-            case CloseSession():
-                session.close("closed")
+        while True:
+            session = await self._find(socket, event.session_id)
+            if event.session_id not in socket.attached:
+                self._check_room(socket)
+                self._attach(socket, session)
+            try:
+                await session.take(socket, event)
+                return
+            except DatabaseFailure as error:
+                logger.warning("storage_away", error=explain(error))
+                message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
+                raise Refused("storage_unavailable", message_id=message_id) from error
+            except Refused as error:
+                if error.code != "moved":
+                    raise
+                # The session was lost meanwhile: its next owner is asked.
 
     def detach(self, socket: Socket, session_id: str | None = None) -> None:
         leaving = list(socket.attached) if session_id is None else [session_id]
@@ -216,14 +206,16 @@ class Hub:
             # What was known before holds.
             logger.warning("storage_away", error=explain(error))
 
-    async def _find(self, socket: Socket, session_id: str) -> LiveSession:
+    async def _find(self, socket: Socket, session_id: str) -> LiveSession | FollowedSession:
         """The session, if the client may use it and it belongs to the addressed service."""
         session = await self._sessions.find(session_id, socket.principal)
         if socket.service not in (None, session.service):
             raise Refused("unknown_session")
         return session
 
-    def _attach(self, socket: Socket, session: LiveSession, seq: int | None = None) -> Subscription:
+    def _attach(
+        self, socket: Socket, session: LiveSession | FollowedSession, seq: int | None = None
+    ) -> Subscription:
         socket.attached[session.session_id] = session
         return session.subscribe(socket, seq)
 

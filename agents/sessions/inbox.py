@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from agents.log import reading
-from agents.ports import Socket
+from agents.ports import Asker
 from agents.runtime.database import DatabaseThreads
 
 
@@ -28,20 +28,20 @@ class Inbox:
         self._database = database
         self._accepted = OrderedDict(reversed(known.items()))
         self._knows_all = knows_all
-        self._on_its_way: dict[str, list[Socket]] = {}
+        self._on_its_way: dict[str, list[Asker]] = {}
 
     def expect(self, message_id: str) -> None:
         """The message is being written."""
         self._on_its_way[message_id] = []
 
-    def join(self, message_id: str, socket: Socket) -> bool:
+    def join(self, message_id: str, socket: Asker) -> bool:
         """Lets a socket wait for a message that is being written; False if it is not."""
         if message_id not in self._on_its_way:
             return False
         self._on_its_way[message_id].append(socket)
         return True
 
-    def settle(self, message_id: str, seq: int | None) -> list[Socket]:
+    def settle(self, message_id: str, seq: int | None) -> list[Asker]:
         """Records the message's place in the log, or None if it was refused; returns who waits."""
         if seq is not None:
             self.remember(message_id, seq)

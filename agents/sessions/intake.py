@@ -13,8 +13,8 @@ from agents.log import kinds, reading
 from agents.log.entry import RunRef
 from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
-from agents.log.writes import DuplicateMessage
-from agents.ports import Refused, Socket
+from agents.log.writes import DuplicateMessage, OwnershipLost
+from agents.ports import Asker, PassOn, Refused
 from agents.runtime import logs
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
@@ -47,15 +47,17 @@ class Intake:
         runs: Runs,
         check_open: CheckOpen,
         resources: Resources,
+        pass_on: PassOn,
     ) -> None:
         self._log = log
         self._inbox = inbox
         self._runs = runs
         self._check_open = check_open
+        self._pass_on = pass_on
         self._database = resources.database
         self._background = resources.background
 
-    async def accept(self, socket: Socket, event: UserMessage) -> None:
+    async def accept(self, socket: Asker, event: UserMessage) -> None:
         """Accepts a message: its echo, sent once it is durable, is the acknowledgement."""
         message_id = event.metadata.message_id
         if message_id is not None and await self._is_repeated(socket, message_id, event):
@@ -66,9 +68,9 @@ class Intake:
             raise Refused("busy", message_id=message_id)
         run_id = new_id()
         ref = RunRef(run_id, message_id or run_id)
-        self._take_in(socket, ref, event.content, is_ahead=event.metadata.on_busy == "interrupt")
+        self._take_in(socket, ref, event)
 
-    async def _is_repeated(self, socket: Socket, message_id: str, event: UserMessage) -> bool:
+    async def _is_repeated(self, socket: Asker, message_id: str, event: UserMessage) -> bool:
         """Answers a message that was accepted before, or waits for one that is being written."""
         # The journal would recognise it in any case; here it is recognised before it has effects.
         does_harm = self._runs.current is not None and event.metadata.on_busy != "enqueue"
@@ -83,33 +85,35 @@ class Intake:
         await self._echo_again(socket, seq)
         return True
 
-    async def _echo_again(self, socket: Socket, seq: int) -> None:
+    async def _echo_again(self, socket: Asker, seq: int) -> None:
         logged = await self._database.run(reading.entry_at, self._log.session_id, seq)
         if logged is not None:
             socket.tell(Repeated(logged))
 
-    def _take_in(self, socket: Socket, ref: RunRef, text: str, *, is_ahead: bool) -> None:
-        before = self._runs.current
+    def _take_in(self, socket: Asker, ref: RunRef, event: UserMessage) -> None:
+        before, is_ahead = self._runs.current, event.metadata.on_busy == "interrupt"
         position = 0 if before is None else 1 if is_ahead else len(self._runs.waiting) + 1
-        entry = kinds.user_message(text, ref, position)
+        entry = kinds.user_message(event.content, ref, position)
         assert entry.message is not None
         queued = Queued(ref, entry.message)
         new_run, started = self._runs.add(queued, is_ahead=is_ahead)
         self._inbox.expect(ref.message_id)
 
         def done(outcome: Outcome) -> None:
-            self._on_accepted(outcome, socket, queued)
+            self._on_accepted(outcome, socket, queued, event)
             self._runs.start_if_logged(started, outcome)
 
-        self._log.write([entry], done, new_run=new_run)
+        self._log.write([entry], done, new_run=new_run, answers=socket.inbox_row)
         if is_ahead and before is not None:
             before.cancel()
 
-    def _on_accepted(self, outcome: Outcome, socket: Socket, queued: Queued) -> None:
+    def _on_accepted(
+        self, outcome: Outcome, socket: Asker, queued: Queued, event: UserMessage
+    ) -> None:
         ref = queued.ref
         if isinstance(outcome, Exception):
             waiting = self._inbox.settle(ref.message_id, None)
-            self._withdraw(outcome, [socket, *waiting], queued)
+            self._withdraw(outcome, [socket, *waiting], queued, event)
             return
         logged = outcome[0]
         if logs.is_debug():
@@ -124,7 +128,9 @@ class Intake:
         for other in self._inbox.settle(ref.message_id, logged.seq):
             other.tell(Repeated(logged))
 
-    def _withdraw(self, error: Exception, sockets: Sequence[Socket], queued: Queued) -> None:
+    def _withdraw(
+        self, error: Exception, sockets: Sequence[Asker], queued: Queued, event: UserMessage
+    ) -> None:
         """A message could not be accepted after all."""
         self._runs.withdraw(queued)
         message_id = queued.ref.message_id
@@ -133,17 +139,25 @@ class Intake:
         for socket in sockets:
             if isinstance(error, DuplicateMessage):
                 self._background.start(self._answer_again(socket, message_id, error.seq))
+            elif isinstance(error, OwnershipLost):
+                self._pass_on(socket, named(event, message_id))
             else:
                 self._explain(socket, code_of(error), message_id)
 
-    async def _answer_again(self, socket: Socket, message_id: str, seq: int) -> None:
+    async def _answer_again(self, socket: Asker, message_id: str, seq: int) -> None:
         try:
             await self._echo_again(socket, seq)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             self._explain(socket, "storage_unavailable", message_id)
 
-    def _explain(self, socket: Socket, code: ErrorCode, message_id: str) -> None:
+    def _explain(self, socket: Asker, code: ErrorCode, message_id: str) -> None:
         """Says that a message was not accepted."""
         session_id = self._log.session_id
         socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))
+
+
+def named(event: UserMessage, message_id: str) -> UserMessage:
+    """The message under an id that recognises it when it is sent again."""
+    metadata = event.metadata.model_copy(update={"message_id": message_id})
+    return event.model_copy(update={"metadata": metadata})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from agents.log import kinds, reading
 from agents.log.entry import Entry
-from agents.log.journal import Outcome
+from agents.log.journal import JournalStopped, Outcome
 from agents.log.session_log import SessionLog
-from agents.log.writes import Facts, NewSession
+from agents.log.writes import Facts, NewSession, OwnershipLost, RunEnded
 from agents.ownership.taking import Taken
-from agents.ports import Refused, Socket
+from agents.ports import Asker, PassOn, Refused, SessionEvent, Socket
 from agents.runs.execution import Execution
 from agents.sessions.audience import Audience
 from agents.sessions.inbox import Inbox
@@ -22,14 +23,14 @@ from agents.sessions.resources import Resources
 from agents.sessions.responses import Responses
 from agents.sessions.subscription import Subscription
 from agents.transients import Notice, Problem
-from myagent.protocol import Cancel, Response, UserMessage
+from myagent.protocol import Cancel, CloseSession, Response, UserMessage
 
 
 class LiveSession:
     """Its methods belong to the event loop; those that answer a client raise `Refused`.
 
     `on_lost` is called when another server owns the session, `on_unborn` when
-    a new one could not be created.
+    a new one could not be created; `pass_on`, with each request that the loss refused.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LiveSession:
         *,
         on_lost: Callable[[LiveSession], None],
         on_unborn: Callable[[LiveSession], None],
+        pass_on: PassOn,
     ) -> None:
         self.session_id = taken.session_id
         self.service = taken.service
@@ -49,6 +51,9 @@ class LiveSession:
         self.idle_since = asyncio.get_running_loop().time()
         self._resources = resources
         self._on_unborn = on_unborn
+        self._pass_on = pass_on
+        self._closer: tuple[Asker, CloseSession] | None = None
+        """Who asked to close the session, until that is in the log."""
         self._pool = resources.workers.of(taken.service)
         self._closing: str | None = None
         self._is_lost = False
@@ -61,7 +66,7 @@ class LiveSession:
             resources.journal,
             facts=self._facts,
         )
-        self.audience = Audience(self._log, resources.database)
+        self.audience = Audience(self._log, resources.database, resources.relay)
         self._log.on_logged = self.audience.show
         self._log.on_lost = lambda: on_lost(self)
         self._log.on_settled = resources.progress.set
@@ -85,8 +90,9 @@ class LiveSession:
             self._runs,
             self._check_open,
             resources,
+            pass_on,
         )
-        self._responses = Responses(self._log, self._runs, resources.database)
+        self._responses = Responses(self._log, self._runs, resources.database, pass_on)
 
     # Sockets.
 
@@ -145,27 +151,64 @@ class LiveSession:
 
         self._log.write([entry], done, new_session=new)
 
-    async def accept(self, socket: Socket, event: UserMessage) -> None:
-        """Accepts a message: its echo, sent once it is durable, is the acknowledgement."""
-        await self._intake.accept(socket, event)
+    async def take(self, asker: Asker, event: SessionEvent) -> None:
+        """Does what a client's event asks for. A message's echo is its acknowledgement."""
+        match event:
+            case UserMessage():
+                await self._intake.accept(asker, event)
+            case Cancel():
+                self.cancel(asker, event)
+            case Response():
+                await self.respond(asker, event)
+            case CloseSession():
+                self._close_for(asker, event)
 
-    def cancel(self, socket: Socket, event: Cancel) -> None:
+    def cancel(self, socket: Asker, event: Cancel) -> None:
         """Stops the run that the event names; a queued one leaves the queue."""
         current, waiting = self._runs.meant_by(event)
         if current is None and not waiting:
-            run_id = event.metadata.run_id
-            socket.tell(Notice(self.lang, "not_running", self.session_id, run_id))
+            self._say_not_running(socket, event)
             return
         self._check_storage()
         ref = current.ref if current else waiting[0].ref
-        self._runs.end_waiting(waiting, [kinds.user_cancel(ref.run_id)])
+        self._runs.end_waiting(
+            waiting,
+            [kinds.user_cancel(ref.run_id)],
+            answers=socket.inbox_row,
+            on_refused=partial(self._on_cancel_refused, socket, event, ref.run_id),
+        )
         if current is not None:
             current.cancel()
 
-    async def respond(self, socket: Socket, event: Response) -> None:
+    def _say_not_running(self, socket: Asker, event: Cancel) -> None:
+        run_id = event.metadata.run_id
+        socket.tell(Notice(self.lang, "not_running", self.session_id, run_id))
+
+    def _on_cancel_refused(
+        self, socket: Asker, event: Cancel, run_id: str, error: Exception
+    ) -> None:
+        match error:
+            case OwnershipLost():
+                self._pass_on(socket, aimed(event, run_id))
+            case RunEnded():
+                self._say_not_running(socket, event)
+            case JournalStopped():
+                """The log tells the next owner, and the client, what became of it."""
+            case _:
+                socket.tell(Problem(socket.lang, code_of(error), session_id=self.session_id))
+
+    async def respond(self, socket: Asker, event: Response) -> None:
         """Answers a question of the current run."""
         self._check_storage()
         await self._responses.take(socket, event)
+
+    def _close_for(self, asker: Asker, event: CloseSession) -> None:
+        if self._closing and asker.inbox_row is not None:
+            raise Refused("session_closed")
+        if not self._closing and not self._log.is_closed:
+            self._check_storage()
+            self._closer = asker, event
+        self.close("closed")
 
     def close(self, reason: str) -> None:
         """Ends every run as interrupted, then the session."""
@@ -189,6 +232,10 @@ class LiveSession:
     def leave(self) -> None:
         """Stops working on the session; the log has what another owner needs."""
         self._is_lost = True
+        if self._closer is not None:
+            # Nothing in the log tells the next owner.
+            closer, self._closer = self._closer, None
+            self._pass_on(*closer)
         if self.current is not None:
             self.current.leave()
         for link in self._pool:
@@ -222,8 +269,26 @@ class LiveSession:
 
     def _finish_closing(self) -> None:
         assert self._closing is not None
+        closer, self._closer = self._closer, None
+
+        def done(outcome: Outcome) -> None:
+            if closer is None or isinstance(outcome, list):
+                return
+            if isinstance(outcome, OwnershipLost):
+                self._pass_on(*closer)
+            else:
+                code = code_of(outcome)
+                closer[0].tell(Problem(closer[0].lang, code, session_id=self.session_id))
+
         self._log.write(
             [kinds.session_end(self.lang, self._closing)],
-            lambda outcome: None,
+            done,
             close_reason=self._closing,
+            answers=None if closer is None else closer[0].inbox_row,
         )
+
+
+def aimed(event: Cancel, run_id: str) -> Cancel:
+    """The cancel with the run that it is about."""
+    metadata = event.metadata.model_copy(update={"run_id": run_id})
+    return event.model_copy(update={"metadata": metadata})

@@ -20,6 +20,7 @@ from agents.models import Run
 from agents.runs.endings import Ending, failed
 from agents.runs.execution import Execution
 from agents.runs.link import Link
+from agents.runs.preview import Preview
 from agents.runs.workers import Pool
 from agents.sessions.audience import Audience
 from myagent.messages import ChatMessage
@@ -58,21 +59,18 @@ class Runs:
         self.pool = pool
         self.worker: Link | None = None
         self.waiting: list[Queued] = []
+        self.current: Execution | None = None
+        """The run that is under way."""
         self._log = log
         self._audience = audience
+        audience.current = self._text_so_far
         self._ordinal = last_ordinal
         self.attempts = 0
         self._is_draining = is_draining
         self._on_end = on_end
 
-    @property
-    def current(self) -> Execution | None:
-        """The run that is under way."""
-        return self._audience.current
-
-    @current.setter
-    def current(self, execution: Execution | None) -> None:
-        self._audience.current = execution
+    def _text_so_far(self) -> Preview | None:
+        return None if self.current is None else self.current.preview
 
     # The interface for runs: see `execution.Owner`.
 
@@ -135,19 +133,37 @@ class Runs:
         waiting = [run for run in self.waiting if target.all or (is_named and is_meant(run.ref))]
         return current if is_current or (target.all and waiting) else None, waiting
 
-    def end_waiting(self, runs: Sequence[Queued], before: Sequence[Entry] = ()) -> None:
-        """Ends runs that have not started, after the entry that says why."""
+    def end_waiting(
+        self,
+        runs: Sequence[Queued],
+        before: Sequence[Entry] = (),
+        *,
+        answers: int | None = None,
+        on_refused: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        """Ends runs that have not started, after the entry that says why.
+
+        `answers`: the row of the inbox that asked for it. `on_refused` is told why nothing was
+        written.
+        """
         self.waiting = [run for run in self.waiting if run not in runs]
 
         def done(outcome: Outcome) -> None:
-            if isinstance(outcome, RunEnded) and (before or len(runs) > 1):
+            if isinstance(outcome, RunEnded) and runs and (before or len(runs) > 1):
                 # One of them was never accepted: the others end without it.
                 for run in runs:
-                    self.end_waiting([run])
+                    self.end_waiting([run], answers=answers, on_refused=on_refused)
+            elif isinstance(outcome, Exception):
+                on_refused(outcome)
 
         lang, status = self.lang, str(Run.Status.INTERRUPTED)
         ends = [kinds.interrupted(run.ref, lang, []) for run in runs]
-        self._log.write([*before, *ends], done, ends={run.ref.run_id: status for run in runs})
+        self._log.write(
+            [*before, *ends],
+            done,
+            ends={run.ref.run_id: status for run in runs},
+            answers=answers,
+        )
 
     def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         """Ends the current run, and starts the next one by the same write."""

@@ -11,6 +11,7 @@ from agents.runs.workers import Workers
 from agents.runtime.background import Background
 from agents.runtime.database import DatabaseThreads
 from agents.sessions.gauges import Gauges
+from agents.sessions.relay import Relay
 
 
 class Resources:
@@ -26,6 +27,7 @@ class Resources:
         self.journal = Journal(recorders.configured())
         self.database = DatabaseThreads()
         self.background = Background()
+        self.relay = Relay(self.background)
         self.progress = asyncio.Event()
         self.is_draining = False
         self._gauges: dict[str, Gauges] = {}

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 from django.db import Error as DatabaseFailure
 
 from agents.log.entry import Logged
 from agents.log.reading import PAGE, page_after
-from agents.log.session_log import SessionLog
 from agents.ports import Socket
-from agents.runs.execution import Execution
 from agents.runtime.background import failure_of
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.file_locks import explain
@@ -31,21 +30,36 @@ PAGE_CHARACTERS = 256 * 1024
 """Entries are read in pages of this size, because each of many slow sockets may hold a page."""
 
 
+class Position(Protocol):
+    """A session's log as this process knows it: `last_seq` is its newest entry."""
+
+    session_id: str
+    last_seq: int
+
+
+class TextSoFar(Protocol):
+    """The text of the step that is being written."""
+
+    run_id: str
+    step: int
+    text: str
+
+
 class Subscription:
     """It is created live at `seq`; `replay` first sends what came after that.
 
-    `current` returns the run whose text is being written; `on_failed` is called when a replay
+    `current` returns the text that is being written; `on_failed` is called when a replay
     fails, after which the socket would get no more events.
     """
 
     def __init__(
         self,
-        log: SessionLog,
+        log: Position,
         socket: Socket,
         seq: int,
         database: DatabaseThreads,
         *,
-        current: Callable[[], Execution | None],
+        current: Callable[[], TextSoFar | None],
         on_failed: Callable[[], None],
     ) -> None:
         self.socket = socket
@@ -72,7 +86,7 @@ class Subscription:
             return
         current = self._current()
         if self._misses_text and current is not None:
-            offset, text = 0, current.preview.text
+            offset, text = 0, current.text
         took = self.socket.push_text(self._log.session_id, run_id, step, offset, text)
         self._misses_text = not took
 
@@ -87,6 +101,18 @@ class Subscription:
         """
         # A socket that replays other sessions would keep them in memory for long.
         self._lag(announce, () if self.socket.replaying.locked() else first)
+
+    def turn_to(
+        self,
+        log: Position,
+        *,
+        current: Callable[[], TextSoFar | None],
+        on_failed: Callable[[], None],
+    ) -> None:
+        """The session has changed its owner: continues where it stands, with other sources."""
+        self._log, self._current, self._on_failed = log, current, on_failed
+        if self._is_live and self.seq < log.last_seq:
+            self._lag()
 
     def close(self) -> None:
         self._is_live = False
@@ -150,6 +176,5 @@ class Subscription:
 
     def _show_text_so_far(self) -> None:
         current = self._current()
-        if current is not None and current.preview.text:
-            so_far = current.preview
-            self.offer_text(current.ref.run_id, so_far.step, 0, so_far.text)
+        if current is not None and current.text:
+            self.offer_text(current.run_id, current.step, 0, current.text)

@@ -67,6 +67,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     """
 
     has_heartbeat = True
+    inbox_row: int | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The socket, from the handshake to the end."""

@@ -74,6 +74,10 @@ class FunctionTool(BaseTool):
         return self.execute(*args, **kwargs)
 
 
+OPTIONS = tuple(FunctionTool.__init__.__kwdefaults__ or ())
+"""The names of the options of `@tool`."""
+
+
 @overload
 def tool(function: Function, /) -> FunctionTool: ...
 
@@ -94,6 +98,9 @@ def tool(function: Function | None = None, /, **options: Any) -> Any:
 
     The function may be plain or async; see `BaseTool` for the options.
     """
+    for option in options:
+        if option not in OPTIONS:
+            raise TypeError(f"@tool has no option {option!r}; it has: {', '.join(OPTIONS)}")
     if function is None:
         return lambda function: FunctionTool(function, **options)
     if not (callable(function) or isinstance(function, classmethod)):

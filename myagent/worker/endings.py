@@ -56,12 +56,13 @@ def stopped_by(error: BaseException, key: RunKey, asked: StopKind | None) -> Sto
     return Stopped(key, "failed", detail=detail_of(error))
 
 
-def log_failure(stopped: Stopped) -> None:
+def log_failure(stopped: Stopped, run_id: str) -> None:
     """Logs the traceback: people are told to look for it in the worker's log.
 
     If the cause is known it says more than the traceback, which is then logged for debugging.
     """
-    about = f"run_failed session={stopped.key.session_id!r} kind={stopped.kind}"
+    session_id = stopped.key.session_id
+    about = f"run_failed session={session_id!r} run={run_id!r} kind={stopped.kind}"
     if stopped.cause:
         logger.error("%s cause=%r", about, stopped.cause)
         logger.debug("%s\n%s", about, stopped.detail)

@@ -273,7 +273,7 @@ class Run:
     def _tell(self, stopped: Stopped) -> None:
         if not self._is_told:
             self._is_told = True
-            log_failure(stopped)
+            log_failure(stopped, self._start.run_id)
             self._outlet.send(stopped)
 
     def _abandon(self) -> None:

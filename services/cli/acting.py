@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
+from agents.runtime.program import command
 from services import control
 from services.catalogue import ports, registry
 from services.cli.screen import Screen
@@ -145,8 +146,8 @@ def _arrival(service: Service) -> str:
         arrived = gettext("{name} is running at {url}").format(name=service.name, url=endpoint)
         return "\n".join([arrived, *trouble_with_port(service)])
     return gettext(
-        "{name} is running. Nobody can talk to it yet: start the site with 'manage.py serve'."
-    ).format(name=service.name)
+        "{name} is running. Nobody can talk to it yet: start the site with '{command}'."
+    ).format(name=service.name, command=command("serve"))
 
 
 def trouble_with_port(service: Service) -> list[str]:

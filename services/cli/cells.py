@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.utils import translation
 from django.utils.translation import gettext_noop
+from rich.cells import cell_len, set_cell_size
 
 from agents.terminal.inert import one_line
 
 LONGEST_SHOWN = 1000
 """Maximum number of characters of a value in a terminal."""
 
-LONGEST_SUMMARY = 60
+LONGEST_SUMMARY = 160
+"""Maximum width of a `Summary` in a terminal, in its cells: a Chinese character takes two."""
 
 NOTHING = "-"
 
@@ -59,7 +61,7 @@ def for_people(value: object) -> str:
             date, _, time = value.partition("T")
             return one_line(f"{date} {time[:8]}Z")
         case Summary():
-            return one_line(value.partition("\n")[0], LONGEST_SUMMARY) or NOTHING
+            return _shortened(one_line(value.partition("\n")[0], LONGEST_SHOWN)) or NOTHING
         case _:
             return one_line(_text_of(value), LONGEST_SHOWN)
 
@@ -67,6 +69,12 @@ def for_people(value: object) -> str:
 def says_something(value: object) -> bool:
     """Whether a column with these values is shown in a terminal."""
     return not isinstance(value, Repeated) and value not in (None, "", [])
+
+
+def _shortened(line: str) -> str:
+    if cell_len(line) <= LONGEST_SUMMARY:
+        return line
+    return f"{set_cell_size(line, LONGEST_SUMMARY - 1).rstrip()}…"
 
 
 def _text_of(value: object) -> str:

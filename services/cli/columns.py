@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 
 GAP = 2
 """Blanks between two columns."""
-
-SHORTEST_PIECE = 12
-"""Minimum width of the pieces of a long word, in a column that may be broken."""
 
 
 def widths(
@@ -18,18 +15,19 @@ def widths(
     rows: Sequence[Sequence[str]],
     room: int,
     *,
-    breakable: Collection[int] = (),
+    breakable: Mapping[int, int],
 ) -> list[int] | None:
     """The width of each column; None if the table does not fit into `room`.
 
-    Values stay on one line, except in `breakable` columns. Headings are broken between words.
+    Values stay on one line, except in `breakable` columns: each has a minimum width, below which
+    only its own words can make it. Headings are broken between words.
     """
     cells = [[row[index] for row in rows] for index in range(len(headings))]
     wanted = [_widest([heading, *values]) for heading, values in zip(headings, cells, strict=True)]
     least = [
         max(
             _widest(heading.split()),
-            _least(values) if index in breakable else _widest(values),
+            _least(values, breakable[index]) if index in breakable else _widest(values),
         )
         for index, (heading, values) in enumerate(zip(headings, cells, strict=True))
     ]
@@ -43,9 +41,8 @@ def widths(
     return wanted
 
 
-def _least(values: Sequence[str]) -> int:
-    words = [word for value in values for word in value.split()]
-    return min(SHORTEST_PIECE, _widest(words))
+def _least(values: Sequence[str], width: int) -> int:
+    return min(width, _widest(values))
 
 
 def _widest(texts: Sequence[str]) -> int:

@@ -41,13 +41,16 @@ def show_logs(screen: Screen, options: Options) -> None:
         )
     instances = [_named(service, options["instance"])] if options["instance"] else shown(service)
     _refuse_those_elsewhere(instances)
+    never = gettext("{name} has not been started yet.").format(name=service.name)
     if options["follow"]:
+        if not instances:
+            screen.say(never)
         new = None if options["instance"] else service
         with contextlib.suppress(KeyboardInterrupt):
             _Following(screen, options["lines"]).run(instances, new)
         return
     if not instances:
-        raise CommandError(gettext("{name} has not been started yet.").format(name=service.name))
+        raise CommandError(never)
     paper = _Paper(screen, has_heads=len(instances) > 1)
     for instance in instances:
         with _log_of(instance, options["lines"]) as log:

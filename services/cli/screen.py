@@ -32,8 +32,14 @@ from services.models import Instance, Service
 BREAKABLE = frozenset({"status", "machine", "supervisor", "started", "ended", "checked"})
 """Columns whose values may continue on the next line of a narrow terminal."""
 
-LONG = frozenset({"tags", "error", "detail"})
+LONG = frozenset({"tags", "error", "detail", "title"})
 """Columns that are shown below their row if there is no room beside it; they may be broken, too."""
+
+NARROWEST = 12
+"""Minimum width of a `BREAKABLE` column whose values are broken."""
+
+NARROWEST_LONG = 40
+"""Minimum width of a `LONG` column beside others: a sentence in a narrower one is hard to read."""
 
 LEAST_ROOM = 12
 """Minimum width of a fact's value beside its name; if there is less room, it is shown below."""
@@ -112,7 +118,11 @@ class RichScreen:
             [translation.gettext(name) for name in names],
             [[row[name].plain for name in names] for row in cells],
             self._console.width,
-            breakable={i for i, name in enumerate(names) if name in BREAKABLE | LONG},
+            breakable={
+                i: NARROWEST_LONG if name in LONG else NARROWEST
+                for i, name in enumerate(names)
+                if name in BREAKABLE | LONG
+            },
         )
 
     def _rows(self, across: Mapping[str, int], cells: Sequence[Mapping[str, Text]]) -> None:

@@ -18,8 +18,11 @@ from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from services import doorbell
 from services.routing.snapshot import Known, Snapshot, read
-from services.supervision import abandoned
+from services.supervision import abandoned, supervisor_lease
 from services.supervision.launchers.local import LocalLauncher
+
+SUPERVISOR_LOOK_S = 2.0
+"""Seconds between two looks for a supervisor."""
 
 logger = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ class SiteDirectory:
         self._database = DatabaseThreads()
         self._background = Background()
         self._snapshot = Snapshot((-1, -1), {})
+        self._is_supervised: bool | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._has_rung = asyncio.Event()
         self._bell = Bell(doorbell.BELL, self._has_rung.set)
@@ -65,6 +69,9 @@ class SiteDirectory:
     def unhealthy(self) -> Collection[str]:
         return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]
 
+    def is_supervised(self) -> bool | None:
+        return self._is_supervised
+
     async def refresh(self) -> None:
         """Reads again now. Concurrent callers share one read. Raises `django.db.Error`."""
         if self._refreshing is None or self._refreshing.done():
@@ -87,6 +94,7 @@ class SiteDirectory:
         await self.refresh()
         self._bell.start()
         self._background.repeat(0, self._look_again)
+        self._background.repeat(SUPERVISOR_LOOK_S, self._look_for_supervisor, is_due=True)
         self._background.repeat(abandoned.LOOK_S, self._end_abandoned)
 
     async def cease(self) -> None:
@@ -108,6 +116,10 @@ class SiteDirectory:
         await self._database.run(
             lambda: abandoned.end_all(LocalLauncher(), by_lease=self.others_may_expire())
         )
+
+    async def _look_for_supervisor(self) -> None:
+        # Not told by a ring: a supervisor that is killed says nothing.
+        self._is_supervised = await self._database.run(supervisor_lease.is_anybody_in_charge)
 
     async def _look_again(self) -> None:
         with suppress(TimeoutError):

@@ -19,6 +19,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from agents.runtime.process import is_provably_gone
+from agents.runtime.program import command
 from services.models import Instance, Service, Supervisor
 from services.telling import told
 
@@ -96,10 +97,10 @@ class Observers:
             return told(service.error_message)
         sentence = gettext(
             "No supervisor is running: the last observation of this service is {age} old. "
-            "Start one with: manage.py {command}"
+            "Start one with: {command}"
         )
-        command = "supervise" if settings.MYAGENT_SUPERVISOR == "external" else "serve"
-        return sentence.format(age=self._age(self._last_news(service)), command=command)
+        verb = "supervise" if settings.MYAGENT_SUPERVISOR == "external" else "serve"
+        return sentence.format(age=self._age(self._last_news(service)), command=command(verb))
 
     def observed_at(self, service: Service) -> datetime | None:
         """When the service was last observed; None: never."""

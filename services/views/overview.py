@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from agents.runtime.process import is_provably_gone
 from myagent.protocol import timestamp
 from services.models import Instance, Service
 from services.supervision import figures
@@ -72,11 +73,15 @@ def overview() -> Json:
 
 
 def supervisors() -> list[Json]:
-    """The supervisors of machines with a valid lease, by the database's clock."""
-    alive = machines_supervised()
+    """The supervisors of machines with a valid lease, by the database's clock.
+
+    One that is known to be gone is left out before its lease ends.
+    """
+    leased = machines_supervised().order_by("node")[:20]
+    alive = [each for each in leased if not is_provably_gone(each.process)]
     return [
         {"node": each.node, "since": timestamp(each.started_at), "is_automatic": each.is_automatic}
-        for each in alive.order_by("node")[:20]
+        for each in alive
     ]
 
 

@@ -26,6 +26,7 @@ class RecordingSocket:
     def __init__(self) -> None:
         self.connection_id = f"socket-{id(self)}"
         self.lang = "en"
+        self.inbox_row: int | None = None
         self.principal: Principal | None = None
         self.service: str | None = None
         self.attached: dict[str, Any] = {}

@@ -24,7 +24,6 @@ from tests.runners import Runner
 
 pytestmark = pytest.mark.both_databases
 
-GOING_AWAY = 4012
 SHORT = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
 
 
@@ -36,8 +35,8 @@ async def asleep_while_another_takes_over(site: Site, text: str) -> tuple[Runner
     return zombie, await site.start(**SHORT), witness
 
 
-async def test_a_zombie_writes_nothing_and_sends_its_clients_away(site: Site) -> None:
-    zombie, heir, witness = await asleep_while_another_takes_over(site, "hi [[hold model after=2]]")
+async def test_a_zombie_writes_nothing_and_its_clients_stay(site: Site) -> None:
+    zombie, _, witness = await asleep_while_another_takes_over(site, "hi [[hold model after=2]]")
     await site.fake.wait_held("model")
     await asyncio.to_thread(freeze, zombie.process.pid, site.database_url)
     await site.fake.wait_held("model", 2)
@@ -45,15 +44,13 @@ async def test_a_zombie_writes_nothing_and_sends_its_clients_away(site: Site) ->
     await until_logged_ends(site.database_url, witness.session_id, 1)
     log = read_log(site.database_url, witness.session_id)
     zombie.signal(signal.SIGCONT)
-    assert await witness.lose() == GOING_AWAY
-    await witness.reattach(heir.url)
     await witness.until_ended(1)
     assert read_log(site.database_url, witness.session_id) == log
     assert_promises(site.database_url, witness.session_id, witness)
     await witness.leave()
 
 
-async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: Site) -> None:
+async def test_the_clients_of_a_zombie_with_nothing_to_write_stay_too(site: Site) -> None:
     zombie, heir, witness = await asleep_while_another_takes_over(
         site, 'hi [[tool transfer {"text": "a"}]]'
     )
@@ -70,8 +67,6 @@ async def test_a_zombie_with_nothing_to_write_sends_its_clients_away_too(site: S
     )
     await other.until_ended(1)
     zombie.signal(signal.SIGCONT)
-    assert await witness.lose() == GOING_AWAY
-    await witness.reattach(heir.url)
     await witness.until_ended(1)
     assert count(site.folder, "transfer") == 1
     assert_promises(site.database_url, witness.session_id, witness, other)
@@ -87,7 +82,7 @@ async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     site.fake.release("model")
     await until_logged_ends(site.database_url, witness.session_id, 1)
     zombie.signal(signal.SIGCONT)
-    assert await witness.lose() == GOING_AWAY
+    await witness.until_ended(1)
     await asyncio.to_thread(zombie.wait_for_log, "lease_taken_anew")
     newcomer = await Witness.arrive(zombie.url)
     await newcomer.say("hello")
@@ -96,7 +91,7 @@ async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     await newcomer.leave()
 
 
-async def test_a_socket_that_loses_one_of_its_sessions_keeps_the_others(site: Site) -> None:
+async def test_a_message_that_a_lost_ownership_refused_runs_all_the_same(site: Site) -> None:
     server = await site.start()
     lost = await Witness.arrive(server.url)
     recorder = lost.recorder
@@ -107,30 +102,12 @@ async def test_a_socket_that_loses_one_of_its_sessions_keeps_the_others(site: Si
     taken = "UPDATE agents_session SET epoch = epoch + 1, owner_id = NULL"
     execute(site.database_url, f"{taken} WHERE id = '{lost.session_id}'")
     await lost.say("are you there?", message_id="again")
-    told = await recorder.error("moved")
-    assert told["metadata"]["session_id"] == lost.session_id
     await kept.say("hello")
     await kept.until_ended(1)
-    await recorder.reconnect(lost.session_id, lost.last_seq)
-    await lost.say("are you there?", message_id="again")
     await lost.until_ended(2)
     for witness in (lost, kept):
         assert_promises(site.database_url, witness.session_id, witness)
     await lost.leave()
-
-
-async def test_a_session_of_a_living_runner_stays_there(site: Site) -> None:
-    owner, other = await site.start(), await site.start()
-    witness = await Witness.arrive(owner.url)
-    stranger = await Recorder.open(other.url)
-    await stranger.send("user.reconnect", witness.session_id, metadata={"last_seq": 0})
-    assert await stranger.read_to_close() == GOING_AWAY
-    assert stranger.frames[-1]["event"] == "system.error"
-    assert stranger.frames[-1]["metadata"]["code"] == "moved"
-    await witness.say("hello")
-    await witness.until_ended(1)
-    assert_promises(site.database_url, witness.session_id, witness)
-    await witness.leave()
 
 
 async def test_a_running_replica_adopts_what_a_killed_one_left(site: Site) -> None:

@@ -37,6 +37,7 @@ def snapshot(value: int) -> bytes:
 async def begin(feed: Feed) -> tuple[AsyncIterator[bytes], bytes]:
     """A viewer, and its first event that is more than a beat."""
     viewer = feed.follow()
+    assert viewer is not None
     assert (await anext(viewer)).startswith(b"retry:")
     while (event := await anext(viewer)) == BEAT:
         pass
@@ -62,10 +63,28 @@ async def test_fifty_who_watch_read_as_often_as_one(source: Source) -> None:
     assert {event for _, event in viewers} == {snapshot(0)}
     assert source.reads == 1
     assert feed.is_full
-    assert [event async for event in feed.follow()] == []
+    assert feed.follow() is None
     for viewer, _ in viewers:
         await viewer.aclose()
     assert not feed.is_full
+
+
+async def test_of_those_who_come_together_no_more_than_fifty_are_let_in(source: Source) -> None:
+    feed = Feed(source.read)
+    places = [feed.follow() for _ in range(feed_module.MAX_VIEWERS + 1)]
+    assert [place is None for place in places] == [False] * feed_module.MAX_VIEWERS + [True]
+
+
+async def test_a_place_whose_viewer_never_reads_is_free_again(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "CLAIM_S", 0.0)
+    feed = Feed(source.read)
+    unread = [feed.follow() for _ in range(feed_module.MAX_VIEWERS)]
+    assert feed.is_full and all(unread)
+    async with asyncio.timeout(10):
+        while feed.is_full:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
 
 
 async def test_a_change_of_a_service_is_told_at_once(
@@ -124,7 +143,9 @@ async def test_a_stream_ends_so_that_leave_is_asked_for_anew(
 ) -> None:
     monkeypatch.setattr(feed_module, "STREAM_S", 1.5)
     feed = Feed(source.read)
-    assert snapshot(0) in [event async for event in feed.follow()]
+    viewer = feed.follow()
+    assert viewer is not None
+    assert snapshot(0) in [event async for event in viewer]
     assert feed._viewers == 0
 
 

@@ -17,7 +17,6 @@ from agents.log.commit import Batch
 from agents.models import Event, Run, Server, Session
 from agents.ownership import servers, taking
 from agents.ownership.adoption import adopt
-from agents.ports import Refused
 from agents.runtime.database import THREADS
 from agents.sessions.holding import ADOPTED_AT_ONCE
 from tests.agents.leases import renew
@@ -71,8 +70,8 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     await conversations._adopt()
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
-    with pytest.raises(Refused, match="moved"):
-        await conversations.port.attach(story.socket, session_id, 0)
+    with pytest.raises(taking.OwnedElsewhere):
+        await conversations._sessions.open(session_id)
     await renew(conversations)
     assert not lease.others_may_expire
     await conversations._adopt()

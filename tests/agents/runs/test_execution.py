@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from agents.log import kinds
 from agents.log.entry import Entry, RunRef
@@ -147,6 +149,35 @@ async def test_the_providers_words_are_told_to_clients_in_debug_mode_alone(
     Execution(session, REF).on_stopped(stopped)
     (ending,) = session.endings
     assert ending.entry.metadata.get("cause") == told
+
+
+@pytest.mark.parametrize(
+    ("stopped", "shares_log", "count"),
+    [
+        (Stopped(KEY, "model_error", Said("No."), cause="status 400: no"), False, 1),
+        (Stopped(KEY, "model_error", Said("No."), cause="status 400: no"), True, 0),
+        (Stopped(KEY, "failed", detail="Traceback"), True, 0),
+        (Stopped(KEY, "cut_off"), True, 1),
+    ],
+)
+async def test_a_failure_that_the_worker_has_logged_to_the_same_place_is_not_logged_again(
+    monkeypatch: pytest.MonkeyPatch, stopped: Stopped, shares_log: bool, count: int
+) -> None:
+    log = LogCapture()
+    monkeypatch.setattr(
+        "agents.runs.execution.logger", structlog.wrap_logger(None, processors=[log])
+    )
+    session = Session()
+    session.pool.shares_log = shares_log
+    Execution(session, REF).on_stopped(stopped)
+    assert len(log.entries) == count
+    for line in log.entries:
+        assert (line["event"], line["session_id"], line["run_id"]) == (
+            "run_failed",
+            "session",
+            "run",
+        )
+        assert line.get("cause", "") == stopped.cause
 
 
 async def test_a_template_from_a_worker_is_filled_in_by_names_alone() -> None:

@@ -55,6 +55,33 @@ def test_what_does_not_fit_is_named(args: dict[str, Any], told: str) -> None:
     assert bool(unfit(args, ORDER.spec.parameters)) is _is_refused_by_the_tool(args)
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ({}, "缺少 'item'"),
+        ({"item": "tea", "amount": "many"}, "amount：'many' 的类型不是 'integer'"),
+        ({"item": "tea", "amount": 11}, "amount：11 大于最大值 10"),
+        ({"item": "coal"}, "item：'coal' 不在允许的取值 ['tea', 'milk'] 之中"),
+        ({"item": "tea", "colour": "red"}, "'colour' 不是该工具的参数"),
+        ({"item": "tea", "notes": [1]}, "notes：[1] 不属于任何一种允许的形式"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_the_readers_language(
+    args: dict[str, Any], told: str
+) -> None:
+    assert unfit(args, ORDER.spec.parameters, "zh-hans") == told
+
+
+def test_a_rule_without_a_sentence_of_its_own_is_named() -> None:
+    schema = {"properties": {"x": {"multipleOf": 5}}}
+    assert unfit({"x": 3}, schema, "zh-hans") == "x：3 不满足 multipleOf：5"
+
+
+def test_braces_in_a_value_stay_as_they_are() -> None:
+    schema = {"properties": {"x": {"type": "integer"}}}
+    assert unfit({"x": "{limit}"}, schema, "zh-hans") == "x：'{limit}' 的类型不是 'integer'"
+
+
 def _is_refused_by_the_tool(args: dict[str, Any]) -> bool:
     try:
         ORDER.arguments.check(args)

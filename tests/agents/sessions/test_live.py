@@ -55,14 +55,18 @@ async def told(story: Story, kind: str, message_id: str) -> dict[str, Any]:
             await story.socket.heard.wait()
 
 
-def refuse_once(conversations: Conversations, is_meant: Callable[[Write], bool]) -> None:
-    """The database can't store the first write that is meant."""
+def refuse_once(
+    conversations: Conversations,
+    is_meant: Callable[[Write], bool],
+    error: type[Exception] = RowRefused,
+) -> None:
+    """The first write that is meant is refused; as a rule, the database can't store it."""
     append, refused = conversations.journal.append, []
 
     def choose(write: Write, done: Any) -> None:
         if not refused and is_meant(write):
             refused.append(write)
-            asyncio.get_running_loop().call_soon(done, RowRefused())
+            asyncio.get_running_loop().call_soon(done, error())
         else:
             append(write, done)
 
@@ -230,7 +234,6 @@ async def test_a_response_that_comes_while_the_first_is_being_written_gets_that_
 REFUSALS: list[tuple[type[Exception], str, str]] = [
     (RowRefused, "internal_error", "internal_error"),
     (RunEnded, "not_waiting", "internal_error"),
-    (OwnershipLost, "moved", "moved"),
     (JournalStopped, "service_unavailable", "service_unavailable"),
 ]
 """Why nothing was written; what is said of a response then, and of a message."""
@@ -275,6 +278,35 @@ async def test_everybody_whose_message_was_not_accepted_is_told(
         for socket in (story.socket, joined, gone):
             error = await socket.hear("system.error", code=code, message_id="a")
             assert error["metadata"]["session_id"] == story.session_id
+
+
+REQUESTS: list[tuple[str, dict[str, Any], str]] = [
+    ("user.message", {"content": "text b"}, "user.message"),
+    ("user.response", {"content": {"approved": True}}, "agent.tool_result"),
+    ("user.cancel", {}, "agent.interrupted"),
+    ("user.close_session", {}, "agent.session_end"),
+]
+"""What a client asks for while a run waits for its answer, and what comes of it."""
+
+
+@pytest.mark.parametrize(("kind", "fields", "effect"), REQUESTS)
+async def test_what_the_loss_of_the_session_refused_is_done_by_its_next_owner(
+    story: Story, kind: str, fields: dict[str, Any], effect: str
+) -> None:
+    story.model.asks_people = True
+    story.permits.open()
+    await story.do(SAY_A)
+    question = await story.socket.hear("agent.user_confirm")
+    written = "agent.interrupted" if kind == "user.close_session" else kind
+    refuse_once(story.conversations, writes(written), OwnershipLost)
+    named = {"session_id": story.session_id}
+    if kind == "user.response":
+        named["step_id"] = question["step_id"]
+    await story.conversations.port.send(story.socket, event(kind, **named, **fields))
+    async with asyncio.timeout(PATIENCE_S):
+        await story.socket.hear(effect, **({"position": 1} if kind == "user.message" else {}))
+    assert not [frame for frame in story.socket.told if frame["event"] == "system.error"]
+    assert story.socket.close_code is None
 
 
 @pytest.mark.parametrize("refusal", [RowRefused, JournalStopped])
@@ -595,14 +627,20 @@ async def test_a_session_taken_under_a_lease_that_was_lost_meanwhile_is_not_kept
     loop, open_session = asyncio.get_running_loop(), reading.open_session
 
     def open_while_the_lease_is_lost(*args: Any, **options: Any) -> reading.Opened:
+        monkeypatch.undo()
         servers.end(story.conversations.lease.server_id)
         asyncio.run_coroutine_threadsafe(begin_anew(story.conversations), loop).result(PATIENCE_S)
         return open_session(*args, **options)
 
     monkeypatch.setattr(reading, "open_session", open_while_the_lease_is_lost)
-    with pytest.raises(Refused, match="moved"):
-        await story.conversations.port.attach(story.socket, story.session_id, 0)
+    await story.conversations.port.attach(story.socket, story.session_id, 0)
     assert story.conversations.session_count == 0
+    # It follows the session, and takes it over since nobody owns it.
+    story.permits.open()
+    await story.do(SAY_A)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.socket.hear("agent.final_answer")
+    assert story.conversations.session_count == 1
 
 
 @pytest.mark.both_databases

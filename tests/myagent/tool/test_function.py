@@ -38,6 +38,13 @@ async def test_a_decorated_function_can_still_be_called() -> None:
     assert erase("x") == "erased x"
 
 
+def test_an_option_that_tools_do_not_have_is_named_with_those_that_they_have() -> None:
+    with pytest.raises(
+        TypeError, match=r"^@tool has no option 'timeout'; it has: name, .*timeout_s"
+    ):
+        tool(timeout=5)  # type: ignore[call-overload]
+
+
 def test_decorating_something_else_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=r"use @tool\(name=…\)"):
         tool("add")

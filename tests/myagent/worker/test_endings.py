@@ -24,9 +24,10 @@ def test_a_models_failure_is_logged_by_its_cause_in_one_line(
     caplog.set_level(logging.DEBUG)
     error = raised(ModelError("No.", is_retryable=False, cause="http://a.test/v1: status 400: no"))
     stopped = stopped_by(error, KEY, None)
-    log_failure(stopped)
+    log_failure(stopped, "run-1")
     said, detail = caplog.records
     assert said.levelno == logging.ERROR
+    assert said.getMessage().startswith("run_failed session='session' run='run-1' ")
     assert said.getMessage().endswith("kind=model_error cause='http://a.test/v1: status 400: no'")
     assert "\n" not in said.getMessage()
     assert detail.levelno == logging.DEBUG
@@ -48,7 +49,7 @@ def test_a_secret_is_in_no_detail_whatever_the_models_failure_was_raised_as() ->
 def test_a_failure_without_a_known_cause_is_logged_with_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    log_failure(stopped_by(raised(KeyError("x")), KEY, None))
+    log_failure(stopped_by(raised(KeyError("x")), KEY, None), "run-1")
     (record,) = caplog.records
     assert "Traceback" in record.getMessage()
 

@@ -152,7 +152,25 @@ def test_in_a_pipe_nothing_is_cut() -> None:
 def test_a_terminal_shows_the_first_line_of_what_is_told_elsewhere() -> None:
     screen, output = rich_screen()
     screen.table(["error"], [[Summary("first\n" + "x" * 5000)], [Summary("y" * 5000)]])
-    assert seen(output).split() == ["error", "first", "y" * 60 + "…"]
+    assert seen(output).split() == ["error", "first", "y" * 100, "y" * 59 + "…"]
+
+
+def test_a_sentence_is_cut_by_what_it_takes_of_the_terminal() -> None:
+    screen, output = rich_screen(200)
+    screen.table(["error"], [[Summary("天" * 100)], [Summary("天" * 80)]])
+    assert seen(output).split() == ["error", "天" * 79 + "…", "天" * 80]
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_a_sentence_in_any_alphabet_fits_the_terminal_and_is_whole(width: int) -> None:
+    screen, output = rich_screen(width)
+    sentence = "没有监督进程在运行" * 6
+    screen.table(["name", "endpoint", "error"], [["weather", "ws://a.test/", Summary(sentence)]])
+    lines = seen(output).splitlines()
+    pieces = [re.findall("[\u4e00-\u9fff]+", line) for line in lines]
+    assert "".join(piece for each in pieces for piece in each) == sentence
+    if width > 70:
+        assert max(map(cell_len, map(str.rstrip, lines))) <= width
 
 
 @given(
@@ -165,7 +183,7 @@ def test_columns_fit_the_terminal_and_their_values_fit_the_columns(
 ) -> None:
     count = len(headings)
     row = data.draw(st.lists(st.text("ab1 天", max_size=40), min_size=count, max_size=count))
-    breakable = data.draw(st.sets(st.integers(0, count - 1)))
+    breakable = data.draw(st.dictionaries(st.integers(0, count - 1), st.integers(1, 50)))
     found = widths(headings, [row], room, breakable=breakable)
     if found is None:
         return

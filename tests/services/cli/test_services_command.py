@@ -6,9 +6,11 @@ import io
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -372,6 +374,17 @@ def test_a_process_that_is_not_the_service_s_has_no_log(given: str) -> None:
 def test_a_service_that_never_ran_has_no_log() -> None:
     rows.service("weather", Service.Status.STOPPED)
     assert refusal("logs", "weather") == "weather has not been started yet."
+
+
+def test_who_follows_a_service_that_never_ran_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.service("weather", Service.Status.STOPPED)
+    monkeypatch.setattr("services.cli.logs.INSTANCES_LOOK_S", 0.0)
+    # Following ends with the service.
+    clock = SimpleNamespace(
+        monotonic=time.monotonic, sleep=lambda _: Service.objects.all().delete()
+    )
+    monkeypatch.setattr("services.cli.logs.time", clock)
+    assert services("logs", "weather", "-f") == "weather has not been started yet.\n"
 
 
 def test_the_log_of_another_machine_is_not_missed_in_silence() -> None:

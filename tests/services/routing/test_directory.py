@@ -28,6 +28,7 @@ from services.routing.snapshot import read
 from services.supervision import abandoned
 from tests.inline_worker import inline_worker
 from tests.services import rows
+from tests.services.measured import add_supervisor
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -141,6 +142,24 @@ async def until_ended(instance: Instance) -> None:
         while instance.live_slot is not None:
             await asyncio.sleep(0.01)
             await instance.arefresh_from_db()
+
+
+async def until_supervised(directory: SiteDirectory, is_supervised: bool) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while directory.is_supervised() is not is_supervised:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def test_whether_a_supervisor_runs_is_looked_for_again_and_again(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.routing.directory.SUPERVISOR_LOOK_S", 0.02)
+    await told.directory.start()
+    await until_supervised(told.directory, False)
+    await sync_to_async(add_supervisor)()
+    await until_supervised(told.directory, True)
+    await sync_to_async(Supervisor.objects.all().delete)()
+    await until_supervised(told.directory, False)
 
 
 async def test_an_expired_lease_is_a_death_only_once_others_may_expire(

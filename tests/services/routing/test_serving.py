@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -92,3 +93,16 @@ async def test_its_own_lease_tells_whether_those_of_others_can_be_trusted() -> N
     assert not directory.others_may_expire()
     server.conversations.lease._may_expire_at = 0.0
     assert directory.others_may_expire()
+
+
+async def test_health_says_whether_a_supervisor_runs_as_the_directory_knows_it() -> None:
+    server, directory = site_server()
+    assert server.health()["supervised"] is None
+    await directory.start()
+    try:
+        async with asyncio.timeout(20):
+            while server.health()["supervised"] is None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        assert server.health()["supervised"] is False
+    finally:
+        await directory.stop()

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from agents.runtime.process import own_identity
 from services.models import Instance, Service
 from services.views.overview import MAX_DESCRIPTION, MAX_ERROR, MAX_SERVICES, overview
 from tests.services.measured import (
@@ -142,6 +143,14 @@ def test_a_supervisor_lives_as_long_as_its_lease() -> None:
     add_supervisor(node="gone", ended_at=Now())
     (found,) = overview()["supervisors"]
     assert (found["node"], found["is_automatic"]) == ("alive", True)
+
+
+def test_a_supervisor_that_was_killed_is_gone_before_its_lease_ends() -> None:
+    own = own_identity()
+    add_supervisor(node="alive", process=own)
+    # The time at which the process began is not that of any process here.
+    add_supervisor(node="killed", process=f"{own}0")
+    assert [each["node"] for each in overview()["supervisors"]] == ["alive"]
 
 
 def test_who_is_not_described_is_as_its_agent_says() -> None:
