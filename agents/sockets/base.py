@@ -275,6 +275,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         reader = loop.create_task(self.lanes.run())
         writer = loop.create_task(self.outbox.run())
         self._tasks = [reader, writer]
+        if self._closing is not None:
+            # Its proof has expired before it was in.
+            writer.cancel()
+            reader.cancel()
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             # Requests of a client that has left are still carried out; `close` ends that early.

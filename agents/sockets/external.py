@@ -36,6 +36,15 @@ PRIVATE_CODES = range(4000, 5000)
 class EventsDoor(EventsConsumer):
     """A socket of the events dialect, to the sessions of this server or to an external service."""
 
+    _forwarded: ForwardedSocket | None = None
+
+    def close(self, code: int, problem: Problem | None) -> None:
+        # Whoever let the client in knows this socket only.
+        if self._forwarded is None:
+            super().close(code, problem)
+        else:
+            self._forwarded.close(code, problem)
+
     async def run(self) -> None:
         external = self.host.external(self.service)
         if external is None:
@@ -43,6 +52,10 @@ class EventsDoor(EventsConsumer):
             return
         forwarded = ForwardedSocket(external)
         forwarded.open(self.scope, self._receive, self.base_send, self.host)
+        forwarded.principal = self.principal
+        if self._closing is not None:
+            forwarded.close(*self._closing)
+        self._forwarded = forwarded
         await forwarded.run()
 
 

@@ -95,6 +95,9 @@ class Passes:
                     await self._look(_judging(database))
                 except DatabaseFailure as error:
                     logger.warning("storage_away", error=explain(error))
+                except Exception:
+                    # The next look may succeed; without any, nobody would be closed.
+                    logger.exception("proofs_not_looked_at")
         finally:
             await bell.stop()
 

@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests import accounts
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.ports import free_port
 from tests.recording import PATIENCE_S, Recorder
@@ -270,3 +271,24 @@ async def test_a_stopped_one_has_no_clients_until_it_is_started(
     async with await Recorder.open(url) as client:
         await client.say("s1", "hello")
         await client.until("agent.final_answer")
+
+
+async def test_a_revoked_token_closes_its_sockets_to_an_external_service(
+    far: PlainService, fresh_database_url: str, tmp_path: Path
+) -> None:
+    with managed_site(fresh_database_url, tmp_path, MYAGENT_AUTH="token") as site:
+        serving = site.serve()
+        site.services("register", "guarded", "--url", far.url)
+        site.until_status("guarded", "running")
+        environment = site.environment | {"DJANGO_SETTINGS_MODULE": "myagent_site.settings"}
+        ada = accounts.make(environment, ada={})["ada"]
+        header = {"Authorization": f"Bearer {ada['token']}"}
+        url = site.url(serving, "guarded")
+        async with await Recorder.open(url, additional_headers=header) as client:
+            await client.send("user.create_session")
+            await client.say("s1", "hello")
+            await client.until("agent.final_answer")
+            await asyncio.to_thread(accounts.revoke, environment, ada["id"])
+            assert await ended(client) == (4001, ["unauthenticated"])
+        async with await Recorder.dial(url, additional_headers=header) as client:
+            assert await ended(client) == (4001, ["unauthenticated"])

@@ -13,7 +13,8 @@ from agents.ports import SessionPort
 from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
-from agents.sockets.handshake import Refusal
+from agents.sockets.handshake import VISITOR, Client, Refusal
+from agents.transients import Problem
 from tests.agents.hosting import Hosting, scope_at, visitor
 
 PATIENCE_S = 30
@@ -105,3 +106,23 @@ async def test_an_address_has_no_more_sockets_than_it_may_while_the_server_start
     await again.connect(PATIENCE_S)
     await again.disconnect(timeout=PATIENCE_S)
     assert host.asked == 3, "who has left makes room"
+
+
+class Expiring:
+    """A client whose proof is good, and expires at once."""
+
+    has_proof = True
+
+    async def identify(self, client: Client, token: str | None = None) -> None:
+        client.close(4001, Problem("en", "unauthenticated"))
+
+
+async def test_a_socket_whose_proof_expires_before_it_is_in_is_closed() -> None:
+    client = visitor(EventsConsumer, host=Hosting(cast(SessionPort, Nobody())))
+    client.scope[VISITOR] = Expiring()
+    await client.connect(PATIENCE_S)
+    while (message := await client.receive_output(PATIENCE_S))["type"] != "websocket.close":
+        last = message
+    assert '"unauthenticated"' in last["text"]
+    assert message["code"] == 4001
+    await client.wait(PATIENCE_S)
