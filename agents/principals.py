@@ -21,6 +21,14 @@ class Principal:
     sees_everything: bool = False
     services: frozenset[str] | None = None
 
+    def may_all_of(self, other: Principal) -> bool:
+        """Whether it may do everything that the other one may."""
+        if other.sees_everything and not self.sees_everything:
+            return False
+        if self.services is None:
+            return True
+        return other.services is not None and other.services <= self.services
+
 
 NOBODY = Principal("nobody", "", services=frozenset())
 """Somebody who has yet to say who it is, and may use nothing."""

@@ -115,13 +115,18 @@ class SocketVisitor:
 
 
 def _apply(verdict: Verdict, client: Client) -> None:
-    """What a later verdict on its proof means for a client that is in."""
+    """What a later verdict on its proof means for a client that is in.
+
+    One with fewer rights comes again: it may be attached to what it may not see any more.
+    """
     if isinstance(verdict, Denial):
         refusal = REFUSALS[verdict]
         problem = Problem(client.lang, refusal.problem, refusal.sentence)
         client.close(refusal.close_code, problem)
-    else:
-        client.principal = verdict
+        return
+    if client.principal is not None and not verdict.may_all_of(client.principal):
+        client.close(CloseCode.GOING_AWAY, Problem(client.lang, "moved"))
+    client.principal = verdict
 
 
 def _token_in(scope: Scope) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
-from agents.principals import Principal
+from agents.principals import Principal, key_of
 from agents.sockets.handshake import Host, Refusal, Scope, facts_of
 from agents.transients import Notice, Problem, Repeated, Transient
 from myagent.protocol import ErrorCode
@@ -20,7 +21,11 @@ from myagent.protocol import ErrorCode
 MOST_CALLS = 1_000
 """Requests of a process that are under way at once."""
 
-_under_way = 0
+MOST_OF_ONE = 100
+"""Those of one principal: others have to find room as well."""
+
+_under_way: Counter[str] = Counter()
+"""The requests under way, by the keys of their principals."""
 
 
 class Call(ABC):
@@ -71,10 +76,10 @@ class Call(ABC):
 
     async def enter(self, service: str | None = None) -> None:
         """Becomes one of the server's connections. Raises `Refused`."""
-        global _under_way
-        if _under_way >= MOST_CALLS:
+        key = key_of(self.principal)
+        if _under_way.total() >= MOST_CALLS or (key and _under_way[key] >= MOST_OF_ONE):
             raise Refused("service_unavailable", sentence="too_many_requests")
-        _under_way += 1
+        _under_way[key] += 1
         self.host.connections.add(self)
         try:
             refusal = await self.host.admit(service)
@@ -86,11 +91,13 @@ class Call(ABC):
 
     def leave(self) -> None:
         """Leaves the sessions and the server; what runs goes on. May be called twice."""
-        global _under_way
         if self._has_left:
             return
         self._has_left = True
-        _under_way -= 1
+        key = key_of(self.principal)
+        _under_way[key] -= 1
+        if not _under_way[key]:
+            del _under_way[key]
         self.host.connections.remove(self)
         self.host.port.detach(self)
 

@@ -16,7 +16,7 @@ from agents.sockets.outbox import Outbox, SocketGone, waiting_here
 from agents.transients import Problem, Repeated, Transient
 from myagent.protocol import CloseCode
 
-STREAM_S = 300.0
+STREAM_S = 30.0
 """Seconds after which a reader has to come again, so that its rights are checked again."""
 
 RETRY = "retry: 1000\n\n"

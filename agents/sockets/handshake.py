@@ -12,6 +12,7 @@ from django.conf import settings
 from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
+from agents.runtime import file_pages
 from agents.runtime.edge import Headers, client_address, headers_of
 from agents.sentences import choose
 from agents.sockets.connections import Connections
@@ -39,6 +40,12 @@ OWN_DOOR = "myagent.service"
 
 QUERY = "myagent.query"
 """In a scope: the query parameters, once they have been read."""
+
+SECRET_HEADERS = frozenset(
+    {b"authorization", b"proxy-authorization", b"cookie", b"sec-websocket-protocol"}
+)
+SECRET_QUERY = frozenset({"token", file_pages.PARAMETER})
+"""Headers and parameters by which clients prove who they are."""
 
 SUBPROTOCOL = "myagent.v1"
 """The subprotocol that is chosen if a client offers any: browsers require an answer."""
@@ -126,9 +133,14 @@ def address_of(scope: Scope) -> str:
 
 
 def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, Any]) -> Facts:
-    """What is known of the client. `metadata`: what it sent to begin a session."""
+    """What is known of the client. `metadata`: what it sent to begin a session.
+
+    Without what it proves itself by: where it ends up must not tell anybody about that.
+    """
     headers = {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in headers_of(scope).items()
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in headers_of(scope).items()
+        if name not in SECRET_HEADERS
     }
     return Facts(
         client_ip=address_of(scope),
@@ -136,7 +148,7 @@ def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, A
         path=scope["path"],
         user="" if principal is None else principal.name,
         headers=headers,
-        query=query_of(scope),
+        query={name: said for name, said in query_of(scope).items() if name not in SECRET_QUERY},
         metadata=metadata,
     )
 

@@ -12,7 +12,9 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from services import access
 from services.catalogue import history
 from services.models import RoutingRule
 from services.rest import answers
@@ -36,7 +38,7 @@ from services.views.rules import rule_json
 
 
 class MayOnRules(MayOnServices):
-    """The same for rules."""
+    """The same for rules, which concern all services: not for a token that is bound to some."""
 
     VIEW: ClassVar = "services.view_routingrule"
     BY_METHOD: ClassVar = {
@@ -45,6 +47,10 @@ class MayOnRules(MayOnServices):
         "PATCH": "services.change_routingrule",
         "DELETE": "services.delete_routingrule",
     }
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        # The id in the path is a rule's, never that of a service.
+        return access.bound_services(request) is None and super().has_permission(request, view)
 
 
 class RulesView(View, GenericAPIView[RoutingRule]):

@@ -18,7 +18,7 @@ FIELDS = ("client_ip", "user_agent", "path", "user")
 PREFIXES = ("header.", "query.", "metadata.")
 
 MOST_COMPARED = 2048
-"""Characters of a fact that are compared: what clients send may be long."""
+"""Characters of a fact that are compared, over all its values: clients may send any number."""
 
 MOST_VALUES = 100
 """Values of a fact with several, such as `metadata.tags`, that are compared."""
@@ -65,8 +65,13 @@ def values_of(field: str, facts: Facts) -> Sequence[str]:
             # Connections always have these; an empty one is not known.
             found = getattr(facts, kind) or None
     several = found if isinstance(found, list | tuple) else [found]
-    texts = map(_text, several[:MOST_VALUES])
-    return [text[:MOST_COMPARED] for text in texts if text is not None]
+    texts: list[str] = []
+    left = MOST_COMPARED
+    for text in map(_text, several[:MOST_VALUES]):
+        if text is not None and left > 0:
+            texts.append(text[:left])
+            left -= len(text)
+    return texts
 
 
 def _within(metadata: Mapping[str, Any], name: str) -> Any:

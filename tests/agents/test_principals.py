@@ -76,6 +76,10 @@ async def test_what_nobody_created_is_open_to_who_may_see_everything_alone(story
     await story.conversations.stop()
 
 
+def naming(service: str) -> CreateSession:
+    return CREATE.model_copy(update={"metadata": CreateSessionMetadata(service=service)})
+
+
 async def test_who_is_bound_to_services_has_sessions_of_those_alone(story: Story) -> None:
     session_id = await begin(story, ANNA)
     (service,) = story.conversations.directory.names()
@@ -84,7 +88,7 @@ async def test_who_is_bound_to_services_has_sessions_of_those_alone(story: Story
     await story.conversations.port.attach(socket_of(bound), session_id, 0)
     for asked in (
         story.conversations.port.attach(socket_of(elsewhere), session_id, 0),
-        story.conversations.port.create(socket_of(elsewhere), CREATE),
+        story.conversations.port.create(socket_of(elsewhere), naming(service)),
     ):
         with pytest.raises(Refused, match="forbidden"):
             await asked
@@ -97,3 +101,23 @@ async def test_who_is_bound_to_one_service_means_that_one(story: Story) -> None:
     with pytest.raises(Refused, match="no_service"):
         await story.conversations.port.create(socket_of(elsewhere), CREATE)
     await story.conversations.stop()
+
+
+ALL = frozenset({"a", "b"})
+
+
+@pytest.mark.parametrize(
+    ("later", "is_enough"),
+    [
+        (Principal("ann", "Ann", True, ALL), True),
+        (Principal("ann", "Ann", True), True),
+        (Principal("ann", "Ann", False, ALL), False),
+        (Principal("ann", "Ann", True, frozenset({"a"})), False),
+    ],
+)
+def test_whether_some_rights_were_lost_is_known(later: Principal, is_enough: bool) -> None:
+    assert later.may_all_of(Principal("ann", "Ann", True, ALL)) is is_enough
+
+
+def test_a_limit_where_none_was_is_a_lost_right() -> None:
+    assert not Principal("ann", "Ann", services=ALL).may_all_of(Principal("ann", "Ann"))

@@ -46,6 +46,8 @@ def test_a_token_is_printed_once_listed_without_itself_and_revoked() -> None:
         ("create", "ci", "--user", "nobody"),
         ("create", "ci", "--rights", "fly"),
         ("create", "ci", "--services", "nowhere"),
+        ("create", "ci", "--services", ","),
+        ("create", "ci", "--rights", ""),
         ("create", "ci", "--expires", "soon"),
         ("create", "ci", "--expires", "0d"),
         ("create", " "),

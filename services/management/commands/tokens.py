@@ -37,11 +37,15 @@ class Command(TerminalCommand):
         create.add_argument("name")
         create.add_argument("--user", help=gettext("whose it is; the only superuser by default"))
         create.add_argument(
-            "--services", default="", help=gettext("the only services that it is good for: a,b")
+            "--services",
+            type=_some,
+            default=[],
+            help=gettext("the only services that it is good for: a,b"),
         )
         create.add_argument(
             "--rights",
-            default="",
+            type=_some,
+            default=[],
             help=gettext("what it may, of: {rights}").format(rights=",".join(RIGHTS)),
         )
         create.add_argument("--expires", help=gettext("how long it lasts: 30d, 12h, 90m or 60s"))
@@ -68,8 +72,8 @@ class Command(TerminalCommand):
         token, text = issuing.issue(
             _user(options["user"]),
             options["name"],
-            services=_split(options["services"]),
-            rights=_split(options["rights"]),
+            services=options["services"],
+            rights=options["rights"],
             expires=None if options["expires"] is None else _lasting(options["expires"]),
         )
         if options["json"]:
@@ -109,8 +113,11 @@ def _line(token: Token) -> str:
     return readable("  ".join(parts))
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _some(text: str) -> list[str]:
+    """One or more names. None at all would stand for everything."""
+    if found := [part.strip() for part in text.split(",") if part.strip()]:
+        return found
+    raise argparse.ArgumentTypeError(gettext("name at least one, or leave the option out."))
 
 
 def _lasting(text: str) -> timedelta:

@@ -160,7 +160,7 @@ class EventsView(ConversationView):
     @extend_schema(
         summary="Read a conversation",
         description="The entries of its log after `after`, as they are on sockets. As a stream: "
-        "these, and what comes, for up to five minutes; `Last-Event-ID` resumes it.",
+        "these, and what comes, for up to half a minute; `Last-Event-ID` resumes it.",
         tags=["sessions"],
         parameters=[documents.ID, EventsQuery, LAST_EVENT_ID],
         responses={
@@ -211,5 +211,6 @@ async def _remove(request: Request, session_id: str, later: Later) -> None:
 
 async def _follow(request: Request, id: str, after: int, later: Later) -> HttpResponseBase:
     stream = await call_of(request, Stream)
+    rates.count(stream.principal, id)
     await asking.follow(stream, id, after)
     return streaming(stream)

@@ -152,7 +152,7 @@ async def test_who_waits_in_vain_is_told(host: Hosting, tell: Any, error: Any) -
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(calls, "MOST_CALLS", calls._under_way + 1)
+    monkeypatch.setattr(calls, "MOST_CALLS", calls._under_way.total() + 1)
     yield
 
 

@@ -151,3 +151,35 @@ def test_a_token_reaches_conversations_of_its_own_services_alone(
 def test_a_token_that_may_not_use_agents_reaches_no_conversations(staff: StaffClient) -> None:
     client = with_token("use_service", "view_service", staff=staff, rights=["view"])
     assert client.get(f"{API}/sessions").status == 403
+
+
+def test_where_nobody_has_to_log_in_a_program_makes_shows_and_revokes_no_tokens(
+    staff: StaffClient, settings: Any
+) -> None:
+    staff()
+    token, _ = issuing.issue(User.objects.get(username="ada"), "ci")
+    settings.MYAGENT_AUTH = "open"
+    program = Client()
+    assert program.get(f"{API}/services").status == 200
+    assert program.get(f"{API}/tokens").status == 401
+    assert program.post(f"{API}/tokens", {"name": "mine", "user": "ada"}).status == 401
+    assert program.delete(f"{API}/tokens/{token.pk}").status == 401
+    assert [each.name for each in Token.objects.all()] == ["ci"]
+
+
+def test_a_token_reaches_the_rules_unless_it_is_bound_to_services(
+    staff: StaffClient, echo: Service
+) -> None:
+    rights = ("view_routingrule", "add_routingrule", "delete_routingrule")
+    client = with_token(*rights, staff=staff)
+    rule = {"name": "echo", "target_strategy": "round_robin", "target_services": ["echo"]}
+    made = client.post(f"{API}/routing/rules", rule)
+    assert made.status == 201
+    assert client.get(f"{API}/routing/rules").json["total"] == 1
+    _, text = issuing.issue(User.objects.get(username="ada"), "bound", services=["echo"])
+    bound = Client(headers={"authorization": f"Bearer {text}"})
+    # The rule has the service's name.
+    for request in (bound.get, bound.delete):
+        assert request(f"{API}/routing/rules/echo").status == 403
+    assert bound.get(f"{API}/routing/rules").status == 403
+    assert client.delete(f"{API}/routing/rules/{made.json['rule_id']}").status == 204

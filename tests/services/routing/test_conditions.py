@@ -138,6 +138,12 @@ def test_only_the_beginning_of_a_long_value_is_compared() -> None:
     assert not holds(condition("metadata.x contains b"), facts)
 
 
+def test_many_values_are_compared_no_further_than_one() -> None:
+    facts = Facts(metadata={"x": ["a" * (MOST_COMPARED - 1), "bc"]})
+    assert holds(condition("metadata.x contains b"), facts)
+    assert not holds(condition("metadata.x contains c"), facts)
+
+
 def test_a_value_that_is_no_text_of_any_encoding_is_searched_as_well() -> None:
     assert holds(condition("metadata.x regex_match a.b"), Facts(metadata={"x": "a\ud800b"}))
 
