@@ -10,10 +10,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from tests.freezing import freeze
-from tests.managed_site import Command, ManagedSite, managed_site
+from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.ports import free_port
 from tests.recording import TERMINAL, Recorder, assert_gapless, assert_one_end_each
 
@@ -255,6 +254,8 @@ from pathlib import Path
 @tool(idempotent=True)
 async def work() -> str:
     "Takes until it is let go."
+    with Path("BEGUN").open("a") as file:
+        file.write("begun\\n")
     while not Path("GATE").exists():
         await asyncio.sleep(0.01)
     with Path("DONE").open("a") as file:
@@ -268,22 +269,12 @@ agent = create_react_agent(tools=[work], model=ScriptedModel(reply))
 """
 
 
-async def until_taken(url: str, session: str) -> Recorder:
-    """A client of a conversation, as soon as the server has it."""
-    while True:
-        client = await Recorder.open(url)
-        try:
-            await client.reconnect(session)
-            return client
-        except ConnectionClosed:
-            await asyncio.sleep(0.2)  # The former owner's lease has to run out.
-
-
 async def test_a_server_that_slept_doubles_nothing_at_the_worker_of_its_heir(
     site: ManagedSite, tmp_path: Path
 ) -> None:
-    gate, done = tmp_path / "gate", tmp_path / "done"
+    gate, done, begun = tmp_path / "gate", tmp_path / "done", tmp_path / "begun"
     code = COUNTING.replace("GATE", str(gate)).replace("DONE", str(done))
+    code = code.replace("BEGUN", str(begun))
     serving = await asyncio.to_thread(site.serve, **SHORT_LEASES)
     site.register("counting", site.write("counting.py", code), "--auto-start")
     (worker,) = site.until_runs("counting")
@@ -293,16 +284,21 @@ async def test_a_server_that_slept_doubles_nothing_at_the_worker_of_its_heir(
     await sleeper.say(session, "work")
     await sleeper.until("agent.tool_call")
     await asyncio.to_thread(freeze, serving.process.pid, site.database_url)
-    client = await until_taken(site.url(heir, "counting"), session)
+    client = await Recorder.open(site.url(heir, "counting"))
+    await client.reconnect(session)
+    await asyncio.to_thread(until, lambda: begun.read_text() == "begun\n" * 2)
     gate.touch()
     end = await client.until(*TERMINAL)
     assert end["content"] == "done"
     serving.send(signal.SIGCONT)
-    assert await sleeper.read_to_close() == 4012
-    assert_one_end_each(client.frames)
+    # It follows the session, which is its heir's now.
+    assert (await sleeper.until(*TERMINAL))["content"] == "done"
+    for each in (sleeper, client):
+        assert_one_end_each(each.frames)
     assert done.read_text() == "done\n"
     assert site.until_runs("counting") == [worker]
     await client.socket.close()
+    await sleeper.socket.close()
 
 
 CAREFUL = """
