@@ -113,9 +113,13 @@ class ChatMessage:
         return data
 
     def wire(self) -> dict[str, Any]:
-        """Only the shape of the OpenAI chat API, with ids that every server accepts."""
+        """Only the shape of the OpenAI chat API, with ids that every server accepts.
+
+        Blank text beside calls is left out: some servers refuse it.
+        """
         data = self._shape()
         if self.tool_calls:
+            data["content"] = self.content if self.content.strip() else None
             data["tool_calls"] = [
                 call.to_dict() | {"id": wire_id(call.id)} for call in self.tool_calls
             ]
@@ -126,8 +130,7 @@ class ChatMessage:
     def _shape(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
-            # Blank text is left out: some servers refuse it.
-            data["content"] = self.content if self.content.strip() else None
+            data["content"] = self.content or None
             data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.tool_call_id is not None:
             data["tool_call_id"] = self.tool_call_id

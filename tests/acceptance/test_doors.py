@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 
 import psutil
@@ -80,9 +81,13 @@ def by_admin(site: ManagedSite, serving: Command) -> Ask:
     post("/admin/login/", username="admin", password=password[1])
 
     def ask(verb: str) -> None:
-        service_id = site.service("forks")["id"]
-        answer = post(f"/admin/services/service/{service_id}/{verb}/")
-        assert answer.ok and "forks" in answer.text
+        address = f"/admin/services/service/{site.service('forks')['id']}/{verb}/"
+        answer = post(address)
+        if verb == "stop":
+            assert "Stop this service?" in answer.text
+            assert site.service("forks")["desired"] == "running"
+            answer = post(address, post="yes")
+        assert answer.ok and "'forks' is " in unescape(answer.text)
 
     return ask
 
@@ -126,7 +131,7 @@ def test_what_a_door_says_is_so(
     until(lambda: len(group(second)) == 2)
     ask("stop")
     until(lambda: not group(second))
-    assert not psutil.pid_exists(second)
+    until(lambda: not psutil.pid_exists(second))
     site.until_status("forks", "stopped")
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
+from django.db.models.functions import Now
 from playwright.async_api import Locator, Page, Route, expect
 
 from agents.runtime.database import DatabaseThreads
@@ -72,6 +74,11 @@ async def rows() -> AsyncIterator[Rows]:
 
 def card(page: Page, name: str) -> Locator:
     return page.locator(".service").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def add_observer() -> None:
+    """A supervisor that outlasts any test: without one, states age, and are soon not known."""
+    add_supervisor(lease_until=Now() + timedelta(hours=1))
 
 
 def furnish() -> None:
@@ -148,6 +155,7 @@ async def test_thirty_services_fit_and_can_be_filtered(new_page: NewPage, rows: 
 
 
 async def test_what_happens_to_a_service_is_seen_at_once(new_page: NewPage, rows: Rows) -> None:
+    await rows(add_observer)
     service = await rows(add_service, "weather")
     page = await new_page(CONSOLE)
     state = card(page, "weather").locator(".state-text")
@@ -365,6 +373,7 @@ SHOW = """isHidden => {
 
 
 async def test_a_page_that_nobody_sees_asks_for_nothing(new_page: NewPage, rows: Rows) -> None:
+    await rows(add_observer)
     service = await rows(add_service, "weather")
     page = await new_page(CONSOLE)
     await page.evaluate(SHOW, True)
@@ -394,6 +403,8 @@ async def test_the_console_comes_back_with_the_site(
     server: Literal["uvicorn", "daphne"],
 ) -> None:
     watch.excuse("ERR_|Failed to load")
+    # A busy machine starts the sites slowly.
+    await rows(add_observer)
     service = await rows(add_service, "weather")
     with Site(url_of_test_database(), var_dir, server=server) as own:
         page = await new_page(CONSOLE)

@@ -147,6 +147,11 @@ def test_what_a_server_says_comes_back(message: FromServer) -> None:
     assert decode_from_server(encode(message)) == message
 
 
+def test_blank_text_beside_calls_comes_back() -> None:
+    message = ChatMessage("assistant", " \n", (ToolCall("c", "t", "{}"),))
+    assert ChatMessage.from_dict(exact_json.loads(message.json)) == message
+
+
 def test_reasoning_keeps_every_digit_of_its_numbers() -> None:
     reasoning = Reasoning("server", {"signature": 2**70}, [])
     message = ChatMessage("assistant", "Hello.", reasoning=reasoning)
