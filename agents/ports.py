@@ -54,6 +54,8 @@ class Asker(Protocol):
     lang: str
     inbox_row: int | None
     """The row of the inbox that the request came by; None for a socket of this server."""
+    principal: Principal | None
+    """Who the client is; None if nobody has to authenticate."""
 
     def tell(self, transient: Transient) -> None:
         """Queues something that is not in the log."""
@@ -71,8 +73,6 @@ class Socket(Asker, Protocol):
     """
 
     connection_id: str
-    principal: Principal | None
-    """Who the client is; None if nobody has to authenticate."""
     service: str | None
     """The service whose address the client used; None: any service of the server."""
     attached: dict[str, Any]

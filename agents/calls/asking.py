@@ -72,14 +72,23 @@ async def cancel(call: WaitingCall, event: Cancel) -> Logged:
 async def end_session(call: WaitingCall, session_id: str) -> None:
     """Ends a session's runs, and then the session, if it has not ended yet."""
     event = CloseSession(event="user.close_session", session_id=session_id)
-    with call.waits_for(_of_kind("agent.session_end")) as ended:
-        try:
+    try:
+        with call.waits_for(_of_kind("agent.session_end")) as ended:
             await call.host.port.send(call, event)
-        except Refused as error:
-            if error.code == "session_closed":
-                return
+            # Where another server owns the session, it is refused later.
+            await _in_time(ended, ENDED_S)
+    except Refused as error:
+        if error.code != "session_closed":
             raise
-        await _in_time(ended, ENDED_S)
+        await _until_ended(call, session_id)
+
+
+async def _until_ended(call: WaitingCall, session_id: str) -> None:
+    """Waits for the end of a session that somebody else is ending, or has ended."""
+    with call.waits_for(_of_kind("agent.session_end")) as ended:
+        # After the wait has begun: it may end at any moment.
+        if not await sync_to_async(reading.has_ended)(session_id):
+            await _in_time(ended, ENDED_S)
 
 
 async def follow(stream: Stream, session_id: str, after: int) -> None:

@@ -73,6 +73,11 @@ def creator_of(session_id: str) -> str | None:
     return found.first()
 
 
+def has_ended(session_id: str) -> bool:
+    """Whether nothing more comes: the session is closed, or was removed."""
+    return not Session.objects.filter(pk=session_id, closed_at__isnull=True).exists()
+
+
 def entries_after(session_id: str, seq: int, limit: int = PAGE) -> list[Logged]:
     """The next entries of the log."""
     rows = (

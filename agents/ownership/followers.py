@@ -108,6 +108,9 @@ def look(own_id: str) -> Look:
 
 
 def _followers(own_id: str) -> dict[str, frozenset[str]]:
+    if not Follower.objects.exclude(server_id=own_id).exists():
+        # The usual case, which is cheap.
+        return {}
     lives = Exists(Server.objects.filter(LEASE_HOLDS, pk=OuterRef("server_id")))
     rows = Follower.objects.filter(lives, session__owner_id=own_id).exclude(server_id=own_id)
     found: dict[str, set[str]] = {}

@@ -97,13 +97,20 @@ def tell_lost(session_id: str, former_id: str, epoch: int) -> None:
     notice.save(force_insert=True)
 
 
-def take(row_ids: Sequence[int], epoch: int) -> list[Taken]:
-    """Takes those of the requests that may be carried out under the epoch, in their order."""
+def take(row_ids: Sequence[int], epoch: int, *, is_again: bool = False) -> list[Taken]:
+    """Takes those of the requests that may be carried out under the epoch, in their order.
+
+    `is_again`: taking these rows has failed before, with unknown outcome. Those that were taken
+    then are returned as well, so none of them may have been carried out under this epoch.
+    """
     may_be = Q(state=State.NEW) | Q(state=State.TAKEN, epoch__lt=epoch)
+    may_be &= Q(deadline__gt=Now())
+    if is_again:
+        may_be |= Q(state=State.TAKEN, epoch=epoch)
     taken = []
     with transaction.atomic():
         for row_id in sorted(row_ids):
-            row = InboxRow.objects.filter(may_be, pk=row_id, deadline__gt=Now())
+            row = InboxRow.objects.filter(may_be, pk=row_id)
             if row.update(state=State.TAKEN, epoch=epoch):
                 taken.append(row_id)
     rows = InboxRow.objects.filter(pk__in=taken).order_by("pk")
@@ -133,11 +140,14 @@ def expire(row_ids: Collection[int]) -> None:
 
 
 def answers(row_ids: Collection[int]) -> list[Answered]:
-    """The requests that need no more waiting for."""
-    rows = InboxRow.objects.filter(pk__in=row_ids).exclude(state__in=OPEN)
+    """The requests that need no more waiting for; those that are gone count as expired."""
+    rows = InboxRow.objects.filter(pk__in=row_ids).values_list("pk", "state", "answer")
+    found = {row_id: (state, told) for row_id, state, told in rows}
+    gone = (State.EXPIRED, "")
     return [
         Answered(row_id, None if state == State.EXPIRED else told)
-        for row_id, state, told in rows.values_list("pk", "state", "answer")
+        for row_id, (state, told) in ((row_id, found.get(row_id, gone)) for row_id in row_ids)
+        if state not in OPEN
     ]
 
 

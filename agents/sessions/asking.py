@@ -97,16 +97,30 @@ class Asking:
         run = self._resources.database.run
         if late:
             await run(requests.expire, late)
-        answered = await run(requests.answers, list(self._pending))
-        for each in answered:
-            asked = self._pending.pop(each.row_id)
-            asked.session.pending -= 1
-            asked.session.idle_since = now
-            await self._tell(asked, each)
-        if answered:
-            await run(requests.forget, [each.row_id for each in answered])
+        told: list[int] = []
+        try:
+            for each in await run(requests.answers, list(self._pending)):
+                await self._settle(each)
+                told.append(each.row_id)
+        finally:
+            if told:
+                await run(requests.forget, told)
 
     # Internals.
+
+    async def _settle(self, answered: Answered) -> None:
+        """Passes an answer on. Raises `django.db.Error`; then it may be called again."""
+        asked = self._pending[answered.row_id]
+        try:
+            await self._tell(asked, answered)
+        except DatabaseFailure:
+            raise
+        except Exception:
+            # One client that can't be told must not hold up the others.
+            logger.exception("answer_not_told", session_id=asked.session.session_id)
+        del self._pending[answered.row_id]
+        asked.session.pending -= 1
+        asked.session.idle_since = asyncio.get_running_loop().time()
 
     async def _fix(
         self, session: FollowedSession, asker: Asker, event: SessionEvent
@@ -131,13 +145,12 @@ class Asking:
         return None
 
     async def _write(self, session: FollowedSession, asker: Asker, event: SessionEvent) -> int:
-        principal = getattr(asker, "principal", None)
         asked = Asked(
             follower=self._own_id(),
             number=next(self._numbers),
             session_id=session.session_id,
             payload=exact_json.encode(event.model_dump(exclude_none=True)).decode(),
-            principal=principal,
+            principal=asker.principal,
         )
         for _ in range(WRITE_TRIES - 1):
             try:

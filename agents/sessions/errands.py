@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,7 +25,7 @@ from myagent.protocol import CreateSession, Detach, ProtocolError, Reconnect
 
 logger = structlog.get_logger(__name__)
 
-ANSWER_AGAIN_S = 0.5
+TRY_AGAIN_S = 0.5
 
 
 class Errand:
@@ -38,6 +39,7 @@ class Errand:
 
     def __init__(self, taken: Taken, answer: Callable[[str], None]) -> None:
         self.inbox_row: int | None = taken.row_id
+        self.principal = taken.principal
         self._answer = answer
         self._is_answered = False
 
@@ -85,14 +87,18 @@ class Errands:
         self._open = open_session
         self._on_answered = on_answered
         self._busy: set[str] = set()
+        self._just_taken: set[int] = set()
+        """Rows that were taken since the last `note`: a look that began before lists them still."""
         self._has_stopped = False
 
     def note(self, waiting: dict[str, list[int]]) -> None:
         """The rows of the inbox that wait, by session. Returns at once."""
         for session_id, row_ids in waiting.items():
-            if session_id not in self._busy and not self._has_stopped:
+            left = [row_id for row_id in row_ids if row_id not in self._just_taken]
+            if left and session_id not in self._busy and not self._has_stopped:
                 self._busy.add(session_id)
-                self._resources.background.start(self._run_errands(session_id, row_ids))
+                self._resources.background.start(self._run_errands(session_id, left))
+        self._just_taken.clear()
 
     def stop(self) -> None:
         """Answers nothing any more: the next owners do."""
@@ -101,8 +107,7 @@ class Errands:
     async def _run_errands(self, session_id: str, row_ids: Sequence[int]) -> None:
         try:
             session = await self._open(session_id)
-            taken = await self._resources.database.run(requests.take, row_ids, session.epoch)
-            for each in taken:
+            for each in await self._take(row_ids, session.epoch):
                 await self._carry_out(session, each)
         except (UnknownSession, OwnedElsewhere):
             logger.debug("requests_left", session_id=session_id)
@@ -110,6 +115,20 @@ class Errands:
             logger.warning("storage_away", error=explain(error))
         finally:
             self._busy.discard(session_id)
+
+    async def _take(self, row_ids: Sequence[int], epoch: int) -> list[Taken]:
+        """Tries until it succeeds: what was taken under the epoch is not listed again."""
+        take = partial(requests.take, row_ids, epoch)
+        while True:
+            try:
+                taken = await self._resources.database.run(take)
+            except DatabaseFailure as error:
+                logger.warning("storage_away", error=explain(error))
+                take = partial(requests.take, row_ids, epoch, is_again=True)
+                await asyncio.sleep(TRY_AGAIN_S)
+            else:
+                self._just_taken.update(each.row_id for each in taken)
+                return taken
 
     async def _carry_out(self, session: LiveSession, taken: Taken) -> None:
         def answer(told: str) -> None:
@@ -143,5 +162,5 @@ class Errands:
                 break
             except DatabaseFailure as error:
                 logger.warning("storage_away", error=explain(error))
-                await asyncio.sleep(ANSWER_AGAIN_S)
+                await asyncio.sleep(TRY_AGAIN_S)
         self._on_answered(taken.follower)

@@ -14,6 +14,7 @@ from agents.ownership import followers
 from agents.ownership.followers import Followed, Tail
 from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
+from agents.ports import Asker, SessionEvent
 from agents.runtime.file_locks import explain
 from agents.sessions.asking import Asking
 from agents.sessions.followed import FollowedSession
@@ -46,6 +47,8 @@ class Following:
         self._open = open_session
         self._on_asked = on_asked
         self._sessions: dict[str, FollowedSession] = {}
+        self._ceased: dict[str, FollowedSession] = {}
+        """Sessions that this server owns now, with requests from before in the inbox."""
         self._announced: set[str] = set()
         self._announced_by = ""
         self._stale: set[str] = set()
@@ -55,7 +58,7 @@ class Following:
 
     def __bool__(self) -> bool:
         """Whether there is anything to read."""
-        return bool(self._sessions or self._asking or self._announced)
+        return bool(self._sessions or self._asking or self._announced or self._ceased)
 
     @property
     def waits_for_answers(self) -> bool:
@@ -90,6 +93,22 @@ class Following:
         """This server owns the session now: its sockets go there."""
         if (followed := self._sessions.pop(session.session_id, None)) is not None:
             _move_sockets(followed, session)
+            if followed.pending:
+                self._ceased[session.session_id] = followed
+                # They wait for this server now.
+                followed.owner_id = ""
+                self._on_asked("")
+
+    async def pass_behind(self, session_id: str, asker: Asker, event: SessionEvent) -> bool:
+        """Puts a request behind those that wait in the inbox for this server; False if none does.
+
+        A session that was taken over must not be told of it before them. Raises `Refused`.
+        """
+        ceased = self._ceased.get(session_id)
+        if ceased is None or not ceased.pending or session_id in self._sessions:
+            return False
+        await ceased.take(asker, event)
+        return True
 
     def hear(self, session_id: str, piece: Piece) -> None:
         """Text from a session's owner."""
@@ -100,8 +119,13 @@ class Following:
     async def look(self) -> bool:
         """Reads what is new. True: there is more to read. Raises `django.db.Error`."""
         self._drop_idle()
-        await self._announce()
-        is_whole = await self._read_logs()
+        try:
+            await self._announce()
+            is_whole = await self._read_logs()
+        except Exception:
+            # Answers do not depend on it.
+            await self._asking.collect()
+            raise
         await self._asking.collect()
         return not is_whole
 
@@ -126,6 +150,7 @@ class Following:
         for session in self:
             if session.is_idle and now - session.idle_since >= LINGER_S:
                 del self._sessions[session.session_id]
+        self._ceased = {id_: each for id_, each in self._ceased.items() if each.pending}
 
     async def _announce(self) -> None:
         own_id = self._lease.server_id
@@ -155,8 +180,19 @@ class Following:
             if (tail := tails.get(session_id)) is None:
                 self._lose(followed)
             else:
-                await self._follow_on(followed, tail)
+                await self._follow_on_alone(followed, tail)
         return all(tail.is_whole for tail in tails.values())
+
+    async def _follow_on_alone(self, followed: FollowedSession, tail: Tail) -> None:
+        """One session that can't be followed must not hold up the others."""
+        try:
+            await self._follow_on(followed, tail)
+        except UnknownSession:
+            self._lose(followed)
+        except DatabaseFailure:
+            raise
+        except Exception:
+            logger.exception("session_not_followed", session_id=followed.session_id)
 
     async def _follow_on(self, followed: FollowedSession, tail: Tail) -> None:
         session_id, followed.owner_id = followed.session_id, tail.owner_id
@@ -185,6 +221,7 @@ class Following:
     def _lose(self, followed: FollowedSession) -> None:
         """The session does not exist any more."""
         self._sessions.pop(followed.session_id, None)
+        self._stale.discard(followed.session_id)
         for subscription in followed.audience.release():
             subscription.close()
             socket = subscription.socket

@@ -30,7 +30,7 @@ from agents.sessions.following import Following
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
 from agents.transients import Problem
-from myagent.protocol import ErrorCode, UserMessage
+from myagent.protocol import UserMessage
 
 T = TypeVar("T")
 
@@ -68,11 +68,18 @@ class Sessions:
         )
         self._to_free: dict[str, int] = {}
         """Sessions that left memory but are still owned, with their epochs."""
+        self._half_taken: set[str] = set()
+        """Sessions that failed to open: this server may own them."""
 
     @property
     def server_id(self) -> str:
         """The id of the server that owns them."""
         return self._lease.server_id
+
+    @property
+    def may_own_any(self) -> bool:
+        """Whether others may be waiting for this server, as the owner of a session."""
+        return bool(self._live or self._to_free or self._half_taken)
 
     def __len__(self) -> int:
         return len(self._live)
@@ -132,26 +139,49 @@ class Sessions:
             self._resources.background.start(self._ask_again(asker, event))
 
     async def _ask_again(self, asker: Asker, event: SessionEvent) -> None:
-        message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
         try:
-            # Its principal has been checked here.
-            session = await self._find_or_follow(event.session_id)
-            await session.take(asker, event)
+            await self._ask_next_owner(asker, event)
+            return
         except Refused as error:
-            problem = Problem(
-                asker.lang,
-                error.code,
-                error.sentence,
-                error.detail,
-                session_id=event.session_id,
-                message_id=message_id,
-            )
-            asker.tell(problem)
+            refused = error
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            code: ErrorCode = "storage_unavailable"
-            told = Problem(asker.lang, code, session_id=event.session_id, message_id=message_id)
-            asker.tell(told)
+            refused = Refused("storage_unavailable")
+        except Exception:
+            logger.exception("request_not_passed_on", session_id=event.session_id)
+            refused = Refused("internal_error")
+        problem = Problem(
+            asker.lang,
+            refused.code,
+            refused.sentence,
+            refused.detail,
+            session_id=event.session_id,
+            message_id=event.metadata.message_id if isinstance(event, UserMessage) else None,
+        )
+        asker.tell(problem)
+
+    async def _ask_next_owner(self, asker: Asker, event: SessionEvent) -> None:
+        """Raises `Refused` and `django.db.Error`."""
+        while True:
+            # Its principal has been checked here.
+            session = await self._find_or_follow(event.session_id)
+            try:
+                await self.tell(session, asker, event)
+                return
+            except Refused as error:
+                if error.code != "moved":
+                    raise
+                # It was lost again meanwhile.
+
+    async def tell(
+        self, session: LiveSession | FollowedSession, asker: Asker, event: SessionEvent
+    ) -> None:
+        """Gives the session a request, after those that it has not received yet.
+
+        Raises `Refused` and `django.db.Error`.
+        """
+        if not await self.following.pass_behind(session.session_id, asker, event):
+            await session.take(asker, event)
 
     def forget(self, session_id: str) -> None:
         """The session was removed from the log."""
@@ -331,12 +361,24 @@ class Sessions:
         """Stops working on all sessions; their next owner continues what is unfinished."""
         await background.end(self._opening.values())
         await self._asked_for.end()
-        for session in self._live.values():
+        for session in self:
+            # What is sent to it now is refused, and not passed on here.
+            self._drop(session)
             session.leave()
 
     async def _take(self, session_id: str, is_asked_for: bool) -> LiveSession:
         if (live := self._live.get(session_id)) is not None:
             return live
+        self._half_taken.add(session_id)
+        try:
+            session = await self._take_anew(session_id, is_asked_for)
+        except (UnknownSession, OwnedElsewhere, Locked):
+            self._half_taken.discard(session_id)
+            raise
+        self._half_taken.discard(session_id)
+        return session
+
+    async def _take_anew(self, session_id: str, is_asked_for: bool) -> LiveSession:
         own_id = self._lease.server_id
         adopted = await self._asked_for.ask(session_id) if is_asked_for else None
         if adopted is None:

@@ -138,7 +138,7 @@ class Hub:
                 self._check_room(socket)
                 self._attach(socket, session)
             try:
-                await session.take(socket, event)
+                await self._sessions.tell(session, socket, event)
                 return
             except DatabaseFailure as error:
                 logger.warning("storage_away", error=explain(error))

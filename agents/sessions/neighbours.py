@@ -29,7 +29,7 @@ class Neighbours:
     """Its methods belong to the event loop. `start` after the lease is registered.
 
     An owner looks for requests, for followers, and for sessions that were taken from it; a
-    follower, for entries and answers. A server that holds no session asks nothing.
+    follower, for entries and answers. A server that neither owns nor follows any asks nothing.
     """
 
     def __init__(self, resources: Resources, sessions: Sessions, lease: Lease) -> None:
@@ -79,7 +79,7 @@ class Neighbours:
 
     async def _look(self) -> None:
         self._wake.clear()
-        if len(self._sessions) or self._sessions.following.waits_for_answers:
+        if self._sessions.may_own_any or self._sessions.following.waits_for_answers:
             own_id = self._lease.server_id
             found = await self._resources.database.run(followers.look, own_id)
             if own_id == self._lease.server_id:

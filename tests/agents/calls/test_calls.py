@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
+from agents.calls import asking
 from agents.calls import call as calls
 from agents.calls.call import Call, NothingRuns, WaitingCall
 from agents.calls.stream import Stream
+from agents.log import reading
 from agents.log.entry import Logged
+from agents.models import Session
 from agents.ports import Refused, SessionPort
 from agents.sockets.handshake import Refusal
 from agents.transients import Heartbeat, Notice, Problem, Repeated
+from myagent.protocol import CloseSession
 from tests.agents.hosting import Hosting
 
 PATIENCE_S = 20.0
@@ -179,3 +185,37 @@ async def test_whom_the_server_does_not_admit_is_no_connection(
     with pytest.raises(Refused, match="storage_unavailable"):
         await call.enter()
     assert len(host.connections) == 0
+
+
+class ClosesLater(Port):
+    """A session of another server, which refuses to close what it is closing already."""
+
+    async def send(self, call: WaitingCall, event: CloseSession) -> None:
+        call.tell(Problem("en", "session_closed", session_id=event.session_id))
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_ends_a_session_that_is_ending_waits_for_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, session_id = datetime.now(UTC), str(uuid4())
+    await Session.objects.acreate(
+        id=session_id, service="tested", epoch=1, created_at=now, updated_at=now
+    )
+    has_looked, has_ended = threading.Event(), reading.has_ended
+
+    def look(session_id: str) -> bool:
+        has_looked.set()
+        return has_ended(session_id)
+
+    monkeypatch.setattr(reading, "has_ended", look)
+    call = of(WaitingCall, Hosting(cast(SessionPort, ClosesLater())))
+    ending = asyncio.ensure_future(asking.end_session(call, session_id))
+    assert await asyncio.to_thread(has_looked.wait, PATIENCE_S)
+    call.push(entry(9, "agent.session_end"))
+    async with asyncio.timeout(PATIENCE_S):
+        await ending
+    # One that has ended is not waited for.
+    await Session.objects.filter(pk=session_id).aupdate(closed_at=now)
+    async with asyncio.timeout(PATIENCE_S):
+        await asking.end_session(call, session_id)

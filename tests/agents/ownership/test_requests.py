@@ -17,7 +17,7 @@ from agents.ownership.decisions import (
     may_be_carried_out,
     may_expire,
 )
-from agents.ownership.requests import Asked
+from agents.ownership.requests import Answered, Asked
 from agents.principals import Principal
 from agents.runtime.ids import new_id
 
@@ -65,6 +65,24 @@ def test_an_owner_takes_what_may_be_carried_out() -> None:
         assert bool(taken) == may_be_carried_out(Request(*case), 2), case
 
 
+def test_what_was_taken_by_a_try_of_unknown_outcome_is_taken_by_the_next() -> None:
+    session = new_session()
+    late, new, earlier, done = (
+        new_row(session, case, number)
+        for number, case in enumerate(
+            [
+                (State.TAKEN, 2, True),
+                (State.NEW, 0, False),
+                (State.TAKEN, 1, False),
+                (State.DONE, 2, False),
+            ]
+        )
+    )
+    row_ids = [row.pk for row in (late, new, earlier, done)]
+    taken = requests.take(row_ids, 2, is_again=True)
+    assert [each.row_id for each in taken] == [late.pk, new.pk, earlier.pk]
+
+
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_follower_gives_up_what_may_expire(is_closed: bool) -> None:
     session = new_session(is_closed=is_closed)
@@ -97,6 +115,17 @@ def test_a_request_is_written_once_and_keeps_who_asks() -> None:
     everybody = Asked("a follower", 2, session.pk, "{}", None)
     [open_mode] = requests.take([requests.write(everybody)], epoch=2)
     assert open_mode.principal is None
+
+
+def test_a_request_that_is_gone_needs_no_more_waiting_for() -> None:
+    session = new_session()
+    gone, new, done = (
+        new_row(session, (state, 2, False), number)
+        for number, state in enumerate([State.NEW, State.NEW, State.DONE])
+    )
+    InboxRow.objects.filter(pk=gone.pk).delete()
+    found = requests.answers([gone.pk, new.pk, done.pk])
+    assert found == [Answered(gone.pk, None), Answered(done.pk, "")]
 
 
 def test_what_dead_servers_left_is_swept_away() -> None:
