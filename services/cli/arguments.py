@@ -44,8 +44,13 @@ class VerbParser(CommandParser):
             self._is_within = False
 
 
-def add_verbs(parser: argparse.ArgumentParser) -> None:
-    """Adds each verb with its options; the one that is given is stored as `verb`."""
+def verb_adder(
+    parser: argparse.ArgumentParser, *, epilog: str | None = None
+) -> Callable[[str, str], argparse.ArgumentParser]:
+    """A function that adds a verb, given its name and summary, and returns the verb's parser.
+
+    The verb that is given on the command line is stored as `verb`.
+    """
     verbs = parser.add_subparsers(
         dest="verb",
         metavar="VERB",
@@ -55,10 +60,15 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     )
 
     def verb(name: str, summary: str) -> argparse.ArgumentParser:
-        epilog = translation.gettext(EXIT_STATUSES)
         description = gettext("{summary}.").format(summary=summary)
         return verbs.add_parser(name, help=summary, description=description, epilog=epilog)
 
+    return verb
+
+
+def add_verbs(parser: argparse.ArgumentParser) -> None:
+    """Adds each verb with its options; the one that is given is stored as `verb`."""
+    verb = verb_adder(parser, epilog=translation.gettext(EXIT_STATUSES))
     _add_registration(verb("register", gettext("Puts a service on the list")))
     for name, summary in (
         ("start", gettext("Starts a service")),

@@ -21,7 +21,7 @@ from agents.models import Session
 from agents.terminal.inert import readable
 from myagent import exact_json
 from myagent.protocol import timestamp
-from services.cli.arguments import VerbParser, line_count
+from services.cli.arguments import line_count, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.screen import Screen, as_json, inert_json
 
@@ -50,18 +50,7 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
     """Adds each verb with its options; the one that is given is stored as `verb`."""
-    verbs = parser.add_subparsers(
-        dest="verb",
-        metavar="VERB",
-        required=True,
-        title=gettext("verbs"),
-        parser_class=VerbParser,
-    )
-
-    def verb(name: str, summary: str) -> argparse.ArgumentParser:
-        description = gettext("{summary}.").format(summary=summary)
-        return verbs.add_parser(name, help=summary, description=description)
-
+    verb = verb_adder(parser)
     listing = verb("list", gettext("Lists conversations, those that changed last first"))
     listing.add_argument("--service", metavar="NAME", default="", help=gettext("of one service"))
     listing.add_argument("--status", choices=[each.value for each in Status], default="")
