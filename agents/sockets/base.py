@@ -50,7 +50,11 @@ MOST_BAD_FRAMES = 3
 """Consecutive unusable frames that close a socket."""
 
 MOST_REFUSED_FRAMES = 100
-"""Consecutive frames above the rate limit that close a socket."""
+"""Frames above the rate limit that close a socket; each frame within it makes up for one.
+
+Not those in a row: a busy server reads so slowly that a flood has a frame within the limit now and
+then.
+"""
 
 GOODBYE_S = 2.0
 """Seconds that a peer has to read the queued frames."""
@@ -340,7 +344,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             else:
                 self.refuse_for_rate(text or "")
             return
-        self._refused_frames = 0
+        self._refused_frames = max(0, self._refused_frames - 1)
         try:
             if text is None:
                 raise ProtocolError("invalid_event", is_frame_error=True)

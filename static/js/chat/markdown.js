@@ -119,7 +119,8 @@ export class MarkdownView {
 
   show(text, { isLive }) {
     this.element.classList.toggle("live", isLive);
-    if (text === this.#text) return;
+    const isDrawn = text === this.#text && this.#timer === null;
+    if (isDrawn) return;
     this.#text = text;
     if (!isLive) this.#draw();
     else this.#timer ??= setTimeout(() => this.#draw(), this.#pauseMs());

@@ -82,6 +82,7 @@ class Client:
         self.done: list[tuple[str, str]] = []
         self.begun: list[tuple[str, str]] = []
         self.told: list[dict[str, Any]] = []
+        self.closed_with: int | None = None
         self.is_slow = lambda session_id: session_id.startswith("slow")
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._news = asyncio.Event()
@@ -122,6 +123,8 @@ class Client:
     async def send_out(self, message: dict[str, Any]) -> None:
         if "text" in message:
             self.told.append(json.loads(message["text"]))
+        if message["type"] == "websocket.close":
+            self.closed_with = message["code"]
         self._news.set()
 
     async def attach(self, socket: Any, session_id: str, last_seq: int) -> None:
@@ -264,6 +267,27 @@ async def test_behind_too_much_nothing_more_may_wait_and_idle_sessions_are_still
     client.leave()
     await client.life
     assert client.done.count(("message", "slow")) == len(names) - 1
+
+
+class OneInFifty:
+    """The rate limit of a server that is so busy that time passes between frames."""
+
+    asked = 0
+
+    def take(self) -> bool:
+        self.asked += 1
+        return self.asked % 50 == 1
+
+
+async def test_a_flood_is_ended_by_a_busy_server_too(client: Client) -> None:
+    client.say(asks("cancel", "s"))
+    await client.until(("cancel", "s"))
+    client.socket._rate = OneInFifty()  # type: ignore[assignment]
+    client.say(*(asks("cancel", "s") for _ in range(300)))
+    async with asyncio.timeout(30):
+        await client.life
+    assert client.closed_with == 4029
+    assert len(client.done) <= 10
 
 
 async def test_above_twice_as_much_the_socket_is_not_read_until_there_is_room(
