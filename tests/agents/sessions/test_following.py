@@ -17,6 +17,7 @@ from agents.ownership import followers, requests, servers
 from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
 from agents.runs.link import dial
+from agents.sessions import asking
 from agents.sessions.conversations import Conversations
 from tests.agents.logs import SERVICE
 from tests.agents.recording_socket import RecordingSocket
@@ -120,6 +121,31 @@ async def test_who_waits_for_a_request_that_is_gone_is_told(site: Site) -> None:
     await InboxRow.objects.filter(kind=InboxRow.Kind.REQUEST).adelete()
     await heard(client, "system.error", code="service_unavailable", message_id="a")
     await until(lambda: not other._sessions.following.waits_for_answers)
+
+
+async def test_who_is_not_told_whether_a_message_was_saved_may_send_it_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await site.start_another()
+    client = await site.visit(other)
+    write = requests.write
+
+    def write_and_fail(asked: requests.Asked) -> int:
+        write(asked)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(asking, "WRITE_AGAIN_S", 0.0)
+    monkeypatch.setattr(requests, "write", write_and_fail)
+    unnamed = parsed("user.message", session_id=site.session_id, content="once")
+    with pytest.raises(Refused, match="storage_unavailable") as refused:
+        await other.port.send(client, unnamed)
+    assert refused.value.sentence == "storage_uncertain"
+    assert (message_id := refused.value.message_id)
+    monkeypatch.setattr(requests, "write", write)
+    await heard(client, "agent.final_answer", message_id=message_id)
+    await site.say(other, client, message_id)
+    await heard(client, "user.message", message_id=message_id, duplicate=True)
+    assert await Event.objects.filter(event="user.message").acount() == 1
 
 
 async def test_after_a_take_over_requests_keep_their_order(site: Site) -> None:
