@@ -17,7 +17,7 @@ from agents.ownership import followers, requests, servers
 from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
 from agents.runs.link import dial
-from agents.sessions import asking
+from agents.sessions import asking, neighbours
 from agents.sessions.conversations import Conversations
 from tests.agents.logs import SERVICE
 from tests.agents.recording_socket import RecordingSocket
@@ -250,6 +250,8 @@ async def test_an_owner_that_failed_to_open_its_only_session_is_there_for_others
     await site.conversations.stop()
     owner, other = await site.start_another(), await site.start_another()
     monkeypatch.setattr(reading, "open_session", fail_once(reading.open_session))
+    # Else the owner may leave it to its follower as soon as it rests.
+    monkeypatch.setattr(neighbours, "is_handed_over", lambda **standing: False)
     with pytest.raises(OperationalError):
         await owner._sessions.open(site.session_id)
     client = await site.visit(other)
