@@ -38,8 +38,9 @@ class Site:
         self._stack = stack
         self.database_url = database_url
         self._folder = folder
+        self.model_url = stack.enter_context(fake_model_process())
         self._model_env = {
-            "OPENAI_BASE_URL": stack.enter_context(fake_model_process()),
+            "OPENAI_BASE_URL": self.model_url,
             "OPENAI_API_KEY": "none",
             "OPENAI_MODEL": "fake",
         }

@@ -88,8 +88,7 @@ class Pair:
         """All residents take some more turns."""
         goals = [resident.turns + TURNS_BETWEEN for resident in self.residents]
         waits = [
-            resident.until_turns(goal)
-            for resident, goal in zip(self.residents, goals, strict=True)
+            resident.until_turns(goal) for resident, goal in zip(self.residents, goals, strict=True)
         ]
         await asyncio.gather(*waits)
 
@@ -160,7 +159,6 @@ async def test_without_redis_they_do_as_well(mariadb_site: Site, own_mariadb: Ma
     pair = await Pair.start(mariadb_site)
     await pair.settle(50)
     await live_through(pair, own_mariadb)
-
 
 
 @pytest.mark.parametrize("clients", [40, pytest.param(1000, marks=pytest.mark.long)])

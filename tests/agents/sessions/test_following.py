@@ -140,7 +140,8 @@ async def test_who_is_not_told_whether_a_message_was_saved_may_send_it_again(
     with pytest.raises(Refused, match="storage_unavailable") as refused:
         await other.port.send(client, unnamed)
     assert refused.value.sentence == "storage_uncertain"
-    assert (message_id := refused.value.message_id)
+    message_id = refused.value.message_id
+    assert message_id
     monkeypatch.setattr(requests, "write", write)
     await heard(client, "agent.final_answer", message_id=message_id)
     await site.say(other, client, message_id)
