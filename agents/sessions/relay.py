@@ -70,7 +70,10 @@ class Relay:
 
     def note_logged(self, session_id: str, logged: Sequence[Logged]) -> None:
         """The session's log has grown by these entries."""
-        for server_id in self.followers.get(session_id, ()) if bell.is_shared() else ():
+        followers = self.followers.get(session_id)
+        if not followers or not bell.is_shared():
+            return
+        for server_id in followers:
             post = self._post_to(server_id)
             for entry in logged:
                 post.add_entry(entry)
