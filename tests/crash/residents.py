@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.crash.witness import Witness
 from tests.recording import TERMINAL, Frame, Recorder
@@ -95,7 +95,7 @@ class Resident:
                 try:
                     await self._resume_at(url)
                     return
-                except (OSError, ConnectionClosed, Refusal, TimeoutError):
+                except (OSError, WebSocketException, Refusal, TimeoutError):
                     await asyncio.sleep(PAUSE_S)
 
     async def _resume_at(self, url: str) -> None:

@@ -1,17 +1,16 @@
-"""Two servers on MariaDB, clients of every session at both, and whatever dies is started again."""
+"""Two servers with clients at both: whatever dies, every client sees every event once."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import IS_CI
 from tests.crash.conftest import Site
 from tests.crash.residents import Resident
 from tests.crash.witness import assert_promises, assert_valid_contexts, read_log
@@ -29,27 +28,6 @@ SHORT = {
 PATIENCE_S = 240.0
 TURNS_BETWEEN = 2
 """Turns that each client takes before something dies, and after it is back."""
-
-
-def _own(server: type[PrivateServer]) -> Iterator[PrivateServer]:
-    if not server.is_installed():
-        if IS_CI:
-            pytest.fail(f"{server.program} must be installed under CI.")
-        pytest.skip(f"{server.program} is not installed")
-    with server() as running:
-        yield running
-
-
-@pytest.fixture
-def own_mariadb() -> Iterator[PrivateServer]:
-    """A MariaDB that may be killed."""
-    yield from _own(MariaDB)
-
-
-@pytest.fixture
-def own_redis() -> Iterator[PrivateServer]:
-    """A Redis that may be killed."""
-    yield from _own(Redis)
 
 
 @pytest.fixture
@@ -161,15 +139,14 @@ async def test_without_redis_they_do_as_well(mariadb_site: Site, own_mariadb: Ma
     await live_through(pair, own_mariadb)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("clients", [40, pytest.param(1000, marks=pytest.mark.long)])
-async def test_every_turn_of_a_killed_server_ends_at_the_other(
-    mariadb_site: Site, clients: int
-) -> None:
-    pair = await Pair.start(mariadb_site)
+async def test_every_turn_of_a_killed_server_ends_at_the_other(site: Site, clients: int) -> None:
+    pair = await Pair.start(site)
     lost, other = pair.servers
     for number in range(clients):
         pair.residents.append(await Resident.begin(f"{number}", [lost.url, other.url]))
-    fake, hold = mariadb_site.fake, "hello [[hold model]]"
+    fake, hold = site.fake, "hello [[hold model]]"
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for resident in pair.residents:
             tasks.create_task(resident.take_turn(hold))
