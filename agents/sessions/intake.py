@@ -20,6 +20,7 @@ from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
 from agents.sessions.queue import Queued, Runs
+from agents.sessions.quota import Quota
 from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.transients import Problem, Repeated
@@ -46,6 +47,7 @@ class Intake:
         inbox: Inbox,
         runs: Runs,
         check_open: CheckOpen,
+        quota: Quota,
         resources: Resources,
         pass_on: PassOn,
     ) -> None:
@@ -53,6 +55,7 @@ class Intake:
         self._inbox = inbox
         self._runs = runs
         self._check_open = check_open
+        self._quota = quota
         self._pass_on = pass_on
         self._database = resources.database
         self._background = resources.background
@@ -62,13 +65,37 @@ class Intake:
         message_id = event.metadata.message_id
         if message_id is not None and await self._is_repeated(socket, message_id, event):
             return
+        self._check_room(event)
+        if self._quota.is_limited(socket):
+            elsewhere = await self._count(socket, message_id)
+            # During the await it may have arrived on another socket, or room may have gone.
+            if message_id is not None and await self._is_repeated(socket, message_id, event):
+                return
+            self._check_room(event)
+            self._check_start(socket, elsewhere, message_id)
+        run_id = new_id()
+        ref = RunRef(run_id, message_id or run_id)
+        self._take_in(socket, ref, event)
+
+    def _check_room(self, event: UserMessage) -> None:
+        """Raises `Refused` unless the session takes the message now."""
+        message_id = event.metadata.message_id
         self._check_open(message_id)
         is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
         if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
-        run_id = new_id()
-        ref = RunRef(run_id, message_id or run_id)
-        self._take_in(socket, ref, event)
+
+    async def _count(self, socket: Asker, message_id: str | None) -> int:
+        try:
+            return await self._quota.take(socket)
+        except Refused as error:
+            raise Refused(error.code, message_id=message_id, **error.words) from error
+
+    def _check_start(self, socket: Asker, elsewhere: int, message_id: str | None) -> None:
+        try:
+            self._quota.check(socket, elsewhere)
+        except Refused as error:
+            raise Refused(error.code, message_id=message_id, **error.words) from error
 
     async def _is_repeated(self, socket: Asker, message_id: str, event: UserMessage) -> bool:
         """Answers a message that was accepted before, or waits for one that is being written."""
@@ -97,6 +124,8 @@ class Intake:
         assert entry.message is not None
         queued = Queued(ref, entry.message)
         new_run, started = self._runs.add(queued, is_ahead=is_ahead)
+        if started is not None:
+            self._quota.enter(socket.counted_as)
         self._inbox.expect(ref.message_id)
 
         def done(outcome: Outcome) -> None:
@@ -133,6 +162,8 @@ class Intake:
     ) -> None:
         """A message could not be accepted after all."""
         self._runs.withdraw(queued)
+        if self._runs.is_at_rest:
+            self._quota.leave()
         message_id = queued.ref.message_id
         if isinstance(error, DuplicateMessage):
             self._inbox.remember(message_id, error.seq)

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from agents.ports import Refused
 from agents.principals import Principal
-from services.rest.conversations import rates as module
+from agents.runtime import limits
 from services.rest.conversations.rates import Rates
 from tests.agents.archive import stored
 from tests.myagent_site.clients import at_this_machine
@@ -27,7 +27,8 @@ def refused(rates: Rates, principal: Principal | None, session_id: str) -> bool:
     try:
         rates.count(principal, session_id)
     except Refused as error:
-        assert error.code == "rate_limited"
+        assert (error.code, error.limit) == ("rate_limited", "messages_per_second")
+        assert error.retry_after_s
         return True
     return False
 
@@ -44,7 +45,7 @@ def test_where_nobody_logs_in_each_conversation_has_one() -> None:
 
 
 def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(limits, "REMEMBERED", 2)
     rates = Rates()
     for each in "abcd":
         rates.count(None, each)
@@ -62,5 +63,5 @@ async def test_a_process_without_conversations_says_so() -> None:
     ):
         answer = await client.post(f"/api/v1/{path}", body, content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
-        assert answer["Retry-After"]
+        assert answer["Retry-After"] == str(answer.json()["retry_after_s"]) == "1"
     assert (await client.get(f"/api/v1/sessions/{session}")).status_code == 200
