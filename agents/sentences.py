@@ -64,6 +64,10 @@ SENTENCES = {
         "{detail} of your conversations are at work already, which is the most. Send it again when "
         "one of them has its answer."
     ),
+    "searches_per_minute": gettext_noop(
+        "You have searched {detail} times within a minute, which is the most. Search again in "
+        "{retry_after_s} s."
+    ),
     "service_full": gettext_noop(
         "The service has {detail} conversations at once already, which is the most that it takes. "
         "Try again in {retry_after_s} s."

@@ -254,6 +254,13 @@ OPTIONS = (
         "refused. An account's count at all servers, those of an address at each. 0: no limit.",
     ),
     Option(
+        "MYAGENT_SEARCHES_PER_MINUTE",
+        "int",
+        60,
+        "Searches a minute in what was said in conversations that one client may ask a server for "
+        "over REST. 0: no limit.",
+    ),
+    Option(
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",
         1000,

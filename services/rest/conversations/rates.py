@@ -1,4 +1,4 @@
-"""How often a client may ask something of its conversations."""
+"""How often a client may ask something of its conversations, and search them."""
 
 from __future__ import annotations
 
@@ -33,4 +33,30 @@ class Rates:
             )
 
 
+class Searches:
+    """Searches a minute of one client in this process, named as `agents.ports.Asker` says.
+
+    `count` may be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = Buckets()
+
+    def count(self, client: str) -> None:
+        """Raises `Refused` for a search above the rate."""
+        per_minute: int = settings.MYAGENT_SEARCHES_PER_MINUTE
+        if not (client and per_minute):
+            return
+        if wait_s := self._buckets.take(client, per_minute / 60, per_minute):
+            raise Refused(
+                "rate_limited",
+                sentence="searches_per_minute",
+                detail=str(per_minute),
+                limit="searches_per_minute",
+                retry_after_s=math.ceil(wait_s),
+            )
+
+
 rates = Rates()
+
+searches = Searches()
