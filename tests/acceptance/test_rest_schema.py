@@ -107,7 +107,7 @@ def _judge(site: ManagedSite, base_url: str, document: Path, headers: Headers, *
     assert "loaded by the site" not in log
 
 
-QUICKLY = ("--phases", "fuzzing", "--max-examples", "3")
+QUICKLY = ("--phases", "fuzzing", "--max-examples", "1")
 THOROUGHLY = ("--max-examples", "15")
 
 
@@ -126,9 +126,8 @@ def test_no_request_is_answered_otherwise_than_the_document_says(site: ManagedSi
         pytest.param(THOROUGHLY, id="thoroughly", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("who", ["nobody", "user", "root", "root by login"])
 def test_the_same_holds_where_everybody_proves_who_they_are(
-    site: ManagedSite, who: str, how: tuple[str, ...]
+    site: ManagedSite, how: tuple[str, ...]
 ) -> None:
     site.environment["MYAGENT_AUTH"] = "token"
     document = site.folder / "openapi.yaml"
@@ -136,4 +135,5 @@ def test_the_same_holds_where_everybody_proves_who_they_are(
         people = _people(site)
         _register(base_url, people["root"])
         _save_document(base_url, people["root by login"], document)
-        _judge(site, base_url, document, people[who], *how)
+        for headers in people.values():
+            _judge(site, base_url, document, headers, *how)
