@@ -53,15 +53,15 @@ SENTENCES = {
     ),
     "rate_limited": gettext_noop("Too many messages. Wait a moment, then send it again."),
     "messages_per_minute": gettext_noop(
-        "You have sent {detail} messages within a minute, which is the most. Send it again in "
-        "{retry_after_s} s."
+        "You have sent {detail} messages within a minute, which is the most. There is room for "
+        "another one in {retry_after_s} s."
     ),
     "service_messages_per_minute": gettext_noop(
         "The service has had {detail} messages within a minute, which is the most that it takes. "
-        "Send it again in {retry_after_s} s."
+        "There is room for another one in {retry_after_s} s."
     ),
     "runs_at_once": gettext_noop(
-        "{detail} of your conversations are at work already, which is the most. Send it again when "
+        "{detail} of your conversations are at work already, which is the most. There is room when "
         "one of them has its answer."
     ),
     "searches_per_minute": gettext_noop(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agents.runtime.background import Background
-from agents.runtime.limits import Buckets
+from agents.runtime.limits import Buckets, Seldom
 
 if TYPE_CHECKING:
     from agents.limits.shared import SharedCounts
@@ -26,8 +26,11 @@ CONNECT_AGAIN_S = 5.0
 
 MINUTE_S = 60
 
+SHARE = 20
+"""A process takes this fraction of a limit from Redis at once, and spends it within a minute."""
+
 REMEMBERED = 10_000
-"""Names that are remembered to have nothing left; others are asked about once more."""
+"""Names of which is remembered what is left; others are asked about once more."""
 
 
 class Rates:
@@ -35,7 +38,8 @@ class Rates:
 
     `redis_url`: '' counts in this process alone, and so do a Redis that does not answer in time and
     the time until it does. A process's own count allows as many at once, and then one after the
-    other; the shared one, as many within any minute.
+    other; the shared one, as many within any minute, of which each process may have up to a
+    `SHARE`th in hand.
     """
 
     def __init__(self, redis_url: str = "") -> None:
@@ -46,8 +50,9 @@ class Rates:
         self._has_failed = asyncio.Event()
         self._has_failed.set()
         self._is_known_to_fail = False
-        self._used_up: OrderedDict[str, float] = OrderedDict()
-        """Until when names have nothing left, by the event loop's clock."""
+        self._failures = Seldom()
+        self._left: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """What Redis gave or refused (0) to each name, until when, by the event loop's clock."""
 
     def start(self, background: Background) -> None:
         """From now on Redis is connected, and again whenever it fails."""
@@ -69,31 +74,46 @@ class Rates:
     async def take(self, name: str, per_minute: int) -> int:
         """Counts one; 0, or the seconds after which there is one again: then nothing was counted.
 
-        Whoever is granted one waits for at most one round trip, and a limited time. Cancelling is
-        safe.
+        Whoever is granted one waits for no round trip or one, near the limit for two, and a limited
+        time. Cancelling is safe.
         """
         if not self._is_shared or self._shared is None:
             return math.ceil(self._own.take(name, per_minute / MINUTE_S, per_minute))
         now = asyncio.get_running_loop().time()
-        if now < (until := self._used_up.get(name, 0.0)):
-            return math.ceil(until - now)
+        left, until = self._left.get(name, (0, 0.0))
+        if now < until:
+            if not left:
+                return math.ceil(until - now)
+            self._left[name] = left - 1, until if left > 1 else now
+            return 0
         try:
             async with asyncio.timeout(COUNT_S):
-                wait_s = await self._shared.take(name, per_minute)
+                return await self._take_shared(self._shared, name, per_minute, now)
         except Exception as error:
             # Redis errors belong to a package that may not be installed.
             self._note_failure(error)
             return await self.take(name, per_minute)
-        if wait_s:
-            self._remember(name, now + wait_s)
+
+    async def _take_shared(
+        self, shared: SharedCounts, name: str, per_minute: int, now: float
+    ) -> int:
+        some = max(1, per_minute // SHARE)
+        if await shared.take(name, per_minute, some):
+            if some > 1:
+                self._remember(name, some - 1, now + MINUTE_S)
+            return 0
+        if some > 1 and await shared.take(name, per_minute, 1):
+            return 0
+        wait_s = await shared.wait_s(name, per_minute)
+        # Whoever tries again before that costs no round trip.
+        self._remember(name, 0, now + wait_s)
         return wait_s
 
-    def _remember(self, name: str, until: float) -> None:
-        """Spares Redis whoever tries again before that."""
-        self._used_up.pop(name, None)
-        self._used_up[name] = until
-        if len(self._used_up) > REMEMBERED:
-            self._used_up.popitem(last=False)
+    def _remember(self, name: str, left: int, until: float) -> None:
+        self._left.pop(name, None)
+        self._left[name] = left, until
+        if len(self._left) > REMEMBERED:
+            self._left.popitem(last=False)
 
     async def _connect_when_it_failed(self) -> None:
         await self._has_failed.wait()
@@ -120,6 +140,7 @@ class Rates:
     def _note_failure(self, error: Exception) -> None:
         self._is_shared = False
         self._has_failed.set()
-        if not self._is_known_to_fail:
+        # A busy event loop may miss the deadline again and again.
+        if not self._is_known_to_fail and (left_out := self._failures.take()) is not None:
             self._is_known_to_fail = True
-            logger.warning("limits_not_shared", error=repr(error))
+            logger.warning("limits_not_shared", error=repr(error), left_out=left_out)

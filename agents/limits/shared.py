@@ -48,15 +48,13 @@ class SharedCounts:
         """Prepares what a count needs, so that it takes one round trip."""
         await self._limiter.hit(ANY_NUMBER, "")
 
-    async def take(self, name: str, per_minute: int) -> int:
-        """Counts one; 0, or the seconds after which there is one again: then nothing was counted.
+    async def take(self, name: str, per_minute: int, count: int) -> bool:
+        """Counts so many, if there are as many left."""
+        return await self._limiter.hit(RateLimitItemPerMinute(per_minute), name, cost=count)
 
-        Only who is refused needs a second round trip.
-        """
-        item = RateLimitItemPerMinute(per_minute)
-        if await self._limiter.hit(item, name):
-            return 0
-        window = await self._limiter.get_window_stats(item, name)
+    async def wait_s(self, name: str, per_minute: int) -> int:
+        """Seconds after which there is one again, at least 1."""
+        window = await self._limiter.get_window_stats(RateLimitItemPerMinute(per_minute), name)
         return max(1, min(MINUTE_S, math.ceil(window.reset_time - time.time())))
 
     async def close(self) -> None:

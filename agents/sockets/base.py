@@ -156,6 +156,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._rate = TokenBucket(
             settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
         )
+        self._address_counted_as: str | None = None
         self._bad_frames = 0
         self._refused_frames = 0
         self._closing: tuple[int, Problem | None] | None = None
@@ -221,7 +222,11 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 
     @property
     def counted_as(self) -> str:
-        return client_counted_as(self.scope, self.principal)
+        if self.principal is not None:
+            return self.principal.key
+        if self._address_counted_as is None:
+            self._address_counted_as = client_counted_as(self.scope, None)
+        return self._address_counted_as
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
         return facts_of(self.scope, self.principal, metadata)

@@ -41,6 +41,13 @@ async def until_shared(rates: Rates, *, is_shared: bool = True) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no Redis that does not answer."""
+    monkeypatch.setattr(module, "COUNT_S", PATIENCE_S)
+    monkeypatch.setattr(module, "CONNECT_S", PATIENCE_S)
+
+
 @pytest.fixture
 def own_redis() -> Iterator[PrivateServer]:
     if not Redis.is_installed():
@@ -74,6 +81,19 @@ async def test_servers_with_one_redis_count_together(redis_server: PrivateServer
         assert await other.take("eve together", 3) == 0
 
 
+async def test_of_a_large_limit_a_process_takes_several_at_once_and_all_can_be_had(
+    redis_server: PrivateServer,
+) -> None:
+    async with running(redis_server.url, redis_server.url) as (one, other):
+        await until_shared(one)
+        await until_shared(other)
+        # A twentieth is 3: one has two in hand when the other has used up the rest.
+        assert await one.take("ada slowly", 60) == 0
+        taken = [await other.take("ada slowly", 60) for _ in range(58)]
+        assert [each > 0 for each in taken] == [False] * 57 + [True]
+        assert [await one.take("ada slowly", 60) > 0 for _ in range(3)] == [False, False, True]
+
+
 async def test_a_name_that_has_nothing_left_costs_redis_nothing_more(
     own_redis: PrivateServer,
 ) -> None:
@@ -93,15 +113,16 @@ async def test_without_its_redis_a_process_counts_alone_and_says_so_once(
     own_redis: PrivateServer, monkeypatch: pytest.MonkeyPatch, deed: str
 ) -> None:
     monkeypatch.setattr(module, "CONNECT_AGAIN_S", 0.01)
-    monkeypatch.setattr(module, "CONNECT_S", 0.2)
     async with running(own_redis.url) as (rates,):
         await until_shared(rates)
+        monkeypatch.setattr(module, "CONNECT_S", 0.2)
+        monkeypatch.setattr(module, "COUNT_S", 0.05)
         with capture_logs() as logs:
             if deed == "freeze":
                 os.kill(own_redis.pid, signal.SIGSTOP)
             else:
                 own_redis.stop()
-            async with asyncio.timeout(40 * module.COUNT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await rates.take("ada", 1) == 0
             assert not rates.is_shared
             assert await rates.take("ada", 1) > 0
