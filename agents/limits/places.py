@@ -18,6 +18,9 @@ logger = structlog.get_logger(__name__)
 PUBLISH_S = 1.0
 """Seconds after which other servers know what was let go, or taken without asking for a place."""
 
+CLAIM_S = 5.0
+"""Seconds that a claim may take; then what is known decides."""
+
 RETRY_AFTER_S = 5
 """Nobody knows when a conversation is left."""
 
@@ -53,7 +56,8 @@ class Places:
     async def claim(self, service: str, limit: int) -> bool:
         """Whether a further conversation may begin here; it has to, before anything is awaited.
 
-        While the database is away, what was known of other servers counts. Cancelling is safe.
+        While the database is away or slow, what was known of other servers counts. Cancelling is
+        safe.
         """
         async with self._writing:
             mine = self._count(service) + 1
@@ -62,9 +66,10 @@ class Places:
             own_id = self._server_id()
             self._written[own_id, service] = -1  # Not known until it is written.
             try:
-                elsewhere = await self._database.run(_claim, own_id, service, mine, limit)
-            except DatabaseFailure as error:
-                logger.warning("storage_away", error=explain(error))
+                async with asyncio.timeout(CLAIM_S):
+                    elsewhere = await self._database.run(_claim, own_id, service, mine, limit)
+            except (DatabaseFailure, TimeoutError) as error:
+                logger.warning("storage_away", error=explain(error) or "too slow")
                 return not self.is_full(service, limit)
             self._elsewhere[service] = elsewhere
             is_granted = mine + elsewhere <= limit

@@ -23,6 +23,9 @@ RETRY_AFTER_S = 5
 FRESH_S = 1.0
 """Seconds for which it is known what is at work at other servers."""
 
+LOOK_S = 1.0
+"""Seconds that a question may take: a cancel may wait behind the message that asks it."""
+
 NEAR = 10
 """That close to the limit the database is asked before each start."""
 
@@ -69,21 +72,22 @@ class RunsAtOnce:
     async def elsewhere(self, principal: str) -> int:
         """How many are at work, but not here. `principal`: its key; '' for none.
 
-        Takes no query, or one. Cancelling is safe.
+        Takes no query, one, or two, and a limited time. Cancelling is safe.
         """
         limit: int = settings.MYAGENT_RUNS_AT_ONCE
         if not (limit and principal):
             return 0
         try:
-            await self._look()
-            known = self._elsewhere.get(principal, 0)
-            if limit - known - self._count(principal) > NEAR:
-                return known
-            return await self._database.run(_count_elsewhere, principal, self._server_id())
-        except DatabaseFailure as error:
+            async with asyncio.timeout(LOOK_S):
+                await self._look()
+                known = self._elsewhere.get(principal, 0)
+                if limit - known - self._count(principal) > NEAR:
+                    return known
+                return await self._database.run(_count_elsewhere, principal, self._server_id())
+        except (DatabaseFailure, TimeoutError) as error:
             # The message itself will be refused if it can't be stored.
-            logger.warning("storage_away", error=explain(error))
-            return 0
+            logger.warning("storage_away", error=explain(error) or "too slow")
+            return self._elsewhere.get(principal, 0)
 
     def check(self, owner: str, elsewhere: int) -> None:
         """Raises `Refused` if no further one may start."""

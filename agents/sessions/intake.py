@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -67,12 +68,14 @@ class Intake:
             return
         self._check_room(event)
         if self._quota.is_limited(socket):
-            elsewhere = await self._count(socket, message_id)
+            with _about(message_id):
+                elsewhere = await self._quota.take(socket)
             # During the await it may have arrived on another socket, or room may have gone.
             if message_id is not None and await self._is_repeated(socket, message_id, event):
                 return
             self._check_room(event)
-            self._check_start(socket, elsewhere, message_id)
+            with _about(message_id):
+                self._quota.check(socket, elsewhere)
         run_id = new_id()
         ref = RunRef(run_id, message_id or run_id)
         self._take_in(socket, ref, event)
@@ -84,18 +87,6 @@ class Intake:
         is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
         if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
-
-    async def _count(self, socket: Asker, message_id: str | None) -> int:
-        try:
-            return await self._quota.take(socket)
-        except Refused as error:
-            raise Refused(error.code, message_id=message_id, **error.words) from error
-
-    def _check_start(self, socket: Asker, elsewhere: int, message_id: str | None) -> None:
-        try:
-            self._quota.check(socket, elsewhere)
-        except Refused as error:
-            raise Refused(error.code, message_id=message_id, **error.words) from error
 
     async def _is_repeated(self, socket: Asker, message_id: str, event: UserMessage) -> bool:
         """Answers a message that was accepted before, or waits for one that is being written."""
@@ -186,6 +177,16 @@ class Intake:
         """Says that a message was not accepted."""
         session_id = self._log.session_id
         socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))
+
+
+@contextmanager
+def _about(message_id: str | None) -> Iterator[None]:
+    """Names the message in what is refused."""
+    try:
+        yield
+    except Refused as error:
+        error.message_id = message_id
+        raise
 
 
 def named(event: UserMessage, message_id: str) -> UserMessage:
