@@ -52,6 +52,26 @@ SENTENCES = {
         "it started to the socket's address."
     ),
     "rate_limited": gettext_noop("Too many messages. Wait a moment, then send it again."),
+    "messages_per_minute": gettext_noop(
+        "You have sent {detail} messages within a minute, which is the most. There is room for "
+        "another one in {retry_after_s} s."
+    ),
+    "service_messages_per_minute": gettext_noop(
+        "The service has had {detail} messages within a minute, which is the most that it takes. "
+        "There is room for another one in {retry_after_s} s."
+    ),
+    "runs_at_once": gettext_noop(
+        "{detail} of your conversations are at work already, which is the most. There is room when "
+        "one of them has its answer."
+    ),
+    "searches_per_minute": gettext_noop(
+        "You have searched {detail} times within a minute, which is the most. Search again in "
+        "{retry_after_s} s."
+    ),
+    "service_full": gettext_noop(
+        "The service has {detail} conversations at once already, which is the most that it takes. "
+        "Try again in {retry_after_s} s."
+    ),
     "too_large": gettext_noop("The {detail} is too large."),
     "too_many_sessions": gettext_noop(
         "This connection holds too many conversations. Detach from one first."
