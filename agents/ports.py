@@ -28,7 +28,8 @@ SessionEvent = UserMessage | Cancel | Response | CloseSession
 
 
 class Refused(Exception):
-    """What a client asked for was not done. `code` is the protocol's; nothing changed.
+    """What a client asked for was not done. `code` is the protocol's; nothing changed, unless the
+    sentence says that it is not known.
 
     `sentence`, `detail`, `limit` and `retry_after_s`: as for `Problem`.
     """

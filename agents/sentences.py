@@ -92,6 +92,10 @@ SENTENCES = {
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."
     ),
+    "storage_uncertain": gettext_noop(
+        "It is not known whether this was saved. Send it again: a message with the same message_id "
+        "is accepted only once."
+    ),
     "agent_error": gettext_noop("The agent failed on this message. Its log has the details."),
     "no_worker": gettext_noop("The service is not running. Try again later."),
     "agent_gone": gettext_noop(
