@@ -113,7 +113,8 @@ class Session(models.Model):
         verbose_name_plural = gettext_lazy("conversations")
         indexes = [
             models.Index(fields=["service"], name="session_by_service"),
-            models.Index(fields=["principal"], name="session_by_principal"),
+            models.Index(fields=["principal", "updated_at"], name="session_by_principal_change"),
+            models.Index(fields=["updated_at"], name="session_by_change"),
         ]
         permissions = [("see_conversations", "Can see everybody's conversations")]
 

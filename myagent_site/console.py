@@ -39,6 +39,7 @@ MODULES = (
     "js/chat/announcer.js",
     "js/chat/dom.js",
     "js/chat/page.js",
+    "js/chat/requests.js",
     "js/chat/storage.js",
     "js/chat/theme.js",
     "js/console/*.js",

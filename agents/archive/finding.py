@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from agents.archive.status import in_status, with_status
 from agents.models import Event, Session
-from agents.principals import Principal, may_use, may_use_service
+from agents.principals import Principal, key_of, may_use, may_use_service
 
 SEARCHED = 1_000
 """Conversations in whose messages a text is searched, the newest of those that match the rest."""
@@ -33,11 +33,13 @@ class NotTheirs(Exception):
 class Wanted:
     """What conversations have to match. `principal`: see `agents.principals.may_use`.
 
-    `since`: something happened in them then or later. `text`: their title or what was said in them
-    contains it, whatever its case.
+    `is_own`: the principal began it itself; `status`: a `Status`, or `OPEN`; `since`: something
+    happened in them then or later. `text`: their title or what was said in them contains it,
+    whatever its case.
     """
 
     principal: Principal | None = None
+    is_own: bool = False
     service: str = ""
     status: str = ""
     since: datetime | None = None
@@ -58,8 +60,8 @@ def find(session_id: str, principal: Principal | None) -> Session:
 def select(wanted: Wanted) -> QuerySet[Session]:
     """Those that match, with their status, in no order."""
     found = Session.objects.all()
-    if wanted.principal is not None and not wanted.principal.sees_everything:
-        found = found.filter(principal=wanted.principal.key)
+    if wanted.is_own or not (wanted.principal is None or wanted.principal.sees_everything):
+        found = found.filter(principal=key_of(wanted.principal))
     if wanted.principal is not None and wanted.principal.services is not None:
         found = found.filter(service__in=wanted.principal.services)
     if wanted.service:

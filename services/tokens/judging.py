@@ -11,7 +11,8 @@ from enum import Enum, auto
 import structlog
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseFailure
 from django.db.models import Q
@@ -65,6 +66,11 @@ def proof_of_session(key: str) -> Proof | None:
     return Proof(key, is_token=False) if A_SESSION.fullmatch(key) else None
 
 
+def key_of_user(user: AbstractBaseUser | AnonymousUser) -> str:
+    """The key of the user's principal, whatever it comes with."""
+    return f"user:{user.pk}"
+
+
 def find(text: str) -> Token | None:
     """The token of an active user, if it is valid now; notes that it is used. Synchronous."""
     proof, now = proof_of_token(text), timezone.now()
@@ -96,7 +102,7 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
             return Denial.MAY_NOT_USE
         sees_all = user.pk in may_see and (token is None or token.permits(VIEW))
         services = frozenset(token.services) if token is not None and token.services else None
-        return Principal(f"user:{user.pk}", user.get_username(), sees_all, services)
+        return Principal(key_of_user(user), user.get_username(), sees_all, services)
 
     return {proof: verdict(proof) for proof in proofs}
 

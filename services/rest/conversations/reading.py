@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from agents.archive import finding, removal
 from agents.archive.describing import session_json
 from agents.archive.finding import NoSession, NotTheirs, Wanted
+from agents.archive.naming import give_titles
 from agents.calls import asking
 from agents.calls.call import WaitingCall
 from agents.calls.stream import Stream
@@ -79,11 +80,12 @@ class SessionsView(ConversationView, GenericAPIView[Session]):
     )
     def get(self, request: Request) -> Response:
         query = query_of(request, SessionsQuery, beside=PageQuery().fields)
-        ordering = query.pop("ordering")
-        found = finding.select(Wanted(principal=principal_of(request), **query))
+        ordering, is_own = query.pop("ordering"), query.pop("mine")
+        found = finding.select(Wanted(principal=principal_of(request), is_own=is_own, **query))
         backwards = "-" if ordering.startswith("-") else ""
-        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk"))
-        return self.get_paginated_response([session_json(each) for each in page or ()])
+        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk")) or ()
+        give_titles(page)
+        return self.get_paginated_response([session_json(each) for each in page])
 
     @extend_schema(
         summary="Begin a conversation",

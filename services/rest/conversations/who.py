@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from agents.principals import Principal
 from services import access
+from services.tokens.judging import key_of_user
 from services.tokens.models import VIEW
 
 SEE_ALL = "agents.see_conversations"
@@ -31,5 +32,5 @@ def principal_of(request: Request) -> Principal | None:
     user, token = request.user, access.token_of(request)
     sees_everything = user.has_perm(SEE_ALL) and (token is None or token.permits(VIEW))
     return Principal(
-        f"user:{user.pk}", user.get_username(), sees_everything, access.bound_services(request)
+        key_of_user(user), user.get_username(), sees_everything, access.bound_services(request)
     )

@@ -51,6 +51,8 @@ def test_each_filter_finds_what_it_names(client: Client) -> None:
         "status=running": {running, answered},
         "status=waiting": {waiting},
         "status=closed": {closed},
+        "status=open": {idle, running, waiting, answered},
+        "status=open&mine=true": {idle, running, waiting, answered},
         "service=weather": {idle},
         "service=none": set(),
         "text=paris": {idle},
@@ -152,3 +154,10 @@ def test_one_sees_ones_own_and_with_the_permission_all(staff: StaffClient) -> No
     assert found(ada) == [own]
     assert found(ada, "text=theirs") == []
     assert set(found(staff("see_conversations", name="eve"))) == {own, other}
+    assert found(staff("see_conversations", name="joe"), "mine=true") == []
+
+
+def test_one_from_before_there_were_titles_is_listed_with_its_first_words(client: Client) -> None:
+    stored.stored("Weather in Paris", "And in Berlin?")
+    Session.objects.update(title="")
+    assert [each["title"] for each in client.get("sessions").json["items"]] == ["Weather in Paris"]
