@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from agents.archive.status import in_status, with_status
 from agents.models import Event, Session
-from agents.principals import Principal, key_of, may_use, may_use_service
+from agents.principals import Principal, key_of, may_act, may_see, may_use_service
 
 SEARCHED = 1_000
 """Conversations in whose messages a text is searched, the newest of those that match the rest."""
@@ -27,6 +27,10 @@ class NoSession(Exception):
 
 class NotTheirs(Exception):
     """The conversation belongs to somebody else."""
+
+
+class OnlyRead(Exception):
+    """The conversation may be read, but belongs to somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,19 @@ class Wanted:
     text: str = ""
 
 
-def find(session_id: str, principal: Principal | None) -> Session:
-    """One conversation, with its status. Raises `NoSession` and `NotTheirs`."""
+def find(session_id: str, principal: Principal | None, *, is_to_act: bool = False) -> Session:
+    """One conversation, with its status. Raises `NoSession` and `NotTheirs`.
+
+    `is_to_act`: the principal wants to take part in it; then it raises `OnlyRead` as well.
+    """
     found = with_status(Session.objects.filter(pk=session_id)).first()
     # MySQL finds ids in any case; the log knows one spelling.
     if found is None or found.pk != session_id:
         raise NoSession(session_id)
-    if not (may_use(principal, found.principal) and may_use_service(principal, found.service)):
+    if not (may_see(principal, found.principal) and may_use_service(principal, found.service)):
         raise NotTheirs(session_id)
+    if is_to_act and not may_act(principal, found.principal):
+        raise OnlyRead(session_id)
     return found
 
 

@@ -21,7 +21,7 @@ from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
 from agents.ownership.taking import Locked, OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent
-from agents.principals import Principal, may_use
+from agents.principals import Principal, may_see
 from agents.runtime import background
 from agents.runtime.file_locks import explain
 from agents.runtime.gathering import Gathering
@@ -208,8 +208,8 @@ class Sessions:
     ) -> LiveSession | FollowedSession:
         """The session, alive or followed, if it is open to the principal; raises `Refused`."""
         if (here := self._here(session_id)) is not None:
-            if not may_use(principal, here.principal):
-                raise Refused("forbidden")
+            if not may_see(principal, here.principal):
+                raise Refused("forbidden", sentence="forbidden_session")
             return here
         try:
             await self._check_creator(session_id, principal)
@@ -250,8 +250,8 @@ class Sessions:
         if principal is None:
             return
         creator = await self._run(reading.creator_of, session_id)
-        if creator is not None and not may_use(principal, creator):
-            raise Refused("forbidden")
+        if creator is not None and not may_see(principal, creator):
+            raise Refused("forbidden", sentence="forbidden_session")
 
     async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
         """Takes a session over; concurrent callers share one attempt.

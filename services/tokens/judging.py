@@ -22,12 +22,13 @@ from knox.crypto import hash_token
 
 from agents.principals import Principal
 from agents.runtime.file_locks import explain
-from services.tokens.models import USE, VIEW, Token
+from services.tokens.models import CONTROL, USE, VIEW, Token
 
 logger = structlog.get_logger(__name__)
 
 USE_AGENTS = "services.use_service"
 SEE_ALL = "agents.see_conversations"
+JOIN_ALL = "agents.join_conversations"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 A_TOKEN = re.compile(r"myagent_[0-9a-f]{64}")
@@ -92,6 +93,7 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
     users: set[int] = {token.user_id for token in tokens.values()}
     users |= {user.pk for user in logins.values()}
     may_use, may_see = _having(USE_AGENTS, users), _having(SEE_ALL, users)
+    may_join = _having(JOIN_ALL, may_see)
 
     def verdict(proof: Proof) -> Verdict:
         token = tokens.get(proof.key) if proof.is_token else None
@@ -100,9 +102,13 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
             return Denial.UNKNOWN
         if user.pk not in may_use or not (token is None or token.permits(USE)):
             return Denial.MAY_NOT_USE
-        sees_all = user.pk in may_see and (token is None or token.permits(VIEW))
-        services = frozenset(token.services) if token is not None and token.services else None
-        return Principal(key_of_user(user), user.get_username(), sees_all, services)
+        return Principal(
+            key_of_user(user),
+            user.get_username(),
+            sees_everything=user.pk in may_see and (token is None or token.permits(VIEW)),
+            services=frozenset(token.services) if token is not None and token.services else None,
+            acts_everywhere=user.pk in may_join and (token is None or token.permits(CONTROL)),
+        )
 
     return {proof: verdict(proof) for proof in proofs}
 

@@ -17,13 +17,14 @@ from rest_framework.response import Response
 
 from agents.archive import finding, removal
 from agents.archive.describing import session_json
-from agents.archive.finding import NoSession, NotTheirs, Wanted
+from agents.archive.finding import NoSession, NotTheirs, OnlyRead, Wanted
 from agents.archive.naming import give_titles
 from agents.calls import asking
 from agents.calls.call import WaitingCall
 from agents.calls.stream import Stream
 from agents.log.reading import page_after
 from agents.models import Session
+from agents.sentences import say
 from agents.titles import cleaned
 from myagent.protocol import CreateSession
 from services.rest.conversations import documents
@@ -41,6 +42,7 @@ from services.rest.conversations.later import (
     Later,
     Problem,
     call_of,
+    own_language,
     streaming,
     wants_stream,
 )
@@ -53,15 +55,16 @@ EVENTS_CHARACTERS = 1024 * 1024
 """Entries of a page together, unless the first alone is larger."""
 
 
-def session_of(request: Request, id: str) -> Session:
-    """Raises `Problem`."""
+def session_of(request: Request, id: str, *, is_to_act: bool = False) -> Session:
+    """See `finding.find`. Raises `Problem`."""
     try:
-        return finding.find(id, principal_of(request))
+        return finding.find(id, principal_of(request), is_to_act=is_to_act)
     except NoSession:
         raise Problem("unknown_session") from None
     except NotTheirs:
-        sentence = gettext("This conversation belongs to somebody else.")
-        raise Problem("forbidden", sentence) from None
+        raise Problem("forbidden", say(own_language(), "forbidden_session")) from None
+    except OnlyRead:
+        raise Problem("forbidden", say(own_language(), "forbidden_to_act")) from None
 
 
 class SessionsView(ConversationView, GenericAPIView[Session]):
@@ -130,7 +133,7 @@ class SessionView(ConversationView):
         },
     )
     def patch(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         body = TitleInput(data=request.data)
         body.is_valid(raise_exception=True)
         title = cleaned(body.validated_data["title"])
@@ -154,7 +157,7 @@ class SessionView(ConversationView):
         },
     )
     def delete(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         return Later(partial(_remove, request, session.pk))
 
 

@@ -118,6 +118,14 @@ def test_only_a_token_that_may_view_sees_what_its_user_sees() -> None:
     assert judged(everything).sees_everything
 
 
+def test_only_a_token_that_may_control_acts_in_the_conversations_of_others() -> None:
+    root = User.objects.create_superuser("root")
+    _, viewing = issuing.issue(root, "look", rights=["use", "view"])
+    _, everything = issuing.issue(root, "all")
+    assert not judged(viewing).acts_everywhere
+    assert judged(everything).acts_everywhere
+
+
 def test_a_bound_token_names_its_services(ada: User) -> None:
     registry.register(name="echo", url="ws://echo.example/")
     _, text = issuing.issue(ada, "ci", services=["echo"])
