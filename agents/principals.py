@@ -13,8 +13,8 @@ class Principal:
 
     `key` (1 to `MAX_KEY` characters) is kept with what the principal creates;
     `sees_everything`: whether it may read that of others as well, and `acts_everywhere`: then also
-    take part in it; `services`: the names of the only services that it may use, None if there is no such
-    limit.
+    take part in it; `services`: the names of the only services that it may use, None if there is
+    no such limit.
     """
 
     key: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from myagent_site.console_texts import TEXTS
 from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
 from services.access import is_open, may
+from services.tokens.judging import Proof, proof_of_session, staff_logins
 from services.views.overview import MAX_SERVICES, overview
 from services.views.rules import rules_in_words
 from services.views.trends import WINDOW_S, last_hour
@@ -54,7 +56,9 @@ PRIVATE = {
     "Vary": "Cookie",
 }
 
-feeds = {lang: Feed(overview, lang) for lang, _ in settings.LANGUAGES}
+permitted = partial(staff_logins, permission=VIEW)
+
+feeds = {lang: Feed(overview, lang, permitted) for lang, _ in settings.LANGUAGES}
 for feed in feeds.values():
     end_with_the_server(feed.end)
 
@@ -107,9 +111,13 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     headers = PRIVATE | {"X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return _full() if feed.is_full else HttpResponse(content_type=STREAM, headers=headers)
-    if (followed := feed.follow()) is None:
+    if (followed := feed.follow(_proof_of(request))) is None:
         return _full()
     return StreamingHttpResponse(followed, content_type=f"{STREAM}; charset=utf-8", headers=headers)
+
+
+def _proof_of(request: HttpRequest) -> Proof | None:
+    return None if is_open(request) else proof_of_session(request.session.session_key or "")
 
 
 def history(request: HttpRequest) -> HttpResponse:

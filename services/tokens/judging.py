@@ -113,6 +113,17 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
     return {proof: verdict(proof) for proof in proofs}
 
 
+def staff_logins(proofs: Collection[Proof], permission: str) -> set[Proof]:
+    """Those that are logins of staff who have the permission now. Synchronous.
+
+    Raises `django.db.Error`.
+    """
+    logins = _logged_in([each.key for each in proofs if not each.is_token], timezone.now())
+    staff = {key: user.pk for key, user in logins.items() if user.is_staff}
+    having = _having(permission, {*staff.values()})
+    return {each for each in proofs if not each.is_token and staff.get(each.key) in having}
+
+
 def _valid(digests: Collection[str], now: datetime) -> dict[str, Token]:
     if not digests:
         return {}
