@@ -32,8 +32,13 @@ logger = structlog.get_logger(__name__)
 VIEW = "services.view_service"
 CONTROL = "services.control_service"
 CHANGE = "services.change_service"
+VIEW_CONNECTIONS = "agents.view_connection"
+CLOSE_CONNECTIONS = "agents.delete_connection"
 VIEW_RULES = "services.view_routingrule"
 CHANGE_RULES = "services.change_routingrule"
+
+MOST_CONNECTIONS = 200
+"""Connections that are listed, the newest."""
 
 LOGIN = "/admin/login/"
 
@@ -79,6 +84,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "mayControl": may(request, CONTROL),
         # For users of the admin, which requires a login itself.
         "mayChange": is_open(request) or may(request, CHANGE),
+        "mayViewConnections": may(request, VIEW_CONNECTIONS),
+        "mayClose": may(request, VIEW_CONNECTIONS) and may(request, CLOSE_CONNECTIONS),
+        "maxConnections": MOST_CONNECTIONS,
         "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
         "csrf": get_token(request),
     }

@@ -29,6 +29,9 @@ logger = structlog.get_logger(__name__)
 USE_AGENTS = "services.use_service"
 SEE_ALL = "agents.see_conversations"
 JOIN_ALL = "agents.join_conversations"
+USER = "user:"
+"""What the key of a user's principal begins with."""
+
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 A_TOKEN = re.compile(r"myagent_[0-9a-f]{64}")
@@ -69,7 +72,14 @@ def proof_of_session(key: str) -> Proof | None:
 
 def key_of_user(user: AbstractBaseUser | AnonymousUser) -> str:
     """The key of the user's principal, whatever it comes with."""
-    return f"user:{user.pk}"
+    return f"{USER}{user.pk}"
+
+
+def names_of(keys: Collection[str]) -> dict[str, str]:
+    """The names of the users behind the keys of principals. Synchronous."""
+    ids = {key: key.removeprefix(USER) for key in keys if key.startswith(USER)}
+    names = dict(User.objects.filter(pk__in=ids.values()).values_list("pk", "username"))
+    return {key: names[int(pk)] for key, pk in ids.items() if int(pk) in names}
 
 
 def find(text: str) -> Token | None:
