@@ -16,7 +16,10 @@ import { Transcript } from "./chat/transcript.js";
 
 const PATIENCE_MS = 600; // A connection that comes back sooner is not worth a word.
 const DRAFTS = keyOf("myagent.drafts"); // By the conversation's id.
-const NOT_SERVED = 4013; // The close code of a server that has nobody for the service just now.
+// Close codes: of a server that has nobody for the service just now, or too many clients, and so
+// sends one away for a while; of one that asks who somebody is.
+const SENT_AWAY = [4013, 4029];
+const NOT_LOGGED_IN = 4001;
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -250,7 +253,7 @@ function showState({ state, code, content }) {
   clearTimeout(patience);
   const isWell = state === "open";
   if (state === "connecting") whyStopped = ""; // The next greeting says it again, if it still is so.
-  if (state === "waiting") whyAway = code === NOT_SERVED ? (content ?? "") : "";
+  if (state === "waiting") whyAway = SENT_AWAY.includes(code) ? (content ?? "") : "";
   patience = setTimeout(() => drawState(state, code, content), isWell ? 0 : PATIENCE_MS);
 }
 
@@ -265,10 +268,20 @@ function drawState(state, code, content) {
   byId("link-text").textContent = (isRetry && whyAway) || (state === "open" && whyStopped) || text;
   byId("link-state").toggleAttribute("data-stopped", state === "open" && whyStopped !== "");
   byId("reconnect").hidden = state !== "waiting";
+  if (code === NOT_LOGGED_IN) offerLogin();
   if (state !== "closed" || code === 1000) return;
   byId("link-text").textContent = content ?? say("disconnected");
   showProblem(code === "unknown_session" ? say("gone") : (content ?? say("disconnected")));
   composer.enable(false);
+}
+
+/** The login leads back to this conversation. */
+function offerLogin() {
+  const link = byId("log-in");
+  if (!link) return;
+  const back = location.pathname + location.search + location.hash;
+  link.href = `/login/?next=${encodeURIComponent(back)}`;
+  link.hidden = false;
 }
 
 function showStopped(sentence) {

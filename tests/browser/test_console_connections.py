@@ -28,9 +28,7 @@ CONNECT = """() => new Promise((resolve, reject) => {
 
 
 @pytest.fixture(scope="module")
-def console_site(
-    django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+def console_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Site(url_of_test_database(), tmp_path_factory.mktemp("console")) as site:
         yield site
 

@@ -109,11 +109,12 @@ async def test_a_message_that_nobody_takes_yet_is_no_failure(page: Page) -> None
     await expect(page.locator(".thinking")).to_contain_text("Thinking")
 
 
-async def test_who_is_sent_away_is_told_why(page: Page) -> None:
-    await act(page, "refuse({}); server().breakOff(4013)")
+@pytest.mark.parametrize("code", [4013, 4029])
+async def test_who_is_sent_away_is_told_why(page: Page, code: int) -> None:
+    await act(page, f"refuse({{}}); server().breakOff({code})")
     await expect(page.locator("#link-text")).to_have_text("It takes no new work.")
     await page.wait_for_function("() => WebSocket.all.length === 2")
-    await act(page, "refuse({}); server().breakOff(4013)")
+    await act(page, f"refuse({{}}); server().breakOff({code})")
     await page.wait_for_function("() => WebSocket.all.length === 3")
     await expect(page.locator("#link-text")).to_have_text("It takes no new work.")
     await act(page, "server().open()")
