@@ -35,7 +35,7 @@ class OnlyRead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What conversations have to match. `principal`: see `agents.principals.may_use`.
+    """What conversations have to match. `principal`: see `agents.principals.may_see`.
 
     `is_own`: the principal began it itself; `status`: a `Status`, or `OPEN`; `since`: something
     happened in them then or later. `text`: their title or what was said in them contains it,
