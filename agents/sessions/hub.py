@@ -17,7 +17,7 @@ from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
-from agents.principals import Principal, key_of, may_use_service
+from agents.principals import Principal, key_of, may_act, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
@@ -65,11 +65,9 @@ class Hub:
         if listed.url:
             # Its frames would have to pass through from the handshake on.
             raise Refused("no_service", sentence="external_service", detail=listed.name)
-        if not self._resources.journal.is_available:
-            raise Refused("storage_unavailable")
-        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
-            raise Refused("service_unavailable")
-        self._check_room(socket)
+        self._check_begin(socket, listed)
+        await self._sessions.claim_place(listed)
+        self._check_begin(socket, listed)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(
             new_id(),
@@ -85,6 +83,15 @@ class Hub:
         session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
+
+    def _check_begin(self, socket: Socket, listed: Listed) -> None:
+        """Raises `Refused` unless a session of the service may begin now."""
+        if not self._resources.journal.is_available:
+            raise Refused("storage_unavailable")
+        is_leaving = self._resources.is_draining
+        if is_leaving or not self.may_wait(listed.name) or self._sessions.is_full:
+            raise Refused("service_unavailable")
+        self._check_room(socket)
 
     def _beginning(
         self, socket: Socket, session: LiveSession, event: CreateSession
@@ -135,6 +142,8 @@ class Hub:
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         while True:
             session = await self._find(socket, event.session_id)
+            if not may_act(socket.principal, session.principal):
+                raise Refused("forbidden", sentence="forbidden_to_act")
             if event.session_id not in socket.attached:
                 self._check_room(socket)
                 self._attach(socket, session)
@@ -204,7 +213,7 @@ class Hub:
         full: list[Listed] = []
         while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
             listed = find(choice.service)
-            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
+            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full_of(listed):
                 return listed, choice.affinity
             full.append(listed)
         return (full[0] if full else None), ""
