@@ -1,7 +1,7 @@
 """Tells all processes of the site, through the channel layer, to read the database now.
 
-A ring carries no data and may be missed: listeners also poll, only less often. Without Redis
-nothing rings, and all processes poll at their usual interval.
+A ring may be missed, and so may words that are sent with one: listeners also poll, only less often.
+Without Redis nothing rings, and all processes poll at their usual interval.
 """
 
 from __future__ import annotations
