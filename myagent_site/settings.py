@@ -112,7 +112,12 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 # The same for a server that was created elsewhere: by `runagent`, `serve` or a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
-_REDIS = {"address": OPTION_VALUES["REDIS_URL"], "socket_connect_timeout": 2}
+# channels-redis waits up to 5 s for a message: by then an answer must not count as overdue.
+_REDIS = {
+    "address": OPTION_VALUES["REDIS_URL"],
+    "socket_connect_timeout": 2,
+    "socket_timeout": 15,
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
