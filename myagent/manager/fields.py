@@ -57,8 +57,9 @@ def rule_changes(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _condition(condition: RoutingCondition | Mapping[str, Any]) -> Mapping[str, Any]:
-    is_plain = isinstance(condition, Mapping)
-    return condition if is_plain else dataclasses.asdict(condition)
+    if isinstance(condition, RoutingCondition):
+        return dataclasses.asdict(condition)
+    return condition
 
 
 def _configuration(config: ServiceConfig) -> dict[str, Any]:

@@ -75,7 +75,7 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
     try:
         service_id = response.data["service_id"]
         has_arrived = await waiting_room.wait_for(service_id, timeout_s)
-        seen = await sync_to_async(_seen)(service_id, site_of(request))
+        seen = await sync_to_async(lambda: _seen(service_id, site_of(request)))()
     except DatabaseFailure as error:
         logger.warning("storage_away", error=explain(error))
         return

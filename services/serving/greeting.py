@@ -6,11 +6,13 @@ from django.utils.translation import gettext
 from rich.cells import cell_len, set_cell_size
 
 
-def greeting(url: str, password: str | None, besides: str | None = None) -> str:
+def greeting(
+    url: str, password: str | None, besides: str | None = None, *, has_chat: bool = True
+) -> str:
     """Where the site's pages are, in lines."""
     lines = [gettext("The site is ready at {url}").format(url=url)]
-    pages = {
-        gettext("services"): "services/NAME/",
+    pages = {gettext("services"): "services/NAME/"} if has_chat else {}
+    pages |= {
         gettext("console"): "console",
         gettext("admin"): "admin/",
         gettext("REST API"): "docs",
@@ -24,3 +26,8 @@ def greeting(url: str, password: str | None, besides: str | None = None) -> str:
     if besides is not None:
         lines.append(f"  {besides}")
     return "\n".join(lines)
+
+
+def proxy_greeting(address: str) -> str:
+    """Where the services' sockets are."""
+    return gettext("The proxy is ready at {address}").format(address=f"{address}services/NAME/")

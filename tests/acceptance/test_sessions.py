@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,13 +32,6 @@ ORDER = '[[tool order {"item": "tea", "amount": 2}]]'
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Runner]:
     with serve_module("tools.py", server=request.param) as runner:
         yield runner
-
-
-@pytest.fixture
-async def other(runner: Runner) -> AsyncIterator[Recorder]:
-    """A second socket to the runner."""
-    async with await Recorder.open(runner.url) as other:
-        yield other
 
 
 async def hold(client: Recorder, session: str, model: FakeModelControl, nonce: str) -> Frame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import socket
 from collections.abc import Coroutine
 from typing import Any
 
@@ -19,14 +18,14 @@ from agents import checks
 from agents.runtime import file_pages, logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.file_locks import explain
-from agents.runtime.listening import is_loopback, listen, port_number
+from agents.runtime.listening import listen
 from agents.runtime.program import command_line
 from agents.runtime.server import new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services.catalogue import agent_files, registry
+from services.catalogue import registry
 from services.first_admin import ensure_admin
 from services.models import Service
-from services.serving import part
+from services.serving import opening, part
 from services.serving.greeting import greeting
 from services.serving.processes import NoneStarted, ServerProcesses
 from services.serving.site import SiteServer
@@ -46,15 +45,7 @@ class Command(TerminalCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
-        )
-        parser.add_argument(
-            "--port",
-            type=port_number,
-            default=8000,
-            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
-        )
+        opening.add_address(parser, 8000)
         parser.add_argument(
             "--processes",
             type=process_count,
@@ -67,16 +58,7 @@ class Command(TerminalCommand):
             action="store_true",
             help=gettext("log everything that happens, in the services' logs too"),
         )
-        parser.add_argument(
-            "--agent-dir",
-            action="append",
-            default=[],
-            metavar="DIR",
-            help=gettext(
-                "on loopback, where MYAGENT_AGENT_DIRS names none: a folder below which REST and "
-                "the admin may register agent files. Repeatable"
-            ),
-        )
+        opening.add_agent_dir(parser)
         parser.add_argument(
             "--with-example",
             action="store_true",
@@ -94,8 +76,8 @@ class Command(TerminalCommand):
         if options["processes"] > 1:
             self._check_several()
         with contextlib.closing(listen(options["host"], options["port"])) as listener:
-            _trust_folders(listener, options)
-            self._warn_about(listener)
+            opening.trust_folders(listener, options["agent_dir"])
+            opening.warn_if_open(self, listener)
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
             if password is not None and options["with_example"]:
@@ -129,7 +111,7 @@ class Command(TerminalCommand):
         """What each of several processes does. Its parent has prepared everything."""
         listener, parent = map(part.inherited, (options["listener_fd"], options["parent_fd"]))
         with contextlib.closing(listener):
-            _trust_folders(listener, options)
+            opening.trust_folders(listener, options["agent_dir"])
             address = address_of(options["host"], listener.getsockname()[1])
             site = SiteServer(listener, address, is_debug=options["debug"])
             self._run(part.serve(site, parent))
@@ -153,16 +135,6 @@ class Command(TerminalCommand):
                 )
             )
 
-    def _warn_about(self, listener: socket.socket) -> None:
-        if settings.MYAGENT_AUTH != "open" or is_loopback(listener):
-            return
-        sentence = gettext(
-            "WARNING: {address} can be reached from other machines, and MYAGENT_AUTH is open: "
-            "whoever can connect can use the agents."
-        )
-        line = sentence.format(address=listener.getsockname()[0])
-        self.stderr.write(self.style.WARNING(line))
-
     async def _serve(self, servers: SiteServer | ServerProcesses) -> None:
         supervision = Supervision()
 
@@ -174,7 +146,7 @@ class Command(TerminalCommand):
         supervision.start(give_up)
         try:
             await servers.serve(
-                ready=lambda: self._say(self._greeting),
+                ready=lambda: opening.say(self, self._greeting),
                 leave=lambda: self._leave(servers, supervision),
             )
         finally:
@@ -183,7 +155,7 @@ class Command(TerminalCommand):
     async def _leave(self, servers: SiteServer | ServerProcesses, supervision: Supervision) -> None:
         """Ends the services first, while the site still shows the progress."""
         if not supervision.is_over:
-            self._say(self._farewell)
+            opening.say(self, self._farewell)
         # Before the services end: from now on clients are told about the shutdown.
         servers.announce()
         try:
@@ -211,17 +183,9 @@ class Command(TerminalCommand):
             logger.warning("storage_away", error=explain(error))
             return
         if is_any:
-            self._say(gettext("The services that were running start again with the next serve."))
-
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()
-
-
-def _trust_folders(listener: socket.socket, options: dict[str, Any]) -> None:
-    """Allows `--agent-dir`. To be called before the setting is read."""
-    if is_loopback(listener) and not settings.MYAGENT_AGENT_DIRS:
-        settings.MYAGENT_AGENT_DIRS = agent_files.trusted(options["agent_dir"])
+            opening.say(
+                self, gettext("The services that were running start again with the next serve.")
+            )
 
 
 def _part_of(port: int, options: dict[str, Any]) -> list[str]:

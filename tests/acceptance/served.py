@@ -1,0 +1,70 @@
+"""One agent file as a site's only service, behind the kinds of servers that a site can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.managed_site import Command, ManagedSite, Module, managed_site
+from tests.servers import execute_sql
+
+READY = re.compile(r"is ready at \w+://[^:]+:(\d+)/")
+
+
+class Served:
+    """As a `Runner` is used: `url`, and the lines of its `log`."""
+
+    def __init__(self, serving: Command) -> None:
+        self._serving = serving
+        found = READY.search(serving.log)
+        assert found, serving.log
+        self.port = int(found[1])
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/"
+
+    @property
+    def log(self) -> list[str]:
+        return self._serving.log.splitlines(keepends=True)
+
+
+@contextmanager
+def served(
+    request: pytest.FixtureRequest,
+    kind: str,
+    file: Path,
+    environment: Mapping[str, str],
+    database_url: str,
+    folder: Path,
+) -> Iterator[Served]:
+    """`kind`: of `tests.runners.OF_SITES`. Its clients are routed to the service at `/` as well."""
+    if kind == "processes":
+        environment = {**environment, "REDIS_URL": request.getfixturevalue("redis_server").url}
+        if database_url.startswith("sqlite"):
+            database_url = _of_mariadb(request)
+    with managed_site(database_url, folder, **environment) as site:
+        serving = _start(site, kind)
+        own = [f"--env={name}" for name in environment if not name.startswith(("MYAGENT", "REDIS"))]
+        site.register(file.stem, file, "--auto-start", *own)
+        yield Served(serving)
+
+
+def _start(site: ManagedSite, kind: str) -> Command:
+    if kind == "processes":
+        return site.serve("--processes", "2")
+    site.supervise()
+    proxy = Module(site, "myagent.manager.cli.proxy", "--port", "0")
+    return proxy.wait_for_log("is ready at")
+
+
+def _of_mariadb(request: pytest.FixtureRequest) -> str:
+    mariadb, name = request.getfixturevalue("mariadb"), f"served_{uuid4().hex}"
+    execute_sql(mariadb.port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    url: str = mariadb.url(name)
+    return url
