@@ -31,22 +31,24 @@ class Child:
 
         It has no terminal: Ctrl-C is for its parent alone.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    f"--listener-fd={listener.fileno()}",
-                    f"--parent-fd={theirs.fileno()}",
-                    stdin=DEVNULL,
-                    pass_fds=[listener.fileno(), theirs.fileno()],
-                    env=environment(),
-                    start_new_session=True,
-                )
-            except BaseException:
-                writer.close()
-                raise
+        # The parent may close its own descriptor meanwhile.
+        with listener.dup() as shared:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                reader, writer = await asyncio.open_unix_connection(sock=ours)
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *command,
+                        f"--listener-fd={shared.fileno()}",
+                        f"--parent-fd={theirs.fileno()}",
+                        stdin=DEVNULL,
+                        pass_fds=[shared.fileno(), theirs.fileno()],
+                        env=environment(),
+                        start_new_session=True,
+                    )
+                except BaseException:
+                    writer.close()
+                    raise
         return cls(process, reader, writer)
 
     async def becomes_ready(self) -> bool:

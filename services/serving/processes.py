@@ -114,8 +114,10 @@ class ServerProcesses:
             if self.is_leaving:
                 return
             if not (is_ready or self._has_served):
+                logger.error("server_process_ended", error=how)
                 self._has_failed = True
                 self.begin_to_leave()
+                return
             pause_s = pauses.after(time.monotonic() - began_at)
             logger.error("server_process_ended", error=how, replaced_in_s=pause_s)
             with contextlib.suppress(TimeoutError):

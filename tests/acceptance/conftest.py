@@ -46,7 +46,7 @@ def _serving(
         ) -> Runner:
             env = model.environment | (env or {})
             if how.get("server") in OF_SITES:
-                return served(request, how["server"], AGENT_FILES / file, env, url, folder)
+                return served(request, how["server"], AGENT_FILES / file, env, folder)
             given = {"database_url": url, "var_dir": folder} | how
             runner = Runner(
                 AGENT_FILES / file, given.pop("database_url"), given.pop("var_dir"), *options,

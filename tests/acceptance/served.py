@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests import second_database
+from tests.databases import fresh_database
 from tests.managed_site import Command, ManagedSite, Module, managed_site
 from tests.servers import execute_sql
 
@@ -40,15 +43,20 @@ def served(
     kind: str,
     file: Path,
     environment: Mapping[str, str],
-    database_url: str,
     folder: Path,
 ) -> Iterator[Served]:
-    """`kind`: of `tests.runners.OF_SITES`. Its clients are routed to the service at `/` as well."""
+    """`kind`: of `tests.runners.OF_SITES`. Its clients are routed to the service at `/` as well.
+
+    It has a folder and a database to itself: on another's, its service would not be the only one.
+    """
+    own_folder = folder / f"{kind}-{file.stem}"
+    own_folder.mkdir()
     if kind == "processes":
         environment = {**environment, "REDIS_URL": request.getfixturevalue("redis_server").url}
-        if database_url.startswith("sqlite"):
-            database_url = _of_mariadb(request)
-    with managed_site(database_url, folder, **environment) as site:
+    with (
+        _database(request, kind, own_folder) as database_url,
+        managed_site(database_url, own_folder, **environment) as site,
+    ):
         serving = _start(site, kind)
         own = [f"--env={name}" for name in environment if not name.startswith(("MYAGENT", "REDIS"))]
         site.register(file.stem, file, "--auto-start", *own)
@@ -63,8 +71,13 @@ def _start(site: ManagedSite, kind: str) -> Command:
     return proxy.wait_for_log("is ready at")
 
 
-def _of_mariadb(request: pytest.FixtureRequest) -> str:
+@contextmanager
+def _database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
+    """Several processes need MariaDB; the other kinds take that under test."""
+    if kind != "processes" or second_database.DATABASE_URL in os.environ:
+        with fresh_database(folder) as url:
+            yield url
+        return
     mariadb, name = request.getfixturevalue("mariadb"), f"served_{uuid4().hex}"
     execute_sql(mariadb.port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    url: str = mariadb.url(name)
-    return url
+    yield mariadb.url(name)

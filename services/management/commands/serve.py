@@ -15,7 +15,7 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import file_pages, logs, schema
+from agents.runtime import bell, file_pages, logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.file_locks import explain
 from agents.runtime.listening import listen
@@ -64,7 +64,6 @@ class Command(TerminalCommand):
             action="store_true",
             help=gettext("on a new site, register the example weather agent"),
         )
-
         for name in ("--listener-fd", "--parent-fd"):
             parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
@@ -106,6 +105,10 @@ class Command(TerminalCommand):
             raise CommandError(
                 gettext("No server process could start; what it wrote above says why.")
             ) from error
+        except DatabaseFailure as error:
+            raise CommandError(
+                gettext("The database can't be used: {reason}").format(reason=explain(error))
+            ) from error
 
     def _serve_as_part(self, options: dict[str, Any]) -> None:
         """What each of several processes does. Its parent has prepared everything."""
@@ -125,7 +128,7 @@ class Command(TerminalCommand):
                     "each other. Set DATABASE_URL, or leave out --processes."
                 )
             )
-        if "InMemory" in settings.CHANNEL_LAYERS["default"]["BACKEND"]:
+        if not bell.is_shared():
             self.stderr.write(
                 self.style.WARNING(
                     gettext(
