@@ -152,7 +152,7 @@ class Conversations:
 
     async def _adopt(self) -> None:
         if not self.is_draining:
-            await self._sessions.adopt_orphans()
+            await self._sessions.opening.adopt_orphans()
 
     async def _sweep_again(self) -> None:
         await asyncio.sleep(self._sessions.sweep_s)

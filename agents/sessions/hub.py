@@ -61,7 +61,7 @@ class Hub:
     async def create(self, socket: Socket, event: CreateSession) -> None:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
-        listed = await self._service_for(socket, event)
+        listed, affinity = await self._service_for(socket, event)
         if listed.url:
             # Its frames would have to pass through from the handshake on.
             raise Refused("no_service", sentence="external_service", detail=listed.name)
@@ -82,6 +82,7 @@ class Hub:
         )
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)
+        session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
 
@@ -172,39 +173,41 @@ class Hub:
 
     # Internals.
 
-    async def _service_for(self, socket: Socket, event: CreateSession) -> Listed:
-        """The service of a new session. Raises `Refused`."""
+    async def _service_for(self, socket: Socket, event: CreateSession) -> tuple[Listed, str]:
+        """The service of a new session, and its `Choice.affinity`. Raises `Refused`."""
         wanted = event.metadata.service
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
         named = wanted or socket.service or _only_one_of(socket.principal)
-        listed = self._meant(socket, event, named)
+        listed, affinity = self._meant(socket, event, named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
             await self._refresh()
-            listed = self._meant(socket, event, named)
+            listed, affinity = self._meant(socket, event, named)
         if listed is None:
             raise self._no_service(socket.principal, named)
         if not may_use_service(socket.principal, listed.name):
             raise Refused("forbidden", sentence="forbidden_service")
-        return listed
+        return listed, affinity
 
-    def _meant(self, socket: Socket, event: CreateSession, named: str | None) -> Listed | None:
+    def _meant(
+        self, socket: Socket, event: CreateSession, named: str | None
+    ) -> tuple[Listed | None, str]:
         """The named service; if none is named, one that is chosen by what is known of the client.
 
         A full one is only returned if others are full as well.
         """
         find, choose = self._resources.directory.find, self._resources.directory.choose
         if named is not None:
-            return find(named)
+            return find(named), ""
         facts, barred = socket.facts(event.metadata.model_dump()), self._barred(socket.principal)
         full: list[Listed] = []
-        while name := choose(facts, without=[*barred, *(each.name for each in full)]):
-            listed = find(name)
+        while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
+            listed = find(choice.service)
             if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
-                return listed
+                return listed, choice.affinity
             full.append(listed)
-        return full[0] if full else None
+        return (full[0] if full else None), ""
 
     def _barred(self, principal: Principal | None) -> list[str]:
         """The services that the principal may not use."""

@@ -95,6 +95,10 @@ class LiveSession:
         )
         self._responses = Responses(self._log, self._runs, resources.database, pass_on)
 
+    def prefer_worker_for(self, affinity: str) -> None:
+        """The session's first run goes to the worker that this key chooses; '' leaves it open."""
+        self._runs.affinity = affinity
+
     # Sockets.
 
     def subscribe(self, socket: Socket, seq: int | None = None) -> Subscription:

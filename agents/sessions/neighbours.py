@@ -39,7 +39,7 @@ class Neighbours:
         self._wake = asyncio.Event()
         self._bell: Bell | None = None
         self._bell_of = ""
-        self._errands = Errands(resources, sessions.open_asked, resources.relay.ring)
+        self._errands = Errands(resources, sessions.opening.open_asked, resources.relay.ring)
         sessions.on_asked = self._on_asked
 
     def start(self) -> None:

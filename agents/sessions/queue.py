@@ -58,6 +58,7 @@ class Runs:
         self.history = log.history
         self.pool = pool
         self.worker: Link | None = None
+        self.affinity = ""
         self.waiting: list[Queued] = []
         self.current: Execution | None = None
         """The run that is under way."""

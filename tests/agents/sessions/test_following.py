@@ -225,7 +225,7 @@ async def test_an_owner_that_failed_to_open_its_only_session_is_there_for_others
     owner, other = await site.start_another(), await site.start_another()
     monkeypatch.setattr(reading, "open_session", fail_once(reading.open_session))
     with pytest.raises(OperationalError):
-        await owner._sessions.open(site.session_id)
+        await owner._sessions.opening.open(site.session_id)
     client = await site.visit(other)
     assert other._sessions.following.get(site.session_id) is not None
     await site.say(other, client, "a")
