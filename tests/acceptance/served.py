@@ -11,10 +11,13 @@ from uuid import uuid4
 
 import pytest
 
+from myagent_site.options import OPTIONS
 from tests import second_database
 from tests.databases import fresh_database
 from tests.managed_site import Command, ManagedSite, Module, managed_site
 from tests.servers import execute_sql
+
+OF_SITE = {option.name for option in OPTIONS}
 
 READY = re.compile(r"is ready at \w+://[^:]+:(\d+)/")
 
@@ -58,7 +61,7 @@ def served(
         managed_site(database_url, own_folder, **environment) as site,
     ):
         serving = _start(site, kind)
-        own = [f"--env={name}" for name in environment if not name.startswith(("MYAGENT", "REDIS"))]
+        own = [f"--env={name}" for name in environment if name not in OF_SITE]
         site.register(file.stem, file, "--auto-start", *own)
         yield Served(serving)
 
