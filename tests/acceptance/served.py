@@ -25,8 +25,9 @@ READY = re.compile(r"is ready at \w+://[^:]+:(\d+)/")
 class Served:
     """As a `Runner` is used: `url`, and the lines of its `log`."""
 
-    def __init__(self, serving: Command) -> None:
+    def __init__(self, serving: Command, *, has_several_servers: bool) -> None:
         self._serving = serving
+        self.has_several_servers = has_several_servers
         found = READY.search(serving.log)
         assert found, serving.log
         self.port = int(found[1])
@@ -63,7 +64,7 @@ def served(
         serving = _start(site, kind)
         own = [f"--env={name}" for name in environment if name not in OF_SITE]
         site.register(file.stem, file, "--auto-start", *own)
-        yield Served(serving)
+        yield Served(serving, has_several_servers=kind == "processes")
 
 
 def _start(site: ManagedSite, kind: str) -> Command:
