@@ -112,18 +112,15 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 # The same for a server that was created elsewhere: by `runagent`, `serve` or a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
+REDIS_URL = OPTION_VALUES["REDIS_URL"]
 # channels-redis waits up to 5 s for a message: by then an answer must not count as overdue.
-_REDIS = {
-    "address": OPTION_VALUES["REDIS_URL"],
-    "socket_connect_timeout": 2,
-    "socket_timeout": 15,
-}
+_REDIS = {"address": REDIS_URL, "socket_connect_timeout": 2, "socket_timeout": 15}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": [_REDIS], "prefix": "myagent"},
     }
-    if OPTION_VALUES["REDIS_URL"]
+    if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
