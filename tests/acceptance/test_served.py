@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.fake_model_control import FakeModelControl
+from tests.recording import Recorder
 from tests.runners import OF_SITES
 
 from .conftest import Serve
@@ -23,9 +25,13 @@ from .test_conversation import (
 from .test_sessions import (
     test_a_cancel_stops_the_current_run_and_the_next_one_starts,
     test_a_question_on_one_socket_can_be_answered_on_another,
-    test_closing_ends_every_run_and_then_the_session,
-    test_reconnecting_from_anywhere_gives_exactly_the_rest,
     test_two_sockets_on_one_session_see_the_same_log,
+)
+from .test_sessions import (
+    test_closing_ends_every_run_and_then_the_session as closing,
+)
+from .test_sessions import (
+    test_reconnecting_from_anywhere_gives_exactly_the_rest as reconnecting,
 )
 
 __all__ = [
@@ -35,9 +41,7 @@ __all__ = [
     "test_a_query_is_answered_by_a_turn",
     "test_a_question_on_one_socket_can_be_answered_on_another",
     "test_a_tool_is_wanted_then_called_then_has_a_result",
-    "test_closing_ends_every_run_and_then_the_session",
     "test_messages_to_a_busy_agent_wait_in_line",
-    "test_reconnecting_from_anywhere_gives_exactly_the_rest",
     "test_two_sockets_on_one_session_see_the_same_log",
 ]
 
@@ -46,3 +50,18 @@ __all__ = [
 def runner(request: pytest.FixtureRequest, serve_module: Serve) -> Iterator[Served]:
     with serve_module("tools.py", server=request.param) as runner:
         yield runner
+
+
+# Not once more on another database, as the marks of these two would have it.
+
+
+async def test_reconnecting_gives_exactly_the_rest(
+    client: Recorder, session: str, other: Recorder
+) -> None:
+    await reconnecting(client, session, other)
+
+
+async def test_closing_ends_every_run(
+    client: Recorder, session: str, model: FakeModelControl, nonce: str
+) -> None:
+    await closing(client, session, model, nonce)
