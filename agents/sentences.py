@@ -45,6 +45,8 @@ SENTENCES = {
     "forbidden": gettext_noop("This address or page may not connect to the service."),
     "unauthenticated": gettext_noop("Log in, or connect with a token that is valid."),
     "forbidden_account": gettext_noop("Your account or token may not use agents."),
+    "forbidden_session": gettext_noop("This conversation belongs to somebody else."),
+    "forbidden_to_act": gettext_noop("You may read this conversation, but not take part in it."),
     "forbidden_service": gettext_noop("You may not use this service."),
     "closed_by_administrator": gettext_noop("An administrator closed this connection."),
     "forbidden_file": gettext_noop(

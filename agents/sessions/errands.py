@@ -15,7 +15,7 @@ from agents.ownership import requests
 from agents.ownership.requests import Taken
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.ports import Refused
-from agents.principals import key_of, may_use
+from agents.principals import key_of, may_act
 from agents.runtime.file_locks import explain
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
@@ -133,8 +133,8 @@ class Errands:
 
         errand = Errand(taken, answer)
         try:
-            if not may_use(taken.principal, session.principal):
-                raise Refused("forbidden")
+            if not may_act(taken.principal, session.principal):
+                raise Refused("forbidden", sentence="forbidden_session")
             event = protocol.parse(taken.payload)
             assert not isinstance(event, CreateSession | Reconnect | Detach)
             await session.take(errand, event)

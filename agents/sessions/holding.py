@@ -20,7 +20,7 @@ from agents.ownership.adoption import Adopted
 from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent
-from agents.principals import Principal, may_use
+from agents.principals import Principal, may_see
 from agents.runtime.file_locks import explain
 from agents.sessions.followed import FollowedSession
 from agents.sessions.following import Following
@@ -223,8 +223,8 @@ class Sessions:
     ) -> LiveSession | FollowedSession:
         """The session, alive or followed, if it is open to the principal; raises `Refused`."""
         if (here := self._here(session_id)) is not None:
-            if not may_use(principal, here.principal):
-                raise Refused("forbidden")
+            if not may_see(principal, here.principal):
+                raise Refused("forbidden", sentence="forbidden_session")
             return here
         try:
             await self._check_creator(session_id, principal)
@@ -265,8 +265,8 @@ class Sessions:
         if principal is None:
             return
         creator = await self._run(reading.creator_of, session_id)
-        if creator is not None and not may_use(principal, creator):
-            raise Refused("forbidden")
+        if creator is not None and not may_see(principal, creator):
+            raise Refused("forbidden", sentence="forbidden_session")
 
     async def give_up_idle(self) -> None:
         """Removes sessions from memory that were unused for long, or that are too many.

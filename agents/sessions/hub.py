@@ -17,7 +17,7 @@ from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
-from agents.principals import Principal, key_of, may_use_service
+from agents.principals import Principal, key_of, may_act, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
@@ -142,6 +142,8 @@ class Hub:
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         while True:
             session = await self._find(socket, event.session_id)
+            if not may_act(socket.principal, session.principal):
+                raise Refused("forbidden", sentence="forbidden_to_act")
             if event.session_id not in socket.attached:
                 self._check_room(socket)
                 self._attach(socket, session)

@@ -32,6 +32,10 @@ PRINCIPAL = "principal"
 VISITOR = "myagent.visitor"
 """In a scope: a `Visitor`, if clients have to prove who they are."""
 
+WATCH = "myagent.watch"
+"""In the scope of a request: called with a `Client` whose answer lasts, it has that client closed
+when its proof expires."""
+
 REFUSAL = "myagent.refusal"
 """In a scope: a `Refusal`, if the site has decided to refuse the client."""
 
@@ -79,6 +83,10 @@ class Visitor(Protocol):
     @property
     def has_proof(self) -> bool:
         """Whether its handshake contains something by which it may prove that."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether that is a token. Anything else may have been sent by a browser on its own."""
 
     async def identify(self, client: Client, token: str | None = None) -> Refusal | None:
         """Sets the client's principal, or returns why it is refused.

@@ -62,6 +62,6 @@ async def test_reconnecting_gives_exactly_the_rest(
 
 
 async def test_closing_ends_every_run(
-    client: Recorder, session: str, model: FakeModelControl, nonce: str
+    runner: Served, client: Recorder, session: str, model: FakeModelControl, nonce: str
 ) -> None:
-    await closing(client, session, model, nonce)
+    await closing(runner, client, session, model, nonce)

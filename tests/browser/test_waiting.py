@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
@@ -134,11 +135,12 @@ async def test_a_message_above_a_limit_stays_and_says_which_it_is(page: Page) ->
     await expect(turn).not_to_contain_text("within a minute")
 
 
-async def test_who_is_sent_away_is_told_why(page: Page) -> None:
-    await act(page, "refuse({}); server().breakOff(4013)")
+@pytest.mark.parametrize("code", [4013, 4029])
+async def test_who_is_sent_away_is_told_why(page: Page, code: int) -> None:
+    await act(page, f"refuse({{}}); server().breakOff({code})")
     await expect(page.locator("#link-text")).to_have_text("It takes no new work.")
     await page.wait_for_function("() => WebSocket.all.length === 2")
-    await act(page, "refuse({}); server().breakOff(4013)")
+    await act(page, f"refuse({{}}); server().breakOff({code})")
     await page.wait_for_function("() => WebSocket.all.length === 3")
     await expect(page.locator("#link-text")).to_have_text("It takes no new work.")
     await act(page, "server().open()")

@@ -21,7 +21,7 @@ from agents.calls.stream import Stream
 from agents.ports import Refused
 from agents.sentences import say, supported
 from agents.serving import ServerProcess, server_of
-from agents.sockets.handshake import Scope
+from agents.sockets.handshake import WATCH, Scope
 from services.rest import errors
 from services.rest.base import View
 from services.rest.conversations.who import MayConverse, principal_of
@@ -162,6 +162,8 @@ def serving(request: Request) -> ServerProcess:
 
 
 def streaming(stream: Stream) -> StreamingHttpResponse:
+    """The response; it ends within seconds once the client may not read it any more."""
+    stream.scope[WATCH](stream)
     return StreamingHttpResponse(
         stream.read(), content_type="text/event-stream; charset=utf-8", headers=STREAM_HEADERS
     )

@@ -17,13 +17,15 @@ from rest_framework.response import Response
 
 from agents.archive import finding, removal
 from agents.archive.describing import session_json
-from agents.archive.finding import NoSession, NotTheirs, Wanted
+from agents.archive.finding import NoSession, NotTheirs, OnlyRead, Wanted
+from agents.archive.naming import give_titles
 from agents.calls import asking
 from agents.calls.call import WaitingCall
 from agents.calls.stream import Stream
 from agents.log.reading import page_after
 from agents.models import Session
 from agents.ports import Refused
+from agents.sentences import say
 from agents.sockets.handshake import Scope, client_counted_as
 from agents.titles import cleaned
 from myagent.protocol import CreateSession
@@ -42,6 +44,7 @@ from services.rest.conversations.later import (
     Later,
     Problem,
     call_of,
+    own_language,
     refused,
     streaming,
     wants_stream,
@@ -55,15 +58,16 @@ EVENTS_CHARACTERS = 1024 * 1024
 """Entries of a page together, unless the first alone is larger."""
 
 
-def session_of(request: Request, id: str) -> Session:
-    """Raises `Problem`."""
+def session_of(request: Request, id: str, *, is_to_act: bool = False) -> Session:
+    """See `finding.find`. Raises `Problem`."""
     try:
-        return finding.find(id, principal_of(request))
+        return finding.find(id, principal_of(request), is_to_act=is_to_act)
     except NoSession:
         raise Problem("unknown_session") from None
     except NotTheirs:
-        sentence = gettext("This conversation belongs to somebody else.")
-        raise Problem("forbidden", sentence) from None
+        raise Problem("forbidden", say(own_language(), "forbidden_session")) from None
+    except OnlyRead:
+        raise Problem("forbidden", say(own_language(), "forbidden_to_act")) from None
 
 
 class SessionsView(ConversationView, GenericAPIView[Session]):
@@ -82,13 +86,14 @@ class SessionsView(ConversationView, GenericAPIView[Session]):
     )
     def get(self, request: Request) -> Response:
         query = query_of(request, SessionsQuery, beside=PageQuery().fields)
-        ordering = query.pop("ordering")
+        ordering, is_own = query.pop("ordering"), query.pop("mine")
         if query.get("text", "").strip():
             _count_search(request)
-        found = finding.select(Wanted(principal=principal_of(request), **query))
+        found = finding.select(Wanted(principal=principal_of(request), is_own=is_own, **query))
         backwards = "-" if ordering.startswith("-") else ""
-        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk"))
-        return self.get_paginated_response([session_json(each) for each in page or ()])
+        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk")) or ()
+        give_titles(page)
+        return self.get_paginated_response([session_json(each) for each in page])
 
     @extend_schema(
         summary="Begin a conversation",
@@ -133,7 +138,7 @@ class SessionView(ConversationView):
         },
     )
     def patch(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         body = TitleInput(data=request.data)
         body.is_valid(raise_exception=True)
         title = cleaned(body.validated_data["title"])
@@ -157,7 +162,7 @@ class SessionView(ConversationView):
         },
     )
     def delete(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         return Later(partial(_remove, request, session.pk))
 
 
