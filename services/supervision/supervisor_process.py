@@ -214,7 +214,7 @@ class SupervisorProcess:
         """Makes a pass with the links' reports, and opens links to the live instances after it."""
         self._supervisor.silences = self._links.silences()
         is_busy = await self._database.run(self._supervisor.work)
-        self._links.keep(self._supervisor.living)
+        self._links.keep(self._supervisor.addresses)
         return is_busy
 
     def _wait_for_others(self) -> None:

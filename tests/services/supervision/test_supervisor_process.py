@@ -22,6 +22,7 @@ from myagent.worker.process import ORPHAN_AFTER_S
 from myagent.worker.protocol import AgentInfo, ToolInfo
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervision.launchers import LaunchSpec, Polled
+from services.supervision.launchers.sockets import UNIX_SOCKETS
 from services.supervision.one_worker import OneWorker
 from services.supervision.supervisor_process import SupervisorProcess
 from tests.inline_worker import InlineWorker, inline_worker
@@ -47,6 +48,8 @@ class AllLive:
     `on_look` is called at each look at an instance; `killed` are the ids of
     those that were ended, where anything may.
     """
+
+    sockets = UNIX_SOCKETS
 
     def __init__(self, *, may_end: bool = False) -> None:
         self.on_look: Callable[[], Any] = lambda: None
