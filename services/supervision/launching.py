@@ -61,6 +61,8 @@ def launch_spec(
         handed=place.handed,
         address=place.address,
         most_memory_mb=most_memory_mb(service.memory_limit_mb),
+        tags=tuple(service.tags),
+        memory_limit_mb=service.memory_limit_mb,
     )
 
 

@@ -7,7 +7,7 @@ ready; the end of a link makes the supervisor act at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -50,6 +50,13 @@ class Links:
         for instance_id, address in addresses.items():
             attend = partial(self._attend, instance_id)
             self._keeper.keep(instance_id, attend, address=address, on_failed=self._wake)
+
+    def drain(self, instance_ids: Collection[str]) -> None:
+        """Asks those of these workers that are ready to finish their runs and to end."""
+        for instance_id in instance_ids:
+            link = self._links.get(instance_id)
+            if link is not None and not link.is_draining:
+                link.drain()
 
     async def close(self) -> None:
         """Closes the links; the workers go on. May be called twice."""

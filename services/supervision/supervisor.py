@@ -10,7 +10,7 @@ and then the process, so that the next supervisor can continue wherever this one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +48,12 @@ from services.supervision.decision import (
     status_of,
 )
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
-from services.supervision.launchers import ConfigurationRefused, Launcher, Polled
+from services.supervision.launchers import (
+    ConfigurationRefused,
+    Launcher,
+    LaunchPostponed,
+    Polled,
+)
 from services.supervision.lifecycle import TRANSITIONS, Cause, Event, State
 from services.supervision.observing import Observation, desired_of, seen_of
 from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
@@ -79,10 +84,13 @@ class Supervisor:
         self._asked: set[str] = set()
         self._found: dict[str, Path] = {}
         self._linked: dict[str, str] = {}
+        self._leaving: set[str] = set()
         self.living: Mapping[str, Path] = {}
         """Its instances whose process lived at the last pass, and their logs."""
         self.addresses: Mapping[str, str] = {}
         """Those of them that can be dialled, and where: see `Instance`."""
+        self.leaving: Set[str] = frozenset()
+        """Its instances that are to be asked over their links to leave."""
         self.silences: Mapping[str, float] = {}
         """For how many seconds instances have not answered."""
         self.is_leaving = False
@@ -96,7 +104,7 @@ class Supervisor:
         """One pass. True if something was done, so that the next one is due at once."""
         abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
         observations = observing.read_all(self._charge)
-        self._found, self._linked = {}, {}
+        self._found, self._linked, self._leaving = {}, {}, set()
         starting = sum(
             one.state == State.STARTING and self._charge.owns(one)
             for observation in observations
@@ -120,7 +128,7 @@ class Supervisor:
                 continue
             is_busy |= done > 0
             starting += launched
-        self.living, self.addresses = self._found, self._linked
+        self.living, self.addresses, self.leaving = self._found, self._linked, self._leaving
         return is_busy
 
     @property
@@ -294,6 +302,9 @@ class Supervisor:
         try:
             spec = launching.launch_spec(instance, self._launcher.sockets, self._parent_fd)
             started = self._launcher.launch(spec)
+        except LaunchPostponed:
+            instance.delete()
+            return False
         except ServiceError as error:
             # The next pass finds it without a process.
             cause = Cause.CONFIGURATION if isinstance(error, ConfigurationRefused) else ""
@@ -313,6 +324,9 @@ class Supervisor:
         for instance in filter(self._charge.owns, live):
             if instance.state == State.STOPPING:
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
-            elif instance.state == State.DRAINING and instance.pk not in self._asked:
-                self._asked.add(instance.pk)
-                self._launcher.terminate(instance.pk, instance.process, by_force=False)
+            elif instance.state == State.DRAINING:
+                if not self._launcher.sockets.is_local:
+                    self._leaving.add(instance.pk)
+                if instance.pk not in self._asked:
+                    self._asked.add(instance.pk)
+                    self._launcher.terminate(instance.pk, instance.process, by_force=False)

@@ -20,6 +20,10 @@ class LaunchFailed(ServiceError):
         super().__init__("not_launched", template, **values)
 
 
+class LaunchPostponed(Exception):
+    """Nothing was started, for a reason that is not the service's: it is tried again."""
+
+
 class ConfigurationRefused(LaunchFailed):
     """Something that people wrote is wrong: another attempt would fail in the same way."""
 
@@ -31,6 +35,8 @@ class LaunchSpec:
     `inherited`: file descriptors that it gets under the same numbers; `handed`: further ones, which
     the launcher closes here afterwards, whether it started something or not. `address`: see
     `Place`. `most_memory_mb`: the maximum memory of it, and of each process that it starts.
+    `tags` and `memory_limit_mb` are the service's: a launcher with several machines chooses by
+    them.
     """
 
     instance_id: str
@@ -42,6 +48,8 @@ class LaunchSpec:
     handed: Sequence[int] = ()
     address: str = ""
     most_memory_mb: int | None = None
+    tags: Sequence[str] = ()
+    memory_limit_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +103,22 @@ class Launcher(Protocol):
     def sockets(self) -> Sockets: ...
 
     def launch(self, spec: LaunchSpec) -> Polled:
-        """Starts it, detached: it outlives the caller. Raises `LaunchFailed`."""
+        """Starts it, detached: it outlives the caller.
+
+        Raises `LaunchFailed` and `LaunchPostponed`.
+        """
 
     def poll(self, instance_id: str, handle: str) -> Polled:
         """Observes it. With an empty handle it searches for what was launched under the id."""
 
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
-        """Asks it to end; with force, kills it and everything that it started."""
+        """Asks it to end; with force, kills it and everything that it started.
+
+        Where `sockets` are not local, the supervisor asks over its link as well.
+        """
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         """The last lines of its output."""
+
+    def close(self) -> None:
+        """Ends what it does in the background; the instances go on. It may be used again."""

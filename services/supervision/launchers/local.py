@@ -116,6 +116,9 @@ class LocalLauncher:
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return tail(log, lines)
 
+    def close(self) -> None:
+        """It does nothing in the background."""
+
     def _family(self, instance_id: str, leader: int | None) -> list[int]:
         """Its live descendants, including those that left its group and session."""
         known = self._families.pop(instance_id, set())

@@ -93,6 +93,19 @@ async def test_a_link_that_breaks_wakes_the_supervisor_and_is_made_again(
     assert not again.is_closed
 
 
+async def test_a_worker_that_is_to_leave_is_asked_over_its_link(
+    kept: Kept, instance: Instance, worker: InlineWorker
+) -> None:
+    kept.links.keep({instance.pk: ""})
+    kept.links.drain({instance.pk, "one without a link"})
+    link = await kept.to(instance)
+    kept.links.drain({instance.pk})
+    # It had no runs: it ends at once.
+    async with asyncio.timeout(PATIENCE_S):
+        await link.until_closed()
+    assert link.is_draining
+
+
 async def test_a_link_that_is_not_wanted_any_more_ends(
     kept: Kept, instance: Instance, worker: InlineWorker
 ) -> None:

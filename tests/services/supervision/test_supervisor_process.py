@@ -71,6 +71,9 @@ class AllLive:
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return []
 
+    def close(self) -> None:
+        """It has nothing in the background."""
+
 
 @asynccontextmanager
 async def supervision(launcher: AllLive | None = None) -> AsyncIterator[SupervisorProcess]:

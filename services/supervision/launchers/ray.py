@@ -1,0 +1,182 @@
+"""Instances as jobs of a Ray cluster, which chooses the node for each.
+
+A job has its instance's id, so that the next supervisor finds it. The supervisor only asks the
+cluster's job server; the workers listen on their nodes and are dialled there, like any others on
+another machine. Processes of this machine, which were launched before the site used Ray or are
+kept by commands, are handled by the launcher for those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from django.utils.translation import gettext_noop
+
+from agents.runs.remote import address_of
+from services.logs.logfiles import tail
+from services.supervision.launchers import LaunchFailed, LaunchPostponed, LaunchSpec, Polled
+from services.supervision.launchers.local import LocalLauncher
+from services.supervision.launchers.ray_cluster import Cluster, ClusterAway, Job, JobRefused
+from services.supervision.launchers.ray_job import RayOptions, job_of
+from services.supervision.launchers.ray_output import Output, add
+from services.supervision.launchers.sockets import AnyPort
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S = 1.0
+"""Seconds between two questions about one job."""
+
+AWAY_S = 5.0
+"""Seconds without any question after the job server did not answer."""
+
+STOP_AGAIN_S = 5.0
+"""Seconds until an instance that is still there is stopped again."""
+
+HANDLE = "ray:"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of an instance. `job` is None until the cluster has told about it."""
+
+    job: Job | None = None
+    looked_at: float = float("-inf")
+    stopped_at: float = float("-inf")
+    is_unknown: bool = False
+
+    @property
+    def is_alive(self) -> bool:
+        if self.is_unknown or self.job is None:
+            return not self.is_unknown
+        # Ray starts a stopped job that waits only to end it, once a node has room for it.
+        is_cancelled = self.job.is_waiting and self.stopped_at > float("-inf")
+        return not (self.job.has_ended or is_cancelled)
+
+
+class RayLauncher:
+    """A `Launcher` for a Ray cluster. `log_of`: the log file of an instance."""
+
+    def __init__(
+        self, cluster: Cluster, options: RayOptions, log_of: Callable[[str], Path]
+    ) -> None:
+        self.sockets = AnyPort()
+        self._local = LocalLauncher()
+        self._cluster = cluster
+        self._options = options
+        self._log_of = log_of
+        self._output = Output(cluster)
+        self._watched: dict[str, _Watched] = {}
+        self._away_until = float("-inf")
+        self._doubtful: set[str] = set()
+        """Jobs that may have been submitted although the cluster did not say so."""
+
+    def launch(self, spec: LaunchSpec) -> Polled:
+        if self._is_away:
+            raise LaunchPostponed
+        job = job_of(spec, self._options)
+        try:
+            self._end_doubtful()
+            self._doubtful.add(spec.instance_id)
+            self._cluster.submit(job)
+        except ClusterAway as error:
+            self._note_away(error)
+            raise LaunchPostponed from error
+        except JobRefused as error:
+            raise LaunchFailed(
+                gettext_noop("The Ray cluster refused the process: {reason}"), reason=str(error)
+            ) from error
+        self._doubtful.discard(spec.instance_id)
+        self._watched[spec.instance_id] = _Watched()
+        return Polled(HANDLE + spec.instance_id, None, is_alive=True)
+
+    def poll(self, instance_id: str, handle: str) -> Polled:
+        if _is_local(handle):
+            return self._local.poll(instance_id, handle)
+        watched = self._watched.setdefault(instance_id, _Watched())
+        self._look(instance_id, watched)
+        if not watched.is_alive:
+            return self._ended(instance_id, watched)
+        host = "" if watched.job is None else watched.job.host
+        address = ""
+        if host:
+            self._output.follow(instance_id, self._log_of(instance_id))
+            if (port := self._output.port_of(instance_id)) is not None:
+                address = address_of(host, port)
+        return Polled(HANDLE + instance_id, None, is_alive=True, address=address)
+
+    def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
+        """Without force nothing: the supervisor asks a worker on another machine over its link."""
+        if _is_local(handle):
+            self._local.terminate(instance_id, handle, by_force=by_force)
+            return
+        watched = self._watched.setdefault(instance_id, _Watched())
+        now = time.monotonic()
+        if not by_force or self._is_away or now - watched.stopped_at < STOP_AGAIN_S:
+            return
+        try:
+            if watched.job is not None and watched.job.has_ended:
+                del self._watched[instance_id]
+                self._cluster.forget(instance_id)
+            else:
+                watched.stopped_at = now
+                self._cluster.stop(instance_id)
+        except ClusterAway as error:
+            self._note_away(error)
+        except JobRefused as error:
+            # It has just ended, or never began.
+            logger.info("job_not_stopped", instance_id=instance_id, error=str(error))
+
+    def logs(self, log: Path, lines: int) -> Sequence[str]:
+        return tail(log, lines)
+
+    def close(self) -> None:
+        self._output.close()
+
+    def _end_doubtful(self) -> None:
+        """Raises `ClusterAway`."""
+        for instance_id in list(self._doubtful):
+            try:
+                self._cluster.stop(instance_id)
+            except JobRefused as error:
+                logger.info("job_not_stopped", instance_id=instance_id, error=str(error))
+            self._doubtful.discard(instance_id)
+
+    def _ended(self, instance_id: str, watched: _Watched) -> Polled:
+        job, log = watched.job, self._log_of(instance_id)
+        if job is not None and job.has_ended:
+            self._output.finish(instance_id, log)
+        elif job is not None and job.is_waiting:
+            add(log, f"{job.message}\n")
+        exit_code = None if job is None else job.exit_code
+        return Polled(HANDLE + instance_id, None, is_alive=False, exit_code=exit_code)
+
+    def _look(self, instance_id: str, watched: _Watched) -> None:
+        """Asks, if it is time; what was last known stays while the cluster does not answer."""
+        now = time.monotonic()
+        if self._is_away or now - watched.looked_at < LOOK_S:
+            return
+        watched.looked_at = now
+        try:
+            job = self._cluster.look(instance_id)
+        except ClusterAway as error:
+            self._note_away(error)
+        except JobRefused as error:
+            logger.warning("job_not_seen", instance_id=instance_id, error=str(error))
+        else:
+            watched.job, watched.is_unknown = job or watched.job, job is None
+
+    @property
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away_until
+
+    def _note_away(self, error: ClusterAway) -> None:
+        self._away_until = time.monotonic() + AWAY_S
+        logger.warning("ray_does_not_answer", error=str(error))
+
+
+def _is_local(handle: str) -> bool:
+    return bool(handle) and not handle.startswith(HANDLE)

@@ -1,0 +1,113 @@
+"""A Ray cluster of two nodes for tests, on two loopback addresses, with files of its own.
+
+Nodes have one CPU each. The first has the custom resource `alpha` and the job server, the second
+has `beta`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.managed_site import living, until
+from tests.ports import free_port
+
+MARK = "MYAGENT_TEST_CLUSTER"
+"""A variable that all processes of a cluster have, and nobody else."""
+
+START_S = 300.0
+"""Seconds that a node may take to start on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """`address`: of the job server. `hosts`: of the nodes with `alpha` and `beta`."""
+
+    address: str
+    folder: Path
+    hosts: tuple[str, str] = ("127.0.0.2", "127.0.0.3")
+
+    def processes(self) -> list[psutil.Process]:
+        return [
+            process
+            for process, environment in living()
+            if environment.get(MARK) == str(self.folder)
+        ]
+
+
+@contextmanager
+def ray_cluster(environment: Path) -> Iterator[RayCluster]:
+    """`environment`: the virtual environment with Ray."""
+    # Ray's sockets are below it, and their paths must be short.
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    port, jobs = free_port(), free_port()
+    cluster = RayCluster(f"http://127.0.0.2:{jobs}", folder)
+    dashboard = [
+        f"--ray-client-server-port={free_port()}",
+        "--dashboard-host=127.0.0.2",
+        f"--dashboard-port={jobs}",
+    ]
+    try:
+        _start(
+            cluster,
+            environment,
+            "--head",
+            f"--port={port}",
+            '--resources={"alpha": 1}',
+            "--node-ip-address=127.0.0.2",
+            *dashboard,
+        )
+        _start(
+            cluster,
+            environment,
+            f"--address=127.0.0.2:{port}",
+            '--resources={"beta": 1}',
+            "--node-ip-address=127.0.0.3",
+        )
+        yield cluster
+    finally:
+        _end(cluster)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(cluster: RayCluster, environment: Path, *options: str) -> None:
+    own = {
+        MARK: str(cluster.folder),
+        "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    said = subprocess.run(
+        [
+            *(environment / "bin" / "ray", "start", "--num-cpus=1", "--disable-usage-stats"),
+            *(f"--temp-dir={cluster.folder}", f"--dashboard-agent-listen-port={free_port()}"),
+            *("--min-worker-port=0", "--max-worker-port=0"),  # any
+            *options,
+        ],
+        env=os.environ | own,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def _end(cluster: RayCluster) -> None:
+    def are_gone() -> bool:
+        left = cluster.processes()
+        for process in left:
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+        return not left
+
+    until(are_gone, "the cluster gone")
