@@ -6,6 +6,7 @@ has `beta`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 
@@ -35,6 +37,11 @@ class RayCluster:
     address: str
     folder: Path
     hosts: tuple[str, str] = ("127.0.0.2", "127.0.0.3")
+
+    def jobs(self) -> list[str]:
+        """The ids of all that it was ever asked to run and has not forgotten."""
+        with urlopen(f"{self.address}/api/jobs/", timeout=START_S) as answer:
+            return [job["submission_id"] for job in json.load(answer)]
 
     def processes(self) -> list[psutil.Process]:
         return [

@@ -154,6 +154,8 @@ async def test_a_worker_lives_on_the_node_that_its_tag_names_and_answers_from_th
         assert answer["content"].endswith("blue from beside False")
         until(lambda: site.service("far")["status"] == "stopped")
         assert not second.is_running()
+    # With an instance goes what the cluster knew of it, its variables among that.
+    until(lambda: not cluster.jobs(), "no job left")
 
 
 def test_what_no_node_has_room_for_waits_and_can_be_stopped(

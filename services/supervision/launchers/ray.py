@@ -36,6 +36,9 @@ AWAY_S = 5.0
 STOP_AGAIN_S = 5.0
 """Seconds until an instance that is still there is stopped again."""
 
+LAST_WORDS_S = 10.0
+"""Seconds after a job's end in which its output is waited for: its node may be gone as well."""
+
 HANDLE = "ray:"
 
 
@@ -47,6 +50,8 @@ class _Watched:
     looked_at: float = float("-inf")
     stopped_at: float = float("-inf")
     is_unknown: bool = False
+    ended_at: float | None = None
+    is_over: bool = False
 
     @property
     def is_alive(self) -> bool:
@@ -55,6 +60,10 @@ class _Watched:
         # Ray starts a stopped job that waits only to end it, once a node has room for it.
         is_cancelled = self.job.is_waiting and self.stopped_at > float("-inf")
         return not (self.job.has_ended or is_cancelled)
+
+    def as_ended(self, instance_id: str) -> Polled:
+        exit_code = None if self.job is None else self.job.exit_code
+        return Polled(HANDLE + instance_id, None, is_alive=False, exit_code=exit_code)
 
 
 class RayLauncher:
@@ -97,15 +106,16 @@ class RayLauncher:
         if _is_local(handle):
             return self._local.poll(instance_id, handle)
         watched = self._watched.setdefault(instance_id, _Watched())
+        if watched.is_over:
+            return watched.as_ended(instance_id)
         self._look(instance_id, watched)
-        if not watched.is_alive:
-            return self._ended(instance_id, watched)
         host = "" if watched.job is None else watched.job.host
-        address = ""
-        if host:
+        if host and not watched.is_unknown:
             self._output.follow(instance_id, self._log_of(instance_id))
-            if (port := self._output.port_of(instance_id)) is not None:
-                address = address_of(host, port)
+        if not watched.is_alive and not self._is_still_printing(instance_id, watched):
+            return self._ended(instance_id, watched)
+        port = self._output.port_of(instance_id)
+        address = "" if port is None else address_of(host, port)
         return Polled(HANDLE + instance_id, None, is_alive=True, address=address)
 
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
@@ -113,16 +123,16 @@ class RayLauncher:
         if _is_local(handle):
             self._local.terminate(instance_id, handle, by_force=by_force)
             return
-        watched = self._watched.setdefault(instance_id, _Watched())
-        now = time.monotonic()
-        if not by_force or self._is_away or now - watched.stopped_at < STOP_AGAIN_S:
+        if not by_force or self._is_away:
             return
+        watched = self._watched.setdefault(instance_id, _Watched())
+        if watched.is_over:
+            del self._watched[instance_id]
         try:
             if watched.job is not None and watched.job.has_ended:
-                del self._watched[instance_id]
                 self._cluster.forget(instance_id)
-            else:
-                watched.stopped_at = now
+            elif time.monotonic() - watched.stopped_at >= STOP_AGAIN_S:
+                watched.stopped_at = time.monotonic()
                 self._cluster.stop(instance_id)
         except ClusterAway as error:
             self._note_away(error)
@@ -146,13 +156,21 @@ class RayLauncher:
             self._doubtful.discard(instance_id)
 
     def _ended(self, instance_id: str, watched: _Watched) -> Polled:
-        job, log = watched.job, self._log_of(instance_id)
-        if job is not None and job.has_ended:
-            self._output.finish(instance_id, log)
-        elif job is not None and job.is_waiting:
-            add(log, f"{job.message}\n")
-        exit_code = None if job is None else job.exit_code
-        return Polled(HANDLE + instance_id, None, is_alive=False, exit_code=exit_code)
+        watched.is_over = True
+        self._output.leave(instance_id)
+        job = watched.job
+        if job is not None and not job.host and job.message:
+            # It never got as far as printing anything.
+            add(self._log_of(instance_id), f"{job.message}\n")
+        return watched.as_ended(instance_id)
+
+    def _is_still_printing(self, instance_id: str, watched: _Watched) -> bool:
+        """Whether an ended job's last words are on their way: an instance has them when it ends."""
+        if watched.is_unknown or self._output.is_complete(instance_id):
+            return False
+        if watched.ended_at is None:
+            watched.ended_at = time.monotonic()
+        return time.monotonic() - watched.ended_at < LAST_WORDS_S
 
     def _look(self, instance_id: str, watched: _Watched) -> None:
         """Asks, if it is time; what was last known stays while the cluster does not answer."""

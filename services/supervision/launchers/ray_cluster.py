@@ -78,13 +78,8 @@ class Cluster:
         with _in_our_words():
             self._connected().delete_job(job_id)
 
-    def output(self, job_id: str) -> str:
-        """All that the job has printed."""
-        with _in_our_words():
-            return str(self._connected().get_job_logs(job_id))
-
     async def follow(self, job_id: str) -> AsyncIterator[str]:
-        """The same in pieces, and what it prints from now on, until it has ended."""
+        """All that the job has printed, in pieces, and what it prints until it has ended."""
         with _in_our_words():
             async for text in self._connected().tail_job_logs(job_id):
                 yield text

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from services.logs.logfiles import tail
 from services.supervision.launchers.local import for_its_owner
 from services.supervision.launchers.ray_cluster import Cluster, ClusterAway, JobRefused
 
@@ -25,22 +24,21 @@ LISTENING = re.compile(r"\blistening host='[^']*' port=(\d+)\s")
 AGAIN_S = 1.0
 """Seconds until output that can't be followed is tried again."""
 
-FINISH_S = 5.0
-"""Seconds that stopping to follow one job may take."""
-
-LINES_COMPARED = 20
-"""The last lines of a file here, by which its place in the output is found again."""
+CALL_S = 5.0
+"""Seconds that the thread may take to do what it is told."""
 
 
 class Copy:
     """One job's output and the file that it is copied to.
 
     The output is read from its beginning again and again: `begin` says so, `take` gives the pieces.
+    How much was copied is in a file beside, for the next process.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._copied = 0
+        self._beside = path.with_name(f"{path.name}.copied")
+        self._copied = _number_in(self._beside)
         self._place = 0
         self._head = ""
         self.port: int | None = None
@@ -48,21 +46,15 @@ class Copy:
     def begin(self) -> None:
         self._place = 0
 
-    def skip(self, whole: str) -> None:
-        """To be called first if another process may have copied a part."""
-        self._note_port(whole)
-        if not self._copied:
-            self._copied = place_after(whole, tail(self._path, LINES_COMPARED))
-
     def take(self, text: str) -> None:
         """Raises `OSError`."""
+        self._note_port(text)
         new = text[max(0, self._copied - self._place) :]
         self._place += len(text)
-        if not new:
-            return
-        self._note_port(new)
-        add(self._path, new)
-        self._copied += len(new)
+        if new:
+            add(self._path, new)
+            self._copied += len(new)
+            self._beside.write_text(str(self._copied), encoding="ascii")
 
     def _note_port(self, text: str) -> None:
         if self.port is None:
@@ -82,20 +74,11 @@ def add(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "replace"))
 
 
-def place_after(whole: str, last_lines: Sequence[str]) -> int:
-    """Where in the output what follows the given lines begins; 0 if they are not in it.
-
-    The last of the lines need not be complete.
-    """
-    if not last_lines:
+def _number_in(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
         return 0
-    known, text = "\n" + "\n".join(last_lines), "\n" + whole
-    if len(last_lines) < LINES_COMPARED and text.startswith(known):
-        at = 0  # It is all that was copied.
-    elif (at := text.rfind(known + "\n")) < 0 and (at := text.rfind(known)) < 0:
-        return 0
-    end = at + len(known) - 1
-    return end + whole.startswith("\n", end)
 
 
 class Output:
@@ -121,20 +104,15 @@ class Output:
         followed = self._copies.get(job_id)
         return None if followed is None else followed[0].port
 
-    def finish(self, job_id: str, path: Path) -> None:
-        """Copies the rest of what an ended job has printed, as far as Ray still has it."""
-        copy = Copy(path)
+    def is_complete(self, job_id: str) -> bool:
+        """Whether all that an ended job has printed is copied."""
+        followed = self._copies.get(job_id)
+        return followed is None or followed[1].done()
+
+    def leave(self, job_id: str) -> None:
+        """Stops following a job, if it is followed."""
         if (followed := self._copies.pop(job_id, None)) is not None:
-            copy, task = followed
-            self._call(_end(task))
-        try:
-            whole = self._cluster.output(job_id)
-            copy.skip(whole)
-            copy.begin()
-            copy.take(whole)
-        except (ClusterAway, JobRefused, OSError) as error:
-            # Its node may be gone, and the output with it.
-            logger.warning("output_not_copied", instance_id=job_id, error=str(error))
+            self._call(_end(followed[1]))
 
     def close(self) -> None:
         """Stops following; the jobs go on. May be called twice."""
@@ -155,19 +133,15 @@ class Output:
                 target=self._loop.run_forever, name="output of Ray jobs", daemon=True
             )
             self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(FINISH_S)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_S)
 
     async def _start(self, job_id: str, copy: Copy) -> asyncio.Task[None]:
         return asyncio.create_task(self._copy(job_id, copy))
 
     async def _copy(self, job_id: str, copy: Copy) -> None:
         """Cancelling is safe."""
-        is_begun = False
         while True:
             try:
-                if not is_begun:
-                    copy.skip(await asyncio.to_thread(self._cluster.output, job_id))
-                    is_begun = True
                 copy.begin()
                 async for text in self._cluster.follow(job_id):
                     copy.take(text)

@@ -28,6 +28,10 @@ RUNNING = Job(has_ended=False, is_waiting=False, host="127.0.0.3")
 HEAD = "2026-11-28T10:00:00Z info     listening host='0.0.0.0' port=43211\n"
 
 
+def ended(status: int | None) -> Job:
+    return Job(has_ended=True, is_waiting=False, host="127.0.0.3", exit_code=status)
+
+
 class Board:
     """A job server in memory. `calls`: what it was asked to change."""
 
@@ -37,6 +41,8 @@ class Board:
         self.calls: list[tuple[str, str]] = []
         self.asked = 0
         self.failure: Exception | None = None
+        self.is_slow = False
+        """Whether the output of ended jobs takes its time."""
 
     def submit(self, arguments: Mapping[str, Any]) -> None:
         self._fail()
@@ -56,13 +62,10 @@ class Board:
         self._fail()
         self.calls.append(("forget", job_id))
 
-    def output(self, job_id: str) -> str:
-        self._fail()
-        return self.printed.get(job_id, "")
-
     async def follow(self, job_id: str) -> AsyncIterator[str]:
-        sent = 0
-        while not self.jobs[job_id].has_ended:
+        sent, has_ended = 0, False
+        while not has_ended:
+            has_ended = self.jobs[job_id].has_ended and not self.is_slow
             text = self.printed.get(job_id, "")
             if len(text) > sent:
                 yield text[sent:]
@@ -137,21 +140,41 @@ def test_an_ended_job_has_its_status_and_its_last_words(
 ) -> None:
     handle = launcher.launch(spec).handle
     board.printed["one"] = HEAD + "no such file\n"
-    board.jobs["one"] = Job(has_ended=True, is_waiting=False, exit_code=78)
-    polled = launcher.poll("one", handle)
-    assert not polled.is_alive
-    assert polled.exit_code == 78
+    board.jobs["one"] = ended(78)
+    until(lambda: not launcher.poll("one", handle).is_alive)
+    assert launcher.poll("one", handle).exit_code == 78
     assert launcher.logs(spec.log, 1) == ["no such file"]
+
+
+def test_an_ended_job_whose_node_is_gone_is_not_waited_for_forever(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = launcher.launch(spec).handle
+    board.jobs["one"], board.is_slow = ended(None), True
+    assert launcher.poll("one", handle).is_alive
+    monkeypatch.setattr(ray_launcher, "LAST_WORDS_S", 0.0)
+    assert not launcher.poll("one", handle).is_alive
+
+
+def test_a_job_that_fails_before_it_has_a_node_says_why(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec
+) -> None:
+    handle = launcher.launch(spec).handle
+    board.jobs["one"] = Job(has_ended=True, is_waiting=False, message="pip failed")
+    assert not launcher.poll("one", handle).is_alive
+    assert launcher.logs(spec.log, 1) == ["pip failed"]
 
 
 def test_the_cluster_keeps_nothing_of_an_instance_that_has_ended(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
     handle = launcher.launch(spec).handle
-    board.jobs["one"] = Job(has_ended=True, is_waiting=False, exit_code=0)
-    launcher.poll("one", handle)
+    # Also right after it was stopped.
     launcher.terminate("one", handle, by_force=True)
-    assert board.calls[-1] == ("forget", "one")
+    board.jobs["one"] = ended(0)
+    until(lambda: not launcher.poll("one", handle).is_alive)
+    launcher.terminate("one", handle, by_force=True)
+    assert board.calls[-2:] == [("stop", "one"), ("forget", "one")]
 
 
 def test_a_job_is_stopped_by_force_alone_and_not_in_every_pass(
