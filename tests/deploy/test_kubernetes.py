@@ -56,8 +56,12 @@ def test_the_site_has_each_command_and_option_of_the_manifests() -> None:
     for _, container in containers():
         words = [*container["command"], *container["args"]]
         options = parsed([word.replace("$(POD_IP)", "10.1.2.3") for word in words])
+        [port] = [each["containerPort"] for each in container["ports"]]
         commands.add(words[2])
-        assert getattr(options, "port", None) in (8000, 8080)  # runagent's own default
+        if words[2] == "serve":
+            assert (options.host, options.port) == ("0.0.0.0", port)
+        else:
+            assert (options.bind, options.advertise) == (("0.0.0.0", port), ("10.1.2.3", port))
     assert commands == {"serve", "runagent"}
 
 

@@ -31,8 +31,8 @@ class TcpSockets:
     """Beside the Unix socket, through which it is supervised, a worker listens on TCP.
 
     Raises `OSError`. A fixed `port` is one socket for all workers, so that one can take over from
-    another; with port 0 each gets one of its own. `advertised`: what servers elsewhere dial, with
-    port 0 for the one where it listens.
+    another; with port 0 each gets one of its own. `advertised`: the host and port that servers
+    elsewhere dial, with port 0 for the one where it listens.
     """
 
     is_local = True

@@ -270,7 +270,7 @@ async def test_a_worker_that_is_silent_for_too_long_is_ended(settings: Any) -> N
 
 async def test_one_whose_service_is_gone_before_it_takes_its_lease_is_done() -> None:
     service: Service = await sync_to_async(rows.service)("weather")
-    worker = OneWorker(service, on_ready=lambda pid: None)
+    worker = OneWorker(service, on_ready=lambda pid, address: None)
     await Service.objects.all().adelete()
     async with asyncio.timeout(PATIENCE_S):
         await worker.run()
