@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ from services.supervision.launchers.local import LocalLauncher
 from services.supervision.launchers.ray_cluster import Cluster, ClusterAway, Job, JobRefused
 from services.supervision.launchers.ray_job import RayOptions, job_of
 from services.supervision.launchers.ray_output import Output, add
+from services.supervision.launchers.ray_submission import Submission
 from services.supervision.launchers.sockets import AnyPort
 
 logger = structlog.get_logger(__name__)
@@ -80,17 +82,14 @@ class RayLauncher:
         self._output = Output(cluster)
         self._watched: dict[str, _Watched] = {}
         self._away_until = float("-inf")
-        self._doubtful: set[str] = set()
-        """Jobs that may have been submitted although the cluster did not say so."""
+        self._submissions: dict[str, Submission] = {}
 
     def launch(self, spec: LaunchSpec) -> Polled:
+        job = job_of(spec, self._options)
         if self._is_away:
             raise LaunchPostponed
-        job = job_of(spec, self._options)
         try:
-            self._end_doubtful()
-            self._doubtful.add(spec.instance_id)
-            self._cluster.submit(job)
+            self._cluster.greet()
         except ClusterAway as error:
             self._note_away(error)
             raise LaunchPostponed from error
@@ -98,8 +97,7 @@ class RayLauncher:
             raise LaunchFailed(
                 gettext_noop("The Ray cluster refused the process: {reason}"), reason=str(error)
             ) from error
-        self._doubtful.discard(spec.instance_id)
-        self._watched[spec.instance_id] = _Watched()
+        self._submissions[spec.instance_id] = Submission(partial(self._cluster.submit, job))
         return Polled(HANDLE + spec.instance_id, None, is_alive=True)
 
     def poll(self, instance_id: str, handle: str) -> Polled:
@@ -108,12 +106,22 @@ class RayLauncher:
         watched = self._watched.setdefault(instance_id, _Watched())
         if watched.is_over:
             return watched.as_ended(instance_id)
+        if (submission := self._submissions.get(instance_id)) is not None:
+            if submission.is_under_way:
+                return Polled(HANDLE + instance_id, None, is_alive=True)
+            del self._submissions[instance_id]
+            if isinstance(submission.error, JobRefused):
+                watched.is_unknown = True
+                return self._ended(instance_id, watched, str(submission.error))
         self._look(instance_id, watched)
         host = "" if watched.job is None else watched.job.host
         if host and not watched.is_unknown:
             self._output.follow(instance_id, self._log_of(instance_id))
         if not watched.is_alive and not self._is_still_printing(instance_id, watched):
-            return self._ended(instance_id, watched)
+            job = watched.job
+            # One without a node never got as far as printing anything.
+            reason = "" if job is None or job.host else job.message
+            return self._ended(instance_id, watched, reason)
         port = self._output.port_of(instance_id)
         address = "" if port is None else address_of(host, port)
         return Polled(HANDLE + instance_id, None, is_alive=True, address=address)
@@ -132,12 +140,12 @@ class RayLauncher:
             if watched.job is not None and watched.job.has_ended:
                 self._cluster.forget(instance_id)
             elif time.monotonic() - watched.stopped_at >= STOP_AGAIN_S:
-                watched.stopped_at = time.monotonic()
                 self._cluster.stop(instance_id)
+                watched.stopped_at = time.monotonic()
         except ClusterAway as error:
             self._note_away(error)
         except JobRefused as error:
-            # It has just ended, or never began.
+            # It has just ended, or has not been submitted yet.
             logger.info("job_not_stopped", instance_id=instance_id, error=str(error))
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
@@ -146,22 +154,11 @@ class RayLauncher:
     def close(self) -> None:
         self._output.close()
 
-    def _end_doubtful(self) -> None:
-        """Raises `ClusterAway`."""
-        for instance_id in list(self._doubtful):
-            try:
-                self._cluster.stop(instance_id)
-            except JobRefused as error:
-                logger.info("job_not_stopped", instance_id=instance_id, error=str(error))
-            self._doubtful.discard(instance_id)
-
-    def _ended(self, instance_id: str, watched: _Watched) -> Polled:
+    def _ended(self, instance_id: str, watched: _Watched, reason: str) -> Polled:
         watched.is_over = True
         self._output.leave(instance_id)
-        job = watched.job
-        if job is not None and not job.host and job.message:
-            # It never got as far as printing anything.
-            add(self._log_of(instance_id), f"{job.message}\n")
+        if reason:
+            add(self._log_of(instance_id), f"{reason}\n")
         return watched.as_ended(instance_id)
 
     def _is_still_printing(self, instance_id: str, watched: _Watched) -> bool:

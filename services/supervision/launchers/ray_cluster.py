@@ -1,6 +1,7 @@
 """The job server of a Ray cluster, through Ray's own client: HTTP alone, nothing joins the cluster.
 
-Synchronous, except `follow`. Ray is imported when a cluster is first needed.
+Synchronous, except `follow`; `submit` may be called by other threads than the rest. Ray is imported
+when a cluster is first needed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S = 8.0
 """Seconds that the job server may be silent: passes of the supervisor wait, and its lease runs."""
+
+SUBMIT_S = 60.0
+"""The same while files are uploaded, for which nothing else waits."""
 
 REASON_LENGTH = 800
 """Characters of the job server's message that are kept."""
@@ -47,9 +51,15 @@ class Cluster:
         self._address = address
         self._client: Any = None
 
-    def submit(self, arguments: Mapping[str, Any]) -> None:
+    def greet(self) -> None:
+        """Makes sure that the job server answers."""
         with _in_our_words():
-            self._connected().submit_job(**arguments)
+            self._connected().get_version()
+
+    def submit(self, arguments: Mapping[str, Any]) -> None:
+        """Uploads what the job needs, which may take long, and queues it."""
+        with _in_our_words():
+            _patient_client(self._address, SUBMIT_S).submit_job(**arguments)
 
     def look(self, job_id: str) -> Job | None:
         """None if the cluster has no such job."""
@@ -86,18 +96,18 @@ class Cluster:
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._client = _patient_client(self._address)
+            self._client = _patient_client(self._address, TIMEOUT_S)
         return self._client
 
 
-def _patient_client(address: str) -> Any:
+def _patient_client(address: str, patience_s: float) -> Any:
     from ray.job_submission import JobSubmissionClient
 
     class Client(JobSubmissionClient):  # type: ignore[misc]
         """Ray's client waits forever for a server that accepts connections and does not answer."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(method, endpoint, **{"timeout": TIMEOUT_S} | options)
+            return super()._do_request(method, endpoint, **{"timeout": patience_s} | options)
 
     return Client(address)
 

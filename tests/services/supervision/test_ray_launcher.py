@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,19 @@ class Board:
         self.calls: list[tuple[str, str]] = []
         self.asked = 0
         self.failure: Exception | None = None
+        self.refusal: Exception | None = None
+        self.uploads = threading.Event()
+        self.uploads.set()
         self.is_slow = False
         """Whether the output of ended jobs takes its time."""
 
-    def submit(self, arguments: Mapping[str, Any]) -> None:
+    def greet(self) -> None:
         self._fail()
+
+    def submit(self, arguments: Mapping[str, Any]) -> None:
+        self.uploads.wait(60)
+        if self.refusal is not None:
+            raise self.refusal
         self.calls.append(("submit", arguments["submission_id"]))
         self.jobs[arguments["submission_id"]] = WAITING
 
@@ -56,6 +64,8 @@ class Board:
 
     def stop(self, job_id: str) -> None:
         self._fail()
+        if job_id not in self.jobs:
+            raise JobRefused("status code 404")
         self.calls.append(("stop", job_id))
 
     def forget(self, job_id: str) -> None:
@@ -103,10 +113,18 @@ def spec(tmp_path: Path) -> LaunchSpec:
     )
 
 
+def submitted(board: Board, launcher: RayLauncher, spec: LaunchSpec) -> str:
+    """The handle of an instance that the cluster has."""
+    handle = launcher.launch(spec).handle
+    # A look at the job says that its submission is over.
+    until(lambda: launcher.poll(spec.instance_id, handle) and board.asked)
+    return handle
+
+
 def test_an_instance_lives_while_it_waits_for_a_node(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     assert board.calls == [("submit", "one")]
     polled = launcher.poll("one", handle)
     assert polled.is_alive
@@ -116,7 +134,7 @@ def test_an_instance_lives_while_it_waits_for_a_node(
 def test_a_worker_is_dialled_at_its_node_at_the_port_that_it_printed(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.jobs["one"] = RUNNING
     assert launcher.poll("one", handle).is_alive
     board.printed["one"] = HEAD + "hello\n"
@@ -138,7 +156,7 @@ def test_the_next_supervisor_finds_a_job_by_the_id_of_its_instance(
 def test_an_ended_job_has_its_status_and_its_last_words(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.printed["one"] = HEAD + "no such file\n"
     board.jobs["one"] = ended(78)
     until(lambda: not launcher.poll("one", handle).is_alive)
@@ -149,7 +167,7 @@ def test_an_ended_job_has_its_status_and_its_last_words(
 def test_an_ended_job_whose_node_is_gone_is_not_waited_for_forever(
     board: Board, launcher: RayLauncher, spec: LaunchSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.jobs["one"], board.is_slow = ended(None), True
     assert launcher.poll("one", handle).is_alive
     monkeypatch.setattr(ray_launcher, "LAST_WORDS_S", 0.0)
@@ -159,7 +177,7 @@ def test_an_ended_job_whose_node_is_gone_is_not_waited_for_forever(
 def test_a_job_that_fails_before_it_has_a_node_says_why(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.jobs["one"] = Job(has_ended=True, is_waiting=False, message="pip failed")
     assert not launcher.poll("one", handle).is_alive
     assert launcher.logs(spec.log, 1) == ["pip failed"]
@@ -168,7 +186,7 @@ def test_a_job_that_fails_before_it_has_a_node_says_why(
 def test_the_cluster_keeps_nothing_of_an_instance_that_has_ended(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     # Also right after it was stopped.
     launcher.terminate("one", handle, by_force=True)
     board.jobs["one"] = ended(0)
@@ -180,7 +198,7 @@ def test_the_cluster_keeps_nothing_of_an_instance_that_has_ended(
 def test_a_job_is_stopped_by_force_alone_and_not_in_every_pass(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.jobs["one"] = RUNNING
     launcher.poll("one", handle)
     launcher.terminate("one", handle, by_force=False)
@@ -193,7 +211,7 @@ def test_a_job_is_stopped_by_force_alone_and_not_in_every_pass(
 def test_a_stopped_job_that_has_no_node_is_gone_and_its_log_says_what_it_waited_for(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     assert launcher.poll("one", handle).is_alive
     launcher.terminate("one", handle, by_force=True)
     assert not launcher.poll("one", handle).is_alive
@@ -207,7 +225,7 @@ def test_a_job_that_the_cluster_does_not_know_is_gone(launcher: RayLauncher) -> 
 def test_nothing_dies_of_a_job_server_that_does_not_answer(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    handle = launcher.launch(spec).handle
+    handle = submitted(board, launcher, spec)
     board.failure = ClusterAway("timed out")
     assert launcher.poll("one", handle).is_alive
     asked = board.asked
@@ -225,21 +243,45 @@ def test_a_start_waits_for_the_job_server_and_is_no_failure_of_the_service(
             launcher.launch(spec)
 
 
-def test_a_job_that_may_have_been_submitted_without_an_answer_is_stopped_before_the_next(
-    board: Board, launcher: RayLauncher, spec: LaunchSpec, monkeypatch: pytest.MonkeyPatch
+def test_a_pass_does_not_wait_for_an_upload(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    monkeypatch.setattr(ray_launcher, "AWAY_S", 0.0)
-    board.failure = ClusterAway("timed out")
-    with pytest.raises(LaunchPostponed):
-        launcher.launch(spec)
-    board.failure = None
-    launcher.launch(replace(spec, instance_id="two"))
-    assert board.calls == [("stop", "one"), ("submit", "two")]
+    board.uploads.clear()
+    handle = launcher.launch(spec).handle
+    assert launcher.poll("one", handle).is_alive
+    # Stopped meanwhile, it is stopped again once the cluster has it.
+    launcher.terminate("one", handle, by_force=True)
+    board.uploads.set()
+    until(lambda: launcher.poll("one", handle).is_alive and board.asked)
+    launcher.terminate("one", handle, by_force=True)
+    assert not launcher.poll("one", handle).is_alive
 
 
-def test_what_ray_refuses_is_said(board: Board, launcher: RayLauncher, spec: LaunchSpec) -> None:
-    board.failure = JobRefused("Package size (600MiB) exceeds the maximum size")
-    with pytest.raises(LaunchFailed, match="600MiB"):
+def test_the_cluster_is_asked_what_became_of_a_job_that_it_did_not_acknowledge(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec
+) -> None:
+    board.refusal = ClusterAway("timed out")
+    board.jobs["one"] = RUNNING
+    handle = launcher.launch(spec).handle
+    until(lambda: launcher.poll("one", handle) and board.asked)
+    assert launcher.poll("one", handle).is_alive
+
+
+@pytest.mark.parametrize("failure", [JobRefused("600MiB exceeds the maximum"), OSError("600MiB")])
+def test_what_ray_refuses_is_in_the_log(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec, failure: Exception
+) -> None:
+    board.refusal = failure
+    handle = launcher.launch(spec).handle
+    until(lambda: not launcher.poll("one", handle).is_alive)
+    assert "600MiB" in launcher.logs(spec.log, 1)[0]
+
+
+def test_a_job_server_that_refuses_the_site_is_said(
+    board: Board, launcher: RayLauncher, spec: LaunchSpec
+) -> None:
+    board.failure = JobRefused("status code 401")
+    with pytest.raises(LaunchFailed, match="401"):
         launcher.launch(spec)
 
 
