@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def site(
     settings = {
         "MYAGENT_LAUNCHER": "ray",
         "MYAGENT_RAY_CPUS": "0.3",
+        # That of a real site: much waits for Ray on a busy machine.
+        "MYAGENT_LEASE_S": "15",
         "MYAGENT_SHUTDOWN_GRACE_S": "300",
         "MYAGENT_START_TIMEOUT_S": "300",
         "MYAGENT_WORKER_WAIT_S": "300",
@@ -179,3 +182,15 @@ def test_a_file_that_can_not_be_loaded_is_refused_with_its_reason(
     until(lambda: site.service("broken")["status"] == "error")
     assert "nothing_of_this_name" in site.service("broken")["error_message"]
     assert site.service("broken")["restart_count"] == 0
+
+
+def test_a_job_server_that_does_not_answer_is_waited_for(site: ManagedSite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.environment["RAY_ADDRESS"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        serving = site.serve()
+        register(site, "patient")
+        site.services("start", "patient", "--no-wait", expect=None)
+        until(lambda: serving.log.count("ray_does_not_answer") > 1)
+        until(lambda: not site.instances("patient"))
+        found = site.service("patient")
+    assert (found["status"], found["restart_count"]) == ("starting", 0)

@@ -1,11 +1,11 @@
 """The job server of a Ray cluster, through Ray's own client: HTTP alone, nothing joins the cluster.
 
-Synchronous, except `follow`; `submit` may be called by other threads than the rest. Ray is imported
-when a cluster is first needed.
+Synchronous, except `follow`; `submit` may be called by other threads than the rest.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +48,8 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
+        # Takes seconds on a busy machine: later, a supervisor's lease would run meanwhile.
+        importlib.import_module("ray.job_submission")
         self._address = address
         self._client: Any = None
 
