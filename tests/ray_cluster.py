@@ -30,6 +30,9 @@ START_S = 300.0
 """Seconds that a node may take to start on a busy machine."""
 
 
+ATTEMPTS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class RayCluster:
     """`address`: of the job server. `hosts`: of the nodes with `alpha` and `beta`."""
@@ -44,11 +47,15 @@ class RayCluster:
             return [job["submission_id"] for job in json.load(answer)]
 
     def processes(self) -> list[psutil.Process]:
-        return [
-            process
-            for process, environment in living()
-            if environment.get(MARK) == str(self.folder)
-        ]
+        return _processes_of(self.folder)
+
+
+class NodeFailed(Exception):
+    """A node did not start; the text is what Ray said."""
+
+
+def _processes_of(folder: Path) -> list[psutil.Process]:
+    return [process for process, environment in living() if environment.get(MARK) == str(folder)]
 
 
 @contextmanager
@@ -56,34 +63,37 @@ def ray_cluster(environment: Path) -> Iterator[RayCluster]:
     """`environment`: the virtual environment with Ray."""
     # Ray's sockets are below it, and their paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    try:
+        yield _started(folder, environment)
+    finally:
+        _end(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: Path, environment: Path) -> RayCluster:
+    """Ray gives a node half a minute to start, whatever else the machine does: tried again."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return _start_both(folder, environment)
+        except NodeFailed:
+            _end(folder)
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def _start_both(folder: Path, environment: Path) -> RayCluster:
     port, jobs = free_port(), free_port()
     cluster = RayCluster(f"http://127.0.0.2:{jobs}", folder)
-    dashboard = [
-        f"--ray-client-server-port={free_port()}",
-        "--dashboard-host=127.0.0.2",
-        f"--dashboard-port={jobs}",
-    ]
-    try:
-        _start(
-            cluster,
-            environment,
-            "--head",
-            f"--port={port}",
-            '--resources={"alpha": 1}',
-            "--node-ip-address=127.0.0.2",
-            *dashboard,
-        )
-        _start(
-            cluster,
-            environment,
-            f"--address=127.0.0.2:{port}",
-            '--resources={"beta": 1}',
-            "--node-ip-address=127.0.0.3",
-        )
-        yield cluster
-    finally:
-        _end(cluster)
-        shutil.rmtree(folder, ignore_errors=True)
+    head = ["--head", f"--port={port}", f"--ray-client-server-port={free_port()}"]
+    head += ["--dashboard-host=127.0.0.2", f"--dashboard-port={jobs}"]
+    member = [f"--address=127.0.0.2:{port}"]
+    for host, resource, options in zip(
+        cluster.hosts, ("alpha", "beta"), (head, member), strict=True
+    ):
+        place = [f"--node-ip-address={host}", f"--resources={json.dumps({resource: 1})}"]
+        _start(cluster, environment, *place, *options)
+    return cluster
 
 
 def _start(cluster: RayCluster, environment: Path, *options: str) -> None:
@@ -106,12 +116,13 @@ def _start(cluster: RayCluster, environment: Path, *options: str) -> None:
         timeout=START_S,
         check=False,
     )
-    assert said.returncode == 0, said.stdout + said.stderr
+    if said.returncode != 0:
+        raise NodeFailed(said.stdout + said.stderr)
 
 
-def _end(cluster: RayCluster) -> None:
+def _end(folder: Path) -> None:
     def are_gone() -> bool:
-        left = cluster.processes()
+        left = _processes_of(folder)
         for process in left:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
