@@ -53,7 +53,9 @@ def check_ray(**_: Any) -> list[Error]:
         return []
     sentences = []
     if importlib.util.find_spec("ray") is None:
-        sentences.append("MYAGENT_LAUNCHER is ray, which is not installed: pip install '.[ray]'.")
+        sentences.append(
+            "MYAGENT_LAUNCHER is ray, which is not installed: pip install 'ray[default]'."
+        )
     if not settings.RAY_ADDRESS.startswith(("http://", "https://")):
         sentences.append(
             "RAY_ADDRESS must be the address of the cluster's job server: http://HOST:8265."

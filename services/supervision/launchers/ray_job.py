@@ -24,7 +24,17 @@ PREFIX = "ray:"
 SHARE = 0.001
 """The share of a node's custom resource that a worker takes: it marks nodes, and is not used up."""
 
-LEFT_OUT = (".env", ".git", ".venv", "venv", "node_modules", "__pycache__", "var", "*.db")
+LEFT_OUT = (
+    ".env",
+    ".git",
+    ".venv",
+    "venv",
+    "node_modules",
+    "__pycache__",
+    "var",
+    "*.db",
+    "*.sqlite3",
+)
 """What is not uploaded from an agent file's folder; what `.gitignore` names is not either."""
 
 KILL_AFTER_S = 3
