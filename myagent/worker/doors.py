@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from myagent.worker.tcp import notice_lost_peers
@@ -43,63 +44,77 @@ class TcpDoor:
         self._context = context
         self._new_link = new_link
         self._loop = asyncio.get_running_loop()
-        self._unproved: dict[asyncio.Task[None], None] = {}
+        self._unproved: dict[asyncio.Task[None], socket.socket] = {}
+        """The oldest first."""
         self._refused = 0
         self._told_at = float("-inf")
+        self._again: asyncio.TimerHandle | None = None
         listening.setblocking(False)
-        self._accepting = self._loop.create_task(self._accept())
+        self._wait()
 
     def close(self) -> None:
         """Lets nobody in any more; links stay. May be called twice."""
-        self._accepting.cancel()
-        for task in list(self._unproved):
-            task.cancel()
+        if self._again is not None:
+            self._again.cancel()
+        if self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+        for connection in self._unproved.values():
+            _cut(connection)
 
-    async def _accept(self) -> None:
-        # Closed by who waits at it: its number must not be another's while the loop looks at it.
-        with self._listening:
-            while True:
-                try:
-                    connection, address = await self._loop.sock_accept(self._listening)
-                except OSError as error:
-                    logger.warning("link_not_accepted reason=%r", str(error))
-                    await asyncio.sleep(ACCEPT_AGAIN_S)
-                    continue
-                self._make_room()
-                task = self._loop.create_task(self._let_in(connection))
-                self._unproved[task] = None
-                task.add_done_callback(partial(self._conclude, connection, address))
+    def _wait(self) -> None:
+        self._again = None
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            connection, address = self._listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # It was another process's, or is gone.
+        except OSError as error:
+            logger.warning("link_not_accepted reason=%r", str(error))
+            self._loop.remove_reader(self._listening)
+            self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._wait)
+            return
+        self._make_room()
+        connection.setblocking(False)
+        task = self._loop.create_task(self._let_in(connection))
+        self._unproved[task] = connection
+        task.add_done_callback(partial(self._conclude, address))
 
     def _make_room(self) -> None:
         if len(self._unproved) >= MAX_UNPROVED:
-            oldest = next(iter(self._unproved))
-            del self._unproved[oldest]
-            oldest.cancel()
+            _cut(self._unproved.pop(next(iter(self._unproved))))
 
     async def _let_in(self, connection: socket.socket) -> None:
-        notice_lost_peers(connection)
+        try:
+            notice_lost_peers(connection)
+        except OSError:
+            connection.close()
+            raise
         await self._loop.connect_accepted_socket(
             self._new_link, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S
         )
 
-    def _conclude(
-        self, connection: socket.socket, address: object, task: asyncio.Task[None]
-    ) -> None:
+    def _conclude(self, address: object, task: asyncio.Task[None]) -> None:
         self._unproved.pop(task, None)
         error = None if task.cancelled() else task.exception()
-        if not task.cancelled() and error is None:
-            return
-        connection.close()
-        if error is not None and not isinstance(error, OSError):
-            logger.error("link_not_let_in", exc_info=error)
-        elif not self._accepting.done():
+        if isinstance(error, OSError):
             self._note_refused(address, error)
+        elif error is not None:
+            logger.error("link_not_let_in", exc_info=error)
 
-    def _note_refused(self, address: object, error: BaseException | None) -> None:
+    def _note_refused(self, address: object, error: OSError) -> None:
         self._refused += 1
         now = self._loop.time()
         if now - self._told_at < TELL_S:
             return
-        reason = str(error) if error is not None else "too many that prove nothing"
+        reason = str(error) or "it proved nothing"
         logger.warning("links_refused count=%d last=%r reason=%r", self._refused, address, reason)
         self._told_at, self._refused = now, 0
+
+
+def _cut(connection: socket.socket) -> None:
+    """Ends a handshake. The loop, which may be about to read, closes the connection itself."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
+from agents.log.fold import History
+from agents.runs.attempts import Attempt
 from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.link_keeper import LinkKeeper
 from agents.runs.link_keys import key_of_servers, key_of_worker
 from agents.runs.remote import Remote, address_of, way_to
 from agents.runs.worker_process import Paths
+from myagent.messages import ChatMessage
+from myagent.runnable import NOTHING_DONE
 from myagent.worker import doors
 from myagent.worker.codec import encode
 from myagent.worker.framing import framed
-from myagent.worker.protocol import VERSION, Hello
-from myagent.worker.tls import BadLinkKey, LinkKey, context_of
+from myagent.worker.protocol import VERSION, Hello, RunKey
+from myagent.worker.tls import VARIABLE, BadLinkKey, LinkKey, context_of
 from tests.inline_worker import InlineWorker, inline_worker
+from tests.myagent.worker.processes import WorkerProcess, workers
 
 ID = "one"
 PATIENCE_S = 30.0
@@ -257,6 +264,66 @@ async def test_a_draining_worker_lets_nobody_in_for_its_successor(worker: Inline
         while True:  # Until the worker has taken it to heart.
             async with opened(worker.port) as (reader, _):
                 await reader.read(1)
+
+
+PRYING = """
+import asyncio, os, sys
+
+class Agent:
+    async def astream(self, text):
+        yield "begun"
+        await asyncio.sleep(3600)
+
+print("at import:", "MYAGENT_LINK_KEY" in os.environ, file=sys.stderr, flush=True)
+agent = Agent()
+"""
+
+
+class Bereaved:
+    """The receiver of a run, which waits to hear how its link ended."""
+
+    def __init__(self) -> None:
+        self.has_begun = asyncio.Event()
+        self.end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def on_text(self, step: int, text: str) -> None:
+        self.has_begun.set()
+
+    def on_step_started(self, step: int) -> None: ...
+
+    def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
+        self.end.set_result(has_died)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "cut off"])
+async def test_of_a_far_worker_a_kill_is_told_from_a_cut_and_its_agent_sees_no_key(
+    monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    monkeypatch.setenv(VARIABLE, key_of_worker("i1").text)
+    history = History(1000)
+    history.start_turn("run")
+    history.add("run", ChatMessage("user", "hi"))
+    with workers() as launch:
+        worker = launch(PRYING, "--listen", f"{LOCAL}:0")
+        port = await asyncio.to_thread(port_in_log, worker)
+        link = await dial(Remote("i1", LOCAL, port), "a server", timeout_s=None)
+        receiver = Bereaved()
+        key = RunKey("session", 1, 1)
+        link.start(key, history, NOTHING_DONE, receiver, run_id="r", is_continued=False)  # type: ignore[arg-type]
+        async with asyncio.timeout(PATIENCE_S):
+            await receiver.has_begun.wait()
+            worker.process.kill() if is_killed else link.close()
+            assert await receiver.end is is_killed
+        assert "at import: False" in worker.said
+
+
+def port_in_log(worker: WorkerProcess) -> int:
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := re.search(r"listening host='127.0.0.1' port=(\d+)", worker.said)) is None:
+        assert time.monotonic() < deadline, worker.said
+        time.sleep(0.01)
+    return int(found[1])
 
 
 async def test_the_keeper_dials_where_the_worker_is(worker: InlineWorker) -> None:
