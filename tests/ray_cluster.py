@@ -29,7 +29,6 @@ MARK = "MYAGENT_TEST_CLUSTER"
 START_S = 300.0
 """Seconds that a node may take to start on a busy machine."""
 
-
 ATTEMPTS = 3
 
 
