@@ -41,13 +41,21 @@ class Facts:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A service for a client. `affinity`: a key that chooses one of its workers too, or ''."""
+
+    service: str
+    affinity: str = ""
+
+
 class Directory(Protocol):
     """A snapshot: every method except `refresh` returns at once. Called on the event loop."""
 
     def find(self, service: str) -> Listed | None:
         """None: there is no such service here."""
 
-    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
         """The service for a client that named none; None: it has to name one of `choices`.
 
         `without`: services that can't take it, for example because they are full. Each call counts
@@ -82,8 +90,8 @@ class SingleService:
     def find(self, service: str) -> Listed | None:
         return self._listed if service == self._listed.name else None
 
-    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
-        return None if self._listed.name in without else self._listed.name
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
+        return None if self._listed.name in without else Choice(self._listed.name)
 
     def choices(self) -> Sequence[str]:
         return self.names()

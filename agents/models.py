@@ -113,9 +113,13 @@ class Session(models.Model):
         verbose_name_plural = gettext_lazy("conversations")
         indexes = [
             models.Index(fields=["service"], name="session_by_service"),
-            models.Index(fields=["principal"], name="session_by_principal"),
+            models.Index(fields=["principal", "updated_at"], name="session_by_principal_change"),
+            models.Index(fields=["updated_at"], name="session_by_change"),
         ]
-        permissions = [("see_conversations", "Can see everybody's conversations")]
+        permissions = [
+            ("see_conversations", "Can see everybody's conversations"),
+            ("join_conversations", "Can take part in everybody's conversations"),
+        ]
 
     def __str__(self) -> str:
         return self.id
@@ -204,6 +208,32 @@ class Event(models.Model):
         return metadata
 
 
+class Occupancy(models.Model):
+    """How many conversations a server holds of a service whose number is limited.
+
+    Counted are those with a client or an unfinished run. See `agents.limits.places`.
+    """
+
+    # Its constraint would lock the server's row; the one below is its index.
+    server = models.ForeignKey(
+        Server,
+        models.CASCADE,
+        related_name="occupancies",
+        db_constraint=False,
+        db_index=False,
+    )
+    service = models.CharField(max_length=100)
+    sessions = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server", "service"], name="occupancy_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sessions} of {self.service} at {self.server_id}"
+
+
 class Follower(models.Model):
     """A server with clients in a session that another server owns.
 
@@ -228,7 +258,7 @@ class InboxRow(models.Model):
     """A request to whichever server owns the session, or a notice to one server.
 
     `follower` wrote it, as its `number`-th row. `payload` is the JSON of the client's event, with
-    what makes it idempotent; `principal` and `sees_everything` tell who the client is. `epoch`:
+    what makes it idempotent; `principal` and `acts_everywhere` tell who the client is. `epoch`:
     under which it was taken. `answer`: JSON of what has no place in the log; '' if nothing has.
     A notice has an `addressee`, and tells it that it does not own the session from `epoch` on.
     See `agents.ownership.decisions` for its states.
@@ -254,7 +284,7 @@ class InboxRow(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     payload = models.TextField(default="")
     principal = models.CharField(max_length=principals.MAX_KEY, default="")
-    sees_everything = models.BooleanField(default=False)
+    acts_everywhere = models.BooleanField(default=False)
     state = models.CharField(max_length=8, choices=State.choices, default=State.NEW)
     epoch = models.PositiveIntegerField(default=0)
     deadline = models.DateTimeField()

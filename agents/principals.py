@@ -12,18 +12,22 @@ class Principal:
     """A person or a program.
 
     `key` (1 to `MAX_KEY` characters) is kept with what the principal creates;
-    `sees_everything`: whether that of others is open to it as well; `services`: the names of the
-    only services that it may use, None if there is no such limit.
+    `sees_everything`: whether it may read that of others as well, and `acts_everywhere`: then also
+    take part in it; `services`: the names of the only services that it may use, None if there is
+    no such limit.
     """
 
     key: str
     name: str
     sees_everything: bool = False
     services: frozenset[str] | None = None
+    acts_everywhere: bool = False
 
     def may_all_of(self, other: Principal) -> bool:
         """Whether it may do everything that the other one may."""
         if other.sees_everything and not self.sees_everything:
+            return False
+        if other.acts_everywhere and not self.acts_everywhere:
             return False
         if self.services is None:
             return True
@@ -34,14 +38,19 @@ NOBODY = Principal("nobody", "", services=frozenset())
 """Somebody who has yet to say who it is, and may use nothing."""
 
 
-def may_use(principal: Principal | None, creator: str) -> bool:
-    """Whether the principal may use what `creator` created (a key, '' for nobody).
+def may_see(principal: Principal | None, creator: str) -> bool:
+    """Whether the principal may read what `creator` created (a key, '' for nobody).
 
     None stands for everybody, where no authentication is required.
     """
-    if principal is None or principal.sees_everything:
+    return principal is None or principal.sees_everything or principal.key == creator
+
+
+def may_act(principal: Principal | None, creator: str) -> bool:
+    """Whether the principal may take part in what `creator` created: write, rename, remove."""
+    if principal is None or principal.key == creator:
         return True
-    return principal.key == creator
+    return principal.sees_everything and principal.acts_everywhere
 
 
 def may_use_service(principal: Principal | None, service: str) -> bool:

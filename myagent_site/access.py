@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -18,6 +19,7 @@ from agents.sockets.handshake import (
     PRINCIPAL,
     SERVER,
     VISITOR,
+    WATCH,
     Client,
     Receive,
     Refusal,
@@ -42,13 +44,18 @@ REFUSALS = {
 
 
 class OpenAccess:
-    """ASGI middleware for open mode: nobody has to authenticate."""
+    """ASGI middleware for open mode: nobody has to authenticate.
+
+    Who is on another machine logs in all the same, to use the REST interface.
+    """
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        self._passes = Passes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._application({**scope, PRINCIPAL: None}, receive, send)
+        async with _watched({**scope, PRINCIPAL: None}, self._passes) as known:
+            await self._application(known, receive, send)
 
 
 class TokenAccess:
@@ -64,7 +71,8 @@ class TokenAccess:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
-            await self._application(scope, receive, send)
+            async with _watched(scope, self._passes) as known:
+                await self._application(known, receive, send)
             return
         visitor = SocketVisitor(scope, self._passes)
         try:
@@ -72,6 +80,30 @@ class TokenAccess:
             await self._application({**scope, **known}, receive, send)
         finally:
             await self._passes.leave(visitor)
+
+
+@asynccontextmanager
+async def _watched(scope: Scope, passes: Passes) -> AsyncIterator[Scope]:
+    """The scope of a request with its `WATCH`; that of a socket as it is."""
+    if scope["type"] != "http":
+        yield scope
+        return
+    watched: list[Client] = []
+
+    def watch(client: Client) -> None:
+        proof = _proof_of_request(scope)
+        # An open site knows nobody who is on its own machine.
+        if proof is not None and client.principal is not None:
+            watched.append(client)
+            server: ServerProcess = scope[SERVER]
+            database = server.conversations.database
+            passes.enter(client, proof, lambda later: _apply_to_request(later, client), database)
+
+    try:
+        yield {**scope, WATCH: watch}
+    finally:
+        for client in watched:
+            await passes.leave(client)
 
 
 class SocketVisitor:
@@ -88,6 +120,10 @@ class SocketVisitor:
     @property
     def has_proof(self) -> bool:
         return self._login is not None or self._token is not None
+
+    @property
+    def has_token(self) -> bool:
+        return self._token is not None
 
     async def identify(self, client: Client, token: str | None = None) -> Refusal | None:
         verdict: Verdict = Denial.UNKNOWN
@@ -129,6 +165,19 @@ def _apply(verdict: Verdict, client: Client) -> None:
     client.principal = verdict
 
 
+def _apply_to_request(verdict: Verdict, client: Client) -> None:
+    """On an open site whoever is logged in may talk to agents: see `MayConverse`."""
+    if verdict is Denial.MAY_NOT_USE and settings.MYAGENT_AUTH == "open":
+        return
+    _apply(verdict, client)
+
+
+def _proof_of_request(scope: Scope) -> Proof | None:
+    """What the REST interface has accepted: the header, else the cookie."""
+    token = bearer_in(scope)
+    return _login_cookie_in(scope) if token is None else proof_of_token(token)
+
+
 def _token_in(scope: Scope) -> str | None:
     """The token of the handshake: header, subprotocol, query, in this order."""
     header = bearer_in(scope)
@@ -144,10 +193,12 @@ def _login_in(scope: Scope) -> Proof | None:
     """The login of a browser on one of the site's own pages: others must not use it."""
     headers = headers_of(scope)
     host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-    if not is_own_origin(origin, host):
-        return None
+    return _login_cookie_in(scope) if is_own_origin(origin, host) else None
+
+
+def _login_cookie_in(scope: Scope) -> Proof | None:
     try:
-        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+        cookies = SimpleCookie(headers_of(scope).get(b"cookie", b"").decode("latin-1"))
     except CookieError:
         return None
     found = cookies.get(settings.SESSION_COOKIE_NAME)

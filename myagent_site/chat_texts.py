@@ -19,6 +19,12 @@ TEXTS = {
     "open_list": gettext_noop("Show conversations"),
     "close_list": gettext_noop("Hide conversations"),
     "no_conversations": gettext_noop("Your conversations will be listed here."),
+    "search": gettext_noop("Search conversations"),
+    "nothing_found": gettext_noop("Nothing was found."),
+    "found": gettext_noop("Found: {count}"),
+    "more": gettext_noop("Show older ones"),
+    "list_away": gettext_noop("The conversations can’t be listed just now. {reason}"),
+    "no_answer": gettext_noop("The site did not answer."),
     "conversation_waiting": gettext_noop("Waits for your answer"),
     "conversation_running": gettext_noop("Being answered"),
     "tab_waiting": gettext_noop("(!) {title}"),
@@ -33,6 +39,10 @@ TEXTS = {
     "delete_question": gettext_noop("Delete this conversation?"),
     "delete_explained": gettext_noop(
         "“{title}” leaves this list and ends; an answer that is being written is stopped."
+    ),
+    "delete_for_good": gettext_noop(
+        "“{title}” is removed for good, with all that was said in it, for every device; an answer "
+        "that is being written is stopped."
     ),
     "keep": gettext_noop("Keep"),
     "language": gettext_noop("Language"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from myagent_site.console_texts import TEXTS
 from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
 from services.access import is_open, may
+from services.tokens.judging import Proof, proof_of_session, staff_logins
 from services.views.overview import MAX_SERVICES, overview
 from services.views.rules import rules_in_words
 from services.views.trends import WINDOW_S, last_hour
@@ -30,8 +32,13 @@ logger = structlog.get_logger(__name__)
 VIEW = "services.view_service"
 CONTROL = "services.control_service"
 CHANGE = "services.change_service"
+VIEW_CONNECTIONS = "agents.view_connection"
+CLOSE_CONNECTIONS = "agents.delete_connection"
 VIEW_RULES = "services.view_routingrule"
 CHANGE_RULES = "services.change_routingrule"
+
+MOST_CONNECTIONS = 200
+"""Connections that are listed, the newest."""
 
 LOGIN = "/admin/login/"
 
@@ -39,6 +46,7 @@ MODULES = (
     "js/chat/announcer.js",
     "js/chat/dom.js",
     "js/chat/page.js",
+    "js/chat/requests.js",
     "js/chat/storage.js",
     "js/chat/theme.js",
     "js/console/*.js",
@@ -53,7 +61,9 @@ PRIVATE = {
     "Vary": "Cookie",
 }
 
-feeds = {lang: Feed(overview, lang) for lang, _ in settings.LANGUAGES}
+permitted = partial(staff_logins, permission=VIEW)
+
+feeds = {lang: Feed(overview, lang, permitted) for lang, _ in settings.LANGUAGES}
 for feed in feeds.values():
     end_with_the_server(feed.end)
 
@@ -74,6 +84,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "mayControl": may(request, CONTROL),
         # For users of the admin, which requires a login itself.
         "mayChange": is_open(request) or may(request, CHANGE),
+        "mayViewConnections": may(request, VIEW_CONNECTIONS),
+        "mayClose": may(request, VIEW_CONNECTIONS) and may(request, CLOSE_CONNECTIONS),
+        "maxConnections": MOST_CONNECTIONS,
         "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
         "csrf": get_token(request),
     }
@@ -106,9 +119,13 @@ async def events(request: HttpRequest) -> HttpResponseBase:
     headers = PRIVATE | {"X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return _full() if feed.is_full else HttpResponse(content_type=STREAM, headers=headers)
-    if (followed := feed.follow()) is None:
+    if (followed := feed.follow(_proof_of(request))) is None:
         return _full()
     return StreamingHttpResponse(followed, content_type=f"{STREAM}; charset=utf-8", headers=headers)
+
+
+def _proof_of(request: HttpRequest) -> Proof | None:
+    return None if is_open(request) else proof_of_session(request.session.session_key or "")
 
 
 def history(request: HttpRequest) -> HttpResponse:

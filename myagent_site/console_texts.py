@@ -79,6 +79,26 @@ TEXTS = (
         "details": gettext_noop("Details of {name}"),
         "external": gettext_noop("external"),
         "changed": gettext_noop("{name}: {state}"),
+        # Connections.
+        "connections": gettext_noop("Connections"),
+        "filter_connections": gettext_noop("Filter by service, user, address or program"),
+        "connected_since": gettext_noop("Connected since"),
+        "service": gettext_noop("Service"),
+        "user": gettext_noop("User"),
+        "client_address": gettext_noop("Address"),
+        "program": gettext_noop("Program"),
+        "server": gettext_noop("Server"),
+        "no_connections": gettext_noop("Nobody is connected."),
+        "no_connection_matches": gettext_noop("No connection matches."),
+        "only_newest": gettext_noop("Only the newest {count} are shown."),
+        "connections_unread": gettext_noop("The connections could not be read: {reason}"),
+        "close": gettext_noop("Close"),
+        "close_named": gettext_noop("Close the connection of {who}"),
+        "close_question": gettext_noop("Close this connection?"),
+        "close_explained": gettext_noop(
+            "{who} is disconnected. Conversations and answers that are being written go on."
+        ),
+        "keep_open": gettext_noop("Leave it open"),
         # Rules of routing.
         "rules": gettext_noop("Routing rules"),
         "rules_read": gettext_noop(

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles.finders import AppDirectoriesFinder
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
@@ -18,6 +19,7 @@ from agents.sentences import choose, supported
 from agents.serving import server_of
 from myagent_site.chat_texts import TEXTS, translated
 from myagent_site.introduction import Introduction, introduce
+from services.tokens.judging import key_of_user
 
 LANGUAGE_COOKIE = "myagent_lang"
 YEAR_S = 365 * 24 * 3600
@@ -56,13 +58,19 @@ async def chat(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=404)
     agent = asdict(server.conversations.port.agent_of(server.service))
     introduced = introduce(agent, name=server.service)
+    if settings.MYAGENT_AUTH == "token":
+        # Found already, without waiting, by what asks for the login.
+        request.user = await request.auser()
     return chat_page(request, introduced, service=server.service, socket="/")
 
 
 def chat_page(
     request: HttpRequest, agent: Introduction, *, service: str, socket: str
 ) -> HttpResponse:
-    """The chat page of an agent. `socket`: the path of the service's socket."""
+    """The chat page of an agent. `socket`: the path of the service's socket.
+
+    Whoever is logged in has the site's list of conversations, others that of their browser.
+    """
     lang = language_of(request)
     texts = translated(TEXTS, lang)
     context = {
@@ -78,9 +86,17 @@ def chat_page(
             "silenceMs": round((settings.MYAGENT_HEARTBEAT_S + HEARTBEAT_SLACK_S) * 1000),
             "lang": lang,
             "texts": texts,
+            **_login_of(request),
         },
     }
     return answer(request, lang, "chat.html", context)
+
+
+def _login_of(request: HttpRequest) -> dict[str, str]:
+    """What the page needs to use the site's interface for whoever is logged in."""
+    if settings.MYAGENT_AUTH != "token":
+        return {"principal": "", "csrf": ""}
+    return {"principal": key_of_user(request.user), "csrf": get_token(request)}
 
 
 def language_of(request: HttpRequest) -> str:

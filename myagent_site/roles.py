@@ -16,7 +16,7 @@ OWN_DOOR_PAGES = "myagent_site.own_door_urls"
 def pages_of_this_process(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    """Middleware: beside a single agent, or at a service's own port, there is no admin, no REST."""
+    """Middleware: beside a single agent, or at a service's own port, there is no admin."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
         server = server_of(request)

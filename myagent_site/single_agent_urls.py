@@ -1,5 +1,6 @@
-"""The pages of a server of a single agent. They change nothing, and nobody is logged in."""
+"""The pages of a server of a single agent. Where nobody logs in, they change nothing."""
 
+from django.conf import settings
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -12,6 +13,10 @@ urlpatterns = [
     path("health", csrf_exempt(health)),
     re_path(r"^static/", csrf_exempt(static_file)),
 ]
+
+if settings.MYAGENT_AUTH == "token":
+    # The chat page's list of conversations; its views protect themselves from other sites' pages.
+    urlpatterns += [path("api/", include("services.rest.conversations.urls"))]
 
 handler400 = "myagent_site.error_pages.bad_request"
 handler403 = "myagent_site.error_pages.forbidden"

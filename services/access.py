@@ -29,6 +29,7 @@ RIGHTS = {
     "services.change_routingrule": "edit",
     "services.delete_routingrule": "edit",
     "agents.see_conversations": "view",
+    "agents.join_conversations": "control",
     "agents.view_connection": "view",
     "agents.delete_connection": "control",
 }

@@ -55,9 +55,10 @@ def test_an_import_from_above_would_be_noticed() -> None:
 
 ROOMS = {
     "agents": (
-        *("runtime", "sentences", "stop_reasons", "principals", "titles", "models", "log"),
-        *("ownership", "archive", "runs", "transients", "directory", "ports", "sessions"),
-        *("sockets", "serving", "calls"),
+        *("runtime", "rendezvous", "sentences", "stop_reasons", "principals", "titles"),
+        *("models", "log"),
+        *("ownership", "archive", "runs", "transients", "directory", "ports", "limits"),
+        *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (

@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from django.db.models import Q, QuerySet
 
+from agents.archive.searching import said_in
 from agents.archive.status import in_status, with_status
-from agents.models import Event, Session
-from agents.principals import Principal, may_use, may_use_service
-
-SEARCHED = 1_000
-"""Conversations in whose messages a text is searched, the newest of those that match the rest."""
-
-SAID = ("user.message", "agent.final_answer")
-"""What people and agents have said: the entries in which a text is searched."""
+from agents.models import Session
+from agents.principals import Principal, key_of, may_act, may_see, may_use_service
 
 ORDERS = ("updated_at", "created_at")
 
@@ -29,37 +23,48 @@ class NotTheirs(Exception):
     """The conversation belongs to somebody else."""
 
 
+class OnlyRead(Exception):
+    """The conversation may be read, but belongs to somebody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What conversations have to match. `principal`: see `agents.principals.may_use`.
+    """What conversations have to match. `principal`: see `agents.principals.may_see`.
 
-    `since`: something happened in them then or later. `text`: their title or what was said in them
-    contains it, whatever its case.
+    `is_own`: the principal began it itself; `status`: a `Status`, or `OPEN`; `since`: something
+    happened in them then or later. `text`: their title or what was said in them contains it,
+    whatever its case.
     """
 
     principal: Principal | None = None
+    is_own: bool = False
     service: str = ""
     status: str = ""
     since: datetime | None = None
     text: str = ""
 
 
-def find(session_id: str, principal: Principal | None) -> Session:
-    """One conversation, with its status. Raises `NoSession` and `NotTheirs`."""
+def find(session_id: str, principal: Principal | None, *, is_to_act: bool = False) -> Session:
+    """One conversation, with its status. Raises `NoSession` and `NotTheirs`.
+
+    `is_to_act`: the principal wants to take part in it; then it raises `OnlyRead` as well.
+    """
     found = with_status(Session.objects.filter(pk=session_id)).first()
     # MySQL finds ids in any case; the log knows one spelling.
     if found is None or found.pk != session_id:
         raise NoSession(session_id)
-    if not (may_use(principal, found.principal) and may_use_service(principal, found.service)):
+    if not (may_see(principal, found.principal) and may_use_service(principal, found.service)):
         raise NotTheirs(session_id)
+    if is_to_act and not may_act(principal, found.principal):
+        raise OnlyRead(session_id)
     return found
 
 
 def select(wanted: Wanted) -> QuerySet[Session]:
     """Those that match, with their status, in no order."""
     found = Session.objects.all()
-    if wanted.principal is not None and not wanted.principal.sees_everything:
-        found = found.filter(principal=wanted.principal.key)
+    if wanted.is_own or not (wanted.principal is None or wanted.principal.sees_everything):
+        found = found.filter(principal=key_of(wanted.principal))
     if wanted.principal is not None and wanted.principal.services is not None:
         found = found.filter(service__in=wanted.principal.services)
     if wanted.service:
@@ -71,12 +76,6 @@ def select(wanted: Wanted) -> QuerySet[Session]:
 
 
 def _with_text(found: QuerySet[Session], text: str) -> QuerySet[Session]:
-    newest = list(found.order_by("-pk").values_list("pk", flat=True)[:SEARCHED])
     # A terminal may have handed over what is no character.
     text = text.encode(errors="replace").decode()
-    # The entries are JSON, in which a quotation mark, for example, is escaped.
-    escaped = orjson.dumps(text).decode()[1:-1]
-    said = Event.objects.filter(
-        session_id__in=newest, event__in=SAID, payload__icontains=escaped
-    ).values_list("session_id", flat=True)
-    return found.filter(Q(title__icontains=text) | Q(pk__in=list(said.distinct())))
+    return found.filter(Q(title__icontains=text) | Q(pk__in=said_in(found, text)))

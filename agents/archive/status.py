@@ -17,6 +17,9 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
+OPEN = "open"
+"""Any but closed: a filter, and no status of its own."""
+
 ANSWERS = ("user.response", "agent.tool_result")
 """What ends a question: a response, or a result without one, at its deadline."""
 
@@ -35,7 +38,9 @@ def with_status(sessions: QuerySet[Session]) -> QuerySet[Session]:
 
 
 def in_status(sessions: QuerySet[Session], status: str) -> QuerySet[Session]:
-    """Those in one status, which are annotated with it."""
+    """Those in one status, or `OPEN`; annotated with their status."""
+    if status == OPEN:
+        return with_status(sessions.filter(closed_at__isnull=True))
     if status == Status.CLOSED:
         return with_status(sessions.filter(closed_at__isnull=False))
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED)

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from agents.models import InboxRow, Session
 from agents.ownership.decisions import OPEN
-from agents.principals import Principal, key_of
+from agents.principals import Principal, key_of, may_act
 
 NOTICE_VALID = timedelta(hours=1)
 """A server that does not look for as long has lost its lease, and every session with it."""
@@ -75,7 +75,8 @@ def write(asked: Asked) -> int:
         kind=InboxRow.Kind.REQUEST,
         payload=asked.payload,
         principal=key_of(principal),
-        sees_everything=principal is None or principal.sees_everything,
+        # Nobody's is for those who may act everywhere.
+        acts_everywhere=may_act(principal, ""),
         deadline=Now() + timedelta(seconds=settings.MYAGENT_INBOX_DEADLINE_S),
     )
     row.save(force_insert=True)
@@ -163,9 +164,10 @@ def sweep() -> None:
 
 
 def _principal_of(row: InboxRow) -> Principal | None:
-    if row.sees_everything and not row.principal:
+    if row.acts_everywhere and not row.principal:
         return None
-    return Principal(row.principal, row.principal, row.sees_everything)
+    may_all = row.acts_everywhere
+    return Principal(row.principal, row.principal, may_all, acts_everywhere=may_all)
 
 
 def _notice_number(session_id: str, epoch: int) -> int:

@@ -29,6 +29,9 @@ class Employer(Protocol):
     worker: Link | None
     """The worker of the session's runs while it lives: its agent may keep state."""
 
+    affinity: str
+    """A key that chooses the worker of its first run; '' for the one with the fewest runs."""
+
     def next_key(self) -> RunKey:
         """The key of the next attempt at a run."""
 
@@ -73,6 +76,10 @@ class Placement:
     @property
     def is_suspect(self) -> bool:
         return self.blame.is_suspect
+
+    @property
+    def affinity(self) -> str:
+        return self._session.affinity
 
     def go_on(self, notice: str) -> None:
         """Gives the run to a worker, or waits for one and sends `notice`.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 import structlog
 from django.conf import settings
 
+from agents.rendezvous import place_of
 from agents.runs.attempts import Breakable, give_up
 from agents.runs.link import Link
 from myagent.worker.protocol import AgentInfo
@@ -26,6 +28,10 @@ class Placeable(Breakable, Protocol):
     @property
     def is_suspect(self) -> bool:
         """Whether the run may be killing workers: it shares no worker with another such run."""
+
+    @property
+    def affinity(self) -> str:
+        """A key by which a worker is chosen; '' for the one with the fewest runs."""
 
     def on_placed(self, link: Link) -> None:
         """The run was given to a worker."""
@@ -47,6 +53,9 @@ class Pool:
         self._waiting: list[Placeable] = []
         self._patience: asyncio.TimerHandle | None = None
         self._given_up: Why | None = None
+        self._turns: dict[Link, int] = {}
+        """When workers were last chosen for a session that had none."""
+        self._counter = itertools.count(1)
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links))
@@ -111,7 +120,7 @@ class Pool:
             link.close()
 
     def _choose(self, run: Placeable, preferred: Link | None) -> Link | None:
-        """The session's own worker while it lives, else the one with the fewest runs."""
+        """The session's own worker while it lives, else by affinity, else one with few runs."""
         free = [
             link
             for link in self._links
@@ -121,7 +130,16 @@ class Pool:
             return preferred
         # A worker that does not answer is the last choice: having few runs, it would get all new
         # sessions.
-        return min(free, key=lambda link: (link.silent_for_s > 0, link.running), default=None)
+        answering = [link for link in free if not link.silent_for_s] or free
+        if not answering:
+            return None
+        if run.affinity:
+            by_id = {link.instance_id: link for link in answering}
+            return by_id[place_of(run.affinity, by_id)]
+        # Equal ones take turns: sessions stay, so the first would carry those of a quiet day.
+        chosen = min(answering, key=lambda link: (link.running, self._turns.get(link, 0)))
+        self._turns[chosen] = next(self._counter)
+        return chosen
 
     def _end_waiting(self, why: Why) -> None:
         self._stop_patience()
@@ -148,6 +166,7 @@ class Pool:
 
     def _on_closed(self, link: Link) -> None:
         self._links.remove(link)
+        self._turns.pop(link, None)
         if self._waiting:
             self._watch_patience()
         logger.info("worker_left", service=self.service, pid=link.pid)

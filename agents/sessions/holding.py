@@ -1,11 +1,10 @@
-"""The sessions alive in this process: kept, found, taken over from the log, given up."""
+"""The sessions alive in this process: kept, found, lost, given up."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -14,20 +13,19 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.directory import Listed
+from agents.limits.places import RETRY_AFTER_S, Places
 from agents.log import reading
-from agents.ownership import servers, taking
-from agents.ownership.adoption import Adopted, adopt
+from agents.ownership import taking
+from agents.ownership.adoption import Adopted
 from agents.ownership.lease import Lease
-from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
-from agents.ownership.taking import Locked, OwnedElsewhere, Taken, UnknownSession
+from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent
-from agents.principals import Principal, may_use
-from agents.runtime import background
+from agents.principals import Principal, may_see
 from agents.runtime.file_locks import explain
-from agents.runtime.gathering import Gathering
 from agents.sessions.followed import FollowedSession
 from agents.sessions.following import Following
 from agents.sessions.live import LiveSession
+from agents.sessions.opening import Opening
 from agents.sessions.resources import Resources
 from agents.transients import Problem
 from myagent.protocol import UserMessage
@@ -35,14 +33,6 @@ from myagent.protocol import UserMessage
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
-
-ADOPTED_AT_ONCE = 2
-"""Sessions that adoption opens at once: the other database threads are left to clients."""
-
-LOCK_WAIT_S = 2.0
-"""Seconds that a session may stay locked before the client that asked for it is told."""
-
-LOCK_LOOK_S = 0.1
 
 FREED_AT_ONCE = 100
 """Sessions released in one statement."""
@@ -59,17 +49,15 @@ class Sessions:
         self._directory = resources.directory
         self._lease = lease
         self._live: dict[str, LiveSession] = {}
-        self._opening: dict[str, asyncio.Task[LiveSession]] = {}
-        self._asked_for = Gathering(self._take_together, MOST_SESSIONS)
+        self.opening = Opening(resources, lease, self._live.get, self._keep_adopted)
         self.on_asked: Callable[[str], None] = lambda owner_id: None
         """Called with the id of an owner that was asked something (see `Following`)."""
         self.following = Following(
-            resources, lease, self.open_asked, lambda owner_id: self.on_asked(owner_id)
+            resources, lease, self.opening.open_asked, lambda owner_id: self.on_asked(owner_id)
         )
+        self.places = Places(resources.database, lambda: lease.server_id, self._count_held)
         self._to_free: dict[str, int] = {}
         """Sessions that left memory but are still owned, with their epochs."""
-        self._half_taken: set[str] = set()
-        """Sessions that failed to open: this server may own them."""
 
     @property
     def server_id(self) -> str:
@@ -79,7 +67,7 @@ class Sessions:
     @property
     def may_own_any(self) -> bool:
         """Whether others may be waiting for this server, as the owner of a session."""
-        return bool(self._live or self._to_free or self._half_taken)
+        return bool(self._live or self._to_free or self.opening.may_have_taken)
 
     def __len__(self) -> int:
         return len(self._live)
@@ -95,14 +83,36 @@ class Sessions:
     def of(self, service: str) -> list[LiveSession]:
         return [session for session in self._live.values() if session.service == service]
 
-    def is_full(self, listed: Listed) -> bool:
-        """Whether no further session of the service may start here."""
-        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
-            return True
-        limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
-        if not limit or len(self._live) < limit:
-            return False
-        return sum(not session.is_idle for session in self.of(listed.name)) >= limit
+    @property
+    def is_full(self) -> bool:
+        """Whether no further session of any service may start here."""
+        return len(self._live) >= 2 * int(settings.MYAGENT_LIVE_SESSIONS)
+
+    def is_full_of(self, listed: Listed) -> bool:
+        """Whether no further session of the service may start here, as far as is known."""
+        limit = _most_of(listed)
+        return self.is_full or bool(limit and self.places.is_full(listed.name, limit))
+
+    async def claim_place(self, listed: Listed) -> None:
+        """Raises `Refused` unless a session of the service may start, before the next await."""
+        limit = _most_of(listed)
+        if not limit or await self.places.claim(listed.name, limit):
+            return
+        raise Refused(
+            "service_unavailable",
+            sentence="service_full",
+            detail=str(limit),
+            limit="max_sessions",
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+    async def publish_places(self) -> None:
+        """Tells other servers how many sessions of limited services are held here."""
+        found = map(self._directory.find, self._directory.names())
+        await self.places.publish([each.name for each in found if each and _most_of(each)])
+
+    def _count_held(self, service: str) -> int:
+        return sum(not session.is_idle for session in self.of(service))
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
         session = LiveSession(
@@ -115,6 +125,12 @@ class Sessions:
         )
         self._live[taken.session_id] = session
         self.following.cease(session)
+        return session
+
+    def _keep_adopted(self, adopted: Adopted) -> LiveSession:
+        session = self.keep(adopted.taken, adopted.opened)
+        if adopted.opened.unfinished and not adopted.taken.is_closed:
+            session.resume(adopted.opened.unfinished)
         return session
 
     def lose(self, session: LiveSession) -> None:
@@ -153,10 +169,9 @@ class Sessions:
         problem = Problem(
             asker.lang,
             refused.code,
-            refused.sentence,
-            refused.detail,
             session_id=event.session_id,
             message_id=event.metadata.message_id if isinstance(event, UserMessage) else None,
+            **refused.words,
         )
         asker.tell(problem)
 
@@ -208,8 +223,8 @@ class Sessions:
     ) -> LiveSession | FollowedSession:
         """The session, alive or followed, if it is open to the principal; raises `Refused`."""
         if (here := self._here(session_id)) is not None:
-            if not may_use(principal, here.principal):
-                raise Refused("forbidden")
+            if not may_see(principal, here.principal):
+                raise Refused("forbidden", sentence="forbidden_session")
             return here
         try:
             await self._check_creator(session_id, principal)
@@ -229,7 +244,7 @@ class Sessions:
                 raise Refused("service_unavailable")
             try:
                 # It may leave memory again before this caller is resumed.
-                await self.open(session_id, is_asked_for=True)
+                await self.opening.open_asked(session_id)
             except UnknownSession as error:
                 raise Refused("unknown_session") from error
             except OwnedElsewhere:
@@ -250,65 +265,8 @@ class Sessions:
         if principal is None:
             return
         creator = await self._run(reading.creator_of, session_id)
-        if creator is not None and not may_use(principal, creator):
-            raise Refused("forbidden")
-
-    async def open(self, session_id: str, *, is_asked_for: bool = False) -> LiveSession:
-        """Takes a session over; concurrent callers share one attempt.
-
-        `is_asked_for`: a client asked for it; then the session may be taken together with others
-        that clients ask for, and a lock on it is waited for. Raises `UnknownSession`,
-        `OwnedElsewhere`, `django.db.Error`.
-        """
-        task = self._opening.get(session_id)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._take(session_id, is_asked_for))
-            self._opening[session_id] = task
-            task.add_done_callback(lambda _: self._opening.pop(session_id, None))
-        return await asyncio.shield(task)
-
-    async def open_asked(self, session_id: str) -> LiveSession:
-        """The same for clients at other servers, or here while it was followed."""
-        return await self.open(session_id, is_asked_for=True)
-
-    async def adopt_orphans(self) -> None:
-        """Continues the unfinished runs of dead servers, a few sessions at a time.
-
-        A session that a client asks for meanwhile is opened for it at once. Ends early when the
-        process drains. Raises `django.db.Error`. Cancelling is safe: sessions that are being opened
-        go on until `leave`.
-        """
-        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-        services = self._directory.names()
-        await self._run(servers.end_gone_servers, own_id)
-        found = iter(await self._run(taking.adoptable, services, own_id, may_expire))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(ADOPTED_AT_ONCE):
-                    group.create_task(self._adopt_each(found))
-        except ExceptionGroup as failed:
-            # Two failures have the same cause: the database is away.
-            raise failed.exceptions[0] from failed
-
-    async def _adopt_each(self, found: Iterator[str]) -> None:
-        for session_id in found:
-            if self._resources.is_draining:
-                return
-            if session_id in self._live:
-                continue
-            try:
-                await self.open(session_id)
-                logger.info("session_adopted", session_id=session_id)
-            except (UnknownSession, OwnedElsewhere):
-                logger.debug("somebody_else_adopted", session_id=session_id)
-            except Locked:
-                # The next check comes soon.
-                logger.info("session_locked", session_id=session_id)
-            except DatabaseFailure:
-                raise
-            except Exception:
-                # One session that can't be read must not hold up the others.
-                logger.exception("session_not_adopted", session_id=session_id)
+        if creator is not None and not may_see(principal, creator):
+            raise Refused("forbidden", sentence="forbidden_session")
 
     async def give_up_idle(self) -> None:
         """Removes sessions from memory that were unused for long, or that are too many.
@@ -359,66 +317,16 @@ class Sessions:
 
     async def leave(self) -> None:
         """Stops working on all sessions; their next owner continues what is unfinished."""
-        await background.end(self._opening.values())
-        await self._asked_for.end()
+        await self.opening.end()
         for session in self:
             # What is sent to it now is refused, and not passed on here.
             self._drop(session)
             session.leave()
 
-    async def _take(self, session_id: str, is_asked_for: bool) -> LiveSession:
-        if (live := self._live.get(session_id)) is not None:
-            return live
-        self._half_taken.add(session_id)
-        try:
-            session = await self._take_anew(session_id, is_asked_for)
-        except (UnknownSession, OwnedElsewhere, Locked):
-            self._half_taken.discard(session_id)
-            raise
-        self._half_taken.discard(session_id)
-        return session
-
-    async def _take_anew(self, session_id: str, is_asked_for: bool) -> LiveSession:
-        own_id = self._lease.server_id
-        adopted = await self._asked_for.ask(session_id) if is_asked_for else None
-        if adopted is None:
-            own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-            services = self._directory.names()
-            adopt_it = partial(self._run, adopt, session_id, services, own_id, may_expire)
-            adopted = await (_until_unlocked(adopt_it) if is_asked_for else adopt_it())
-        if own_id != self._lease.server_id:
-            # The lease under which it was taken was lost meanwhile, and the session with it.
-            raise OwnedElsewhere(own_id)
-        session = self.keep(adopted.taken, adopted.opened)
-        if adopted.opened.unfinished and not adopted.taken.is_closed:
-            session.resume(adopted.opened.unfinished)
-        return session
-
-    async def _take_together(self, session_ids: list[str]) -> dict[str, Adopted]:
-        """The sessions that could be taken together; all others are taken one by one."""
-        if len(session_ids) == 1:
-            return {}
-        own_id, services = self._lease.server_id, self._directory.names()
-        try:
-            return await self._run(adopt_together, session_ids, services, own_id)
-        except DatabaseFailure as error:
-            logger.warning("storage_away", error=explain(error))
-        except Exception:
-            # One by one, a session that can't be read does not affect the others.
-            logger.exception("sessions_not_taken_together", sessions=len(session_ids))
-        return {}
-
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
 
 
-async def _until_unlocked(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Tries for `LOCK_WAIT_S`. Between two tries it occupies no database thread."""
-    deadline = asyncio.get_running_loop().time() + LOCK_WAIT_S
-    while True:
-        try:
-            return await attempt()
-        except Locked:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise
-        await asyncio.sleep(LOCK_LOOK_S)
+def _most_of(listed: Listed) -> int:
+    """The sessions of a service that all servers hold at once; 0: any number."""
+    return listed.max_sessions or int(settings.MYAGENT_MAX_SESSIONS)

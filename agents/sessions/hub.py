@@ -17,7 +17,7 @@ from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket
-from agents.principals import Principal, key_of, may_use_service
+from agents.principals import Principal, key_of, may_act, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
@@ -61,15 +61,13 @@ class Hub:
     async def create(self, socket: Socket, event: CreateSession) -> None:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
-        listed = await self._service_for(socket, event)
+        listed, affinity = await self._service_for(socket, event)
         if listed.url:
             # Its frames would have to pass through from the handshake on.
             raise Refused("no_service", sentence="external_service", detail=listed.name)
-        if not self._resources.journal.is_available:
-            raise Refused("storage_unavailable")
-        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
-            raise Refused("service_unavailable")
-        self._check_room(socket)
+        self._check_begin(socket, listed)
+        await self._sessions.claim_place(listed)
+        self._check_begin(socket, listed)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(
             new_id(),
@@ -82,8 +80,18 @@ class Hub:
         )
         empty = reading.Opened.empty(settings.MYAGENT_CONTEXT_TOKENS)
         session = self._sessions.keep(taken, empty)
+        session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
+
+    def _check_begin(self, socket: Socket, listed: Listed) -> None:
+        """Raises `Refused` unless a session of the service may begin now."""
+        if not self._resources.journal.is_available:
+            raise Refused("storage_unavailable")
+        is_leaving = self._resources.is_draining
+        if is_leaving or not self.may_wait(listed.name) or self._sessions.is_full:
+            raise Refused("service_unavailable")
+        self._check_room(socket)
 
     def _beginning(
         self, socket: Socket, session: LiveSession, event: CreateSession
@@ -134,6 +142,8 @@ class Hub:
     async def send(self, socket: Socket, event: SessionEvent) -> None:
         while True:
             session = await self._find(socket, event.session_id)
+            if not may_act(socket.principal, session.principal):
+                raise Refused("forbidden", sentence="forbidden_to_act")
             if event.session_id not in socket.attached:
                 self._check_room(socket)
                 self._attach(socket, session)
@@ -172,39 +182,41 @@ class Hub:
 
     # Internals.
 
-    async def _service_for(self, socket: Socket, event: CreateSession) -> Listed:
-        """The service of a new session. Raises `Refused`."""
+    async def _service_for(self, socket: Socket, event: CreateSession) -> tuple[Listed, str]:
+        """The service of a new session, and its `Choice.affinity`. Raises `Refused`."""
         wanted = event.metadata.service
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
         named = wanted or socket.service or _only_one_of(socket.principal)
-        listed = self._meant(socket, event, named)
+        listed, affinity = self._meant(socket, event, named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
             await self._refresh()
-            listed = self._meant(socket, event, named)
+            listed, affinity = self._meant(socket, event, named)
         if listed is None:
             raise self._no_service(socket.principal, named)
         if not may_use_service(socket.principal, listed.name):
             raise Refused("forbidden", sentence="forbidden_service")
-        return listed
+        return listed, affinity
 
-    def _meant(self, socket: Socket, event: CreateSession, named: str | None) -> Listed | None:
+    def _meant(
+        self, socket: Socket, event: CreateSession, named: str | None
+    ) -> tuple[Listed | None, str]:
         """The named service; if none is named, one that is chosen by what is known of the client.
 
         A full one is only returned if others are full as well.
         """
         find, choose = self._resources.directory.find, self._resources.directory.choose
         if named is not None:
-            return find(named)
+            return find(named), ""
         facts, barred = socket.facts(event.metadata.model_dump()), self._barred(socket.principal)
         full: list[Listed] = []
-        while name := choose(facts, without=[*barred, *(each.name for each in full)]):
-            listed = find(name)
-            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
-                return listed
+        while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
+            listed = find(choice.service)
+            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full_of(listed):
+                return listed, choice.affinity
             full.append(listed)
-        return full[0] if full else None
+        return (full[0] if full else None), ""
 
     def _barred(self, principal: Principal | None) -> list[str]:
         """The services that the principal may not use."""

@@ -58,6 +58,7 @@ class Runs:
         self.history = log.history
         self.pool = pool
         self.worker: Link | None = None
+        self.affinity = ""
         self.waiting: list[Queued] = []
         self.current: Execution | None = None
         """The run that is under way."""
@@ -73,6 +74,11 @@ class Runs:
         return None if self.current is None else self.current.preview
 
     # The interface for runs: see `execution.Owner`.
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return self.current is None and not self.waiting
 
     def next_key(self) -> RunKey:
         self.attempts += 1

@@ -13,7 +13,7 @@ from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime import file_pages
-from agents.runtime.edge import Headers, client_address, headers_of
+from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
 from agents.sockets.connections import Connections
 from agents.transients import Problem
@@ -31,6 +31,10 @@ PRINCIPAL = "principal"
 
 VISITOR = "myagent.visitor"
 """In a scope: a `Visitor`, if clients have to prove who they are."""
+
+WATCH = "myagent.watch"
+"""In the scope of a request: called with a `Client` whose answer lasts, it has that client closed
+when its proof expires."""
 
 REFUSAL = "myagent.refusal"
 """In a scope: a `Refusal`, if the site has decided to refuse the client."""
@@ -79,6 +83,10 @@ class Visitor(Protocol):
     @property
     def has_proof(self) -> bool:
         """Whether its handshake contains something by which it may prove that."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether that is a token. Anything else may have been sent by a browser on its own."""
 
     async def identify(self, client: Client, token: str | None = None) -> Refusal | None:
         """Sets the client's principal, or returns why it is refused.
@@ -130,6 +138,14 @@ def services_named(scope: Scope) -> set[str]:
 def address_of(scope: Scope) -> str:
     """The client's address."""
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
+
+
+def client_counted_as(scope: Scope, principal: Principal | None) -> str:
+    """See `agents.ports.Asker.counted_as`."""
+    if principal is not None:
+        return principal.key
+    proxies = settings.MYAGENT_TRUSTED_PROXIES
+    return counted_as(client_address(scope, proxies), proxies) or ""
 
 
 def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, Any]) -> Facts:

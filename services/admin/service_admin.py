@@ -26,6 +26,7 @@ from services.admin.unregistering import UnregisteringAdmin
 from services.catalogue import secrets
 from services.errors import ServiceError
 from services.models import Service
+from services.routing.endpoints import without_secrets
 from services.views.standing import verbs_of
 
 MAX_LIVE = 200
@@ -100,9 +101,14 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
 
     @admin.display(description=gettext_lazy("File"), ordering="agent_factory_path")
     def source(self, service: Service) -> SafeString:
-        whole = service.url or service.agent_factory_path
-        shown = service.url or whole.rpartition("/")[2]
+        url = without_secrets(service.url)
+        whole = url or service.agent_factory_path
+        shown = url or whole.rpartition("/")[2]
         return format_html('<span class="source" title="{}">{}</span>', whole, shown)
+
+    @admin.display(description=gettext_lazy("address of an external service"))
+    def public_url(self, service: Service) -> str:
+        return without_secrets(service.url)
 
     @admin.display(description=gettext_lazy("Variables that are set"))
     def variable_names(self, service: Service) -> str:
@@ -116,7 +122,8 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         may_edit = obj is None or self.has_change_permission(request, obj)
         source = ["agent_factory_path", "url"]
         if obj is not None:
-            source = ["url"] if is_external else ["agent_factory_path"]
+            address = "url" if may_edit else "public_url"
+            source = [address] if is_external else ["agent_factory_path"]
         tags = "tags" if may_edit else "tag_list"
         what = ["name", "description", tags, *source]
         if is_external:
@@ -131,7 +138,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> Any:
-        return () if obj is None else ("variable_names", "tag_list")
+        return () if obj is None else ("variable_names", "tag_list", "public_url")
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         """Does nothing: the form called the verb when it was validated."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -23,6 +21,7 @@ from myagent import exact_json
 from myagent.protocol import timestamp
 from services.cli.arguments import line_count, verb_adder
 from services.cli.cells import Moment, Summary, Word
+from services.cli.parsing import time_length
 from services.cli.screen import Screen, as_json, inert_json
 
 Options = dict[str, Any]
@@ -44,8 +43,6 @@ STATUS_WORDS = (
 """See `Status`."""
 
 MOMENTS = ("created_at", "updated_at", "closed_at")
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +66,10 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     pruning = verb("prune", gettext("Removes conversations in which nothing happened for long"))
     pruning.add_argument(
         "--older-than",
-        type=age,
+        type=time_length,
         required=True,
         metavar="30d",
-        help=gettext("age of the last change: minutes (m), hours (h), days (d) or weeks (w)"),
+        help=gettext("age of the last change, as in 90m, 12h, 30d or 4w"),
     )
     pruning.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
 
@@ -145,18 +142,6 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "export": export,
     "prune": prune,
 }
-
-
-def age(text: str) -> timedelta:
-    """`30d` and the like."""
-    found = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(
-            gettext("'{text}' is no age: give a number and m, h, d or w, as in 30d.").format(
-                text=text
-            )
-        )
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def _find(session_id: str) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters.rest_framework as filters  # type: ignore[import-untyped]
@@ -20,6 +21,7 @@ from services.rest import answers
 from services.rest.base import View
 from services.rest.inputs import PageQuery, query_of, refuse_unread
 from services.rest.lists import Page, Words
+from services.tokens.judging import names_of
 
 ID = OpenApiParameter(
     "id",
@@ -40,6 +42,7 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     client_ip = serializers.CharField()
     user_agent = serializers.CharField()
     principal = serializers.CharField(help_text="Who it is; empty if nobody had to say.")
+    user = serializers.CharField(help_text="The name of that account.")
     connected_at = serializers.DateTimeField()
 
 
@@ -70,7 +73,8 @@ class ConnectionsView(View, GenericAPIView[Connection]):
         refuse_unread(request, {*ConnectionFilter.base_filters, *PageQuery().fields})
         found = self.filter_queryset(register.alive().select_related("server"))
         page = self.paginate_queryset(found) or ()
-        return self.get_paginated_response([connection_json(each) for each in page])
+        names = names_of({each.principal for each in page if each.principal})
+        return self.get_paginated_response([connection_json(each, names) for each in page])
 
 
 class ConnectionView(View):
@@ -94,7 +98,8 @@ class ConnectionView(View):
         return Response(None, 202)
 
 
-def connection_json(connection: Connection) -> dict[str, Any]:
+def connection_json(connection: Connection, names: Mapping[str, str]) -> dict[str, Any]:
+    """`names`: of accounts, by the keys of their principals."""
     return {
         "connection_id": connection.pk,
         "service": connection.service,
@@ -104,5 +109,6 @@ def connection_json(connection: Connection) -> dict[str, Any]:
         "client_ip": connection.address,
         "user_agent": connection.user_agent,
         "principal": connection.principal,
+        "user": names.get(connection.principal, ""),
         "connected_at": timestamp(connection.opened_at),
     }

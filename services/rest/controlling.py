@@ -24,10 +24,9 @@ from services.models import Service
 from services.rest import answers
 from services.rest.base import View
 from services.rest.inputs import WaitQuery, query_of
+from services.rest.showing import shown
 from services.rest.waiting import WaitingRoom
-from services.routing.endpoints import site_of
 from services.supervision import supervisor_start
-from services.views.describing import service_json
 
 Method = TypeVar("Method", bound=Callable[..., Response])
 
@@ -75,7 +74,9 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
     try:
         service_id = response.data["service_id"]
         has_arrived = await waiting_room.wait_for(service_id, timeout_s)
-        seen = await sync_to_async(_seen)(service_id, site_of(request))
+        # That of the view: it knows who asks.
+        asked: Request = response.renderer_context["request"]  # type: ignore[attr-defined]
+        seen = await sync_to_async(_seen)(service_id, asked)
     except DatabaseFailure as error:
         logger.warning("storage_away", error=explain(error))
         return
@@ -87,9 +88,9 @@ async def _wait(request: HttpRequest, response: Response, arrived: int) -> None:
         response.data = seen
 
 
-def _seen(service_id: str, site: str) -> dict[str, Any] | None:
+def _seen(service_id: str, request: Request) -> dict[str, Any] | None:
     service = Service.objects.filter(pk=service_id).first()
-    return None if service is None else service_json(service, site, looks_at_port=True)
+    return None if service is None else shown(request, service)
 
 
 def _documented(summary: str, description: str) -> Callable[[Method], Method]:
@@ -140,4 +141,4 @@ def _control(request: Request, id: str, verb: Callable[[Service], None], sentenc
     with supervised(service, is_needed=not service.is_external):
         verb(service)
     history.note(request.user, service, sentence)
-    return Response(service_json(service, site_of(request), looks_at_port=True), 202)
+    return Response(shown(request, service), 202)

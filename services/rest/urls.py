@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from services.rest import connections, controlling, routing, tokens, views, watching
 from services.rest.base import View
-from services.rest.conversations import reading, talking
 
 ONE = "services/<str:id>"
-CONVERSATION = "sessions/<str:id>"
 
 
 @extend_schema(exclude=True)
@@ -27,11 +25,7 @@ urlpatterns = [
     re_path(r"^v1/?$", watching.ResourcesView.as_view()),
     path("v1/info", watching.InfoView.as_view()),
     path("v1/stats", watching.StatsView.as_view()),
-    path("v1/sessions", reading.SessionsView.as_view()),
-    path(f"v1/{CONVERSATION}", reading.SessionView.as_view(), name="session"),
-    path(f"v1/{CONVERSATION}/events", reading.EventsView.as_view(), name="session-events"),
-    path(f"v1/{CONVERSATION}/messages", talking.MessagesView.as_view()),
-    path(f"v1/{CONVERSATION}/cancel", talking.CancelView.as_view()),
+    path("", include("services.rest.conversations.urls")),
     path("v1/services", views.ServicesView.as_view()),
     path(f"v1/{ONE}", views.ServiceView.as_view(), name="service"),
     path(f"v1/{ONE}/start", controlling.StartView.as_view()),

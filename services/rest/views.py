@@ -31,9 +31,8 @@ from services.rest.inputs import (
     with_defaults,
 )
 from services.rest.lists import Page, ServiceFilter
-from services.routing.endpoints import site_of
+from services.rest.showing import shown
 from services.supervision import figures
-from services.views.describing import service_json
 from services.views.observers import Observers
 
 
@@ -59,9 +58,9 @@ class ServicesView(View, GenericAPIView[Service]):
         found = self.filter_queryset(self.get_queryset())
         # The id makes the order of equal rows definite, so that pages do not overlap.
         page = self.paginate_queryset(found.order_by(*(found.query.order_by or ["name"]), "pk"))
-        site, seen, observers = site_of(request), figures.read(), Observers.read()
+        seen, observers = figures.read(), Observers.read()
         return self.get_paginated_response(
-            [service_json(each, site, seen, observers) for each in page or ()]
+            [shown(request, each, seen, observers, looks_at_port=False) for each in page or ()]
         )
 
     @extend_schema(
@@ -84,7 +83,7 @@ class ServicesView(View, GenericAPIView[Service]):
         history.note(request.user, service, gettext("Registered over REST."), action=ADDITION)
         where = reverse("service", kwargs={"id": service.pk})
         return Response(
-            service_json(service, site_of(request), looks_at_port=True),
+            shown(request, service),
             201,
             headers={"Location": where},
         )
@@ -100,7 +99,7 @@ class ServiceView(PatientView):
         responses={200: answers.the_service("The service."), **answers.refusals(*answers.READ_ONE)},
     )
     def get(self, request: Request, id: str) -> Response:
-        return Response(service_json(registry.find(id), site_of(request), looks_at_port=True))
+        return Response(shown(request, registry.find(id)))
 
     @extend_schema(
         summary="Replace a service's settings",
@@ -159,7 +158,7 @@ class ServiceView(PatientView):
         left = Service.objects.filter(pk=service_id).first()
         if left is None:
             return Response(None, 204)
-        return Response(service_json(left, site_of(request), looks_at_port=True), 202)
+        return Response(shown(request, left), 202)
 
 
 def _validated(request: Request, *, is_partial: bool = False) -> dict[str, Any]:
@@ -172,4 +171,4 @@ def _change(request: Request, service: Service, fields: dict[str, Any]) -> Respo
     environment = fields.pop("environment", None)
     service = registry.change(service, environment=environment, is_confined=True, **fields)
     history.note(request.user, service, gettext("Changed over REST."))
-    return Response(service_json(service, site_of(request), looks_at_port=True))
+    return Response(shown(request, service))

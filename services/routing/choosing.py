@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from agents.directory import Facts
+from agents.directory import Choice, Facts
 from agents.models import LEASE_HOLDS, Server
 from services.routing.deciding import decide
 from services.routing.rules import Candidate, Rule, Strategy
@@ -35,13 +35,16 @@ class Choosing:
         self.counts_connections = Strategy.LEAST_CONNECTIONS in used
         self._turns.forget({"", *(rule.rule_id for rule in self._rules)})
 
-    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
-        """The name of a service; None if the client has to name one."""
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
+        """A service; None if the client has to name one."""
         running = [each for each in self._running if each.name not in without]
         if self.counts_connections:
             running = [replace(each, connections=self._clients(each.name)) for each in running]
-        chosen = decide(self._rules, running, facts, self._turns).chosen
-        return None if chosen is None else chosen.name
+        decision = decide(self._rules, running, facts, self._turns)
+        if decision.chosen is None:
+            return None
+        is_by_client = decision.strategy is Strategy.HASH_BASED
+        return Choice(decision.chosen.name, facts.client_ip if is_by_client else "")
 
     def _clients(self, service: str) -> int:
         return self._clients_here(service) + self.clients_elsewhere.get(service, 0)

@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from agents.directory import Facts, Listed
+from agents.directory import Choice, Facts, Listed
 from agents.runs.link import Link
 from agents.runs.link_keeper import LinkKeeper
 from agents.runs.workers import Workers
@@ -67,7 +67,7 @@ class SiteDirectory:
             return self._snapshot.external.get(service)
         return None if known.is_leaving else known.listed
 
-    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> str | None:
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
         return self._choosing.choose(facts, without=without)
 
     def choices(self) -> Sequence[str]:

@@ -44,6 +44,14 @@ def chat_of(service: Service) -> str:
     return f"{scheme}://{host}/" if HOST.fullmatch(host) else ""
 
 
+def without_secrets(url: str) -> str:
+    """The address of an external service for who may only look: no value of its query is shown."""
+    parts = urlsplit(url)
+    entries = (entry.partition("=") for entry in parts.query.split("&") if entry)
+    query = "&".join(f"{name}=…" if is_named else "…" for name, is_named, _ in entries)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()
+
+
 def site_of(request: HttpRequest) -> str:
     """The site's WebSocket address, as the client of a request reached it."""
     # The guard has checked the Host.

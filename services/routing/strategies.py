@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 
+from agents.rendezvous import place_of
 from services.routing.rules import Candidate, Facts, Rule, Strategy
 
 
@@ -74,15 +74,7 @@ def _hash_based(
 ) -> str | None:
     if not facts.client_ip:
         return None
-    return max((each.name for each in candidates), key=lambda name: _rank(name, facts.client_ip))
-
-
-def _rank(name: str, client: str) -> bytes:
-    """Rendezvous hashing: every pair has a rank, the service with the highest one is chosen.
-
-    A service that leaves moves only its own clients. (Thaler and Ravishankar, 1998.)
-    """
-    return blake2b(f"{name}\0{client}".encode(errors="replace"), digest_size=16).digest()
+    return place_of(facts.client_ip, (each.name for each in candidates))
 
 
 def _tag_based(

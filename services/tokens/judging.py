@@ -11,7 +11,8 @@ from enum import Enum, auto
 import structlog
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from django.db import Error as DatabaseFailure
 from django.db.models import Q
@@ -21,12 +22,16 @@ from knox.crypto import hash_token
 
 from agents.principals import Principal
 from agents.runtime.file_locks import explain
-from services.tokens.models import USE, VIEW, Token
+from services.tokens.models import CONTROL, USE, VIEW, Token
 
 logger = structlog.get_logger(__name__)
 
 USE_AGENTS = "services.use_service"
 SEE_ALL = "agents.see_conversations"
+JOIN_ALL = "agents.join_conversations"
+USER = "user:"
+"""What the key of a user's principal begins with."""
+
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 A_TOKEN = re.compile(r"myagent_[0-9a-f]{64}")
@@ -65,6 +70,18 @@ def proof_of_session(key: str) -> Proof | None:
     return Proof(key, is_token=False) if A_SESSION.fullmatch(key) else None
 
 
+def key_of_user(user: AbstractBaseUser | AnonymousUser) -> str:
+    """The key of the user's principal, whatever it comes with."""
+    return f"{USER}{user.pk}"
+
+
+def names_of(keys: Collection[str]) -> dict[str, str]:
+    """The names of the users behind the keys of principals. Synchronous."""
+    ids = {key: key.removeprefix(USER) for key in keys if key.startswith(USER)}
+    names = dict(User.objects.filter(pk__in=ids.values()).values_list("pk", "username"))
+    return {key: names[int(pk)] for key, pk in ids.items() if int(pk) in names}
+
+
 def find(text: str) -> Token | None:
     """The token of an active user, if it is valid now; notes that it is used. Synchronous."""
     proof, now = proof_of_token(text), timezone.now()
@@ -86,6 +103,7 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
     users: set[int] = {token.user_id for token in tokens.values()}
     users |= {user.pk for user in logins.values()}
     may_use, may_see = _having(USE_AGENTS, users), _having(SEE_ALL, users)
+    may_join = _having(JOIN_ALL, may_see)
 
     def verdict(proof: Proof) -> Verdict:
         token = tokens.get(proof.key) if proof.is_token else None
@@ -94,11 +112,26 @@ def judge(proofs: Collection[Proof]) -> dict[Proof, Verdict]:
             return Denial.UNKNOWN
         if user.pk not in may_use or not (token is None or token.permits(USE)):
             return Denial.MAY_NOT_USE
-        sees_all = user.pk in may_see and (token is None or token.permits(VIEW))
-        services = frozenset(token.services) if token is not None and token.services else None
-        return Principal(f"user:{user.pk}", user.get_username(), sees_all, services)
+        return Principal(
+            key_of_user(user),
+            user.get_username(),
+            sees_everything=user.pk in may_see and (token is None or token.permits(VIEW)),
+            services=frozenset(token.services) if token is not None and token.services else None,
+            acts_everywhere=user.pk in may_join and (token is None or token.permits(CONTROL)),
+        )
 
     return {proof: verdict(proof) for proof in proofs}
+
+
+def staff_logins(proofs: Collection[Proof], permission: str) -> set[Proof]:
+    """Those that are logins of staff who have the permission now. Synchronous.
+
+    Raises `django.db.Error`.
+    """
+    logins = _logged_in([each.key for each in proofs if not each.is_token], timezone.now())
+    staff = {key: user.pk for key, user in logins.items() if user.is_staff}
+    having = _having(permission, {*staff.values()})
+    return {each for each in proofs if not each.is_token and staff.get(each.key) in having}
 
 
 def _valid(digests: Collection[str], now: datetime) -> dict[str, Token]:

@@ -2,24 +2,30 @@
 
 import { Announcer } from "./chat/announcer.js";
 import { Composer } from "./chat/composer.js";
-import { Conversations } from "./chat/conversations.js";
 import { setUpCopying } from "./chat/copying.js";
 import { arrange, element, iconButton } from "./chat/dom.js";
+import { KeptConversations } from "./chat/kept_conversations.js";
 import { keyOf, page, say } from "./chat/page.js";
 import { Sidebar } from "./chat/sidebar.js";
 import { lasting, ofThisTab } from "./chat/storage.js";
-import { endConversation, Talk } from "./chat/talk.js";
+import { StoredConversations } from "./chat/stored_conversations.js";
+import { Talk } from "./chat/talk.js";
 import { Talks } from "./chat/talks.js";
 import { setUpTheme } from "./chat/theme.js";
 import { Transcript } from "./chat/transcript.js";
 
 const PATIENCE_MS = 600; // A connection that comes back sooner is not worth a word.
 const DRAFTS = keyOf("myagent.drafts"); // By the conversation's id.
-const NOT_SERVED = 4013; // The close code of a server that has nobody for the service just now.
+// Close codes: of a server that has nobody for the service just now, or too many clients, and so
+// sends one away for a while; of one that asks who somebody is.
+const SENT_AWAY = [4013, 4029];
+const NOT_LOGGED_IN = 4001;
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
-const conversations = new Conversations(page.service);
+const kept = new KeptConversations(page.service);
+const stored = page.principal ? new StoredConversations(page.service, kept) : null;
+const conversations = stored ?? kept;
 const talks = new Talks(makeTalk, showStanding);
 
 const composer = new Composer(byId("composer"), byId("message"), byId("send"), send);
@@ -34,11 +40,14 @@ const sidebar = new Sidebar(
     shade: byId("shade"),
     opener: byId("open-side"),
     closer: byId("close-side"),
+    search: byId("search"),
+    scroller: byId("conversations-scroller"),
     list: byId("conversations"),
     empty: byId("side-empty"),
+    more: byId("more"),
   },
   conversations,
-  { remove: askToRemove, renamed: showTitle },
+  { remove: askToRemove, rename, news: announcer.say },
 );
 
 // Which conversation.
@@ -155,7 +164,7 @@ function answer(stepId, response) {
 
 function askToRemove(id, title) {
   const dialog = byId("delete-dialog");
-  byId("delete-text").textContent = say("delete_explained", { title });
+  byId("delete-text").textContent = say(stored ? "delete_for_good" : "delete_explained", { title });
   byId("delete-yes").onclick = () => {
     dialog.close();
     remove(id);
@@ -163,13 +172,29 @@ function askToRemove(id, title) {
   dialog.showModal();
 }
 
-function remove(id) {
-  conversations.remove(id);
+async function remove(id) {
   talks.forget(id);
+  const removal = conversations.remove(id);
   if (talks.current.id === id) openNew();
-  endConversation(id);
   sidebar.show();
   byId("new").focus();
+  await orSay(removal);
+}
+
+async function rename(id, name) {
+  const renaming = conversations.rename(id, name);
+  showTitle();
+  await orSay(renaming);
+}
+
+async function orSay(done) {
+  try {
+    await done;
+  } catch (error) {
+    showProblem(error.message);
+  }
+  sidebar.show();
+  showTitle();
 }
 
 // What people see.
@@ -228,7 +253,7 @@ function showState({ state, code, content }) {
   clearTimeout(patience);
   const isWell = state === "open";
   if (state === "connecting") whyStopped = ""; // The next greeting says it again, if it still is so.
-  if (state === "waiting") whyAway = code === NOT_SERVED ? (content ?? "") : "";
+  if (state === "waiting") whyAway = SENT_AWAY.includes(code) ? (content ?? "") : "";
   patience = setTimeout(() => drawState(state, code, content), isWell ? 0 : PATIENCE_MS);
 }
 
@@ -243,10 +268,20 @@ function drawState(state, code, content) {
   byId("link-text").textContent = (isRetry && whyAway) || (state === "open" && whyStopped) || text;
   byId("link-state").toggleAttribute("data-stopped", state === "open" && whyStopped !== "");
   byId("reconnect").hidden = state !== "waiting";
+  if (code === NOT_LOGGED_IN) offerLogin();
   if (state !== "closed" || code === 1000) return;
   byId("link-text").textContent = content ?? say("disconnected");
   showProblem(code === "unknown_session" ? say("gone") : (content ?? say("disconnected")));
   composer.enable(false);
+}
+
+/** The login leads back to this conversation. */
+function offerLogin() {
+  const link = byId("log-in");
+  if (!link) return;
+  const back = location.pathname + location.search + location.hash;
+  link.href = `/login/?next=${encodeURIComponent(back)}`;
+  link.hidden = false;
 }
 
 function showStopped(sentence) {
@@ -300,6 +335,11 @@ addEventListener("pagehide", () => {
   talks.rememberUnsent();
   keepDraft();
 });
+conversations.onChange(() => {
+  sidebar.show();
+  showTitle();
+});
 open(addressed());
+await stored?.open();
 document.addEventListener("visibilitychange", followOthers);
 followOthers();

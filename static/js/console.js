@@ -1,11 +1,13 @@
 // The console: puts the parts together. What is shown is what the site says, and nothing is kept.
 
 import { Announcer } from "./chat/announcer.js";
-import { say } from "./chat/page.js";
+import { page, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
+import { Connections } from "./console/connections.js";
 import { Feed } from "./console/feed.js";
 import { List } from "./console/list.js";
+import { readable } from "./console/readable.js";
 import { control } from "./console/requests.js";
 import { showSummary } from "./console/summary.js";
 
@@ -55,7 +57,7 @@ function showState(state) {
 }
 
 async function act(service, verb) {
-  if (verb === "stop" && !(await agrees(service))) return;
+  if (verb === "stop" && !(await agrees("stop", say("stop_explained", { name: service.name })))) return;
   showProblem("");
   try {
     await control(service.service_id, verb);
@@ -64,10 +66,10 @@ async function act(service, verb) {
   }
 }
 
-/** Whether the person means it. */
-function agrees({ name }) {
-  const dialog = byId("stop-dialog");
-  byId("stop-text").textContent = say("stop_explained", { name });
+/** Whether the person means it. `what`: which dialog asks. */
+function agrees(what, explained) {
+  const dialog = byId(`${what}-dialog`);
+  byId(`${what}-text`).textContent = explained;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((done) => {
@@ -80,7 +82,25 @@ function showProblem(sentence) {
   byId("problem").textContent = sentence;
 }
 
-byId("stop-no").addEventListener("click", () => byId("stop-dialog").close());
-byId("stop-yes").addEventListener("click", () => byId("stop-dialog").close("yes"));
+for (const dialog of document.querySelectorAll("dialog.ask")) {
+  dialog.querySelector(".no").addEventListener("click", () => dialog.close());
+  dialog.querySelector(".yes").addEventListener("click", () => dialog.close("yes"));
+}
 byId("reconnect").addEventListener("click", () => feed.reconnect());
 setUpTheme(byId("theme"), lasting);
+if (page.mayViewConnections) {
+  const parts = {
+    details: byId("connections"),
+    head: byId("connections-head"),
+    body: byId("connections-body"),
+    table: byId("connections-table"),
+    filter: byId("connections-filter"),
+    count: byId("connections-count"),
+    none: byId("connections-none"),
+    only: byId("connections-only"),
+    problem: byId("connections-problem"),
+  };
+  const explained = ({ user, client_ip: address, user_agent: program }) =>
+    say("close_explained", { who: [user, address, readable(program)].filter(Boolean).join(" · ") });
+  new Connections(parts, { agrees: (one) => agrees("close", explained(one)), tell: showProblem });
+}

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests import accounts
+from tests.acceptance.rest_client import Stream, in_time
 from tests.recording import Recorder, assert_gapless
 from tests.runners import Runner
 
@@ -43,6 +45,7 @@ def people(runner: Runner, environment: dict[str, str]) -> People:
         carl={"permissions": []},
         watcher={"user": "ada", "token": {"rights": ["view"]}},
         leaving={"user": "ada"},
+        reading={"user": "ada"},
         late={"user": "ada", "token": {"expires": 1}},
     )
 
@@ -125,6 +128,18 @@ async def test_the_chat_dialect_takes_the_token_of_the_first_query(
         assert client.socket.close_code == 4001
 
 
+async def test_a_cookie_of_a_login_that_has_ended_does_not_stand_in_the_tokens_way(
+    runner: Runner, people: People
+) -> None:
+    cookie = {"additional_headers": {"Cookie": f"myagent_session={'0' * 32}"}}
+    origin = runner.url[:-1].replace("ws", "http")
+    async with await Recorder.dial(
+        f"{runner.url}ws/chat/somebody", origin=origin, **cookie
+    ) as client:
+        await client.send_raw(json.dumps({"query": "10 hello", "token": people["ada"]["token"]}))
+        assert json.loads(await client.socket.recv())["type"] == "status"
+
+
 WRONG: dict[str, Callable[[str, People], tuple[str, dict[str, Any]]]] = {
     "nothing": lambda url, _: (url, {}),
     "no token": lambda url, _: (f"{url}?token=x", {}),
@@ -185,3 +200,24 @@ async def test_a_revoked_token_closes_what_it_opened_and_nothing_else(
             await leaving.error("unauthenticated")
             assert await leaving.read_to_close() == 4001
         assert await staying.create_session()
+
+
+async def test_a_revoked_token_ends_the_streams_that_it_opened(
+    runner: Runner, people: People, environment: dict[str, str]
+) -> None:
+    headers = {"Authorization": f"Bearer {people['reading']['token']}"}
+    site = runner.url.replace("ws", "http", 1)
+    async with await Recorder.open(runner.url, **bearing(people["ada"])) as client:
+        session = await client.create_session()
+        async with (
+            aiohttp.ClientSession(headers=headers | {"Accept": "text/event-stream"}) as reader,
+            reader.get(f"{site}api/v1/sessions/{session}/events") as response,
+        ):
+            stream = Stream(response)
+            await in_time(stream.until("agent.session_created"))
+            await asyncio.to_thread(accounts.revoke, environment, people["reading"]["id"])
+            # A stream that is merely over says nothing.
+            problem = await in_time(stream.until("system.error"))
+            assert problem["metadata"]["code"] == "unauthenticated"
+            assert await in_time(stream.next()) is None
+        assert (await client.ask(session, "10 go on"))["event"] == "agent.final_answer"

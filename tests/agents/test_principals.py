@@ -11,7 +11,7 @@ import pytest
 from agents.models import Session
 from agents.ports import Refused
 from agents.principals import Principal
-from myagent.protocol import CreateSession, CreateSessionMetadata
+from myagent.protocol import CreateSession, CreateSessionMetadata, UserMessage
 from tests.agents.recording_socket import RecordingSocket
 from tests.agents.test_session_property import Story, stage
 
@@ -52,6 +52,19 @@ async def test_a_session_keeps_who_created_it_and_opens_to_nobody_else(story: St
     with pytest.raises(Refused, match="forbidden"):
         await story.conversations.port.attach(stranger, session_id, 0)
     assert (stranger.attached, stranger.told) == ({}, [])
+    await story.conversations.stop()
+
+
+async def test_who_may_read_a_conversation_may_not_take_part_in_it(story: Story) -> None:
+    session_id = await begin(story, ANNA)
+    message = UserMessage(event="user.message", session_id=session_id, content="hi")
+    for reader in (ADMIN, replace(BEN, acts_everywhere=True)):
+        with pytest.raises(Refused, match="forbidden"):
+            await story.conversations.port.send(socket_of(reader), message)
+    for allowed in (ANNA, replace(ADMIN, acts_everywhere=True), None):
+        socket = socket_of(allowed)
+        await story.conversations.port.send(socket, message)
+        await socket.hear("user.message")
     await story.conversations.stop()
 
 
@@ -117,6 +130,10 @@ ALL = frozenset({"a", "b"})
 )
 def test_whether_some_rights_were_lost_is_known(later: Principal, is_enough: bool) -> None:
     assert later.may_all_of(Principal("ann", "Ann", True, ALL)) is is_enough
+
+
+def test_to_act_everywhere_is_a_right_that_can_be_lost() -> None:
+    assert not ADMIN.may_all_of(replace(ADMIN, acts_everywhere=True))
 
 
 def test_a_limit_where_none_was_is_a_lost_right() -> None:

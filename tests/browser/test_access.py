@@ -105,9 +105,13 @@ async def test_the_login_leads_back_to_the_chat_which_then_works(
                 await expect(page.get_by_role("alert")).to_be_visible()
         await expect(page).to_have_url(f"{site}?from=here")
         await expect(page.locator("#link-state")).to_have_attribute("data-state", "open")
+        other = await page.context.new_page()
+        await other.goto(site)
+        await expect(other.locator("#link-state")).to_have_attribute("data-state", "open")
         await page.click(".log-out")
         await page.click("main button")
         await expect(page).to_have_url(f"{site}login/")
+        await expect(other.locator("#log-in")).to_have_attribute("href", "/login/?next=%2F")
         await page.goto(site)
         await expect(page).to_have_url(f"{site}login/?next=/")
     finally:

@@ -11,6 +11,7 @@ import pytest
 from myagent_site import feed as feed_module
 from myagent_site.feed import BEAT, PROBLEM, Feed
 from services import doorbell
+from services.tokens.judging import Proof
 from tests.services.measured import add_service, change
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,6 +148,26 @@ async def test_a_stream_ends_so_that_leave_is_asked_for_anew(
     assert viewer is not None
     assert snapshot(0) in [event async for event in viewer]
     assert feed._viewers == 0
+
+
+async def test_only_those_who_may_not_look_any_more_are_left_out(
+    source: Source, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "LOOK_S", 0.01)
+    staying, leaving = Proof("a", is_token=False), Proof("b", is_token=False)
+    permitted = {staying, leaving}
+    feed = Feed(source.read, permitted=permitted.intersection)
+    ours, theirs, local = (feed.follow(each) for each in (staying, leaving, None))
+    assert ours is not None and theirs is not None and local is not None
+    for viewer in (ours, theirs, local):
+        await anext(viewer)
+    permitted.remove(leaving)
+    assert [event async for event in theirs] != []
+    source.value = 1
+    for viewer in (ours, local):
+        while await anext(viewer) != snapshot(1):
+            pass
+        await viewer.aclose()
 
 
 async def test_with_the_server_every_stream_ends(source: Source) -> None:

@@ -139,9 +139,14 @@ class ChatConsumer(SocketConsumer):
         return super().refusal(scope)
 
     async def identify(self, visitor: Visitor) -> Refusal | None:
-        """A client without other proof may say its token in its first query."""
+        """A client without other proof may say its token in its first query.
+
+        Such a client may send a cookie of a login that has ended.
+        """
         if visitor.has_proof:
-            return await super().identify(visitor)
+            refusal = await super().identify(visitor)
+            if visitor.has_token or refusal is None or refusal.problem != "unauthenticated":
+                return refusal
         message: dict[str, Any] = {}
         try:
             async with asyncio.timeout(TOKEN_S):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -19,11 +17,10 @@ from agents.runtime import schema
 from agents.runtime.file_locks import explain
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
+from services.cli.parsing import time_length
 from services.errors import ServiceError
 from services.tokens import issuing
 from services.tokens.models import RIGHTS, Token
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Command(TerminalCommand):
@@ -48,7 +45,9 @@ class Command(TerminalCommand):
             default=[],
             help=gettext("what it may, of: {rights}").format(rights=",".join(RIGHTS)),
         )
-        create.add_argument("--expires", help=gettext("how long it lasts: 30d, 12h, 90m or 60s"))
+        create.add_argument(
+            "--expires", type=time_length, help=gettext("how long it lasts: 30d, 12h, 90m or 60s")
+        )
         create.add_argument("--json", action="store_true")
         found = verbs.add_parser("list", help=gettext("show all, never the tokens themselves"))
         found.add_argument("--json", action="store_true")
@@ -74,7 +73,7 @@ class Command(TerminalCommand):
             options["name"],
             services=options["services"],
             rights=options["rights"],
-            expires=None if options["expires"] is None else _lasting(options["expires"]),
+            expires=options["expires"],
         )
         if options["json"]:
             self._write_json(token.as_json() | {"token": text})
@@ -118,19 +117,6 @@ def _some(text: str) -> list[str]:
     if found := [part.strip() for part in text.split(",") if part.strip()]:
         return found
     raise argparse.ArgumentTypeError(gettext("name at least one, or leave the option out."))
-
-
-def _lasting(text: str) -> timedelta:
-    """A length of time such as `30d`. Raises `CommandError`."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    if found is None:
-        raise CommandError(
-            gettext("'{text}' is no length of time: say 30d, 12h, 90m or 60s.").format(
-                text=readable(text)
-            ),
-            returncode=2,
-        )
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 
 def _user(name: str | None) -> User:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from agents.archive.finding import ORDERS
+from agents.archive.status import OPEN
 from agents.sentences import say
 from agents.titles import MAX_TITLE
 from myagent import exact_json, protocol
@@ -86,13 +87,20 @@ class CancelInput(Strict):
 
 class SessionsQuery(serializers.Serializer[Any]):
     service = serializers.CharField(max_length=100, required=False, help_text="A service's name.")
-    status = serializers.ChoiceField(STATUSES, required=False, help_text="What it is doing.")
+    status = serializers.ChoiceField(
+        [*STATUSES, (OPEN, OPEN)],
+        required=False,
+        help_text="What it is doing; `open`: anything, but it has not been closed.",
+    )
+    mine = serializers.BooleanField(
+        default=False, help_text="Only those that the client began itself, even if it may see more."
+    )
     since = serializers.DateTimeField(
         required=False, help_text="Something happened in it then or later."
     )
     text = serializers.CharField(
         max_length=1000, required=False, allow_blank=True,
-        help_text="In its title, or in what was said in one of the newest 1,000.",
+        help_text="In its title, or in what was said lately in one of the newest 1,000.",
     )  # fmt: skip
     ordering = serializers.ChoiceField(
         [*ORDERS, *(f"-{name}" for name in ORDERS)], default="-updated_at",

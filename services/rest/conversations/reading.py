@@ -17,12 +17,16 @@ from rest_framework.response import Response
 
 from agents.archive import finding, removal
 from agents.archive.describing import session_json
-from agents.archive.finding import NoSession, NotTheirs, Wanted
+from agents.archive.finding import NoSession, NotTheirs, OnlyRead, Wanted
+from agents.archive.naming import give_titles
 from agents.calls import asking
 from agents.calls.call import WaitingCall
 from agents.calls.stream import Stream
 from agents.log.reading import page_after
 from agents.models import Session
+from agents.ports import Refused
+from agents.sentences import say
+from agents.sockets.handshake import Scope, client_counted_as
 from agents.titles import cleaned
 from myagent.protocol import CreateSession
 from services.rest.conversations import documents
@@ -40,10 +44,12 @@ from services.rest.conversations.later import (
     Later,
     Problem,
     call_of,
+    own_language,
+    refused,
     streaming,
     wants_stream,
 )
-from services.rest.conversations.rates import rates
+from services.rest.conversations.rates import rates, searches
 from services.rest.conversations.who import principal_of
 from services.rest.inputs import PageQuery, query_of
 from services.rest.lists import Page
@@ -52,15 +58,16 @@ EVENTS_CHARACTERS = 1024 * 1024
 """Entries of a page together, unless the first alone is larger."""
 
 
-def session_of(request: Request, id: str) -> Session:
-    """Raises `Problem`."""
+def session_of(request: Request, id: str, *, is_to_act: bool = False) -> Session:
+    """See `finding.find`. Raises `Problem`."""
     try:
-        return finding.find(id, principal_of(request))
+        return finding.find(id, principal_of(request), is_to_act=is_to_act)
     except NoSession:
         raise Problem("unknown_session") from None
     except NotTheirs:
-        sentence = gettext("This conversation belongs to somebody else.")
-        raise Problem("forbidden", sentence) from None
+        raise Problem("forbidden", say(own_language(), "forbidden_session")) from None
+    except OnlyRead:
+        raise Problem("forbidden", say(own_language(), "forbidden_to_act")) from None
 
 
 class SessionsView(ConversationView, GenericAPIView[Session]):
@@ -74,16 +81,19 @@ class SessionsView(ConversationView, GenericAPIView[Session]):
         parameters=[SessionsQuery],
         responses={
             200: documents.SessionSerializer(many=True),
-            **documents.errors(400, *documents.READ),
+            **documents.errors(400, 429, *documents.READ),
         },
     )
     def get(self, request: Request) -> Response:
         query = query_of(request, SessionsQuery, beside=PageQuery().fields)
-        ordering = query.pop("ordering")
-        found = finding.select(Wanted(principal=principal_of(request), **query))
+        ordering, is_own = query.pop("ordering"), query.pop("mine")
+        if query.get("text", "").strip():
+            _count_search(request)
+        found = finding.select(Wanted(principal=principal_of(request), is_own=is_own, **query))
         backwards = "-" if ordering.startswith("-") else ""
-        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk"))
-        return self.get_paginated_response([session_json(each) for each in page or ()])
+        page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk")) or ()
+        give_titles(page)
+        return self.get_paginated_response([session_json(each) for each in page])
 
     @extend_schema(
         summary="Begin a conversation",
@@ -128,7 +138,7 @@ class SessionView(ConversationView):
         },
     )
     def patch(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         body = TitleInput(data=request.data)
         body.is_valid(raise_exception=True)
         title = cleaned(body.validated_data["title"])
@@ -152,7 +162,7 @@ class SessionView(ConversationView):
         },
     )
     def delete(self, request: Request, id: str) -> Response:
-        session = session_of(request, id)
+        session = session_of(request, id, is_to_act=True)
         return Later(partial(_remove, request, session.pk))
 
 
@@ -181,6 +191,15 @@ class EventsView(ConversationView):
         items = ",".join(each.frame for each in page)
         end = f'],"cursor":{cursor},"last_seq":{max(cursor, session.last_seq)}}}'
         return HttpResponse(f'{{"items":[{items}{end}', content_type="application/json")
+
+
+def _count_search(request: Request) -> None:
+    """Raises `Problem`."""
+    scope: Scope = request._request.scope  # type: ignore[attr-defined]
+    try:
+        searches.count(client_counted_as(scope, principal_of(request)))
+    except Refused as error:
+        raise refused(error) from error
 
 
 async def _create(request: Request, event: CreateSession, title: str, later: Later) -> None:

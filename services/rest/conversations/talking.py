@@ -76,7 +76,7 @@ class MessagesView(ConversationView):
             metadata={"message_id": new_id()} | metadata,
         )
         assert isinstance(event, UserMessage)
-        session_of(request, id)
+        session_of(request, id, is_to_act=True)
         if wants_stream(request):
             return Later(partial(_stream, request, event, last_event_id(request)))
         return Later(partial(_ask, request, event, wait_s))
@@ -100,7 +100,7 @@ class CancelView(ConversationView):
         body.is_valid(raise_exception=True)
         event = client_event(event="user.cancel", session_id=id, metadata=dict(body.validated_data))
         assert isinstance(event, Cancel)
-        session_of(request, id)
+        session_of(request, id, is_to_act=True)
         return Later(partial(_cancel, request, event))
 
 

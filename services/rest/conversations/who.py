@@ -10,9 +10,8 @@ from rest_framework.request import Request
 
 from agents.principals import Principal
 from services import access
-from services.tokens.models import VIEW
-
-SEE_ALL = "agents.see_conversations"
+from services.tokens.judging import JOIN_ALL, SEE_ALL, key_of_user
+from services.tokens.models import CONTROL, VIEW
 
 
 class MayConverse(BasePermission):
@@ -29,7 +28,10 @@ def principal_of(request: Request) -> Principal | None:
     if access.is_open(request):
         return None
     user, token = request.user, access.token_of(request)
-    sees_everything = user.has_perm(SEE_ALL) and (token is None or token.permits(VIEW))
     return Principal(
-        f"user:{user.pk}", user.get_username(), sees_everything, access.bound_services(request)
+        key_of_user(user),
+        user.get_username(),
+        sees_everything=user.has_perm(SEE_ALL) and (token is None or token.permits(VIEW)),
+        services=access.bound_services(request),
+        acts_everywhere=user.has_perm(JOIN_ALL) and (token is None or token.permits(CONTROL)),
     )

@@ -16,6 +16,8 @@ export function keyOf(name) {
 export const LOCALE =
   navigator.languages.find((each) => each.slice(0, 2) === page.lang.slice(0, 2)) ?? page.lang;
 const TIME = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
+const DAY_OF_YEAR = new Intl.DateTimeFormat(LOCALE, { dateStyle: "short" });
 const DAY_AND_TIME = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
 
 export function clock(date) {
@@ -26,6 +28,13 @@ export function clock(date) {
 export function moment(date) {
   const isToday = date.toDateString() === new Date().toDateString();
   return (isToday ? TIME : DAY_AND_TIME).format(date);
+}
+
+/** Shorter still: today the time, before that the day. */
+export function when(date) {
+  const now = new Date();
+  if (date.toDateString() === now.toDateString()) return TIME.format(date);
+  return (date.getFullYear() === now.getFullYear() ? DAY : DAY_OF_YEAR).format(date);
 }
 
 export function fullMoment(date) {

@@ -1,7 +1,7 @@
 // The list of conversations at the side; on a narrow screen a drawer.
 
 import { arrange, element, iconButton } from "./dom.js";
-import { moment, say } from "./page.js";
+import { moment, say, when } from "./page.js";
 import { STANDINGS } from "./standing.js";
 
 /** A dot, and a word for screen readers. */
@@ -12,6 +12,7 @@ function mark(standing) {
   return element("span", { ...properties, "aria-label": words });
 }
 
+const TYPING_MS = 250; // A pause of somebody who types.
 const NARROW = matchMedia("(max-width: 760px)");
 
 export class Sidebar {
@@ -20,8 +21,9 @@ export class Sidebar {
   #actions;
   #currentId = null;
   #renamingId = null;
+  #typing = null;
 
-  /** `parts`: elements by name. `actions`: remove(id), renamed(). */
+  /** `parts`: elements by name. `actions`: remove(id, title), rename(id, name), news(sentence). */
   constructor(parts, conversations, actions) {
     this.#parts = parts;
     this.#conversations = conversations;
@@ -33,7 +35,11 @@ export class Sidebar {
       if (event.key === "Escape" && NARROW.matches) this.#slide(false);
     });
     NARROW.addEventListener("change", () => this.#slide(false));
-    conversations.onChange(() => this.show());
+    parts.search.addEventListener("input", () => this.#soon());
+    parts.more.addEventListener("click", () => this.#more());
+    // Whoever gets to the end of the list reads on.
+    const atEnd = ([{ isIntersecting }]) => isIntersecting && !parts.more.hidden && this.#more();
+    new IntersectionObserver(atEnd, { root: parts.scroller }).observe(parts.more);
     this.#slide(false);
   }
 
@@ -46,14 +52,45 @@ export class Sidebar {
 
   show() {
     if (this.#renamingId !== null) return; // Not while somebody types there.
-    const all = this.#conversations.all;
-    this.#parts.empty.hidden = all.length > 0;
-    const { list } = this.#parts;
+    const all = this.#conversations.shown;
+    const { list, empty, more } = this.#parts;
+    empty.textContent = this.#whyEmpty;
+    empty.hidden = all.length > 0 || !empty.textContent;
+    more.hidden = !this.#conversations.hasMore;
     const known = new Map(Array.from(list.children, (item) => [item.dataset.id, item]));
     const items = all.map((each) => this.#shown(known.get(each.id), each));
     const focused = document.activeElement;
     arrange(list, items);
     if (list.contains(focused)) focused.focus(); // Moving an item takes the focus from it.
+  }
+
+  get #whyEmpty() {
+    const { problem, isKnown, isSeeking } = this.#conversations;
+    if (problem) return say("list_away", { reason: problem });
+    if (!isKnown) return "";
+    return say(isSeeking ? "nothing_found" : "no_conversations");
+  }
+
+  #soon() {
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.#seek(), TYPING_MS);
+  }
+
+  async #seek() {
+    await this.#conversations.seek(this.#parts.search.value);
+    this.show();
+    const { isSeeking, shown, hasMore } = this.#conversations;
+    const count = `${shown.length}${hasMore ? "+" : ""}`;
+    if (isSeeking) this.#actions.news(say("found", { count }));
+  }
+
+  async #more() {
+    const { more } = this.#parts;
+    if (more.disabled) return;
+    more.disabled = true;
+    await this.#conversations.more();
+    more.disabled = false;
+    this.show();
   }
 
   get #isOpen() {
@@ -75,7 +112,7 @@ export class Sidebar {
   /** An item that looks as it should: the one that is there, or a new one. */
   #shown(known, conversation) {
     const { id, title, at, standing } = conversation;
-    const looks = JSON.stringify([title, moment(new Date(at)), id === this.#currentId, standing]);
+    const looks = JSON.stringify([title, when(new Date(at)), id === this.#currentId, standing]);
     if (known?.looks === looks) return known;
     const item = this.#item(conversation);
     item.looks = looks;
@@ -87,15 +124,18 @@ export class Sidebar {
     return item;
   }
 
-  #item({ id, title, at, standing }) {
+  #item({ id, title: given, at, standing }) {
+    const title = given || say("new_conversation"); // Nothing was said in it yet.
+    const date = new Date(at);
     const link = element(
       "a",
-      { href: `#${id}`, title: `${title}\n${moment(new Date(at))}`, className: "conversation" },
+      { href: `#${id}`, title: `${title}\n${moment(date)}`, className: "conversation" },
       mark(standing),
       title,
     );
     if (id === this.#currentId) link.setAttribute("aria-current", "page");
-    const item = element("li", { "data-id": id }, link);
+    const time = element("time", { className: "when", dateTime: date.toISOString() }, when(date));
+    const item = element("li", { "data-id": id }, link, time);
     item.append(
       element(
         "span",
@@ -113,10 +153,9 @@ export class Sidebar {
     const done = (name) => {
       if (this.#renamingId !== id) return;
       this.#renamingId = null;
-      if (name !== null) this.#conversations.rename(id, name);
+      if (name !== null) this.#actions.rename(id, name);
       this.show();
       this.#parts.list.querySelector(`[data-id="${CSS.escape(id)}"] a`)?.focus();
-      this.#actions.renamed();
     };
     const input = element("input", {
       type: "text",

@@ -18,7 +18,7 @@ from agents.models import Event, Run, Server, Session
 from agents.ownership import servers, taking
 from agents.ownership.adoption import adopt
 from agents.runtime.database import THREADS
-from agents.sessions.holding import ADOPTED_AT_ONCE
+from agents.sessions.opening import ADOPTED_AT_ONCE
 from tests.agents.leases import renew
 from tests.agents.logs import SERVICE, accepted, created, ended, new_ref, new_server
 from tests.agents.test_session_property import PATIENCE_S, Story, stage
@@ -71,7 +71,7 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
     with pytest.raises(taking.OwnedElsewhere):
-        await conversations._sessions.open(session_id)
+        await conversations._sessions.opening.open(session_id)
     await renew(conversations)
     assert not lease.others_may_expire
     await conversations._adopt()

@@ -49,6 +49,7 @@ class Session:
     """An `execution.Owner` without workers, whose log is slow: `written` is on its way into it."""
 
     session_id = "session"
+    affinity = ""
     lang = "zh-hans"
     show_thinking = show_text = None
 

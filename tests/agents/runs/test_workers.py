@@ -12,8 +12,9 @@ from agents.runs.workers import Pool
 class Run:
     """A `Placeable` that writes down what becomes of it."""
 
-    def __init__(self, *, is_suspect: bool = False) -> None:
+    def __init__(self, *, is_suspect: bool = False, affinity: str = "") -> None:
         self.is_suspect = is_suspect
+        self.affinity = affinity
         self.link: Any = None
         self.is_unplaced = asyncio.Event()
         self.error: Exception | None = None
@@ -46,7 +47,8 @@ class Worker:
     pid = 1
     silent_for_s = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, instance_id: str = "") -> None:
+        self.instance_id = instance_id
         self.runs: list[Run] = []
         self.is_draining = self.is_closed = False
         self.on_closed: Any = None
@@ -84,6 +86,29 @@ async def test_a_run_goes_to_the_worker_that_has_the_fewest() -> None:
     pool = pool_of(one, other)
     chosen = [placed(pool, Run()) for _ in range(4)]
     assert chosen.count(one) == chosen.count(other) == 2
+
+
+async def test_workers_that_have_as_many_take_turns() -> None:
+    workers = [Worker() for _ in range(3)]
+    pool, chosen = pool_of(*workers), []
+    for _ in range(9):
+        run = Run()
+        chosen.append(placed(pool, run))
+        run.link.runs.remove(run)
+    assert all(chosen.count(worker) == 3 for worker in workers)
+
+
+async def test_a_worker_that_ends_moves_only_its_own_clients() -> None:
+    workers = [Worker(f"instance-{number}") for number in range(5)]
+    pool, clients = pool_of(*workers), [f"192.0.2.{number}" for number in range(200)]
+    before = {client: placed(pool, Run(affinity=client)) for client in clients}
+    again = {client: placed(pool, Run(affinity=client)) for client in clients}
+    assert again == before and set(before.values()) == set(workers)
+    gone = workers[2]
+    gone.end()
+    after = {client: placed(pool, Run(affinity=client)) for client in clients}
+    moved = {client for client in clients if after[client] is not before[client]}
+    assert moved == {client for client in clients if before[client] is gone}
 
 
 async def test_a_session_stays_with_its_worker_while_that_lives() -> None:

@@ -20,7 +20,7 @@ from services.supervision.failing import why_it_is_given_up
 from services.telling import kept
 from tests.services.measured import add_server
 
-from .conftest import MakeInstance, MakeService
+from .conftest import MakeInstance, MakeService, Person
 from .reading import page_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -30,6 +30,19 @@ def write_log(service: Service, instance: Instance, text: str) -> None:
     path = path_of(service.pk, instance.pk)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def test_the_query_of_an_address_is_for_those_who_may_change_it(
+    person: Person, make_service: MakeService
+) -> None:
+    far = make_service("far", url="wss://far.example/?key=hidden")
+    viewer = person("view_service")
+    editor = person("view_service", "change_service", name="eve")
+    for client, is_seen in ((viewer, False), (editor, True)):
+        page = client.get(page_of(far)).content.decode()
+        assert "wss://far.example/?key=" in page
+        assert ("key=hidden" in page) is is_seen
+    assert "key=hidden" not in viewer.get("/admin/services/service/").content.decode()
 
 
 def observed(client: Client, service: Service, log: str = "") -> str:

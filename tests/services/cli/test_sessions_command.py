@@ -73,6 +73,6 @@ def test_pruning_counts_first_and_then_removes() -> None:
 
 
 @pytest.mark.parametrize("age", ["30", "d", "-1d", "1y", "30 d", ""])
-def test_what_is_no_age_is_refused(age: str) -> None:
-    with pytest.raises(CommandError, match="is no age"):
+def test_what_is_no_length_of_time_is_refused(age: str) -> None:
+    with pytest.raises(CommandError, match="is no length of time"):
         sessions("prune", f"--older-than={age}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
 
 from agents.models import Connection, Server
 from tests.services.connected import add_connection
@@ -36,7 +37,14 @@ def test_connections_are_listed_with_their_server(client: Client, server: Server
         "client_ip": "192.0.2.5",
         "user_agent": "curl/8",
         "principal": "user:1",
+        "user": "",
     }
+
+
+def test_a_connection_has_the_name_of_its_user(staff: StaffClient, server: Server) -> None:
+    viewer = staff("view_connection")
+    add_connection(server, principal=f"user:{User.objects.get().pk}")
+    assert [each["user"] for each in viewer.get("connections").json["items"]] == ["ada"]
 
 
 def test_a_list_has_pages_and_filters(client: Client, server: Server) -> None:

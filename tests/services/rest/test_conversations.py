@@ -51,6 +51,8 @@ def test_each_filter_finds_what_it_names(client: Client) -> None:
         "status=running": {running, answered},
         "status=waiting": {waiting},
         "status=closed": {closed},
+        "status=open": {idle, running, waiting, answered},
+        "status=open&mine=true": {idle, running, waiting, answered},
         "service=weather": {idle},
         "service=none": set(),
         "text=paris": {idle},
@@ -131,6 +133,16 @@ class TestWhose:
         assert (answer.status, answer.code) == (403, "forbidden")
         assert Session.objects.get().title == "secret"
 
+    def test_who_may_see_it_reads_it_and_does_nothing_to_it(
+        self, staff: StaffClient, method: str, path: str, body: Any
+    ) -> None:
+        session = stored.stored("secret", principal="user:0")
+        reader = staff("see_conversations", "use_service")
+        answer = reader.ask(method, f"sessions/{session}{path}", body)
+        assert (answer.status == 200) is (method == "GET")
+        assert method == "GET" or (answer.status, answer.code) == (403, "forbidden")
+        assert Session.objects.get().title == "secret"
+
     def test_without_a_login_nobody_from_elsewhere_may(
         self, method: str, path: str, body: Any
     ) -> None:
@@ -152,3 +164,17 @@ def test_one_sees_ones_own_and_with_the_permission_all(staff: StaffClient) -> No
     assert found(ada) == [own]
     assert found(ada, "text=theirs") == []
     assert set(found(staff("see_conversations", name="eve"))) == {own, other}
+    assert found(staff("see_conversations", name="joe"), "mine=true") == []
+
+
+def test_who_may_join_renames_and_removes_what_others_began(staff: StaffClient) -> None:
+    session = stored.stored("secret", principal="user:0")
+    joining = staff("see_conversations", "join_conversations")
+    assert joining.patch(f"sessions/{session}", {"title": "known"}).status == 200
+    assert joining.delete(f"sessions/{session}").status == 204
+
+
+def test_one_from_before_there_were_titles_is_listed_with_its_first_words(client: Client) -> None:
+    stored.stored("Weather in Paris", "And in Berlin?")
+    Session.objects.update(title="")
+    assert [each["title"] for each in client.get("sessions").json["items"]] == ["Weather in Paris"]

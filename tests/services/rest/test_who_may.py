@@ -8,6 +8,7 @@ import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
 
+from services.catalogue import registry
 from services.models import Service, Supervisor
 
 from .client import Client
@@ -164,6 +165,15 @@ def test_what_a_person_does_is_in_the_history(
     flags = [note.action_flag for note in notes]
     assert flags == [ADDITION, CHANGE, CHANGE, CHANGE, CHANGE, DELETION]
     assert len({note.change_message for note in notes}) == 6
+
+
+def test_the_query_of_an_address_is_for_those_who_may_change_it(staff: StaffClient) -> None:
+    registry.register(name="far", url="wss://far.example/ws?key=secret")
+    viewer, editor = staff("view_service"), staff("view_service", "change_service", name="eve")
+    for client, shown in ((viewer, "…"), (editor, "secret")):
+        url = f"wss://far.example/ws?key={shown}"
+        assert client.get("services/far").json["url"] == url
+        assert [each["url"] for each in client.get("services").json["items"]] == [url]
 
 
 def test_what_is_refused_is_not_in_the_history(staff: StaffClient, echo: Service) -> None:

@@ -11,7 +11,13 @@ from django.test import RequestFactory
 
 from agents.runtime.process import own_identity
 from services.models import Service
-from services.routing.endpoints import chat_of, endpoint_of, site_address, site_of
+from services.routing.endpoints import (
+    chat_of,
+    endpoint_of,
+    site_address,
+    site_of,
+    without_secrets,
+)
 from tests.services.measured import add_server
 
 
@@ -32,6 +38,19 @@ def test_clients_of_a_service_elsewhere_come_through_the_site() -> None:
     assert endpoint_of(far, "ws://localhost:8000/") == "ws://localhost:8000/services/far/"
     assert chat_of(far) == "https://agents.example.org/"
     assert chat_of(Service(name="odd", url="ws://<script>/")) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("", ""),
+        ("wss://far.example/ws", "wss://far.example/ws"),
+        ("wss://far.example/ws?room=7&key=a=b&x", "wss://far.example/ws?room=…&key=…&…"),
+        ("wss://ada:secret@far.example:81/?", "wss://far.example:81/"),
+    ],
+)
+def test_an_address_is_shown_without_what_it_says_in_secret(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
 
 
 def test_without_a_server_there_is_no_address() -> None:

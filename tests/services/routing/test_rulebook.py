@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.directory import Facts
+from agents.directory import Choice, Facts
 from agents.models import Server
 from agents.ownership import servers
 from agents.runs.workers import Workers
@@ -47,9 +47,13 @@ async def directory() -> AsyncIterator[SiteDirectory]:
     workers.close()
 
 
+def name_of(choice: Choice | None) -> str | None:
+    return None if choice is None else choice.service
+
+
 async def chosen(directory: SiteDirectory, **facts: Any) -> str | None:
     await directory.refresh()
-    return directory.choose(Facts(**facts))
+    return name_of(directory.choose(Facts(**facts)))
 
 
 @pytest.mark.both_databases
@@ -88,7 +92,7 @@ async def test_choosing_costs_no_query(directory: SiteDirectory) -> None:
 
     def choose() -> list[str | None]:
         with CaptureQueriesContext(connection) as asked:
-            names = [directory.choose(Facts()) for _ in range(4)]
+            names = [name_of(directory.choose(Facts())) for _ in range(4)]
         assert not asked.captured_queries
         return names
 
@@ -116,8 +120,18 @@ async def test_clients_at_other_servers_count(directory: SiteDirectory) -> None:
     await directory.start()
     directory.clients_here = {"one": 0, "other": 1}.__getitem__
     async with asyncio.timeout(PATIENCE_S):
-        while directory.choose(Facts()) != "other":
+        while name_of(directory.choose(Facts())) != "other":
             await directory.refresh()
+
+
+async def test_a_rule_by_address_chooses_the_worker_too(directory: SiteDirectory) -> None:
+    await sync_to_async(running)("one")
+    rule = await sync_to_async(rulebook.add)(name="all", target_strategy="hash_based")
+    await directory.refresh()
+    assert directory.choose(Facts(client_ip="192.0.2.1")) == Choice("one", "192.0.2.1")
+    await sync_to_async(rulebook.change)(rule, target_strategy="round_robin")
+    await directory.refresh()
+    assert directory.choose(Facts(client_ip="192.0.2.1")) == Choice("one")
 
 
 async def test_a_full_service_is_passed_over(directory: SiteDirectory) -> None:
@@ -125,7 +139,7 @@ async def test_a_full_service_is_passed_over(directory: SiteDirectory) -> None:
         await sync_to_async(running)(name)
     await sync_to_async(rulebook.add)(name="all", target_services=["one"])
     await directory.refresh()
-    assert directory.choose(Facts(), without=["one"]) == "other"
+    assert name_of(directory.choose(Facts(), without=["one"])) == "other"
 
 
 async def test_a_rule_that_another_version_stored_does_not_apply(

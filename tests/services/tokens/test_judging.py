@@ -118,6 +118,25 @@ def test_only_a_token_that_may_view_sees_what_its_user_sees() -> None:
     assert judged(everything).sees_everything
 
 
+def test_only_a_token_that_may_control_acts_in_the_conversations_of_others() -> None:
+    root = User.objects.create_superuser("root")
+    _, viewing = issuing.issue(root, "look", rights=["use", "view"])
+    _, everything = issuing.issue(root, "all")
+    assert not judged(viewing).acts_everywhere
+    assert judged(everything).acts_everywhere
+
+
+def test_a_page_for_staff_is_for_logins_of_staff_with_the_permission() -> None:
+    viewer = user_who_may("view_service", name="bob")
+    viewer.is_staff = True
+    viewer.save()
+    guest, other = login_of(user_who_may("view_service", name="eve")), login_of(viewer)
+    assert judging.staff_logins({guest, other}, "services.view_service") == {other}
+    assert judging.staff_logins({other}, "services.control_service") == set()
+    User.objects.update(is_active=False)
+    assert judging.staff_logins({other}, "services.view_service") == set()
+
+
 def test_a_bound_token_names_its_services(ada: User) -> None:
     registry.register(name="echo", url="ws://echo.example/")
     _, text = issuing.issue(ada, "ci", services=["echo"])
