@@ -124,10 +124,8 @@ class LinkKeeper:
                 if not is_early:
                     # Most likely the worker ended while it loaded its file.
                     on_failed()
-                is_new = str(error) != told and not (is_early and isinstance(way, Path))
-                if is_new:
-                    told = str(error)
-                    logger.info("not_linked", instance_id=instance_id, error=told)
+                if not (is_early and isinstance(way, Path)):
+                    told = _tell(instance_id, error, told)
                 pause_s = _pause_s(pause_s, way, is_early=is_early)
             except Exception:
                 logger.exception("link_not_kept", instance_id=instance_id)
@@ -142,6 +140,16 @@ class LinkKeeper:
             await attend(link)
         finally:
             link.close()
+
+
+def _tell(instance_id: str, error: LinkFailed, told: str) -> str:
+    """Logs a failure, unless it was `told` already; returns what is told now."""
+    if str(error) != told:
+        # Of keys that do not fit people have to know; other failures may be of a moment.
+        is_refused = isinstance(error.__cause__, PermissionError)
+        log = logger.warning if is_refused else logger.info
+        log("not_linked", instance_id=instance_id, error=str(error))
+    return str(error)
 
 
 def _pause_s(last_s: float, way: Path | Remote | None, *, is_early: bool) -> float:
