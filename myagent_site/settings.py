@@ -52,6 +52,8 @@ globals().update(
     {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
 )
 
+RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
+
 SITE_VARIABLES = [option.name for option in OPTIONS]
 """The site's own variables in an environment: no worker gets them."""
 

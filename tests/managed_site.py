@@ -38,9 +38,9 @@ QUICK = FAST | {
 }
 
 
-def until(fact: Callable[[], Any], what: str = "") -> Any:
+def until(fact: Callable[[], Any], what: str = "", *, patience_s: float = PATIENCE_S) -> Any:
     """What the function returns, once that is true."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not (found := fact()):
         assert time.monotonic() < deadline, f"never came true: {what or fact}"
         time.sleep(POLL_S)
