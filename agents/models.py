@@ -208,6 +208,32 @@ class Event(models.Model):
         return metadata
 
 
+class Occupancy(models.Model):
+    """How many conversations a server holds of a service whose number is limited.
+
+    Counted are those with a client or an unfinished run. See `agents.limits.places`.
+    """
+
+    # Its constraint would lock the server's row; the one below is its index.
+    server = models.ForeignKey(
+        Server,
+        models.CASCADE,
+        related_name="occupancies",
+        db_constraint=False,
+        db_index=False,
+    )
+    service = models.CharField(max_length=100)
+    sessions = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server", "service"], name="occupancy_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sessions} of {self.service} at {self.server_id}"
+
+
 class Follower(models.Model):
     """A server with clients in a session that another server owns.
 

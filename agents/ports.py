@@ -14,7 +14,7 @@ from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.log.turns import Place
 from agents.principals import Principal
-from agents.transients import Problem, Transient
+from agents.transients import WORDS, Problem, Transient
 from myagent.protocol import (
     Cancel,
     CloseSession,
@@ -28,9 +28,10 @@ SessionEvent = UserMessage | Cancel | Response | CloseSession
 
 
 class Refused(Exception):
-    """What a client asked for was not done. `code` is the protocol's; nothing changed.
+    """What a client asked for was not done. `code` is the protocol's; nothing changed, unless the
+    sentence says that it is not known.
 
-    `sentence` and `detail`: as for `Problem`.
+    `sentence`, `detail`, `limit` and `retry_after_s`: as for `Problem`.
     """
 
     def __init__(
@@ -40,12 +41,21 @@ class Refused(Exception):
         message_id: str | None = None,
         sentence: str = "",
         detail: str = "",
+        limit: str = "",
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(code)
         self.code: ErrorCode = code
         self.message_id = message_id
         self.sentence = sentence
         self.detail = detail
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What the client is told besides the code, as arguments of `Problem`."""
+        return {name: getattr(self, name) for name in WORDS}
 
 
 class Asker(Protocol):
@@ -56,6 +66,14 @@ class Asker(Protocol):
     """The row of the inbox that the request came by; None for a socket of this server."""
     principal: Principal | None
     """Who the client is; None if nobody has to authenticate."""
+
+    @property
+    def counted_as(self) -> str:
+        """The name under which its messages are counted; '' if they are not.
+
+        Its principal, and where nobody has to authenticate its address, except this machine's own
+        and those of trusted proxies.
+        """
 
     def tell(self, transient: Transient) -> None:
         """Queues something that is not in the log."""

@@ -54,6 +54,26 @@ SENTENCES = {
         "it started to the socket's address."
     ),
     "rate_limited": gettext_noop("Too many messages. Wait a moment, then send it again."),
+    "messages_per_minute": gettext_noop(
+        "You have sent {detail} messages within a minute, which is the most. There is room for "
+        "another one in {retry_after_s} s."
+    ),
+    "service_messages_per_minute": gettext_noop(
+        "The service has had {detail} messages within a minute, which is the most that it takes. "
+        "There is room for another one in {retry_after_s} s."
+    ),
+    "runs_at_once": gettext_noop(
+        "{detail} of your conversations are at work already, which is the most. There is room when "
+        "one of them has its answer."
+    ),
+    "searches_per_minute": gettext_noop(
+        "You have searched {detail} times within a minute, which is the most. Search again in "
+        "{retry_after_s} s."
+    ),
+    "service_full": gettext_noop(
+        "The service has {detail} conversations at once already, which is the most that it takes. "
+        "Try again in {retry_after_s} s."
+    ),
     "too_large": gettext_noop("The {detail} is too large."),
     "too_many_sessions": gettext_noop(
         "This connection holds too many conversations. Detach from one first."
@@ -73,6 +93,10 @@ SENTENCES = {
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."
+    ),
+    "storage_uncertain": gettext_noop(
+        "It is not known whether this was saved. Send it again: a message with the same message_id "
+        "is accepted only once."
     ),
     "agent_error": gettext_noop("The agent failed on this message. Its log has the details."),
     "no_worker": gettext_noop("The service is not running. Try again later."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from agents.log.entry import Logged
 from agents.sentences import say
@@ -19,6 +20,9 @@ RETRYABLE = frozenset(
         "internal_error",
     }
 )
+
+WORDS = ("sentence", "detail", "limit", "retry_after_s")
+"""What a refusal says besides its code, see `Problem`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class Problem:
     """A request was not carried out, or the socket is closing.
 
     `sentence` names an entry of `SENTENCES` that fits better than the code's own sentence; `detail`
-    fills it in.
+    fills it in. `limit`: the name of the limit that was reached; `retry_after_s`: the seconds after
+    which the same request may be granted.
     """
 
     lang: str
@@ -95,6 +100,13 @@ class Problem:
     session_id: str | None = None
     message_id: str | None = None
     step_id: str | None = None
+    limit: str = ""
+    retry_after_s: int | None = None
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What it says besides its code, as arguments of `Refused`."""
+        return {name: getattr(self, name) for name in WORDS}
 
     @property
     def is_retryable(self) -> bool:
@@ -103,7 +115,12 @@ class Problem:
     @property
     def text(self) -> str:
         """The sentence, in the client's language."""
-        return say(self.lang, self.sentence or self.code, detail=self.detail)
+        return say(
+            self.lang,
+            self.sentence or self.code,
+            detail=self.detail,
+            retry_after_s=self.retry_after_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)

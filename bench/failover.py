@@ -1,7 +1,8 @@
 """How long turns stand still when their worker dies: SIGKILL to it while all of them run.
 
-`python -m bench.failover` prints the figures; `--json FILE` keeps them. A run
-that loses a turn, doubles one, leaves a gap in a log or closes a socket raises.
+`python -m bench.failover` prints the figures; `--json FILE` keeps them. A run that loses a turn,
+doubles one, leaves a gap in a log or closes a socket raises. With `--servers`, it is one of two
+servers that dies (`bench.server_failover`).
 """
 
 from __future__ import annotations
@@ -14,95 +15,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
 
-import orjson
 import psutil
-from websockets.asyncio.client import ClientConnection, connect
 
-from bench.clients import TERMINAL, TURN_S, TurnLostError
-from bench.report import Figure, publish, quantiles
+from bench import server_failover
+from bench.onlooker import Onlooker, Scale
+from bench.report import Figure, publish, spread
 from bench.subjects import MODEL_AGENT, Site, open_site
 
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much is run. Each turn's answer takes `chunks` · `delay_ms`."""
-
-    rounds: int
-    turns: int
-    chunks: int
-    delay_ms: int = 100
-
-
 FULL = Scale(rounds=5, turns=50, chunks=50)
-QUICK = Scale(rounds=1, turns=5, chunks=20)
-
-
-class Onlooker:
-    """One conversation, whose turn is under way; when each frame came is written down."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self.is_streaming = asyncio.Event()
-        self.times: list[tuple[float, dict[str, Any]]] = []
-
-    @classmethod
-    async def open(cls, url: str) -> Self:
-        return cls(await connect(url, compression=None, max_size=None, ping_interval=None))
-
-    async def take_turn(self, number: int, scale: Scale) -> None:
-        """One message and its whole answer. Raises `TurnLostError`, `TimeoutError`."""
-        async with asyncio.timeout(TURN_S):
-            await self._send({"event": "user.create_session"})
-            session_id = (await self._until("agent.session_created"))["session_id"]
-            script = f"[[chunks={scale.chunks} delay_ms={scale.delay_ms}]]"
-            content = f"Turn {number} {'tells a long story ' * 30}{script}"
-            event = {"event": "user.message", "session_id": session_id, "content": content}
-            await self._send(event)
-            await self._until("agent.partial_answer")
-            self.is_streaming.set()
-            end = await self._until(*TERMINAL)
-        if end["event"] != "agent.final_answer" or f"Turn {number} " not in end["content"]:
-            raise TurnLostError(f"{number} -> {end}")
-
-    async def check(self) -> None:
-        """Raises `TurnLostError` if the log that was shown has a gap, or an end too many."""
-        seqs = [frame["seq"] for _, frame in self.times if "seq" in frame]
-        ends = [frame for _, frame in self.times if frame["event"] in TERMINAL]
-        if seqs != list(range(1, len(seqs) + 1)) or len(ends) != 1:
-            raise TurnLostError(f"entries {seqs}, {len(ends)} ends")
-        # A doubled answer would come before this one.
-        await self._send({"event": "user.create_session"})
-        last = await self._until("agent.session_created")
-        if [f for _, f in self.times if f["event"] in TERMINAL] != ends:
-            raise TurnLostError(f"ended twice before {last}")
-
-    def notice_at(self, code: str) -> float:
-        """When it was told how its turn fares. Raises `TurnLostError`."""
-        for at, frame in self.times:
-            if frame["event"] == "system.notice" and frame["metadata"]["code"] == code:
-                return at
-        raise TurnLostError(f"it was never told {code!r}: its turn met no death")
-
-    def text_at(self) -> float:
-        """When its turn showed text again."""
-        resumed_at = self.notice_at("continued")
-        return next(
-            at
-            for at, frame in self.times
-            if at > resumed_at and frame["event"] == "agent.partial_answer"
-        )
-
-    async def _send(self, event: dict[str, Any]) -> None:
-        await self.socket.send(orjson.dumps(event).decode())
-
-    async def _until(self, *events: str) -> dict[str, Any]:
-        while True:
-            frame: dict[str, Any] = orjson.loads(await self.socket.recv())
-            self.times.append((time.perf_counter(), frame))
-            if frame["event"] in events:
-                return frame
+QUICK = Scale(rounds=1, turns=5, chunks=20, lease_s=3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +91,10 @@ async def measure_all(database: str, scale: Scale) -> list[Figure]:
     ]
 
 
-def spread(what: str, detail: str, rounds: Sequence[Sequence[float]]) -> list[Figure]:
-    """The median turn, the 99th percentile and the worst, each over the rounds."""
-    cuts = [quantiles(values) for values in rounds]
-    return [
-        Figure.of(f"{what}, p50", detail, [p50 for p50, _ in cuts], "ms"),
-        Figure.of(f"{what}, p99", detail, [p99 for _, p99 in cuts], "ms"),
-        Figure.of(f"{what}, worst", detail, [max(values) for values in rounds], "ms"),
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser.add_argument("--servers", action="store_true", help="kill a server, and not a worker")
     parser.add_argument("--turns", type=int, default=0, help="at once; 50 by default")
     parser.add_argument("--quick", action="store_true", help="only show that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -190,9 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.turns:
         scale = replace(scale, turns=options.turns)
     load = os.getloadavg()[0]
-    figures = asyncio.run(measure_all(options.database, scale))
-    title = f"A worker's death, {options.database}, load {load:.1f} at the start"
-    publish(title, figures, options.json)
+    if options.servers:
+        measured, what = server_failover.measure_all(options.database, scale), "A server's death"
+    else:
+        measured, what = measure_all(options.database, scale), "A worker's death"
+    figures = asyncio.run(measured)
+    publish(f"{what}, {options.database}, load {load:.1f} at the start", figures, options.json)
 
 
 if __name__ == "__main__":

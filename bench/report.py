@@ -57,6 +57,16 @@ def quantiles(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
+def spread(what: str, detail: str, rounds: Sequence[Sequence[float]]) -> list[Figure]:
+    """The median turn, the 99th percentile and the worst, each over the rounds."""
+    cuts = [quantiles(values) for values in rounds]
+    return [
+        Figure.of(f"{what}, p50", detail, [p50 for p50, _ in cuts], "ms"),
+        Figure.of(f"{what}, p99", detail, [p99 for _, p99 in cuts], "ms"),
+        Figure.of(f"{what}, worst", detail, [max(values) for values in rounds], "ms"),
+    ]
+
+
 def microseconds(values_s: Iterable[float]) -> str:
     """The median as text."""
     return f"{statistics.median(values_s) * 1e6:,.0f} µs"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from os import environ
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.clients import EchoClient, PlainClient, SessionClient
 from bench.load import Subject
@@ -37,8 +38,9 @@ class Site:
         self._stack = stack
         self.database_url = database_url
         self._folder = folder
+        self.model_url = stack.enter_context(fake_model_process())
         self._model_env = {
-            "OPENAI_BASE_URL": stack.enter_context(fake_model_process()),
+            "OPENAI_BASE_URL": self.model_url,
             "OPENAI_API_KEY": "none",
             "OPENAI_MODEL": "fake",
         }
@@ -62,12 +64,18 @@ class Site:
         with self.start(agent_file):
             return time.perf_counter() - began
 
-    def start(self, agent_file: Path) -> Runner:
+    def start(self, agent_file: Path, **environment: str) -> Runner:
         """A runner of one's own, to be used as a context."""
-        return self._start(agent_file, self.database_url, ROOT)
+        return self._start(agent_file, self.database_url, ROOT, environment)
 
-    def _start(self, agent_file: Path, database_url: str, tree: Path) -> Runner:
-        env = self._model_env | UNLIMITED | AS_SHIPPED
+    def _start(
+        self,
+        agent_file: Path,
+        database_url: str,
+        tree: Path,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> Runner:
+        env = self._model_env | UNLIMITED | AS_SHIPPED | environment
         folder = self._folder / tree.name
         return Runner(agent_file, database_url, folder, env=env, tree=tree)
 

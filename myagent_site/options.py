@@ -207,7 +207,7 @@ OPTIONS = (
         "MYAGENT_MAX_SESSIONS",
         "int",
         0,
-        "Conversations that a server holds at once for a service, counting those with a client or "
+        "Conversations of a service that all servers hold at once, counting those with a client or "
         "a running answer; more are refused. 0: no limit. A service's own `max_sessions` takes "
         "precedence.",
     ),
@@ -231,6 +231,35 @@ OPTIONS = (
         "Frames a second that a socket may send over time; more get `rate_limited`. 0: no limit.",
     ),
     Option("MYAGENT_MESSAGE_BURST", "int", 20, "Frames that a socket may send at once."),
+    Option(
+        "MYAGENT_MESSAGES_PER_MINUTE",
+        "int",
+        600,
+        "Messages a minute that one client may send, all its sockets and requests together: an "
+        "account with all its tokens, or where nobody logs in an address other than this machine's "
+        "own and those of trusted proxies. With Redis all servers count together. 0: no limit.",
+    ),
+    Option(
+        "MYAGENT_SERVICE_MESSAGES_PER_MINUTE",
+        "int",
+        0,
+        "Messages a minute that a service takes from all clients together. With Redis all servers "
+        "count together. 0: no limit.",
+    ),
+    Option(
+        "MYAGENT_RUNS_AT_ONCE",
+        "int",
+        100,
+        "Conversations of one client that may be at work at once; a message to a further one is "
+        "refused. An account's count at all servers, those of an address at each. 0: no limit.",
+    ),
+    Option(
+        "MYAGENT_SEARCHES_PER_MINUTE",
+        "int",
+        60,
+        "Searches a minute in what was said in conversations that one client may ask a server for "
+        "over REST. 0: no limit.",
+    ),
     Option(
         "MYAGENT_CONNECTIONS_PER_ADDRESS",
         "int",

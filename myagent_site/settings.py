@@ -112,13 +112,14 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 # The same for a server that was created elsewhere: by `runagent`, `serve` or a program.
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
-_REDIS = {"address": OPTION_VALUES["REDIS_URL"], "socket_connect_timeout": 2}
+REDIS_URL = OPTION_VALUES["REDIS_URL"]
+_REDIS = {"address": REDIS_URL, "socket_connect_timeout": 2}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": [_REDIS], "prefix": "myagent"},
     }
-    if OPTION_VALUES["REDIS_URL"]
+    if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 

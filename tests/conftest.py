@@ -110,7 +110,8 @@ def _cost(item: pytest.Item) -> int:
     return int(item.get_closest_marker("django_db") is not None or "db" in fixtures)
 
 
-def _serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
+def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
+    """For fixtures: a private server, where it is installed."""
     if not server.is_installed():
         if IS_CI:
             pytest.fail(f"{server.program} must be installed under CI.")
@@ -122,13 +123,13 @@ def _serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[PrivateServer]:
     """A private MariaDB for the whole session. Tests that crash one start their own."""
-    yield from _serve(MariaDB)
+    yield from serve(MariaDB)
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[PrivateServer]:
     """A private Redis for the whole session. Tests that crash one start their own."""
-    yield from _serve(Redis)
+    yield from serve(Redis)
 
 
 @pytest.fixture

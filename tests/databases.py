@@ -41,7 +41,7 @@ def fresh_database(folder: Path) -> Iterator[str]:
             with _once(f"server-{port}") as is_first:
                 if is_first:
                     execute_sql(port, f"CREATE DATABASE {MIGRATED} CHARACTER SET utf8mb4")
-                    _migrate(f"mysql://root@127.0.0.1:{port}/{MIGRATED}")
+                    migrate(f"mysql://root@127.0.0.1:{port}/{MIGRATED}")
             copy_tables(port, MIGRATED, url.rpartition("/")[2])
         yield url
 
@@ -64,7 +64,7 @@ def copy_migrated(file: Path) -> None:
     with _once("file") as is_first:
         migrated = Path(os.environ[FOLDER]) / f"{MIGRATED}.db"
         if is_first:
-            _migrate(f"sqlite:///{migrated}")
+            migrate(f"sqlite:///{migrated}")
             assert not migrated.with_name(f"{migrated.name}-wal").exists()
     shutil.copy(migrated, file)
 
@@ -95,7 +95,8 @@ def _once(what: str) -> Iterator[bool]:
         made.touch()
 
 
-def _migrate(url: str) -> None:
+def migrate(url: str) -> None:
+    """By the product's own command, in another process."""
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0"],
         cwd=ROOT,

@@ -463,6 +463,9 @@ class _Connection(asyncio.Protocol):
             b"Transfer-Encoding: chunked\r\n\r\n"
         )
         async for event in self._fake.events(script, body):
+            if self.transport.is_closing():
+                # Who asked was killed while the answer was held.
+                return
             write(b"%x\r\n%b\r\n" % (len(event), event))
         write(b"0\r\n\r\n")
 

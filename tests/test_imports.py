@@ -57,8 +57,8 @@ ROOMS = {
     "agents": (
         *("runtime", "rendezvous", "sentences", "stop_reasons", "principals", "titles"),
         *("models", "log"),
-        *("ownership", "archive", "runs", "transients", "directory", "ports", "sessions"),
-        *("sockets", "serving", "calls"),
+        *("ownership", "archive", "runs", "transients", "directory", "ports", "limits"),
+        *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (

@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from django.db.models import Q, QuerySet
 
+from agents.archive.searching import said_in
 from agents.archive.status import in_status, with_status
-from agents.models import Event, Session
+from agents.models import Session
 from agents.principals import Principal, key_of, may_act, may_see, may_use_service
-
-SEARCHED = 1_000
-"""Conversations in whose messages a text is searched, the newest of those that match the rest."""
-
-SAID = ("user.message", "agent.final_answer")
-"""What people and agents have said: the entries in which a text is searched."""
 
 ORDERS = ("updated_at", "created_at")
 
@@ -82,12 +76,6 @@ def select(wanted: Wanted) -> QuerySet[Session]:
 
 
 def _with_text(found: QuerySet[Session], text: str) -> QuerySet[Session]:
-    newest = list(found.order_by("-pk").values_list("pk", flat=True)[:SEARCHED])
     # A terminal may have handed over what is no character.
     text = text.encode(errors="replace").decode()
-    # The entries are JSON, in which a quotation mark, for example, is escaped.
-    escaped = orjson.dumps(text).decode()[1:-1]
-    said = Event.objects.filter(
-        session_id__in=newest, event__in=SAID, payload__icontains=escaped
-    ).values_list("session_id", flat=True)
-    return found.filter(Q(title__icontains=text) | Q(pk__in=list(said.distinct())))
+    return found.filter(Q(title__icontains=text) | Q(pk__in=said_in(found, text)))

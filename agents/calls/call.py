@@ -14,7 +14,7 @@ from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import Principal, key_of
-from agents.sockets.handshake import Host, Refusal, Scope, facts_of
+from agents.sockets.handshake import Host, Refusal, Scope, client_counted_as, facts_of
 from agents.transients import Notice, Problem, Repeated, Transient
 from myagent.protocol import ErrorCode
 
@@ -67,6 +67,10 @@ class Call(ABC):
 
     @abstractmethod
     def beat(self, now: float) -> None: ...
+
+    @property
+    def counted_as(self) -> str:
+        return client_counted_as(self.scope, self.principal)
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
         return facts_of(self.scope, self.principal, metadata)
@@ -168,5 +172,4 @@ class WaitingCall(Call):
 
 
 def _as_refused(problem: Problem) -> Refused:
-    words = {"sentence": problem.sentence, "detail": problem.detail}
-    return Refused(problem.code, message_id=problem.message_id, **words)
+    return Refused(problem.code, message_id=problem.message_id, **problem.words)

@@ -7,7 +7,6 @@ have seen without one.
 from __future__ import annotations
 
 from bisect import bisect
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,7 +45,8 @@ class History:
         self.max_tokens = max_tokens
         self.generation = next(_generations)
         self.first = 0
-        self._turns: deque[Turn] = deque()
+        # An empty deque takes 600 bytes, and there are thousands of sessions.
+        self._turns: list[Turn] = []
         # A single list, because all of it is copied for every run.
         self._messages: list[ChatMessage] = []
         self._tokens = 0
@@ -142,7 +142,7 @@ class History:
 
     def _trim(self) -> None:
         while self._tokens > self.max_tokens and len(self._turns) > 1:
-            turn = self._turns.popleft()
+            turn = self._turns.pop(0)
             del self._messages[: turn.messages]
             self.first += turn.messages
             self._tokens -= turn.tokens

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 
 
 class TokenBucket:
@@ -26,6 +27,40 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds after which there is a token again, as of the last `take`."""
+        return max(0.0, (1 - self._tokens) / self._rate) if self._rate else 0.0
+
+
+REMEMBERED = 10_000
+"""Buckets that `Buckets` keeps; a full one and a forgotten one are the same."""
+
+
+class Buckets:
+    """A bucket for each name that takes tokens. Of more than `REMEMBERED` the oldest is forgotten.
+
+    `take` may be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, tuple[float, int, TokenBucket]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, name: str, rate: float, burst: int) -> float:
+        """Takes a token; 0, or the seconds after which there is one. See `TokenBucket`."""
+        with self._lock:
+            kept = self._buckets.pop(name, None)
+            # A setting may have changed.
+            bucket = kept[2] if kept and kept[:2] == (rate, burst) else TokenBucket(rate, burst)
+            self._buckets[name] = (rate, burst, bucket)
+            if len(self._buckets) > REMEMBERED:
+                self._buckets.popitem(last=False)
+            return 0.0 if bucket.take() else bucket.wait_s
 
 
 class AddressLimit:

@@ -66,7 +66,7 @@ class Asking:
 
     async def ask(self, session: FollowedSession, asker: Asker, event: SessionEvent) -> None:
         """Writes the request for whoever owns the session. Raises `Refused`."""
-        message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
+        message_id = _message_id(event)
         if session.pending >= MOST_PENDING:
             raise Refused("busy", message_id=message_id)
         session.pending += 1
@@ -159,13 +159,18 @@ class Asking:
                 # It may have been written: the next try finds it.
                 logger.warning("storage_away", error=explain(error))
                 await asyncio.sleep(WRITE_AGAIN_S)
-        return await self._resources.database.run(requests.write, asked)
+        try:
+            return await self._resources.database.run(requests.write, asked)
+        except DatabaseFailure as error:
+            logger.warning("storage_away", error=explain(error))
+            # The id is the one that recognises the message if it was written after all.
+            raise Refused(
+                "storage_unavailable", sentence="storage_uncertain", message_id=_message_id(event)
+            ) from error
 
     async def _tell(self, asked: _Pending, answered: Answered) -> None:
         asker, session = asked.asker, asked.session
-        message_id = (
-            asked.event.metadata.message_id if isinstance(asked.event, UserMessage) else None
-        )
+        message_id = _message_id(asked.event)
         if answered.answer is None:
             asker.tell(
                 Problem(
@@ -189,3 +194,7 @@ class Asking:
         logged = await self._resources.database.run(reading.entry_at, session_id, seq)
         if logged is not None:
             asked.asker.tell(Repeated(logged))
+
+
+def _message_id(event: SessionEvent) -> str | None:
+    return event.metadata.message_id if isinstance(event, UserMessage) else None

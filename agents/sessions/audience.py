@@ -102,7 +102,7 @@ class Audience:
             for subscription in list(self._subscriptions.values()):
                 subscription.offer(entry)
         if self._relay is not None:
-            self._relay.note_logged(self._log.session_id)
+            self._relay.note_logged(self._log.session_id, logged)
 
     def show_thinking(self, step: int) -> None:
         self._tell_all(StepStarted(self._log.lang, self._log.session_id, step))
@@ -110,15 +110,18 @@ class Audience:
 
     def show_notice(self, code: str) -> None:
         self._tell_all(Notice(self._log.lang, code, self._log.session_id))
+        self._pass_on("", 0, 0, None, code)
 
     def show_text(self, run_id: str, step: int, offset: int, text: str) -> None:
         for subscription in list(self._subscriptions.values()):
             subscription.offer_text(run_id, step, offset, text)
         self._pass_on(run_id, step, offset, text)
 
-    def _pass_on(self, run_id: str, step: int, offset: int, text: str | None) -> None:
+    def _pass_on(
+        self, run_id: str, step: int, offset: int, text: str | None, notice: str = ""
+    ) -> None:
         if self._relay is not None:
-            piece = Piece(self._log.last_seq, run_id, step, offset, text)
+            piece = Piece(self._log.last_seq, run_id, step, offset, text, notice)
             self._relay.show(self._log.session_id, piece)
 
     def _text_so_far(self) -> TextSoFar | None:

@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 
 from agents.directory import Directory
+from agents.limits.places import PUBLISH_S
 from agents.ownership import followers, requests, servers
 from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
@@ -52,6 +53,7 @@ class Conversations:
             report=self.report,
             journal_moved_at=lambda: self.journal.moved_at,
         )
+        self.resources.server_id = lambda: self.lease.server_id
         self._sessions = Sessions(self.resources, self.lease)
         self._neighbours = Neighbours(self.resources, self._sessions, self.lease)
         self.port = Hub(self.resources, self._sessions)
@@ -78,6 +80,8 @@ class Conversations:
         # Nobody waits for it: a client can resume its session before it is adopted here.
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self._neighbours.start()
+        self.resources.rates.start(self.background)
+        self.background.repeat(PUBLISH_S, self._sessions.publish_places, is_due=True)
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
         self.background.repeat(FORGET_SERVERS_S, self._forget_servers)
@@ -105,6 +109,7 @@ class Conversations:
         self.is_draining = True
         await self._neighbours.stop()
         await self.background.stop()
+        await self.resources.rates.stop()
         await self.port.stop()
         await self._sessions.leave()
         self.workers.close()

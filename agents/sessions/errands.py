@@ -15,7 +15,7 @@ from agents.ownership import requests
 from agents.ownership.requests import Taken
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.ports import Refused
-from agents.principals import may_act
+from agents.principals import key_of, may_act
 from agents.runtime.file_locks import explain
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
@@ -40,6 +40,7 @@ class Errand:
     def __init__(self, taken: Taken, answer: Callable[[str], None]) -> None:
         self.inbox_row: int | None = taken.row_id
         self.principal = taken.principal
+        self.counted_as = key_of(taken.principal)
         self._answer = answer
         self._is_answered = False
 
@@ -54,19 +55,14 @@ class Errand:
                     self._settle(
                         {
                             "code": transient.code,
-                            "sentence": transient.sentence,
-                            "detail": transient.detail,
+                            **transient.words,
                             "message_id": transient.message_id,
                             "step_id": transient.step_id,
                         }
                     )
 
     def refuse(self, error: Refused) -> None:
-        self.tell(
-            Problem(
-                self.lang, error.code, error.sentence, error.detail, message_id=error.message_id
-            )
-        )
+        self.tell(Problem(self.lang, error.code, message_id=error.message_id, **error.words))
 
     def _settle(self, told: dict[str, Any]) -> None:
         if not self._is_answered:

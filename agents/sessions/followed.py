@@ -12,6 +12,7 @@ from agents.runtime.database import DatabaseThreads
 from agents.sessions.audience import Audience
 from agents.sessions.pieces import Piece, RemoteText
 from agents.sessions.subscription import Subscription
+from agents.sessions.telling import Told
 from myagent.protocol import TERMINAL_EVENTS
 
 Ask = Callable[["FollowedSession", Asker, SessionEvent], Awaitable[None]]
@@ -93,15 +94,24 @@ class FollowedSession:
         self.last_seq = max(self.last_seq, end)
         self._show_text()
 
-    def hear(self, piece: Piece) -> bool:
-        """Text from the owner. False: it waits for the log, which has to be read."""
-        self._text.hear(piece)
+    def hear(self, told: Sequence[Told]) -> bool:
+        """What the owner tells. False: there is more than that, and the log has to be read."""
+        is_whole = True
+        for each in told:
+            if isinstance(each, Piece):
+                self._text.hear(each)
+            elif each.seq <= self.last_seq + 1:
+                self.show([each], each.seq)
+            else:
+                is_whole = False
         self._show_text()
-        return not self._text.is_behind
+        return is_whole and not self._text.is_behind
 
     def _show_text(self) -> None:
         for piece in self._text.ready(self.last_seq):
-            if piece.text is None:
+            if piece.notice:
+                self.audience.show_notice(piece.notice)
+            elif piece.text is None:
                 self.audience.show_thinking(piece.step)
             else:
                 self.audience.show_text(piece.run_id, piece.step, piece.offset, piece.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ from agents.runtime.file_locks import explain
 from agents.sessions.asking import Asking
 from agents.sessions.followed import FollowedSession
 from agents.sessions.live import LiveSession
-from agents.sessions.pieces import Piece
 from agents.sessions.resources import Resources
+from agents.sessions.telling import Told
 
 logger = structlog.get_logger(__name__)
 
@@ -110,10 +110,14 @@ class Following:
         await ceased.take(asker, event)
         return True
 
-    def hear(self, session_id: str, piece: Piece) -> None:
-        """Text from a session's owner."""
+    def hear(self, session_id: str, told: Sequence[Told]) -> None:
+        """What a session's owner tells."""
         session = self._sessions.get(session_id)
-        if session is not None and not session.hear(piece):
+        if session is None:
+            return
+        is_known = session_id not in self._stale and session.hear(told)
+        # An entry may answer a request.
+        if not is_known or session.pending:
             self._on_asked("")
 
     async def look(self) -> bool:
@@ -167,14 +171,14 @@ class Following:
             self._announced -= left
 
     async def _read_logs(self) -> bool:
-        places = {session.session_id: session.last_seq for session in self}
-        if not places:
+        read = {session.session_id: session for session in self}
+        if not read:
             return True
+        places = {session_id: session.last_seq for session_id, session in read.items()}
         own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
         tails = await self._run(followers.tails, places, own_id, may_expire)
-        for session_id, seq in places.items():
-            followed = self._sessions.get(session_id)
-            if followed is None or followed.last_seq != seq:
+        for session_id, followed in read.items():
+            if self._sessions.get(session_id) is not followed:
                 # It was taken over meanwhile, and perhaps lost again.
                 continue
             if (tail := tails.get(session_id)) is None:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.directory import Listed
+from agents.limits.places import RETRY_AFTER_S, Places
 from agents.log import reading
 from agents.ownership import taking
 from agents.ownership.adoption import Adopted
@@ -54,6 +55,7 @@ class Sessions:
         self.following = Following(
             resources, lease, self.opening.open_asked, lambda owner_id: self.on_asked(owner_id)
         )
+        self.places = Places(resources.database, lambda: lease.server_id, self._count_held)
         self._to_free: dict[str, int] = {}
         """Sessions that left memory but are still owned, with their epochs."""
 
@@ -81,14 +83,36 @@ class Sessions:
     def of(self, service: str) -> list[LiveSession]:
         return [session for session in self._live.values() if session.service == service]
 
-    def is_full(self, listed: Listed) -> bool:
-        """Whether no further session of the service may start here."""
-        if len(self._live) >= 2 * settings.MYAGENT_LIVE_SESSIONS:
-            return True
-        limit: int = listed.max_sessions or settings.MYAGENT_MAX_SESSIONS
-        if not limit or len(self._live) < limit:
-            return False
-        return sum(not session.is_idle for session in self.of(listed.name)) >= limit
+    @property
+    def is_full(self) -> bool:
+        """Whether no further session of any service may start here."""
+        return len(self._live) >= 2 * int(settings.MYAGENT_LIVE_SESSIONS)
+
+    def is_full_of(self, listed: Listed) -> bool:
+        """Whether no further session of the service may start here, as far as is known."""
+        limit = _most_of(listed)
+        return self.is_full or bool(limit and self.places.is_full(listed.name, limit))
+
+    async def claim_place(self, listed: Listed) -> None:
+        """Raises `Refused` unless a session of the service may start, before the next await."""
+        limit = _most_of(listed)
+        if not limit or await self.places.claim(listed.name, limit):
+            return
+        raise Refused(
+            "service_unavailable",
+            sentence="service_full",
+            detail=str(limit),
+            limit="max_sessions",
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+    async def publish_places(self) -> None:
+        """Tells other servers how many sessions of limited services are held here."""
+        found = map(self._directory.find, self._directory.names())
+        await self.places.publish([each.name for each in found if each and _most_of(each)])
+
+    def _count_held(self, service: str) -> int:
+        return sum(not session.is_idle for session in self.of(service))
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
         session = LiveSession(
@@ -145,10 +169,9 @@ class Sessions:
         problem = Problem(
             asker.lang,
             refused.code,
-            refused.sentence,
-            refused.detail,
             session_id=event.session_id,
             message_id=event.metadata.message_id if isinstance(event, UserMessage) else None,
+            **refused.words,
         )
         asker.tell(problem)
 
@@ -302,3 +325,8 @@ class Sessions:
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
+
+
+def _most_of(listed: Listed) -> int:
+    """The sessions of a service that all servers hold at once; 0: any number."""
+    return listed.max_sessions or int(settings.MYAGENT_MAX_SESSIONS)

@@ -65,11 +65,9 @@ class Hub:
         if listed.url:
             # Its frames would have to pass through from the handshake on.
             raise Refused("no_service", sentence="external_service", detail=listed.name)
-        if not self._resources.journal.is_available:
-            raise Refused("storage_unavailable")
-        if not self.may_wait(listed.name) or self._sessions.is_full(listed):
-            raise Refused("service_unavailable")
-        self._check_room(socket)
+        self._check_begin(socket, listed)
+        await self._sessions.claim_place(listed)
+        self._check_begin(socket, listed)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(
             new_id(),
@@ -85,6 +83,15 @@ class Hub:
         session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
+
+    def _check_begin(self, socket: Socket, listed: Listed) -> None:
+        """Raises `Refused` unless a session of the service may begin now."""
+        if not self._resources.journal.is_available:
+            raise Refused("storage_unavailable")
+        is_leaving = self._resources.is_draining
+        if is_leaving or not self.may_wait(listed.name) or self._sessions.is_full:
+            raise Refused("service_unavailable")
+        self._check_room(socket)
 
     def _beginning(
         self, socket: Socket, session: LiveSession, event: CreateSession
@@ -206,7 +213,7 @@ class Hub:
         full: list[Listed] = []
         while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
             listed = find(choice.service)
-            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full(listed):
+            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full_of(listed):
                 return listed, choice.affinity
             full.append(listed)
         return (full[0] if full else None), ""

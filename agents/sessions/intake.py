@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -20,6 +21,7 @@ from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
 from agents.sessions.queue import Queued, Runs
+from agents.sessions.quota import Quota
 from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.transients import Problem, Repeated
@@ -46,6 +48,7 @@ class Intake:
         inbox: Inbox,
         runs: Runs,
         check_open: CheckOpen,
+        quota: Quota,
         resources: Resources,
         pass_on: PassOn,
     ) -> None:
@@ -53,6 +56,7 @@ class Intake:
         self._inbox = inbox
         self._runs = runs
         self._check_open = check_open
+        self._quota = quota
         self._pass_on = pass_on
         self._database = resources.database
         self._background = resources.background
@@ -62,13 +66,27 @@ class Intake:
         message_id = event.metadata.message_id
         if message_id is not None and await self._is_repeated(socket, message_id, event):
             return
+        self._check_room(event)
+        if self._quota.is_limited(socket):
+            with _about(message_id):
+                elsewhere = await self._quota.take(socket)
+            # During the await it may have arrived on another socket, or room may have gone.
+            if message_id is not None and await self._is_repeated(socket, message_id, event):
+                return
+            self._check_room(event)
+            with _about(message_id):
+                self._quota.check(socket, elsewhere)
+        run_id = new_id()
+        ref = RunRef(run_id, message_id or run_id)
+        self._take_in(socket, ref, event)
+
+    def _check_room(self, event: UserMessage) -> None:
+        """Raises `Refused` unless the session takes the message now."""
+        message_id = event.metadata.message_id
         self._check_open(message_id)
         is_busy = self._runs.current is not None and event.metadata.on_busy == "reject"
         if is_busy or len(self._runs.waiting) >= settings.MYAGENT_QUEUE_LENGTH:
             raise Refused("busy", message_id=message_id)
-        run_id = new_id()
-        ref = RunRef(run_id, message_id or run_id)
-        self._take_in(socket, ref, event)
 
     async def _is_repeated(self, socket: Asker, message_id: str, event: UserMessage) -> bool:
         """Answers a message that was accepted before, or waits for one that is being written."""
@@ -97,6 +115,8 @@ class Intake:
         assert entry.message is not None
         queued = Queued(ref, entry.message)
         new_run, started = self._runs.add(queued, is_ahead=is_ahead)
+        if started is not None:
+            self._quota.enter(socket.counted_as)
         self._inbox.expect(ref.message_id)
 
         def done(outcome: Outcome) -> None:
@@ -133,6 +153,8 @@ class Intake:
     ) -> None:
         """A message could not be accepted after all."""
         self._runs.withdraw(queued)
+        if self._runs.is_at_rest:
+            self._quota.leave()
         message_id = queued.ref.message_id
         if isinstance(error, DuplicateMessage):
             self._inbox.remember(message_id, error.seq)
@@ -155,6 +177,16 @@ class Intake:
         """Says that a message was not accepted."""
         session_id = self._log.session_id
         socket.tell(Problem(socket.lang, code, session_id=session_id, message_id=message_id))
+
+
+@contextmanager
+def _about(message_id: str | None) -> Iterator[None]:
+    """Names the message in what is refused."""
+    try:
+        yield
+    except Refused as error:
+        error.message_id = message_id
+        raise
 
 
 def named(event: UserMessage, message_id: str) -> UserMessage:

@@ -18,6 +18,7 @@ from agents.sessions.audience import Audience
 from agents.sessions.inbox import Inbox
 from agents.sessions.intake import Intake
 from agents.sessions.queue import Runs
+from agents.sessions.quota import Quota
 from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.sessions.responses import Responses
@@ -80,6 +81,9 @@ class LiveSession:
             is_draining=lambda: resources.is_draining,
             on_end=self._on_run_ended,
         )
+        self._quota = Quota(
+            taken.session_id, taken.service, taken.principal, resources, self._is_at_work
+        )
         self._intake = Intake(
             self._log,
             Inbox(
@@ -90,6 +94,7 @@ class LiveSession:
             ),
             self._runs,
             self._check_open,
+            self._quota,
             resources,
             pass_on,
         )
@@ -232,6 +237,7 @@ class LiveSession:
 
     def resume(self, unfinished: Sequence[reading.UnfinishedRun]) -> None:
         """Continues what is unfinished in the log."""
+        self._quota.enter()
         self._runs.resume(unfinished)
 
     def leave(self) -> None:
@@ -243,11 +249,16 @@ class LiveSession:
             self._pass_on(*closer)
         if self.current is not None:
             self.current.leave()
+        self._quota.leave()
         for link in self._pool:
             link.forget(self.session_id, self.epoch)
         self.audience.clear()
 
     # Internals.
+
+    def _is_at_work(self) -> bool:
+        """Whether something of it runs or waits here."""
+        return not (self._is_lost or self._runs.is_at_rest)
 
     def _check_open(self, message_id: str | None = None) -> None:
         """Raises `Refused` unless a message may come in now."""
@@ -263,6 +274,8 @@ class LiveSession:
     def _on_run_ended(self, execution: Execution) -> None:
         self._resources.gauges_of(self.service).note_turn(execution.age_ms)
         self.idle_since = asyncio.get_running_loop().time()
+        if self._runs.is_at_rest:
+            self._quota.leave()
         if self._closing:
             self._finish_closing()
 

@@ -18,6 +18,7 @@ from agents.sessions.holding import Sessions
 from agents.sessions.pieces import Piece
 from agents.sessions.relay import name_of
 from agents.sessions.resources import Resources
+from agents.sessions.telling import decode
 
 logger = structlog.get_logger(__name__)
 
@@ -135,6 +136,5 @@ class Neighbours:
     def _hear(self, words: dict[str, Any]) -> None:
         if words["has_grown"]:
             self._wake.set()
-        for each in words["pieces"]:
-            session_id = each.pop("session_id")
-            self._sessions.following.hear(session_id, Piece(**each))
+        for session_id, told in words["told"].items():
+            self._sessions.following.hear(session_id, [decode(session_id, each) for each in told])

@@ -27,7 +27,8 @@ CLEARING = frozenset({*TERMINAL_EVENTS, "agent.thinking"})
 class Piece:
     """Text from `offset` of a step, shown when the log ended at `seq`.
 
-    `text` is None where the step only starts; then there is no `run_id`.
+    `text` is None where the step only starts; then there is no `run_id`. With a `notice`, the code
+    of one, it is no text at all.
     """
 
     seq: int
@@ -35,6 +36,7 @@ class Piece:
     step: int
     offset: int
     text: str | None
+    notice: str = ""
 
     def follows(self, other: Piece) -> bool:
         """Whether it continues the text of the other one."""
@@ -76,6 +78,8 @@ class RemoteText:
                 yield piece
 
     def _takes(self, piece: Piece) -> bool:
+        if piece.notice:
+            return True
         if piece.text is None:
             self.run_id, self.step, self.text = "", piece.step, ""
             return True

@@ -75,6 +75,11 @@ class Runs:
 
     # The interface for runs: see `execution.Owner`.
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return self.current is None and not self.waiting
+
     def next_key(self) -> RunKey:
         self.attempts += 1
         return RunKey(self.session_id, self._log.epoch, self.attempts)

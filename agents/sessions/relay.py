@@ -1,20 +1,25 @@
-"""What an owner tells the servers that follow its sessions: that the log has grown, and text.
+"""Brings what an owner tells the servers that follow its sessions: entries, and text before them.
 
-All of it may be lost: followers read the log.
+All of it may be lost: followers read the log as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from agents.log.entry import Logged
 from agents.runtime import bell
 from agents.runtime.background import Background
 from agents.sessions.pieces import Piece
+from agents.sessions.telling import Told, encode
 
 PAUSE_S = 0.01
 """Seconds between two messages to one server: a busy owner says more in each."""
+
+MOST_ENTRIES = 64 * 1024
+"""Bytes of entries in one message; followers read further ones from the log."""
 
 
 def name_of(server_id: str) -> str:
@@ -27,8 +32,29 @@ class _Post:
     """What waits for one server: until the next message is sent."""
 
     has_grown: bool = False
-    pieces: dict[str, list[Piece]] = field(default_factory=dict)
+    """Whether the database holds what the message does not."""
+    told: dict[str, list[Told]] = field(default_factory=dict)
     """By session; text of the same step is one piece."""
+    entries_size: int = 0
+
+    def add_entry(self, logged: Logged) -> None:
+        self.entries_size += len(logged.payload)
+        if self.entries_size > MOST_ENTRIES:
+            self.has_grown = True
+        else:
+            self.told.setdefault(logged.session_id, []).append(logged)
+
+    def add_piece(self, session_id: str, piece: Piece) -> None:
+        waiting = self.told.setdefault(session_id, [])
+        last = waiting[-1] if waiting else None
+        if isinstance(last, Piece) and piece.follows(last):
+            waiting.pop()
+            text = (last.text or "") + (piece.text or "")
+            piece = Piece(last.seq, last.run_id, last.step, last.offset, text)
+        elif piece.text is None and not piece.notice:
+            # A step starts: text of an earlier one is in the log, or gone.
+            waiting[:] = [each for each in waiting if not _is_preview(each)]
+        waiting.append(piece)
 
 
 class Relay:
@@ -42,10 +68,15 @@ class Relay:
         self._background = background
         self._posts: dict[str, _Post] = {}
 
-    def note_logged(self, session_id: str) -> None:
-        """The session's log has grown."""
-        for server_id in self.followers.get(session_id, ()):
-            self.ring(server_id)
+    def note_logged(self, session_id: str, logged: Sequence[Logged]) -> None:
+        """The session's log has grown by these entries."""
+        followers = self.followers.get(session_id)
+        if not followers or not bell.is_shared():
+            return
+        for server_id in followers:
+            post = self._post_to(server_id)
+            for entry in logged:
+                post.add_entry(entry)
 
     def ring(self, server_id: str) -> None:
         """Asks a server to look at the database."""
@@ -59,17 +90,8 @@ class Relay:
 
     def send(self, server_id: str, session_id: str, piece: Piece) -> None:
         """The same for one follower."""
-        if not bell.is_shared():
-            return
-        waiting = self._post_to(server_id).pieces.setdefault(session_id, [])
-        if waiting and piece.follows(waiting[-1]):
-            last = waiting.pop()
-            text = (last.text or "") + (piece.text or "")
-            piece = Piece(last.seq, last.run_id, last.step, last.offset, text)
-        elif piece.text is None:
-            # A step starts: text of an earlier one is in the log, or gone.
-            waiting.clear()
-        waiting.append(piece)
+        if bell.is_shared():
+            self._post_to(server_id).add_piece(session_id, piece)
 
     def _post_to(self, server_id: str) -> _Post:
         post = self._posts.get(server_id)
@@ -82,17 +104,18 @@ class Relay:
         # What is noted in the same moment goes together.
         await asyncio.sleep(0)
         try:
-            while post.has_grown or post.pieces:
+            while post.has_grown or post.told:
                 words = {
                     "has_grown": post.has_grown,
-                    "pieces": [
-                        {"session_id": session_id, **asdict(piece)}
-                        for session_id, waiting in post.pieces.items()
-                        for piece in waiting
-                    ],
-                }
-                post.has_grown, post.pieces = False, {}
+                    "told": {id_: [encode(each) for each in told]
+                             for id_, told in post.told.items()},
+                }  # fmt: skip
+                post.has_grown, post.told, post.entries_size = False, {}, 0
                 await bell.ring_now(name_of(server_id), words)
                 await asyncio.sleep(PAUSE_S)
         finally:
             del self._posts[server_id]
+
+
+def _is_preview(told: Told) -> bool:
+    return isinstance(told, Piece) and not told.notice

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+
+from django.conf import settings
 
 from agents.directory import Directory
+from agents.limits.messages import MessageRates
+from agents.limits.rates import Rates
+from agents.limits.runs import RunsAtOnce
 from agents.log import recorders
 from agents.log.journal import Journal
 from agents.runs.workers import Workers
@@ -29,6 +35,11 @@ class Resources:
         self.database = DatabaseThreads()
         self.background = Background()
         self.relay = Relay(self.background)
+        self.server_id: Callable[[], str] = str
+        """The id under which this server owns sessions."""
+        self.rates = Rates(settings.REDIS_URL)
+        self.message_rates = MessageRates(self.rates)
+        self.runs_at_once = RunsAtOnce(self.database, lambda: self.server_id())
         self.progress = asyncio.Event()
         self.is_draining = False
         self.clients: Counter[str] = Counter()

@@ -6,6 +6,7 @@ Longer than other modules: a consumer is one class to Channels, and these share 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -34,6 +35,7 @@ from agents.sockets.handshake import (
     Send,
     Visitor,
     address_of,
+    client_counted_as,
     facts_of,
     language_of,
     services_named,
@@ -154,6 +156,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self._rate = TokenBucket(
             settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
         )
+        self._address_counted_as: str | None = None
         self._bad_frames = 0
         self._refused_frames = 0
         self._closing: tuple[int, Problem | None] | None = None
@@ -209,9 +212,21 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 
     def refuse_for_rate(self, text: str) -> None:
         """Answers a frame above the rate limit."""
-        self.say_refused("rate_limited")
+        self.say_refused("rate_limited", **self._rate_words())
+
+    def _rate_words(self) -> dict[str, Any]:
+        """What is said besides the code about a frame above the rate limit."""
+        return {"limit": "messages_per_second", "retry_after_s": math.ceil(self._rate.wait_s)}
 
     # The interface for sessions and for the pulse of the connections.
+
+    @property
+    def counted_as(self) -> str:
+        if self.principal is not None:
+            return self.principal.key
+        if self._address_counted_as is None:
+            self._address_counted_as = client_counted_as(self.scope, None)
+        return self._address_counted_as
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
         return facts_of(self.scope, self.principal, metadata)
@@ -378,8 +393,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         try:
             await asked
         except Refused as error:
-            words = {"sentence": error.sentence, "detail": error.detail}
-            self.say_refused(error.code, session_id, error.message_id, **words)
+            self.say_refused(error.code, session_id, error.message_id, **error.words)
         except Exception:
             logger.exception("event_failed")
             self.say_refused("internal_error", session_id)
@@ -392,9 +406,9 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         code: ErrorCode,
         session_id: str | None = None,
         message_id: str | None = None,
-        **words: str,
+        **words: Any,
     ) -> None:
-        """`words`: `sentence` and `detail`, as for `Problem`."""
+        """`words`: `sentence`, `detail`, `limit` and `retry_after_s`, as for `Problem`."""
         logger.debug(
             "refused",
             connection_id=self.connection_id,

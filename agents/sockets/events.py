@@ -119,7 +119,7 @@ class EventsConsumer(SocketConsumer):
                 await self.port.send(self, event)
 
     def refuse_for_rate(self, text: str) -> None:
-        self.say_refused("rate_limited", *_names_in(text))
+        self.say_refused("rate_limited", *_names_in(text), **self._rate_words())
 
 
 MOST_NAMED = 8 * 1024

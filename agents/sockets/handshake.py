@@ -13,7 +13,7 @@ from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime import file_pages
-from agents.runtime.edge import Headers, client_address, headers_of
+from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
 from agents.sockets.connections import Connections
 from agents.transients import Problem
@@ -138,6 +138,14 @@ def services_named(scope: Scope) -> set[str]:
 def address_of(scope: Scope) -> str:
     """The client's address."""
     return client_address(scope, settings.MYAGENT_TRUSTED_PROXIES)
+
+
+def client_counted_as(scope: Scope, principal: Principal | None) -> str:
+    """See `agents.ports.Asker.counted_as`."""
+    if principal is not None:
+        return principal.key
+    proxies = settings.MYAGENT_TRUSTED_PROXIES
+    return counted_as(client_address(scope, proxies), proxies) or ""
 
 
 def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, Any]) -> Facts:

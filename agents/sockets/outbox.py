@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -103,12 +102,13 @@ class Outbox:
         self._waiting = waiting or Waiting(limit)
         self._render = render
         self._limit = limit
-        self._items: deque[str | _Partial] = deque()
+        # There are thousands of outboxes, mostly empty, and an empty deque takes 600 bytes.
+        self._items: list[str | _Partial] = []
         self._size = 0
         self._control_size = 0
         self._wake: asyncio.Future[None] | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._room: asyncio.Event | None = None
+        """What those who push wait for; None while there is room."""
         self._loop = asyncio.get_running_loop()
         self.last_sent_at = self._loop.time()
         self._sending_since: float | None = None
@@ -124,7 +124,7 @@ class Outbox:
     def has_room(self) -> bool:
         """Whether anything but control frames is taken now; if not, `room` waits for it."""
         if self._is_full():
-            self._room.clear()
+            self._room = self._room or asyncio.Event()
             return False
         return True
 
@@ -161,7 +161,8 @@ class Outbox:
             self._add(partial)
 
     async def room(self) -> None:
-        await self._room.wait()
+        if self._room is not None:
+            await self._room.wait()
 
     async def run(self) -> None:
         """Sends until cancelled, or until the socket is gone (`SocketGone`)."""
@@ -173,17 +174,18 @@ class Outbox:
     async def drain(self) -> None:
         """Sends what waits now. Cancelling is safe: what was not sent still waits."""
         while self._items:
-            item = self._items.popleft()
+            item = self._items.pop(0)
             try:
                 await self._send_text(item if isinstance(item, str) else item.render(self._render))
             except asyncio.CancelledError:
-                self._items.appendleft(item)
+                self._items.insert(0, item)
                 raise
             self._grow(-_size_of(item))
             if isinstance(item, _Control):
                 self._control_size -= len(item)
-            if self._size < self._limit // 2 and not self._room.is_set():
+            if self._size < self._limit // 2 and self._room is not None:
                 self._room.set()
+                self._room = None
 
     def close(self) -> None:
         """Sends nothing any more. May be called twice."""

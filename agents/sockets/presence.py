@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from django.utils import timezone
 
-from agents.models import Connection
 from agents.principals import key_of
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
@@ -17,6 +17,7 @@ from agents.sockets import register
 from agents.sockets.base import SocketConsumer
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import address_of
+from agents.sockets.register import Fresh
 from agents.transients import Problem
 from myagent.protocol import CloseCode
 
@@ -98,16 +99,17 @@ class Presence:
         new = list(present.keys() - self._written)
         for start in range(0, len(new), AT_ONCE):
             some = (present[each] for each in new[start : start + AT_ONCE] if each in present)
-            await self._write([_row(each, server_id) for each in some], {}, ())
+            now = timezone.now()
+            await self._write([_row(each, server_id, now) for each in some], {}, ())
         self._seen_changes = changes
 
     async def _write(
-        self, fresh: Sequence[Connection], placed: Mapping[str, str], gone: Collection[str]
+        self, fresh: Sequence[Fresh], placed: Mapping[str, str], gone: Collection[str]
     ) -> None:
         if fresh or placed or gone:
             await self._database.run(register.write, fresh, placed, gone)
-        self._written.update(row.pk for row in fresh)
-        self._unplaced.update(row.pk for row in fresh if not row.service)
+        self._written.update(row.id for row in fresh)
+        self._unplaced.update(row.id for row in fresh if not row.service)
         self._written.difference_update(gone)
         self._unplaced.difference_update(gone, placed)
 
@@ -127,9 +129,9 @@ class Presence:
             consumer.close(CloseCode.ORIGIN_NOT_ALLOWED, problem)
 
 
-def _row(consumer: SocketConsumer, server_id: str) -> Connection:
+def _row(consumer: SocketConsumer, server_id: str, now: datetime) -> Fresh:
     user_agent = headers_of(consumer.scope).get(b"user-agent", b"").decode("latin-1")
-    return Connection(
+    return Fresh(
         id=consumer.connection_id,
         server_id=server_id,
         service=_service_of(consumer),
@@ -137,7 +139,7 @@ def _row(consumer: SocketConsumer, server_id: str) -> Connection:
         address=_kept(address_of(consumer.scope), MAX_ADDRESS),
         user_agent=_kept(user_agent, MAX_TEXT),
         principal=key_of(consumer.principal),
-        opened_at=timezone.now(),
+        opened_at=now,
     )
 
 

@@ -5,11 +5,14 @@ Each server writes its own rows, in batches (see `agents.sockets.presence`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, QuerySet
+from django.db.models.constants import OnConflict
 from django.db.models.functions import Now
 
 from agents.models import Connection
@@ -48,11 +51,24 @@ def ask_to_close(connection_id: str) -> bool:
 # For the server that the connections belong to.
 
 
-def write(fresh: Iterable[Connection], placed: Mapping[str, str], gone: Iterable[str]) -> None:
+class Fresh(NamedTuple):
+    """A new connection: the columns of its row, as in the model."""
+
+    id: str
+    server_id: str
+    service: str
+    path: str
+    address: str
+    user_agent: str
+    principal: str
+    opened_at: datetime
+
+
+def write(fresh: Sequence[Fresh], placed: Mapping[str, str], gone: Iterable[str]) -> None:
     """Adds rows, sets the services of others, and removes those of closed connections."""
     with transaction.atomic():
-        # What a commit of unknown outcome may have added is skipped.
-        Connection.objects.bulk_create(fresh, batch_size=AT_ONCE, ignore_conflicts=True)
+        if fresh:
+            _insert(fresh)
         by_service: dict[str, list[str]] = {}
         for connection_id, service in placed.items():
             by_service.setdefault(service, []).append(connection_id)
@@ -72,6 +88,20 @@ def to_close(server_id: str) -> Collection[str]:
 def forget(server_id: str) -> None:
     """Removes all rows of a server."""
     Connection.objects.filter(server_id=server_id).delete()
+
+
+def _insert(fresh: Sequence[Fresh]) -> None:
+    """In plain SQL, which costs a fifth of the ORM's bulk call: every connection passes here."""
+    columns = [*Fresh._fields, "is_to_close"]
+    # What a commit of unknown outcome may have added is skipped.
+    start = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
+    marks = ",".join("%s" for _ in columns)
+    sql = f"{start} {Connection._meta.db_table} ({','.join(columns)}) VALUES ({marks})"
+    # Once for each moment: it takes as long as the rest of a row.
+    moments = {row.opened_at for row in fresh}
+    adapted = {moment: connection.ops.adapt_datetimefield_value(moment) for moment in moments}
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, [(*row[:-1], adapted[row.opened_at], False) for row in fresh])
 
 
 def _parts_of(ids: Iterable[str]) -> Iterable[list[str]]:

@@ -48,7 +48,11 @@ def partial(session_id: str, run_id: str, step: int, offset: int, text: str) -> 
 
 
 def problem(told: Problem) -> str:
-    metadata = {"code": told.code, "retryable": told.is_retryable}
+    metadata: dict[str, Any] = {"code": told.code, "retryable": told.is_retryable}
+    if told.limit:
+        metadata["limit"] = told.limit
+    if told.retry_after_s is not None:
+        metadata["retry_after_s"] = told.retry_after_s
     named = _named(session_id=told.session_id, message_id=told.message_id, step_id=told.step_id)
     return _frame("system.error", told.text, metadata | named)
 

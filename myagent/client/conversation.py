@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from myagent.client.errors import refused
+from myagent.client.errors import refused_by
 from myagent.client.runs import Runs
 from myagent.protocol.server_events import (
     Connected,
@@ -144,7 +144,7 @@ class Conversation:
             return
         if event.code in PASSING:
             raise Lost(event.content)
-        raise refused(event.code, event.content, is_retryable=event.retryable)
+        raise refused_by(event)
 
 
 class _StepText:

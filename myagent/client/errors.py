@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from myagent.protocol.server_events import ServerError
+
 
 class ClientError(Exception):
     """Something went wrong between this client and the service; the text says what."""
@@ -33,13 +35,24 @@ class GaveUp(ConnectionFailed):
 class Refused(ClientError):
     """The service refused the request, and nothing has changed.
 
-    `code` is one of the protocol's. `is_retryable`: it may work later.
+    `code` is one of the protocol's. `is_retryable`: it may work later, if the service said so after
+    `retry_after_s`. `limit`: the name of the limit that was reached.
     """
 
-    def __init__(self, code: str, sentence: str, *, is_retryable: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        is_retryable: bool = False,
+        limit: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(sentence or code)
         self.code = code
         self.is_retryable = is_retryable
+        self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class UnknownSession(Refused):
@@ -54,7 +67,19 @@ class ClientClosed(ClientError):
     """The client was closed before or during this call."""
 
 
-def refused(code: str, sentence: str, *, is_retryable: bool = False) -> Refused:
+def refused(code: str, sentence: str) -> Refused:
     """The error for a refusal with this code."""
     kind = UnknownSession if code == "unknown_session" else Refused
-    return kind(code, sentence, is_retryable=is_retryable)
+    return kind(code, sentence)
+
+
+def refused_by(error: ServerError) -> Refused:
+    """The error for what the service refused."""
+    kind = UnknownSession if error.code == "unknown_session" else Refused
+    return kind(
+        error.code,
+        error.content,
+        is_retryable=error.retryable,
+        limit=error.limit,
+        retry_after_s=error.retry_after_s,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from myagent.client.errors import ClientError, refused
+from myagent.client.errors import ClientError, refused, refused_by
 from myagent.protocol.server_events import (
     CancelLogged,
     Interrupted,
@@ -37,11 +37,12 @@ LONGEST_DELAY_S = 5.0
 
 @dataclass(eq=False, kw_only=True)
 class Request:
-    """`frame` is what is sent; `settle` is called once, with the outcome."""
+    """`frame` is what is sent, from `not_before` on; `settle` is called once, with the outcome."""
 
     frame: str
     settle: Callable[[Outcome], None]
     is_sent: bool = False
+    not_before: float = 0.0
     refused_since: float | None = None
 
     def answer(self, event: ServerEvent) -> Outcome | None:
@@ -161,14 +162,24 @@ class Outbox:
         """The requests to send now; mark each as sent."""
         if now < self._not_before:
             return
+        is_held_back = False
         for request in list(self._requests):
-            if request in self._requests and not request.is_sent and self._may_go(request):
+            if request.is_sent or request not in self._requests:
+                continue
+            is_message = isinstance(request, MessageRequest)
+            if now < request.not_before or (is_message and is_held_back):
+                # Those behind it keep their order.
+                is_held_back = is_held_back or is_message
+            elif self._may_go(request):
                 yield request
 
     def wait_s(self, now: float) -> float | None:
         """How long until something may be due, None: not before something changes."""
-        is_waiting = any(not request.is_sent for request in self._requests)
-        return self._not_before - now if is_waiting and now < self._not_before else None
+        times = [
+            max(self._not_before, each.not_before) for each in self._requests if not each.is_sent
+        ]
+        later = [time for time in times if time > now]
+        return min(later) - now if later else None
 
     def take(self, event: ServerEvent, now: float) -> None:
         if isinstance(event, ServerError):
@@ -201,9 +212,9 @@ class Outbox:
             if error.code in AGAIN and is_patient:
                 request.is_sent = False
                 self._not_before = now + self._delay_s
+                request.not_before = now + (error.retry_after_s or 0.0)
             else:
-                sentence = error.content
-                self._settle(request, refused(error.code, sentence, is_retryable=error.retryable))
+                self._settle(request, refused_by(error))
         if error.code in AGAIN:
             self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
 

@@ -249,11 +249,16 @@ class Heartbeat(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerError(ServerEvent):
-    """A frame was refused, or the socket is about to be closed; `content` says why."""
+    """A frame was refused, or the socket is about to be closed; `content` says why.
+
+    `limit` names the limit that was reached, `retry_after_s` says when the frame may be granted.
+    """
 
     content: str = ""
     code: str = ""
     retryable: bool = False
+    limit: str = ""
+    retry_after_s: float | None = None
 
 
 KINDS: Final[Mapping[str, type[ServerEvent]]] = {

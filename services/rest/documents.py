@@ -30,6 +30,12 @@ class ErrorSerializer(Answer):
     fields_ = serializers.DictField(
         child=serializers.CharField(), required=False, help_text="What is wrong with each field."
     )
+    limit = serializers.RegexField(
+        "^[a-z_]+$", required=False, help_text="The name of the limit that was reached."
+    )
+    retry_after_s = serializers.IntegerField(
+        min_value=1, required=False, help_text="Seconds after which the request may be granted."
+    )
 
     def get_fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().get_fields()

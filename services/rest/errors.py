@@ -83,7 +83,10 @@ def _refusal(error: ServiceError) -> Response:
 
 
 def _known(error: exceptions.APIException) -> Response:
-    response = _said(error.status_code, str(error.get_codes()), str(error.detail))
+    more: dict[str, Any] = getattr(error, "more", {})
+    response = _said(error.status_code, str(error.get_codes()), str(error.detail), **more)
+    if "retry_after_s" in more:
+        response["Retry-After"] = str(more["retry_after_s"])
     if challenge := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = challenge
     return response

@@ -421,8 +421,11 @@ export class Conversation {
     return entry;
   }
 
-  /** Everything again in a moment: it is idempotent, so more than was refused may go along. */
-  #resendLater() {
+  /**
+   * Everything again in a moment, at the earliest after `leastS` seconds: it is idempotent, so more
+   * than was refused may go along.
+   */
+  #resendLater(leastS = 0) {
     clearTimeout(this.#timers.resend);
     this.#timers.resend = setTimeout(() => {
       this.#attempts += 1;
@@ -430,7 +433,7 @@ export class Conversation {
       this.#outgoing.unsent();
       if (this.sessionId && !this.#isAttached) this.#attach();
       this.#flush();
-    }, waitMs(this.#attempts));
+    }, Math.max(waitMs(this.#attempts), leastS * 1000));
   }
 
   // What is heard.
@@ -558,7 +561,7 @@ export class Conversation {
     this.#lastError = frame;
     if (retryable && code !== "busy") {
       this.#giveUp(frame);
-      this.#resendLater();
+      this.#resendLater(frame.metadata.retry_after_s);
     } else if (messageId) {
       this.#refuse(this.#settle("message", messageId), frame);
     } else if (stepId) {

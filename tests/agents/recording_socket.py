@@ -12,7 +12,7 @@ import orjson
 
 from agents.directory import Facts
 from agents.log.entry import Logged
-from agents.principals import Principal
+from agents.principals import Principal, key_of
 from agents.sockets import rendering
 from agents.transients import Problem, Transient
 from myagent import Agent, create_react_agent, tool
@@ -36,6 +36,10 @@ class RecordingSocket:
         self.close_code: int | None = None
         self.last_word: dict[str, Any] = {}
         self.heard = asyncio.Event()
+
+    @property
+    def counted_as(self) -> str:
+        return key_of(self.principal)
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
         return Facts(metadata=metadata)

@@ -173,6 +173,23 @@ async def test_a_refused_message_is_tried_again_only_if_that_may_help(blank: Pag
     assert await do("return WebSocket.last.sent.map((frame) => frame.content)") == ["a"]
 
 
+async def test_a_message_above_a_limit_waits_as_long_as_the_server_says(
+    blank: Page, do: Do
+) -> None:
+    await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        chat.send("a", { messageId: "a" });
+        s.say("system.error", { metadata: { session_id: "s", message_id: "a", code: "rate_limited",
+            limit: "messages_per_minute", retryable: true, retry_after_s: 20 } });
+        s.sent.length = 0"""
+    )
+    await blank.clock.run_for(15_000)
+    await do("WebSocket.last.say('system.heartbeat')")
+    assert await do("return WebSocket.last.sent.map((frame) => frame.content)") == []
+    await blank.clock.run_for(6_000)
+    assert await do("return WebSocket.last.sent.map((frame) => frame.content)") == ["a"]
+
+
 async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
     blank: Page, do: Do
 ) -> None:

@@ -26,6 +26,10 @@ window.accept = () => {
     server().log(2, "user.message", frame({ content, metadata: accepted }));
 };
 window.notice = (code, content) => tell("system.notice", { content, metadata: { code } });
+window.limit = (fields) => server().say("system.error", frame({
+    content: "You have sent 2 messages within a minute.",
+    metadata: { code: "rate_limited", retryable: true, ...fields },
+}));
 window.refuse = (fields) => server().say("system.error", frame({
     content: "It takes no new work.",
     metadata: { code: "service_unavailable", retryable: true, ...fields },
@@ -108,6 +112,27 @@ async def test_a_message_that_nobody_takes_yet_is_no_failure(page: Page) -> None
     await act(page, "accept()")
     await expect(turn).not_to_contain_text("Not taken yet")
     await expect(page.locator(".thinking")).to_contain_text("Thinking")
+
+
+ANSWERED = """tell("agent.final_answer", { seq: 3, content: "Fine.",
+    metadata: { run_id: "r", message_id: sent()[0].metadata.message_id } })"""
+LIMITED = """limit({ session_id: "s", message_id: sent().at(-1).metadata.message_id,
+    limit: "messages_per_minute", retry_after_s: 1 })"""
+TAKEN = """server().log(4, "user.message", frame({ content: "And tomorrow?",
+    metadata: { ...sent().at(-1).metadata, run_id: "r2", position: 0 } }))"""
+
+
+async def test_a_message_above_a_limit_stays_and_says_which_it_is(page: Page) -> None:
+    await begin(page)
+    await act(page, ANSWERED)
+    await say(page, "And tomorrow?")
+    await act(page, LIMITED)
+    turn = page.locator(".turn").last
+    await expect(turn).to_contain_text("You have sent 2 messages within a minute.")
+    await expect(turn).to_contain_text("And tomorrow?")
+    await page.wait_for_function("() => sent().length === 3")
+    await act(page, TAKEN)
+    await expect(turn).not_to_contain_text("within a minute")
 
 
 @pytest.mark.parametrize("code", [4013, 4029])

@@ -11,11 +11,25 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.conftest import serve
 from tests.crash.witness import query
 from tests.fake_model import FakeModel
 from tests.runners import ROOT, Runner
+from tests.servers import MariaDB, PrivateServer, Redis
 
 AGENT_FILES = Path(__file__).resolve().parent.parent / "agent_files"
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[PrivateServer]:
+    """A MariaDB that may be killed."""
+    yield from serve(MariaDB)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[PrivateServer]:
+    """A Redis that may be killed."""
+    yield from serve(Redis)
 
 
 class Site:

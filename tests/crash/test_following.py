@@ -147,7 +147,7 @@ async def test_a_session_that_rests_is_taken_and_its_former_owner_follows(site: 
     await leave(witness, taker)
 
 
-async def test_with_redis_the_follower_sees_the_answer_grow(
+async def test_with_redis_the_follower_sees_the_answer_grow_and_hears_how_it_fares(
     site: Site, redis_server: Redis
 ) -> None:
     redis = {"REDIS_URL": redis_server.url}
@@ -167,5 +167,10 @@ async def test_with_redis_the_follower_sees_the_answer_grow(
         run_id = each.durable[-1]["metadata"]["run_id"]
         answer = each.durable[-1]["content"]
         assert answer.startswith(text_of(each.seen, run_id))
+    await follower.say('go [[tool die {"text": "a", "times": 1}]]')
+    for each in (witness, follower, late):
+        await each.until_ended(2)
+        notices = [f["metadata"]["code"] for f in each.seen if f["event"] == "system.notice"]
+        assert notices == ["continuing", "continued"]
     assert_promises(site.database_url, witness.session_id, witness, follower, late)
     await leave(witness, follower, late)

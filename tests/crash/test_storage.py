@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import IS_CI
 from tests.crash.conftest import Site
 from tests.crash.witness import Witness, assert_promises, query, read_log
 from tests.fake_model import FakeModel
@@ -69,17 +68,6 @@ def assert_nothing_was_lost(database_url: str, talkers: list[Talker]) -> None:
         assert set(talker.acknowledged) <= kept
         assert len(kept) == talker.turn
         assert_promises(database_url, session_id, talker.witness)
-
-
-@pytest.fixture
-def own_mariadb() -> Iterator[MariaDB]:
-    """A MariaDB that may be killed."""
-    if not MariaDB.is_installed():
-        if IS_CI:
-            pytest.fail("MariaDB must be installed under CI.")
-        pytest.skip("MariaDB is not installed")
-    with MariaDB() as server:
-        yield server
 
 
 async def test_mariadb_killed_under_load_loses_nothing(

@@ -64,9 +64,13 @@ class Witness:
     async def reattach(self, url: str) -> None:
         """A new socket, resumed where this client's record ends. May be tried again."""
         await self.recorder.socket.close()
-        recorder = await Recorder.open(url)
-        last_seq, self._before, self.recorder = self.last_seq, self.seen, recorder
+        recorder, last_seq = await Recorder.open(url), self.last_seq
+        self.turn_to(recorder)
         await recorder.reconnect(self.session_id, last_seq)
+
+    def turn_to(self, recorder: Recorder) -> None:
+        """What it receives from now on comes from another socket."""
+        self._before, self.recorder = self.seen, recorder
 
     async def until_ended(self, count: int) -> None:
         """Until as many messages of the session have ended as `count` says."""

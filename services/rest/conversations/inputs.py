@@ -100,7 +100,7 @@ class SessionsQuery(serializers.Serializer[Any]):
     )
     text = serializers.CharField(
         max_length=1000, required=False, allow_blank=True,
-        help_text="In its title, or in what was said in one of the newest 1,000.",
+        help_text="In its title, or in what was said lately in one of the newest 1,000.",
     )  # fmt: skip
     ordering = serializers.ChoiceField(
         [*ORDERS, *(f"-{name}" for name in ORDERS)], default="-updated_at",

@@ -54,14 +54,29 @@ STATUSES = {
 }
 """By the protocol's codes; 503 for all others."""
 
-RETRY_AFTER_S = "1"
+RETRY_AFTER_S = 1
+"""Seconds after which a request may be granted, if nothing more is known."""
 
 
 class Problem(APIException):
-    """An error with a code of the protocol, or of this interface."""
+    """An error with a code of the protocol, or of this interface.
 
-    def __init__(self, code: str, sentence: str = "", *, status: int | None = None) -> None:
+    `limit` and `retry_after_s`: as for `agents.transients.Problem`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str = "",
+        *,
+        status: int | None = None,
+        limit: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
         self.status_code = status or STATUSES.get(code, 503)
+        self.more: dict[str, Any] = {"limit": limit} if limit else {}
+        if retry_after_s is not None:
+            self.more["retry_after_s"] = retry_after_s
         super().__init__(sentence or say(own_language(), code), code)
 
 
@@ -85,7 +100,7 @@ class Later(Response):
         answer = errors.answer(error, {})
         self.status_code, self.data = answer.status_code, answer.data
         if answer.status_code in (429, 503):
-            self["Retry-After"] = RETRY_AFTER_S
+            self["Retry-After"] = str(self.data.setdefault("retry_after_s", RETRY_AFTER_S))
 
 
 class ConversationView(View):
@@ -107,8 +122,10 @@ class ConversationView(View):
 
 def refused(error: Refused) -> Problem:
     """What a session refuses, in the client's language."""
-    sentence = say(own_language(), error.sentence or error.code, detail=error.detail)
-    return Problem(error.code, sentence)
+    wait_s = error.retry_after_s
+    words = {"detail": error.detail, "retry_after_s": wait_s}
+    sentence = say(own_language(), error.sentence or error.code, **words)
+    return Problem(error.code, sentence, limit=error.limit, retry_after_s=wait_s)
 
 
 def own_language() -> str:

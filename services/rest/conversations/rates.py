@@ -1,17 +1,14 @@
-"""How often a client may ask something of its conversations."""
+"""How often a client may ask something of its conversations, and search them."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 
 from django.conf import settings
 
 from agents.ports import Refused
 from agents.principals import Principal
-from agents.runtime.limits import TokenBucket
-
-REMEMBERED = 10_000
-"""Clients whose rates a process knows; a full bucket and a forgotten one are the same."""
+from agents.runtime.limits import Buckets
 
 
 class Rates:
@@ -22,19 +19,44 @@ class Rates:
     """
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets = Buckets()
 
     def count(self, principal: Principal | None, session_id: str) -> None:
         """Raises `Refused` for a request above the rate."""
         key = session_id if principal is None else f"{principal.key} "
-        bucket = self._buckets.pop(key, None) or TokenBucket(
-            settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
+        wait_s = self._buckets.take(
+            key, settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
         )
-        self._buckets[key] = bucket
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
-        if not bucket.take():
-            raise Refused("rate_limited")
+        if wait_s:
+            raise Refused(
+                "rate_limited", limit="messages_per_second", retry_after_s=math.ceil(wait_s)
+            )
+
+
+class Searches:
+    """Searches a minute of one client in this process, named as `agents.ports.Asker` says.
+
+    `count` may be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._buckets = Buckets()
+
+    def count(self, client: str) -> None:
+        """Raises `Refused` for a search above the rate."""
+        per_minute: int = settings.MYAGENT_SEARCHES_PER_MINUTE
+        if not (client and per_minute):
+            return
+        if wait_s := self._buckets.take(client, per_minute / 60, per_minute):
+            raise Refused(
+                "rate_limited",
+                sentence="searches_per_minute",
+                detail=str(per_minute),
+                limit="searches_per_minute",
+                retry_after_s=math.ceil(wait_s),
+            )
 
 
 rates = Rates()
+
+searches = Searches()

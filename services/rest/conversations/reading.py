@@ -24,7 +24,9 @@ from agents.calls.call import WaitingCall
 from agents.calls.stream import Stream
 from agents.log.reading import page_after
 from agents.models import Session
+from agents.ports import Refused
 from agents.sentences import say
+from agents.sockets.handshake import Scope, client_counted_as
 from agents.titles import cleaned
 from myagent.protocol import CreateSession
 from services.rest.conversations import documents
@@ -43,10 +45,11 @@ from services.rest.conversations.later import (
     Problem,
     call_of,
     own_language,
+    refused,
     streaming,
     wants_stream,
 )
-from services.rest.conversations.rates import rates
+from services.rest.conversations.rates import rates, searches
 from services.rest.conversations.who import principal_of
 from services.rest.inputs import PageQuery, query_of
 from services.rest.lists import Page
@@ -78,12 +81,14 @@ class SessionsView(ConversationView, GenericAPIView[Session]):
         parameters=[SessionsQuery],
         responses={
             200: documents.SessionSerializer(many=True),
-            **documents.errors(400, *documents.READ),
+            **documents.errors(400, 429, *documents.READ),
         },
     )
     def get(self, request: Request) -> Response:
         query = query_of(request, SessionsQuery, beside=PageQuery().fields)
         ordering, is_own = query.pop("ordering"), query.pop("mine")
+        if query.get("text", "").strip():
+            _count_search(request)
         found = finding.select(Wanted(principal=principal_of(request), is_own=is_own, **query))
         backwards = "-" if ordering.startswith("-") else ""
         page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk")) or ()
@@ -186,6 +191,15 @@ class EventsView(ConversationView):
         items = ",".join(each.frame for each in page)
         end = f'],"cursor":{cursor},"last_seq":{max(cursor, session.last_seq)}}}'
         return HttpResponse(f'{{"items":[{items}{end}', content_type="application/json")
+
+
+def _count_search(request: Request) -> None:
+    """Raises `Problem`."""
+    scope: Scope = request._request.scope  # type: ignore[attr-defined]
+    try:
+        searches.count(client_counted_as(scope, principal_of(request)))
+    except Refused as error:
+        raise refused(error) from error
 
 
 async def _create(request: Request, event: CreateSession, title: str, later: Later) -> None:

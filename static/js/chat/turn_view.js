@@ -73,8 +73,8 @@ export class TurnView {
   }
 
   #showTime() {
-    const { status, at, heldUp } = this.#turn;
-    const sending = say(heldUp ? "sending_again" : "sending");
+    const { status, at, heldUp, limit } = this.#turn;
+    const sending = heldUp ? `${limit} ${say("sending_again")}`.trim() : say("sending");
     this.#time.textContent = status === "sending" ? sending : moment(at);
     this.#time.dateTime = at.toISOString();
     this.#time.title = fullMoment(at);

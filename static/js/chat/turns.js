@@ -1,9 +1,10 @@
 // The log of a conversation as turns: what was asked, what happened, how it ended. No elements.
 //
-// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, heldUp, end}
+// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, heldUp, limit, end}
 //        status: "sending", "queued", "running", or the kind of its end: "final_answer",
 //        "error", "interrupted", "timeout"
 //        heldUp: the server's words, while it goes on by itself later; else empty
+//        limit: the same of a message that is above a limit, until it is sent again and taken
 // block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
 
@@ -84,7 +85,7 @@ export class Turns {
     const { message_id: messageId } = metadata;
     for (const turn of [...this.started, ...this.queue]) {
       if (turn.status !== "sending" || (messageId && turn.messageId !== messageId)) continue;
-      turn.heldUp = content;
+      Object.assign(turn, { heldUp: content, limit: metadata.limit ? content : "" });
       this.#onChange(turn);
     }
   }
@@ -225,6 +226,6 @@ export class Turns {
 }
 
 function newTurn({ messageId, text, at = null }) {
-  const none = { runId: null, blocks: [], isThinking: false, heldUp: "" };
+  const none = { runId: null, blocks: [], isThinking: false, heldUp: "", limit: "" };
   return { messageId, text, at, status: "sending", ...none };
 }

@@ -17,6 +17,7 @@ from agents.ownership import followers, requests, servers
 from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
 from agents.runs.link import dial
+from agents.sessions import asking, neighbours
 from agents.sessions.conversations import Conversations
 from tests.agents.logs import SERVICE
 from tests.agents.recording_socket import RecordingSocket
@@ -122,6 +123,32 @@ async def test_who_waits_for_a_request_that_is_gone_is_told(site: Site) -> None:
     await until(lambda: not other._sessions.following.waits_for_answers)
 
 
+async def test_who_is_not_told_whether_a_message_was_saved_may_send_it_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await site.start_another()
+    client = await site.visit(other)
+    write = requests.write
+
+    def write_and_fail(asked: requests.Asked) -> int:
+        write(asked)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(asking, "WRITE_AGAIN_S", 0.0)
+    monkeypatch.setattr(requests, "write", write_and_fail)
+    unnamed = parsed("user.message", session_id=site.session_id, content="once")
+    with pytest.raises(Refused, match="storage_unavailable") as refused:
+        await other.port.send(client, unnamed)
+    assert refused.value.sentence == "storage_uncertain"
+    message_id = refused.value.message_id
+    assert message_id
+    monkeypatch.setattr(requests, "write", write)
+    await heard(client, "agent.final_answer", message_id=message_id)
+    await site.say(other, client, message_id)
+    await heard(client, "user.message", message_id=message_id, duplicate=True)
+    assert await Event.objects.filter(event="user.message").acount() == 1
+
+
 async def test_after_a_take_over_requests_keep_their_order(site: Site) -> None:
     first = site.conversations
     hold_errands(first)
@@ -224,6 +251,8 @@ async def test_an_owner_that_failed_to_open_its_only_session_is_there_for_others
     await site.conversations.stop()
     owner, other = await site.start_another(), await site.start_another()
     monkeypatch.setattr(reading, "open_session", fail_once(reading.open_session))
+    # Else the owner may leave it to its follower as soon as it rests.
+    monkeypatch.setattr(neighbours, "is_handed_over", lambda **standing: False)
     with pytest.raises(OperationalError):
         await owner._sessions.opening.open(site.session_id)
     client = await site.visit(other)

@@ -273,6 +273,7 @@ class OneInFifty:
     """The rate limit of a server that is so busy that time passes between frames."""
 
     asked = 0
+    wait_s = 0.1
 
     def take(self) -> bool:
         self.asked += 1

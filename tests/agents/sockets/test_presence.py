@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -43,6 +44,9 @@ class Peer:
 
     def close(self, code: int, problem: Any) -> None:
         self.closed = (code, problem.text)
+
+
+NOW = datetime(2026, 11, 28, 23, 1, 2, 345678, tzinfo=UTC)
 
 
 class Here:
@@ -127,6 +131,13 @@ async def test_many_are_written_in_few_statements(here: Here) -> None:
     for each in list(here.connections.present.values()):
         here.remove(each)
     assert await here.look() == {}
+
+
+async def test_a_connection_is_listed_with_all_that_is_known_of_it(here: Here) -> None:
+    row = register.Fresh("a", "one", "weather", "/ws/", "127.0.0.1", "browser", "user:1", NOW)
+    await here.database.run(register.write, [row], {}, ())
+    found = await here.database.run(Connection.objects.values().get)
+    assert found == {**row._asdict(), "is_to_close": False}
 
 
 async def test_what_is_to_be_closed_is_closed_with_a_sentence(here: Here) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Permission, User
 
 from agents.ports import Refused
 from agents.principals import Principal
-from services.rest.conversations import rates as module
-from services.rest.conversations.rates import Rates
+from agents.runtime import limits
+from services.rest.conversations.rates import Rates, Searches
 from tests.agents.archive import stored
 from tests.myagent_site.clients import at_this_machine
 
@@ -27,7 +28,8 @@ def refused(rates: Rates, principal: Principal | None, session_id: str) -> bool:
     try:
         rates.count(principal, session_id)
     except Refused as error:
-        assert error.code == "rate_limited"
+        assert (error.code, error.limit) == ("rate_limited", "messages_per_second")
+        assert error.retry_after_s
         return True
     return False
 
@@ -44,7 +46,7 @@ def test_where_nobody_logs_in_each_conversation_has_one() -> None:
 
 
 def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
+    monkeypatch.setattr(limits, "REMEMBERED", 2)
     rates = Rates()
     for each in "abcd":
         rates.count(None, each)
@@ -62,5 +64,35 @@ async def test_a_process_without_conversations_says_so() -> None:
     ):
         answer = await client.post(f"/api/v1/{path}", body, content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
-        assert answer["Retry-After"]
+        assert answer["Retry-After"] == str(answer.json()["retry_after_s"]) == "1"
     assert (await client.get(f"/api/v1/sessions/{session}")).status_code == 200
+
+
+def test_a_client_may_search_only_so_often(settings: Any) -> None:
+    settings.MYAGENT_SEARCHES_PER_MINUTE = 1
+    searches = Searches()
+    searches.count("ada")
+    with pytest.raises(Refused) as caught:
+        searches.count("ada")
+    error = caught.value
+    assert (error.code, error.limit) == ("rate_limited", "searches_per_minute")
+    assert error.retry_after_s == 60
+    searches.count("eve")
+    settings.MYAGENT_SEARCHES_PER_MINUTE = 0
+    searches.count("ada")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_search_too_many_says_when_to_come_again(settings: Any) -> None:
+    settings.MYAGENT_SEARCHES_PER_MINUTE = 1
+    settings.MYAGENT_AUTH = "token"
+    ada = await sync_to_async(User.objects.create_user)("searching")
+    await ada.user_permissions.aadd(await Permission.objects.aget(codename="use_service"))
+    client = at_this_machine()
+    await client.aforce_login(ada)
+    assert (await client.get("/api/v1/sessions?text=x")).status_code == 200
+    answer = await client.get("/api/v1/sessions?text=x")
+    assert (answer.status_code, answer["Retry-After"]) == (429, "60")
+    told = answer.json()
+    assert (told["limit"], told["retry_after_s"]) == ("searches_per_minute", 60)
+    assert (await client.get("/api/v1/sessions?text=")).status_code == 200

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0010_several_servers"),
+        ("agents", "0011_limits"),
     ]
 
     operations = [

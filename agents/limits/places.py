@@ -1,0 +1,126 @@
+"""How many conversations of a service all servers of the site hold at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db.models import QuerySet, Sum
+
+from agents.models import LEASE_HOLDS, Occupancy, Server
+from agents.runtime.database import DatabaseThreads
+from agents.runtime.file_locks import explain
+
+logger = structlog.get_logger(__name__)
+
+PUBLISH_S = 1.0
+"""Seconds after which other servers know what was let go, or taken without asking for a place."""
+
+CLAIM_S = 5.0
+"""Seconds that a claim may take; then what is known decides."""
+
+RETRY_AFTER_S = 5
+"""Nobody knows when a conversation is left."""
+
+
+class Places:
+    """Those of services with a limit; for others there is nothing to ask and nothing to write.
+
+    Each server writes how many it holds, and reads what the others wrote: whoever takes the last
+    place has written that first, so two servers never both get it. Servers without a valid lease do
+    not count. `count`: how many this server holds of a service. Its methods belong to the event
+    loop.
+    """
+
+    def __init__(
+        self,
+        database: DatabaseThreads,
+        server_id: Callable[[], str],
+        count: Callable[[str], int],
+    ) -> None:
+        self._database = database
+        self._server_id = server_id
+        self._count = count
+        self._written: dict[tuple[str, str], int] = {}
+        """What is in the database, by server and service."""
+        self._elsewhere: dict[str, int] = {}
+        self._writing = asyncio.Lock()
+
+    def is_full(self, service: str, limit: int) -> bool:
+        """Whether there is no place left, as far as is known without a query."""
+        elsewhere = self._elsewhere.get(service, 0)
+        return elsewhere >= limit or self._count(service) + elsewhere >= limit
+
+    async def claim(self, service: str, limit: int) -> bool:
+        """Whether a further conversation may begin here; it has to, before anything is awaited.
+
+        While the database is away or slow, what was known of other servers counts. Cancelling is
+        safe.
+        """
+        async with self._writing:
+            mine = self._count(service) + 1
+            if mine > limit:
+                return False
+            own_id = self._server_id()
+            self._written[own_id, service] = -1  # Not known until it is written.
+            try:
+                async with asyncio.timeout(CLAIM_S):
+                    elsewhere = await self._database.run(_claim, own_id, service, mine, limit)
+            except (DatabaseFailure, TimeoutError) as error:
+                logger.warning("storage_away", error=explain(error) or "too slow")
+                return not self.is_full(service, limit)
+            self._elsewhere[service] = elsewhere
+            is_granted = mine + elsewhere <= limit
+            self._written[own_id, service] = mine if is_granted else mine - 1
+            return is_granted
+
+    async def publish(self, services: Collection[str]) -> None:
+        """Writes what has changed, and reads what others hold. Raises `django.db.Error`.
+
+        `services`: those with a limit. Cancelling is safe.
+        """
+        if not services:
+            return
+        async with self._writing:
+            own_id = self._server_id()
+            held = {name: self._count(name) for name in services}
+            changed = {
+                name: count
+                for name, count in held.items()
+                if count != self._written.get((own_id, name), 0)
+            }
+            self._elsewhere = await self._database.run(_publish, own_id, changed, list(services))
+            self._written = {(own_id, name): count for name, count in held.items()}
+
+
+def _claim(server_id: str, service: str, mine: int, limit: int) -> int:
+    """Writes that the server holds so many, unless that is too many; how many others hold."""
+    _write(server_id, service, mine)
+    found = _others(server_id).filter(service=service).aggregate(held=Sum("sessions"))
+    elsewhere = int(found["held"] or 0)
+    if mine + elsewhere > limit:
+        _write(server_id, service, mine - 1)
+    return elsewhere
+
+
+def _publish(server_id: str, changed: dict[str, int], services: list[str]) -> dict[str, int]:
+    for service, count in changed.items():
+        _write(server_id, service, count)
+    others = _others(server_id).filter(service__in=services)
+    return {
+        name: int(held) for name, held in others.values_list("service").annotate(Sum("sessions"))
+    }
+
+
+def _write(server_id: str, service: str, count: int) -> None:
+    own = Occupancy.objects.filter(server_id=server_id, service=service)
+    # Nobody else writes this row.
+    if not own.update(sessions=count):
+        Occupancy.objects.create(server_id=server_id, service=service, sessions=count)
+
+
+def _others(server_id: str) -> QuerySet[Occupancy]:
+    living = Server.objects.filter(LEASE_HOLDS).exclude(pk=server_id)
+    return Occupancy.objects.filter(server__in=living)
