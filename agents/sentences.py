@@ -86,6 +86,14 @@ SENTENCES = {
     "not_waiting": gettext_noop("Nothing is waiting for this response."),
     "moved": gettext_noop("The conversation has moved to another process. Reconnect."),
     "no_service": gettext_noop("There is no such service here."),
+    "only_sockets": gettext_noop(
+        "This port serves WebSockets alone. Pages and the REST API are at the port of 'api' or of "
+        "'manage.py serve'."
+    ),
+    "only_pages": gettext_noop(
+        "This port serves pages and the REST API alone. Conversations are at the port of 'proxy' "
+        "or of 'manage.py serve'."
+    ),
     "none_available": gettext_noop("No available services for routing."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
     "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),

@@ -191,6 +191,7 @@ ERROR_TEXTS = (
     | {
         "not_found_title": gettext_noop("There is no such page"),
         "not_found": gettext_noop("Nothing is at this address:"),
+        "only_pages_title": gettext_noop("Conversations are at another port"),
         "forbidden_title": gettext_noop("Not allowed"),
         "forbidden": gettext_noop("Your account may not do this."),
         "stale_form_title": gettext_noop("This form can’t be accepted"),

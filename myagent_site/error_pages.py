@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from agents.sentences import say
 from agents.serving import server_of
 from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
@@ -59,6 +60,28 @@ def too_many_logins(request: HttpRequest, *, retry_after_s: int) -> HttpResponse
 def failed(request: HttpRequest) -> HttpResponse:
     """Needs nothing that may have failed: no database, no login."""
     return _answer(request, FAILED)
+
+
+def only_sockets(request: HttpRequest) -> HttpResponse:
+    """This server has no pages, not even for errors."""
+    return told(say(language_of(request), "only_sockets"), NOT_FOUND.code, NOT_FOUND.status)
+
+
+def only_pages(request: HttpRequest, address: str) -> HttpResponse:
+    """This server has no sockets. `address`: where they are, if that is known."""
+    lang = language_of(request)
+    sentence = say(lang, "only_pages")
+    if not is_for_people(request):
+        return told(f"{sentence} {address}".rstrip(), NOT_FOUND.code, NOT_FOUND.status)
+    text = translated(ERROR_TEXTS, lang)
+    context = {
+        "text": text,
+        "title": text["only_pages_title"],
+        "sentence": sentence,
+        "path": address,
+        "is_site": True,
+    }
+    return draw(request, lang, "error.html", context, status=NOT_FOUND.status)
 
 
 def is_for_people(request: HttpRequest) -> bool:

@@ -162,6 +162,40 @@ OPTIONS = (
         "`external`: it says how to start one.",
     ),
     Option(
+        "MYAGENT_LAUNCHER",
+        "str",
+        "local",
+        "Where supervisors start the workers of services: `local`, as processes beside them, or "
+        "`ray`, as jobs of a Ray cluster.",
+    ),
+    Option(
+        "RAY_ADDRESS",
+        "str",
+        "",
+        "The job server of that cluster, as `http://HOST:8265`.",
+    ),
+    Option(
+        "MYAGENT_RAY_CPUS",
+        "float",
+        1.0,
+        "CPUs that a node of the cluster must have free for a worker; a service's tag "
+        "`ray:cpus:NUMBER` takes precedence.",
+    ),
+    Option(
+        "MYAGENT_RAY_UPLOAD",
+        "bool",
+        True,
+        "Whether the folder of the agent file, and the SDK, are sent to the cluster. `false`: each "
+        "node has both already, the file at the same path.",
+    ),
+    Option(
+        "MYAGENT_RAY_ENV",
+        "str",
+        "",
+        "What Ray sets up for a worker, its `runtime_env`, as JSON: "
+        '`{"pip": ["openai[aiohttp]"]}`.',
+    ),
+    Option(
         "MYAGENT_START_TIMEOUT_S",
         "float",
         60.0,

@@ -1,4 +1,4 @@
-"""What is served over HTTP: the chat of one agent (alone, or on an own port), else the site."""
+"""What is served over HTTP: one agent's chat, the site, or of the site what a server has of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from django.http import HttpRequest, HttpResponse
 
 from agents.serving import server_of
 from agents.sockets.handshake import OWN_DOOR
+from myagent_site import error_pages
+from services.routing.sides import Side, side_of
 
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 OWN_DOOR_PAGES = "myagent_site.own_door_urls"
+PAGE_SIDE = "myagent_site.page_side_urls"
+FOR_BALANCERS = frozenset({"/health", "/health/ready"})
+"""What a server has that has no pages."""
 
 
 def pages_of_this_process(
@@ -24,6 +29,10 @@ def pages_of_this_process(
             request.urlconf = SINGLE_AGENT_PAGES
         elif OWN_DOOR in getattr(request, "scope", {}):
             request.urlconf = OWN_DOOR_PAGES
+        elif (side := side_of(request)) is Side.PAGES:
+            request.urlconf = PAGE_SIDE
+        elif side is Side.SOCKETS and request.path_info not in FOR_BALANCERS:
+            return error_pages.only_sockets(request)
         return await get_response(request)
 
     return middleware

@@ -13,7 +13,7 @@ from myagent_site.console_texts import NO_CHAT_TEXTS
 from myagent_site.introduction import introduce
 from myagent_site.pages import answer, chat_page, language_of
 from services.models import Service
-from services.routing.endpoints import chat_of, path_of
+from services.routing.endpoints import chat_of, path_of, site_address
 
 
 def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
@@ -40,6 +40,16 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:
     """The chat page on the service's own port."""
     return chat(request, request.scope[OWN_DOOR], socket="/")
+
+
+def no_chat_here(request: HttpRequest, name: str) -> HttpResponse:
+    """On a server without sockets: the address of the service's."""
+    try:
+        site = site_address()
+    except DatabaseFailure:
+        site = ""
+    address = f"{site.rstrip('/')}{path_of(name)}" if site else ""
+    return error_pages.only_pages(request, address)
 
 
 def with_slash(request: HttpRequest, name: str) -> HttpResponse:

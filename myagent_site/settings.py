@@ -52,6 +52,8 @@ globals().update(
     {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
 )
 
+RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
+
 SITE_VARIABLES = [option.name for option in OPTIONS]
 """The site's own variables in an environment: no worker gets them."""
 
@@ -113,7 +115,8 @@ ASGI_APPLICATION = "myagent_site.asgi.application"
 MYAGENT_APPLICATION = "myagent_site.application.application_for"
 
 REDIS_URL = OPTION_VALUES["REDIS_URL"]
-_REDIS = {"address": REDIS_URL, "socket_connect_timeout": 2}
+# channels-redis waits up to 5 s for a message: by then an answer must not count as overdue.
+_REDIS = {"address": REDIS_URL, "socket_connect_timeout": 2, "socket_timeout": 15}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +18,11 @@ POSITIVE = (
     "MYAGENT_HEALTH_HISTORY_S",
     "MYAGENT_LOG_BYTES",
 )
-CHOICES = {"MYAGENT_AUTH": ("open", "token"), "MYAGENT_SUPERVISOR": ("auto", "external")}
+CHOICES = {
+    "MYAGENT_AUTH": ("open", "token"),
+    "MYAGENT_LAUNCHER": ("local", "ray"),
+    "MYAGENT_SUPERVISOR": ("auto", "external"),
+}
 
 
 @register(TAG)
@@ -39,3 +45,29 @@ def check_choices(**_: Any) -> list[Error]:
         for name, choices in CHOICES.items()
         if getattr(settings, name) not in choices
     ]
+
+
+@register(TAG)
+def check_ray(**_: Any) -> list[Error]:
+    if settings.MYAGENT_LAUNCHER != "ray":
+        return []
+    sentences = []
+    if importlib.util.find_spec("ray") is None:
+        sentences.append(
+            "MYAGENT_LAUNCHER is ray, which is not installed: pip install 'ray[default]'."
+        )
+    if not settings.RAY_ADDRESS.startswith(("http://", "https://")):
+        sentences.append(
+            "RAY_ADDRESS must be the address of the cluster's job server: http://HOST:8265."
+        )
+    if not _is_runtime_env(settings.MYAGENT_RAY_ENV):
+        sentences.append("MYAGENT_RAY_ENV must be a JSON object, Ray's runtime_env.")
+    return [Error(sentence, id="myagent.E013") for sentence in sentences]
+
+
+def _is_runtime_env(text: str) -> bool:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("env_vars", {}), dict)

@@ -117,9 +117,10 @@ class Instance(models.Model):
     live, so that the database refuses a second one in the same place. `kept_by`: the `Supervisor`
     that keeps it beside the replicas; empty for a replica, which the machine's supervisor keeps.
     `process` names the operating-system process (see `agents.runtime.process`) once it is known;
-    `node`, the machine whose supervisor launched it, where it listens at
-    `agents.runs.worker_process.Paths`. `report` is what it last reported: `running`, `sessions`,
-    `lag_ms` and `abandoned`.
+    `node`, the machine whose supervisor launched it. It listens at
+    `agents.runs.worker_process.Paths` there; `address` is where other machines reach it, as
+    tcp://HOST:PORT, if they can (see `agents.runs.remote`). `report` is what it last reported:
+    `running`, `sessions`, `lag_ms` and `abandoned`.
     """
 
     class State(models.TextChoices):
@@ -160,6 +161,7 @@ class Instance(models.Model):
     node = models.CharField(max_length=191)
     kept_by = models.CharField(max_length=191, default="", blank=True)
     process = models.CharField(max_length=191, default="")
+    address = models.CharField(max_length=255, default="", blank=True)
     pid = models.PositiveIntegerField(null=True)
     report = models.JSONField(default=dict)
     content_hash = models.CharField(max_length=64, default="")

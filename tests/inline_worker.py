@@ -1,4 +1,4 @@
-"""A worker's server in a thread of the test's process, behind a real Unix socket."""
+"""A worker's server in a thread of the test's process, behind a Unix socket, and TCP if need be."""
 
 from __future__ import annotations
 
@@ -13,25 +13,40 @@ from typing import Any
 
 from myagent.loading import AgentFile
 from myagent.worker.describing import describe
+from myagent.worker.listening import Listening
 from myagent.worker.loops import run_to_end
 from myagent.worker.protocol import AgentInfo
 from myagent.worker.server import LinkServer
 from myagent.worker.sessions import Source
+from myagent.worker.tls import LinkKey
 
 PATIENCE_S = 30
 
 
 class InlineWorker:
-    """`path` is where servers dial it; `call` runs a function on its loop, from any thread."""
+    """`path` is where servers dial it; `call` runs a function on its loop, from any thread.
+
+    With a `key` it listens on TCP too, at `port` of the loopback.
+    """
 
     def __init__(
-        self, path: Path, source: Source, info: AgentInfo, instance_id: str, **options: Any
+        self,
+        path: Path,
+        source: Source,
+        info: AgentInfo,
+        instance_id: str,
+        key: LinkKey | None = None,
+        **options: Any,
     ) -> None:
         self.path = path
         self.instance_id = instance_id
         self.server: LinkServer
         self.end: str | None = None
         """Why it ended: `drained`, `orphaned`, or None for as long as it was told to stop."""
+        self.port = 0
+        self._far = Listening(address=("127.0.0.1", 0), key=key) if key else Listening()
+        if self._far.tcp is not None:
+            self.port = self._far.tcp.socket.getsockname()[1]
         self._source = source
         self._info = info
         self._options = options
@@ -73,7 +88,7 @@ class InlineWorker:
         self.server = LinkServer(self._source, self._info, self.instance_id, **self._options)
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(self.path))
-            await self.server.open(listening)
+            await self.server.open(listening, self._far.tcp)
             self._ready.set()
             ends = asyncio.create_task(self.server.until_end())
             stops = asyncio.create_task(self._stop.wait())
@@ -83,6 +98,7 @@ class InlineWorker:
             ends.cancel()
             stops.cancel()
             await self.server.close()
+        self._far.close()
 
 
 @contextmanager
@@ -95,7 +111,7 @@ def inline_worker(
 ) -> Iterator[InlineWorker]:
     """A worker whose agents come from a loaded file, or from an async function that makes one.
 
-    `options` are those of `LinkServer`. What it says of its agent is `info`,
+    `options` are those of `InlineWorker` and `LinkServer`. What it says of its agent is `info`,
     else the file's own agent described, else little more than a name.
     """
     create = source.create if isinstance(source, AgentFile) else source

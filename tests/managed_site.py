@@ -38,9 +38,9 @@ QUICK = FAST | {
 }
 
 
-def until(fact: Callable[[], Any], what: str = "") -> Any:
+def until(fact: Callable[[], Any], what: str = "", *, patience_s: float = PATIENCE_S) -> Any:
     """What the function returns, once that is true."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not (found := fact()):
         assert time.monotonic() < deadline, f"never came true: {what or fact}"
         time.sleep(POLL_S)
@@ -50,11 +50,13 @@ def until(fact: Callable[[], Any], what: str = "") -> Any:
 class Command:
     """A command of the site that goes on: `supervise`, or `serve`."""
 
+    program: tuple[str, ...] = ("manage.py",)
+
     def __init__(self, site: ManagedSite, *arguments: str, **environment: str) -> None:
         self.log_path = site.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [sys.executable, *self.program, *arguments],
                 cwd=ROOT,
                 env=site.environment | environment,
                 stdin=subprocess.DEVNULL,
@@ -90,6 +92,12 @@ class Command:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(PATIENCE_S)
+
+
+class Module(Command):
+    """The same for `python -m`."""
+
+    program = ("-m",)
 
 
 class ManagedSite:

@@ -32,10 +32,14 @@ FAST = {
 
 Server = Literal["uvicorn", "daphne", "runserver"]
 
+OF_SITES = ("processes", "proxy")
+"""Servers of a site with one registered service; see `tests.acceptance.served`."""
+
 SERVERS = [
     pytest.param("uvicorn"),
     pytest.param("daphne"),
     pytest.param("runserver", marks=pytest.mark.long),
+    *(pytest.param(name, marks=pytest.mark.long) for name in OF_SITES),
 ]
 """Those that speak the protocol alike: parameters of tests of it."""
 

@@ -66,6 +66,8 @@ COMMANDS = {
     "with -P": [sys.executable, "-P", "-m", "myagent.cli.server", "services", "list"],
     "myagent.manager": [sys.executable, "-m", "myagent.manager.cli.manager", "list"],
     "its help": [sys.executable, "-m", "myagent.manager.cli.manager", "--help"],
+    "the proxy's help": [sys.executable, "-m", "myagent.manager.cli.proxy", "--help"],
+    "the API's help": [sys.executable, "-m", "myagent.manager.cli.api", "--help"],
 }
 
 
@@ -125,6 +127,7 @@ def test_an_installed_site_is_found_too(
         ["-m", "myagent.cli.server", "agent.py"],
         ["-m", "myagent.cli.server", "serve"],
         ["-m", "myagent.manager.cli.manager", "list"],
+        ["-m", "myagent.manager.cli.proxy"],
         ["manage.py", "serve"],
     ],
     ids=" ".join,

@@ -74,7 +74,7 @@ ROOMS = {
             "views",
         ),
         *("cli", "rest", "admin"),
-        *("first_admin", "checks", "apps", "management"),
+        *("first_admin", "serving", "checks", "apps", "management"),
     ),
 }
 """What is imported comes before what imports it."""

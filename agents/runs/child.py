@@ -89,6 +89,7 @@ class Child:
         options = [f"--log-form={log_form}", *(["--debug"] if is_debug else [])]
         if sys.stderr is not None and sys.stderr.isatty():
             options.append("--terminal")
+        options += self.paths.options
         command = command_of(file, self.instance_id, *options, python=python)
         try:
             environment = environment_for(file, os.environ)

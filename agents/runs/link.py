@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,7 @@ import structlog
 
 from agents.log.fold import History
 from agents.runs.attempts import Attempt, Receiver
+from agents.runs.remote import Remote, connected, is_of_the_network, is_refusal
 from agents.runtime.local_sockets import connected_to, process_behind
 from agents.runtime.process import identity_of, is_alive, until_gone
 from myagent.steps import Resume
@@ -58,8 +60,11 @@ class Link(asyncio.Protocol):
     `send` and similar methods do nothing once it has ended; then `on_closed` is called.
     """
 
-    def __init__(self, process: str | None = None) -> None:
-        """`process`: the identity of the process at the other end, if it is known."""
+    def __init__(self, process: str | None = None, *, is_remote: bool = False) -> None:
+        """`process`: the identity of the process at the other end, if it is known.
+
+        `is_remote`: its pid means nothing here.
+        """
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._frames = FrameReader()
@@ -68,6 +73,9 @@ class Link(asyncio.Protocol):
         self._known: dict[str, tuple[int, int]] = {}
         """What the worker has of a session's history: its generation and end."""
         self._process = process
+        self._is_remote = is_remote
+        self._is_cut_off = False
+        """Whether the link ended for a reason other than the worker's end."""
         self._pings = 0
         self._pinged_at: float | None = None
         self._pulse: asyncio.TimerHandle | None = None
@@ -90,7 +98,8 @@ class Link(asyncio.Protocol):
         self._watch_life()
         ready = await self._ready
         self.agent, self.instance_id, self.pid = ready.agent, ready.instance_id, ready.pid
-        self._process = self._process or identity_of(ready.pid)
+        if not self._is_remote:
+            self._process = self._process or identity_of(ready.pid)
         self._ping()
 
     def _watch_life(self) -> None:
@@ -104,6 +113,7 @@ class Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the link; the worker stops what it does for this server. May be called twice."""
+        self._is_cut_off = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -118,6 +128,11 @@ class Link(asyncio.Protocol):
             return 0.0
         silence_s = self._loop.time() - self._pinged_at
         return silence_s if silence_s > SILENT_AFTER_S else 0.0
+
+    @property
+    def process(self) -> str | None:
+        """The identity of the worker's process; None if it is not known here."""
+        return self._process
 
     @property
     def running(self) -> int:
@@ -205,7 +220,7 @@ class Link(asyncio.Protocol):
         transport.write(framed(codec.encode(message)))
         if transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
             logger.warning("worker_does_not_read", pid=self.pid)
-            transport.abort()
+            self.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -284,11 +299,12 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
+        self._is_cut_off |= is_of_the_network(error)
         self._has_closed.set()
         if self._pulse is not None:
             self._pulse.cancel()
         if not self._ready.done():
-            self._ready.set_exception(LinkFailed("the worker hung up"))
+            self._ready.set_exception(LinkFailed(_why_hung_up(error)))
         # The waiting task may have been cancelled.
         if not self._ready.cancelled():
             self._ready.exception()
@@ -306,23 +322,27 @@ class Link(asyncio.Protocol):
 
     async def _is_gone(self) -> bool:
         """Whether the worker's process has died; its sockets close a moment before it ends."""
+        if self._is_remote:
+            # Its system closes the link for it.
+            return not self._is_cut_off
         return self._process is None or await until_gone(self._process, DEATH_S)
 
 
+def _why_hung_up(error: Exception | None) -> str:
+    return f"the worker refused this end: {error}" if is_refusal(error) else "the worker hung up"
+
+
 async def dial(
-    address: Path, peer: str, *, role: str = "server", timeout_s: float | None = 10.0
+    address: Path | Remote, peer: str, *, role: str = "server", timeout_s: float | None = 10.0
 ) -> Link:
-    """A link to the worker that listens on a Unix socket, once it is ready.
+    """A link to the worker that listens on a Unix socket, or far away, once it is ready.
 
     `peer` is what the worker's log calls this end. Raises `LinkFailed`, also
     when the process that listens has ended meanwhile. Cancelling is safe.
     """
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_s):
-            dialling = await connected_to(address)
-            process = process_behind(dialling)
-            _, link = await loop.create_unix_connection(lambda: Link(process), sock=dialling)
+            link = await _connected(address)
             try:
                 await link._greet(peer, role)
             except BaseException:
@@ -332,4 +352,15 @@ async def dial(
         raise LinkFailed("it did not answer in time") from error
     except OSError as error:
         raise LinkFailed(error.strerror or str(error)) from error
+    return link
+
+
+async def _connected(address: Path | Remote) -> Link:
+    """Raises `OSError`."""
+    if isinstance(address, Remote):
+        return await connected(address, partial(Link, is_remote=True))
+    dialling = await connected_to(address)
+    process = process_behind(dialling)
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_unix_connection(lambda: Link(process), sock=dialling)
     return link

@@ -6,12 +6,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Set
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from agents.runs.link import Link, LinkFailed, dial
-from agents.runs.worker_process import Paths
+from agents.runs.remote import Remote, way_to
 from agents.runtime import background
 
 logger = structlog.get_logger(__name__)
@@ -24,6 +25,13 @@ AGAIN_S = 0.2
 
 It may break the protocol again at once.
 """
+
+LAST_AGAIN_S = 2.0
+"""The same in the end for a worker over TCP: the pause grows, as no failure of it is a matter of
+milliseconds.
+"""
+
+GROWTH = 1.2
 
 ANEW_S = 1.0
 """Seconds until a worker is redialled after an unexpected failure."""
@@ -47,6 +55,7 @@ class LinkKeeper:
         self._role = role
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._addresses: dict[str, str] = {}
 
     @property
     def kept(self) -> Set[str]:
@@ -58,14 +67,16 @@ class LinkKeeper:
         instance_id: str,
         attend: Attend,
         *,
+        address: str = "",
         is_wanted: Callable[[], bool] = always,
         on_failed: Callable[[], None] = nobody,
     ) -> None:
         """Dials the worker until it answers, and again when its link has ended, while it is wanted.
 
-        `on_failed`: the worker listened, but no link could be opened. Does nothing if the link is
-        already kept.
+        `address`: see `Instance`. `on_failed`: the worker listened, but no link could be opened. A
+        link that is already kept stays; it is redialled at the present address.
         """
+        self._addresses[instance_id] = address
         present = self._tasks.get(instance_id)
         if present is not None and not present.done():
             return
@@ -75,6 +86,7 @@ class LinkKeeper:
 
     def let_go(self, instance_id: str) -> None:
         """Ends the link; the worker keeps running."""
+        self._addresses.pop(instance_id, None)
         if task := self._tasks.pop(instance_id, None):
             self._ending.add(task)
             task.cancel()
@@ -89,6 +101,7 @@ class LinkKeeper:
         self._ending.discard(task)
         if self._tasks.get(instance_id) is task:
             del self._tasks[instance_id]
+            self._addresses.pop(instance_id, None)
         if (error := background.failure_of(task)) is not None:
             logger.error("link_not_kept", instance_id=instance_id, exc_info=error)
 
@@ -99,28 +112,48 @@ class LinkKeeper:
         is_wanted: Callable[[], bool],
         on_failed: Callable[[], None],
     ) -> None:
+        told, pause_s = "", AGAIN_S
         while is_wanted():
+            way: Path | Remote | None = None
             try:
-                await self._hold(instance_id, attend)
-                pause_s = AGAIN_S
+                way = way_to(instance_id, self._addresses.get(instance_id, ""))
+                await self._hold(way, attend)
+                told, pause_s = "", AGAIN_S
             except LinkFailed as error:
                 is_early = isinstance(error.__cause__, OSError)
-                pause_s = LOOK_S if is_early else AGAIN_S
                 if not is_early:
                     # Most likely the worker ended while it loaded its file.
-                    logger.info("not_linked", instance_id=instance_id, error=str(error))
                     on_failed()
+                if not (is_early and isinstance(way, Path)):
+                    told = _tell(instance_id, error, told)
+                pause_s = _pause_s(pause_s, way, is_early=is_early)
             except Exception:
                 logger.exception("link_not_kept", instance_id=instance_id)
                 pause_s = ANEW_S
             await asyncio.sleep(pause_s)
 
-    async def _hold(self, instance_id: str, attend: Attend) -> None:
+    async def _hold(self, way: Path | Remote, attend: Attend) -> None:
         """One link, from its start to its end. Raises `LinkFailed`."""
-        address, peer = Paths.of(instance_id).socket, f"{self._role} {os.getpid()}"
         # Loading a file may take as long as a start may: other code judges that.
-        link = await dial(address, peer, role=self._role, timeout_s=None)
+        link = await dial(way, f"{self._role} {os.getpid()}", role=self._role, timeout_s=None)
         try:
             await attend(link)
         finally:
             link.close()
+
+
+def _tell(instance_id: str, error: LinkFailed, told: str) -> str:
+    """Logs a failure, unless it was `told` already; returns what is told now."""
+    if str(error) != told:
+        # Of keys that do not fit people have to know; other failures may be of a moment.
+        is_refused = isinstance(error.__cause__, PermissionError)
+        log = logger.warning if is_refused else logger.info
+        log("not_linked", instance_id=instance_id, error=str(error))
+    return str(error)
+
+
+def _pause_s(last_s: float, way: Path | Remote | None, *, is_early: bool) -> float:
+    """The pause after a failure. `is_early`: nobody listened."""
+    if isinstance(way, Path):
+        return LOOK_S if is_early else AGAIN_S
+    return min(max(AGAIN_S, last_s * GROWTH), LAST_AGAIN_S)

@@ -52,6 +52,11 @@ class Paths:
         folder = run_folder()
         return cls(folder / f"{instance_id}.sock", folder / f"{instance_id}.failure")
 
+    @property
+    def options(self) -> tuple[str, str]:
+        """Of the command line of a worker that is to use them."""
+        return f"--socket={self.socket}", f"--failure={self.failure}"
+
     def why_refused(self) -> Said:
         """The reason that the worker left in the failure file.
 
@@ -73,8 +78,7 @@ class Paths:
 
 
 def command_of(file: str, instance_id: str, *options: str, python: str = "") -> list[str]:
-    """The command line of a worker for an agent file."""
-    paths = Paths.of(instance_id)
+    """The command line of a worker for an agent file. `options`: where it listens, and others."""
     return [
         python or sys.executable,
         # Its own folder is not on the import path: the agent file's is.
@@ -82,8 +86,6 @@ def command_of(file: str, instance_id: str, *options: str, python: str = "") -> 
         "-m",
         "myagent.worker",
         file,
-        f"--socket={paths.socket}",
-        f"--failure={paths.failure}",
         f"--instance={instance_id}",
         *options,
     ]

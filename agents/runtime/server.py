@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import structlog
 import uvicorn
 
 from agents.runtime import long_answers
@@ -17,14 +15,10 @@ from agents.runtime.garbage import SeldomCollected
 from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.http.requests import BoundedHttp
 from agents.runtime.http.sockets import BoundedWebSocket
-
-logger = structlog.get_logger(__name__)
+from agents.runtime.leaving import Leaving
 
 HARD_FRAME_LIMIT = 1024 * 1024
 """Bytes of an incoming frame above which the server itself closes the socket."""
-
-LEAVE_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a server in order; SIGHUP means that its terminal was closed."""
 
 TICKS_A_LOOK = 10
 """Ticks of uvicorn, a tenth of a second each, between two checks for garbage collection."""
@@ -49,14 +43,13 @@ class Server(uvicorn.Server):
         self.servers = []
         self._prepare = prepare
         self._say_ready = ready
-        self._leave = leave
-        self._leaving: asyncio.Task[None] | None = None
+        self._leaving = Leaving(leave, self._exit)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._prepare is not None:
             await self._prepare()
-        if self._leaving is not None:
-            await asyncio.wait([self._leaving])
+        if self._leaving.task is not None:
+            await asyncio.wait([self._leaving.task])
             return
         await super().startup(sockets)
         if self.started:
@@ -64,37 +57,23 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in LEAVE_SIGNALS:
-            loop.add_signal_handler(number, self.begin_to_leave)
-        try:
+        with self._leaving.at_signals():
             yield
-        finally:
-            for number in LEAVE_SIGNALS:
-                loop.remove_signal_handler(number)
 
     @property
     def is_leaving(self) -> bool:
-        return self._leaving is not None
+        return self._leaving.task is not None
 
     def begin_to_leave(self) -> None:
-        if self._leaving is None:
-            self._leaving = asyncio.get_running_loop().create_task(self._leave_and_exit())
-        else:
-            self._leaving.cancel()
+        self._leaving.begin()
 
     def stop_listening(self) -> None:
         """Takes no new connection; those that are open stay. May be called twice."""
         for server in self.servers:
             server.close()
 
-    async def _leave_and_exit(self) -> None:
-        try:
-            await self._leave()
-        except Exception:
-            logger.exception("leaving_failed")
-        finally:
-            self.should_exit = True
+    def _exit(self) -> None:
+        self.should_exit = True
 
 
 class MainServer(Server):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from myagent.manager.errors import Refused
-from myagent.manager.storage.models import RoutingRule, ServiceConfig
+from myagent.manager.storage.models import RoutingCondition, RoutingRule, ServiceConfig
 
 Environment = Mapping[str, str]
 
@@ -40,12 +40,26 @@ def change_fields(
 
 def rule_fields(rule: RoutingRule) -> dict[str, Any]:
     """The fields of a rule that people set."""
-    for name in ("target_services", "target_tags"):
-        if isinstance(getattr(rule, name), str):
-            raise TypeError(f"{name} are several strings: ['demo'], not 'demo'")
     fields = dataclasses.asdict(rule)
     del fields["rule_id"], fields["warnings"]
-    return fields
+    return rule_changes(fields)
+
+
+def rule_changes(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Some fields of a rule, as the site's verbs take them. Raises `TypeError`."""
+    for name in ("target_services", "target_tags"):
+        if isinstance(fields.get(name), str):
+            raise TypeError(f"{name} are several strings: ['demo'], not 'demo'")
+    conditions = fields.get("conditions")
+    if conditions is None:
+        return dict(fields)
+    return {**fields, "conditions": list(map(_condition, conditions))}
+
+
+def _condition(condition: RoutingCondition | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(condition, RoutingCondition):
+        return dataclasses.asdict(condition)
+    return condition
 
 
 def _configuration(config: ServiceConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from myagent.manager import verbs
 from myagent.manager.database import use_database
 from myagent.manager.errors import NotRunning, plain_errors
-from myagent.manager.fields import change_fields, service_fields
+from myagent.manager.fields import change_fields, rule_changes, service_fields
 from myagent.manager.storage.models import (
     RoutingRule,
     ServiceConfig,
@@ -222,6 +223,16 @@ class AgentManager:
     def list_routing_rules(self) -> list[RoutingRule]:
         """In the order in which they apply."""
         return self._call(verbs.rules)
+
+    def update_routing_rule(self, rule: RoutingRule | str, **fields: Any) -> RoutingRule:
+        """Changes a rule; it, as it is now.
+
+        Named by its name or id, the given fields of `RoutingRule`; a `RoutingRule` replaces all of
+        the rule with its `rule_id`, else with its name.
+        """
+        if isinstance(rule, str):
+            return self._call(verbs.change_rule, rule, rule_changes(fields))
+        return self._call(verbs.replace_rule, dataclasses.replace(rule, **fields))
 
     def remove_routing_rule(self, name_or_id: str) -> None:
         self._call(verbs.remove_rule, name_or_id)

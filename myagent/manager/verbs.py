@@ -165,6 +165,17 @@ def rules() -> list[RoutingRule]:
     return _rules(Row.objects.all())
 
 
+def replace_rule(rule: RoutingRule) -> RoutingRule:
+    """That of its id, else that of its name, becomes this one."""
+    return change_rule(rule.rule_id or rule.name, rule_fields(rule))
+
+
+def change_rule(name_or_id: str, fields: Fields) -> RoutingRule:
+    from services.routing import rulebook
+
+    return _rules([rulebook.change(rulebook.find(name_or_id), **fields)])[0]
+
+
 def remove_rule(name_or_id: str) -> None:
     from services.routing import rulebook
 

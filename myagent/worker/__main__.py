@@ -1,4 +1,4 @@
-"""`python -m myagent.worker FILE --socket PATH --instance ID`"""
+"""`python -m myagent.worker FILE --socket PATH --instance ID`, or with `--listen` in its place."""
 
 from __future__ import annotations
 
@@ -13,15 +13,30 @@ if __name__ == "__main__":
 
 from myagent.worker.logs import FORMATTERS
 from myagent.worker.process import ORPHAN_AFTER_S, Options, run_worker
+from myagent.worker.tcp import host_and_port
+from myagent.worker.tls import VARIABLE, BadLinkKey
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.socket is None and options.listen is None and options.listen_fd is None:
+        parser.error("one of --socket, --listen and --listen-fd is required")
     try:
         return run_worker(Options(**vars(options)))
     except OSError as error:
-        print(f"The worker can't listen at {options.socket}: {error}", file=sys.stderr)
-        return 1
+        where = options.socket or options.listen or f"descriptor {options.listen_fd}"
+        print(f"The worker can't listen at {where}: {error}", file=sys.stderr)
+    except BadLinkKey as error:
+        print(f"The worker can't listen on TCP without its key: {error}.", file=sys.stderr)
+    return 1
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        return host_and_port(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +45,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Carries out an agent file's runs for the servers that dial its socket.",
     )
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--socket", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket to listen at")
+    over_tcp = parser.add_mutually_exclusive_group()
+    over_tcp.add_argument(
+        "--listen",
+        type=_address,
+        metavar="HOST:PORT",
+        help=f"listen on TCP, with TLS and the key in {VARIABLE}; port 0: any, which is logged",
+    )
+    over_tcp.add_argument(
+        "--listen-fd",
+        type=int,
+        metavar="N",
+        help="the same at an inherited socket that listens",
+    )
     parser.add_argument("--instance", dest="instance_id", required=True, metavar="ID")
     parser.add_argument(
         "--parent-fd",

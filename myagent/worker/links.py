@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 class Host(Protocol):
     """What a link needs of the worker's server."""
 
+    def connected(self, link: Link) -> None:
+        """Somebody has dialled; over TCP, a server of the site."""
+
     def opened(self, link: Link) -> None:
         """It has said a `Hello` of our version; the answer is the host's."""
 
@@ -103,6 +106,7 @@ class Link(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         leave_to_parent(self)
         self._silence = self._loop.call_later(HELLO_TIMEOUT_S, self._refuse, "it said no Hello")
+        self._host.connected(self)
 
     def data_received(self, data: bytes) -> None:
         try:

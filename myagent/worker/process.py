@@ -7,13 +7,11 @@ import atexit
 import faulthandler
 import logging
 import os
-import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Set
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +21,15 @@ from myagent.worker import descendants, logs, signals, surroundings
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
-from myagent.worker.forks import leave_to_parent
+from myagent.worker.listening import Listening
 from myagent.worker.loops import run_to_end
 from myagent.worker.server import LinkServer
+from myagent.worker.tls import take_key
 
 EX_CONFIG = 78
 """The exit status when the agent file can't be used: starting it again changes nothing."""
 
 ORPHAN_AFTER_S = 60.0
-BACKLOG = 64
 CLOSE_S = 2.0
 """How long what agent code left on the loop may take to end once it is cancelled."""
 OOM_SCORE = 500
@@ -42,15 +40,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a worker is started. `failure`: where the reason goes when the file can't be loaded.
+    """How a worker is started: at least one of `socket`, `listen` and `listen_fd` is given.
 
-    `parent_fd`: the read end of a pipe that its server holds open. `on_terminal`:
-    a person reads its standard error. `log_form`: how its own log is written.
+    `socket`: the path of a Unix socket; `listen`, `listen_fd`: see `Listening`. `failure`: where
+    the reason goes when the file can't be loaded. `parent_fd`: the read end of a pipe that its
+    server holds open. `on_terminal`: a person reads its standard error. `log_form`: how its own
+    log is written.
     """
 
     file: Path
-    socket: Path
     instance_id: str
+    socket: Path | None = None
+    listen: tuple[str, int] | None = None
+    listen_fd: int | None = None
     parent_fd: int | None = None
     orphan_after_s: float = ORPHAN_AFTER_S
     failure: Path | None = None
@@ -60,7 +62,10 @@ class Options:
 
 
 def run_worker(options: Options) -> int:
-    """Serves until it is drained or forgotten; the exit status. Raises `OSError` for the socket."""
+    """Serves until it is drained or forgotten; the exit status.
+
+    Raises `OSError` for the socket, and `BadLinkKey`.
+    """
     logs.set_up(_level(options), options.log_form)
     _show_crashes()
     _be_first_to_go()
@@ -70,19 +75,18 @@ def run_worker(options: Options) -> int:
         _end_descendants_last()
     _write_lines()
     signals.leave_interrupts_to_server()
-    with _listening(options.socket) as listening:
-        leave = partial(_remove, options.socket, os.stat(options.socket).st_ino)
+    with closing(_listening(options)) as listening:
         if options.parent_fd is not None:
-            signals.end_with_parent(options.parent_fd, leave)
+            signals.end_with_parent(options.parent_fd, listening.leave)
         status = 1
         try:
-            _serve(options, listening, leave)
+            _serve(options, listening)
             status = 0
         except AgentFileError as error:
             _tell_failure(error, options)
             status = EX_CONFIG
         finally:
-            leave()
+            listening.leave()
             # Threads that agent code left behind must not keep the process.
             signals.bound_exit(
                 status, descendants.end_all if options.parent_fd is None else _nothing
@@ -90,7 +94,7 @@ def run_worker(options: Options) -> int:
     return status
 
 
-def _serve(options: Options, listening: socket.socket, leave: Callable[[], None]) -> None:
+def _serve(options: Options, listening: Listening) -> None:
     surroundings.enter(options.file)
     # Before the loop runs: files may use one of their own while they are loaded.
     file = load_agent_file(options.file)
@@ -98,14 +102,12 @@ def _serve(options: Options, listening: socket.socket, leave: Callable[[], None]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        run_to_end(loop, _work(file, options, listening, leave))
+        run_to_end(loop, _work(file, options, listening))
     finally:
         _close(loop)
 
 
-async def _work(
-    file: AgentFile, options: Options, listening: socket.socket, leave: Callable[[], None]
-) -> None:
+async def _work(file: AgentFile, options: Options, listening: Listening) -> None:
     first = await file.create()
     if file.is_factory:
         _prepare(replace(file, source=first, is_factory=False))
@@ -118,17 +120,17 @@ async def _work(
     loop = asyncio.get_running_loop()
     signals.take_signals(
         lambda: loop.call_soon_threadsafe(server.drain),
-        leave if options.parent_fd is not None else None,
+        listening.leave if options.parent_fd is not None else None,
     )
     signals.watch_debugger(loop, lambda is_on: server.tell_debugging(is_on=is_on))
-    await server.open(listening)
+    await server.open(listening.unix, listening.tcp)
     logger.info(
         "ready file=%r instance=%r pid=%d", str(file.path), options.instance_id, os.getpid()
     )
     end = await server.until_end()
     logger.info("leaving reason=%s", end)
     # Who looks for the worker from now on must not find it.
-    leave()
+    listening.leave()
     await server.close()
 
 
@@ -152,30 +154,16 @@ def _prepare(file: AgentFile) -> None:
         logger.warning("not_prepared file=%r", str(file.path), exc_info=True)
 
 
-def _listening(path: Path) -> socket.socket:
-    """The socket; who dials it from now on waits until the file is loaded."""
-    listening = socket.socket(socket.AF_UNIX)
-    # Before the file is loaded: what that forks would be dialled after the worker's death.
-    leave_to_parent(listening)
-    with suppress(FileNotFoundError):
-        path.unlink()
-    before = os.umask(0o177)
-    try:
-        listening.bind(str(path))
-        listening.listen(BACKLOG)
-    except BaseException:
-        listening.close()
-        raise
-    finally:
-        os.umask(before)
+def _listening(options: Options) -> Listening:
+    """Raises `OSError` and `BadLinkKey`."""
+    listening = Listening(
+        options.socket, address=options.listen, descriptor=options.listen_fd, key=take_key()
+    )
+    if listening.tcp is not None:
+        host, port, *_ = listening.tcp.socket.getsockname()
+        # A launcher elsewhere learns it from here.
+        logger.info("listening host=%r port=%d", host, port)
     return listening
-
-
-def _remove(path: Path, number: int) -> None:
-    """Removes the socket, unless another one has its name by now."""
-    with suppress(FileNotFoundError):
-        if path.stat().st_ino == number:
-            path.unlink()
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,10 +10,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from myagent.tool.containment import abandoned_tasks, abandoned_threads
+from myagent.worker.doors import TcpDoor
 from myagent.worker.links import Link
+from myagent.worker.listening import Tcp
 from myagent.worker.protocol import (
     VERSION,
     Accept,
@@ -76,13 +79,18 @@ class LinkServer:
         self._draining: asyncio.Task[None] | None = None
         self._lag: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
+        self._door: TcpDoor | None = None
 
-    async def open(self, listening: socket.socket) -> None:
-        """Takes the links that wait at the socket, and those that come."""
+    async def open(self, listening: socket.socket | None, tcp: Tcp | None = None) -> None:
+        """Takes the links that wait at the Unix socket or on TCP, and those that come."""
         loop = asyncio.get_running_loop()
         self._lag = loop.create_task(watch_lag(self._note_lag))
         self._watch_loneliness()
-        self._listener = await loop.create_unix_server(self._new_link, sock=listening)
+        new_link = partial(Link, self)
+        if listening is not None:
+            self._listener = await loop.create_unix_server(new_link, sock=listening)
+        if tcp is not None:
+            self._door = TcpDoor(tcp.socket, tcp.context, new_link)
 
     async def until_end(self) -> End:
         return await asyncio.shield(self._end)
@@ -93,6 +101,9 @@ class LinkServer:
             return
         logger.info("draining running=%d", self._sessions.running)
         self._announce(Draining())
+        if self._door is not None:
+            # Its successor may listen at the same socket: who dials that one must not come here.
+            self._door.close()
         self._sessions.drain()
         self._draining = asyncio.get_running_loop().create_task(self._drain())
 
@@ -106,6 +117,8 @@ class LinkServer:
         """Cancels what runs and ends the links, in bounded time."""
         if self._listener is not None:
             self._listener.close()
+        if self._door is not None:
+            self._door.close()
         for task in filter(None, (self._draining, self._lag)):
             task.cancel()
         if self._loneliness is not None:
@@ -131,6 +144,12 @@ class LinkServer:
         return Report(sessions.running, len(sessions), 0.0, abandoned)
 
     # What links tell: see `links.Host`.
+
+    def connected(self, link: Link) -> None:
+        self._connected.add(link)
+        if len(self._connected) > MAX_LINKS:
+            logger.warning("too_many_links")
+            link.cut()
 
     def opened(self, link: Link) -> None:
         self._links.add(link)
@@ -165,14 +184,6 @@ class LinkServer:
         self._watch_loneliness()
 
     # Inside.
-
-    def _new_link(self) -> asyncio.Protocol:
-        if len(self._connected) >= MAX_LINKS:
-            logger.warning("too_many_links")
-            return _Refused()
-        link = Link(self)
-        self._connected.add(link)
-        return link
 
     def _tell(self, key: RunKey, tell: Callable[[Run], None]) -> None:
         run = self._sessions.find(key)
@@ -212,10 +223,3 @@ class LinkServer:
     def _set_end(self, end: End) -> None:
         if not self._end.done():
             self._end.set_result(end)
-
-
-class _Refused(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()

@@ -1,4 +1,4 @@
-"""Values of options that several verbs take."""
+"""Values of options that several verbs and commands take."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 def tags(text: str) -> list[str]:
     return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def interval(text: str) -> float:
+    """Seconds between two checks."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.05 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is no number of seconds above 0.").format(text=text)
+        )
+    return seconds
 
 
 def time_length(text: str) -> timedelta:

@@ -1,12 +1,14 @@
-"""The verbs of `services routes`: list, add, remove, explain."""
+"""The verbs of `services routes`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.utils.translation import gettext, gettext_noop
 
+from services.cli.rule_arguments import NO_FALLBACK
 from services.cli.screen import Screen, as_json
 from services.models import RoutingRule
 from services.routing import asking, rulebook
@@ -36,8 +38,6 @@ CANDIDATE_COLUMNS = (
 
 REJECTED_COLUMNS = (gettext_noop("rejected"), gettext_noop("why"))
 
-GIVEN = ("description", "priority", "weight")
-
 
 def carry_out(screen: Screen, options: Options) -> None:
     _VERBS[options["routes_verb"]](screen, options)
@@ -65,18 +65,58 @@ def _row(rule: RoutingRule) -> tuple[object, ...]:
 
 
 def _add(screen: Screen, options: Options) -> None:
-    fields = {name: options[name] for name in GIVEN if options[name] is not None}
-    rule = rulebook.add(
-        name=options["name"],
-        enabled=not options["disabled"],
-        conditions=[parsed(line) for line in options["when"]],
-        target_services=options["to"] or [],
-        target_tags=options["tags"] or [],
-        target_strategy=options["strategy"] or "round_robin",
-        fallback_strategy=options["fallback"] or "",
-        **fields,
-    )
+    rule = rulebook.add(name=options["name"], enabled=not options["disabled"], **_given(options))
     screen.say(gettext("The rule {name} is added ({id}).").format(name=rule.name, id=rule.pk))
+    _warn(screen, rule)
+
+
+def _edit(screen: Screen, options: Options) -> None:
+    changes = _given(options)
+    if options["rename"] is not None:
+        changes["name"] = options["rename"]
+    if not changes:
+        raise CommandError(gettext("Say what to change: --help lists the options."))
+    _change(screen, options, gettext("The rule {name} is changed."), **changes)
+
+
+def _enable(screen: Screen, options: Options) -> None:
+    _change(screen, options, gettext("The rule {name} is enabled."), enabled=True)
+
+
+def _disable(screen: Screen, options: Options) -> None:
+    _change(screen, options, gettext("The rule {name} is disabled."), enabled=False)
+
+
+def _change(screen: Screen, options: Options, sentence: str, **changes: Any) -> None:
+    rule = rulebook.change(rulebook.find(options["name"]), **changes)
+    screen.say(sentence.format(name=rule.name))
+    _warn(screen, rule)
+
+
+def _given(options: Options) -> Options:
+    """The fields of a rule that options name."""
+    fields = {
+        "description": options["description"],
+        "priority": options["priority"],
+        "weight": options["weight"],
+        "conditions": _conditions(options["when"]),
+        "target_services": options["to"],
+        "target_tags": options["tags"],
+        "target_strategy": options["strategy"],
+        "fallback_strategy": _fallback(options["fallback"]),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _conditions(lines: list[str] | None) -> list[Any] | None:
+    return None if lines is None else [parsed(line) for line in lines if line.strip()]
+
+
+def _fallback(strategy: str | None) -> str | None:
+    return "" if strategy == NO_FALLBACK else strategy
+
+
+def _warn(screen: Screen, rule: RoutingRule) -> None:
     for warning in rulebook.warnings_about(rule, rulebook.registered()):
         screen.say(gettext("Warning: {warning}").format(warning=warning))
 
@@ -115,4 +155,12 @@ def _explain(screen: Screen, options: Options) -> None:
         screen.table(REJECTED_COLUMNS, (tuple(each.values()) for each in found["rejected"]))
 
 
-_VERBS = {"list": _list, "add": _add, "remove": _remove, "explain": _explain}
+_VERBS = {
+    "list": _list,
+    "add": _add,
+    "edit": _edit,
+    "enable": _enable,
+    "disable": _disable,
+    "remove": _remove,
+    "explain": _explain,
+}

@@ -9,9 +9,12 @@ from django.utils.translation import gettext
 from services.cli.parsing import tags
 from services.routing.rules import Strategy
 
+NO_FALLBACK = "none"
+"""The value of `--fallback` that takes it away."""
+
 
 def add_verbs(parser: argparse.ArgumentParser) -> None:
-    """Adds list, add, remove and explain; the one that is given is stored as `routes_verb`."""
+    """Adds each verb with its options; the one that is given is stored as `routes_verb`."""
     verbs = parser.add_subparsers(
         dest="routes_verb", metavar="VERB", required=True, title=gettext("verbs")
     )
@@ -20,21 +23,46 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         return verbs.add_parser(name, help=summary, description=f"{summary}.")
 
     listing = verb("list", gettext("Lists the rules, in the order in which they apply"))
-    _add_rule(verb("add", gettext("Adds a rule for clients that name no service")))
-    removed = verb("remove", gettext("Removes a rule"))
-    removed.add_argument("name", metavar="NAME", help=gettext("the rule's name or id"))
+    _add_new_rule(verb("add", gettext("Adds a rule for clients that name no service")))
+    _add_changes(verb("edit", gettext("Changes of a rule what is given; the rest stays as it is")))
+    for name, summary in (
+        ("enable", gettext("Lets a rule apply again")),
+        ("disable", gettext("Keeps a rule, without effect for now")),
+        ("remove", gettext("Removes a rule")),
+    ):
+        _add_existing(verb(name, summary))
     explained = verb("explain", gettext("Tells which service a client would get, and why"))
     _add_facts(explained)
     for shown in (listing, explained):
         shown.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
 
 
-def _add_rule(parser: argparse.ArgumentParser) -> None:
+def _add_new_rule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help=gettext("a name for the rule"))
+    _add_fields(parser, fallbacks=list(map(str, Strategy)))
+    parser.add_argument(
+        "--disabled", action="store_true", help=gettext("keep it, without effect for now")
+    )
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    _add_existing(parser)
+    parser.add_argument("--rename", metavar="NEW", help=gettext("another name for the rule"))
+    _add_fields(parser, fallbacks=[*map(str, Strategy), NO_FALLBACK])
+    parser.epilog = gettext(
+        "--when, --to and --tags replace all that the rule had of the kind; '' leaves none."
+    )
+
+
+def _add_existing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help=gettext("the rule's name or id"))
+
+
+def _add_fields(parser: argparse.ArgumentParser, *, fallbacks: list[str]) -> None:
+    """The fields of a rule; None if they are not given."""
     parser.add_argument(
         "--when",
         action="append",
-        default=[],
         metavar="CONDITION",
         help=gettext("such as 'user_agent contains VIP'; all of several must hold. Repeatable"),
     )
@@ -48,12 +76,13 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=gettext("only to services with all of these"),
     )
-    strategies = list(map(str, Strategy))
     parser.add_argument(
-        "--strategy", choices=strategies, help=gettext("how one of them is chosen (round_robin)")
+        "--strategy",
+        choices=list(map(str, Strategy)),
+        help=gettext("how one of them is chosen (round_robin)"),
     )
     parser.add_argument(
-        "--fallback", choices=strategies, help=gettext("if that can't choose, or none of them runs")
+        "--fallback", choices=fallbacks, help=gettext("if that can't choose, or none of them runs")
     )
     parser.add_argument(
         "--priority", type=int, metavar="N", help=gettext("the lowest number comes first (100)")
@@ -65,9 +94,6 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         help=gettext("of rules with the same priority, the highest comes first (1)"),
     )
     parser.add_argument("--description", metavar="TEXT", help=gettext("what it is, in a sentence"))
-    parser.add_argument(
-        "--disabled", action="store_true", help=gettext("keep it, without effect for now")
-    )
 
 
 def _add_facts(parser: argparse.ArgumentParser) -> None:

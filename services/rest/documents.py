@@ -88,6 +88,9 @@ class InstanceSerializer(Answer):
     observed_at = _time("When its supervisor last looked.")
     pid = serializers.IntegerField(allow_null=True)
     host = serializers.CharField(help_text="The machine that it runs on.")
+    address = serializers.CharField(
+        help_text="Where servers on other machines reach it; empty if they can't."
+    )
     supervisor = serializers.CharField(
         help_text="Its machine; another name for one that runagent --service keeps by itself."
     )

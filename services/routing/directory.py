@@ -167,10 +167,11 @@ class SiteDirectory:
         _tell(self.on_change)
 
     def _see_to(self, name: str, known: Known) -> None:
-        for instance_id in known.workers:
+        for instance_id, address in known.workers.items():
             self._links.keep(
                 instance_id,
                 partial(self._attend, name, instance_id),
+                address=address,
                 is_wanted=partial(self._is_wanted, name, instance_id),
             )
         pool = self._workers.of(name)
@@ -179,6 +180,9 @@ class SiteDirectory:
                 # A worker blocked by its agent can't say so itself, and no run is to be blamed if
                 # the worker is killed for that.
                 link.is_draining = True
+            if link.instance_id not in known.living:
+                # Its end is known, though perhaps not from its machine, which may be gone.
+                link.close()
         if known.has_workers or known.listed.is_expected:
             pool.expect()
         else:

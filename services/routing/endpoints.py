@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from agents.models import LEASE_HOLDS, Server
 from agents.runtime.process import is_provably_gone
 from services.models import Service
+from services.routing.sides import Side, side_of
 
 HOST = re.compile(r"[\w.:\[\]-]+")
 
@@ -53,7 +54,12 @@ def without_secrets(url: str) -> str:
 
 
 def site_of(request: HttpRequest) -> str:
-    """The site's WebSocket address, as the client of a request reached it."""
+    """The site's WebSocket address, as the client of a request reached it.
+
+    That of another server if this one has no sockets: then it is synchronous, one query.
+    """
+    if side_of(request) is Side.PAGES:
+        return site_address()
     # The guard has checked the Host.
     return f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}/"
 

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from agents.directory import Facts
+from myagent.routing import ConditionOperator as Operator
+from myagent.routing import RoutingStrategy as Strategy
 
 __all__ = ["Candidate", "Condition", "Facts", "Operator", "Rule", "Strategy"]
-
-
-class Operator(StrEnum):
-    """How a condition compares. Those with `not` hold exactly where the other one does not."""
-
-    EQUALS = "equals"
-    NOT_EQUALS = "not_equals"
-    CONTAINS = "contains"
-    NOT_CONTAINS = "not_contains"
-    STARTS_WITH = "starts_with"
-    ENDS_WITH = "ends_with"
-    REGEX_MATCH = "regex_match"
-    IN_LIST = "in_list"
-    NOT_IN_LIST = "not_in_list"
-    EXISTS = "exists"
-    CIDR = "cidr"
-
-
-class Strategy(StrEnum):
-    """How one of several candidates is chosen (see `strategies`)."""
-
-    ROUND_ROBIN = "round_robin"
-    LEAST_CONNECTIONS = "least_connections"
-    WEIGHTED_RANDOM = "weighted_random"
-    HASH_BASED = "hash_based"
-    TAG_BASED = "tag_based"
-    MANUAL = "manual"
 
 
 Value = str | bool | tuple[str, ...]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from agents.directory import Listed
+from agents.runs.remote import UNKNOWN
 from services import doorbell
 from services.models import Instance, Service
 from services.nodes import this_node
@@ -34,12 +35,13 @@ READ = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A service, according to its row and its instances. `workers`: ids of those to dial.
+    """A service, according to its row and its instances.
 
-    `service_id` distinguishes it from a later one of the same name. `leaving`: ids of those that
-    are to end without having failed. `has_workers`: any of its processes may be alive, on any
-    machine. `own_port`: its host and port, if it has its own address. `candidate`: what routing
-    knows of it while it runs, without its connections.
+    `workers`: the addresses of those to dial, by id: see `Instance`. `service_id` distinguishes it
+    from a later one of the same name. `leaving`: ids of those that are to end without having
+    failed. `living`: ids of all whose processes may be alive, on any machine. `own_port`: its host
+    and port, if it has its own address. `candidate`: what routing knows of it while it runs,
+    without its connections.
     """
 
     service_id: str
@@ -48,11 +50,15 @@ class Known:
     is_unhealthy: bool
     is_wanted: bool
     is_leaving: bool
-    has_workers: bool
-    workers: frozenset[str]
+    living: frozenset[str]
+    workers: Mapping[str, str]
     leaving: frozenset[str]
     own_port: tuple[str, int] | None
     candidate: Candidate | None
+
+    @property
+    def has_workers(self) -> bool:
+        return bool(self.living)
 
     @property
     def is_over(self) -> bool:
@@ -83,7 +89,7 @@ def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
     """The services and the external ones, by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
-        "service_id", "state", "node", "cause"
+        "service_id", "state", "node", "cause", "address"
     )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
@@ -104,7 +110,7 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
     is_wanted = service.desired == Service.Desired.RUNNING
     is_leaving = service.unregistered_at is not None
     is_given_up = service.status == Service.Status.ERROR
-    here = [each for each in instances if each.node == this_node()]
+    reachable = [each for each in instances if _can_be_dialled(each)]
     return Known(
         service_id=service.pk,
         listed=Listed(
@@ -117,13 +123,17 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         is_unhealthy=any(each.state == Instance.State.UNHEALTHY for each in instances),
         is_wanted=is_wanted and not is_leaving,
         is_leaving=is_leaving,
-        has_workers=bool(instances),
+        living=frozenset(each.pk for each in instances),
         # A state of a later version is none of these.
-        workers=frozenset(each.pk for each in here if each.state in ACTIVE_STATES),
-        leaving=frozenset(each.pk for each in here if _is_asked_to_leave(each)),
+        workers={each.pk: each.address for each in reachable if each.state in ACTIVE_STATES},
+        leaving=frozenset(each.pk for each in reachable if _is_asked_to_leave(each)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
         candidate=None if is_leaving else _candidate(service, instances),
     )
+
+
+def _can_be_dialled(instance: Instance) -> bool:
+    return bool(instance.address or instance.node == this_node()) and instance.address != UNKNOWN
 
 
 def _candidate(service: Service, instances: Collection[Instance]) -> Candidate | None:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.runs.link import LinkFailed, dial
-from agents.runs.worker_process import Paths
+from agents.runs.remote import way_to
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_about_a_row
 from agents.sockets.upstream import FAILURES, hang_up
@@ -149,7 +149,7 @@ async def _dial(instance: Instance) -> None:
     """Raises `LinkFailed`, and `TimeoutError`."""
     async with asyncio.timeout(settings.MYAGENT_HEALTH_TIMEOUT_S):
         link = await dial(
-            Paths.of(instance.pk).socket,
+            way_to(instance.pk, instance.address),
             f"health check {os.getpid()}",
             role="supervisor",
             timeout_s=None,

@@ -17,7 +17,13 @@ from services.catalogue.environment import harmless
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
 from services.supervision.decision import MEMORY_HARD
-from services.supervision.launchers import ConfigurationRefused, LaunchFailed, LaunchSpec
+from services.supervision.launchers import (
+    ConfigurationRefused,
+    LaunchFailed,
+    LaunchSpec,
+    Sockets,
+)
+from services.supervision.launchers.sockets import UNIX_SOCKETS
 
 UNTOUCHED_MB = 1024
 """Megabytes that a process may reserve without using them.
@@ -27,25 +33,36 @@ threads, 8 MB each, and the heaps of allocators.
 """
 
 
-def launch_spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
+def launch_spec(
+    instance: Instance, sockets: Sockets = UNIX_SOCKETS, parent_fd: int | None = None
+) -> LaunchSpec:
     """Raises `ServiceError` if the service's environment, or the file's, can't be read.
 
-    `parent_fd`: the read end of a pipe; the worker ends when nobody holds its other end.
+    `sockets`: where it is to listen. `parent_fd`: the read end of a pipe; the worker ends when
+    nobody holds its other end.
     """
     service = instance.service
     options = [] if parent_fd is None else [f"--parent-fd={parent_fd}"]
     if logs.is_debug():
         options.append("--debug")
+    environment, folder = _environment(service), _here()
+    # Last: whoever starts the process closes what it is handed.
+    place = sockets.place(instance.pk)
+    options += place.options
     return LaunchSpec(
         instance_id=instance.pk,
         command=command_of(
             service.agent_factory_path, instance.pk, *options, python=service.python
         ),
-        environment=_environment(service),
-        folder=_here(),
+        environment={**environment, **place.environment},
+        folder=folder,
         log=path_of(service.pk, instance.pk),
         inherited=() if parent_fd is None else (parent_fd,),
+        handed=place.handed,
+        address=place.address,
         most_memory_mb=most_memory_mb(service.memory_limit_mb),
+        tags=tuple(service.tags),
+        memory_limit_mb=service.memory_limit_mb,
     )
 
 

@@ -7,7 +7,7 @@ ready; the end of a link makes the supervisor act at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from agents.runs.link import Link
 from agents.runs.link_keeper import LinkKeeper
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.file_locks import explain
-from agents.runtime.process import identity_of, until_gone
+from agents.runtime.process import until_gone
 from services import doorbell
 from services.models import Instance, Service
 
@@ -43,14 +43,20 @@ class Links:
         self._links: dict[str, Link] = {}
         self._keeper = LinkKeeper("supervisor")
 
-    def keep(self, instance_ids: Iterable[str]) -> None:
-        """Keeps links to these workers, and to no others."""
-        wanted = set(instance_ids)
-        for instance_id in self._keeper.kept - wanted:
+    def keep(self, addresses: Mapping[str, str]) -> None:
+        """Keeps links to the workers of these instances, and to no others."""
+        for instance_id in self._keeper.kept - addresses.keys():
             self._keeper.let_go(instance_id)
-        for instance_id in wanted:
+        for instance_id, address in addresses.items():
             attend = partial(self._attend, instance_id)
-            self._keeper.keep(instance_id, attend, on_failed=self._wake)
+            self._keeper.keep(instance_id, attend, address=address, on_failed=self._wake)
+
+    def drain(self, instance_ids: Collection[str]) -> None:
+        """Asks those of these workers that are ready to finish their runs and to end."""
+        for instance_id in instance_ids:
+            link = self._links.get(instance_id)
+            if link is not None and not link.is_draining:
+                link.drain()
 
     async def close(self) -> None:
         """Closes the links; the workers go on. May be called twice."""
@@ -66,7 +72,7 @@ class Links:
 
     async def _attend(self, instance_id: str, link: Link) -> None:
         self._links[instance_id] = link
-        process = identity_of(link.pid)
+        process = link.process
         try:
             await self._note_ready(instance_id, link)
             await link.until_closed()

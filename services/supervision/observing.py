@@ -27,7 +27,9 @@ class Observation:
 
 def read_all(charge: Charge = MACHINE) -> list[Observation]:
     """Every service of the charge, with all its instances and the charge's own failures."""
-    observations = {service.pk: Observation(service) for service in services_of(charge)}
+    observations = {
+        service.pk: Observation(charge.adapt(service)) for service in services_of(charge)
+    }
     live = Instance.objects.filter(live_slot__isnull=False)
     if not charge.is_machine:
         live = live.filter(service=charge.service_id)

@@ -19,6 +19,9 @@ from services.models import Instance, Service
 from services.supervision import observing
 from services.supervision.decision import counted, is_given_up
 from services.supervision.failing import why_it_is_given_up
+from services.supervision.launchers import Sockets
+from services.supervision.launchers.local import LocalLauncher
+from services.supervision.launchers.sockets import UNIX_SOCKETS
 from services.supervision.lifecycle import Cause, State
 from services.supervision.observing import Observation, desired_of
 from services.supervision.supervisor_lease import Charge
@@ -45,11 +48,20 @@ class OneWorker:
     """Supervises until told to leave, or the service is stopped, unregistered or given up.
 
     Waits while the service has not been started. `on_ready` is called on the event loop with the
-    pid of each worker that is ready.
+    pid of each worker that is ready, and the address where servers elsewhere reach it, if any.
+    `file`, `python`: see `Charge`; `sockets`: where it listens.
     """
 
-    def __init__(self, service: Service, on_ready: Callable[[int], None]) -> None:
-        self._charge = Charge.one_worker_of(service)
+    def __init__(
+        self,
+        service: Service,
+        on_ready: Callable[[int, str], None],
+        *,
+        file: str = "",
+        python: str = "",
+        sockets: Sockets = UNIX_SOCKETS,
+    ) -> None:
+        self._charge = Charge.one_worker_of(service, file=file, python=python)
         self._on_ready = on_ready
         self._announced: set[int] = set()
         self._given_up: GivenUp | None = None
@@ -58,6 +70,7 @@ class OneWorker:
         self._read = read
         self._process = SupervisorProcess(
             takes_instances_along=True,
+            launcher=LocalLauncher(sockets),
             charge=self._charge,
             is_done=self._is_done,
             parent_fd=read,
@@ -77,6 +90,10 @@ class OneWorker:
         if self._given_up is not None:
             raise self._given_up
 
+    @property
+    def is_told_to_leave(self) -> bool:
+        return self._process.is_leaving
+
     def leave(self) -> None:
         """Lets its runs finish within the grace period; called again, it does not wait for them."""
         if self._process.is_leaving:
@@ -85,14 +102,14 @@ class OneWorker:
             self._process.leave()
 
     async def _announce(self) -> None:
-        for pid in await self._database.run(self._ready_pids):
+        for pid, address in await self._database.run(self._ready):
             if pid not in self._announced:
                 self._announced.add(pid)
-                self._on_ready(pid)
+                self._on_ready(pid, address)
 
-    def _ready_pids(self) -> list[int]:
+    def _ready(self) -> list[tuple[int, str]]:
         ready = self._own().filter(state=State.RUNNING, pid__isnull=False)
-        return [pid for pid in ready.values_list("pid", flat=True) if pid is not None]
+        return [(one.pid, one.address) for one in ready if one.pid is not None]
 
     def _own(self) -> QuerySet[Instance]:
         return Instance.objects.filter(kept_by=self._charge.kept_by)

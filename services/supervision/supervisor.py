@@ -10,7 +10,7 @@ and then the process, so that the next supervisor can continue wherever this one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from agents.runs.remote import UNKNOWN
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.exit_status import CONFIGURATION_ERROR
@@ -47,7 +48,12 @@ from services.supervision.decision import (
     status_of,
 )
 from services.supervision.failing import note_end, why_it_failed, why_it_was_refused
-from services.supervision.launchers import ConfigurationRefused, Launcher, Polled
+from services.supervision.launchers import (
+    ConfigurationRefused,
+    Launcher,
+    LaunchPostponed,
+    Polled,
+)
 from services.supervision.lifecycle import TRANSITIONS, Cause, Event, State
 from services.supervision.observing import Observation, desired_of, seen_of
 from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
@@ -77,8 +83,14 @@ class Supervisor:
         self._node = this_node()
         self._asked: set[str] = set()
         self._found: dict[str, Path] = {}
+        self._linked: dict[str, str] = {}
+        self._leaving: set[str] = set()
         self.living: Mapping[str, Path] = {}
         """Its instances whose process lived at the last pass, and their logs."""
+        self.addresses: Mapping[str, str] = {}
+        """Those of them that can be dialled, and where: see `Instance`."""
+        self.leaving: Set[str] = frozenset()
+        """Its instances that are to be asked over their links to leave."""
         self.silences: Mapping[str, float] = {}
         """For how many seconds instances have not answered."""
         self.is_leaving = False
@@ -92,7 +104,7 @@ class Supervisor:
         """One pass. True if something was done, so that the next one is due at once."""
         abandoned.end_all(self._launcher, by_lease=self.trusts_leases)
         observations = observing.read_all(self._charge)
-        self._found = {}
+        self._found, self._linked, self._leaving = {}, {}, set()
         starting = sum(
             one.state == State.STARTING and self._charge.owns(one)
             for observation in observations
@@ -116,7 +128,7 @@ class Supervisor:
                 continue
             is_busy |= done > 0
             starting += launched
-        self.living = self._found
+        self.living, self.addresses, self.leaving = self._found, self._linked, self._leaving
         return is_busy
 
     @property
@@ -192,6 +204,10 @@ class Supervisor:
 
     def _note_living(self, instance: Instance) -> None:
         self._found[instance.pk] = path_of(instance.service_id, instance.pk)
+        # What listens here as well is dialled here, wherever others reach it.
+        address = "" if self._launcher.sockets.is_local else instance.address
+        if address != UNKNOWN:
+            self._linked[instance.pk] = address
 
     def _note_look(self, instance: Instance, polled: Polled) -> None:
         seen: dict[str, Any] = {
@@ -200,6 +216,7 @@ class Supervisor:
             # Rounded, so that an idle process does not cause a write in every pass.
             "memory_mb": polled.memory_mb and round(polled.memory_mb),
             "cpu_percent": polled.cpu_percent and round(polled.cpu_percent),
+            "address": polled.address or None,
         }
         changed = {
             name: value
@@ -210,6 +227,8 @@ class Supervisor:
             Instance.objects.filter(pk=instance.pk).update(**changed)
             for name, value in changed.items():
                 setattr(instance, name, value)
+        if "address" in changed:
+            doorbell.ring(instance.service_id)
 
     def _move(self, instance: Instance, move: Move, now: datetime, exit_code: int | None) -> bool:
         """Moves the row to a state, then acts on the process. False if the row was changed."""
@@ -281,13 +300,20 @@ class Supervisor:
         except IntegrityError:
             return False
         try:
-            started = self._launcher.launch(launching.launch_spec(instance, self._parent_fd))
+            spec = launching.launch_spec(instance, self._launcher.sockets, self._parent_fd)
+            started = self._launcher.launch(spec)
+        except LaunchPostponed:
+            instance.delete()
+            return False
         except ServiceError as error:
             # The next pass finds it without a process.
             cause = Cause.CONFIGURATION if isinstance(error, ConfigurationRefused) else ""
             Instance.objects.filter(pk=instance.pk).update(error=kept(error.sentence), cause=cause)
             return True
-        Instance.objects.filter(pk=instance.pk).update(process=started.handle, pid=started.pid)
+        instance.address = started.address or spec.address
+        Instance.objects.filter(pk=instance.pk).update(
+            process=started.handle, pid=started.pid, address=instance.address
+        )
         self._note_living(instance)
         doorbell.ring(service.pk)
         logger.info("instance_launched", service=service.name, pid=started.pid)
@@ -298,6 +324,9 @@ class Supervisor:
         for instance in filter(self._charge.owns, live):
             if instance.state == State.STOPPING:
                 self._launcher.terminate(instance.pk, instance.process, by_force=True)
-            elif instance.state == State.DRAINING and instance.pk not in self._asked:
-                self._asked.add(instance.pk)
-                self._launcher.terminate(instance.pk, instance.process, by_force=False)
+            elif instance.state == State.DRAINING:
+                if not self._launcher.sockets.is_local:
+                    self._leaving.add(instance.pk)
+                if instance.pk not in self._asked:
+                    self._asked.add(instance.pk)
+                    self._launcher.terminate(instance.pk, instance.process, by_force=False)

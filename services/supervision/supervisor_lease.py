@@ -27,16 +27,26 @@ from services.nodes import LONGEST_NODE, this_node
 class Charge:
     """What a supervisor is in charge of: its machine, or one worker beside a service's replicas.
 
-    For the machine, both are empty; `kept_by`: see `Instance`.
+    For the machine, all are empty; `kept_by`: see `Instance`. `file` and `python`: what is used
+    here instead of the service's agent file and interpreter.
     """
 
     service_id: str = ""
     kept_by: str = ""
+    file: str = ""
+    python: str = ""
 
     @classmethod
-    def one_worker_of(cls, service: Service) -> Charge:
+    def one_worker_of(cls, service: Service, *, file: str = "", python: str = "") -> Charge:
         own = f"/{new_id().rpartition('-')[2]}"
-        return cls(service.pk, this_node()[: LONGEST_NODE - len(own)] + own)
+        kept_by = this_node()[: LONGEST_NODE - len(own)] + own
+        return cls(service.pk, kept_by, file, python)
+
+    def adapt(self, service: Service) -> Service:
+        """The service as it is here; not to be saved."""
+        service.agent_factory_path = self.file or service.agent_factory_path
+        service.python = self.python or service.python
+        return service
 
     @property
     def is_machine(self) -> bool:

@@ -20,6 +20,7 @@ from services import doorbell
 from services.logs import logfiles, rotation
 from services.supervision import forgetting, health, supervisor_lease, supervisor_start
 from services.supervision.launchers import Launcher
+from services.supervision.launchers.choice import launcher_of_site
 from services.supervision.launchers.local import LocalLauncher
 from services.supervision.links import Links
 from services.supervision.supervisor import Supervisor
@@ -71,7 +72,9 @@ class SupervisorProcess:
         self._takes_instances_along = takes_instances_along
         self._health_interval_s = health_interval_s or settings.MYAGENT_HEALTH_INTERVAL_S
         self._database = DatabaseThreads()
-        self._supervisor = Supervisor(launcher or LocalLauncher(), charge, parent_fd=parent_fd)
+        # Replicas are where the site wants them; a command's own worker is beside it.
+        self._launcher = launcher or (launcher_of_site() if charge.is_machine else LocalLauncher())
+        self._supervisor = Supervisor(self._launcher, charge, parent_fd=parent_fd)
         self._leaving = asyncio.Event()
         self._is_wanted = asyncio.Event()
         self._links = Links(self._database, self._is_wanted.set)
@@ -110,6 +113,7 @@ class SupervisorProcess:
                     return
         finally:
             stay.end()
+            await asyncio.to_thread(self._launcher.close)
             await self._database.stop()
 
     async def _take(self) -> int | None:
@@ -214,7 +218,8 @@ class SupervisorProcess:
         """Makes a pass with the links' reports, and opens links to the live instances after it."""
         self._supervisor.silences = self._links.silences()
         is_busy = await self._database.run(self._supervisor.work)
-        self._links.keep(self._supervisor.living)
+        self._links.keep(self._supervisor.addresses)
+        self._links.drain(self._supervisor.leaving)
         return is_busy
 
     def _wait_for_others(self) -> None:

@@ -102,7 +102,7 @@ def _start(log: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
     # If the command is typed inside an agent, the supervisor is not part of that all the same.
@@ -118,7 +118,8 @@ def _start(log: Path) -> None:
         time.sleep(0.05)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """For a process of the site that this one starts."""
     # If the command is typed inside an agent, its environment has the agent's own marker. The
     # site's file is read anew, so that its variables are told apart from those of the environment.
     left_out = {MARKER, *settings.FROM_ENV_FILE}

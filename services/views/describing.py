@@ -96,6 +96,7 @@ def instance_json(instance: Instance, endpoint: str, observers: Observers) -> Js
         "observed_at": _time(observers.instance_observed_at(instance)),
         "pid": instance.pid,
         "host": instance.node,
+        "address": instance.address,
         "supervisor": instance.kept_by or instance.node,
         "port": None,
         "endpoint": endpoint,

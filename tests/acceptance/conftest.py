@@ -14,11 +14,13 @@ from tests.databases import fresh_database
 from tests.fake_model import fake_model_process
 from tests.fake_model_control import FakeModelControl
 from tests.recording import Recorder
-from tests.runners import ROOT, Runner
+from tests.runners import OF_SITES, ROOT, Runner
+
+from .served import served
 
 AGENT_FILES = ROOT / "tests" / "agent_files"
 
-Serve = Callable[..., Runner]
+Serve = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -34,13 +36,17 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _serving(model: FakeModelControl, url: str, folder: Path) -> Iterator[Serve]:
+def _serving(
+    request: pytest.FixtureRequest, model: FakeModelControl, url: str, folder: Path
+) -> Iterator[Serve]:
     with contextlib.ExitStack() as runners:
 
         def serve(
             file: str | Path, *options: str, env: dict[str, str] | None = None, **how: Any
         ) -> Runner:
             env = model.environment | (env or {})
+            if how.get("server") in OF_SITES:
+                return served(request, how["server"], AGENT_FILES / file, env, folder)
             given = {"database_url": url, "var_dir": folder} | how
             runner = Runner(
                 AGENT_FILES / file, given.pop("database_url"), given.pop("var_dir"), *options,
@@ -53,17 +59,25 @@ def _serving(model: FakeModelControl, url: str, folder: Path) -> Iterator[Serve]
 
 @pytest.fixture(scope="module")
 def serve_module(
-    model: FakeModelControl, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    model: FakeModelControl,
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Serve]:
     """Starts a runner for the whole module, on the module's database."""
-    with _serving(model, database_url, tmp_path_factory.mktemp("var")) as serve:
+    with _serving(request, model, database_url, tmp_path_factory.mktemp("var")) as serve:
         yield serve
 
 
 @pytest.fixture
-def serve(model: FakeModelControl, fresh_database_url: str, tmp_path: Path) -> Iterator[Serve]:
+def serve(
+    request: pytest.FixtureRequest,
+    model: FakeModelControl,
+    fresh_database_url: str,
+    tmp_path: Path,
+) -> Iterator[Serve]:
     """Starts a runner for one test, on a database of its own."""
-    with _serving(model, fresh_database_url, tmp_path) as serve:
+    with _serving(request, model, fresh_database_url, tmp_path) as serve:
         yield serve
 
 
@@ -72,6 +86,13 @@ async def client(runner: Runner) -> AsyncIterator[Recorder]:
     """A socket to the module's runner."""
     async with await Recorder.open(runner.url) as client:
         yield client
+
+
+@pytest.fixture
+async def other(runner: Runner) -> AsyncIterator[Recorder]:
+    """A second socket to the runner."""
+    async with await Recorder.open(runner.url) as other:
+        yield other
 
 
 @pytest.fixture

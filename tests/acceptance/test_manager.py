@@ -552,6 +552,8 @@ async def main():
             manager.add_routing_rule(RoutingRule(name="vip"))
         except Conflict as error:
             say(error.code)
+        changed = manager.update_routing_rule("vip", priority=2, conditions=rule.conditions)
+        say(manager.list_routing_rules() == [changed], changed.priority)
         manager.remove_routing_rule(rule.rule_id)
         say(manager.list_routing_rules())
 
@@ -559,6 +561,7 @@ asyncio.run(main())
 """) == [
         "True 1 The rule names services that are not registered: none.",
         "name_taken",
+        "True 2",
         "[]",
     ]
 

@@ -217,4 +217,4 @@ def test_a_name_that_nobody_has_is_answered_with_those_that_there_are(site: Mana
     said = site.manage("runagent", "--service", "ehco", expect=1)
     assert "There is no service 'ehco'. There are: echo." in said
     said = site.manage("runagent", "mine.py", "--service", "echo", "--port", "9", expect=2)
-    assert "FILE, --port" in said
+    assert "leave out --port" in said

@@ -60,7 +60,7 @@ async def test_conversations_are_listed_where_they_were_held(page: Page, site: s
     await visit(page, site, "shop")
     await say(page, "Do you have tea?")
     await act(page, 'server().log(1, "agent.session_created", frame({})); accept()')
-    listed = page.locator("#conversations li")
+    listed = page.locator("#conversations a")
     await expect(listed).to_have_count(1)
     await visit(page, site, CHINESE)
     await expect(listed).to_have_count(0)

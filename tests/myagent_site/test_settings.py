@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import channels_redis.core
 import pytest
 
+from myagent_site import settings
 from myagent_site.options import OPTIONS
 from tests.runners import ROOT
 
@@ -106,3 +108,8 @@ def test_the_named_file_of_settings_is_read(tmp_path: Path) -> None:
     ended = check(tmp_path, MYAGENT_ENV_FILE=str(file))
     assert "MYAGENT_LEASE_S must be a number" in ended.stderr
     assert check(tmp_path).returncode == 0
+
+
+def test_an_answer_of_redis_is_not_overdue_while_it_may_be_waited_for() -> None:
+    limit = channels_redis.core.RedisChannelLayer.brpop_timeout
+    assert settings._REDIS["socket_timeout"] > limit

@@ -120,7 +120,7 @@ async def test_what_can_not_be_written_of_a_worker_keeps_nobody_from_the_next(
     try:
         with inline_worker(create, info=AgentInfo("first")) as worker:
             await placed(worker, instance)
-            kept.keep([instance.pk])
+            kept.keep({instance.pk: ""})
             await is_tried.wait()
         with inline_worker(create, info=AgentInfo("second")) as worker:
             await placed(worker, instance)

@@ -18,6 +18,7 @@ USAGE = Sentence(
   {program} register NAME FILE [--auto-start] [--tags A,B] …
   {program} start | stop | restart | unregister NAME
   {program} list | status NAME | stats [NAME] | logs NAME | health NAME
+  {program} routes list | add NAME | edit NAME | enable NAME | disable NAME | remove NAME | explain
   {program} daemon
 
 `VERB --help` lists the options of each. `daemon` is the supervisor, which starts, stops and

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from myagent.manager.cli.missing import how_to_install
 from myagent.manager.database import sqlite_url
@@ -45,15 +45,33 @@ def use_database(arguments: list[str]) -> list[str]:
 
 def run(program: str, command: str, arguments: list[str]) -> None:
     """The site's command; its help calls it `program`. May raise `SystemExit`."""
-    _set_up()
-    from django.core.management import ManagementUtility
 
+    def find() -> Any:
+        from django.core.management import ManagementUtility
+
+        return ManagementUtility([program]).fetch_command(command)
+
+    _run(program, find, arguments)
+
+
+def run_class(program: str, place: str, arguments: list[str]) -> None:
+    """The same for a command that `manage.py` does not have. `place`: the class, dotted."""
+
+    def find() -> Any:
+        from django.utils.module_loading import import_string
+
+        return import_string(place)()
+
+    _run(program, find, arguments)
+
+
+def _run(program: str, find: Callable[[], Any], arguments: list[str]) -> None:
+    _set_up()
     from agents.runtime.garbage import leave_to_system
 
     leave_to_system()
     first, _, last = program.rpartition(" ")
-    found = _or_how_to_install(lambda: ManagementUtility([first]).fetch_command(command))
-    found.run_from_argv([first, last, *arguments])
+    _or_how_to_install(find).run_from_argv([first, last, *arguments])
 
 
 def said(text: str) -> str:

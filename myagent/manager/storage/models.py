@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from myagent.routing import ConditionOperator, RoutingStrategy
+
 Json = Mapping[str, Any]
 
 
@@ -167,33 +169,6 @@ class ServiceHealth:
     name: str
     status: HealthStatus
     checks: tuple[HealthCheck, ...]
-
-
-class RoutingStrategy(StrEnum):
-    """How one of a rule's services is chosen."""
-
-    ROUND_ROBIN = "round_robin"
-    LEAST_CONNECTIONS = "least_connections"
-    WEIGHTED_RANDOM = "weighted_random"
-    HASH_BASED = "hash_based"
-    TAG_BASED = "tag_based"
-    MANUAL = "manual"
-
-
-class ConditionOperator(StrEnum):
-    """How a condition compares a client's field with its value."""
-
-    EQUALS = "equals"
-    NOT_EQUALS = "not_equals"
-    CONTAINS = "contains"
-    NOT_CONTAINS = "not_contains"
-    STARTS_WITH = "starts_with"
-    ENDS_WITH = "ends_with"
-    REGEX_MATCH = "regex_match"
-    IN_LIST = "in_list"
-    NOT_IN_LIST = "not_in_list"
-    EXISTS = "exists"
-    CIDR = "cidr"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -15,13 +17,18 @@ from agents.management.commands import runagent
 from agents.runtime import logs
 from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.terminal.command import in_language_of_site
+from myagent.worker.tcp import host_and_port, joined
 
 if TYPE_CHECKING:
     from services.models import Service
+    from services.supervision.launchers import Sockets
     from services.supervision.one_worker import OneWorker
 
-OF_A_FILE = ("file", "host", "port", "name", "python", "reload")
+OF_A_FILE = ("host", "port", "name", "reload")
 """Options for an agent file alone: a service is registered with these, or does not need them."""
+
+OF_A_SERVICE = ("bind", "advertise")
+"""Options with `--service` alone."""
 
 
 class Command(runagent.Command):
@@ -35,7 +42,27 @@ class Command(runagent.Command):
         parser.add_argument(
             "--service",
             metavar="NAME",
-            help=gettext("keep a worker of this registered service, in place of a FILE"),
+            help=gettext(
+                "keep a worker of this registered service; FILE and --python replace its own here"
+            ),
+        )
+        parser.add_argument(
+            "--bind",
+            type=_place,
+            metavar="HOST[:PORT]",
+            help=gettext(
+                "with --service: let servers on other machines reach the worker, over TCP with "
+                "TLS; 0.0.0.0 is any address of this machine, and without a port it is any"
+            ),
+        )
+        parser.add_argument(
+            "--advertise",
+            type=_place,
+            metavar="HOST[:PORT]",
+            help=gettext(
+                "with --bind: where these servers dial it, if that is not the address of this "
+                "machine and the port where it listens"
+            ),
         )
         self._defaults = {name: parser.get_default(name) for name in OF_A_FILE}
 
@@ -43,6 +70,11 @@ class Command(runagent.Command):
         if options["service"] is not None:
             self._refuse_both(options)
             self.keep_worker(options)
+        elif given := [name for name in OF_A_SERVICE if options[name] is not None]:
+            raise CommandError(
+                gettext("{options}: only with --service.").format(options=_options(given)),
+                returncode=2,
+            )
         elif options["file"] is None:
             raise CommandError(
                 gettext("Name an agent file, or a service with --service."), returncode=2
@@ -53,11 +85,13 @@ class Command(runagent.Command):
     def keep_worker(self, options: dict[str, Any]) -> None:
         # Imported here: serving a single file does not need these.
         from agents.runtime import schema
+        from services.supervision.launchers.sockets import TcpSockets
         from services.supervision.one_worker import GivenUp, OneWorker, machines_of_the_site
 
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
         schema.apply_pending(settings.VAR_DIR)
         service = self._found(options["service"])
+        sockets = self._sockets(options)
         if service.desired != service.Desired.RUNNING:
             self._say(
                 gettext(
@@ -65,26 +99,63 @@ class Command(runagent.Command):
                     "(manage.py services start {name})."
                 ).format(name=service.name)
             )
-        if machines := machines_of_the_site():
+        if options["bind"] is None and (machines := machines_of_the_site()):
             self.stderr.write(
                 self.style.WARNING(
                     gettext(
                         "WARNING: the site is served on another machine ({machines}), and its "
-                        "servers can't reach a worker on this one."
+                        "servers can't reach a worker on this one without --bind."
                     ).format(machines=", ".join(machines))
                 )
             )
         ready = gettext("{name} has a worker here (pid {pid}); see: manage.py services logs {name}")
+        ready_far = gettext(
+            "{name} has a worker here (pid {pid}), which other machines reach at {address}; "
+            "see: manage.py services logs {name}"
+        )
+        over = gettext("{name} is stopped: its worker here has ended.").format(name=service.name)
 
-        def on_ready(pid: int) -> None:
-            self._say(ready.format(name=service.name, pid=pid))
+        def on_ready(pid: int, address: str) -> None:
+            said = ready_far if address else ready
+            self._say(said.format(name=service.name, pid=pid, address=address))
 
+        worker = OneWorker(
+            service,
+            on_ready,
+            file=str(Path(options["file"]).expanduser().resolve()) if options["file"] else "",
+            python=options["python"] or "",
+            sockets=sockets,
+        )
         try:
             with in_language_of_site():
-                asyncio.run(_run(OneWorker(service, on_ready)))
+                asyncio.run(_run(worker))
         except GivenUp as error:
             status = CONFIGURATION_ERROR if error.is_configuration else 1
             raise CommandError(str(error), returncode=status) from error
+        finally:
+            if isinstance(sockets, TcpSockets):
+                sockets.close()
+        if not worker.is_told_to_leave:
+            self._say(over)
+
+    def _sockets(self, options: dict[str, Any]) -> Sockets:
+        """Raises `CommandError`."""
+        from services.supervision.advertising import advertised
+        from services.supervision.launchers.sockets import UNIX_SOCKETS, TcpSockets
+
+        if options["bind"] is None:
+            if options["advertise"] is not None:
+                raise CommandError(gettext("--advertise: only with --bind."), returncode=2)
+            return UNIX_SOCKETS
+        host, port = options["bind"]
+        try:
+            return TcpSockets(host, port, advertised(host, options["advertise"]))
+        except (OSError, UnicodeError) as error:
+            raise CommandError(
+                gettext("--bind {place} is not possible: {reason}.").format(
+                    place=joined(host, port), reason=getattr(error, "strerror", None) or error
+                )
+            ) from error
 
     def _refuse_both(self, options: dict[str, Any]) -> None:
         given = [name for name in OF_A_FILE if options[name] != self._defaults[name]]
@@ -93,7 +164,7 @@ class Command(runagent.Command):
                 gettext(
                     "--service runs what was registered: leave out {options}; 'services register' "
                     "and the admin know the service's settings."
-                ).format(options=", ".join("FILE" if n == "file" else f"--{n}" for n in given)),
+                ).format(options=_options(given)),
                 returncode=2,
             )
 
@@ -122,6 +193,21 @@ class Command(runagent.Command):
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)
         self.stdout.flush()
+
+
+def _place(text: str) -> tuple[str, int]:
+    try:
+        return host_and_port(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is not HOST or HOST:PORT; an IPv6 address is written in [ ].").format(
+                text=text
+            )
+        ) from error
+
+
+def _options(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names)
 
 
 async def _run(worker: OneWorker) -> None:

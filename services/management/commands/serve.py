@@ -1,37 +1,39 @@
-"""`manage.py serve`: the site and its supervisor in one process."""
+"""`manage.py serve`: the site and its supervisor, in one process or several."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-import socket
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseFailure
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
-from rich.cells import cell_len, set_cell_size
 
 from agents import checks
-from agents.runtime import file_pages, logs, schema
+from agents.runtime import bell, file_pages, logs, schema
 from agents.runtime.addresses import address_of
-from agents.runtime.background import failure_of
 from agents.runtime.file_locks import explain
-from agents.runtime.listening import is_loopback, listen, port_number
-from agents.runtime.server import MainServer, configuration, new_event_loop
+from agents.runtime.listening import listen
+from agents.runtime.program import command_line
+from agents.runtime.server import new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
-from services.catalogue import agent_files, registry
+from services.catalogue import registry
 from services.first_admin import ensure_admin
 from services.models import Service
-from services.routing.own_ports import OwnPorts
-from services.routing.serving import own_ports, site_server
-from services.supervision.supervisor_process import SupervisorProcess
+from services.serving import opening, part
+from services.serving.greeting import greeting
+from services.serving.processes import NoneStarted, ServerProcesses
+from services.serving.site import SiteServer
+from services.serving.supervision import Supervision
 
 logger = structlog.get_logger(__name__)
+
+MOST_PROCESSES = 64
 
 
 class Command(TerminalCommand):
@@ -43,138 +45,126 @@ class Command(TerminalCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        opening.add_address(parser, 8000)
         parser.add_argument(
-            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
-        )
-        parser.add_argument(
-            "--port",
-            type=port_number,
-            default=8000,
-            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
+            "--processes",
+            type=process_count,
+            default=1,
+            metavar="N",
+            help=gettext("server processes at the port (1); several need MySQL or MariaDB"),
         )
         parser.add_argument(
             "--debug",
             action="store_true",
             help=gettext("log everything that happens, in the services' logs too"),
         )
-        parser.add_argument(
-            "--agent-dir",
-            action="append",
-            default=[],
-            metavar="DIR",
-            help=gettext(
-                "on loopback, where MYAGENT_AGENT_DIRS names none: a folder below which REST and "
-                "the admin may register agent files. Repeatable"
-            ),
-        )
+        opening.add_agent_dir(parser)
         parser.add_argument(
             "--with-example",
             action="store_true",
             help=gettext("on a new site, register the example weather agent"),
         )
+        for name in ("--listener-fd", "--parent-fd"):
+            parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
-        listener = listen(options["host"], options["port"])
-        with contextlib.closing(listener):
-            if is_loopback(listener) and not settings.MYAGENT_AGENT_DIRS:
-                # The setting has not been read yet.
-                settings.MYAGENT_AGENT_DIRS = agent_files.trusted(options["agent_dir"])
-            self._warn_about(listener)
+        if options["parent_fd"] is not None:
+            self._serve_as_part(options)
+            return
+        if options["processes"] > 1:
+            self._check_several()
+        with contextlib.closing(listen(options["host"], options["port"])) as listener:
+            opening.trust_folders(listener, options["agent_dir"])
+            opening.warn_if_open(self, listener)
             schema.apply_pending(settings.VAR_DIR)
             password = ensure_admin()
             if password is not None and options["with_example"]:
                 self._register_example()
-            self._server, self._directory = site_server()
-            lease = self._server.conversations.lease
-            lease.port = listener.getsockname()[1]
-            lease.address = address_of(options["host"], lease.port)
-            url = lease.address.replace("ws://", "http://", 1)
+            host, port = listener.getsockname()[:2]
+            address = address_of(options["host"], port)
             self._greeting = greeting(
-                url, password, file_pages.said_at_start(listener.getsockname()[0])
+                address.replace("ws://", "http://", 1), password, file_pages.said_at_start(host)
             )
             self._farewell = gettext("Stopping the services; interrupt again to stop them at once.")
-            with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
-                loop.run(self._serve(listener, is_debug=options["debug"]))
+            servers: SiteServer | ServerProcesses
+            if options["processes"] > 1:
+                servers = ServerProcesses(options["processes"], _part_of(port, options), listener)
+            else:
+                servers = SiteServer(listener, address, is_debug=options["debug"])
+                servers.open_own_ports()
+            self._run(self._serve(servers))
         if settings.MYAGENT_SUPERVISOR != "external":
             self._say_what_comes_back()
 
-    def _warn_about(self, listener: socket.socket) -> None:
-        if settings.MYAGENT_AUTH != "open" or is_loopback(listener):
-            return
-        sentence = gettext(
-            "WARNING: {address} can be reached from other machines, and MYAGENT_AUTH is open: "
-            "whoever can connect can use the agents."
-        )
-        line = sentence.format(address=listener.getsockname()[0])
-        self.stderr.write(self.style.WARNING(line))
+    def _run(self, serving: Coroutine[Any, Any, None]) -> None:
+        try:
+            with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:
+                loop.run(serving)
+        except NoneStarted as error:
+            raise CommandError(
+                gettext("No server process could start; what it wrote above says why.")
+            ) from error
+        except DatabaseFailure as error:
+            raise CommandError(
+                gettext("The database can't be used: {reason}").format(reason=explain(error))
+            ) from error
 
-    async def _serve(self, listener: socket.socket, *, is_debug: bool) -> None:
-        supervisor = SupervisorProcess(takes_instances_along=True)
-        if settings.MYAGENT_SUPERVISOR == "external":
-            supervisor.leave()
-        supervision = asyncio.create_task(supervisor.run())
-        application = import_string(settings.MYAGENT_APPLICATION)(self._server)
-        ports = own_ports(self._server, self._directory, application)
-        server = MainServer(
-            configuration(
-                application, is_debug=is_debug, admission=self._server.connections.admission
-            ),
-            prepare=self._server.prepare,
-            ready=lambda: self._say(self._greeting),
-            leave=lambda: self._leave(supervisor, supervision, ports, server.stop_listening),
-        )
+    def _serve_as_part(self, options: dict[str, Any]) -> None:
+        """What each of several processes does. Its parent has prepared everything."""
+        listener, parent = map(part.inherited, (options["listener_fd"], options["parent_fd"]))
+        with contextlib.closing(listener):
+            opening.trust_folders(listener, options["agent_dir"])
+            address = address_of(options["host"], listener.getsockname()[1])
+            site = SiteServer(listener, address, is_debug=options["debug"])
+            self._run(part.serve(site, parent))
 
-        def follow(ended: asyncio.Task[None]) -> None:
+    def _check_several(self) -> None:
+        """Raises `CommandError`."""
+        if settings.IS_EMBEDDED:
+            raise CommandError(
+                gettext(
+                    "Several processes need MySQL or MariaDB: on SQLite they would only wait for "
+                    "each other. Set DATABASE_URL, or leave out --processes."
+                )
+            )
+        if not bell.is_shared():
+            self.stderr.write(
+                self.style.WARNING(
+                    gettext(
+                        "WARNING: without REDIS_URL the processes hear of each other's news late, "
+                        "and text does not grow for clients at another process than its agent's."
+                    )
+                )
+            )
+
+    async def _serve(self, servers: SiteServer | ServerProcesses) -> None:
+        supervision = Supervision()
+
+        def give_up() -> None:
             # The site is of no use without the supervisor with which it started.
-            if not server.is_leaving and failure_of(ended) is not None:
-                server.begin_to_leave()
+            if not servers.is_leaving:
+                servers.begin_to_leave()
 
-        supervision.add_done_callback(follow)
+        supervision.start(give_up)
         try:
-            await server.serve(sockets=[listener])
+            await servers.serve(
+                ready=lambda: opening.say(self, self._greeting),
+                leave=lambda: self._leave(servers, supervision),
+            )
         finally:
-            supervisor.leave()
-            await asyncio.wait([supervision])
-            await ports.close()
-            await self._server.leave(0)
-        if (error := failure_of(supervision)) is not None:
-            raise error
+            await supervision.stop()
 
-    async def _leave(
-        self,
-        supervisor: SupervisorProcess,
-        supervision: asyncio.Task[None],
-        ports: OwnPorts,
-        stop_listening: Callable[[], None],
-    ) -> None:
-        """Ends the services first, while the site still shows the progress.
-
-        When cancelled it ends the services at once; cancelled again, it leaves the services as they
-        are. Runs that are not finished by then can be continued from the log.
-        """
-        if not supervision.done():
-            self._say(self._farewell)
+    async def _leave(self, servers: SiteServer | ServerProcesses, supervision: Supervision) -> None:
+        """Ends the services first, while the site still shows the progress."""
+        if not supervision.is_over:
+            opening.say(self, self._farewell)
         # Before the services end: from now on clients are told about the shutdown.
-        self._server.announce()
+        servers.announce()
         try:
-            await self._end_services(supervisor, supervision)
+            await supervision.end_services()
         finally:
-            await ports.close()
-            await self._server.leave(0, stop_listening=stop_listening)
-
-    async def _end_services(
-        self, supervisor: SupervisorProcess, supervision: asyncio.Task[None]
-    ) -> None:
-        supervisor.leave()
-        try:
-            await asyncio.shield(supervision)
-        except asyncio.CancelledError:
-            supervisor.hurry()
-            try:
-                await asyncio.shield(supervision)
-            except asyncio.CancelledError:
-                supervision.cancel()
+            await servers.leave(0)
 
     def _register_example(self) -> None:
         file = settings.BASE_DIR / "examples" / "ws_weather_agent.py"
@@ -196,28 +186,21 @@ class Command(TerminalCommand):
             logger.warning("storage_away", error=explain(error))
             return
         if is_any:
-            self._say(gettext("The services that were running start again with the next serve."))
-
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()
+            opening.say(
+                self, gettext("The services that were running start again with the next serve.")
+            )
 
 
-def greeting(url: str, password: str | None, besides: str | None = None) -> str:
-    """Where the site's pages are, in lines."""
-    lines = [gettext("The site is ready at {url}").format(url=url)]
-    pages = {
-        gettext("services"): "services/NAME/",
-        gettext("console"): "console",
-        gettext("admin"): "admin/",
-        gettext("REST API"): "docs",
-    }
-    widest = max(map(cell_len, pages))
-    for name, path in pages.items():
-        lines.append(f"  {set_cell_size(name, widest)}  {url}{path}")
-    if password is not None:
-        sentence = gettext("Log in as 'admin' with the password {password} (shown only this once)")
-        lines.append(f"  {sentence.format(password=password)}")
-    if besides is not None:
-        lines.append(f"  {besides}")
-    return "\n".join(lines)
+def _part_of(port: int, options: dict[str, Any]) -> list[str]:
+    """The command line of one of several processes."""
+    command = [*command_line("serve"), f"--host={options['host']}", f"--port={port}"]
+    command += [f"--agent-dir={folder}" for folder in options["agent_dir"]]
+    return [*command, *(["--debug"] if options["debug"] else [])]
+
+
+def process_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(
+            gettext("give a number of processes from 1 to {most}.").format(most=MOST_PROCESSES)
+        )
+    return int(text)

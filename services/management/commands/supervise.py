@@ -17,6 +17,7 @@ from agents import checks
 from agents.runtime import logs, schema
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from agents.terminal.inert import readable
+from services.cli.parsing import interval
 from services.errors import ServiceError
 from services.nodes import this_node
 from services.supervision import supervisor_start
@@ -38,7 +39,8 @@ class Command(TerminalCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--interval",
-            type=_seconds,
+            "--health-interval",
+            type=interval,
             metavar="S",
             help=gettext("seconds between health checks (MYAGENT_HEALTH_INTERVAL_S)"),
         )
@@ -81,15 +83,3 @@ class Command(TerminalCommand):
         await process.is_in_charge.wait()
         self.stdout.write(sentence)
         self.stdout.flush()
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.05 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(
-            gettext("'{text}' is no number of seconds above 0.").format(text=text)
-        )
-    return seconds

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runtime.process import identity_of, is_alive, is_of_here, pid_of
 from services.logs.logfiles import tail
-from services.supervision.launchers import LaunchFailed, LaunchSpec, Polled
+from services.supervision.launchers import LaunchFailed, LaunchSpec, Polled, Sockets
 from services.supervision.launchers.family import (
     Children,
     all_children,
@@ -28,6 +28,7 @@ from services.supervision.launchers.family import (
     identities,
 )
 from services.supervision.launchers.marks import is_marked, mark
+from services.supervision.launchers.sockets import UNIX_SOCKETS
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +46,8 @@ MEGABYTE = 1024 * 1024
 class LocalLauncher:
     """A `Launcher` for this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: Sockets = UNIX_SOCKETS) -> None:
+        self.sockets = sockets
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._meters: dict[str, _Meter] = {}
         self._families: dict[str, set[str]] = {}
@@ -65,7 +67,7 @@ class LocalLauncher:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    pass_fds=spec.inherited,
+                    pass_fds=(*spec.inherited, *spec.handed),
                 )
         except (OSError, ValueError) as error:
             # A value that no environment can hold raises the latter.
@@ -73,6 +75,9 @@ class LocalLauncher:
             raise LaunchFailed(
                 gettext_noop("The process could not be started: {reason}."), reason=said
             ) from error
+        finally:
+            for descriptor in spec.handed:
+                os.close(descriptor)
         self._children[spec.instance_id] = child
         mark(child.pid, spec.instance_id)
         if spec.most_memory_mb is not None:
@@ -110,6 +115,9 @@ class LocalLauncher:
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return tail(log, lines)
+
+    def close(self) -> None:
+        """It does nothing in the background."""
 
     def _family(self, instance_id: str, leader: int | None) -> list[int]:
         """Its live descendants, including those that left its group and session."""

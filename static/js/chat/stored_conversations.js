@@ -7,8 +7,9 @@ import { request } from "./requests.js";
 import { STANDINGS } from "./standing.js";
 
 const AT_ONCE = 50;
-const LOOK_MS = 3_000; // Until it is asked what has changed.
-const LOOKS = 10; // Of them, one reads the newest page: what was removed elsewhere is not there.
+const LOOK_MS = 3_000; // Until it is asked what has changed; longer and longer while nothing does.
+const LONGEST_LOOK_MS = 12_000;
+const WHOLE_MS = 30_000; // Until the newest page is read: what was removed elsewhere is not there.
 const SLACK_MS = 10_000; // The clocks of the site's servers may differ.
 const REMOVE_TRIES = 5; // While another server has it, which gives it up soon.
 const TRY_MS = 1_000;
@@ -27,7 +28,8 @@ export class StoredConversations {
   #found = null; // The ids of those found, if somebody seeks; null while that is not known.
   #foundCount = 0;
   #count = 0; // All there are.
-  #looks = 0;
+  #pauseMs = LOOK_MS;
+  #wholeAt = -Infinity; // When the newest page was read, by the page's own clock.
   #timer = null;
 
   isKnown = false; // Whether the list has been read.
@@ -38,6 +40,7 @@ export class StoredConversations {
     this.#service = service;
     this.#kept = kept;
     document.addEventListener("visibilitychange", () => this.#resume());
+    for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => this.#hasten());
   }
 
   /** Reads the list for the first time, and goes on looking. */
@@ -116,7 +119,6 @@ export class StoredConversations {
       await this.#removeStored(id, REMOVE_TRIES);
     } catch (error) {
       this.#removed.delete(id);
-      this.#looks = 0;
       this.#resume();
       throw error;
     }
@@ -156,19 +158,28 @@ export class StoredConversations {
   #resume() {
     clearTimeout(this.#timer);
     if (document.visibilityState === "hidden") return;
-    this.#looks = 0;
+    this.#wholeAt = -Infinity;
+    this.#pauseMs = LOOK_MS;
     this.#look();
+  }
+
+  /** Somebody is there again. */
+  #hasten() {
+    if (this.#pauseMs > LOOK_MS) this.#look();
+    this.#pauseMs = LOOK_MS;
   }
 
   async #look() {
     clearTimeout(this.#timer);
-    const isWhole = this.#looks % LOOKS === 0;
-    this.#looks += 1;
+    const isWhole = performance.now() - this.#wholeAt >= WHOLE_MS;
+    const before = JSON.stringify([...this.#rows.values()]);
     const goesOn = await this.#guarded(() => (isWhole ? this.#readNewest() : this.#readChanges()));
+    const isNews = JSON.stringify([...this.#rows.values()]) !== before;
+    this.#pauseMs = isNews ? LOOK_MS : Math.min(this.#pauseMs * 1.5, LONGEST_LOOK_MS);
     this.#tell();
     clearTimeout(this.#timer);
     if (goesOn && document.visibilityState !== "hidden") {
-      this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+      this.#timer = setTimeout(() => this.#look(), this.#pauseMs);
     }
   }
 
@@ -179,7 +190,7 @@ export class StoredConversations {
       this.problem = "";
     } catch (error) {
       this.problem = error.message;
-      this.#looks = 0;
+      this.#wholeAt = -Infinity;
       return !AWAY.includes(error.status);
     }
     return true;
@@ -191,6 +202,7 @@ export class StoredConversations {
     this.#takePage(answer);
     this.#leaveOut(answer, askedAt);
     this.#count = answer.total;
+    this.#wholeAt = askedAt;
     this.isKnown = true;
   }
 

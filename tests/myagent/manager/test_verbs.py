@@ -8,13 +8,13 @@ import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from myagent.manager import verbs
+from myagent.manager.fields import rule_changes
 from myagent.manager.storage.models import (
     ConditionOperator,
     RoutingCondition,
     RoutingRule,
     RoutingStrategy,
 )
-from services.routing import rules
 from tests.ports import free_port
 from tests.services import rows
 from tests.services.measured import add_server
@@ -60,9 +60,17 @@ def test_a_rule_is_given_back_with_all_that_was_said() -> None:
     assert replace(stored, rule_id="", warnings=()) == rule
 
 
-def test_a_program_knows_every_strategy_and_operator_of_the_site() -> None:
-    assert list(map(str, RoutingStrategy)) == list(map(str, rules.Strategy))
-    assert list(map(str, ConditionOperator)) == list(map(str, rules.Operator))
+@pytest.mark.django_db
+def test_a_rule_is_changed_field_by_field_or_replaced_as_a_whole() -> None:
+    added = verbs.add_rule(RoutingRule(name="vip", priority=1, target_services=("a",)))
+    condition = RoutingCondition(field="user", operator=ConditionOperator.EQUALS, value="ada")
+    changed = verbs.change_rule("vip", rule_changes({"enabled": False, "conditions": [condition]}))
+    assert replace(changed, warnings=()) == replace(
+        added, enabled=False, conditions=(condition,), warnings=()
+    )
+    renamed = verbs.replace_rule(RoutingRule(name="others", rule_id=added.rule_id))
+    assert verbs.rules() == [renamed]
+    assert renamed == RoutingRule(name="others", rule_id=added.rule_id, target_tags=frozenset())
 
 
 @pytest.mark.django_db

@@ -70,6 +70,9 @@ def test_a_rule_that_can_have_no_effect_is_added_with_a_warning() -> None:
         (("add", "it", "--when", "user"), "There is no operator ''"),
         (("add", "it", "--when", "user regex_match ("), "'(' is not a valid regular expression"),
         (("remove", "it"), "There is no routing rule 'it'."),
+        (("edit", "it", "--weight", "2"), "There is no routing rule 'it'."),
+        (("edit", "it"), "Say what to change: --help lists the options."),
+        (("enable", "it"), "There is no routing rule 'it'."),
     ],
 )
 def test_what_can_not_be_is_refused_in_a_sentence(
@@ -78,6 +81,33 @@ def test_what_can_not_be_is_refused_in_a_sentence(
     with pytest.raises(CommandError) as refused:
         routes(*arguments)
     assert sentence in str(refused.value)
+
+
+def test_an_edited_rule_keeps_what_was_not_named() -> None:
+    rows.service("one", tags=["eu"])
+    routes("add", "it", "--when", "user equals ada", "--to", "one", "--fallback", "manual")
+    before = routes_json("list")[0]
+    said = routes("edit", "it", "--priority", "7", "--tags", "eu", "--rename", "them")
+    assert said == "The rule them is changed.\n"
+    after = routes_json("list")[0]
+    changed = {"priority": 7, "target_tags": ["eu"], "name": "them"}
+    assert after == {**before, **changed, "updated_at": after["updated_at"]}
+
+
+def test_conditions_targets_and_the_fallback_can_be_taken_away() -> None:
+    routes("add", "it", "--when", "user equals ada", "--to", "one", "--fallback", "manual")
+    routes("edit", "it", "--when", "", "--to", "", "--fallback", "none")
+    [rule] = routes_json("list")
+    assert (rule["conditions"], rule["target_services"]) == ([], [])
+    assert rule["fallback_strategy"] is None
+
+
+def test_a_rule_is_disabled_and_enabled() -> None:
+    routes("add", "it")
+    assert routes("disable", "it") == "The rule it is disabled.\n"
+    assert not routes_json("list")[0]["enabled"]
+    assert routes("enable", "it") == "The rule it is enabled.\n"
+    assert routes_json("list")[0]["enabled"]
 
 
 def test_a_removed_rule_is_gone() -> None:

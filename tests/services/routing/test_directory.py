@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from agents.runs import link_keeper
 from agents.runs.link import Link
+from agents.runs.link_keys import key_of_worker
+from agents.runs.remote import UNKNOWN, address_of
 from agents.runs.worker_process import Paths
 from agents.runs.workers import Pool, Workers
 from agents.runtime.process import own_identity
@@ -215,6 +217,25 @@ async def test_a_link_ends_with_the_directory(told: Told) -> None:
         await told.directory.refresh()
         link = await linked(told.workers.of("one"))
         await told.directory.stop()
+        async with asyncio.timeout(PATIENCE_S):
+            await link.until_closed()
+
+
+async def test_a_far_worker_is_dialled_over_tcp_until_its_end_is_known(told: Told) -> None:
+    """Its machine may be gone without a word: then nothing but the row tells of its end."""
+    instance = await add_instance(one := await add("one"))
+    key = key_of_worker(instance.pk)
+    with inline_worker(agent, instance_id=instance.pk, key=key) as worker:
+        for address in (UNKNOWN, address_of("127.0.0.1", worker.port)):
+            row = {"node": "another machine", "address": address}
+            await Instance.objects.filter(pk=instance.pk).aupdate(**row)
+            await change(one)
+            await told.directory.refresh()
+        link = await linked(told.workers.of("one"))
+        ended = {"state": Instance.State.ERROR, "live_slot": None}
+        await Instance.objects.filter(pk=instance.pk).aupdate(**ended)
+        await change(one)
+        await told.directory.refresh()
         async with asyncio.timeout(PATIENCE_S):
             await link.until_closed()
 

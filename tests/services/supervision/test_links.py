@@ -71,7 +71,7 @@ async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kept]:
 async def test_a_worker_that_is_ready_is_written_down_and_wakes_the_supervisor(
     kept: Kept, instance: Instance, worker: InlineWorker
 ) -> None:
-    kept.links.keep([instance.pk])
+    kept.links.keep({instance.pk: ""})
     async with asyncio.timeout(PATIENCE_S):
         await kept.woken.wait()
     found = await Instance.objects.select_related("service").aget(pk=instance.pk)
@@ -82,7 +82,7 @@ async def test_a_worker_that_is_ready_is_written_down_and_wakes_the_supervisor(
 async def test_a_link_that_breaks_wakes_the_supervisor_and_is_made_again(
     kept: Kept, instance: Instance, worker: InlineWorker
 ) -> None:
-    kept.links.keep([instance.pk])
+    kept.links.keep({instance.pk: ""})
     link = await kept.to(instance)
     kept.woken.clear()
     link.close()
@@ -93,12 +93,25 @@ async def test_a_link_that_breaks_wakes_the_supervisor_and_is_made_again(
     assert not again.is_closed
 
 
+async def test_a_worker_that_is_to_leave_is_asked_over_its_link(
+    kept: Kept, instance: Instance, worker: InlineWorker
+) -> None:
+    kept.links.keep({instance.pk: ""})
+    kept.links.drain({instance.pk, "one without a link"})
+    link = await kept.to(instance)
+    kept.links.drain({instance.pk})
+    # It had no runs: it ends at once.
+    async with asyncio.timeout(PATIENCE_S):
+        await link.until_closed()
+    assert link.is_draining
+
+
 async def test_a_link_that_is_not_wanted_any_more_ends(
     kept: Kept, instance: Instance, worker: InlineWorker
 ) -> None:
-    kept.links.keep([instance.pk])
+    kept.links.keep({instance.pk: ""})
     link = await kept.to(instance)
-    kept.links.keep([])
+    kept.links.keep({})
     async with asyncio.timeout(PATIENCE_S):
         await link.until_closed()
     assert kept.links.of(instance.pk) is None
@@ -107,7 +120,7 @@ async def test_a_link_that_is_not_wanted_any_more_ends(
 async def test_a_worker_that_does_not_listen_yet_is_waited_for(
     kept: Kept, instance: Instance
 ) -> None:
-    kept.links.keep([instance.pk])
+    kept.links.keep({instance.pk: ""})
     await asyncio.sleep(0)
     with inline_worker(nobody, instance_id=instance.pk) as worker:
         place = Paths.of(instance.pk).socket

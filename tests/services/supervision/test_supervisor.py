@@ -52,7 +52,7 @@ def folder(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
 def passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
     """A supervisor's passes; what it launches only waits. Every such process ends with the test."""
 
-    def spec(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
+    def spec(instance: Instance, *where: object) -> LaunchSpec:
         log = folder / f"{instance.pk}.log"
         return LaunchSpec(instance.pk, WAIT, dict(os.environ), folder, log)
 
@@ -322,7 +322,7 @@ def test_what_is_wrong_with_one_service_holds_up_no_other(
     control.start(other)
     spec = launching.launch_spec
 
-    def refuse(instance: Instance) -> LaunchSpec:
+    def refuse(instance: Instance, *where: object) -> LaunchSpec:
         if instance.service_id == other.pk:
             raise error
         return spec(instance)
@@ -335,7 +335,7 @@ def test_what_is_wrong_with_one_service_holds_up_no_other(
 def test_what_people_wrote_wrongly_is_tried_once(
     passes: Passes, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(instance: Instance, parent_fd: int | None = None) -> LaunchSpec:
+    def refuse(instance: Instance, *where: object) -> LaunchSpec:
         raise ConfigurationRefused("In {file} a line is wrong.", file=".env")
 
     monkeypatch.setattr(launching, "launch_spec", refuse)

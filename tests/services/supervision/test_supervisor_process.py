@@ -22,6 +22,7 @@ from myagent.worker.process import ORPHAN_AFTER_S
 from myagent.worker.protocol import AgentInfo, ToolInfo
 from services.models import HealthCheck, Instance, Service, Supervisor
 from services.supervision.launchers import LaunchSpec, Polled
+from services.supervision.launchers.sockets import UNIX_SOCKETS
 from services.supervision.one_worker import OneWorker
 from services.supervision.supervisor_process import SupervisorProcess
 from tests.inline_worker import InlineWorker, inline_worker
@@ -48,6 +49,8 @@ class AllLive:
     those that were ended, where anything may.
     """
 
+    sockets = UNIX_SOCKETS
+
     def __init__(self, *, may_end: bool = False) -> None:
         self.on_look: Callable[[], Any] = lambda: None
         self.killed: set[str] = set()
@@ -67,6 +70,9 @@ class AllLive:
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return []
+
+    def close(self) -> None:
+        """It has nothing in the background."""
 
 
 @asynccontextmanager
@@ -264,7 +270,7 @@ async def test_a_worker_that_is_silent_for_too_long_is_ended(settings: Any) -> N
 
 async def test_one_whose_service_is_gone_before_it_takes_its_lease_is_done() -> None:
     service: Service = await sync_to_async(rows.service)("weather")
-    worker = OneWorker(service, on_ready=lambda pid: None)
+    worker = OneWorker(service, on_ready=lambda pid, address: None)
     await Service.objects.all().adelete()
     async with asyncio.timeout(PATIENCE_S):
         await worker.run()

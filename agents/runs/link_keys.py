@@ -1,0 +1,74 @@
+"""The keys of links over TCP, derived from SECRET_KEY and the instance's id: nothing is stored.
+
+Each instance has two, the worker's and that of all servers and supervisors that dial it. The
+certificates are the same wherever they are made, so that each end can trust exactly one.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.x509.oid import NameOID
+from django.conf import settings
+
+from myagent.worker.tls import LinkKey, context_of
+
+ALWAYS = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""A link's key is of use while its instance lives, which no clock decides."""
+
+CONTEXTS_KEPT = 256
+
+
+def key_of_worker(instance_id: str) -> LinkKey:
+    """What the instance's worker is given when it is started."""
+    return LinkKey("".join(_identity("worker", instance_id)), _identity("servers", instance_id)[1])
+
+
+def key_of_servers(instance_id: str) -> LinkKey:
+    """What servers and supervisors dial the instance with."""
+    return LinkKey("".join(_identity("servers", instance_id)), _identity("worker", instance_id)[1])
+
+
+def dialling_context(instance_id: str) -> ssl.SSLContext:
+    """Raises `OSError`."""
+    return _dialling_context(instance_id, settings.SECRET_KEY)
+
+
+@lru_cache(CONTEXTS_KEPT)
+def _dialling_context(instance_id: str, secret: str) -> ssl.SSLContext:
+    return context_of(key_of_servers(instance_id), is_worker=False)
+
+
+def _identity(role: str, instance_id: str) -> tuple[str, str]:
+    """A private key and its certificate, PEM."""
+    purpose = f"myagent link/{role}/{instance_id}".encode()
+    derive = HKDF(hashes.SHA256(), length=32, salt=None, info=purpose)
+    key = Ed25519PrivateKey.from_private_bytes(derive.derive(settings.SECRET_KEY.encode()))
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return private.decode(), _certificate(role, key)
+
+
+def _certificate(role: str, key: Ed25519PrivateKey) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"myagent {role}")])
+    begin, end = ALWAYS
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .sign(key, None)
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
