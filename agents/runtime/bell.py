@@ -1,13 +1,14 @@
 """Tells all processes of the site, through the channel layer, to read the database now.
 
-A ring carries no data and may be missed: listeners also poll, only less often. Without Redis
-nothing rings, and all processes poll at their usual interval.
+A ring may be missed, and so may words that are sent with one: listeners also poll, only less often.
+Without Redis nothing rings, and all processes poll at their usual interval.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -41,12 +42,16 @@ def ring(name: str) -> None:
 async def ring_now(name: str, words: dict[str, Any] | None = None) -> None:
     """Rings at once; never raises.
 
-    `words` may be lost as well: nothing may depend on them.
+    `words` may be lost as well: nothing may depend on them. They go past the channel layer's
+    queues, which take a dozen steps for a message.
     """
     try:
         async with asyncio.timeout(RING_S):
-            message = {"type": "bell.rung", **({"words": words} if words else {})}
-            await get_channel_layer().group_send(name, message)
+            layer = get_channel_layer()
+            if words is None:
+                await layer.group_send(name, {"type": "bell.rung"})
+            else:
+                await layer.connection(0).publish(_topic(name), layer.serialize(words))
     except Exception as error:
         # Redis errors belong to a package that may not be installed.
         logger.warning("bell_not_rung", bell=name, error=repr(error))
@@ -55,44 +60,51 @@ async def ring_now(name: str, words: dict[str, Any] | None = None) -> None:
 class Bell:
     """Calls `on_ring`, on the event loop, whenever `name` is rung anywhere.
 
-    A ring with words calls `on_words` instead.
+    Words that are sent with a ring call `on_words` instead.
     """
 
     def __init__(
         self,
         name: str,
         on_ring: Callable[[], None],
-        on_words: Callable[[dict[str, Any]], None] = lambda words: None,
+        on_words: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._name = name
         self._on_ring = on_ring
         self._on_words = on_words
-        self._is_heard = False
-        self._listening: asyncio.Task[None] | None = None
+        self._heard: set[str] = set()
+        """What is listened to just now: rings, words."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Starts to listen. May be called twice."""
-        if self._listening is None and is_shared():
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
+        if self._tasks or not is_shared():
+            return
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(self._listen("rings", self._hear)))
+        if self._on_words is not None:
+            hear_words = partial(self._hear_words, self._on_words)
+            self._tasks.append(loop.create_task(self._listen("words", hear_words)))
 
     async def stop(self) -> None:
         """May be called twice."""
-        listening, self._listening = self._listening, None
-        self._is_heard = False
-        if listening is not None:
-            await background.end([listening])
+        tasks, self._tasks = self._tasks, []
+        self._heard.clear()
+        if tasks:
+            await background.end(tasks)
 
     def pause_s(self, usual_s: float) -> float:
         """Seconds until the next poll of a process that polls every `usual_s` without a bell."""
-        return max(usual_s, RARELY_S) if self._is_heard else usual_s
+        is_heard = self._tasks and len(self._heard) == len(self._tasks)
+        return max(usual_s, RARELY_S) if is_heard else usual_s
 
-    async def _listen(self) -> None:
+    async def _listen(self, what: str, hear: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._hear()
+                await hear()
             except Exception as error:
                 logger.warning("bell_not_heard", bell=self._name, error=repr(error))
-            self._is_heard = False
+            self._heard.discard(what)
             await asyncio.sleep(AGAIN_S)
 
     async def _hear(self) -> None:
@@ -100,19 +112,31 @@ class Bell:
         channel = await layer.new_channel()
         while True:
             await layer.group_add(self._name, channel)
-            self._is_heard = True
-            # A ring may have been sent before this process listened.
-            self._on_ring()
+            self._note_heard("rings")
             try:
                 async with asyncio.timeout(REJOIN_S):
                     while True:
-                        words = (await layer.receive(channel)).get("words")
-                        if words is None:
-                            self._on_ring()
-                        else:
-                            self._on_words(words)
+                        await layer.receive(channel)
+                        self._on_ring()
             except TimeoutError:
                 continue
+
+    async def _hear_words(self, on_words: Callable[[dict[str, Any]], None]) -> None:
+        layer = get_channel_layer()
+        async with layer.connection(0).pubsub(ignore_subscribe_messages=True) as topic:
+            await topic.subscribe(_topic(self._name))
+            self._note_heard("words")
+            async for message in topic.listen():
+                on_words(layer.deserialize(message["data"]))
+
+    def _note_heard(self, what: str) -> None:
+        self._heard.add(what)
+        # A ring may have been sent before this process listened.
+        self._on_ring()
+
+
+def _topic(name: str) -> str:
+    return f"{get_channel_layer().prefix}.words.{name}"
 
 
 def is_shared() -> bool:

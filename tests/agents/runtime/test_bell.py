@@ -35,12 +35,13 @@ def shared(redis_server: Redis, settings: Any) -> Iterator[None]:
 
 
 class Listener:
-    """Counts what it hears."""
+    """Counts what it hears, and keeps the words."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.words: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._has_rung = asyncio.Event()
-        self.bell = Bell(NAME, self._note)
+        self.bell = Bell(NAME, self._note, self.words.put_nowait)
 
     def _note(self) -> None:
         self.count += 1
@@ -60,9 +61,9 @@ async def test_who_listens_looks_when_it_begins_and_at_every_ring() -> None:
     assert listener.bell.pause_s(0.2) == 0.2
     listener.bell.start()
     try:
-        await listener.until(1)
+        await listener.until(2)  # Once for rings, and once for words.
         assert listener.bell.pause_s(0.2) == bell.RARELY_S
-        for count in (2, 3):
+        for count in (3, 4):
             await sync_to_async(bell.ring)(NAME)
             await listener.until(count)
     finally:
@@ -75,7 +76,7 @@ async def test_who_listens_looks_when_it_begins_and_at_every_ring() -> None:
 async def test_it_rings_once_what_it_is_about_is_committed() -> None:
     listener = Listener()
     listener.bell.start()
-    await listener.until(1)
+    await listener.until(2)
 
     def ring_twice() -> None:
         with transaction.atomic():
@@ -85,11 +86,26 @@ async def test_it_rings_once_what_it_is_about_is_committed() -> None:
                 raise RuntimeError("rolled back")
 
     await sync_to_async(ring_twice)()
-    await listener.until(2)
-    await sync_to_async(bell.ring)(NAME)
     await listener.until(3)
+    await sync_to_async(bell.ring)(NAME)
+    await listener.until(4)
     await listener.bell.stop()
-    assert listener.count == 3
+    assert listener.count == 4
+
+
+@pytest.mark.usefixtures("shared")
+async def test_words_arrive_whole_and_in_order_and_ring_nothing() -> None:
+    listener = Listener()
+    listener.bell.start()
+    await listener.until(2)
+    said = [{"number": number, "bytes": b"\0\xff", "text": "é" * 70_000} for number in range(3)]
+    for words in said:
+        await bell.ring_now(NAME, words)
+    async with asyncio.timeout(PATIENCE_S):
+        heard = [await listener.words.get() for _ in said]
+    assert heard == said
+    assert listener.count == 2
+    await listener.bell.stop()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -101,7 +117,7 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
         channel_layers.backends.clear()
         listener = Listener()
         listener.bell.start()
-        await listener.until(1)
+        await listener.until(2)
         await asyncio.to_thread(server.kill)
         began = time.monotonic()
         await sync_to_async(bell.ring)(NAME)
@@ -110,9 +126,15 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
             while listener.bell.pause_s(0.2) != 0.2:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(server.start)
-        await listener.until(2)
+        async with asyncio.timeout(PATIENCE_S):
+            while listener.bell.pause_s(0.2) != bell.RARELY_S:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        before = listener.count
         await sync_to_async(bell.ring)(NAME)
-        await listener.until(3)
+        await listener.until(before + 1)
+        await bell.ring_now(NAME, {"it": "is back"})
+        async with asyncio.timeout(PATIENCE_S):
+            assert await listener.words.get() == {"it": "is back"}
         await listener.bell.stop()
     channel_layers.backends.clear()
 
