@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -62,11 +63,15 @@ def serving(site: ManagedSite, at_first: tuple[Command, Frame]) -> Command:
 
 @pytest.fixture
 def rules(site: ManagedSite, serving: Command) -> Iterator[Rules]:
-    rules = Rules(site.url(serving, "").removesuffix("/services//").replace("ws", "http", 1))
+    rules = Rules(_address(site, serving))
     yield rules
     rules.clear()
     # The next test's rules must not be mistaken for these.
     until(rules.are_gone)
+
+
+def _address(site: ManagedSite, serving: Command) -> str:
+    return site.url(serving, "").removesuffix("/services//").replace("ws", "http", 1)
 
 
 class Rules:
@@ -213,6 +218,33 @@ async def test_without_rules_a_client_is_told_which_services_it_can_name(rules: 
     assert frame["metadata"]["code"] == "no_service"
     assert frame["content"] == "Say which service you mean. There are: a, b, c."
     assert await rules.served(metadata={"tags": ["premium"]}) == "c"
+
+
+async def test_clients_of_another_server_count_for_the_fewest_connections(
+    site: ManagedSite, rules: Rules
+) -> None:
+    rules.add("all", target_strategy="least_connections", target_services=["a", "b"])
+    second = Rules(_address(site, site.serve()))
+    async with AsyncExitStack() as stack:
+
+        async def served(at: Rules, **metadata: str) -> str:
+            """The service of a client that stays."""
+            client = await stack.enter_async_context(await Recorder.open(at.door))
+            await client.send("user.create_session", metadata=metadata)
+            created = await client.until("agent.session_created")
+            service: str = created["metadata"]["service"]
+            return service
+
+        for _ in range(20):
+            await served(second, service="a")
+        async with asyncio.timeout(FOLLOWS_S):
+            # The first server does not know of them at once: it gives every second client to `a`.
+            at_first = Counter[str]()
+            while at_first["b"] < at_first["a"] + 2:
+                at_first[await served(rules)] += 1
+        late = Counter([await served(rules) for _ in range(60)])
+    connected = late + at_first + Counter(a=20)
+    assert abs(connected["a"] - connected["b"]) <= 2
 
 
 async def test_rules_change_while_200_clients_connect_and_nobody_gets_an_error(
