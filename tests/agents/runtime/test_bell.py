@@ -180,7 +180,7 @@ async def test_a_quiet_connection_that_answers_is_kept(monkeypatch: pytest.Monke
     listener.bell.start()
     async with asyncio.timeout(PATIENCE_S):
         # A connection that is given up is replaced by one that subscribes anew.
-        while await pings_kept() < before + 3:
+        while await pings_kept() < before + 3:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     await listener.bell.stop()
 
