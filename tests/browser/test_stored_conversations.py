@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import accounts
 from tests.browser.acting import ask, say
@@ -19,6 +19,7 @@ from .conftest import PATIENCE_MS, Watch, connected
 Guarded = tuple[Runner, dict[str, dict[str, str]]]
 OnADevice = Callable[..., Awaitable[Page]]
 
+LIST = "/api/v1/sessions?"
 BEGIN = """async ([count, service]) => {
   const { csrf } = JSON.parse(document.getElementById("page").textContent);
   const headers = { "Content-Type": "application/json", "X-CSRFToken": csrf };
@@ -40,7 +41,7 @@ def guarded(model: FakeModelControl, tmp_path_factory: pytest.TempPathFactory) -
         environment = accounts.environment_of(url, folder)
         env = model.environment | {"MYAGENT_AUTH": "token"}
         with Runner(file, url, folder, env=env) as runner:
-            people = {name: {} for name in ("ada", "bob", "carl", "dora", "eve")}
+            people = {name: {} for name in ("ada", "bob", "carl", "dora", "eve", "fay")}
             yield runner, accounts.make(environment, **people)
 
 
@@ -156,3 +157,40 @@ async def test_a_long_list_is_read_on_and_searched(on_a_device: OnADevice) -> No
     await expect(listed).to_have_text(["Number 120", "Number 12"])
     await page.get_by_label("Search conversations").fill("")
     await expect(listed).to_have_count(121)
+
+
+async def test_a_search_that_fails_says_why_and_is_made_again(
+    on_a_device: OnADevice, watch: Watch
+) -> None:
+    watch.excuse("429")
+    page = await on_a_device("fay")
+    await ask(page, "Where do larks sing?")
+    is_refused = True
+
+    async def refuse(route: Route) -> None:
+        if is_refused:
+            refusal = {"detail": "Too many searches.", "code": "rate_limited"}
+            await route.fulfill(status=429, json=refusal)
+        else:
+            await route.continue_()
+
+    await page.route("**/api/v1/sessions?*text=*", refuse)
+    await page.get_by_label("Search conversations").fill("larks")
+    await expect(page.locator("#side-empty")).to_contain_text("Too many searches.")
+    await expect(page.locator("#conversations a")).to_have_count(0)
+    is_refused = False
+    await expect(page.locator("#conversations a")).to_have_text(["Where do larks sing?"])
+
+
+async def test_typing_asks_for_the_list_no_more_often_than_waiting(on_a_device: OnADevice) -> None:
+    page = await on_a_device("fay")
+    await page.clock.install()
+    await page.reload()
+    await connected(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if LIST in request.url else None)
+    for _ in range(40):
+        await page.locator("#message").press("x")
+        await page.clock.run_for(150)
+        await page.wait_for_load_state("networkidle")
+    assert 1 <= len(asked) <= 3, asked

@@ -79,9 +79,10 @@ export class Sidebar {
   async #seek() {
     await this.#conversations.seek(this.#parts.search.value);
     this.show();
-    const { isSeeking, shown, hasMore } = this.#conversations;
+    const { isSeeking, shown, hasMore, problem } = this.#conversations;
     const count = `${shown.length}${hasMore ? "+" : ""}`;
-    if (isSeeking) this.#actions.news(say("found", { count }));
+    const found = problem ? say("list_away", { reason: problem }) : say("found", { count });
+    if (isSeeking) this.#actions.news(found);
   }
 
   async #more() {

@@ -27,9 +27,11 @@ export class StoredConversations {
   #sought = "";
   #found = null; // The ids of those found, if somebody seeks; null while that is not known.
   #foundCount = 0;
+  #isSeekDue = false; // Whether the last search failed.
   #count = 0; // All there are.
   #pauseMs = LOOK_MS;
   #wholeAt = -Infinity; // When the newest page was read, by the page's own clock.
+  #lookedAt = -Infinity;
   #timer = null;
 
   isKnown = false; // Whether the list has been read.
@@ -128,7 +130,7 @@ export class StoredConversations {
   async seek(text) {
     this.#sought = text.trim();
     if (this.#sought) await this.#guarded(() => this.#seekMore(0));
-    else this.#found = null;
+    else [this.#found, this.#isSeekDue] = [null, false];
     this.#tell();
   }
 
@@ -165,15 +167,20 @@ export class StoredConversations {
 
   /** Somebody is there again. */
   #hasten() {
-    if (this.#pauseMs > LOOK_MS) this.#look();
+    // Not as often as somebody types.
+    if (performance.now() - this.#lookedAt > LOOK_MS) this.#look();
     this.#pauseMs = LOOK_MS;
   }
 
   async #look() {
     clearTimeout(this.#timer);
+    this.#lookedAt = performance.now();
     const isWhole = performance.now() - this.#wholeAt >= WHOLE_MS;
     const before = JSON.stringify([...this.#rows.values()]);
-    const goesOn = await this.#guarded(() => (isWhole ? this.#readNewest() : this.#readChanges()));
+    const goesOn = await this.#guarded(async () => {
+      await (isWhole ? this.#readNewest() : this.#readChanges());
+      if (this.#isSeekDue) await this.#seekMore(0);
+    });
     const isNews = JSON.stringify([...this.#rows.values()]) !== before;
     this.#pauseMs = isNews ? LOOK_MS : Math.min(this.#pauseMs * 1.5, LONGEST_LOOK_MS);
     this.#tell();
@@ -219,8 +226,17 @@ export class StoredConversations {
 
   async #seekMore(offset) {
     const sought = this.#sought;
-    const { items, total } = await this.#read({ text: sought, offset });
-    if (this.#sought !== sought) return; // Somebody has typed on.
+    let answer;
+    try {
+      answer = await this.#read({ text: sought, offset });
+    } catch (error) {
+      if (this.#sought !== sought) return; // Somebody has typed on.
+      if (!offset) [this.#found, this.#foundCount, this.#isSeekDue] = [[], 0, true];
+      throw error;
+    }
+    if (this.#sought !== sought) return;
+    this.#isSeekDue = false;
+    const { items, total } = answer;
     for (const item of items) this.#take(item, true);
     const ids = items.map(({ session_id: id }) => id);
     this.#found = [...new Set([...(offset ? (this.#found ?? []) : []), ...ids])];
