@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import structlog
 from django.db import Error as DatabaseFailure
@@ -12,6 +14,8 @@ from django.db.models import QuerySet, Sum
 from agents.models import LEASE_HOLDS, Occupancy, Server
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.file_locks import explain
+
+T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -29,9 +33,9 @@ class Places:
     """Those of services with a limit; for others there is nothing to ask and nothing to write.
 
     Each server writes how many it holds, and reads what the others wrote: whoever takes the last
-    place has written that first, so two servers never both get it. Servers without a valid lease do
-    not count. `count`: how many this server holds of a service. Its methods belong to the event
-    loop.
+    place has written that first, so two servers never both get it while the database answers.
+    Servers without a valid lease do not count. `count`: how many this server holds of a service.
+    Its methods belong to the event loop.
     """
 
     def __init__(
@@ -44,8 +48,10 @@ class Places:
         self._server_id = server_id
         self._count = count
         self._written: dict[tuple[str, str], int] = {}
-        """What is in the database, by server and service."""
+        """What is in the database, by server and service, as far as that is sure."""
+        self._begun: list[Future[Any]] = []
         self._elsewhere: dict[str, int] = {}
+        self._published_at = -PUBLISH_S
         self._writing = asyncio.Lock()
 
     def is_full(self, service: str, limit: int) -> bool:
@@ -59,47 +65,92 @@ class Places:
         While the database is away or slow, what was known of other servers counts. Cancelling is
         safe.
         """
-        async with self._writing:
+        try:
+            async with asyncio.timeout(CLAIM_S), self._writing:
+                return await self._claim(service, limit)
+        except (DatabaseFailure, TimeoutError) as error:
+            logger.warning("storage_away", error=explain(error) or "too slow")
+            return not self.is_full(service, limit)
+
+    async def _claim(self, service: str, limit: int) -> bool:
+        mine = self._count(service) + 1
+        seems_full = self.is_full(service, limit)
+        if mine > limit or (seems_full and self._is_fresh):
+            return False
+        own_id = self._server_id()
+        if seems_full:
+            # Those who are refused should write nothing.
+            self._elsewhere[service] = await self._run(_count_others, own_id, service)
             mine = self._count(service) + 1
-            if mine > limit:
+            if mine + self._elsewhere[service] > limit:
                 return False
-            own_id = self._server_id()
-            self._written[own_id, service] = -1  # Not known until it is written.
-            try:
-                async with asyncio.timeout(CLAIM_S):
-                    elsewhere = await self._database.run(_claim, own_id, service, mine, limit)
-            except (DatabaseFailure, TimeoutError) as error:
-                logger.warning("storage_away", error=explain(error) or "too slow")
-                return not self.is_full(service, limit)
-            self._elsewhere[service] = elsewhere
-            is_granted = mine + elsewhere <= limit
+        last_written = self._write_anew(own_id, [service])
+        elsewhere = await self._run(_claim, own_id, service, mine, limit)
+        self._elsewhere[service] = elsewhere
+        is_granted = mine + elsewhere <= limit
+        if last_written:
             self._written[own_id, service] = mine if is_granted else mine - 1
-            return is_granted
+        return is_granted
 
     async def publish(self, services: Collection[str]) -> None:
         """Writes what has changed, and reads what others hold. Raises `django.db.Error`.
 
-        `services`: those with a limit. Cancelling is safe.
+        `services`: those with a limit. It takes a limited time. Cancelling is safe.
         """
         if not services:
             return
-        async with self._writing:
-            own_id = self._server_id()
-            held = {name: self._count(name) for name in services}
-            changed = {
-                name: count
-                for name, count in held.items()
-                if count != self._written.get((own_id, name), 0)
-            }
-            self._elsewhere = await self._database.run(_publish, own_id, changed, list(services))
-            self._written = {(own_id, name): count for name, count in held.items()}
+        try:
+            async with asyncio.timeout(CLAIM_S), self._writing:
+                await self._publish(services)
+        except TimeoutError:
+            logger.warning("storage_away", error="too slow")
+
+    async def _publish(self, services: Collection[str]) -> None:
+        own_id = self._server_id()
+        held = {name: self._count(name) for name in services}
+        changed = {
+            name: count
+            for name, count in held.items()
+            # What is not known may be anything.
+            if count != self._written.get((own_id, name))
+        }
+        last_written = self._write_anew(own_id, changed)
+        self._elsewhere = await self._run(_publish, own_id, changed, list(services))
+        self._published_at = asyncio.get_running_loop().time()
+        self._written = {(own_id, name): count for name, count in held.items()}
+        if not last_written:
+            self._write_anew(own_id, changed)
+
+    @property
+    def _is_fresh(self) -> bool:
+        """Whether what others hold was read as lately as is ever known."""
+        return asyncio.get_running_loop().time() - self._published_at < PUBLISH_S
+
+    def _write_anew(self, own_id: str, services: Collection[str]) -> bool:
+        """What is in the database is not known until it is written.
+
+        False if a late write, which nobody awaits any more, may still come after that one.
+        """
+        for service in services:
+            self._written.pop((own_id, service), None)
+        return all(work.done() for work in self._begun)
+
+    async def _run(self, work: Callable[..., T], *args: Any) -> T:
+        """Cancelling is safe: what has begun is kept in mind until it has ended."""
+        begun = self._database.submit(work, *args)
+        self._begun = [begun, *(each for each in self._begun if not each.done())]
+        return await asyncio.wrap_future(begun)
+
+
+def _count_others(server_id: str, service: str) -> int:
+    found = _others(server_id).filter(service=service).aggregate(held=Sum("sessions"))
+    return int(found["held"] or 0)
 
 
 def _claim(server_id: str, service: str, mine: int, limit: int) -> int:
     """Writes that the server holds so many, unless that is too many; how many others hold."""
     _write(server_id, service, mine)
-    found = _others(server_id).filter(service=service).aggregate(held=Sum("sessions"))
-    elsewhere = int(found["held"] or 0)
+    elsewhere = _count_others(server_id, service)
     if mine + elsewhere > limit:
         _write(server_id, service, mine - 1)
     return elsewhere

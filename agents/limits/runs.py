@@ -79,10 +79,11 @@ class RunsAtOnce:
             return 0
         try:
             async with asyncio.timeout(LOOK_S):
-                await self._look()
-                known = self._elsewhere.get(principal, 0)
-                if limit - known - self._count(principal) > NEAR:
-                    return known
+                if limit > NEAR:
+                    await self._look()
+                    known = self._elsewhere.get(principal, 0)
+                    if limit - known - self._count(principal) > NEAR:
+                        return known
                 return await self._database.run(_count_elsewhere, principal, self._server_id())
         except (DatabaseFailure, TimeoutError) as error:
             # The message itself will be refused if it can't be stored.

@@ -61,13 +61,7 @@ class Hub:
     async def create(self, socket: Socket, event: CreateSession) -> None:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
-        listed, affinity = await self._service_for(socket, event)
-        if listed.url:
-            # Its frames would have to pass through from the handshake on.
-            raise Refused("no_service", sentence="external_service", detail=listed.name)
-        self._check_begin(socket, listed)
-        await self._sessions.claim_place(listed)
-        self._check_begin(socket, listed)
+        listed, affinity = await self._place_for(socket, event)
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(
             new_id(),
@@ -83,6 +77,27 @@ class Hub:
         session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
+
+    async def _place_for(self, socket: Socket, event: CreateSession) -> tuple[Listed, str]:
+        """The same as `_service_for`, of one with a place that is taken before the next await."""
+        refusing: set[str] = set()
+        while True:
+            listed, affinity = await self._service_for(socket, event)
+            if listed.url:
+                # Its frames would have to pass through from the handshake on.
+                raise Refused("no_service", sentence="external_service", detail=listed.name)
+            self._check_begin(socket, listed)
+            try:
+                await self._sessions.claim_place(listed)
+            except Refused:
+                # That it is full is known only now: a rule may have another one for this client.
+                is_last = listed.name in refusing or len(refusing) == MOST_TRIED
+                if is_last or _named(socket, event) is not None:
+                    raise
+                refusing.add(listed.name)
+            else:
+                self._check_begin(socket, listed)
+                return listed, affinity
 
     def _check_begin(self, socket: Socket, listed: Listed) -> None:
         """Raises `Refused` unless a session of the service may begin now."""
@@ -187,7 +202,7 @@ class Hub:
         wanted = event.metadata.service
         if socket.service is not None and wanted not in (None, socket.service):
             raise Refused("no_service")
-        named = wanted or socket.service or _only_one_of(socket.principal)
+        named = _named(socket, event)
         listed, affinity = self._meant(socket, event, named)
         if listed is None or not self.may_wait(listed.name):
             # It may have been registered or started just now.
@@ -270,6 +285,11 @@ class Hub:
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
+
+
+def _named(socket: Socket, event: CreateSession) -> str | None:
+    """The service that a client names, or that no other can be meant by; None: a rule chooses."""
+    return event.metadata.service or socket.service or _only_one_of(socket.principal)
 
 
 def _only_one_of(principal: Principal | None) -> str | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
 
+from agents.directory import Choice, Facts, Listed, SingleService
 from agents.models import Occupancy
 from agents.ownership import servers
 from agents.ports import Refused
 from agents.principals import Principal
+from agents.runs.workers import Workers
 from agents.sessions import conversations as module
 from agents.sessions.conversations import Conversations
 from tests.agents.logs import SERVICE
@@ -243,3 +245,44 @@ async def test_where_nothing_is_limited_nothing_is_written(site: Site) -> None:
     await Client(site.conversations, ADA).begin()
     await site.conversations._sessions.publish_places()
     assert not await Occupancy.objects.aexists()
+
+
+class TwoServices(SingleService):
+    """A rule chooses the first service that may be chosen; each takes one conversation."""
+
+    def find(self, service: str) -> Listed | None:
+        return Listed(service, max_sessions=1) if service in self.names() else None
+
+    def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
+        left = [name for name in self.names() if name not in without]
+        return Choice(left[0], affinity=left[0]) if left else None
+
+    def names(self) -> list[str]:
+        return ["first", "second"]
+
+
+async def test_who_named_no_service_gets_another_one_if_the_chosen_one_turns_out_to_be_full(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_ADOPT_S = 60.0
+    # What another server took is found out by the claim alone.
+    monkeypatch.setattr(module, "PUBLISH_S", 3600.0)
+    one, other = (Conversations(TwoServices("first"), Workers()) for _ in range(2))
+    try:
+        for at in (one, other):
+            await at.start()
+        assert isinstance(await begin(one), Client)
+        found = await begin(other)
+        assert isinstance(found, Client)
+        (session,) = other._sessions
+        assert (session.service, session._runs.affinity) == ("second", "second")
+        refused = await begin(other)
+        assert isinstance(refused, Refused)
+        assert refused.limit == "max_sessions"
+        socket = RecordingSocket()
+        named = parsed("user.create_session", metadata={"service": "first"})
+        with pytest.raises(Refused):
+            await one.port.create(socket, named)
+    finally:
+        for at in (one, other):
+            await at.stop()
