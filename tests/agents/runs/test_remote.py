@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agents.log.fold import History
+from agents.runs import link_keeper
 from agents.runs.attempts import Attempt
 from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.link_keeper import LinkKeeper
@@ -339,6 +340,34 @@ async def test_the_keeper_dials_where_the_worker_is(worker: InlineWorker) -> Non
             assert (await links.get()).instance_id == ID
     finally:
         await keeper.end()
+
+
+async def test_a_link_to_a_worker_whose_unix_socket_appears_meanwhile_is_over_that(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, links = LinkKeeper("server"), asyncio.Queue[Link]()
+    place = Paths.of(ID).socket
+
+    async def dial_before_it_is_there(way: Any, *args: Any, **options: Any) -> Link:
+        link = await dial(way, *args, **options)
+        if not place.is_symlink():
+            place.symlink_to(worker.path)
+        return link
+
+    async def attend(link: Link) -> None:
+        links.put_nowait(link)
+        await link.until_closed()
+
+    monkeypatch.setattr(link_keeper, "dial", dial_before_it_is_there)
+    keeper.keep(ID, attend, address=address_of(LOCAL, worker.port))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            # Only that of a Unix socket knows the process at its other end.
+            assert (await links.get()).process is not None
+        assert links.empty()
+    finally:
+        await keeper.end()
+        place.unlink(missing_ok=True)
 
 
 def test_a_worker_of_this_folder_is_dialled_at_its_unix_socket() -> None:
