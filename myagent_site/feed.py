@@ -123,6 +123,8 @@ class Feed:
         self._viewers += 1
         if proof is not None:
             self._proofs[proof] += 1
+            # It was asked for anew: the permission may be back.
+            self._expired.discard(proof)
         if self._reader is None:
             self._latest, self._number, self._wake = b"", 0, asyncio.Event()
             self._reader = asyncio.get_running_loop().create_task(self._read_on())

@@ -19,18 +19,24 @@ LARGEST = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`default` has the type that `kind` names; `help` gives the unit."""
+    """`default` has the type that `kind` names; `help` gives the unit.
+
+    `choices`: the only texts that are allowed, if there are any. `starts`: with one of these a text
+    that is not empty begins.
+    """
 
     name: str
     kind: Literal["str", "bool", "int", "float", "list"]
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
         """The value as the environment has it. Raises `ValueError`, a sentence."""
         match self.kind:
             case "str":
-                return text
+                return self._checked(text)
             case "list":
                 return [item.strip() for item in text.split(",") if item.strip()]
         word = text.strip().lower()
@@ -44,6 +50,16 @@ class Option:
             case "float" if _is_number(word):
                 return float(word)
         raise ValueError(f"{self.name} must be {KINDS[self.kind]}, not {text!r}.")
+
+    def _checked(self, text: str) -> str:
+        if self.choices:
+            text = text.strip().lower() or self.default
+            if text not in self.choices:
+                raise ValueError(f"{self.name} must be one of: {', '.join(self.choices)}.")
+        # The text itself may hold a password.
+        if text and self.starts and not text.startswith(self.starts):
+            raise ValueError(f"{self.name} must begin with one of: {', '.join(self.starts)}.")
+        return text
 
 
 KINDS = {
@@ -97,6 +113,7 @@ OPTIONS = (
         "Redis, as `redis://HOST:PORT/NUMBER`: processes tell each other about changes through it. "
         "Empty: each polls the database, and notices changes a little later. Needs the packages "
         "of `scripts/bootstrap --production`.",
+        starts=("redis://", "rediss://", "unix://"),
     ),
     Option("MYSQL_HOST", "str", "", "MySQL or MariaDB server."),
     Option("MYSQL_PORT", "int", 3306, "Its port."),
@@ -138,6 +155,7 @@ OPTIONS = (
         "`open`: whoever can connect may use the agents, and over loopback the REST interface and "
         "the console require no login either; from other machines they always do. `token`: "
         "everybody proves who they are, by an API token or a login.",
+        choices=("open", "token"),
     ),
     Option(
         "MYAGENT_AGENT_DIRS",
@@ -160,6 +178,7 @@ OPTIONS = (
         "auto",
         "`auto`: on SQLite a command that needs a supervisor starts one in the background. "
         "`external`: it says how to start one.",
+        choices=("auto", "external"),
     ),
     Option(
         "MYAGENT_LAUNCHER",
@@ -167,6 +186,7 @@ OPTIONS = (
         "local",
         "Where supervisors start the workers of services: `local`, as processes beside them, or "
         "`ray`, as jobs of a Ray cluster.",
+        choices=("local", "ray"),
     ),
     Option(
         "RAY_ADDRESS",

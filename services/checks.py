@@ -18,11 +18,6 @@ POSITIVE = (
     "MYAGENT_HEALTH_HISTORY_S",
     "MYAGENT_LOG_BYTES",
 )
-CHOICES = {
-    "MYAGENT_AUTH": ("open", "token"),
-    "MYAGENT_LAUNCHER": ("local", "ray"),
-    "MYAGENT_SUPERVISOR": ("auto", "external"),
-}
 
 
 @register(TAG)
@@ -35,15 +30,6 @@ def check_numbers(**_: Any) -> list[Error]:
         Error(f"{name} must not be negative.", id="myagent.E011")
         for name in ("MYAGENT_LOG_FILES", "MYAGENT_MAX_SESSIONS")
         if getattr(settings, name) < 0
-    ]
-
-
-@register(TAG)
-def check_choices(**_: Any) -> list[Error]:
-    return [
-        Error(f"{name} must be one of: {', '.join(choices)}.", id="myagent.E012")
-        for name, choices in CHOICES.items()
-        if getattr(settings, name) not in choices
     ]
 
 
@@ -62,7 +48,7 @@ def check_ray(**_: Any) -> list[Error]:
         )
     if not _is_runtime_env(settings.MYAGENT_RAY_ENV):
         sentences.append("MYAGENT_RAY_ENV must be a JSON object, Ray's runtime_env.")
-    return [Error(sentence, id="myagent.E013") for sentence in sentences]
+    return [Error(sentence, id="myagent.E012") for sentence in sentences]
 
 
 def _is_runtime_env(text: str) -> bool:

@@ -25,6 +25,7 @@ class CuttingProxy:
         self._cuts = iter(cuts)
         self._left = next(self._cuts, None)
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._silent: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -51,6 +52,10 @@ class CuttingProxy:
         for client in list(self._open.values()):
             client.transport.abort()
 
+    def silence(self) -> None:
+        """Every connection of now stays open, but its client gets nothing any more."""
+        self._silent.update(self._open.values())
+
     async def _accept(
         self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
     ) -> None:
@@ -73,6 +78,7 @@ class CuttingProxy:
             pass  # The server is not there: the client sees its connection reset.
         finally:
             del self._open[task]
+            self._silent.discard(client)
             for end in (client, server):
                 if end is not None:
                     end.transport.abort()
@@ -84,6 +90,8 @@ class CuttingProxy:
 
     async def _deliver(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
+            if writer in self._silent:
+                continue
             if self._left is not None and self._left <= len(data):
                 data, self._left = data[: self._left], next(self._cuts, None)
                 self.cut_count += 1

@@ -100,6 +100,8 @@ def _start(cluster: RayCluster, environment: Path, *options: str) -> None:
         MARK: str(cluster.folder),
         "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Else the variables of jobs are in its logs.
+        "RAY_LOGGER_LEVEL": "warning",
     }
     said = subprocess.run(
         [

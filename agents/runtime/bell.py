@@ -7,7 +7,7 @@ Without Redis nothing rings, and all processes poll at their usual interval.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,12 @@ REJOIN_S = 600.0
 
 AGAIN_S = 1.0
 """Seconds after which a channel layer that failed is tried again."""
+
+SILENCE_S = 5.0
+"""Seconds of silence after which Redis is asked for a sign of life, and that it may take.
+
+What lies between may drop an idle connection without a word to either end.
+"""
 
 
 def ring(name: str) -> None:
@@ -123,16 +129,33 @@ class Bell:
 
     async def _hear_words(self, on_words: Callable[[dict[str, Any]], None]) -> None:
         layer = get_channel_layer()
-        async with layer.connection(0).pubsub(ignore_subscribe_messages=True) as topic:
+        async with layer.connection(0).pubsub() as topic:
             await topic.subscribe(_topic(self._name))
-            self._note_heard("words")
-            async for message in topic.listen():
-                on_words(layer.deserialize(message["data"]))
+            async for message in _messages(topic):
+                if message["type"] == "subscribe":
+                    self._note_heard("words")
+                elif message["type"] == "message":
+                    on_words(layer.deserialize(message["data"]))
 
     def _note_heard(self, what: str) -> None:
         self._heard.add(what)
         # A ring may have been sent before this process listened.
         self._on_ring()
+
+
+async def _messages(topic: Any) -> AsyncIterator[dict[str, Any]]:
+    """All that Redis sends. Raises `TimeoutError` if it doesn't answer a ping either."""
+    is_asked = False
+    while True:
+        message = await topic.get_message(timeout=SILENCE_S)
+        if message is not None:
+            is_asked = False
+            yield message
+        elif is_asked:
+            raise TimeoutError("Redis does not answer.")
+        else:
+            await topic.ping()
+            is_asked = True
 
 
 def _topic(name: str) -> str:

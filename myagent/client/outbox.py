@@ -211,8 +211,11 @@ class Outbox:
             is_patient = now - request.refused_since < self._give_up_after_s
             if error.code in AGAIN and is_patient:
                 request.is_sent = False
-                self._not_before = now + self._delay_s
-                request.not_before = now + (error.retry_after_s or 0.0)
+                if error.retry_after_s:
+                    # Its own affair: cancels don't wait for a limit of messages.
+                    request.not_before = now + max(error.retry_after_s, self._delay_s)
+                else:
+                    self._not_before = now + self._delay_s
             else:
                 self._settle(request, refused_by(error))
         if error.code in AGAIN:

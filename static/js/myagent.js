@@ -162,7 +162,7 @@ class Outgoing {
 
   add(entry) {
     const known = this.#entries.find(({ kind, key }) => kind === entry.kind && key === entry.key);
-    if (!known) this.#entries.push({ ...entry, isSent: false, tries: 0 });
+    if (!known) this.#entries.push({ ...entry, isSent: false, tries: 0, notBefore: 0 });
     else if (isWider(entry.frame, known.frame)) {
       Object.assign(known, { frame: entry.frame, isSent: false });
     }
@@ -187,9 +187,29 @@ class Outgoing {
     for (const entry of this.#entries) entry.isSent = false;
   }
 
-  flush(send) {
+  /** What was sent and is meant waits until `notBefore`, by `performance.now()`. */
+  holdBack(isMeant, notBefore) {
+    for (const entry of this.#entries) {
+      if (entry.isSent && isMeant(entry)) Object.assign(entry, { isSent: false, notBefore });
+    }
+  }
+
+  /** When the first of what is held back may be sent; Infinity if nothing is. */
+  nextAfter(now) {
+    const times = this.#entries.filter(({ isSent }) => !isSent).map(({ notBefore }) => notBefore);
+    return Math.min(...times.filter((time) => time > now));
+  }
+
+  /** Sends what is due; messages keep their order. */
+  flush(now, send) {
+    let isHeldBack = false;
     for (const entry of this.#entries) {
       if (entry.isSent) continue;
+      const isMessage = entry.kind === "message";
+      if (now < entry.notBefore || (isMessage && isHeldBack)) {
+        isHeldBack ||= isMessage;
+        continue;
+      }
       entry.isSent = true;
       entry.tries += 1;
       send(entry.frame);
@@ -214,6 +234,7 @@ export class Conversation {
   #lastError = null;
   #heardAt = Date.now();
   #timers = {};
+  #resendAt = Infinity; // By `performance.now()`, as all times of what is held back.
 
   constructor(url, options) {
     this.#url = new URL(url, globalThis.location?.href);
@@ -311,6 +332,7 @@ export class Conversation {
   /** Gives the socket up, whatever became of it; a dead one may take minutes to say so. */
   #drop() {
     for (const name of ["handshake", "resend"]) clearTimeout(this.#timers[name]);
+    this.#resendAt = Infinity;
     this.#stopDoubting();
     const socket = this.#socket;
     this.#socket = null;
@@ -396,7 +418,10 @@ export class Conversation {
     if (this.#outgoing.isEmpty || this.#socket?.readyState !== WebSocket.OPEN) return;
     if (!this.sessionId) this.#create();
     else if (this.#isAttached) {
-      this.#outgoing.flush((frame) => this.#transmit({ ...frame, session_id: this.sessionId }));
+      const now = performance.now();
+      const send = (frame) => this.#transmit({ ...frame, session_id: this.sessionId });
+      this.#outgoing.flush(now, send);
+      this.#resendBy(this.#outgoing.nextAfter(now));
     }
   }
 
@@ -422,18 +447,31 @@ export class Conversation {
   }
 
   /**
-   * Everything again in a moment, at the earliest after `leastS` seconds: it is idempotent, so more
-   * than was refused may go along.
+   * What was refused again in a moment, at the earliest after `retry_after_s`. A refusal that names
+   * nothing may mean anything that was sent: it is idempotent, so more than was refused may go along.
    */
-  #resendLater(leastS = 0) {
+  #resendLater({ message_id: messageId, step_id: stepId, retry_after_s: leastS = 0 }) {
+    const at = performance.now() + Math.max(waitMs(this.#attempts), leastS * 1000);
+    const isMeant = ({ kind, key }) => {
+      if (messageId) return kind === "message" && key === messageId;
+      return !stepId || (kind === "response" && key === stepId);
+    };
+    this.#outgoing.holdBack(isMeant, at);
+    this.#resendBy(at);
+  }
+
+  /** An earlier time stands: then it is seen what is due. */
+  #resendBy(at) {
+    if (at >= this.#resendAt) return;
     clearTimeout(this.#timers.resend);
+    this.#resendAt = at;
     this.#timers.resend = setTimeout(() => {
+      this.#resendAt = Infinity;
       this.#attempts += 1;
       this.#isCreating = false;
-      this.#outgoing.unsent();
       if (this.sessionId && !this.#isAttached) this.#attach();
       this.#flush();
-    }, Math.max(waitMs(this.#attempts), leastS * 1000));
+    }, at - performance.now());
   }
 
   // What is heard.
@@ -561,7 +599,7 @@ export class Conversation {
     this.#lastError = frame;
     if (retryable && code !== "busy") {
       this.#giveUp(frame);
-      this.#resendLater(frame.metadata.retry_after_s);
+      this.#resendLater(frame.metadata);
     } else if (messageId) {
       this.#refuse(this.#settle("message", messageId), frame);
     } else if (stepId) {

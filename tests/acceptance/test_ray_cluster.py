@@ -39,6 +39,8 @@ agent.idempotent = True
 
 PATIENCE_S = 300.0
 
+KEY = "a-key-that-only-workers-know"
+
 pytestmark = [pytest.mark.long, pytest.mark.processes, pytest.mark.timeout(1200)]
 
 
@@ -79,7 +81,7 @@ def site(
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / "neighbour.py").write_text("WORD = 'from beside'\n")
-    (folder / ".env").write_text("APP_COLOUR=blue\n")
+    (folder / ".env").write_text(f"APP_COLOUR=blue\nAPP_KEY={KEY}\n")
     (folder / "agent.py").write_text(AGENT)
     with managed_site(fresh_database_url, tmp_path, **settings) as site:
         yield site
@@ -159,6 +161,9 @@ async def test_a_worker_lives_on_the_node_that_its_tag_names_and_answers_from_th
         assert not second.is_running()
     # With an instance goes what the cluster knew of it, its variables among that.
     until(lambda: not cluster.jobs(), "no job left")
+    files = [path for path in cluster.folder.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
 def test_what_no_node_has_room_for_waits_and_can_be_stopped(

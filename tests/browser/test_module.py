@@ -190,6 +190,73 @@ async def test_a_message_above_a_limit_waits_as_long_as_the_server_says(
     assert await do("return WebSocket.last.sent.map((frame) => frame.content)") == ["a"]
 
 
+LIMITED = """(s, id) => s.say("system.error", { metadata: { session_id: "s", message_id: id,
+    code: "rate_limited", limit: "messages_per_minute", retryable: true, retry_after_s: 60 } })"""
+
+
+async def run_quietly(blank: Page, seconds: int) -> None:
+    """On a connection that lives."""
+    for _ in range(seconds // 5):
+        await blank.clock.run_for(5_000)
+        await blank.evaluate("WebSocket.last.say('system.heartbeat')")
+
+
+async def test_no_message_overtakes_one_above_a_limit_and_a_cancel_does(
+    blank: Page, do: Do
+) -> None:
+    await do(
+        f"""const s = start({{ sessionId: "s" }}).open().resume();
+        chat.send("a", {{ messageId: "a" }});
+        ({LIMITED})(s, "a");
+        s.sent.length = 0;
+        chat.send("b", {{ messageId: "b" }});
+        chat.cancel({{ runId: "r" }})"""
+    )
+    sent = "return WebSocket.last.sent.map((frame) => frame.content ?? frame.event)"
+    assert await do(sent) == ["user.cancel"]
+    await do("WebSocket.last.log(1, 'user.cancel', { metadata: { run_id: 'r' } })")
+    await run_quietly(blank, 55)
+    assert await do(sent) == ["user.cancel"]
+    await run_quietly(blank, 10)
+    assert await do(sent) == ["user.cancel", "a", "b"]
+
+
+async def test_a_message_above_a_limit_is_held_back_on_the_next_connection_too(
+    blank: Page, do: Do
+) -> None:
+    await do(
+        f"""const s = start({{ sessionId: "s" }}).open().resume();
+        chat.send("a", {{ messageId: "a" }});
+        ({LIMITED})(s, "a");
+        s.breakOff()"""
+    )
+    await blank.clock.run_for(1_000)
+    await do("WebSocket.last.open().resume().sent.length = 0; chat.send('b', {messageId: 'b'})")
+    sent = "return WebSocket.last.sent.map((frame) => frame.content)"
+    await run_quietly(blank, 50)
+    assert await do(sent) == []
+    await run_quietly(blank, 15)
+    assert await do(sent) == ["a", "b"]
+
+
+async def test_a_short_wait_is_not_lengthened_by_the_wait_of_another(blank: Page, do: Do) -> None:
+    await do(
+        f"""const s = start({{ sessionId: "s" }}).open().resume();
+        chat.respond("call", {{ approved: true }});
+        chat.send("a", {{ messageId: "a" }});
+        s.say("system.error", {{ metadata: {{ session_id: "s", step_id: "call",
+            code: "storage_unavailable", retryable: true }} }});
+        ({LIMITED})(s, "a");
+        s.sent.length = 0"""
+    )
+    await blank.clock.run_for(1_000)
+    sent = "return WebSocket.last.sent.map((frame) => frame.event)"
+    assert await do(sent) == ["user.response"]
+    await do("WebSocket.last.log(1, 'user.response', { step_id: 'call' })")
+    await run_quietly(blank, 65)
+    assert await do(sent) == ["user.response", "user.message"]
+
+
 async def test_a_message_is_given_back_when_it_is_refused_again_and_again(
     blank: Page, do: Do
 ) -> None:

@@ -170,6 +170,25 @@ async def test_only_those_who_may_not_look_any_more_are_left_out(
         await viewer.aclose()
 
 
+async def test_whoever_is_given_the_permission_back_may_look_again(
+    source: Source, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "LOOK_S", 0.01)
+    proof = Proof("a", is_token=False)
+    permitted: set[Proof] = set()
+    feed = Feed(source.read, permitted=permitted.intersection)
+    viewer = feed.follow(proof)
+    assert viewer is not None
+    assert [event async for event in viewer] != []
+    permitted.add(proof)
+    again = feed.follow(proof)
+    assert again is not None
+    await anext(again)
+    while await anext(again) != snapshot(0):
+        pass
+    await again.aclose()
+
+
 async def test_with_the_server_every_stream_ends(source: Source) -> None:
     feed = Feed(source.read)
     viewers = [(await begin(feed))[0] for _ in range(3)]

@@ -43,6 +43,9 @@ def check(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"MYAGENT_VAR_DIR": f"{os.devnull}/var"}, "The secret key can't be kept in"),
         ({"MYAGENT_ENV_FILE": "/nowhere/my.env"}, "MYAGENT_ENV_FILE names /nowhere/my.env"),
         ({"MYAGENT_ENV_FILE": os.path.dirname(__file__)}, "which is not a file."),
+        ({"MYAGENT_AUTH": "tokens"}, "MYAGENT_AUTH must be one of: open, token."),
+        ({"MYAGENT_LAUNCHER": "docker"}, "MYAGENT_LAUNCHER must be one of: local, ray."),
+        ({"REDIS_URL": "hunter2@localhost"}, "REDIS_URL must begin with one of: redis://"),
         ({"MYAGENT_LEASE_S": "soon"}, "MYAGENT_LEASE_S must be a number from 0 to 1000000000, not"),
     ],
 )
@@ -113,3 +116,13 @@ def test_the_named_file_of_settings_is_read(tmp_path: Path) -> None:
 def test_an_answer_of_redis_is_not_overdue_while_it_may_be_waited_for() -> None:
     limit = channels_redis.core.RedisChannelLayer.brpop_timeout
     assert settings._REDIS["socket_timeout"] > limit
+
+
+def test_choices_are_read_as_people_write_them(tmp_path: Path) -> None:
+    assert not check(tmp_path, MYAGENT_AUTH=" Token ", MYAGENT_SUPERVISOR="").returncode
+
+
+def test_a_number_that_services_can_not_work_with_is_refused(tmp_path: Path) -> None:
+    ended = check(tmp_path, MYAGENT_HEALTH_INTERVAL_S="0")
+    assert ended.returncode == 1
+    assert "MYAGENT_HEALTH_INTERVAL_S must be greater than 0." in ended.stderr

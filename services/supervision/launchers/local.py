@@ -241,6 +241,9 @@ def for_its_owner(path: str, flags: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
+    if pid <= 0:
+        # The system would take it for a whole group: ours, or all processes.
+        raise ValueError(f"{pid} is no process.")
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -116,7 +116,7 @@ class RayLauncher:
         self._look(instance_id, watched)
         host = "" if watched.job is None else watched.job.host
         if host and not watched.is_unknown:
-            self._output.follow(instance_id, self._log_of(instance_id))
+            self._output.follow(instance_id, self._log_of)
         if not watched.is_alive and not self._is_still_printing(instance_id, watched):
             job = watched.job
             # One without a node never got as far as printing anything.
@@ -163,6 +163,7 @@ class RayLauncher:
 
     def _is_still_printing(self, instance_id: str, watched: _Watched) -> bool:
         """Whether an ended job's last words are on their way: an instance has them when it ends."""
+        self._output.note_end(instance_id)
         if watched.is_unknown or self._output.is_complete(instance_id):
             return False
         if watched.ended_at is None:

@@ -6,6 +6,7 @@ Synchronous, except `follow`; `submit` may be called by other threads than the r
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ REASON_LENGTH = 800
 """Characters of the job server's message that are kept."""
 
 
+STATUS = re.compile(r"status code (\d{3})\b")
+
+
 class ClusterAway(Exception):
-    """The job server did not answer."""
+    """The job server did not answer, or lets nobody in at the moment: not a service's failure."""
 
 
 class JobRefused(Exception):
@@ -69,7 +73,7 @@ class Cluster:
             with _in_our_words():
                 details = self._connected().get_job_info(job_id)
         except JobRefused as error:
-            if "status code 404" in str(error):
+            if is_unknown(job_id, error):
                 return None
             raise
         return Job(
@@ -86,7 +90,7 @@ class Cluster:
             self._connected().stop_job(job_id)
 
     def forget(self, job_id: str) -> None:
-        """Removes what the cluster keeps of a job that has ended: its environment, for one."""
+        """Removes the job server's record of a job that has ended; its nodes' logs stay."""
         with _in_our_words():
             self._connected().delete_job(job_id)
 
@@ -100,6 +104,11 @@ class Cluster:
         if self._client is None:
             self._client = _patient_client(self._address, TIMEOUT_S)
         return self._client
+
+
+def is_unknown(job_id: str, error: JobRefused) -> bool:
+    """Whether it says that there is no such job; a proxy's 404 says only that it has no page."""
+    return f"{job_id} does not exist" in str(error)
 
 
 def _patient_client(address: str, patience_s: float) -> Any:
@@ -118,10 +127,25 @@ def _patient_client(address: str, patience_s: float) -> Any:
 def _in_our_words() -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # Those of its HTTP library among them.
+    except _signs_of_absence() as error:
         raise ClusterAway(str(error)[:REASON_LENGTH]) from error
     except _refusals() as error:
-        raise JobRefused(str(error)[:REASON_LENGTH]) from error
+        raise as_told(str(error)) from error
+
+
+def as_told(message: str) -> ClusterAway | JobRefused:
+    """What an answer means, by its status: 5xx, 401 and 403 say nothing of what was asked."""
+    found = STATUS.search(message)
+    status = int(found[1]) if found else 0
+    is_away = status >= 500 or status in (401, 403)
+    return (ClusterAway if is_away else JobRefused)(message[:REASON_LENGTH])
+
+
+def _signs_of_absence() -> tuple[type[Exception], ...]:
+    """Those of its HTTP library are among the first; 401 and 403 with Ray's tokens are the last."""
+    from ray.exceptions import AuthenticationError
+
+    return OSError, AuthenticationError
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ class Copy:
         self._place = 0
         self._head = ""
         self.port: int | None = None
+        self.has_ended = False
+        """Whether its job will print no more."""
 
     def begin(self) -> None:
         self._place = 0
@@ -93,16 +95,24 @@ class Output:
         self._thread: threading.Thread | None = None
         self._copies: dict[str, tuple[Copy, asyncio.Task[None]]] = {}
 
-    def follow(self, job_id: str, path: Path) -> None:
-        """Copies what the job prints, from now on. May be called again and again."""
+    def follow(self, job_id: str, path_of: Callable[[str], Path]) -> None:
+        """Copies what the job prints, from now on. May be called again and again.
+
+        `path_of` is asked for the file only once.
+        """
         if job_id not in self._copies:
-            copy = Copy(path)
+            copy = Copy(path_of(job_id))
             self._copies[job_id] = copy, self._call(self._start(job_id, copy))
 
     def port_of(self, job_id: str) -> int | None:
         """Where its worker listens, once it has said so."""
         followed = self._copies.get(job_id)
         return None if followed is None else followed[0].port
+
+    def note_end(self, job_id: str) -> None:
+        """The job has ended: what it printed is read to its end, and no longer followed."""
+        if (followed := self._copies.get(job_id)) is not None:
+            followed[0].has_ended = True
 
     def is_complete(self, job_id: str) -> bool:
         """Whether all that an ended job has printed is copied."""
@@ -141,13 +151,18 @@ class Output:
     async def _copy(self, job_id: str, copy: Copy) -> None:
         """Cancelling is safe."""
         while True:
+            # A stream may end before its job does: where the way to the job server is cut, say.
+            is_last = copy.has_ended
             try:
                 copy.begin()
                 async for text in self._cluster.follow(job_id):
                     copy.take(text)
-                return
+                if is_last:
+                    return
             except (ClusterAway, JobRefused, OSError) as error:
                 logger.info("output_not_followed", instance_id=job_id, error=str(error))
+            except Exception:
+                logger.exception("output_not_followed", instance_id=job_id)
             await asyncio.sleep(AGAIN_S)
 
 

@@ -6,29 +6,31 @@ import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.layers import channel_layers
+from channels.layers import channel_layers, get_channel_layer
 from django.db import transaction
 
 from agents.runtime import bell
 from agents.runtime.bell import Bell
+from tests.cutting_proxy import CuttingProxy
 from tests.servers import Redis
 
 PATIENCE_S = 30.0
 NAME = "tested"
 
 
-def through(server: Redis, settings: Any) -> None:
-    config = {"hosts": [server.url], "prefix": "tested"}
+def through(url: str, settings: Any) -> None:
+    config = {"hosts": [url], "prefix": "tested"}
     backend = "channels_redis.core.RedisChannelLayer"
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
 
 
 @pytest.fixture
 def shared(redis_server: Redis, settings: Any) -> Iterator[None]:
-    through(redis_server, settings)
+    through(redis_server.url, settings)
     channel_layers.backends.clear()
     yield
     channel_layers.backends.clear()
@@ -113,7 +115,7 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
     if not Redis.is_installed():
         pytest.skip("redis-server is not installed")
     with Redis() as server:
-        through(server, settings)
+        through(server.url, settings)
         channel_layers.backends.clear()
         listener = Listener()
         listener.bell.start()
@@ -137,6 +139,50 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
             assert await listener.words.get() == {"it": "is back"}
         await listener.bell.stop()
     channel_layers.backends.clear()
+
+
+async def test_words_are_heard_again_after_their_connection_fell_silent(
+    redis_server: Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "SILENCE_S", 0.1)
+    monkeypatch.setattr(bell, "RING_S", 0.1)
+    address = urlsplit(redis_server.url)
+    assert address.port is not None
+    async with CuttingProxy(address.port) as proxy:
+        through(address._replace(netloc=f"127.0.0.1:{proxy.port}").geturl(), settings)
+        channel_layers.backends.clear()
+        listener = Listener()
+        listener.bell.start()
+        await listener.until(2)
+        proxy.silence()
+        async with asyncio.timeout(PATIENCE_S):
+            while listener.words.empty():
+                await bell.ring_now(NAME, {"it": "is heard"})
+                await asyncio.sleep(0.01)
+        await listener.bell.stop()
+    channel_layers.backends.clear()
+
+
+@pytest.mark.usefixtures("shared")
+async def test_a_quiet_connection_that_answers_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell, "SILENCE_S", 0.1)
+    redis = get_channel_layer().connection(0)
+
+    async def calls(command: str) -> int:
+        statistics = await redis.info("commandstats")
+        return int(statistics.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+    async def pings_kept() -> int:
+        return await calls("ping") - await calls("subscribe")
+
+    before = await pings_kept()
+    listener = Listener()
+    listener.bell.start()
+    async with asyncio.timeout(PATIENCE_S):
+        # A connection that is given up is replaced by one that subscribes anew.
+        while await pings_kept() < before + 3:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    await listener.bell.stop()
 
 
 async def test_without_redis_everybody_looks_at_their_usual_pace() -> None:

@@ -46,3 +46,14 @@ def test_whoever_gives_up_learns_the_limit_and_when_to_come_again() -> None:
     (refused,) = outcomes
     assert isinstance(refused, Refused)
     assert (refused.limit, refused.retry_after_s) == ("messages_per_minute", 20)
+
+
+def test_cancels_go_at_once_however_often_messages_were_above_a_limit() -> None:
+    outbox = Outbox(give_up_after_s=600)
+    outbox.add(MessageRequest(frame="a", message_id="a", settle=lambda outcome: None))
+    for now in (0, 20, 40, 60, 80, 100):
+        assert send_due(outbox, now) == ["a"]
+        refuse(outbox, "a", 20, now)
+    outbox.add(CancelRequest(frame="stop", settle=lambda outcome: None))
+    assert send_due(outbox, 100) == ["stop"]
+    assert outbox.wait_s(100) == 20

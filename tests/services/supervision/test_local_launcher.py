@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.supervision.launchers import LaunchSpec
+from services.supervision.launchers import LaunchSpec, local
 from services.supervision.launchers.family import descendants
 from services.supervision.launchers.local import LocalLauncher
 from services.supervision.launchers.marks import is_marked, mark, unmark
@@ -199,3 +199,12 @@ def test_families_are_read_from_the_table_of_parents() -> None:
     assert descendants(2, children) == [3, 4, 5]
     assert descendants(1, children) == [2, 9, 3, 4, 5]
     assert descendants(7, children) == []
+
+
+@pytest.mark.parametrize("group", [0, -1])
+def test_no_signal_goes_to_a_whole_group(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    with pytest.raises(ValueError, match="no process"):
+        local._signal(group, signal.SIGKILL)
+    assert sent == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agents.runtime.process import identity_of
-from services.supervision.launchers import LaunchFailed, LaunchPostponed, LaunchSpec
+from services.supervision.launchers import LaunchFailed, LaunchPostponed, LaunchSpec, ray_output
 from services.supervision.launchers import ray as ray_launcher
 from services.supervision.launchers.ray import RayLauncher
 from services.supervision.launchers.ray_cluster import ClusterAway, Job, JobRefused
@@ -44,6 +44,8 @@ class Board:
         self.refusal: Exception | None = None
         self.uploads = threading.Event()
         self.uploads.set()
+        self.cuts: list[Exception | None] = []
+        """How its streams end, one after another, after what is printed: by None normally."""
         self.is_slow = False
         """Whether the output of ended jobs takes its time."""
 
@@ -80,6 +82,10 @@ class Board:
             if len(text) > sent:
                 yield text[sent:]
                 sent = len(text)
+            if self.cuts:
+                if (cut := self.cuts.pop(0)) is not None:
+                    raise cut
+                return
             await asyncio.sleep(0.01)
 
     def _fail(self) -> None:
@@ -162,6 +168,39 @@ def test_an_ended_job_has_its_status_and_its_last_words(
     until(lambda: not launcher.poll("one", handle).is_alive)
     assert launcher.poll("one", handle).exit_code == 78
     assert launcher.logs(spec.log, 1) == ["no such file"]
+
+
+@pytest.mark.parametrize("cut", [None, KeyError("unforeseen")])
+def test_output_whose_stream_ends_before_its_job_is_followed_again(
+    board: Board,
+    launcher: RayLauncher,
+    spec: LaunchSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: Exception | None,
+) -> None:
+    monkeypatch.setattr(ray_output, "AGAIN_S", 0.01)
+    handle = submitted(board, launcher, spec)
+    board.jobs["one"], board.printed["one"], board.cuts = RUNNING, HEAD, [cut]
+    until(lambda: launcher.poll("one", handle).address and not board.cuts)
+    board.printed["one"] += "after the cut\n"
+    until(lambda: list(launcher.logs(spec.log, 1)) == ["after the cut"])
+    board.jobs["one"] = ended(0)
+    until(lambda: not launcher.poll("one", handle).is_alive)
+
+
+def test_where_the_log_is_is_asked_once(board: Board, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def log_of(instance_id: str) -> Path:
+        asked.append(instance_id)
+        return tmp_path / "one.log"
+
+    board.jobs["one"] = RUNNING
+    launcher = RayLauncher(board, RayOptions(), log_of)  # type: ignore[arg-type]
+    for _ in range(3):
+        launcher.poll("one", "ray:one")
+    launcher.close()
+    assert asked == ["one"]
 
 
 def test_an_ended_job_whose_node_is_gone_is_not_waited_for_forever(
@@ -280,8 +319,8 @@ def test_what_ray_refuses_is_in_the_log(
 def test_a_job_server_that_refuses_the_site_is_said(
     board: Board, launcher: RayLauncher, spec: LaunchSpec
 ) -> None:
-    board.failure = JobRefused("status code 401")
-    with pytest.raises(LaunchFailed, match="401"):
+    board.failure = JobRefused("status code 404")
+    with pytest.raises(LaunchFailed, match="404"):
         launcher.launch(spec)
 
 

@@ -444,7 +444,8 @@ def test_a_crash_counts_though_somebody_started_what_ran_already(
     passes.work()
     (instance,) = live(service)
     control.start(service)
-    os.kill(instance.pid or 0, signal.SIGKILL)
+    assert instance.pid is not None
+    os.kill(instance.pid, signal.SIGKILL)
     until(lambda: not is_alive(instance.process))
     for _ in range(3):
         passes.work()
@@ -475,7 +476,8 @@ def test_a_process_whose_threads_end_one_after_the_other_is_reaped_with_its_stat
     started = launcher.launch(spec)
     until(lambda: not is_alive(started.handle))
     assert launcher.poll(spec.instance_id, started.handle).exit_code == 3
-    assert not psutil.pid_exists(started.pid or 0)
+    assert started.pid is not None
+    assert not psutil.pid_exists(started.pid)
 
 
 def test_what_a_process_wrote_before_it_ended_at_once_is_rotated_too(
