@@ -43,7 +43,7 @@ MOST_UNREAD_BYTES = 64 * 1024 * 1024
 """Bytes of unread frames above which the link is given up."""
 
 DEATH_S = 0.5
-"""Seconds that a process may take to end after it closed its link."""
+"""Seconds that a process may take to end after it closed its link, or to answer if it lives."""
 
 
 LIFE_S = 0.2
@@ -60,10 +60,10 @@ class Link(asyncio.Protocol):
     `send` and similar methods do nothing once it has ended; then `on_closed` is called.
     """
 
-    def __init__(self, process: str | None = None, *, is_remote: bool = False) -> None:
+    def __init__(self, process: str | None = None, *, remote: Remote | None = None) -> None:
         """`process`: the identity of the process at the other end, if it is known.
 
-        `is_remote`: its pid means nothing here.
+        `remote`: where it was dialled over TCP; its pid means nothing here.
         """
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -73,7 +73,8 @@ class Link(asyncio.Protocol):
         self._known: dict[str, tuple[int, int]] = {}
         """What the worker has of a session's history: its generation and end."""
         self._process = process
-        self._is_remote = is_remote
+        self._remote = remote
+        self._peer, self._role = "", ""
         self._is_cut_off = False
         """Whether the link ended for a reason other than the worker's end."""
         self._pings = 0
@@ -93,12 +94,13 @@ class Link(asyncio.Protocol):
     # Life.
 
     async def _greet(self, peer: str, role: str) -> None:
+        self._peer, self._role = peer, role
         hello = protocol.Hello(protocol.VERSION, peer, role)  # type: ignore[arg-type]
         self.send(hello)
         self._watch_life()
         ready = await self._ready
         self.agent, self.instance_id, self.pid = ready.agent, ready.instance_id, ready.pid
-        if not self._is_remote:
+        if self._remote is None:
             self._process = self._process or identity_of(ready.pid)
         self._ping()
 
@@ -322,10 +324,21 @@ class Link(asyncio.Protocol):
 
     async def _is_gone(self) -> bool:
         """Whether the worker's process has died; its sockets close a moment before it ends."""
-        if self._is_remote:
-            # Its system closes the link for it.
-            return not self._is_cut_off
+        if self._remote is not None:
+            return not self._is_cut_off and not await self._is_same_at(self._remote)
         return self._process is None or await until_gone(self._process, DEATH_S)
+
+    async def _is_same_at(self, remote: Remote) -> bool:
+        """Whether the worker still answers, so that only the way to it broke.
+
+        What is between the machines resets connections just as the system of a dead process does.
+        """
+        try:
+            again = await dial(remote, self._peer, role=self._role, timeout_s=DEATH_S)
+        except LinkFailed:
+            return False
+        again.close()
+        return (again.instance_id, again.pid) == (self.instance_id, self.pid)
 
 
 def _why_hung_up(error: Exception | None) -> str:
@@ -358,7 +371,7 @@ async def dial(
 async def _connected(address: Path | Remote) -> Link:
     """Raises `OSError`."""
     if isinstance(address, Remote):
-        return await connected(address, partial(Link, is_remote=True))
+        return await connected(address, partial(Link, remote=address))
     dialling = await connected_to(address)
     process = process_behind(dialling)
     loop = asyncio.get_running_loop()

@@ -116,8 +116,8 @@ class LinkKeeper:
         while is_wanted():
             way: Path | Remote | None = None
             try:
-                way = way_to(instance_id, self._addresses.get(instance_id, ""))
-                await self._hold(way, attend)
+                way = self._way_to(instance_id)
+                await self._hold(instance_id, way, attend)
                 told, pause_s = "", AGAIN_S
             except LinkFailed as error:
                 is_early = isinstance(error.__cause__, OSError)
@@ -132,14 +132,24 @@ class LinkKeeper:
                 pause_s = ANEW_S
             await asyncio.sleep(pause_s)
 
-    async def _hold(self, way: Path | Remote, attend: Attend) -> None:
+    def _way_to(self, instance_id: str) -> Path | Remote:
+        return way_to(instance_id, self._addresses.get(instance_id, ""))
+
+    async def _hold(self, instance_id: str, way: Path | Remote, attend: Attend) -> None:
         """One link, from its start to its end. Raises `LinkFailed`."""
-        # Loading a file may take as long as a start may: other code judges that.
-        link = await dial(way, f"{self._role} {os.getpid()}", role=self._role, timeout_s=None)
+        link = await self._dialled(way)
         try:
+            if (nearer := self._way_to(instance_id)) != way and isinstance(nearer, Path):
+                # A worker that has just been launched has no Unix socket yet.
+                link.close()
+                link = await self._dialled(nearer)
             await attend(link)
         finally:
             link.close()
+
+    async def _dialled(self, way: Path | Remote) -> Link:
+        # Loading a file may take as long as a start may: other code judges that.
+        return await dial(way, f"{self._role} {os.getpid()}", role=self._role, timeout_s=None)
 
 
 def _tell(instance_id: str, error: LinkFailed, told: str) -> str:

@@ -114,8 +114,13 @@ async def _reached(host: str, port: int) -> socket.socket:
 
 
 def is_of_the_network(error: Exception | None) -> bool:
-    """Whether a connection ended because the other machine could not be reached any more."""
-    return isinstance(error, TimeoutError) or getattr(error, "errno", None) in UNREACHABLE
+    """Whether a connection ended for what lies between the machines: no process ends with it."""
+    if isinstance(error, ssl.SSLEOFError):
+        return False
+    return (
+        isinstance(error, TimeoutError | ssl.SSLError)
+        or getattr(error, "errno", None) in UNREACHABLE
+    )
 
 
 def is_refusal(error: Exception | None) -> bool:

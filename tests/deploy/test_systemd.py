@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.runtime.exit_status import CONFIGURATION_ERROR
 from myagent_site.options import OPTIONS
 from services.supervision.supervisor import GOODBYE_S
 from tests.deploy.manifests import DEPLOY, parsed, unknown_settings
@@ -62,6 +63,13 @@ def test_systemd_kills_nothing_before_its_grace_is_over(unit: Path) -> None:
     assert int(found["TimeoutStopSec"]) >= least_s
     # A worker gets SIGTERM from its supervisor alone.
     assert found["KillMode"] in ("process", "mixed")
+
+
+def test_a_worker_comes_back_after_its_service_was_stopped() -> None:
+    """`services stop` ends its command with status 0; the next one waits for `services start`."""
+    found = section(DEPLOY / "systemd" / "myagent-worker@.service")
+    assert found["Restart"] == "always"
+    assert found["RestartPreventExitStatus"] == str(CONFIGURATION_ERROR)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

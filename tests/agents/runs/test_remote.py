@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from agents.log.fold import History
+from agents.runs import link as link_module
+from agents.runs import link_keeper
 from agents.runs.attempts import Attempt
 from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.link_keeper import LinkKeeper
 from agents.runs.link_keys import key_of_servers, key_of_worker
-from agents.runs.remote import Remote, address_of, way_to
+from agents.runs.remote import Remote, address_of, is_of_the_network, way_to
 from agents.runs.worker_process import Paths
 from myagent.messages import ChatMessage
 from myagent.runnable import NOTHING_DONE
@@ -29,6 +31,7 @@ from myagent.worker.codec import encode
 from myagent.worker.framing import framed
 from myagent.worker.protocol import VERSION, Hello, RunKey
 from myagent.worker.tls import VARIABLE, BadLinkKey, LinkKey, context_of
+from tests.cutting_proxy import CuttingProxy
 from tests.inline_worker import InlineWorker, inline_worker
 from tests.myagent.worker.processes import WorkerProcess, workers
 
@@ -301,21 +304,61 @@ async def test_of_a_far_worker_a_kill_is_told_from_a_cut_and_its_agent_sees_no_k
     monkeypatch: pytest.MonkeyPatch, is_killed: bool
 ) -> None:
     monkeypatch.setenv(VARIABLE, key_of_worker("i1").text)
-    history = History(1000)
-    history.start_turn("run")
-    history.add("run", ChatMessage("user", "hi"))
     with workers() as launch:
         worker = launch(PRYING, "--listen", f"{LOCAL}:0")
         port = await asyncio.to_thread(port_in_log, worker)
         link = await dial(Remote("i1", LOCAL, port), "a server", timeout_s=None)
         receiver = Bereaved()
-        key = RunKey("session", 1, 1)
-        link.start(key, history, NOTHING_DONE, receiver, run_id="r", is_continued=False)  # type: ignore[arg-type]
+        begun(link, receiver)
         async with asyncio.timeout(PATIENCE_S):
             await receiver.has_begun.wait()
             worker.process.kill() if is_killed else link.close()
             assert await receiver.end is is_killed
         assert "at import: False" in worker.said
+
+
+async def sleeper() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_link_that_is_reset_on_its_way_is_no_death_of_a_worker_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "DEATH_S", PATIENCE_S)
+    with inline_worker(sleeper, instance_id=ID, key=key_of_worker(ID)) as worker:
+        async with CuttingProxy(worker.port) as network:
+            link = await dial(Remote(ID, LOCAL, network.port), "a server")
+            receiver = Bereaved()
+            begun(link, receiver)
+            network.cut()
+            async with asyncio.timeout(PATIENCE_S):
+                assert await receiver.end is False
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_it"),
+    [
+        (None, False),
+        (ConnectionResetError(), False),
+        (ssl.SSLEOFError(), False),
+        (ssl.SSLError("bad record mac"), True),
+        (TimeoutError(), True),
+    ],
+    ids=repr,
+)
+def test_what_no_dead_process_sends_is_of_the_network(
+    error: Exception | None, is_of_it: bool
+) -> None:
+    assert is_of_the_network(error) is is_of_it
+
+
+def begun(link: Link, receiver: Bereaved) -> None:
+    """Starts a run on the link."""
+    history = History(1000)
+    history.start_turn("run")
+    history.add("run", ChatMessage("user", "hi"))
+    key = RunKey("session", 1, 1)
+    link.start(key, history, NOTHING_DONE, receiver, run_id="r", is_continued=False)  # type: ignore[arg-type]
 
 
 def port_in_log(worker: WorkerProcess) -> int:
@@ -339,6 +382,34 @@ async def test_the_keeper_dials_where_the_worker_is(worker: InlineWorker) -> Non
             assert (await links.get()).instance_id == ID
     finally:
         await keeper.end()
+
+
+async def test_a_link_to_a_worker_whose_unix_socket_appears_meanwhile_is_over_that(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, links = LinkKeeper("server"), asyncio.Queue[Link]()
+    place = Paths.of(ID).socket
+
+    async def dial_before_it_is_there(way: Any, *args: Any, **options: Any) -> Link:
+        link = await dial(way, *args, **options)
+        if not place.is_symlink():
+            place.symlink_to(worker.path)
+        return link
+
+    async def attend(link: Link) -> None:
+        links.put_nowait(link)
+        await link.until_closed()
+
+    monkeypatch.setattr(link_keeper, "dial", dial_before_it_is_there)
+    keeper.keep(ID, attend, address=address_of(LOCAL, worker.port))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            # Only that of a Unix socket knows the process at its other end.
+            assert (await links.get()).process is not None
+        assert links.empty()
+    finally:
+        await keeper.end()
+        place.unlink(missing_ok=True)
 
 
 def test_a_worker_of_this_folder_is_dialled_at_its_unix_socket() -> None:
