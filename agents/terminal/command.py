@@ -8,10 +8,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseFailure
 from django.utils import translation
 
+from agents.runtime.file_locks import explain
 from agents.terminal import language
+from agents.terminal.inert import readable
 from myagent.sentence import Sentence
 
 
@@ -61,6 +64,17 @@ class TerminalCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         with in_language_of_terminal():
             super().run_from_argv(argv)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """A database that can't be used is a sentence, whatever the command was doing."""
+        try:
+            return super().execute(*args, **options)
+        except DatabaseFailure as error:
+            raise CommandError(
+                translation.gettext("The database can't be used: {reason}").format(
+                    reason=readable(explain(error))
+                )
+            ) from error
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         self.help = translation.gettext(self.help)

@@ -6,6 +6,7 @@ import argparse
 
 from django.utils.translation import gettext
 
+from agents.terminal.inert import readable
 from services.cli.parsing import tags
 from services.routing.rules import Strategy
 
@@ -119,5 +120,9 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is not K=V: a name, '=' and a value.").format(text=readable(text))
+        )
     return name, value

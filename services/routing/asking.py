@@ -14,6 +14,8 @@ from services.routing.strategies import Turns
 
 def explain(facts: Facts) -> dict[str, Any]:
     """See `explaining.explain`. Connections are those that servers last reported."""
+    if not facts.user_agent:
+        facts = replace(facts, user_agent=facts.headers.get("user-agent", ""))
     clients = clients_elsewhere("")
     known, _ = snapshot.services_now()
     running = [

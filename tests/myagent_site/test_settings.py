@@ -20,11 +20,15 @@ NAMES = {option.name for option in OPTIONS}
 
 
 def check(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`manage.py check` with these settings and no others."""
+    return run(folder, "check", **environment)
+
+
+def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command with these settings and no others."""
     clean = {name: value for name, value in os.environ.items() if name not in NAMES}
     usual = {"MYAGENT_ENV_FILE": os.devnull, "MYAGENT_VAR_DIR": str(folder / "var")}
     return subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", *command],
         cwd=ROOT,
         env=clean | usual | environment,
         capture_output=True,
@@ -126,3 +130,14 @@ def test_a_number_that_services_can_not_work_with_is_refused(tmp_path: Path) -> 
     ended = check(tmp_path, MYAGENT_HEALTH_INTERVAL_S="0")
     assert ended.returncode == 1
     assert "MYAGENT_HEALTH_INTERVAL_S must be greater than 0." in ended.stderr
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("supervise",), ("tokens", "list")])
+def test_a_database_that_can_not_be_reached_is_one_sentence(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    nowhere = {"DATABASE_URL": "mysql://u:hunter2@127.0.0.1:1/site", "SECRET_KEY": "k" * 60}
+    ended = run(tmp_path, *command, **nowhere)
+    assert ended.returncode == 1
+    assert "The database can't be used: " in ended.stderr
+    assert "Traceback" not in ended.stderr and "hunter2" not in ended.stderr

@@ -105,10 +105,6 @@ class Command(TerminalCommand):
             raise CommandError(
                 gettext("No server process could start; what it wrote above says why.")
             ) from error
-        except DatabaseFailure as error:
-            raise CommandError(
-                gettext("The database can't be used: {reason}").format(reason=explain(error))
-            ) from error
 
     def _serve_as_part(self, options: dict[str, Any]) -> None:
         """What each of several processes does. Its parent has prepared everything."""

@@ -10,14 +10,12 @@ from typing import IO, Any, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
-from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 from filelock import Timeout
 from rich.console import Console
 
 from agents import checks
 from agents.runtime import schema
-from agents.runtime.file_locks import explain
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
 from services.cli import acting, arguments, logs, looking, routes
@@ -56,12 +54,6 @@ class Command(TerminalCommand):
             raise CommandError(readable(error), returncode=error.returncode) from error
         except ServiceError as error:
             raise CommandError(readable(error)) from error
-        except DatabaseFailure as error:
-            raise CommandError(
-                gettext("The database can't be used: {reason}").format(
-                    reason=readable(explain(error))
-                )
-            ) from error
         except ImproperlyConfigured as error:
             raise CommandError(
                 gettext("The settings are wrong: {reason}").format(reason=readable(error))

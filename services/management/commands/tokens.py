@@ -9,12 +9,10 @@ import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
-from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
 from agents.runtime import schema
-from agents.runtime.file_locks import explain
 from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
 from services.cli.parsing import time_length
@@ -60,12 +58,6 @@ class Command(TerminalCommand):
             getattr(self, f"_{options['verb']}")(options)
         except ServiceError as error:
             raise CommandError(readable(error)) from error
-        except DatabaseFailure as error:
-            raise CommandError(
-                gettext("The database can't be used: {reason}").format(
-                    reason=readable(explain(error))
-                )
-            ) from error
 
     def _create(self, options: dict[str, Any]) -> None:
         token, text = issuing.issue(

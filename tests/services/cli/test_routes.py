@@ -136,6 +136,18 @@ def test_an_explanation_names_the_rule_the_service_and_why_others_were_not() -> 
         assert text in shown
 
 
+def test_the_header_that_names_the_client_is_its_user_agent() -> None:
+    rows.instance(rows.service("premium"))
+    routes("add", "vip", "--when", "user_agent contains/i vip", "--to", "premium")
+    assert routes_json("explain", "--header", "User-Agent=A VIP")["rule"] == "vip"
+
+
+@pytest.mark.parametrize("header", ["garbage", "Accept-Language: zh", "=zh"])
+def test_a_header_that_can_not_be_read_is_refused(header: str) -> None:
+    with pytest.raises(CommandError, match="is not K=V"):
+        routes("explain", "--header", header)
+
+
 def test_a_verb_is_needed() -> None:
     with pytest.raises(CommandError):
         routes()
