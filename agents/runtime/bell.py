@@ -17,6 +17,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.db import transaction
 
 from agents.runtime import background
+from agents.runtime.limits import Seldom
 
 logger = structlog.get_logger(__name__)
 
@@ -37,6 +38,8 @@ SILENCE_S = 5.0
 
 What lies between may drop an idle connection without a word to either end.
 """
+
+_failures = Seldom(pause_s=30.0, at_once=2)
 
 
 def ring(name: str) -> None:
@@ -60,7 +63,7 @@ async def ring_now(name: str, words: dict[str, Any] | None = None) -> None:
                 await layer.connection(0).publish(_topic(name), layer.serialize(words))
     except Exception as error:
         # Redis errors belong to a package that may not be installed.
-        logger.warning("bell_not_rung", bell=name, error=repr(error))
+        _tell("bell_not_rung", name, error)
 
 
 class Bell:
@@ -109,7 +112,7 @@ class Bell:
             try:
                 await hear()
             except Exception as error:
-                logger.warning("bell_not_heard", bell=self._name, error=repr(error))
+                _tell("bell_not_heard", self._name, error)
             self._heard.discard(what)
             await asyncio.sleep(AGAIN_S)
 
@@ -141,6 +144,13 @@ class Bell:
         self._heard.add(what)
         # A ring may have been sent before this process listened.
         self._on_ring()
+
+
+def _tell(event: str, name: str, error: Exception) -> None:
+    """Seldom: while Redis is away, every bell fails every second."""
+    if (left_out := _failures.take()) is not None:
+        hint = "Redis (REDIS_URL) does not answer: processes poll the database meanwhile"
+        logger.warning(event, bell=name, error=repr(error), left_out=left_out, hint=hint)
 
 
 async def _messages(topic: Any) -> AsyncIterator[dict[str, Any]]:

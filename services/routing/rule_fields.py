@@ -159,8 +159,13 @@ def _invalid(template: str, **values: Any) -> ServiceError:
 
 
 def _name(value: str) -> str:
-    if not value.strip() or len(value) > MAX_NAME or not value.isprintable():
-        raise invalid("name", gettext_noop("A rule's name has 1 to 100 characters, on one line."))
+    # The API has names in its paths.
+    is_legal = value.strip() and len(value) <= MAX_NAME and value.isprintable()
+    if not is_legal or "/" in value:
+        raise invalid(
+            "name",
+            gettext_noop("A rule's name has 1 to 100 characters, on one line, and no slash."),
+        )
     return value.strip()
 
 

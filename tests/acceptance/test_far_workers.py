@@ -173,6 +173,10 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "an address of another machine": (
         ("--service", "far", "--bind", "192.0.2.1"), 1, "--bind 192.0.2.1:0 is not possible",
     ),
+    "a port of any number": (
+        ("--service", "far", "--bind", "127.0.0.1", "--advertise", "h:9001"),
+        *(2, "a port only if --bind has one too"),
+    ),
     "nothing to advertise": (("--service", "far", "--advertise", "h"), 2, "only with --bind"),
     "no service": (("file.py", "--bind", "127.0.0.1"), 2, "--bind: only with --service"),
 }  # fmt: skip

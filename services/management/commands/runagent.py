@@ -148,6 +148,10 @@ class Command(runagent.Command):
                 raise CommandError(gettext("--advertise: only with --bind."), returncode=2)
             return UNIX_SOCKETS
         host, port = options["bind"]
+        if not port and options["advertise"] is not None and options["advertise"][1]:
+            raise CommandError(
+                gettext("--advertise: a port only if --bind has one too."), returncode=2
+            )
         try:
             return TcpSockets(host, port, advertised(host, options["advertise"]))
         except (OSError, UnicodeError) as error:

@@ -102,6 +102,11 @@ def test_conditions_targets_and_the_fallback_can_be_taken_away() -> None:
     assert rule["fallback_strategy"] is None
 
 
+def test_a_name_that_no_path_of_the_api_can_hold_is_refused() -> None:
+    with pytest.raises(CommandError, match="no slash"):
+        routes("add", "b 9/..")
+
+
 def test_a_rule_is_disabled_and_enabled() -> None:
     routes("add", "it")
     assert routes("disable", "it") == "The rule it is disabled.\n"

@@ -228,6 +228,23 @@ def test_a_worker_whose_own_supervisor_let_its_lease_expire_has_ended(
     assert not Supervisor.objects.filter(service=service).exists()
 
 
+def test_ended_workers_of_a_machine_that_is_gone_are_forgotten_after_a_day(
+    passes: Passes, service: Service
+) -> None:
+    ended = {"state": "stopped", "live_slot": None}
+    yesterday, now = timezone.now() - timedelta(days=1, hours=1), timezone.now()
+    gone, late, known, own = (
+        kept_apart(service, node="elsewhere", kept_by="pod/1", ended_at=yesterday, **ended),
+        kept_apart(service, node="elsewhere", kept_by="pod/2", ended_at=now, **ended),
+        kept_apart(service, node="elsewhere", kept_by="pod/3", ended_at=yesterday, **ended),
+        kept_apart(service, ended_at=yesterday, **ended),
+    )
+    its_supervisor(known)
+    forgetting.forget_ended()
+    left = set(Instance.objects.values_list("pk", flat=True))
+    assert left & {one.pk for one in (gone, late, known, own)} == {late.pk, known.pk, own.pk}
+
+
 def test_a_worker_whose_own_supervisor_is_seen_to_live_has_not_ended(
     passes: Passes, service: Service
 ) -> None:
