@@ -50,6 +50,8 @@ class _Part:
         self._site.begin_to_leave()
 
     async def leave(self) -> None:
+        # It would refuse them, and the others are free.
+        self._site.stop_listening()
         await self._site.leave(self._grace_s)
 
 

@@ -72,6 +72,11 @@ class SiteServer:
         if self._web is not None:
             self._web.begin_to_leave()
 
+    def stop_listening(self) -> None:
+        """Leaves new clients to others that listen at the same port."""
+        if self._web is not None:
+            self._web.stop_listening()
+
     def listens_besides(self, listener: socket.socket, side: Side) -> None:
         """It has this side at another port, too. To be called before `serve`."""
         door = Door(self._with_side(side), self._server.connections.admission)

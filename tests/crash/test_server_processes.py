@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -136,6 +137,37 @@ async def test_a_frozen_process_takes_no_clients_and_a_killed_one_costs_no_turn(
     await asyncio.to_thread(until, lambda: opener(site, serving), "own port open again")
     async with await Recorder.open(f"ws://127.0.0.1:{own_port(site)}/") as client:
         assert (await client.ask(await client.create_session(), "hi"))["content"] == "hi"
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    return any(
+        connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        for connection in process.net_connections()
+    )
+
+
+async def test_a_process_that_leaves_alone_leaves_new_clients_to_the_others(
+    site: ManagedSite, serving: Command
+) -> None:
+    url = ManagedSite.url(serving, "patient")
+    port = urlsplit(url).port
+    assert port is not None
+    witnesses = await asyncio.gather(*(Witness.arrive(url) for _ in range(CLIENTS)))
+    for witness in witnesses:
+        await witness.say("wait")
+        await witness.recorder.until("user.message")
+    victim = children(serving)[0]
+    victim.terminate()
+    await asyncio.to_thread(until, lambda: not listens(victim, port), "it listens no more")
+    for _ in range(CLIENTS):
+        async with await Recorder.open(url) as client:
+            assert (await client.ask(await client.create_session(), "hi"))["content"] == "hi"
+    assert victim.is_running()
+    (site.folder / "go").touch()
+    await asyncio.gather(*(see_the_end(witness, url) for witness in witnesses))
+    for witness in witnesses:
+        assert_promises(site.database_url, witness.session_id, witness)
+        await witness.leave()
 
 
 async def test_a_stop_tells_every_client_and_leaves_nothing(
