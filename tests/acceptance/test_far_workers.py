@@ -162,10 +162,13 @@ async def test_a_restart_rolls_a_far_worker_at_a_fixed_port(site: ManagedSite) -
 def test_another_agent_file_may_be_used_here(site: ManagedSite) -> None:
     url = registered(site)
     here = site.write("here.py", "async def agent(text):\n    return 'here'\n")
-    far = Far(site, "far", 2, str(here), "--bind", "127.0.0.2").ready()
+    file = site.folder / "ready"
+    far = Far(site, "far", 2, str(here), "--bind", "127.0.0.2", "--ready-file", str(file)).ready()
+    assert file.exists()
     assert asyncio.run(answer(url, "hello")) == "here"
     assert json.loads(site.services("status", "far", "--json"))["agent_factory_path"] != str(here)
     assert far.command.stop() == 0
+    assert not file.exists()
 
 
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
@@ -176,6 +179,12 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a port of any number": (
         ("--service", "far", "--bind", "127.0.0.1", "--advertise", "h:9001"),
         *(2, "a port only if --bind has one too"),
+    ),
+    "somebody's file": (
+        ("--service", "far", "--ready-file", __file__), 1, "is not possible: the file is not empty",
+    ),
+    "a file in no folder": (
+        ("--service", "far", "--ready-file", "/nowhere/ready"), 1, "--ready-file /nowhere/ready is",
     ),
     "nothing to advertise": (("--service", "far", "--advertise", "h"), 2, "only with --bind"),
     "no service": (("file.py", "--bind", "127.0.0.1"), 2, "--bind: only with --service"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OF_A_FILE = ("host", "port", "name", "reload")
 """Options for an agent file alone: a service is registered with these, or does not need them."""
 
-OF_A_SERVICE = ("bind", "advertise")
+OF_A_SERVICE = ("bind", "advertise", "ready_file")
 """Options with `--service` alone."""
 
 
@@ -62,6 +62,15 @@ class Command(runagent.Command):
             help=gettext(
                 "with --bind: where these servers dial it, if that is not the address of this "
                 "machine and the port where it listens"
+            ),
+        )
+        parser.add_argument(
+            "--ready-file",
+            type=Path,
+            metavar="PATH",
+            help=gettext(
+                "with --service: a file that exists from the first worker's start until the "
+                "command leaves, for probes"
             ),
         )
         self._defaults = {name: parser.get_default(name) for name in OF_A_FILE}
@@ -115,7 +124,11 @@ class Command(runagent.Command):
         )
         over = gettext("{name} is stopped: its worker here has ended.").format(name=service.name)
 
+        ready_file = self._ready_file(options)
+
         def on_ready(pid: int, address: str) -> None:
+            if ready_file is not None:
+                ready_file.touch()
             said = ready_far if address else ready
             self._say(said.format(name=service.name, pid=pid, address=address))
 
@@ -135,6 +148,8 @@ class Command(runagent.Command):
         finally:
             if isinstance(sockets, TcpSockets):
                 sockets.close()
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
         if not worker.is_told_to_leave:
             self._say(over)
 
@@ -160,6 +175,28 @@ class Command(runagent.Command):
                     place=joined(host, port), reason=getattr(error, "strerror", None) or error
                 )
             ) from error
+
+    def _ready_file(self, options: dict[str, Any]) -> Path | None:
+        """Not there yet, and it can be written. Raises `CommandError`."""
+        path: Path | None = options["ready_file"]
+        if path is None:
+            return None
+        try:
+            path.touch()
+            is_in_use = path.stat().st_size > 0
+            if not is_in_use:
+                path.unlink()
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            reason = gettext("the file is not empty") if is_in_use else ""
+        if reason:
+            raise CommandError(
+                gettext("--ready-file {path} is not possible: {reason}.").format(
+                    path=path, reason=reason
+                )
+            )
+        return path
 
     def _refuse_both(self, options: dict[str, Any]) -> None:
         given = [name for name in OF_A_FILE if options[name] != self._defaults[name]]
@@ -211,7 +248,7 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def _options(names: Sequence[str]) -> str:
-    return ", ".join(f"--{name}" for name in names)
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 async def _run(worker: OneWorker) -> None:
