@@ -36,6 +36,7 @@ ASIDE = (
     {
         *("test_many_services.py", "test_one_worker.py", "test_own_ports.py", "test_leaving.py"),
         *("test_service_log.py", "test_terminal_language.py", "test_blocking_agent.py", "bench"),
+        *("test_served.py", "test_sides.py", "test_far_workers.py", "test_external.py"),
     },
 )
 """Folders and files of tests that run beside the others, each set in a process, and not once more.
