@@ -40,6 +40,19 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """Adds `--host` and `--port`, whose default is `port`."""
+    parser.add_argument(
+        "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
+    )
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        default=port,
+        help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
+    )
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket, for a command. Blocks while the name is looked up.
 

@@ -9,22 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext
 
-from agents.runtime.listening import is_loopback, port_number
+from agents.runtime.listening import is_loopback
 from agents.terminal.command import TerminalCommand
 from services.catalogue import agent_files
-
-
-def add_address(parser: argparse.ArgumentParser, port: int) -> None:
-    """`port`: the default."""
-    parser.add_argument(
-        "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
-    )
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        default=port,
-        help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
-    )
 
 
 def add_agent_dir(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 from agents import checks
 from agents.runtime import logs, schema
 from agents.runtime.addresses import address_of
-from agents.runtime.listening import listen, port_number
+from agents.runtime.listening import add_address, listen, port_number
 from agents.runtime.server import new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from agents.terminal.inert import readable
@@ -38,7 +38,7 @@ class _SideCommand(TerminalCommand):
     """The default."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        opening.add_address(parser, self.port)
+        add_address(parser, self.port)
         # Taken from the command line before the settings are read.
         parser.add_argument(
             "--db-path", metavar="FILE", help=gettext("an SQLite file, not the site's database")

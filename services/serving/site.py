@@ -73,7 +73,7 @@ class SiteServer:
             self._web.begin_to_leave()
 
     def stop_listening(self) -> None:
-        """Leaves new clients to others that listen at the same port."""
+        """Takes no new connection; others may listen at the same port. May be called twice."""
         if self._web is not None:
             self._web.stop_listening()
 
@@ -94,12 +94,9 @@ class SiteServer:
 
     async def leave(self, grace_s: float) -> None:
         """Ends, as `ServerProcess.leave` says."""
-        web = self._web
         if self._ports is not None:
             await self._ports.close()
-        await self._server.leave(
-            grace_s, stop_listening=(lambda: None) if web is None else web.stop_listening
-        )
+        await self._server.leave(grace_s, stop_listening=self.stop_listening)
         self._closing.set()
         if self._doors:
             await asyncio.wait(self._doors)

@@ -31,7 +31,7 @@ from agents.runtime import file_pages, logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.listening import is_loopback, listen, port_number
+from agents.runtime.listening import add_address, is_loopback, listen
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site
 from agents.terminal.encoding import shows
@@ -58,15 +58,7 @@ class Command(TerminalCommand):
             nargs="?",
             help=gettext("the agent file, such as my_agent.py"),
         )
-        parser.add_argument(
-            "--host", default="localhost", help=gettext("address to listen on (%(default)s)")
-        )
-        parser.add_argument(
-            "--port",
-            type=port_number,
-            default=8080,
-            help=gettext("port to listen on (%(default)s; 0 picks a free one)"),
-        )
+        add_address(parser, 8080)
         parser.add_argument(
             "--name",
             type=service_name,

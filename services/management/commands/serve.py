@@ -18,7 +18,7 @@ from agents import checks
 from agents.runtime import bell, file_pages, logs, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.file_locks import explain
-from agents.runtime.listening import listen
+from agents.runtime.listening import add_address, listen
 from agents.runtime.program import command_line
 from agents.runtime.server import new_event_loop
 from agents.terminal.command import TerminalCommand, in_language_of_site
@@ -45,7 +45,7 @@ class Command(TerminalCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        opening.add_address(parser, 8000)
+        add_address(parser, 8000)
         parser.add_argument(
             "--processes",
             type=process_count,
