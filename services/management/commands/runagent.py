@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +95,35 @@ class Command(runagent.Command):
     def keep_worker(self, options: dict[str, Any]) -> None:
         # Imported here: serving a single file does not need these.
         from agents.runtime import schema
-        from services.supervision.launchers.sockets import TcpSockets
-        from services.supervision.one_worker import GivenUp, OneWorker, machines_of_the_site
+        from services.supervision.one_worker import GivenUp, OneWorker
 
         logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
         schema.apply_pending(settings.VAR_DIR)
         service = self._found(options["service"])
-        sockets = self._sockets(options)
+        over = gettext("{name} is stopped: its worker here has ended.").format(name=service.name)
+        with contextlib.ExitStack() as held:
+            sockets = self._sockets(options, held)
+            self._say_what_is_missing(service, has_tcp=options["bind"] is not None)
+            worker = OneWorker(
+                service,
+                self._announcement(service, self._ready_file(options, held)),
+                file=str(Path(options["file"]).expanduser().resolve()) if options["file"] else "",
+                python=options["python"] or "",
+                sockets=sockets,
+            )
+            try:
+                with in_language_of_site():
+                    asyncio.run(_run(worker))
+            except GivenUp as error:
+                status = CONFIGURATION_ERROR if error.is_configuration else 1
+                raise CommandError(str(error), returncode=status) from error
+        if not worker.is_told_to_leave:
+            self._say(over)
+
+    def _say_what_is_missing(self, service: Service, *, has_tcp: bool) -> None:
+        """Says what keeps the worker from being of use."""
+        from services.supervision.one_worker import machines_of_the_site
+
         if service.desired != service.Desired.RUNNING:
             self._say(
                 gettext(
@@ -108,7 +131,7 @@ class Command(runagent.Command):
                     "(manage.py services start {name})."
                 ).format(name=service.name)
             )
-        if options["bind"] is None and (machines := machines_of_the_site()):
+        if not has_tcp and (machines := machines_of_the_site()):
             self.stderr.write(
                 self.style.WARNING(
                     gettext(
@@ -117,14 +140,16 @@ class Command(runagent.Command):
                     ).format(machines=", ".join(machines))
                 )
             )
+
+    def _announcement(
+        self, service: Service, ready_file: Path | None
+    ) -> Callable[[int, str], None]:
+        """What is done whenever a worker is ready; its sentences are translated now."""
         ready = gettext("{name} has a worker here (pid {pid}); see: manage.py services logs {name}")
         ready_far = gettext(
             "{name} has a worker here (pid {pid}), which other machines reach at {address}; "
             "see: manage.py services logs {name}"
         )
-        over = gettext("{name} is stopped: its worker here has ended.").format(name=service.name)
-
-        ready_file = self._ready_file(options)
 
         def on_ready(pid: int, address: str) -> None:
             if ready_file is not None:
@@ -132,29 +157,10 @@ class Command(runagent.Command):
             said = ready_far if address else ready
             self._say(said.format(name=service.name, pid=pid, address=address))
 
-        worker = OneWorker(
-            service,
-            on_ready,
-            file=str(Path(options["file"]).expanduser().resolve()) if options["file"] else "",
-            python=options["python"] or "",
-            sockets=sockets,
-        )
-        try:
-            with in_language_of_site():
-                asyncio.run(_run(worker))
-        except GivenUp as error:
-            status = CONFIGURATION_ERROR if error.is_configuration else 1
-            raise CommandError(str(error), returncode=status) from error
-        finally:
-            if isinstance(sockets, TcpSockets):
-                sockets.close()
-            if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
-        if not worker.is_told_to_leave:
-            self._say(over)
+        return on_ready
 
-    def _sockets(self, options: dict[str, Any]) -> Sockets:
-        """Raises `CommandError`."""
+    def _sockets(self, options: dict[str, Any], held: contextlib.ExitStack) -> Sockets:
+        """Closed with what is `held`. Raises `CommandError`."""
         from services.supervision.advertising import advertised
         from services.supervision.launchers.sockets import UNIX_SOCKETS, TcpSockets
 
@@ -168,16 +174,21 @@ class Command(runagent.Command):
                 gettext("--advertise: a port only if --bind has one too."), returncode=2
             )
         try:
-            return TcpSockets(host, port, advertised(host, options["advertise"]))
+            sockets = TcpSockets(host, port, advertised(host, options["advertise"]))
         except (OSError, UnicodeError) as error:
             raise CommandError(
                 gettext("--bind {place} is not possible: {reason}.").format(
                     place=joined(host, port), reason=getattr(error, "strerror", None) or error
                 )
             ) from error
+        held.callback(sockets.close)
+        return sockets
 
-    def _ready_file(self, options: dict[str, Any]) -> Path | None:
-        """Not there yet, and it can be written. Raises `CommandError`."""
+    def _ready_file(self, options: dict[str, Any], held: contextlib.ExitStack) -> Path | None:
+        """Not there yet, and it can be written; removed with what is `held`.
+
+        Raises `CommandError`.
+        """
         path: Path | None = options["ready_file"]
         if path is None:
             return None
@@ -196,6 +207,7 @@ class Command(runagent.Command):
                     path=path, reason=reason
                 )
             )
+        held.callback(path.unlink, missing_ok=True)
         return path
 
     def _refuse_both(self, options: dict[str, Any]) -> None:
