@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from myagent_site.options import OPTIONS, Option
+from myagent_site.option import Option
+from myagent_site.options import OPTIONS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 
