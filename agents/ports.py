@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from agents.directory import Facts
 from agents.log.entry import Logged
@@ -51,6 +51,17 @@ class Refused(Exception):
         self.detail = detail
         self.limit = limit
         self.retry_after_s = retry_after_s
+
+    @classmethod
+    def above(cls, limit: str, most: int, retry_after_s: int) -> Self:
+        """The client has reached a limit, by whose name its sentence is known, too."""
+        return cls(
+            "rate_limited",
+            sentence=limit,
+            detail=str(most),
+            limit=limit,
+            retry_after_s=retry_after_s,
+        )
 
     @property
     def words(self) -> dict[str, Any]:

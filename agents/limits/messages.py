@@ -30,10 +30,4 @@ class MessageRates:
         if not per_minute:
             return
         if wait_s := await self._rates.take(name, per_minute):
-            raise Refused(
-                "rate_limited",
-                sentence=limit,
-                detail=str(per_minute),
-                limit=limit,
-                retry_after_s=wait_s,
-            )
+            raise Refused.above(limit, per_minute, wait_s)

@@ -94,13 +94,7 @@ class RunsAtOnce:
         """Raises `Refused` if no further one may start."""
         limit: int = settings.MYAGENT_RUNS_AT_ONCE
         if limit and owner and self._count(owner) + elsewhere >= limit:
-            raise Refused(
-                "rate_limited",
-                sentence="runs_at_once",
-                detail=str(limit),
-                limit="runs_at_once",
-                retry_after_s=RETRY_AFTER_S,
-            )
+            raise Refused.above("runs_at_once", limit, RETRY_AFTER_S)
 
     def _count(self, owner: str) -> int:
         return sum(is_at_work() for is_at_work in self._here.get(owner, {}).values())

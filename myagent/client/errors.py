@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from myagent.protocol.server_events import ServerError
 
 
@@ -67,16 +69,15 @@ class ClientClosed(ClientError):
     """The client was closed before or during this call."""
 
 
-def refused(code: str, sentence: str) -> Refused:
-    """The error for a refusal with this code."""
+def refused(code: str, sentence: str, **details: Any) -> Refused:
+    """The error for a refusal with this code. `details`: of `Refused`."""
     kind = UnknownSession if code == "unknown_session" else Refused
-    return kind(code, sentence)
+    return kind(code, sentence, **details)
 
 
 def refused_by(error: ServerError) -> Refused:
     """The error for what the service refused."""
-    kind = UnknownSession if error.code == "unknown_session" else Refused
-    return kind(
+    return refused(
         error.code,
         error.content,
         is_retryable=error.retryable,

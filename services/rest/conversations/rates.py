@@ -48,13 +48,7 @@ class Searches:
         if not (client and per_minute):
             return
         if wait_s := self._buckets.take(client, per_minute / 60, per_minute):
-            raise Refused(
-                "rate_limited",
-                sentence="searches_per_minute",
-                detail=str(per_minute),
-                limit="searches_per_minute",
-                retry_after_s=math.ceil(wait_s),
-            )
+            raise Refused.above("searches_per_minute", per_minute, math.ceil(wait_s))
 
 
 rates = Rates()
