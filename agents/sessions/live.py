@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from agents.log import kinds, reading
 from agents.log.entry import Entry
@@ -12,7 +13,7 @@ from agents.log.journal import JournalStopped, Outcome
 from agents.log.session_log import SessionLog
 from agents.log.writes import Facts, NewSession, OwnershipLost, RunEnded
 from agents.ownership.taking import Taken
-from agents.ports import Asker, PassOn, Refused, SessionEvent, Socket
+from agents.ports import Asker, Refused, SessionEvent, Socket
 from agents.runs.execution import Execution
 from agents.sessions.audience import Audience
 from agents.sessions.inbox import Inbox
@@ -27,22 +28,27 @@ from agents.transients import Notice, Problem
 from myagent.protocol import Cancel, CloseSession, Response, UserMessage
 
 
-class LiveSession:
-    """Its methods belong to the event loop; those that answer a client raise `Refused`.
+class Keeper(Protocol):
+    """Who keeps live sessions in memory."""
 
-    `on_lost` is called when another server owns the session, `on_unborn` when
-    a new one could not be created; `pass_on`, with each request that the loss refused.
-    """
+    def note(self, session: LiveSession) -> None:
+        """The session may have become idle, or may be so no longer."""
+
+    def lose(self, session: LiveSession) -> None:
+        """Another server owns the session."""
+
+    def drop_unborn(self, session: LiveSession) -> None:
+        """A new session could not be created."""
+
+    def pass_on(self, asker: Asker, event: SessionEvent) -> None:
+        """The loss of the session refused this request."""
+
+
+class LiveSession:
+    """Its methods belong to the event loop; those that answer a client raise `Refused`."""
 
     def __init__(
-        self,
-        resources: Resources,
-        taken: Taken,
-        opened: reading.Opened,
-        *,
-        on_lost: Callable[[LiveSession], None],
-        on_unborn: Callable[[LiveSession], None],
-        pass_on: PassOn,
+        self, resources: Resources, taken: Taken, opened: reading.Opened, keeper: Keeper
     ) -> None:
         self.session_id = taken.session_id
         self.service = taken.service
@@ -51,8 +57,7 @@ class LiveSession:
         self.principal = taken.principal
         self.idle_since = asyncio.get_running_loop().time()
         self._resources = resources
-        self._on_unborn = on_unborn
-        self._pass_on = pass_on
+        self._keeper = keeper
         self._closer: tuple[Asker, CloseSession] | None = None
         """Who asked to close the session, until that is in the log."""
         self._pool = resources.workers.of(taken.service)
@@ -67,11 +72,13 @@ class LiveSession:
             resources.journal,
             facts=self._facts,
         )
-        count = partial(resources.count_clients, taken.service)
-        self.audience = Audience(self._log, resources.database, resources.relay, count=count)
+        self.audience = Audience(
+            self._log, resources.database, resources.relay, count=self._count_clients
+        )
+        self._log.on_begun = self._note
         self._log.on_logged = self.audience.show
-        self._log.on_lost = lambda: on_lost(self)
-        self._log.on_settled = resources.progress.set
+        self._log.on_lost = lambda: keeper.lose(self)
+        self._log.on_settled = self._on_settled
         self._log.is_closed = taken.is_closed
         self._runs = Runs(
             self._log,
@@ -96,9 +103,9 @@ class LiveSession:
             self._check_open,
             self._quota,
             resources,
-            pass_on,
+            keeper.pass_on,
         )
-        self._responses = Responses(self._log, self._runs, resources.database, pass_on)
+        self._responses = Responses(self._log, self._runs, resources.database, keeper.pass_on)
 
     def prefer_worker_for(self, affinity: str) -> None:
         """The session's first run goes to the worker that this key chooses; '' leaves it open."""
@@ -156,7 +163,7 @@ class LiveSession:
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, Exception):
-                self._on_unborn(self)
+                self._keeper.drop_unborn(self)
                 socket.tell(Problem(socket.lang, code_of(outcome)))
 
         self._log.write([entry], done, new_session=new)
@@ -199,7 +206,7 @@ class LiveSession:
     ) -> None:
         match error:
             case OwnershipLost():
-                self._pass_on(socket, aimed(event, run_id))
+                self._keeper.pass_on(socket, aimed(event, run_id))
             case RunEnded():
                 self._say_not_running(socket, event)
             case JournalStopped():
@@ -239,6 +246,7 @@ class LiveSession:
         """Continues what is unfinished in the log."""
         self._quota.enter()
         self._runs.resume(unfinished)
+        self._note()
 
     def leave(self) -> None:
         """Stops working on the session; the log has what another owner needs."""
@@ -246,7 +254,7 @@ class LiveSession:
         if self._closer is not None:
             # Nothing in the log tells the next owner.
             closer, self._closer = self._closer, None
-            self._pass_on(*closer)
+            self._keeper.pass_on(*closer)
         if self.current is not None:
             self.current.leave()
         self._quota.leave()
@@ -267,6 +275,18 @@ class LiveSession:
         if self._resources.is_draining or not self._resources.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
         self._check_storage(message_id)
+
+    def _count_clients(self, change: int) -> None:
+        self._resources.count_clients(self.service, change)
+        self._note()
+
+    def _note(self) -> None:
+        """A run begins and ends with a write, so writes and clients decide whether it is idle."""
+        self._keeper.note(self)
+
+    def _on_settled(self) -> None:
+        self._note()
+        self._resources.progress.set()
 
     def _facts(self) -> Facts:
         return Facts(self.service, self.principal, self._pool.agent, self._runs.attempts)
@@ -293,7 +313,7 @@ class LiveSession:
             if closer is None or isinstance(outcome, list):
                 return
             if isinstance(outcome, OwnershipLost):
-                self._pass_on(*closer)
+                self._keeper.pass_on(*closer)
             else:
                 code = code_of(outcome)
                 closer[0].tell(Problem(closer[0].lang, code, session_id=self.session_id))
