@@ -21,7 +21,7 @@ from myagent_site.chat_texts import translated
 from myagent_site.console_texts import TEXTS
 from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
-from services.access import is_open, may
+from services.access import is_open, may, why_not
 from services.tokens.judging import Proof, proof_of_session, staff_logins
 from services.views.overview import MAX_SERVICES, overview
 from services.views.rules import rules_in_words
@@ -74,7 +74,9 @@ def page(request: HttpRequest) -> HttpResponse:
     texts = translated(TEXTS, lang)
     if not may(request, VIEW):
         if request.user.is_authenticated and request.user.is_staff:
-            return answer(request, lang, "no_leave.html", {"text": texts}, status=403)
+            with translation.override(lang):
+                context = {"text": texts, "missing": why_not(request, VIEW)}
+            return answer(request, lang, "no_leave.html", context, status=403)
         return redirect_to_login(request.path, LOGIN)
     given = {
         "lang": lang,
@@ -139,7 +141,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     if not may(request, VIEW):
-        return _refusal("forbidden", "Log in with an account that may see services.", 403)
+        return _refusal("forbidden", why_not(request, VIEW), 403)
     return None
 
 

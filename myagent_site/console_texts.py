@@ -49,7 +49,7 @@ TEXTS = (
         "log_in": gettext_noop("Log in"),
         "no_leave_title": gettext_noop("Not for you to see"),
         "no_leave": gettext_noop(
-            "Your account may not see services. Ask an administrator for the permission."
+            "Your account may not see services. Ask an administrator for it."
         ),
         "needs_scripts": gettext_noop("The console needs JavaScript."),
         # Totals.
