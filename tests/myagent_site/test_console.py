@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -119,7 +120,9 @@ async def test_staff_without_leave_is_told_so_and_not_sent_around(
     await log_in(elsewhere)
     response = await elsewhere.get("/console")
     assert response.status_code == 403
-    assert "may not see services" in response.content.decode()
+    page = unescape(response.content.decode())
+    assert "may not see services" in page
+    assert "You need the permission 'Can view service' (services.view_service)." in page
 
 
 async def test_who_is_not_staff_has_to_log_in_as_one_who_is(elsewhere: AsyncClient) -> None:
