@@ -11,7 +11,7 @@ import { RuleForm } from "./rule_form.js";
 import { Sheet } from "./sheet.js";
 import { Trial } from "./trial.js";
 
-const LOOK_MS = 5000; // Others may change them.
+const LOOK_MS = 30000; // Others may change them, but seldom do.
 const OPEN = "myagent.console.rules";
 
 export class Rules {
