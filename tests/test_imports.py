@@ -62,7 +62,8 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "services": (
-        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
+        *("telling", "errors", "fields", "models", "nodes", "doorbell"),
+        *("permissions", "access", "tokens"),
         *(
             "catalogue",
             "logs",

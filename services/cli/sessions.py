@@ -13,7 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 from agents.archive import finding, removal
 from agents.archive.describing import entries_of, session_json
 from agents.archive.finding import NoSession, Wanted
-from agents.archive.status import Status
+from agents.archive.status import OPEN, Status
 from agents.archive.transcript import line_of
 from agents.models import Session
 from agents.terminal.inert import readable
@@ -50,7 +50,12 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     verb = verb_adder(parser)
     listing = verb("list", gettext("Lists conversations, those that changed last first"))
     listing.add_argument("--service", metavar="NAME", default="", help=gettext("of one service"))
-    listing.add_argument("--status", choices=[each.value for each in Status], default="")
+    listing.add_argument(
+        "--status",
+        choices=[OPEN, *(each.value for each in Status)],
+        default="",
+        help=gettext("what they are doing; open: anything, but they have not been closed"),
+    )
     listing.add_argument(
         "--text", default="", help=gettext("in the title, or in what was said in recent ones")
     )
