@@ -71,6 +71,7 @@ class Batch:
             barriers.reach("within", self.writes)
             insert_and_update(cursor, rows, sessions)
             recording.save()
+        recording.note_committed()
         self.recorder_failures = recording.failures
         return self.planned
 
@@ -139,6 +140,8 @@ def _change(write: Write, live: set[str], rows: Rows) -> None:
     """What changes besides the log."""
     if write.starts is not None:
         rows.start(write.starts)
+    if write.continues is not None:
+        rows.continue_(write.continues)
     for run_id, status in write.ends.items():
         rows.end(run_id, status)
         live.discard(run_id)

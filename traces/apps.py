@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
+
+
+class TracesConfig(AppConfig):
+    name = "traces"
+    verbose_name = gettext_lazy("Traces")
+    default_auto_field = "django.db.models.BigAutoField"
