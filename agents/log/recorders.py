@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.module_loading import import_string
 
 from agents.log.entry import Logged
@@ -59,6 +59,14 @@ def configured() -> tuple[Recorder, ...]:
     return tuple(import_string(path)() for path in settings.MYAGENT_RECORDERS)
 
 
+class RowsRefused(Exception):
+    """The database does not take a recorder's rows: the entries have to be written without it."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(_name(recorder))
+        self.recorder = recorder
+
+
 class Recording:
     """What the recorders keep of one batch. `failures`: how often one of them failed."""
 
@@ -76,20 +84,18 @@ class Recording:
                 self.failures += 1
                 logger.exception("recorder_failed", recorder=_name(recorder))
 
-    def save(self) -> None:
-        """Inside the transaction of the entries. Raises only what ends that as well."""
+    def save(self, cursor: CursorWrapper) -> None:
+        """Inside the transaction of the entries. Raises `RowsRefused`, or what else may pass."""
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
-            if not rows:
-                continue
             try:
-                with transaction.atomic():
-                    _save(recorder.statements, rows)
+                for statement in recorder.statements if rows else ():
+                    if values := rows.get(statement):
+                        cursor.executemany(statement, values)
             except Exception as error:
-                if isinstance(error, DatabaseFailure) and not _may_go_on(error):
+                if isinstance(error, DatabaseFailure) and not _may_go_on(error, cursor):
                     raise
-                rows.clear()
-                self.failures += 1
                 logger.exception("recorder_rows_refused", recorder=_name(recorder))
+                raise RowsRefused(recorder) from error
 
     def note_committed(self) -> None:
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
@@ -97,20 +103,12 @@ class Recording:
                 recorder.note_committed()
 
 
-def _save(statements: Sequence[str], rows: dict[str, list[tuple[Any, ...]]]) -> None:
-    with connection.cursor() as cursor:
-        for statement in statements:
-            if values := rows.get(statement):
-                cursor.executemany(statement, values)
-
-
-def _may_go_on(error: DatabaseFailure) -> bool:
-    """Whether the transaction survived an error: then only these rows were affected."""
+def _may_go_on(error: DatabaseFailure, cursor: CursorWrapper) -> bool:
+    """Whether the transaction survived an error: then it is about these rows."""
     if is_about_a_lock(error):
         return False
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        cursor.execute("SELECT 1")
     except DatabaseFailure:
         return False
     return True

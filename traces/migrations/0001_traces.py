@@ -127,7 +127,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "trace",
                 "verbose_name_plural": "traces",
-                "ordering": ["-started_at", "-pk"],
+                "ordering": ["-pk"],
                 "permissions": [("see_traces", "Can see everybody's traces")],
             },
         ),
@@ -200,27 +200,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="trace",
-            index=models.Index(fields=["started_at"], name="trace_by_start"),
+            index=models.Index(fields=["service", "id"], name="trace_by_service"),
         ),
         migrations.AddIndex(
             model_name="trace",
-            index=models.Index(fields=["service", "started_at"], name="trace_by_service"),
-        ),
-        migrations.AddIndex(
-            model_name="trace",
-            index=models.Index(fields=["status", "started_at"], name="trace_by_status"),
-        ),
-        migrations.AddIndex(
-            model_name="trace",
-            index=models.Index(fields=["principal", "started_at"], name="trace_by_principal"),
-        ),
-        migrations.AddIndex(
-            model_name="trace",
-            index=models.Index(fields=["session", "started_at"], name="trace_by_session"),
-        ),
-        migrations.AddIndex(
-            model_name="trace",
-            index=models.Index(fields=["ended_at"], name="trace_by_end"),
+            index=models.Index(fields=["principal", "id"], name="trace_by_principal"),
         ),
         migrations.AddConstraint(
             model_name="span",

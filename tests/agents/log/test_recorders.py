@@ -128,14 +128,14 @@ def test_a_commit_that_is_tried_again_keeps_each_row_once(monkeypatch: pytest.Mo
     spans, journal = Spans(), Journal()
     write, ref = created(new_server()), new_ref()
     batch = Batch([write, accepted(write.session_id, 1, ref)], [spans])
-    save, losses = recorders._save, iter([OperationalError(1213, "Deadlock found")])
+    save, losses = recorders.Recording.save, iter([OperationalError(1213, "Deadlock found")])
 
-    def save_and_lose(statements: Sequence[str], rows: Any) -> None:
-        save(statements, rows)
+    def save_and_lose(self: recorders.Recording, cursor: Any) -> None:
+        save(self, cursor)
         for loss in losses:
             raise loss
 
-    monkeypatch.setattr(recorders, "_save", save_and_lose)
+    monkeypatch.setattr(recorders.Recording, "save", save_and_lose)
     with pytest.raises(OperationalError):
         batch.commit()
     assert (logged(write.session_id), rows()) == ([], {})
