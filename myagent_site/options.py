@@ -346,6 +346,12 @@ OPTIONS = (
         "traces show of it. Empty: nothing but a mark that there was one.",
     ),
     Option(
+        "MYAGENT_TRACE_DAYS",
+        "int",
+        30,
+        "Days after which servers remove the trace of a run that has ended. 0: never.",
+    ),
+    Option(
         "MYAGENT_CURRENCY",
         "str",
         "USD",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 
 from django.core.validators import MinValueValidator
@@ -47,10 +46,8 @@ class Trace(models.Model):
 
     id = models.CharField(max_length=36, primary_key=True)
     """The run's id."""
-    # No constraint: it would lock the session's row. Whoever removes sessions removes their traces.
-    session = models.ForeignKey(
-        Session, models.CASCADE, related_name="traces", db_constraint=False, db_index=False
-    )
+    # Its constraint would lock the session's row. Traces are removed with their session.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
     service = models.CharField(gettext_lazy("service"), max_length=100)
     agent = models.CharField(gettext_lazy("agent"), max_length=MAX_NAMED, default="")
     model = models.CharField(gettext_lazy("model"), max_length=MAX_NAMED, default="")
@@ -80,7 +77,7 @@ class Trace(models.Model):
     class Meta:
         verbose_name = gettext_lazy("trace")
         verbose_name_plural = gettext_lazy("traces")
-        # Ids are in the order of time; a session's traces are found by its runs.
+        # Ids are in the order of time.
         ordering = ["-pk"]
         indexes = [
             models.Index(fields=["service", "id"], name="trace_by_service"),
@@ -199,7 +196,3 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
-
-
-LONGEST_COMMIT = timedelta(seconds=60)
-"""What is not committed this long after it was written never will be: see `traces.live`."""

@@ -117,7 +117,6 @@ class Migration(migrations.Migration):
                     "session",
                     models.ForeignKey(
                         db_constraint=False,
-                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="traces",
                         to="agents.session",
