@@ -61,7 +61,7 @@ ROOMS = {
         *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
-    "traces": ("models", "ids", "content", "recording", "reading", "pruning", "apps"),
+    "traces": ("models", "ids", "content", "recording", "reading", "pruning", "checks", "apps"),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
         *(

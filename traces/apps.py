@@ -1,3 +1,5 @@
+import importlib
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy
 
@@ -6,3 +8,7 @@ class TracesConfig(AppConfig):
     name = "traces"
     verbose_name = gettext_lazy("Traces")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # They register themselves.
+        importlib.import_module("traces.checks")

@@ -43,9 +43,13 @@ def trace_json(trace: Trace) -> Json:
 
 
 def spans_of(trace: Trace) -> list[Span]:
-    """In the order in which they began; a reply before the tools that it called."""
-    found = list(trace.spans.all())
-    return sorted(found, key=lambda span: (span.attempt, span.started_at, span.step, span.pk))
+    """Attempt by attempt, step by step; a reply comes before the tools that it called."""
+    return sorted(trace.spans.all(), key=_place)
+
+
+def _place(span: Span) -> tuple[int, int, bool, datetime, int]:
+    is_of_tool = span.kind != Span.Kind.THINK
+    return span.attempt, span.step, is_of_tool, span.started_at, span.pk
 
 
 def spans_json(trace: Trace, spans: Sequence[Span]) -> list[Json]:
