@@ -40,7 +40,10 @@ def branches_of(spans: Sequence[Span]) -> list[Branch]:
 
 
 def _line(span: Span) -> str:
-    parts = [f"{span.kind} {one_line(span.name, LONGEST_NAME)}", gettext(span.status)]
+    parts = [
+        f"{span.kind} {one_line(span.name, LONGEST_NAME)}",
+        str(Span.Status(span.status).label),
+    ]
     took_ms = duration_ms(span)
     if took_ms is not None:
         parts.append(f"{took_ms} ms")

@@ -37,6 +37,15 @@ LIST_COLUMNS = (
     gettext_noop("title"),
 )
 
+STATUS_WORDS = (
+    gettext_noop("running"),
+    gettext_noop("answered"),
+    gettext_noop("failed"),
+    gettext_noop("interrupted"),
+    gettext_noop("timed_out"),
+)
+"""See `Trace.Status`."""
+
 MOMENTS = ("started_at", "ended_at")
 
 
