@@ -57,10 +57,11 @@ ROOMS = {
     "agents": (
         *("runtime", "rendezvous", "sentences", "stop_reasons", "principals", "titles"),
         *("models", "log"),
-        *("ownership", "archive", "runs", "transients", "directory", "ports", "limits"),
+        *("ownership", "archive", "runs", "transients", "directory", "ports", "limits", "chores"),
         *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
+    "traces": ("models", "ids", "content", "recording", "reading", "pruning", "checks", "apps"),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),
         *("permissions", "access", "tokens"),

@@ -224,7 +224,8 @@ class LiveSession:
         self._resources.progress.set()
 
     def _facts(self) -> Facts:
-        return Facts(self.service, self.principal, self._pool.agent, self._runs.attempts)
+        run = None if self.current is None else self.current.facts()
+        return Facts(self.service, self.principal, self._pool.agent, run)
 
     def _on_run_ended(self, execution: Execution) -> None:
         self._resources.gauges_of(self.service).note_turn(execution.age_ms)
