@@ -52,7 +52,6 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
         if span.kind == Span.Kind.THINK
         else _of_tool(span, at, shown)
         for span in spans
-        if span.kind != Span.Kind.INNER
     }
 
 

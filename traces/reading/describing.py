@@ -69,12 +69,11 @@ def parents_of(spans: Sequence[Span]) -> dict[str, str]:
         for span in spans
         if span.kind == Span.Kind.THINK and span.status == Span.Status.SUCCESS
     }
-    found = {}
-    for span in spans:
-        parent = replies.get(span.step) if span.kind == Span.Kind.TOOL else span.parent
-        if parent:
-            found[span.span_id] = parent
-    return found
+    return {
+        span.span_id: replies[span.step]
+        for span in spans
+        if span.kind == Span.Kind.TOOL and span.step in replies
+    }
 
 
 def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
@@ -97,7 +96,6 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "error": span.error,
         "inputs": contents.inputs,
         "outputs": contents.outputs,
-        "attributes": span.attributes,
     }
 
 

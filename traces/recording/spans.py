@@ -84,8 +84,6 @@ def _row(subject: Subject, status: str, began_at: Any, rest: tuple[Any, ...]) ->
         subject.step_id,
         began_at,
         *rest,
-        "",
-        None,
     )
     return Row(statements.write_span(), values)
 

@@ -91,11 +91,11 @@ class Writing:
         new, starts = self._write.new_run, self._write.starts
         if new is not None and new.ordinal is not None:
             entry = self._write.entries[0]
-            yield self._start(new.run_id, str(entry.content), entry.aside.get("traceparent", ""))
+            yield self._start(new.run_id, str(entry.content))
         elif starts is not None:
             yield self._start(starts.run_id, starts.message)
 
-    def _start(self, run_id: str, question: str, parent: str = "") -> Row:
+    def _start(self, run_id: str, question: str) -> Row:
         facts, agent = self._write.facts, self._agent
         values = (
             run_id,
@@ -112,7 +112,6 @@ class Writing:
             1,
             *Sums().values(),
             adapted(self._at),
-            parent,
         )
         return Row(statements.START_TRACE, values)
 
