@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from services.admin.read_only import ReadOnly
 from traces.models import NANO, Price, Trace
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class PriceAdmin(PriceModelAdmin):
 
 
 @admin.register(Trace)
-class TraceAdmin(TraceModelAdmin):
+class TraceAdmin(ReadOnly, TraceModelAdmin):
     list_display = (
         *("id", "status", "service", "request", "started_at", "duration_ms"),
         *("steps", "tokens", "cost"),
@@ -49,12 +49,3 @@ class TraceAdmin(TraceModelAdmin):
         if trace.cost_nano is None:
             return None
         return f"{Decimal(trace.cost_nano) / NANO:.6f} {settings.MYAGENT_CURRENCY}"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
