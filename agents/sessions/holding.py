@@ -108,11 +108,13 @@ class Sessions:
 
     async def publish_places(self) -> None:
         """Tells other servers how many sessions of limited services are held here."""
-        found = map(self._directory.find, self._directory.names())
+        names = [*self._directory.names(), *self._directory.external()]
+        found = map(self._directory.find, names)
         await self.places.publish([each.name for each in found if each and _most_of(each)])
 
     def _count_held(self, service: str) -> int:
-        return sum(not session.is_idle for session in self.of(service))
+        here = sum(not session.is_idle for session in self.of(service))
+        return here + self._resources.held_elsewhere[service]
 
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
         session = LiveSession(

@@ -16,6 +16,7 @@ from agents.archive.finding import NoSession, Wanted
 from agents.archive.status import Status
 from agents.archive.transcript import line_of
 from agents.models import Session
+from agents.ownership import external
 from agents.terminal.inert import readable
 from myagent import exact_json
 from myagent.protocol import timestamp
@@ -127,6 +128,7 @@ def prune(screen: Screen, options: Options) -> None:
     if options["dry_run"]:
         count = removal.older(before).count()
         screen.say(gettext("Conversations that would be removed: {count}.").format(count=count))
+        _say_forgotten(screen, external.older(before).count())
         return
     count = 0
     with screen.progress() as progress:
@@ -134,6 +136,17 @@ def prune(screen: Screen, options: Options) -> None:
             count += 1
             progress.tell(gettext("Removed so far: {count}.").format(count=count))
     screen.say(gettext("Removed conversations: {count}.").format(count=count))
+    forgotten, _ = external.older(before).delete()
+    _say_forgotten(screen, forgotten)
+
+
+def _say_forgotten(screen: Screen, count: int) -> None:
+    """Of conversations at external services only where they are is known here."""
+    if count:
+        said = gettext(
+            "Conversations at external services that this site no longer knows: {count}."
+        )
+        screen.say(said.format(count=count))
 
 
 VERBS: dict[str, Callable[[Screen, Options], None]] = {
