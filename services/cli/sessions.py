@@ -128,7 +128,7 @@ def prune(screen: Screen, options: Options) -> None:
     if options["dry_run"]:
         count = removal.older(before).count()
         screen.say(gettext("Conversations that would be removed: {count}.").format(count=count))
-        _say_forgotten(screen, external.older(before).count())
+        _say_notes(screen, external.older(before).count())
         return
     count = 0
     with screen.progress() as progress:
@@ -136,16 +136,14 @@ def prune(screen: Screen, options: Options) -> None:
             count += 1
             progress.tell(gettext("Removed so far: {count}.").format(count=count))
     screen.say(gettext("Removed conversations: {count}.").format(count=count))
-    forgotten, _ = external.older(before).delete()
-    _say_forgotten(screen, forgotten)
+    notes, _ = external.older(before).delete()
+    _say_notes(screen, notes)
 
 
-def _say_forgotten(screen: Screen, count: int) -> None:
+def _say_notes(screen: Screen, count: int) -> None:
     """Of conversations at external services only where they are is known here."""
     if count:
-        said = gettext(
-            "Conversations at external services that this site no longer knows: {count}."
-        )
+        said = gettext("Notes of where conversations at external services are: {count}.")
         screen.say(said.format(count=count))
 
 

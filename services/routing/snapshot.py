@@ -90,7 +90,8 @@ class Snapshot:
 
 
 def candidates(services: Mapping[str, Known], external: Mapping[str, External]) -> list[Candidate]:
-    found = (each.candidate for each in (*services.values(), *external.values()))
+    found = [known.candidate for known in services.values()]
+    found += [known.candidate for known in external.values()]
     return [candidate for candidate in found if candidate is not None]
 
 

@@ -98,6 +98,14 @@ class EventsDoor(EventsConsumer):
         await self.attempt(self._away.send(session, text), session.session_id)
 
     async def _do(self, event: ClientEvent, text: str) -> None:
+        try:
+            await self._do_anywhere(event, text)
+        except Refused as error:
+            if isinstance(event, UserMessage):
+                error.message_id = event.metadata.message_id
+            raise
+
+    async def _do_anywhere(self, event: ClientEvent, text: str) -> None:
         if isinstance(event, CreateSession):
             await self._create(event, text)
             return
