@@ -120,6 +120,18 @@ def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
         yield running
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """For all tests that commit."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty_tables
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[PrivateServer]:
     """A private MariaDB for the whole session. Tests that crash one start their own."""
