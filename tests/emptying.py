@@ -36,7 +36,7 @@ def tables_with_rows(connection: BaseDatabaseWrapper) -> list[str]:
 def _question(tables: Iterable[str], connection: BaseDatabaseWrapper) -> str:
     """All tables in one statement: how many there are must not matter."""
     quote = connection.ops.quote_name
+    questions = [f"SELECT '{table}' AS name FROM {quote(table)} LIMIT 1" for table in tables]
     return " UNION ALL ".join(
-        f"SELECT * FROM (SELECT '{table}' AS name FROM {quote(table)} LIMIT 1) {quote(f't{number}')}"
-        for number, table in enumerate(sorted(tables))
+        f"SELECT * FROM ({question}) found_{number}" for number, question in enumerate(questions)
     )
