@@ -2,7 +2,6 @@
 
 import { arrange } from "../chat/dom.js";
 import { page, say } from "../chat/page.js";
-import { lasting } from "../chat/storage.js";
 import { setText } from "./instances_view.js";
 import { whole } from "./numbers.js";
 import { addRule, changeRule, readRules, removeRule } from "./requests.js";
@@ -10,6 +9,7 @@ import { RuleCard } from "./rule_card.js";
 import { RuleForm } from "./rule_form.js";
 import { Sheet } from "./sheet.js";
 import { Trial } from "./trial.js";
+import { Watched } from "./watched.js";
 
 const LOOK_MS = 30000; // Others may change them, but seldom do.
 const OPEN = "myagent.console.rules";
@@ -22,7 +22,6 @@ export class Rules {
   #cards = new Map(); // By the rule's id.
   #sheet;
   #trial;
-  #timer = null;
 
   /**
    * `parts`: elements by name. `agrees(rule)` resolves to whether a person wants to delete one;
@@ -37,21 +36,8 @@ export class Rules {
     this.#trial = new Trial(parts.trial);
     parts.add?.addEventListener("click", () => this.#edit(null));
     parts.open.addEventListener("click", () => this.#trial.open());
-    parts.details.open = lasting.getJson(OPEN, true) !== false;
-    parts.details.addEventListener("toggle", () => {
-      lasting.setJson(OPEN, parts.details.open);
-      this.#look();
-    });
-    document.addEventListener("visibilitychange", () => this.#look());
-    this.#look();
-  }
-
-  async #look() {
-    clearTimeout(this.#timer);
-    if (!this.#parts.details.open || document.hidden) return;
-    await this.#read();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+    const read = () => this.#read();
+    new Watched(parts.details, OPEN, { isOpen: true, everyMs: LOOK_MS, read });
   }
 
   async #read() {

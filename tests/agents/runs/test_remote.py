@@ -268,6 +268,8 @@ async def test_a_draining_worker_lets_nobody_in_for_its_successor(worker: Inline
         while True:  # Until the worker has taken it to heart.
             async with opened(worker.port) as (reader, _):
                 await reader.read(1)
+    link.close()
+    await link.until_closed()
 
 
 PRYING = """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.runtime.process import identity_of
 from services.supervision.launchers import (
@@ -354,14 +355,14 @@ def test_that_nothing_can_be_tidied_is_said_once(
     board: Board,
     launcher: RayLauncher,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     failure: Exception,
 ) -> None:
     monkeypatch.setattr(ray_leftovers, "LIST_S", 0.0)
     board.jobs, board.failure = {"one": WAITING}, failure
-    for _ in range(3):
-        launcher.tidy()
-    assert capsys.readouterr().out.count("jobs_not_tidied") == 1
+    with capture_logs() as said:
+        for _ in range(3):
+            launcher.tidy()
+    assert [each["event"] for each in said].count("jobs_not_tidied") == 1
     assert board.asked == 3
     board.failure = None
     for _ in range(2):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from services.models import Instance
 from services.supervision.launchers import choice, ray_leftovers
@@ -97,17 +98,16 @@ def test_without_a_mark_nothing_is_ours() -> None:
     assert not server.calls
 
 
-def test_one_that_can_not_be_removed_holds_up_no_other_and_is_said_once(
-    listed_again: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_that_can_not_be_removed_holds_up_no_other_and_is_said_once(listed_again: None) -> None:
     server = Jobs(*(Listed(id_, "ours", has_ended=True) for id_ in ("one", "two")))
     server.refused = {"one"}
     leftovers = Leftovers(server, "ours", list)
-    for _ in range(9):
-        leftovers.tidy()
+    with capture_logs() as said:
+        for _ in range(9):
+            leftovers.tidy()
     assert list(server.present) == ["one"]
     assert server.calls.count(("forget", "one")) > 1
-    assert capsys.readouterr().out.count("job_not_removed") == 1
+    assert [each["event"] for each in said].count("job_not_removed") == 1
 
 
 def test_a_cluster_that_is_away_is_asked_again_later(listed_again: None) -> None:
