@@ -136,6 +136,7 @@ class Run(models.Model):
     `position` orders the queue: the `seq` of the message, negative for a message that was put ahead
     of the queue. `message_key` stands for `message_id` in comparisons (see `key_of`). `ordinal`
     numbers the runs of a session in the order in which they started; null until the run starts.
+    `attempts`: how often it was begun, or continued after an interruption.
     """
 
     class Status(models.TextChoices):
@@ -160,6 +161,7 @@ class Run(models.Model):
     accepted_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=1, db_default=1)
 
     class Meta:
         constraints = [

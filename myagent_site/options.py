@@ -324,6 +324,40 @@ OPTIONS = (
         "out.",
     ),
     Option(
+        "MYAGENT_TRACING",
+        "bool",
+        True,
+        "Whether traces record what happens inside runs. Off: nothing new is recorded.",
+    ),
+    Option(
+        "MYAGENT_TRACE_CONTENT",
+        "str",
+        "on",
+        "What traces show of messages, arguments and results: all (`on`), what "
+        "MYAGENT_TRACE_REDACT leaves of them (`redacted`), or nothing (`off`). It holds for traces "
+        "that begin from now on; the conversation itself is not affected.",
+        choices=("on", "redacted", "off"),
+    ),
+    Option(
+        "MYAGENT_TRACE_REDACT",
+        "str",
+        "",
+        "A Python function, as `package.module.function`, that takes a text and returns what "
+        "traces show of it. Empty: nothing but a mark that there was one.",
+    ),
+    Option(
+        "MYAGENT_TRACE_DAYS",
+        "int",
+        30,
+        "Days after which servers remove the trace of a run that has ended. 0: never.",
+    ),
+    Option(
+        "MYAGENT_CURRENCY",
+        "str",
+        "USD",
+        "The currency of the prices of models, as traces show it.",
+    ),
+    Option(
         "MYAGENT_WORKER_WAIT_S",
         "float",
         60.0,

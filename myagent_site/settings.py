@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "services.tokens.apps.TokensConfig",
     "knox",
     "agents.apps.AgentsConfig",
+    "traces.apps.TracesConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -127,7 +128,9 @@ CHANNEL_LAYERS = {
 }
 
 # Classes that store rows of their own about log entries (see `agents.log.recorders`).
-MYAGENT_RECORDERS: list[str] = []
+MYAGENT_RECORDERS = ["traces.recording.recorder.TraceRecorder"]
+# What every server does from time to time (see `agents.chores`).
+MYAGENT_CHORES = ["traces.recording.refreshing.PRICES", "traces.pruning.PRUNING"]
 
 # Links to the folders at the top, so that an installed package has them too.
 PACKAGE_DIR = BASE_DIR / "myagent_site"

@@ -9,7 +9,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 
 from agents.log import barriers
 from agents.log.entry import Logged
-from agents.log.recorders import Recorder, Recording
+from agents.log.recorders import Recorder, Recording, RowsRefused
 from agents.log.statements import (
     MessageKey,
     Rows,
@@ -57,12 +57,24 @@ class Batch:
         return self._commit(looks_up=True)
 
     def _commit(self, *, looks_up: bool) -> list[Result]:
+        """A recorder whose rows are refused costs a second try: savepoints would cost every one."""
+        recorders, failures = list(self._recorders), 0
+        while True:
+            try:
+                return self._commit_with(recorders, looks_up=looks_up, failures=failures)
+            except RowsRefused as refused:
+                recorders.remove(refused.recorder)
+                failures += 1
+
+    def _commit_with(
+        self, recorders: Sequence[Recorder], *, looks_up: bool, failures: int
+    ) -> list[Result]:
         self.planned = []
         with transaction.atomic(), connection.cursor() as cursor:
             sessions = lock_sessions(cursor, self.writes)
             live = live_runs(cursor, self.writes)
             accepted = accepted_messages(cursor, self.writes) if looks_up else {}
-            rows, recording = Rows(), Recording(self._recorders)
+            rows, recording = Rows(), Recording(recorders)
             for write in self.writes:
                 result = _plan(write, sessions, live, accepted, rows)
                 self.planned.append(result)
@@ -70,8 +82,9 @@ class Batch:
                     recording.add(write, result, rows.now)
             barriers.reach("within", self.writes)
             insert_and_update(cursor, rows, sessions)
-            recording.save()
-        self.recorder_failures = recording.failures
+            recording.save(cursor)
+        recording.note_committed()
+        self.recorder_failures = recording.failures + failures
         return self.planned
 
     def find_committed(self) -> list[Result] | None:
@@ -139,6 +152,8 @@ def _change(write: Write, live: set[str], rows: Rows) -> None:
     """What changes besides the log."""
     if write.starts is not None:
         rows.start(write.starts)
+    if write.continues is not None:
+        rows.continue_(write.continues)
     for run_id, status in write.ends.items():
         rows.end(run_id, status)
         live.discard(run_id)

@@ -49,6 +49,8 @@ class UnfinishedRun:
     state: RunState
     last_seq: int
     """The run's newest entry in the log."""
+    attempts: int = 1
+    """How often it was begun, or continued after an interruption."""
 
 
 @dataclass(slots=True)
@@ -309,4 +311,5 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
         message=first,
         state=state,
         last_seq=last_seq,
+        attempts=run.attempts,
     )

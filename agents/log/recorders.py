@@ -7,16 +7,14 @@ of the write at which it raised, or those of the batch if the database refuses o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from itertools import groupby
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import connection, models, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.module_loading import import_string
 
 from agents.log.entry import Logged
@@ -26,25 +24,33 @@ from agents.runtime.database_errors import is_about_a_lock
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`instance` is a new row, or an existing one with new values in the fields `changes`.
+class Row(NamedTuple):
+    """A row that is written: the statement, one of its recorder's `statements`, and its values.
 
-    Its primary key is derived from what is recorded, so that it is the same at every attempt to
-    commit.
+    The same at every attempt to commit.
     """
 
-    instance: models.Model
-    changes: tuple[str, ...] = ()
+    statement: str
+    values: tuple[Any, ...]
 
 
 class Recorder(Protocol):
+    @property
+    def statements(self) -> Sequence[str]:
+        """The plain SQL of its rows, in the order in which the rows of a batch are written.
+
+        Rows of one statement are written in the order of the log.
+        """
+
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
         """The rows about a write, whose entries were given their places in the log at `at`.
 
         Called in the journal's thread, once for every attempt at a commit:
         without effects, and quick. Nothing is written before it.
         """
+
+    def note_committed(self) -> None:
+        """Rows of this recorder were committed. Called in the journal's thread; must not raise."""
 
 
 @cache
@@ -53,54 +59,56 @@ def configured() -> tuple[Recorder, ...]:
     return tuple(import_string(path)() for path in settings.MYAGENT_RECORDERS)
 
 
+class RowsRefused(Exception):
+    """The database does not take a recorder's rows: the entries have to be written without it."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(_name(recorder))
+        self.recorder = recorder
+
+
 class Recording:
     """What the recorders keep of one batch. `failures`: how often one of them failed."""
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self.failures = 0
         self._recorders = recorders
-        self._rows: list[list[Row]] = [[] for _ in recorders]
+        self._rows: list[dict[str, list[tuple[Any, ...]]]] = [{} for _ in recorders]
 
     def add(self, write: Write, logged: Sequence[Logged], at: datetime) -> None:
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
             try:
-                rows.extend(list(recorder.record(write, logged, at)))
+                for statement, values in list(recorder.record(write, logged, at)):
+                    rows.setdefault(statement, []).append(values)
             except Exception:
                 self.failures += 1
                 logger.exception("recorder_failed", recorder=_name(recorder))
 
-    def save(self) -> None:
-        """Inside the transaction of the entries. Raises only what ends that as well."""
+    def save(self, cursor: CursorWrapper) -> None:
+        """Inside the transaction of the entries. Raises `RowsRefused`, or what else may pass."""
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
-            if not rows:
-                continue
             try:
-                with transaction.atomic():
-                    _save(rows)
+                for statement in recorder.statements if rows else ():
+                    if values := rows.get(statement):
+                        cursor.executemany(statement, values)
             except Exception as error:
-                if isinstance(error, DatabaseFailure) and not _may_go_on(error):
+                if isinstance(error, DatabaseFailure) and not _may_go_on(error, cursor):
                     raise
-                self.failures += 1
                 logger.exception("recorder_rows_refused", recorder=_name(recorder))
+                raise RowsRefused(recorder) from error
+
+    def note_committed(self) -> None:
+        for recorder, rows in zip(self._recorders, self._rows, strict=True):
+            if rows:
+                recorder.note_committed()
 
 
-def _save(rows: Sequence[Row]) -> None:
-    """In the order of the rows; those of one kind that follow each other go together."""
-    for (model, changes), alike in groupby(rows, lambda row: (type(row.instance), row.changes)):
-        manager, instances = model._default_manager, [row.instance for row in alike]
-        if changes:
-            manager.bulk_update(instances, changes)
-        else:
-            manager.bulk_create(instances)
-
-
-def _may_go_on(error: DatabaseFailure) -> bool:
-    """Whether the transaction survived an error: then only these rows were affected."""
+def _may_go_on(error: DatabaseFailure, cursor: CursorWrapper) -> bool:
+    """Whether the transaction survived an error: then it is about these rows."""
     if is_about_a_lock(error):
         return False
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        cursor.execute("SELECT 1")
     except DatabaseFailure:
         return False
     return True

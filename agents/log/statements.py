@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from agents.log.entry import Entry
-from agents.log.writes import NewRun, NewSession, RunStart, Write
+from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart, Write
 from agents.models import Event, InboxRow, Run, Session
 from agents.titles import title_from
 
@@ -48,6 +48,7 @@ class Rows:
     runs: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     starts: list[Row] = field(default_factory=list)
+    attempts: list[Row] = field(default_factory=list)
     ends: list[Row] = field(default_factory=list)
     closes: list[Row] = field(default_factory=list)
     answers: list[Row] = field(default_factory=list)
@@ -90,6 +91,7 @@ class Rows:
                 Run.Status.RUNNING if is_started else Run.Status.QUEUED,
                 self.moment,
                 self.moment if is_started else None,
+                1,
             )
         )
 
@@ -110,6 +112,9 @@ class Rows:
 
     def start(self, start: RunStart) -> None:
         self.starts.append((Run.Status.RUNNING, start.ordinal, self.moment, start.run_id))
+
+    def continue_(self, next_attempt: NextAttempt) -> None:
+        self.attempts.append((next_attempt.attempt, next_attempt.run_id))
 
     def end(self, run_id: str, status: str) -> None:
         self.ends.append((status, self.moment, run_id))
@@ -187,7 +192,7 @@ SESSION_COLUMNS = (
 )  # fmt: skip
 RUN_COLUMNS = (
     "id", "session_id", "message_id", "message_key", "accepted_seq", "position", "ordinal",
-    "status", "accepted_at", "started_at",
+    "status", "accepted_at", "started_at", "attempts",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "session_id", "seq", "epoch", "run_id", "event", "step_id", "created_at", "payload", "message",
@@ -204,6 +209,7 @@ _INSERT_EVENT = _insert(_EVENT, EVENT_COLUMNS)
 _START_RUN = (
     f"UPDATE {_RUN} SET status=%s, ordinal=%s, started_at=%s WHERE id=%s AND ended_at IS NULL"
 )
+_CONTINUE_RUN = f"UPDATE {_RUN} SET attempts=%s WHERE id=%s AND ended_at IS NULL"
 _END_RUN = f"UPDATE {_RUN} SET status=%s, ended_at=%s WHERE id=%s AND ended_at IS NULL"
 _CLOSE_SESSION = f"UPDATE {_SESSION} SET closed_at=%s, close_reason=%s WHERE id=%s"
 _ANSWER_REQUEST = f"UPDATE {_INBOX} SET state=%s WHERE id=%s AND state=%s AND epoch=%s"
@@ -223,6 +229,7 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_INSERT_RUN, rows.runs),
         (_INSERT_EVENT, rows.events),
         (_START_RUN, rows.starts),
+        (_CONTINUE_RUN, rows.attempts),
         (_END_RUN, rows.ends),
         (_CLOSE_SESSION, rows.closes),
         (_ANSWER_REQUEST, rows.answers),

@@ -53,22 +53,55 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
+    """A run that waited begins. `message`: the text that it answers, for recorders."""
+
     run_id: str
     ordinal: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """An interrupted run goes on: `attempt` is the number of this attempt, from 2 on.
+
+    `waiting` and `working`: the ids and tools of the calls that wait for a confirmation, and of
+    those that had begun, for recorders.
+    """
+
+    run_id: str
+    attempt: int
+    waiting: Sequence[tuple[str, str]] = ()
+    working: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Where a run stands once the write is in the log, for recorders.
+
+    `attempt` counts how often it was begun or continued; `step` is the last one that its model
+    completed. Unless it has `has_open_calls` or ends, its model is asked for the next step.
+    `age_ms`: since its start.
+    """
+
+    run_id: str
+    attempt: int
+    step: int
+    has_open_calls: bool
+    age_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What recorders are told about a write's session beyond the log.
 
-    `agent`: as the worker describes it; None before the first worker. `attempt` grows whenever one
-    of the session's runs is given to a worker.
+    `agent`: as the worker describes it; None before the first worker. `run`: the one that is under
+    way after the write.
     """
 
     service: str
     principal: str
     agent: AgentInfo | None
-    attempt: int
+    run: RunFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +109,9 @@ class Write:
     """What one caller wants in the log, all or nothing.
 
     The entries get consecutive numbers. Those of a run that is not alive are
-    refused; `ends` maps the runs that end here to their status. `answers`: the row
-    of the inbox that asked for it, which is done with it. `facts`: None where a run
-    is ended without its session.
+    refused; `ends` maps the runs that end here to their status, `ended` are those of
+    them that had begun. `answers`: the row of the inbox that asked for it, which is
+    done with it. `facts`: None where a run is ended without its session.
     """
 
     session_id: str
@@ -87,7 +120,9 @@ class Write:
     new_session: NewSession | None = None
     new_run: NewRun | None = None
     starts: RunStart | None = None
+    continues: NextAttempt | None = None
     ends: dict[str, str] = field(default_factory=dict)
+    ended: Sequence[RunFacts] = ()
     close_reason: str = ""
     answers: int | None = None
     facts: Facts | None = None
@@ -95,6 +130,8 @@ class Write:
     def needs_live(self) -> set[str]:
         """The runs that must have been accepted and not have ended."""
         runs = {entry.run_id for entry in self.entries if entry.run_id} | set(self.ends)
+        if self.continues is not None:
+            runs.add(self.continues.run_id)
         return runs - {self.new_run.run_id} if self.new_run else runs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db.models.functions import Now
@@ -12,11 +13,12 @@ from agents.log.closing import closing_results
 from agents.log.commit import Batch
 from agents.log.entry import Entry, RunRef
 from agents.log.reading import UnfinishedRun
-from agents.log.writes import Write
+from agents.log.writes import RunFacts, Write
 from agents.models import Run, Server
 from agents.ownership import servers
 from agents.ownership.adoption import adopt
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
+from agents.runtime.durations import ms_between
 from agents.runtime.ids import new_id
 from agents.runtime.process import own_identity
 
@@ -66,9 +68,16 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
         adopted.taken.epoch,
         written,
         ends={run.run_id: Run.Status.INTERRUPTED for run in runs},
+        ended=[_facts(run) for run in runs if run.started_at is not None],
     )
     # If this is refused, another server owns the session by now and ends the runs.
     Batch([write], recorders.configured()).commit()
+
+
+def _facts(run: UnfinishedRun) -> RunFacts:
+    assert run.started_at is not None
+    age_ms = ms_between(run.started_at, datetime.now(UTC))
+    return RunFacts(run.run_id, run.attempts, run.state.step, bool(run.state.open_calls), age_ms)
 
 
 def _ending(run: UnfinishedRun, lang: str) -> list[Entry]:

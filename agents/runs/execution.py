@@ -20,6 +20,7 @@ from agents.log.closing import closing_results
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import RunState
 from agents.log.journal import Outcome, RowRefused
+from agents.log.writes import NextAttempt, RunFacts
 from agents.models import Run
 from agents.runs import endings
 from agents.runs.applying import apply
@@ -29,6 +30,7 @@ from agents.runs.endings import Ending
 from agents.runs.placement import Employer, Placement
 from agents.runs.preview import Preview, Viewers
 from agents.runtime import logs
+from agents.runtime.durations import ms_between
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, Stopped
@@ -44,6 +46,9 @@ class Owner(Employer, Viewers, Protocol):
 
     def log(self, entries: Sequence[Entry], done: Callable[[Outcome], None]) -> None: ...
 
+    def note_next_attempt(self, next_attempt: NextAttempt) -> None:
+        """Writes down that a run goes on after an interruption."""
+
     def end_run(self, execution: Execution, entries: Sequence[Entry], ending: Ending) -> None: ...
 
 
@@ -51,7 +56,8 @@ class Execution:
     """A run that this process manages. Its methods belong to the event loop.
 
     `state` is the fold of its entries so far. After `is_ended` nothing of the run is written to the
-    log any more.
+    log any more. `attempt_number` counts how often it was begun, or continued after an
+    interruption, here or by another server.
     """
 
     def __init__(
@@ -61,8 +67,10 @@ class Execution:
         *,
         state: RunState | None = None,
         started_at: datetime | None = None,
+        attempts: int = 1,
     ) -> None:
         self.ref = ref
+        self.attempt_number = attempts
         self.state = state or RunState()
         self.preview = Preview(owner, ref.run_id, self.state.step)
         self.is_ended = False
@@ -93,11 +101,23 @@ class Execution:
     def is_being_written(self) -> bool:
         return self._writing > 0
 
+    def facts(self) -> RunFacts:
+        """Where the run stands after the entries that were handed to the journal."""
+        return RunFacts(
+            self.ref.run_id,
+            self.attempt_number,
+            self.state.step,
+            bool(self.state.open_calls),
+            self.age_ms,
+        )
+
     def start(self, *, is_continued: bool = False) -> None:
         """Starts the run, or continues it where `state` says."""
         assert not self._has_started, "a run is started once"
         self._has_started = True
         self._placement.is_continued = is_continued
+        if is_continued:
+            self._count_attempt()
         self._deadlines.begin()
         self._placement.go_on("waiting")
 
@@ -124,7 +144,17 @@ class Execution:
 
     def on_lost(self, attempt: Attempt, *, has_died: bool) -> None:
         if self._placement.attempt is attempt and self._may_go_on():
+            self._count_attempt()
             self._placement.survive(has_died=has_died)
+
+    def _count_attempt(self) -> None:
+        self.attempt_number += 1
+        calls = self.state.open_calls
+        waiting = [(each.call.id, each.call.name) for each in calls if each.is_waiting]
+        working = [(each.call.id, each.call.name) for each in calls if each.has_started]
+        self._owner.note_next_attempt(
+            NextAttempt(self.ref.run_id, self.attempt_number, waiting, working)
+        )
 
     def _may_go_on(self) -> bool:
         """The attempt is over. False: so is the run, which ends now if it was to stop."""
@@ -297,4 +327,4 @@ class Execution:
     @property
     def age_ms(self) -> int:
         """Milliseconds since the run started, in whichever process."""
-        return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
+        return ms_between(self._started_at, datetime.now(UTC))

@@ -6,11 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 
+from agents import chores
 from agents.directory import Directory
 from agents.limits.places import PUBLISH_S
 from agents.ownership import followers, requests, servers
@@ -83,10 +85,12 @@ class Conversations:
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self._neighbours.start()
         self.resources.rates.start(self.background)
-        self.background.repeat(PUBLISH_S, self._sessions.publish_places, is_due=True)
+        self.background.repeat(PUBLISH_S, self._sessions.capacity.publish, is_due=True)
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
         self.background.repeat(FORGET_SERVERS_S, self._forget_servers)
+        for pause_s, work in chores.configured():
+            self.background.repeat(pause_s, partial(work, self.database), is_due=True)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new work and waits for the current runs, except those that wait for people."""

@@ -15,7 +15,7 @@ from agents.log.entry import Entry, RunRef
 from agents.log.journal import Outcome, RowRefused
 from agents.log.reading import UnfinishedRun
 from agents.log.session_log import SessionLog
-from agents.log.writes import NewRun, RunEnded, RunStart
+from agents.log.writes import NewRun, NextAttempt, RunEnded, RunStart
 from agents.models import Run
 from agents.runs.endings import Ending, failed
 from agents.runs.execution import Execution
@@ -86,6 +86,10 @@ class Runs:
 
     def log(self, written: Sequence[Entry], done: Callable[[Outcome], None]) -> None:
         self._log.write_steps(written, done)
+
+    def note_next_attempt(self, next_attempt: NextAttempt) -> None:
+        # If it is refused, the run has ended or has another owner.
+        self._log.write([], lambda outcome: None, continues=next_attempt)
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self._end_current(execution, before, ending)
@@ -171,6 +175,13 @@ class Runs:
             answers=answers,
         )
 
+    def end_all(self) -> None:
+        """Ends what runs and what waits, as interrupted."""
+        if self.waiting:
+            self.end_waiting(self.waiting)
+        if self.current is not None:
+            self.current.cancel()
+
     def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         """Ends the current run, and starts the next one by the same write."""
         following = self.waiting[0] if self.waiting and not self._is_draining() else None
@@ -180,7 +191,7 @@ class Runs:
             if entry.message is not None:
                 self.history.add(execution.ref.run_id, entry.message)
         started = self._make_current(following) if following else None
-        starts = RunStart(started.ref.run_id, self._ordinal) if started else None
+        starts = self._start_of(following) if following else None
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RowRefused):
@@ -191,9 +202,8 @@ class Runs:
             else:
                 self.start_if_logged(started, outcome)
 
-        self._log.write(
-            written, done, starts=starts, ends={execution.ref.run_id: str(ending.status)}
-        )
+        ends = {execution.ref.run_id: str(ending.status)}
+        self._log.write(written, done, starts=starts, ends=ends, ended=[execution.facts()])
 
     def start_if_logged(self, started: Execution | None, outcome: Outcome) -> None:
         """Starts a run if the write that made it the current one is in the log."""
@@ -208,7 +218,13 @@ class Runs:
             if run.ordinal is None:
                 self.waiting.append(Queued(ref, run.message))
             else:
-                self.current = Execution(self, ref, state=run.state, started_at=run.started_at)
+                self.current = Execution(
+                    self,
+                    ref,
+                    state=run.state,
+                    started_at=run.started_at,
+                    attempts=run.attempts,
+                )
         interrupted = self.current
         self._let_cancels_hold(unfinished)
         if self.current is None:
@@ -245,8 +261,13 @@ class Runs:
     def _start_next(self) -> None:
         """Starts the run that has waited longest, unless the end of a run does so."""
         if self.waiting and not self._is_draining():
-            started = self._make_current(self.waiting[0])
-            self._start_alone(started, RunStart(started.ref.run_id, self._ordinal))
+            following = self.waiting[0]
+            started = self._make_current(following)
+            self._start_alone(started, self._start_of(following))
+
+    def _start_of(self, run: Queued) -> RunStart:
+        """What the log gets of a run that was made the current one."""
+        return RunStart(run.ref.run_id, self._ordinal, run.message.content)
 
     def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
         self._log.write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)
@@ -267,4 +288,5 @@ class Runs:
     ) -> None:
         ending = failed(execution.ref, self.lang, "internal_error")
         ends = {execution.ref.run_id: str(ending.status)}
-        self._log.write([*before, ending.entry], done, ends=ends)
+        written = [*before, ending.entry]
+        self._log.write(written, done, ends=ends, ended=[execution.facts()])

@@ -13,6 +13,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from agents.terminal.inert import DIRECTIONS, one_line, readable
 from services.cli.cells import NOTHING, for_people, for_programs, says_something
@@ -49,10 +51,20 @@ STYLES: dict[str, str] = {
     **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "degraded": "yellow"},
     **{Service.Status.STARTING: "cyan", Service.Status.STOPPING: "cyan"},
     Instance.State.DRAINING: "cyan",
+    **{"failed": "bold red", "timed_out": "bold red", "cut_off": "yellow", "unknown": "yellow"},
 }
 """Styles by the text of a cell."""
 
 _NOT_FOR_TERMINALS = re.compile(f"[\x7f-\x9f{''.join(map(chr, DIRECTIONS))}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A line, and what belongs below it. `status` gives it a colour, as a cell has it."""
+
+    line: str
+    status: str = ""
+    branches: list[Branch] = field(default_factory=list)
 
 
 class Output(Protocol):
@@ -80,6 +92,9 @@ class Screen(Protocol):
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """The columns' names are marked for translation."""
+
+    def tree(self, root: Branch) -> None:
+        """Prints a line with those below it."""
 
     def progress(self) -> contextlib.AbstractContextManager[Progress]: ...
 
@@ -153,6 +168,9 @@ class RichScreen:
             grid.add_row(Text(name), value)
         self._console.print(grid)
 
+    def tree(self, root: Branch) -> None:
+        self._console.print(_grown(root), soft_wrap=True)
+
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
         line = _ProgressLine()
@@ -199,6 +217,11 @@ class PlainScreen:
         for row in rows:
             self._write_cells(row)
 
+    def tree(self, root: Branch, depth: int = 0) -> None:
+        self._write("\t" * depth + for_programs(root.line))
+        for branch in root.branches:
+            self.tree(branch, depth + 1)
+
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
         yield _Silence()
@@ -224,6 +247,13 @@ def as_json(value: Any) -> str:
 def inert_json(text: str) -> str:
     """JSON without characters that it allows unescaped, and that some terminals obey."""
     return _NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _grown(root: Branch) -> Tree:
+    tree = Tree(Text(readable(root.line), STYLES.get(root.status, "")))
+    for branch in root.branches:
+        tree.children.append(_grown(branch))
+    return tree
 
 
 def _styled(value: object) -> Text:

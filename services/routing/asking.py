@@ -26,4 +26,5 @@ def explain(facts: Facts) -> dict[str, Any]:
         for service in Service.objects.only("name", "status")
         if service.name not in {each.name for each in running}
     }
-    return explaining.explain(stored.rules(), running, others, facts, Turns())
+    disabled = stored.rules(enabled=False)
+    return explaining.explain(stored.rules(), running, others, facts, Turns(), disabled=disabled)

@@ -33,6 +33,7 @@ from myagent.agent import Agent
 from tests.agents.logs import SERVICE
 from tests.agents.recording_socket import Permits, PermittedModel, RecordingSocket
 from tests.inline_worker import inline_worker
+from traces.models import Span, Trace
 
 TERMINAL = {"agent.final_answer", "agent.error", "agent.interrupted", "agent.timeout"}
 PATIENCE_S = 30
@@ -185,6 +186,7 @@ def judge(story: Story) -> None:
     assert epochs == sorted(epochs), "a former owner wrote after its successor"
     judge_runs(log)
     judge_client(story, log)
+    judge_traces(log)
     assert not story.model.faults
     assert all(count == 1 for count in story.model.effects.values())
 
@@ -200,6 +202,28 @@ def judge_runs(log: list[Event]) -> None:
         assert entry.run_id not in ended, f"{entry.event} after its run's end"
         if entry.event in TERMINAL:
             ended.add(entry.run_id)
+
+
+def judge_traces(log: list[Event]) -> None:
+    """Each run that began has a trace that tells of it as the log does, with nothing left open."""
+    run_ids = {entry.run_id for entry in log if entry.run_id}
+    runs = {run.pk: run for run in Run.objects.filter(pk__in=run_ids)}
+    traces = {trace.pk: trace for trace in Trace.objects.filter(pk__in=run_ids)}
+    assert traces.keys() == {pk for pk, run in runs.items() if run.started_at is not None}
+    replies = Counter(entry.run_id for entry in log if entry.event == "agent.thinking")
+    results = Counter(entry.run_id for entry in log if entry.event == "agent.tool_result")
+    for pk, trace in traces.items():
+        told = (trace.status, trace.attempts, trace.ended_at, trace.started_at, trace.steps)
+        run = runs[pk]
+        assert told == (run.status, run.attempts, run.ended_at, run.started_at, replies[pk])
+        spans = list(trace.spans.all())
+        assert not [span for span in spans if span.ended_at is None or span.status in Span.OPEN]
+        ended = Counter(span.kind for span in spans if span.end_seq)
+        assert (ended["think"], ended["tool"]) == (replies[pk], results[pk])
+        seqs = {entry.seq: entry.event for entry in log}
+        assert {seqs[span.end_seq] for span in spans if span.end_seq and span.kind == "tool"} <= {
+            "agent.tool_result"
+        }
 
 
 def judge_client(story: Story, log: list[Event]) -> None:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from agents.directory import Listed
-from agents.sockets.base import MOST_BAD_FRAMES
+from agents.sockets.strictness import MOST_BAD_FRAMES
 from agents.sockets.external import upstream
 from agents.sockets.external.frames import Heard, heard
 from agents.sockets.outbox import Outbox

@@ -55,7 +55,7 @@ class ForwardedSocket(EventsConsumer):
             or upstream.is_forwarded(headers_of(self.scope))
             or not await self._conduit.open()
         ):
-            await self._say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
+            await self.say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
             return
         try:
             with self.others.forwarding(self._external.name):
@@ -79,7 +79,7 @@ class ForwardedSocket(EventsConsumer):
         data = read_object(text)
         is_new = data.get("event") == "user.create_session"
         asked = protocol.parse(text) if is_new else None
-        self._bad_frames = 0
+        self._strictness.note_usable()
         session_id = data.get("session_id")
         named = session_id if isinstance(session_id, str) else None
         if isinstance(asked, CreateSession):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from django.contrib.sessions.models import Session as Kept
-from django.db import OperationalError, models
+from django.db import OperationalError, connection
 
 from agents.log import recorders
 from agents.log.commit import Batch
@@ -22,39 +22,55 @@ from tests.agents.test_session_property import Story, stage
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
 
-def kept(key: str, data: str, at: datetime) -> Kept:
-    """A row of any model that is there, with a key that a recorder can choose."""
-    return Kept(session_key=key, session_data=data, expire_date=at)
+# A table that is there, with a key that a recorder can choose.
+INSERT = (
+    f"INSERT INTO {Kept._meta.db_table} (session_key, session_data, expire_date) VALUES (%s,%s,%s)"
+)
+UPDATE = f"UPDATE {Kept._meta.db_table} SET session_data=%s WHERE session_key=%s"
+NOWHERE = "INSERT INTO no_such_table (name) VALUES (%s)"
 
 
-class Spans:
+def kept(key: str, data: str | None, at: datetime) -> Row:
+    return Row(INSERT, (key, data, connection.ops.adapt_datetimefield_value(at)))
+
+
+class Recorder:
+    statements = (INSERT, UPDATE, NOWHERE)
+
+    def note_committed(self) -> None:
+        pass
+
+
+class Spans(Recorder):
     """A recorder with a row for each run, which its end changes."""
 
     def __init__(self) -> None:
         self.calls = 0
+        self.commits = 0
 
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
         self.calls += 1
-        if write.new_run is not None:
-            key = write.new_run.run_id.replace("-", "")
-            yield Row(kept(key, f"began at {logged[0].seq}", at))
         for run_id in write.ends:
-            row = kept(run_id.replace("-", ""), f"ended at {logged[-1].seq}", at)
-            yield Row(row, ("session_data",))
+            yield Row(UPDATE, (f"ended at {logged[-1].seq}", key(run_id)))
+        if write.new_run is not None:
+            yield kept(key(write.new_run.run_id), f"began at {logged[0].seq}", at)
+
+    def note_committed(self) -> None:
+        self.commits += 1
 
 
-class Raising:
+class Raising(Recorder):
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
-        yield Row(kept("never", "", at))
+        yield kept("never", "", at)
         raise RuntimeError("out of order")
 
 
-class Refused:
+class Refused(Recorder):
     """Its second row is one that no database takes."""
 
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
-        yield Row(kept("first", "", at))
-        yield Row(Kept(session_key="second", session_data=None, expire_date=at))
+        yield kept("first", "", at)
+        yield kept("second", None, at)
 
 
 def rows() -> dict[str, str]:
@@ -72,6 +88,14 @@ def test_rows_are_written_and_changed_with_the_entries() -> None:
     assert rows() == {key(ref.run_id): "began at 2"}
     Batch([ended(write.session_id, 1, ref)], [spans]).commit()
     assert rows() == {key(ref.run_id): "ended at 3"}
+    assert spans.commits == 2
+
+
+def test_the_rows_of_a_batch_are_written_in_the_order_of_the_statements() -> None:
+    write, ref = created(new_server()), new_ref()
+    session_id = write.session_id
+    Batch([write, accepted(session_id, 1, ref), ended(session_id, 1, ref)], [Spans()]).commit()
+    assert rows() == {key(ref.run_id): "ended at 3"}
 
 
 def test_a_write_that_the_log_refuses_is_not_recorded() -> None:
@@ -81,22 +105,9 @@ def test_a_write_that_the_log_refuses_is_not_recorded() -> None:
     assert (spans.calls, rows()) == (0, {})
 
 
-class Missing(models.Model):
-    """A model whose table is not there."""
-
-    key = models.CharField(max_length=8, primary_key=True)
-
-    class Meta:
-        app_label = "agents"
-        managed = False
-
-    def __str__(self) -> str:
-        return self.key
-
-
-class WithoutTable:
+class WithoutTable(Recorder):
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
-        yield Row(Missing(key="a"))
+        yield Row(NOWHERE, ("a",))
 
 
 @pytest.mark.parametrize("bad", [Raising, Refused, WithoutTable])
@@ -117,30 +128,31 @@ def test_a_commit_that_is_tried_again_keeps_each_row_once(monkeypatch: pytest.Mo
     spans, journal = Spans(), Journal()
     write, ref = created(new_server()), new_ref()
     batch = Batch([write, accepted(write.session_id, 1, ref)], [spans])
-    save, losses = recorders._save, iter([OperationalError(1213, "Deadlock found")])
+    save, losses = recorders.Recording.save, iter([OperationalError(1213, "Deadlock found")])
 
-    def save_and_lose(rows: Sequence[Row]) -> None:
-        save(rows)
+    def save_and_lose(self: recorders.Recording, cursor: Any) -> None:
+        save(self, cursor)
         for loss in losses:
             raise loss
 
-    monkeypatch.setattr(recorders, "_save", save_and_lose)
+    monkeypatch.setattr(recorders.Recording, "save", save_and_lose)
     with pytest.raises(OperationalError):
         batch.commit()
     assert (logged(write.session_id), rows()) == ([], {})
     journal._try_until_answered(batch)
-    assert spans.calls == 4
+    assert (spans.calls, spans.commits) == (4, 1)
     assert [seq for seq, *_ in logged(write.session_id)] == [1, 2]
     assert rows() == {key(ref.run_id): "began at 2"}
 
 
-class Noting:
+class Noting(Recorder):
     """Writes down what it is told beside the entries."""
 
     told: ClassVar[list[tuple[str, str, str, bool, int, Any]]] = []
 
     def record(self, write: Write, logged: Sequence[Logged], at: datetime) -> Iterable[Row]:
         facts = write.facts
+        runs = [] if facts is None else [*write.ended, *([facts.run] if facts.run else [])]
         for entry in write.entries:
             if entry.event == "agent.thinking" and facts is not None and facts.agent is not None:
                 self.told.append(
@@ -149,7 +161,7 @@ class Noting:
                         facts.principal,
                         facts.agent.name,
                         facts.agent.enable_tracing,
-                        facts.attempt,
+                        next(run.attempt for run in runs if run.run_id == entry.run_id),
                         entry.aside["first_token_ms"],
                     )
                 )

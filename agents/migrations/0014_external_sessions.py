@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0012_conversation_lists"),
+        ("agents", "0013_run_attempts"),
     ]
 
     operations = [

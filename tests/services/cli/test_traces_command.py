@@ -1,0 +1,117 @@
+"""`manage.py traces`: what is typed, and what is answered, without a process."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from rich.console import Console
+
+from services.cli.screen import RichScreen
+from services.cli.span_tree import branches_of
+from tests.traces.recorded import Story
+from traces.models import Span, Trace
+from traces.reading.describing import spans_of
+from traces.reading.finding import first_id
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def var_dir(tmp_path: Path, settings: LazySettings) -> None:
+    settings.VAR_DIR = tmp_path
+
+
+def traces(*arguments: str) -> str:
+    output = io.StringIO()
+    call_command("traces", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def told(question: str, **story: str) -> str:
+    found = Story(**story)  # type: ignore[arg-type]
+    ref = found.ask(question)
+    found.think(ref, "search")
+    found.work(ref, "search", "error", "It is\ndown.")
+    found.answer(ref, "Nothing.")
+    return ref.run_id
+
+
+def test_the_list_tells_what_each_run_took_and_filters() -> None:
+    weather = told("Is it\nraining?", service="weather")
+    failing = Story()
+    failed = failing.ask("at \u202ework")
+    failing.fail(failed, "no")
+    rows = [line.split("\t") for line in traces("list").splitlines()]
+    assert rows[0] == [
+        *("trace", "status", "service", "started", "ms", "steps", "errors", "tokens", "cost"),
+        "title",
+    ]
+    assert [(row[0], row[1], row[4], row[7], row[9]) for row in rows[1:]] == [
+        (failed.run_id, "failed", "200", "0", "at work"),
+        (weather, "answered", "200", "132", "Is it raining?"),
+    ]
+    for option in (
+        ("--service", "weather"),
+        ("--status", "answered"),
+        ("--text", "RAINING"),
+        ("--since", "1h", "--text", "raining"),
+        ("--session", Trace.objects.get(pk=weather).session_id),
+    ):
+        found = json.loads(traces("list", "--json", *option))
+        assert [each["trace_id"] for each in found] == [weather]
+    assert len(json.loads(traces("list", "--json", "--errors"))) == 2
+    assert len(json.loads(traces("list", "--json", "-n", "1"))) == 1
+
+
+def test_one_is_shown_with_its_steps_as_a_tree() -> None:
+    trace = told("a \x1b[31mred\x1b[0m question")
+    shown = traces("show", trace)
+    assert "\x1b" not in shown
+    assert shown.splitlines()[-3:] == [
+        "think gpt-large · success · 40 ms · 100 + 20 tokens",
+        "\ttool search · error · 7 ms: It is down.",
+        "think gpt-large · success · 30 ms · 10 + 2 tokens",
+    ]
+    with pytest.raises(CommandError, match="There is no trace 'nobody'"):
+        traces("show", "nobody")
+
+
+def test_a_terminal_shows_each_attempt_as_a_branch() -> None:
+    trace = Trace.objects.get(pk=told("a"))
+    Span.objects.filter(step=2).update(attempt=2)
+    output = io.StringIO()
+    screen = RichScreen(Console(file=output, width=200))
+    for branch in branches_of(spans_of(trace)):
+        screen.tree(branch)
+    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
+        "attempt 1",
+        "└── think gpt-large · success · 40 ms · 100 + 20 tokens",
+        "    └── tool search · error · 7 ms: It is down.",
+        "attempt 2",
+        "└── think gpt-large · success · 30 ms · 10 + 2 tokens",
+    ]
+
+
+def test_an_export_is_one_document() -> None:
+    document = json.loads(traces("export", told("a")))
+    assert document["trace"]["request"] == "a"
+    assert [each["kind"] for each in document["spans"]] == ["think", "tool", "think"]
+    assert document["spans"][1]["outputs"] == {"result": "It is\ndown."}
+
+
+def test_pruning_counts_first_and_then_removes() -> None:
+    old, young = told("old"), told("young")
+    ago = timezone.now() - timedelta(days=31)
+    # Ids are as old as their runs.
+    Trace.objects.filter(pk=old).update(id=first_id(ago), started_at=ago, ended_at=ago)
+    assert "would be removed: 1." in traces("prune", "--older-than", "30d", "--dry-run")
+    assert Trace.objects.count() == 2
+    assert "Removed traces: 1." in traces("prune", "--older-than", "30d")
+    assert [trace.pk for trace in Trace.objects.all()] == [young]

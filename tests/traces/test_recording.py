@@ -1,0 +1,186 @@
+"""What a run's trace and spans hold, at each moment of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import models
+
+from agents.log import recorders
+from myagent.models.base import Usage
+from myagent.worker.protocol import AgentInfo
+from tests.traces.recorded import Story
+from traces import content
+from traces.checks import check_redact
+from traces.models import MAX_EXCERPT, Price, Span, Trace
+from traces.recording import prices, statements
+from traces.recording.recorder import TraceRecorder
+
+pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
+
+
+def the_trace() -> Trace:
+    return Trace.objects.get()
+
+
+def spans() -> list[tuple[str, str, str, bool]]:
+    rows = Span.objects.order_by("pk")
+    return [(span.kind, span.name, span.status, span.ended_at is None) for span in rows]
+
+
+def test_a_run_is_told_as_it_goes_on() -> None:
+    story = Story(principal="user:1")
+    ref = story.ask("What is new?")
+    trace = the_trace()
+    assert (trace.pk, trace.session_id, trace.service) == (ref.run_id, story.session_id, "tested")
+    assert (trace.principal, trace.agent, trace.model) == ("user:1", "helper", "gpt-large")
+    assert (trace.status, trace.request, trace.max_steps) == ("running", "What is new?", 5)
+    assert spans() == [("think", "gpt-large", "running", True)]
+    story.think(ref, "search")
+    assert spans() == [("think", "gpt-large", "success", False)]
+    story.work(ref, "search", "error", "It is down.")
+    assert spans() == [
+        ("think", "gpt-large", "success", False),
+        ("tool", "search", "error", False),
+        ("think", "gpt-large", "running", True),
+    ]
+    story.answer(ref, "Nothing.")
+    trace = the_trace()
+    assert (trace.status, trace.answer, trace.duration_ms) == ("answered", "Nothing.", 200)
+    assert (trace.steps, trace.span_count, trace.error_count) == (2, 3, 1)
+    assert (trace.prompt_tokens, trace.completion_tokens) == (110, 22)
+    assert trace.ended_at is not None and trace.cost_nano is None
+    assert not Span.objects.filter(ended_at=None).exists()
+    tool = Span.objects.get(kind="tool")
+    assert (tool.step, tool.error, tool.duration_ms) == (1, "It is down.", 7)
+    assert (tool.start_seq, tool.end_seq) == (4, 5)
+    think = Span.objects.filter(kind="think").first()
+    assert think is not None and (think.first_token_ms, think.duration_ms) == (9, 40)
+
+
+def test_a_failure_ends_what_was_under_way() -> None:
+    story = Story()
+    story.fail(story.ask("a"), "The model is away.")
+    trace = the_trace()
+    told = (trace.status, trace.error_type, trace.error, trace.error_count)
+    assert told == ("failed", "model_error", "The model is away.", 1)
+    assert spans() == [("think", "gpt-large", "error", False)]
+    assert Span.objects.get().error == "The model is away."
+
+
+def test_an_interruption_is_no_error() -> None:
+    story = Story()
+    story.interrupt(story.ask("a"))
+    assert (the_trace().status, the_trace().error_count) == ("interrupted", 0)
+    assert spans() == [("think", "gpt-large", "cancelled", False)]
+
+
+def test_an_agent_that_is_not_to_be_traced_leaves_nothing() -> None:
+    silent = AgentInfo("helper", model="gpt-large", enable_tracing=False)
+    story = Story(agent=silent)
+    story.answer(story.ask("a"), "b", step=1)
+    # Before the first worker, the agent's file has not been read yet.
+    story.agent = None
+    ref = story.ask("c")
+    story.agent = silent
+    story.answer(ref, "d", step=1)
+    assert (Trace.objects.count(), Span.objects.count()) == (0, 0)
+
+
+def test_a_site_that_traces_nothing_records_nothing(settings: Any) -> None:
+    settings.MYAGENT_TRACING = False
+    story = Story()
+    story.answer(story.ask("a"), "b", step=1)
+    assert (Trace.objects.count(), Span.objects.count()) == (0, 0)
+
+
+def hide(text: str) -> str:
+    return text.replace("4711", "****")
+
+
+@pytest.fixture
+def hook(settings: Any) -> Iterator[Any]:
+    content.redact.cache_clear()
+    yield settings
+    content.redact.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("setting", "redact", "request_", "error"),
+    [
+        ("on", "", "My number is 4711.", "4711?"),
+        ("redacted", f"{__name__}.hide", "My number is ****.", "****?"),
+        ("redacted", "", "•••", "•••"),
+        ("off", "", "", ""),
+    ],
+)
+def test_what_people_say_is_kept_as_the_operator_wants(
+    hook: Any, setting: str, redact: str, request_: str, error: str
+) -> None:
+    hook.MYAGENT_TRACE_CONTENT, hook.MYAGENT_TRACE_REDACT = setting, redact
+    story = Story()
+    ref = story.ask("My number is 4711.")
+    story.think(ref, "search")
+    story.work(ref, "search", "error", "4711?")
+    story.answer(ref, "My number is 4711.")
+    trace = the_trace()
+    assert (trace.content, trace.request, trace.answer) == (setting, request_, request_)
+    assert Span.objects.get(kind="tool").error == error
+
+
+@pytest.mark.parametrize("path", ["no.such.function", "math.sqrt", f"{__name__}.spans"])
+def test_a_hook_that_does_not_work_is_told_before_anything_starts(hook: Any, path: str) -> None:
+    hook.MYAGENT_TRACE_REDACT = path
+    (error,) = check_redact()
+    assert "MYAGENT_TRACE_REDACT names no function" in error.msg
+
+
+def test_a_long_question_is_cut() -> None:
+    Story().ask("é" * 1_000_000)
+    request = the_trace().request
+    assert len(request) == MAX_EXCERPT and request.endswith("é…")
+
+
+def test_replies_cost_what_the_prices_said_then() -> None:
+    Price.objects.create(
+        model="gpt-*", valid_from=datetime(2020, 1, 1, tzinfo=UTC), prompt=9, completion=9
+    )
+    Price.objects.create(
+        model="gpt-large",
+        valid_from=datetime(2020, 1, 1, tzinfo=UTC),
+        prompt=Decimal("2.5"),
+        completion=10,
+    )
+    Price.objects.create(
+        model="gpt-large", valid_from=datetime(2999, 1, 1, tzinfo=UTC), prompt=99, completion=99
+    )
+    recorder = TraceRecorder()
+    recorder.prices = prices.load()
+    story = Story(recorder)
+    ref = story.ask("a")
+    story.think(ref, "search", usage=Usage(1_000, 100))
+    story.work(ref, "search", "success", "found")
+    story.answer(ref, "b", usage=Usage(2_000, 10))
+    # (1,000 × 2.5 + 100 × 10 + 2,000 × 2.5 + 10 × 10) / 1,000,000
+    assert the_trace().cost_nano == 8_600_000
+    costs = Span.objects.filter(kind="think").values_list("cost_nano", flat=True)
+    assert sorted(costs) == [3_500_000, 5_100_000]
+
+
+def test_the_plain_sql_knows_every_column() -> None:
+    def columns(model: type[models.Model]) -> set[str]:
+        return {field.column for field in model._meta.local_concrete_fields}
+
+    assert set(statements.SPAN_COLUMNS) == columns(Span) - {"id"}
+    # These have no value at the start.
+    later = {"cost_nano", "ended_at", "duration_ms"}
+    assert set(statements.TRACE_COLUMNS) == columns(Trace) - later
+
+
+def test_the_site_records() -> None:
+    recorders.configured.cache_clear()
+    assert [type(each) for each in recorders.configured()] == [TraceRecorder]

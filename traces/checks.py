@@ -1,0 +1,25 @@
+"""Checks of the settings for traces, reported before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import Error, register
+
+from agents.checks import TAG
+from traces.content import redact
+
+
+@register(TAG)
+def check_redact(**_: Any) -> list[Error]:
+    try:
+        hook = redact()
+        has_answered = isinstance(hook("a text"), str)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    else:
+        reason = "" if has_answered else "it does not return a text"
+    if not reason:
+        return []
+    sentence = f"MYAGENT_TRACE_REDACT names no function that takes a text: {reason}."
+    return [Error(sentence, hint="Say package.module.function.", id="myagent.E020")]

@@ -1,0 +1,190 @@
+"""What happened inside runs. The rows are written with the log entries that they are about."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy
+
+from agents import principals
+from agents.models import Run, Session
+
+MAX_EXCERPT = 500
+"""Characters of a question, an answer or an error that a trace keeps; the log has the rest."""
+
+MAX_NAMED = 191
+"""Characters of the name of an agent or a model."""
+
+NANO = 1_000_000_000
+"""Costs are kept in billionths of the currency of the site's prices."""
+
+
+class Trace(models.Model):
+    """One run, from its start to its end, over all attempts.
+
+    `request` and `answer` are the beginnings of the question and the answer; they are empty where
+    `content` is off. `steps` counts the model's replies; `span_count`, the spans that have ended by
+    themselves; `error_count`, those of them that failed. `cost_nano`: null if a model has no price.
+    """
+
+    class Status(models.TextChoices):
+        RUNNING = Run.Status.RUNNING, gettext_lazy("running")
+        ANSWERED = Run.Status.ANSWERED, gettext_lazy("answered")
+        FAILED = Run.Status.FAILED, gettext_lazy("failed")
+        INTERRUPTED = Run.Status.INTERRUPTED, gettext_lazy("interrupted")
+        TIMED_OUT = Run.Status.TIMED_OUT, gettext_lazy("timed out")
+
+    class Content(models.TextChoices):
+        """What people may see of messages, arguments and results."""
+
+        ON = "on"
+        REDACTED = "redacted"
+        OFF = "off"
+
+    id = models.CharField(max_length=36, primary_key=True)
+    """The run's id."""
+    # Its constraint would lock the session's row. Traces are removed with their session.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
+    service = models.CharField(gettext_lazy("service"), max_length=100)
+    agent = models.CharField(gettext_lazy("agent"), max_length=MAX_NAMED, default="")
+    model = models.CharField(gettext_lazy("model"), max_length=MAX_NAMED, default="")
+    principal = models.CharField(gettext_lazy("client"), max_length=principals.MAX_KEY, default="")
+    status = models.CharField(gettext_lazy("status"), max_length=16, choices=Status.choices)
+    content = models.CharField(max_length=8, choices=Content.choices, default=Content.ON)
+    request = models.CharField(gettext_lazy("question"), max_length=MAX_EXCERPT, default="")
+    answer = models.CharField(gettext_lazy("answer"), max_length=MAX_EXCERPT, default="")
+    error_type = models.CharField(max_length=64, default="")
+    error = models.CharField(gettext_lazy("error"), max_length=MAX_EXCERPT, default="")
+    max_steps = models.PositiveIntegerField(null=True)
+    attempts = models.PositiveIntegerField(gettext_lazy("attempts"), default=1)
+    steps = models.PositiveIntegerField(gettext_lazy("steps"), default=0)
+    span_count = models.PositiveIntegerField(default=0)
+    error_count = models.PositiveIntegerField(default=0)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nano = models.PositiveBigIntegerField(null=True)
+    started_at = models.DateTimeField(gettext_lazy("started"))
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = gettext_lazy("trace")
+        verbose_name_plural = gettext_lazy("traces")
+        # Ids are in the order of time.
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["service", "id"], name="trace_by_service"),
+            models.Index(fields=["principal", "id"], name="trace_by_principal"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Span(models.Model):
+    """One step of a run: a model's reply (`think`), or the work of a tool (`tool`).
+
+    `span_id` is derived from what the span is about (see `traces.ids`). `step` is the number of the
+    model's reply, or of the one that called the tool, whose call is `step_id`. The session's log
+    holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
+    0 where there is none. The parent of a tool's span follows from `step`.
+    """
+
+    class Kind(models.TextChoices):
+        THINK = "think"
+        TOOL = "tool"
+
+    class Status(models.TextChoices):
+        """Of a model's reply: `running`, `success`, `error`, `cancelled` or `cut_off`."""
+
+        RUNNING = "running", gettext_lazy("running")
+        WAITING = "waiting", gettext_lazy("waits for a confirmation")
+        SUCCESS = "success", gettext_lazy("success")
+        ERROR = "error", gettext_lazy("error")
+        CANCELLED = "cancelled", gettext_lazy("cancelled")
+        DECLINED = "declined", gettext_lazy("declined")
+        UNKNOWN = "unknown", gettext_lazy("outcome unknown")
+        CUT_OFF = "cut_off", gettext_lazy("cut off")
+
+    OPEN = (Status.RUNNING, Status.WAITING)
+
+    # Its constraint is its index.
+    trace = models.ForeignKey(
+        Trace, models.CASCADE, related_name="spans", db_constraint=False, db_index=False
+    )
+    span_id = models.CharField(max_length=16)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveIntegerField()
+    step_id = models.CharField(max_length=64, default="")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.PositiveBigIntegerField(null=True)
+    first_token_ms = models.PositiveIntegerField(null=True)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nano = models.PositiveBigIntegerField(null=True)
+    start_seq = models.PositiveBigIntegerField(default=0)
+    end_seq = models.PositiveBigIntegerField(default=0)
+    error = models.CharField(max_length=MAX_EXCERPT, default="")
+
+    class Meta:
+        verbose_name = gettext_lazy("span")
+        verbose_name_plural = gettext_lazy("spans")
+        constraints = [
+            models.UniqueConstraint(fields=["trace", "span_id"], name="span_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trace_id}:{self.span_id} {self.name}"
+
+
+class Price(models.Model):
+    """What a model costs from `valid_from` on, in the site's currency for a million tokens.
+
+    `model`: its name, or the start of names and `*`. The longest that fits a model counts, and of
+    those the newest that is valid.
+    """
+
+    model = models.CharField(gettext_lazy("model"), max_length=MAX_NAMED)
+    valid_from = models.DateTimeField(gettext_lazy("valid from"))
+    prompt = models.DecimalField(
+        gettext_lazy("prompt"),
+        max_digits=12,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal(0))],
+    )
+    cached = models.DecimalField(
+        gettext_lazy("prompt, cached"),
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=gettext_lazy("Empty: as the rest of the prompt."),
+    )
+    completion = models.DecimalField(
+        gettext_lazy("completion"),
+        max_digits=12,
+        decimal_places=6,
+        validators=[MinValueValidator(Decimal(0))],
+    )
+
+    class Meta:
+        verbose_name = gettext_lazy("price")
+        verbose_name_plural = gettext_lazy("prices")
+        ordering = ["model", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "valid_from"], name="price_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.valid_from:%Y-%m-%d}"

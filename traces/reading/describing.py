@@ -1,0 +1,120 @@
+"""Traces as JSON: the same for every door. Synchronous reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from agents.runtime.durations import ms_between
+from myagent.protocol import timestamp, timestamp_or_none
+from traces.models import NANO, Span, Trace
+from traces.reading.contents import Contents, contents_of
+
+Json = dict[str, Any]
+
+
+def trace_json(trace: Trace) -> Json:
+    return {
+        "trace_id": trace.pk,
+        "session_id": trace.session_id,
+        "service": trace.service,
+        "agent_name": trace.agent,
+        "model": trace.model,
+        "principal": trace.principal,
+        "status": trace.status,
+        "request": trace.request,
+        "answer": trace.answer,
+        "error_type": trace.error_type,
+        "error": trace.error,
+        "attempts": trace.attempts,
+        "steps": trace.steps,
+        "max_steps": trace.max_steps,
+        "spans": trace.span_count,
+        "errors": trace.error_count,
+        "usage": _usage(trace),
+        "cost": _cost(trace.cost_nano),
+        "currency": settings.MYAGENT_CURRENCY,
+        "started_at": timestamp(trace.started_at),
+        "ended_at": timestamp_or_none(trace.ended_at),
+        "duration_ms": trace.duration_ms,
+    }
+
+
+def spans_of(trace: Trace) -> list[Span]:
+    """Attempt by attempt, step by step; a reply comes before the tools that it called."""
+    return sorted(trace.spans.all(), key=_place)
+
+
+def _place(span: Span) -> tuple[int, int, bool, datetime, int]:
+    is_of_tool = span.kind != Span.Kind.THINK
+    return span.attempt, span.step, is_of_tool, span.started_at, span.pk
+
+
+def spans_json(trace: Trace, spans: Sequence[Span]) -> list[Json]:
+    """With what went in and out, as far as the trace may show it."""
+    contents, parents = contents_of(trace, spans), parents_of(spans)
+    nothing = Contents()
+    return [
+        _span_json(span, parents.get(span.span_id), contents.get(span.span_id, nothing))
+        for span in spans
+    ]
+
+
+def parents_of(spans: Sequence[Span]) -> dict[str, str]:
+    """The parent of each span that has one: a tool belongs to the reply that called it."""
+    replies = {
+        span.step: span.span_id
+        for span in spans
+        if span.kind == Span.Kind.THINK and span.status == Span.Status.SUCCESS
+    }
+    return {
+        span.span_id: replies[span.step]
+        for span in spans
+        if span.kind == Span.Kind.TOOL and span.step in replies
+    }
+
+
+def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
+    return {
+        "span_id": span.span_id,
+        "trace_id": span.trace_id,
+        "parent_span_id": parent,
+        "kind": span.kind,
+        "name": span.name,
+        "status": span.status,
+        "attempt": span.attempt,
+        "step": span.step,
+        "step_id": span.step_id or None,
+        "started_at": timestamp(span.started_at),
+        "ended_at": timestamp_or_none(span.ended_at),
+        "duration_ms": duration_ms(span),
+        "first_token_ms": span.first_token_ms,
+        "usage": _usage(span) if span.kind == Span.Kind.THINK else None,
+        "cost": _cost(span.cost_nano),
+        "error": span.error,
+        "inputs": contents.inputs,
+        "outputs": contents.outputs,
+    }
+
+
+def duration_ms(span: Span) -> int | None:
+    """As measured; of one that was cut off, until that was noticed. None while it is open."""
+    if span.duration_ms is not None or span.ended_at is None:
+        return span.duration_ms
+    return ms_between(span.started_at, span.ended_at)
+
+
+def _usage(row: Trace | Span) -> Json:
+    return {
+        "prompt_tokens": row.prompt_tokens,
+        "cached_tokens": row.cached_tokens,
+        "completion_tokens": row.completion_tokens,
+        "reasoning_tokens": row.reasoning_tokens,
+    }
+
+
+def _cost(nano: int | None) -> float | None:
+    return None if nano is None else nano / NANO

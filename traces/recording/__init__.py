@@ -1,0 +1,1 @@
+"""How the entries of the log become traces."""
