@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests import accounts
+from tests.acceptance.rest_client import RestClient
 from tests.foreign import ForeignService, foreign_service
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.ports import free_port
@@ -183,14 +184,13 @@ async def test_a_killed_service_ends_its_clients_and_takes_new_ones_once_it_is_b
             await client.until("agent.final_answer")
 
 
-async def test_a_session_of_it_is_refused_where_frames_can_not_pass_through(
-    site: ManagedSite, url: str
+async def test_over_rest_there_are_no_conversations_with_it(
+    site: ManagedSite, serving: Command, url: str
 ) -> None:
-    async with await Recorder.open(url.replace("services/far/", "")) as client:
-        await client.send("user.create_session", metadata={"service": "far"})
-        error = await client.until("system.error")
-    assert error["metadata"]["code"] == "no_service"
-    assert "/services/far/" in error["content"]
+    async with RestClient(url.replace("ws", "http", 1).removesuffix("/services/far/")) as client:
+        status, refusal = await client.ask("POST", "sessions", {"service": "far"})
+    assert (status, refusal["code"]) == (404, "no_service"), refusal
+    assert "events dialect" in refusal["detail"]
 
 
 async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:

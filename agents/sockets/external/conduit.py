@@ -11,10 +11,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from agents.directory import Listed
-from agents.sockets.strictness import MOST_BAD_FRAMES
 from agents.sockets.external import upstream
 from agents.sockets.external.frames import Heard, heard
 from agents.sockets.outbox import Outbox
+from agents.sockets.strictness import MOST_BAD_FRAMES
 
 logger = structlog.get_logger(__name__)
 
