@@ -66,9 +66,8 @@ def select(wanted: Wanted) -> QuerySet[Trace]:
     found = found.filter(**{name: value for name, value in exact.items() if value})
     if wanted.since is not None:
         # The ids bound what is looked through.
-        found = found.filter(
-            started_at__gte=wanted.since, pk__gte=first_id(wanted.since - LONGEST_WAIT)
-        )
+        lowest = first_id(wanted.since, waited=LONGEST_WAIT)
+        found = found.filter(started_at__gte=wanted.since, pk__gte=lowest)
     if wanted.has_errors:
         is_failed = Q(status__in=(Trace.Status.FAILED, Trace.Status.TIMED_OUT))
         found = found.filter(is_failed | Q(error_count__gt=0))
@@ -79,8 +78,10 @@ def select(wanted: Wanted) -> QuerySet[Trace]:
     return found
 
 
-def first_id(at: datetime) -> str:
-    """The lowest id of a run that was accepted at that time (see `agents.runtime.ids`)."""
-    milliseconds = max(0, int(at.timestamp() * 1000)) & 0xFFFF_FFFF_FFFF
+def first_id(at: datetime, *, waited: timedelta = timedelta()) -> str:
+    """The lowest id of a run that was accepted at that time, or up to `waited` before it (see
+    `agents.runtime.ids`).
+    """
+    milliseconds = max(0, int((at.timestamp() - waited.total_seconds()) * 1000)) & 0xFFFF_FFFF_FFFF
     digits = f"{milliseconds:012x}"
     return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"

@@ -1,0 +1,47 @@
+"""The schemas of requests on traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from services.rest.fields import WholeParameter
+from services.rest.inputs import MAX_LIMIT, MAX_OFFSET
+from traces.models import Trace
+
+
+class TracesQuery(serializers.Serializer[Any]):
+    service = serializers.CharField(max_length=100, required=False, help_text="A service's name.")
+    status = serializers.ChoiceField(
+        Trace.Status.values, required=False, help_text="How the run ended, or `running`."
+    )
+    session_id = serializers.CharField(
+        max_length=64, required=False, help_text="Those of one conversation."
+    )
+    since = serializers.DateTimeField(required=False, help_text="The run began then or later.")
+    text = serializers.CharField(
+        max_length=1000, required=False, allow_blank=True,
+        help_text="In the beginning of the question or of the answer, whatever its case.",
+    )  # fmt: skip
+    errors_ = serializers.BooleanField(
+        default=False, help_text="Only those of runs that failed, or a step of which did."
+    )
+    limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
+    cursor = serializers.RegexField(
+        r"^[0-9a-f-]{36}$", required=False, help_text="The `cursor` of the page before."
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        # A serializer has an attribute of that name itself.
+        return {name.rstrip("_"): field for name, field in fields.items()}
+
+
+class SpansQuery(serializers.Serializer[Any]):
+    limit = WholeParameter(
+        min_value=1, max_value=MAX_LIMIT, default=100, help_text="Items at most."
+    )
+    cursor = WholeParameter(
+        min_value=0, max_value=MAX_OFFSET, default=0, help_text="The `cursor` of the page before."
+    )

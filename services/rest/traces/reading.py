@@ -1,0 +1,110 @@
+"""Lists and shows traces, and the steps of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from myagent import exact_json
+from services.rest.conversations.later import ConversationView, Problem
+from services.rest.conversations.reading import count_search
+from services.rest.conversations.who import principal_of
+from services.rest.inputs import query_of
+from services.rest.traces import documents
+from services.rest.traces.inputs import SpansQuery, TracesQuery
+from traces.models import Trace
+from traces.reading import finding
+from traces.reading.describing import Json, parents_of, spans_json, spans_of, trace_json
+from traces.reading.finding import NoTrace, NotTheirs, Wanted
+
+SPANS_CHARACTERS = 1024 * 1024
+"""Spans of a page together, unless the first alone is larger."""
+
+
+class TracesView(ConversationView):
+    @extend_schema(
+        summary="List traces",
+        description="The newest first: one's own; with the permission to see everybody's "
+        "conversations, or where nobody logs in, all. What begins meanwhile moves no page.",
+        tags=["traces"],
+        parameters=[TracesQuery],
+        responses={200: documents.TRACES, **documents.errors(400, 429, *documents.READ)},
+    )
+    def get(self, request: Request) -> Response:
+        query = query_of(request, TracesQuery)
+        limit, cursor = query.pop("limit"), query.pop("cursor", None)
+        has_errors = query.pop("errors")
+        if query.get("text", "").strip():
+            count_search(request)
+        wanted = Wanted(principal=principal_of(request), has_errors=has_errors, **query)
+        found = finding.select(wanted)
+        if cursor is not None:
+            found = found.filter(pk__lt=cursor)
+        page = list(found[: limit + 1])
+        following = page[limit - 1].pk if len(page) > limit else None
+        items = [trace_json(each) for each in page[:limit]]
+        return Response({"items": items, "cursor": following})
+
+
+class TraceView(ConversationView):
+    @extend_schema(
+        summary="Show a trace",
+        tags=["traces"],
+        parameters=[documents.ID],
+        responses={200: documents.TRACE, **documents.errors(*documents.READ_ONE)},
+    )
+    def get(self, request: Request, id: str) -> Response:
+        return Response(trace_json(trace_of(request, id)))
+
+
+class SpansView(ConversationView):
+    @extend_schema(
+        summary="Show the steps of a run",
+        description="Attempt by attempt, step by step, with what went in and out as far as it may "
+        "be seen. A page ends before its limit where the steps are large.",
+        tags=["traces"],
+        parameters=[documents.ID, SpansQuery],
+        responses={200: documents.SPANS, **documents.errors(400, *documents.READ_ONE)},
+    )
+    def get(self, request: Request, id: str) -> Response:
+        query = query_of(request, SpansQuery)
+        trace = trace_of(request, id)
+        spans = spans_of(trace)
+        first: int = query["cursor"]
+        # A tool may be on another page than the reply that called it.
+        parents = parents_of(spans)
+        items = _bounded(
+            span | {"parent_span_id": parents.get(span["span_id"])}
+            for span in spans_json(trace, spans[first : first + query["limit"]])
+        )
+        end = first + len(items)
+        following = end if end < len(spans) else None
+        return Response({"items": items, "total": len(spans), "cursor": following})
+
+
+def trace_of(request: Request, id: str) -> Trace:
+    """See `finding.find`. Raises `Problem`."""
+    try:
+        return finding.find(id, principal_of(request))
+    except NoTrace:
+        sentence = gettext("There is no trace '{id}'.").format(id=id)
+        raise Problem("unknown_trace", sentence, status=404) from None
+    except NotTheirs:
+        sentence = gettext("This trace belongs to somebody else.")
+        raise Problem("forbidden", sentence) from None
+
+
+def _bounded(spans: Iterable[Json]) -> list[Json]:
+    found: list[Any] = []
+    characters = 0
+    for span in spans:
+        characters += len(exact_json.dumps(span))
+        if found and characters > SPANS_CHARACTERS:
+            break
+        found.append(span)
+    return found

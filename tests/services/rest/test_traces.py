@@ -1,0 +1,164 @@
+"""Traces over REST: the list, one of them, its steps; and whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from services.rest.conversations import reading as conversations
+from services.rest.conversations.rates import Searches
+from services.rest.traces import reading
+from tests.traces.recorded import Story
+from traces.models import Trace
+
+from .client import Client
+from .conftest import StaffClient
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def told(question: str = "What is new?", answer: str = "Nothing.", **story: Any) -> str:
+    """The id of a run with one reply that calls a tool, and one that answers."""
+    found = Story(**story)
+    ref = found.ask(question)
+    found.think(ref, "search")
+    found.work(ref, "search", "success", "found")
+    found.answer(ref, answer)
+    return ref.run_id
+
+
+def found(client: Client, query: str = "") -> list[str]:
+    answer = client.get(f"traces?{query}")
+    assert answer.status == 200, answer.body
+    return [each["trace_id"] for each in answer.json["items"]]
+
+
+def test_a_trace_shows_how_its_run_went(client: Client) -> None:
+    trace = told()
+    shown = client.get(f"traces/{trace}").json
+    assert (shown["trace_id"], shown["status"], shown["answer"]) == (trace, "answered", "Nothing.")
+    assert client.get("traces").json == {"items": [shown], "cursor": None}
+    spans = client.get(f"traces/{trace}/spans").json
+    assert (spans["total"], spans["cursor"]) == (3, None)
+    first, tool, _ = spans["items"]
+    assert (tool["inputs"], tool["outputs"]) == ({"args": {"a": 1}}, {"result": "found"})
+    assert tool["parent_span_id"] == first["span_id"]
+
+
+def test_each_filter_finds_what_it_names(client: Client) -> None:
+    weather = told("Rain in Oslo?", service="weather")
+    news = told("news", "from OSLO")
+    story = Story()
+    ref = story.ask("broken")
+    story.fail(ref, "no")
+    for query, ids in {
+        "service=weather": [weather],
+        "service=none": [],
+        "status=failed": [ref.run_id],
+        "status=answered": [news, weather],
+        "errors=true": [ref.run_id],
+        "errors=false": [ref.run_id, news, weather],
+        f"session_id={story.session_id}": [ref.run_id],
+        "text=oslo": [news, weather],
+        "text=": [ref.run_id, news, weather],
+        "since=0001-01-01T00:00:00Z": [ref.run_id, news, weather],
+        "since=2020-01-01T00:00:00Z": [ref.run_id, news, weather],
+        "since=2999-01-01T00:00:00Z": [],
+        "service=weather&status=failed": [],
+    }.items():
+        assert found(client, query) == ids, query
+
+
+@pytest.mark.parametrize(
+    "query", ["status=odd", "since=yesterday", "limit=0", "offset=1", "cursor=x", "errors=maybe"]
+)
+def test_a_parameter_that_is_wrong_is_refused(client: Client, query: str) -> None:
+    answer = client.get(f"traces?{query}")
+    assert (answer.status, answer.code) == (400, "invalid")
+
+
+def test_pages_show_each_trace_once_while_new_ones_begin(client: Client) -> None:
+    ids = [told(f"question {number}") for number in range(5)]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"traces?limit=2{cursor and f'&cursor={cursor}'}").json
+        seen += [each["trace_id"] for each in page["items"]]
+        cursor = page["cursor"]
+        told("meanwhile")
+    assert seen == ids[::-1]
+
+
+def test_spans_are_shown_in_pages_with_their_parents(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"traces/{told()}/spans"
+    whole = client.get(path).json["items"]
+    first = client.get(f"{path}?limit=1").json
+    assert (first["items"], first["cursor"]) == (whole[:1], 1)
+    monkeypatch.setattr(reading, "SPANS_CHARACTERS", 10)
+    second = client.get(f"{path}?cursor=1").json
+    assert [each["span_id"] for each in second["items"]] == [whole[1]["span_id"]]
+    assert second["items"][0]["parent_span_id"] == whole[0]["span_id"]
+    assert second["cursor"] == 2
+    assert client.get(f"{path}?cursor=3").json == {"items": [], "total": 3, "cursor": None}
+
+
+@pytest.mark.parametrize("path", ["", "/spans"])
+class TestWhose:
+    def test_an_unknown_one_is_not_there(self, client: Client, path: str) -> None:
+        answer = client.get(f"traces/nothing{path}")
+        assert (answer.status, answer.code) == (404, "unknown_trace")
+        assert "nothing" in answer.json["detail"]
+
+    def test_somebody_elses_is_refused(self, staff: StaffClient, path: str) -> None:
+        trace = told("secret", principal="user:0")
+        member = staff("use_service", "view_trace")
+        answer = member.get(f"traces/{trace}{path}")
+        assert (answer.status, answer.code) == (403, "forbidden")
+        assert found(member) == []
+
+    def test_who_may_read_all_conversations_reads_all_traces(
+        self, staff: StaffClient, path: str
+    ) -> None:
+        trace = told("secret", principal="user:0")
+        reader = staff("use_service", "see_conversations")
+        assert reader.get(f"traces/{trace}{path}").status == 200
+        assert found(reader) == [trace]
+
+    def test_ones_own_is_shown(self, staff: StaffClient, path: str) -> None:
+        member = staff("use_service")
+        trace = told(principal=f"user:{User.objects.get().pk}")
+        assert member.get(f"traces/{trace}{path}").status == 200
+        assert found(member) == [trace]
+
+    def test_a_stranger_is_asked_to_log_in(self, path: str) -> None:
+        trace = told()
+        stranger = Client(host="site.example", peer="192.0.2.7", server="192.0.2.1")
+        for each in ("traces", f"traces/{trace}{path}"):
+            assert stranger.get(each).code == "not_authenticated"
+
+
+@pytest.mark.parametrize("setting", ["off", "redacted"])
+def test_what_may_not_be_seen_is_shown_nowhere(client: Client, settings: Any, setting: str) -> None:
+    settings.MYAGENT_TRACE_CONTENT = setting
+    trace = told("secret question", "secret answer")
+    settings.MYAGENT_TRACE_CONTENT = "on"
+    for path in ("traces", f"traces/{trace}", f"traces/{trace}/spans"):
+        body = client.get(path).body
+        assert not any(word in body for word in (b"secret", b"found", b"because")), path
+    assert Trace.objects.get().steps == 2
+
+
+def test_searches_of_texts_have_a_rate(
+    staff: StaffClient, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MYAGENT_SEARCHES_PER_MINUTE = 1
+    monkeypatch.setattr(conversations, "searches", Searches())
+    member = staff("use_service")
+    assert member.get("traces?text=a").status == 200
+    answer = member.get("traces?text=a")
+    assert (answer.status, answer.json["limit"]) == (429, "searches_per_minute")
+    assert member.get("sessions?text=a").status == 429
+    assert member.get("traces").status == 200
