@@ -7,15 +7,14 @@ refused raises.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
 
+from bench.arguments import parser_of
 from bench.cpu import CpuClock
 from bench.crowd import Crowd, TooFewFilesError, allow_files
 from bench.load import Subject
@@ -109,11 +108,8 @@ def compared(ours: Coming, bare: Coming) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser = parser_of(__doc__)
     parser.add_argument("--clients", type=int, default=0, help="10,000 by default")
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.clients:

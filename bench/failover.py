@@ -7,18 +7,17 @@ servers that dies (`bench.server_failover`).
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
 
 from bench import server_failover
+from bench.arguments import parser_of
 from bench.onlooker import Onlooker, Scale
 from bench.report import Figure, publish, spread
 from bench.subjects import MODEL_AGENT, Site, open_site
@@ -92,12 +91,9 @@ async def measure_all(database: str, scale: Scale) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser = parser_of(__doc__)
     parser.add_argument("--servers", action="store_true", help="kill a server, and not a worker")
     parser.add_argument("--turns", type=int, default=0, help="at once; 50 by default")
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.turns:

@@ -6,19 +6,18 @@ rate. A client that sees an entry twice, out of order or not at all raises.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.arguments import parser_of
 from bench.clients import TERMINAL, TURN_S, TurnLostError
 from bench.report import Figure, publish, quantiles
 from bench.subjects import ECHO_AGENT, Site, open_site
@@ -215,11 +214,8 @@ def figures_of(how: str, rounds: Sequence[Lags]) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=0, help="3 by default")
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.rounds:

@@ -7,14 +7,13 @@ or not at all raises.
 
 from __future__ import annotations
 
-import argparse
 import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
+from bench.arguments import parser_of
 from bench.crowd import Crowd, TooFewFilesError, allow_files
 from bench.report import Figure, publish, quantiles
 from bench.subjects import AS_SHIPPED, ECHO_AGENT, Site, open_site
@@ -144,12 +143,9 @@ def look_at(database_url: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser = parser_of(__doc__)
     parser.add_argument("--clients", type=int, default=0, help="1,000 and 4,000 by default")
     parser.add_argument("--rounds", type=int, default=0, help="3 by default")
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.clients:

@@ -7,7 +7,6 @@ the verbs that every door calls, and what follows is seen in the process table.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from bench.arguments import parser_of
 from bench.report import Figure, publish
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,9 +171,7 @@ def wish_figure(scale: Scale, service: Any) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser = parser_of(__doc__, has_databases=False)
     options = parser.parse_args(arguments)
     figures = measure_all(QUICK if options.quick else FULL)
     publish("Services, sqlite", figures, options.json)

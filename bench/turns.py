@@ -7,13 +7,13 @@ in short rounds, and a ratio is the median over the rounds.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.arguments import parser_of
 from bench.load import Shape, Subject, alternate, conversations, measure, run
 from bench.report import Figure, microseconds, publish, quantiles
 from bench.subjects import ECHO_AGENT, MODEL_AGENT, Site, open_site
@@ -162,14 +162,11 @@ async def measure_all(database: str, scale: Scale, before: Path | None) -> list[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb"), default="sqlite")
+    parser = parser_of(__doc__)
     parser.add_argument("--sessions", type=int, default=0, help="at once; 50 by default")
     parser.add_argument(
         "--before", type=Path, metavar="TREE", help="only against another checkout, on SQLite"
     )
-    parser.add_argument("--quick", action="store_true", help="only show that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.sessions:

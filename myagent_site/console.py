@@ -9,22 +9,22 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.utils import translation
 
-from agents.runtime.file_locks import explain
 from agents.runtime.long_answers import end_with_the_server
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import TEXTS
 from myagent_site.feed import Feed
 from myagent_site.pages import answer, language_of, modules
-from services.access import is_open, may
+from services.access import is_open, may, why_not
+from services.routing.conditions import FIELDS, LISTS, PREFIXES
+from services.routing.rulebook import MAX_RULES
+from services.routing.rules import Operator, Strategy
 from services.tokens.judging import Proof, proof_of_session, staff_logins
 from services.views.overview import MAX_SERVICES, overview
-from services.views.rules import rules_in_words
 from services.views.trends import WINDOW_S, last_hour
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +35,9 @@ CHANGE = "services.change_service"
 VIEW_CONNECTIONS = "agents.view_connection"
 CLOSE_CONNECTIONS = "agents.delete_connection"
 VIEW_RULES = "services.view_routingrule"
+ADD_RULES = "services.add_routingrule"
 CHANGE_RULES = "services.change_routingrule"
+REMOVE_RULES = "services.delete_routingrule"
 
 MOST_CONNECTIONS = 200
 """Connections that are listed, the newest."""
@@ -74,7 +76,9 @@ def page(request: HttpRequest) -> HttpResponse:
     texts = translated(TEXTS, lang)
     if not may(request, VIEW):
         if request.user.is_authenticated and request.user.is_staff:
-            return answer(request, lang, "no_leave.html", {"text": texts}, status=403)
+            with translation.override(lang):
+                context = {"text": texts, "missing": why_not(request, VIEW)}
+            return answer(request, lang, "no_leave.html", context, status=403)
         return redirect_to_login(request.path, LOGIN)
     given = {
         "lang": lang,
@@ -87,6 +91,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "mayViewConnections": may(request, VIEW_CONNECTIONS),
         "mayClose": may(request, VIEW_CONNECTIONS) and may(request, CLOSE_CONNECTIONS),
         "maxConnections": MOST_CONNECTIONS,
+        "rules": _rules_for(request),
         "startsSupervisor": settings.IS_EMBEDDED and settings.MYAGENT_SUPERVISOR == "auto",
         "csrf": get_token(request),
     }
@@ -94,20 +99,25 @@ def page(request: HttpRequest) -> HttpResponse:
         "text": texts,
         "page": given,
         "modules": modules(*MODULES),
-        "rules": _rules_seen_by(request, lang),
-        "may_change_rules": is_open(request) or may(request, CHANGE_RULES),
     }
     return answer(request, lang, "console.html", context)
 
 
-def _rules_seen_by(request: HttpRequest, lang: str) -> list[dict[str, Any]]:
-    """The rules of routing, if the client may see them, and if the database can be read now."""
-    try:
-        with translation.override(lang):
-            return rules_in_words() if may(request, VIEW_RULES) else []
-    except DatabaseFailure as error:
-        logger.warning("storage_away", error=explain(error))
-        return []
+def _rules_for(request: HttpRequest) -> dict[str, Any] | None:
+    """What the page needs to show, change and try rules of routing; None: they are not shown."""
+    if not may(request, VIEW_RULES):
+        return None
+    return {
+        "fields": FIELDS,
+        "prefixes": PREFIXES,
+        "operators": list(map(str, Operator)),
+        "lists": list(map(str, LISTS)),
+        "strategies": list(map(str, Strategy)),
+        "most": MAX_RULES,
+        "mayAdd": may(request, ADD_RULES),
+        "mayChange": may(request, CHANGE_RULES),
+        "mayRemove": may(request, REMOVE_RULES),
+    }
 
 
 async def events(request: HttpRequest) -> HttpResponseBase:
@@ -139,7 +149,7 @@ def _refuse(request: HttpRequest) -> HttpResponse | None:
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
     if not may(request, VIEW):
-        return _refusal("forbidden", "Log in with an account that may see services.", 403)
+        return _refusal("forbidden", why_not(request, VIEW), 403)
     return None
 
 

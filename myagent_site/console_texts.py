@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 from myagent_site.chat_texts import TEXTS as CHAT
+from myagent_site.rule_texts import TEXTS as RULES
 
 SHARED = {
     name: CHAT[name]
@@ -39,6 +40,7 @@ TEXTS = (
     SHARED
     | PLACES
     | REGISTERING
+    | RULES
     | {
         "live": gettext_noop("Live"),
         "paused": gettext_noop("Paused while this page is hidden"),
@@ -48,9 +50,7 @@ TEXTS = (
         "logged_out": gettext_noop("You are logged out."),
         "log_in": gettext_noop("Log in"),
         "no_leave_title": gettext_noop("Not for you to see"),
-        "no_leave": gettext_noop(
-            "Your account may not see services. Ask an administrator for the permission."
-        ),
+        "no_leave": gettext_noop("Your account may not see services. Ask an administrator for it."),
         "needs_scripts": gettext_noop("The console needs JavaScript."),
         # Totals.
         "totals": gettext_noop("Totals"),
@@ -99,21 +99,6 @@ TEXTS = (
             "{who} is disconnected. Conversations and answers that are being written go on."
         ),
         "keep_open": gettext_noop("Leave it open"),
-        # Rules of routing.
-        "rules": gettext_noop("Routing rules"),
-        "rules_read": gettext_noop(
-            "They decide which service a client gets that names none. Reload the page to see "
-            "changes."
-        ),
-        "change_rules": gettext_noop("Change them"),
-        "rule_name": gettext_noop("Rule"),
-        "rule_priority": gettext_noop("Priority"),
-        "rule_conditions": gettext_noop("Conditions"),
-        "rule_strategy": gettext_noop("Strategy"),
-        "rule_services": gettext_noop("Services"),
-        "rule_tags": gettext_noop("Tags"),
-        "rule_warnings": gettext_noop("Warnings"),
-        "rule_disabled": gettext_noop("disabled"),
         # Measurements.
         "health": gettext_noop("Health"),
         "sessions": gettext_noop("Sessions"),

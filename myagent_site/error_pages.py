@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import translation
 
 from agents.sentences import say
 from agents.serving import server_of
@@ -12,6 +13,7 @@ from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import ERROR_TEXTS
 from myagent_site.pages import draw, language_of
+from services import permissions
 
 MAX_PATH = 200
 """Maximum number of characters of an address that are repeated."""
@@ -38,7 +40,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, FORBIDDEN)
+    """Names the permission that is missing, if that is known."""
+    with translation.override(language_of(request)):
+        missing = str(exception) or permissions.needed_for_admin_page(request)
+    return _answer(request, FORBIDDEN, missing)
 
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -94,10 +99,10 @@ def told(detail: str, code: str, status: int) -> HttpResponse:
     return JsonResponse({"detail": detail, "code": code}, status=status)
 
 
-def _answer(request: HttpRequest, trouble: Trouble) -> HttpResponse:
+def _answer(request: HttpRequest, trouble: Trouble, reason: str = "") -> HttpResponse:
     lang = language_of(request)
     text = translated(ERROR_TEXTS, lang)
-    sentence = text[trouble.code]
+    sentence = f"{text[trouble.code]} {reason}".rstrip()
     path = request.path[:MAX_PATH] if trouble is NOT_FOUND else ""
     if not is_for_people(request):
         return told(f"{sentence} {path}".rstrip(), trouble.code, trouble.status)

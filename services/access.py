@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 from django.http.request import split_domain_port
+from django.utils.translation import gettext
 
 from agents.runtime.edge import is_loopback
+from services import permissions
 from services.models import Service
 
 USE = "services.use_service"
@@ -88,6 +90,25 @@ def may(request: HttpRequest, permission: str) -> bool:
     # To use agents is for everybody who may. An inactive user has no permission.
     is_enough = permission == USE or getattr(user, "is_staff", False)
     return is_enough and user.has_perm(permission)
+
+
+def why_not(request: HttpRequest, permission: str, *, is_for_staff: bool = True) -> str:
+    """What somebody lacks whom `may` refuses, in a sentence in the active language.
+
+    `is_for_staff`: whether the permission alone is not enough; that to use agents always is.
+    """
+    token, right = token_of(request), RIGHTS.get(permission, "")
+    if token is not None and not token.permits(right):
+        return gettext("The token lacks the right '{right}'.").format(right=right)
+    is_staff = getattr(request.user, "is_staff", False)
+    lacks_staff = is_for_staff and permission != USE and not is_staff
+    return permissions.needed(permission, is_for_staff=lacks_staff)
+
+
+def why_not_within(request: HttpRequest) -> str:
+    """The same for somebody whom `is_within` refuses."""
+    names = ", ".join(sorted(bound_services(request) or ()))
+    return gettext("The token is only good for these services: {names}.").format(names=names)
 
 
 def token_of(request: HttpRequest) -> Any:

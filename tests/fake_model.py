@@ -23,10 +23,11 @@ without tool calls); with none, the last user message, which is answered with
     [[error after=3]]             after 3 events an error object in the stream
     [[hold NAME after=3]]         after 3 events wait until NAME is released
     [[finish length]]             the finish reason of an answer
+    [[usage cached=3 reasoning=2]]  parts of the prompt's and the completion's tokens
     [[json]]                      a plain JSON reply, though a stream was asked for
     [[no_stream_options]]         400 to a request that has stream_options
 
-Options of all but the first and the last three: `step=2` (only in the second
+Options of all but the first and the last four: `step=2` (only in the second
 model call since the script; `step=*`: in each; tools default to step=1, the
 others to each), `times=2` (only the first two times that this server meets it
 in this very message: put a nonce into the text).
@@ -227,13 +228,20 @@ def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     return _event(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
 
 
-def _usage(body: dict[str, Any], deltas: list[dict[str, Any]]) -> dict[str, int]:
+def _usage(
+    script: Script, body: dict[str, Any], deltas: list[dict[str, Any]]
+) -> dict[str, int | dict[str, int]]:
     prompt, completion = len(body["messages"]), len(deltas)
-    return {
+    usage: dict[str, int | dict[str, int]] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
+    for each in script.due("usage"):
+        parts = {name: int(count) for name, count in each.options.items()}
+        usage["prompt_tokens_details"] = {"cached_tokens": parts.get("cached", 0)}
+        usage["completion_tokens_details"] = {"reasoning_tokens": parts.get("reasoning", 0)}
+    return usage
 
 
 def _message(deltas: list[dict[str, Any]]) -> dict[str, Any]:
@@ -360,7 +368,7 @@ class FakeModel:
                 yield _choice(delta if sent else {"role": "assistant", **delta})
         yield _choice({}, finish_reason)
         if (body.get("stream_options") or {}).get("include_usage"):
-            yield _event(choices=[], usage=_usage(body, deltas))
+            yield _event(choices=[], usage=_usage(script, body, deltas))
         yield b"data: [DONE]\n\n"
 
     async def control(self, target: str) -> tuple[int, Any]:
@@ -472,7 +480,9 @@ class _Connection(asyncio.Protocol):
     def _send_completion(self, script: Script, body: dict[str, Any]) -> None:
         deltas, finish_reason = reply_deltas(script, body)
         choice = {"index": 0, "message": _message(deltas), "finish_reason": finish_reason}
-        self._send_json(200, {"id": "fake", "choices": [choice], "usage": _usage(body, deltas)})
+        self._send_json(
+            200, {"id": "fake", "choices": [choice], "usage": _usage(script, body, deltas)}
+        )
 
     def _refuse(self, refusal: Directive) -> None:
         status, _, message = refusal.text.partition(" ")

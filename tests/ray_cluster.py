@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 
@@ -40,10 +40,24 @@ class RayCluster:
     folder: Path
     hosts: tuple[str, str] = ("127.0.0.2", "127.0.0.3")
 
-    def jobs(self) -> list[str]:
-        """The ids of all that it was ever asked to run and has not forgotten."""
+    def jobs(self) -> dict[str, str]:
+        """The states of all that it was ever asked to run and has not forgotten, by id."""
         with urlopen(f"{self.address}/api/jobs/", timeout=START_S) as answer:
-            return [job["submission_id"] for job in json.load(answer)]
+            return {job["submission_id"]: job["status"] for job in json.load(answer)}
+
+    def submit(self, job_id: str, command: str, **metadata: str) -> None:
+        """Asks it to run something that is no site's."""
+        job = {"submission_id": job_id, "entrypoint": command, "metadata": metadata}
+        self._ask("POST", "", json.dumps(job).encode())
+
+    def forget(self, job_id: str) -> None:
+        self._ask("DELETE", job_id)
+
+    def _ask(self, method: str, job_id: str, body: bytes | None = None) -> None:
+        request = Request(f"{self.address}/api/jobs/{job_id}", data=body, method=method)
+        request.add_header("Content-Type", "application/json")
+        with urlopen(request, timeout=START_S):
+            return
 
     def processes(self) -> list[psutil.Process]:
         return _processes_of(self.folder)

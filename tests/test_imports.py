@@ -63,7 +63,8 @@ ROOMS = {
     ),
     "traces": ("models", "ids", "content", "recording", "reading", "pruning", "checks", "apps"),
     "services": (
-        *("telling", "errors", "fields", "models", "nodes", "doorbell", "access", "tokens"),
+        *("telling", "errors", "fields", "models", "nodes", "doorbell"),
+        *("permissions", "access", "tokens"),
         *(
             "catalogue",
             "logs",

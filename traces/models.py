@@ -27,7 +27,6 @@ class Trace(models.Model):
     `request` and `answer` are the beginnings of the question and the answer; they are empty where
     `content` is off. `steps` counts the model's replies; `span_count`, the spans that have ended by
     themselves; `error_count`, those of them that failed. `cost_nano`: null if a model has no price.
-    `parent`: the `traceparent` that the client sent. `score`: the newest feedback, from -1 to 1.
     """
 
     class Status(models.TextChoices):
@@ -71,8 +70,6 @@ class Trace(models.Model):
     started_at = models.DateTimeField(gettext_lazy("started"))
     ended_at = models.DateTimeField(null=True)
     duration_ms = models.PositiveBigIntegerField(null=True)
-    parent = models.CharField(max_length=55, default="", db_default="")
-    score = models.FloatField(null=True)
 
     class Meta:
         verbose_name = gettext_lazy("trace")
@@ -83,7 +80,6 @@ class Trace(models.Model):
             models.Index(fields=["service", "id"], name="trace_by_service"),
             models.Index(fields=["principal", "id"], name="trace_by_principal"),
         ]
-        permissions = [("see_traces", "Can see everybody's traces")]
 
     def __str__(self) -> str:
         return self.id
@@ -95,14 +91,12 @@ class Span(models.Model):
     `span_id` is derived from what the span is about (see `traces.ids`). `step` is the number of the
     model's reply, or of the one that called the tool, whose call is `step_id`. The session's log
     holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
-    0 where there is none. `parent` and `attributes` are those of a span that the agent's own code
-    made (`inner`); the others' parents follow from `step`.
+    0 where there is none. The parent of a tool's span follows from `step`.
     """
 
     class Kind(models.TextChoices):
         THINK = "think"
         TOOL = "tool"
-        INNER = "inner"
 
     class Status(models.TextChoices):
         """Of a model's reply: `running`, `success`, `error`, `cancelled` or `cut_off`."""
@@ -141,8 +135,6 @@ class Span(models.Model):
     start_seq = models.PositiveBigIntegerField(default=0)
     end_seq = models.PositiveBigIntegerField(default=0)
     error = models.CharField(max_length=MAX_EXCERPT, default="")
-    parent = models.CharField(max_length=16, default="")
-    attributes = models.JSONField(null=True)
 
     class Meta:
         verbose_name = gettext_lazy("span")

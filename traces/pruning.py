@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from agents.archive.removal import delete_rows
 from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads
 from traces.models import Span, Trace
@@ -39,14 +39,9 @@ def remove_older(before: datetime) -> Iterator[int]:
     """Removes `older(before)` in portions, and yields the size of each."""
     while page := list(older(before).values_list("pk", flat=True)[:AT_ONCE]):
         with transaction.atomic():
-            _delete(Span.objects.filter(trace_id__in=page))
-            _delete(Trace.objects.filter(pk__in=page))
+            delete_rows(Span.objects.filter(trace_id__in=page))
+            delete_rows(Trace.objects.filter(pk__in=page))
         yield len(page)
-
-
-def _delete(rows: QuerySet[Any]) -> None:
-    """Deletes rows by one statement, without looking for their dependents."""
-    cast(Any, rows)._raw_delete(rows.db)
 
 
 async def _prune(database: DatabaseThreads) -> None:

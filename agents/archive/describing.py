@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from agents.log.entry import Logged
 from agents.log.reading import page_after
 from agents.models import Session
-from myagent.protocol import timestamp
+from myagent.protocol import timestamp, timestamp_or_none
 
 Json = dict[str, Any]
 
@@ -31,7 +30,7 @@ def session_json(session: Session) -> Json:
         "last_seq": session.last_seq,
         "created_at": timestamp(session.created_at),
         "updated_at": timestamp(session.updated_at),
-        "closed_at": _time(session.closed_at),
+        "closed_at": timestamp_or_none(session.closed_at),
         "close_reason": session.close_reason,
     }
 
@@ -43,7 +42,3 @@ def entries_of(session_id: str) -> Iterator[Logged]:
         page, is_last = page_after(session_id, seq, 500, PAGE_CHARACTERS)
         yield from page
         seq = page[-1].seq if page else seq
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)

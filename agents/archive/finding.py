@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from agents.archive.searching import said_in
 from agents.archive.status import in_status, with_status
 from agents.models import Session
 from agents.principals import Principal, key_of, may_act, may_see, may_use_service
+
+M = TypeVar("M", bound=Model)
 
 ORDERS = ("updated_at", "created_at")
 
@@ -60,13 +63,23 @@ def find(session_id: str, principal: Principal | None, *, is_to_act: bool = Fals
     return found
 
 
+def seen_by(principal: Principal | None, rows: QuerySet[M]) -> QuerySet[M]:
+    """Those that the principal may see, of rows with a `principal` who began them and a `service`.
+
+    For one of them, `may_see` and `may_use_service` say the same.
+    """
+    if principal is None:
+        return rows
+    if not principal.sees_everything:
+        rows = rows.filter(principal=principal.key)
+    return rows if principal.services is None else rows.filter(service__in=principal.services)
+
+
 def select(wanted: Wanted) -> QuerySet[Session]:
     """Those that match, with their status, in no order."""
-    found = Session.objects.all()
-    if wanted.is_own or not (wanted.principal is None or wanted.principal.sees_everything):
+    found = seen_by(wanted.principal, Session.objects.all())
+    if wanted.is_own:
         found = found.filter(principal=key_of(wanted.principal))
-    if wanted.principal is not None and wanted.principal.services is not None:
-        found = found.filter(service__in=wanted.principal.services)
     if wanted.service:
         found = found.filter(service=wanted.service)
     if wanted.since is not None:

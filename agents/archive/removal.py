@@ -69,13 +69,13 @@ def remove_closed(session_id: str) -> None:
     entries = Event.objects.filter(session_id=session_id)
     seqs = entries.order_by("seq").values_list("seq", flat=True)
     while len(page := list(seqs[:ENTRIES_AT_ONCE])) == ENTRIES_AT_ONCE:
-        _delete(entries.filter(seq__lte=page[-1]))
+        delete_rows(entries.filter(seq__lte=page[-1]))
     with transaction.atomic():
-        _delete(entries)
-        _delete(Run.objects.filter(session_id=session_id))
+        delete_rows(entries)
+        delete_rows(Run.objects.filter(session_id=session_id))
         Session.objects.filter(pk=session_id).delete()
 
 
-def _delete(rows: QuerySet[Any]) -> None:
+def delete_rows(rows: QuerySet[Any]) -> None:
     """Deletes rows by one statement: their dependents, without an index here, are gone already."""
     cast(Any, rows)._raw_delete(rows.db)

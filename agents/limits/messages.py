@@ -20,14 +20,20 @@ class MessageRates:
         return bool(of_client or settings.MYAGENT_SERVICE_MESSAGES_PER_MINUTE)
 
     async def take(self, client: str, service: str) -> None:
-        """Counts a message. Raises `Refused`. Cancelling is safe."""
+        """Counts a message, once for each limit. Raises `Refused`. Cancelling is safe."""
+        limits = [("service_messages_per_minute", f"service:{service}")]
         if client:
-            await self._take("messages_per_minute", f"client:{client}")
-        await self._take("service_messages_per_minute", f"service:{service}")
+            # The first to refuse: who is above an own limit takes nothing from others.
+            limits.insert(0, ("messages_per_minute", f"client:{client}"))
+        wanted = [(limit, name, _per_minute(limit)) for limit, name in limits]
+        wanted = [each for each in wanted if each[2]]
+        found = await self._rates.take(*((name, number) for _, name, number in wanted))
+        for (limit, _, number), wait_s in zip(wanted, found, strict=False):
+            if wait_s:
+                raise Refused.above(limit, number, wait_s)
 
-    async def _take(self, limit: str, name: str) -> None:
-        per_minute: int = getattr(settings, f"MYAGENT_{limit.upper()}")
-        if not per_minute:
-            return
-        if wait_s := await self._rates.take(name, per_minute):
-            raise Refused.above(limit, per_minute, wait_s)
+
+def _per_minute(limit: str) -> int:
+    """0: any number."""
+    found: int = getattr(settings, f"MYAGENT_{limit.upper()}")
+    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
+from agents.limits.hand import Hand
 from agents.runtime.background import Background
 from agents.runtime.limits import Buckets, Seldom
 
@@ -29,8 +30,8 @@ MINUTE_S = 60
 SHARE = 20
 """A process takes this fraction of a limit from Redis at once, and spends it within a minute."""
 
-REMEMBERED = 10_000
-"""Names of which is remembered what is left; others are asked about once more."""
+Wanted = tuple[str, int]
+"""A name, and how many of it there are per minute."""
 
 
 class Rates:
@@ -51,8 +52,8 @@ class Rates:
         self._has_failed.set()
         self._is_known_to_fail = False
         self._failures = Seldom()
-        self._left: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """What Redis gave or refused (0) to each name, until when, by the event loop's clock."""
+        self._hand = Hand()
+        """By the event loop's clock."""
 
     def start(self, background: Background) -> None:
         """From now on Redis is connected, and again whenever it fails."""
@@ -71,49 +72,69 @@ class Rates:
         """Whether Redis counts now."""
         return self._is_shared
 
-    async def take(self, name: str, per_minute: int) -> int:
-        """Counts one; 0, or the seconds after which there is one again: then nothing was counted.
+    async def take(self, *wanted: Wanted) -> list[int]:
+        """Counts one of each; for each 0, or the seconds after which there is one again.
 
-        Whoever is granted one waits for no round trip or one, near the limit for two, and a limited
-        time. Cancelling is safe.
+        Where one has none left, nothing of it and of those after it was counted: the result ends
+        there. Whoever is granted all waits for no round trip or one, near a limit for two, and a
+        limited time. Cancelling is safe.
         """
-        if not self._is_shared or self._shared is None:
-            return math.ceil(self._own.take(name, per_minute / MINUTE_S, per_minute))
-        now = asyncio.get_running_loop().time()
-        left, until = self._left.get(name, (0, 0.0))
-        if now < until:
-            if not left:
-                return math.ceil(until - now)
-            self._left[name] = left - 1, until if left > 1 else now
-            return 0
-        try:
-            async with asyncio.timeout(COUNT_S):
-                return await self._take_shared(self._shared, name, per_minute, now)
-        except Exception as error:
-            # Redis errors belong to a package that may not be installed.
-            self._note_failure(error)
-            return await self.take(name, per_minute)
+        found = self._take_at_once(wanted)
+        if unknown := [number for number, wait_s in enumerate(found) if wait_s is None]:
+            asking = [self._ask(*wanted[number]) for number in unknown]
+            answers = [await asking[0]] if len(asking) == 1 else await asyncio.gather(*asking)
+            for number, wait_s in zip(unknown, answers, strict=True):
+                found[number] = wait_s
+        return self._up_to_a_refusal(wanted, [wait_s or 0 for wait_s in found])
 
-    async def _take_shared(
-        self, shared: SharedCounts, name: str, per_minute: int, now: float
-    ) -> int:
+    def _take_at_once(self, wanted: Sequence[Wanted]) -> list[int | None]:
+        """What is known without a question, None where it is not, up to what has none left."""
+        found: list[int | None] = []
+        now = asyncio.get_running_loop().time()
+        for name, per_minute in wanted:
+            is_shared = self._is_shared and self._shared is not None
+            wait_s = self._hand.take(name, now) if is_shared else self._take_own(name, per_minute)
+            found.append(wait_s)
+            if wait_s:
+                break
+        return found
+
+    def _up_to_a_refusal(self, wanted: Sequence[Wanted], found: list[int]) -> list[int]:
+        """Gives back what was counted after one that has none left."""
+        end = next((number for number, wait_s in enumerate(found, 1) if wait_s), len(found))
+        now = asyncio.get_running_loop().time()
+        for (name, _), wait_s in list(zip(wanted, found, strict=False))[end:]:
+            if not wait_s and self._is_shared:
+                self._hand.give_back(name, now, now + MINUTE_S)
+        return found[:end]
+
+    def _take_own(self, name: str, per_minute: int) -> int:
+        return math.ceil(self._own.take(name, per_minute / MINUTE_S, per_minute))
+
+    async def _ask(self, name: str, per_minute: int) -> int:
+        """Counts in Redis; if that fails, here."""
+        if self._shared is not None:
+            try:
+                async with asyncio.timeout(COUNT_S):
+                    return await self._take_shared(self._shared, name, per_minute)
+            except Exception as error:
+                # Redis errors belong to a package that may not be installed.
+                self._note_failure(error)
+        return self._take_own(name, per_minute)
+
+    async def _take_shared(self, shared: SharedCounts, name: str, per_minute: int) -> int:
+        now = asyncio.get_running_loop().time()
         some = max(1, per_minute // SHARE)
         if await shared.take(name, per_minute, some):
             if some > 1:
-                self._remember(name, some - 1, now + MINUTE_S)
+                self._hand.keep(name, some - 1, now + MINUTE_S)
             return 0
         if some > 1 and await shared.take(name, per_minute, 1):
             return 0
         wait_s = await shared.wait_s(name, per_minute)
         # Whoever tries again before that costs no round trip.
-        self._remember(name, 0, now + wait_s)
+        self._hand.keep(name, 0, now + wait_s)
         return wait_s
-
-    def _remember(self, name: str, left: int, until: float) -> None:
-        self._left.pop(name, None)
-        self._left[name] = left, until
-        if len(self._left) > REMEMBERED:
-            self._left.popitem(last=False)
 
     async def _connect_when_it_failed(self) -> None:
         await self._has_failed.wait()

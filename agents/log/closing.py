@@ -7,6 +7,7 @@ from datetime import datetime
 from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, RunState
+from agents.runtime.durations import ms_between
 from myagent.messages import ChatMessage
 from myagent.steps import ToolFinished, ToolStatus
 
@@ -34,4 +35,4 @@ def _closing(call: CallState, ended_at: datetime | None) -> ToolFinished:
 def _duration_ms(call: CallState, ended_at: datetime | None) -> int:
     if call.started_at is None or ended_at is None:
         return 0
-    return max(0, round((ended_at - call.started_at).total_seconds() * 1000))
+    return ms_between(call.started_at, ended_at)

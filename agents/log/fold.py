@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from itertools import count, islice
 from typing import Any
@@ -259,7 +259,7 @@ class RunState:
 def usage_of(metadata: Mapping[str, Any]) -> Usage:
     """The usage in the metadata of an `agent.thinking`."""
     usage = metadata.get("usage") or {}
-    return Usage(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+    return Usage(**{each.name: usage.get(each.name, 0) for each in fields(Usage)})
 
 
 def decision_of(content: Mapping[str, Any]) -> Decision:

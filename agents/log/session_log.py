@@ -22,9 +22,9 @@ class SessionLog:
     `is_closed`: whether its last entry has been handed over; set it where the log
     was found closed. `facts` tells recorders about it.
 
-    After every write one of these is called, before the writer's own `done`:
-    `on_logged` with the entries, `on_lost` if another server owns the session.
-    `on_settled` is called after it.
+    `on_begun` is called when a write begins. After it one of these is, before the writer's own
+    `done`: `on_logged` with the entries, `on_lost` if another server owns the session.
+    `on_settled` is called after `done`.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class SessionLog:
         self.last_seq = last_seq
         self.history = history
         self.is_closed = False
+        self.on_begun: Callable[[], None] = lambda: None
         self.on_logged: Callable[[Sequence[Logged]], None] = lambda logged: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_settled: Callable[[], None] = lambda: None
@@ -77,6 +78,7 @@ class SessionLog:
             self.on_settled()
 
         self._writing += 1
+        self.on_begun()
         self._journal.append(write, finished)
 
     def write_steps(

@@ -18,6 +18,7 @@ from agents.models import Run, Server
 from agents.ownership import servers
 from agents.ownership.adoption import adopt
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
+from agents.runtime.durations import ms_between
 from agents.runtime.ids import new_id
 from agents.runtime.process import own_identity
 
@@ -75,8 +76,7 @@ def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
 
 def _facts(run: UnfinishedRun) -> RunFacts:
     assert run.started_at is not None
-    age = datetime.now(UTC) - run.started_at
-    age_ms = max(0, round(age.total_seconds() * 1000))
+    age_ms = ms_between(run.started_at, datetime.now(UTC))
     return RunFacts(run.run_id, run.attempts, run.state.step, bool(run.state.open_calls), age_ms)
 
 

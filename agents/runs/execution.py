@@ -30,6 +30,7 @@ from agents.runs.endings import Ending
 from agents.runs.placement import Employer, Placement
 from agents.runs.preview import Preview, Viewers
 from agents.runtime import logs
+from agents.runtime.durations import ms_between
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, Stopped
@@ -326,4 +327,4 @@ class Execution:
     @property
     def age_ms(self) -> int:
         """Milliseconds since the run started, in whichever process."""
-        return max(0, round((datetime.now(UTC) - self._started_at).total_seconds() * 1000))
+        return ms_between(self._started_at, datetime.now(UTC))

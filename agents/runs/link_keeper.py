@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Set
 from functools import partial
@@ -44,6 +45,10 @@ def always() -> bool:
     return True
 
 
+def never() -> bool:
+    return False
+
+
 def nobody() -> None:
     """The default for `on_failed`: does nothing."""
 
@@ -70,17 +75,19 @@ class LinkKeeper:
         address: str = "",
         is_wanted: Callable[[], bool] = always,
         on_failed: Callable[[], None] = nobody,
+        is_being_replaced: Callable[[], bool] = never,
     ) -> None:
         """Dials the worker until it answers, and again when its link has ended, while it is wanted.
 
-        `address`: see `Instance`. `on_failed`: the worker listened, but no link could be opened. A
-        link that is already kept stays; it is redialled at the present address.
+        `address`: see `Instance`. `on_failed`: the worker listened, but no link could be opened.
+        `is_being_replaced`: whether its predecessor or successor may answer at the address as well.
+        A link that is already kept stays; it is redialled at the present address.
         """
         self._addresses[instance_id] = address
         present = self._tasks.get(instance_id)
         if present is not None and not present.done():
             return
-        work = self._keep(instance_id, attend, is_wanted, on_failed)
+        work = self._keep(instance_id, attend, is_wanted, on_failed, is_being_replaced)
         task = self._tasks[instance_id] = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(partial(self._on_done, instance_id))
 
@@ -111,21 +118,23 @@ class LinkKeeper:
         attend: Attend,
         is_wanted: Callable[[], bool],
         on_failed: Callable[[], None],
+        is_being_replaced: Callable[[], bool],
     ) -> None:
-        told, pause_s = "", AGAIN_S
+        told, pause_s = None, AGAIN_S
         while is_wanted():
             way: Path | Remote | None = None
             try:
                 way = self._way_to(instance_id)
                 await self._hold(instance_id, way, attend)
-                told, pause_s = "", AGAIN_S
+                told, pause_s = None, AGAIN_S
             except LinkFailed as error:
                 is_early = isinstance(error.__cause__, OSError)
                 if not is_early:
                     # Most likely the worker ended while it loaded its file.
                     on_failed()
                 if not (is_early and isinstance(way, Path)):
-                    told = _tell(instance_id, error, told)
+                    is_expected = is_of_another_key(error) and is_being_replaced()
+                    told = _tell(instance_id, error, told, is_expected=is_expected)
                 pause_s = _pause_s(pause_s, way, is_early=is_early)
             except Exception:
                 logger.exception("link_not_kept", instance_id=instance_id)
@@ -152,14 +161,23 @@ class LinkKeeper:
         return await dial(way, f"{self._role} {os.getpid()}", role=self._role, timeout_s=None)
 
 
-def _tell(instance_id: str, error: LinkFailed, told: str) -> str:
+Line = tuple[int, str]
+"""The level and the text of what is logged."""
+
+
+def is_of_another_key(error: LinkFailed) -> bool:
+    """Whether who answered is not the instance, or does not take this process for the site's."""
+    return isinstance(error.__cause__, PermissionError)
+
+
+def _tell(instance_id: str, error: LinkFailed, told: Line | None, *, is_expected: bool) -> Line:
     """Logs a failure, unless it was `told` already; returns what is told now."""
-    if str(error) != told:
-        # Of keys that do not fit people have to know; other failures may be of a moment.
-        is_refused = isinstance(error.__cause__, PermissionError)
-        log = logger.warning if is_refused else logger.info
-        log("not_linked", instance_id=instance_id, error=str(error))
-    return str(error)
+    # Of keys that do not fit people have to know; other failures may be of a moment.
+    level = logging.WARNING if is_of_another_key(error) else logging.INFO
+    line = (logging.DEBUG if is_expected else level), str(error)
+    if line != told:
+        logger.log(line[0], "not_linked", instance_id=instance_id, error=line[1])
+    return line
 
 
 def _pause_s(last_s: float, way: Path | Remote | None, *, is_early: bool) -> float:

@@ -80,6 +80,7 @@ def set_up(level: str) -> None:
 PARENTS = {
     "services": "myagent.manager",
     "agents": "myagent.server",
+    "traces": "myagent.server",
     "myagent_site": "myagent.server",
 }
 """The names by which programs and settings know the loggers of the site's packages."""

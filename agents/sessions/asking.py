@@ -18,9 +18,9 @@ from agents.ownership.requests import Answered, Asked
 from agents.ports import Asker, Refused, SessionEvent
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
+from agents.sessions.cancels import aimed
 from agents.sessions.followed import FollowedSession
 from agents.sessions.intake import named
-from agents.sessions.live import aimed
 from agents.sessions.resources import Resources
 from agents.transients import Notice, Problem, Repeated
 from myagent import exact_json

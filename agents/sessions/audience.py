@@ -25,7 +25,8 @@ class Audience:
     """Passes events on to the sockets, to each at its own pace, and to servers that follow.
 
     `current` returns the text that a newly attached socket is shown. `relay` is None where the
-    session belongs to another server. `count` is called with the change of the number of sockets.
+    session belongs to another server. `count` is called after each change of the number of sockets,
+    with the change.
     """
 
     def __init__(
@@ -90,10 +91,8 @@ class Audience:
             self._count(-1)
 
     def clear(self) -> None:
-        for subscription in self._subscriptions.values():
+        for subscription in self.release():
             subscription.close()
-        self._count(-len(self._subscriptions))
-        self._subscriptions.clear()
 
     # A socket that is overfull may leave during this loop.
 

@@ -83,7 +83,7 @@ class Conversations:
         self.background.repeat(settings.MYAGENT_ADOPT_S, self._adopt, is_due=True)
         self._neighbours.start()
         self.resources.rates.start(self.background)
-        self.background.repeat(PUBLISH_S, self._sessions.publish_places, is_due=True)
+        self.background.repeat(PUBLISH_S, self._sessions.capacity.publish, is_due=True)
         self.background.repeat(0, self._lag.watch)
         self.background.repeat(0, self._sweep_again)
         self.background.repeat(FORGET_SERVERS_S, self._forget_servers)

@@ -12,8 +12,6 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from agents.directory import Listed
-from agents.limits.places import RETRY_AFTER_S, Places
 from agents.log import reading
 from agents.ownership import taking
 from agents.ownership.adoption import Adopted
@@ -22,6 +20,7 @@ from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent
 from agents.principals import Principal, may_see
 from agents.runtime.file_locks import explain
+from agents.sessions.capacity import Capacity
 from agents.sessions.followed import FollowedSession
 from agents.sessions.following import Following
 from agents.sessions.live import LiveSession
@@ -55,7 +54,7 @@ class Sessions:
         self.following = Following(
             resources, lease, self.opening.open_asked, lambda owner_id: self.on_asked(owner_id)
         )
-        self.places = Places(resources.database, lambda: lease.server_id, self._count_held)
+        self.capacity = Capacity(resources, lease, self._live)
         self._to_free: dict[str, int] = {}
         """Sessions that left memory but are still owned, with their epochs."""
 
@@ -83,47 +82,10 @@ class Sessions:
     def of(self, service: str) -> list[LiveSession]:
         return [session for session in self._live.values() if session.service == service]
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further session of any service may start here."""
-        return len(self._live) >= 2 * int(settings.MYAGENT_LIVE_SESSIONS)
-
-    def is_full_of(self, listed: Listed) -> bool:
-        """Whether no further session of the service may start here, as far as is known."""
-        limit = _most_of(listed)
-        return self.is_full or bool(limit and self.places.is_full(listed.name, limit))
-
-    async def claim_place(self, listed: Listed) -> None:
-        """Raises `Refused` unless a session of the service may start, before the next await."""
-        limit = _most_of(listed)
-        if not limit or await self.places.claim(listed.name, limit):
-            return
-        raise Refused(
-            "service_unavailable",
-            sentence="service_full",
-            detail=str(limit),
-            limit="max_sessions",
-            retry_after_s=RETRY_AFTER_S,
-        )
-
-    async def publish_places(self) -> None:
-        """Tells other servers how many sessions of limited services are held here."""
-        found = map(self._directory.find, self._directory.names())
-        await self.places.publish([each.name for each in found if each and _most_of(each)])
-
-    def _count_held(self, service: str) -> int:
-        return sum(not session.is_idle for session in self.of(service))
-
     def keep(self, taken: Taken, opened: reading.Opened) -> LiveSession:
-        session = LiveSession(
-            self._resources,
-            taken,
-            opened,
-            on_lost=self.lose,
-            on_unborn=self._forget,
-            pass_on=self._pass_on,
-        )
+        session = LiveSession(self._resources, taken, opened, self)
         self._live[taken.session_id] = session
+        self.note(session)
         self.following.cease(session)
         return session
 
@@ -132,6 +94,15 @@ class Sessions:
         if adopted.opened.unfinished and not adopted.taken.is_closed:
             session.resume(adopted.opened.unfinished)
         return session
+
+    # The interface for live sessions: see `live.Keeper`.
+
+    def note(self, session: LiveSession) -> None:
+        if self._live.get(session.session_id) is session:
+            self.capacity.note(session)
+
+    def drop_unborn(self, session: LiveSession) -> None:
+        self._forget(session)
 
     def lose(self, session: LiveSession) -> None:
         """Another server owns the session now: this one follows it if clients are attached.
@@ -149,7 +120,7 @@ class Sessions:
             socket.attached.pop(session.session_id, None)
             socket.lose(session.session_id)
 
-    def _pass_on(self, asker: Asker, event: SessionEvent) -> None:
+    def pass_on(self, asker: Asker, event: SessionEvent) -> None:
         """What the loss of a session refused goes to its next owner."""
         if asker.inbox_row is None:
             self._resources.background.start(self._ask_again(asker, event))
@@ -216,6 +187,7 @@ class Sessions:
         if self._live.get(session.session_id) is not session:
             return False
         del self._live[session.session_id]
+        self.capacity.forget(session)
         return True
 
     async def find(
@@ -325,8 +297,3 @@ class Sessions:
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
-
-
-def _most_of(listed: Listed) -> int:
-    """The sessions of a service that all servers hold at once; 0: any number."""
-    return listed.max_sessions or int(settings.MYAGENT_MAX_SESSIONS)

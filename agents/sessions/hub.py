@@ -88,7 +88,7 @@ class Hub:
                 raise Refused("no_service", sentence="external_service", detail=listed.name)
             self._check_begin(socket, listed)
             try:
-                await self._sessions.claim_place(listed)
+                await self._sessions.capacity.claim(listed)
             except Refused:
                 # That it is full is known only now: a rule may have another one for this client.
                 is_last = listed.name in refusing or len(refusing) == MOST_TRIED
@@ -104,7 +104,7 @@ class Hub:
         if not self._resources.journal.is_available:
             raise Refused("storage_unavailable")
         is_leaving = self._resources.is_draining
-        if is_leaving or not self.may_wait(listed.name) or self._sessions.is_full:
+        if is_leaving or not self.may_wait(listed.name) or self._sessions.capacity.is_full:
             raise Refused("service_unavailable")
         self._check_room(socket)
 
@@ -228,7 +228,11 @@ class Hub:
         full: list[Listed] = []
         while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
             listed = find(choice.service)
-            if listed is None or len(full) == MOST_TRIED or not self._sessions.is_full_of(listed):
+            if (
+                listed is None
+                or len(full) == MOST_TRIED
+                or not self._sessions.capacity.is_full_of(listed)
+            ):
                 return listed, choice.affinity
             full.append(listed)
         return (full[0] if full else None), ""

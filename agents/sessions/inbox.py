@@ -14,20 +14,13 @@ from agents.runtime.database import DatabaseThreads
 
 
 class Inbox:
-    """`known` maps the newest messages to their place in the log, newest first."""
+    """`opened` knows the newest messages and their place in the log."""
 
-    def __init__(
-        self,
-        session_id: str,
-        database: DatabaseThreads,
-        known: dict[str, int],
-        *,
-        knows_all: bool,
-    ) -> None:
+    def __init__(self, session_id: str, database: DatabaseThreads, opened: reading.Opened) -> None:
         self._session_id = session_id
         self._database = database
-        self._accepted = OrderedDict(reversed(known.items()))
-        self._knows_all = knows_all
+        self._accepted = OrderedDict(reversed(opened.message_ids.items()))
+        self._knows_all = opened.knows_all_messages
         self._on_its_way: dict[str, list[Asker]] = {}
 
     def expect(self, message_id: str) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import Protocol
 
-from agents.log import kinds, reading
+from agents.log import reading
 from agents.log.entry import Entry
-from agents.log.journal import JournalStopped, Outcome
+from agents.log.journal import Outcome
 from agents.log.session_log import SessionLog
-from agents.log.writes import Facts, NewSession, OwnershipLost, RunEnded
+from agents.log.writes import Facts, NewSession
 from agents.ownership.taking import Taken
-from agents.ports import Asker, PassOn, Refused, SessionEvent, Socket
+from agents.ports import Asker, Refused, SessionEvent, Socket
 from agents.runs.execution import Execution
 from agents.sessions.audience import Audience
+from agents.sessions.cancels import Cancels
+from agents.sessions.closing import Closing
 from agents.sessions.inbox import Inbox
 from agents.sessions.intake import Intake
 from agents.sessions.queue import Runs
@@ -23,82 +25,75 @@ from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.sessions.responses import Responses
 from agents.sessions.subscription import Subscription
-from agents.transients import Notice, Problem
+from agents.transients import Problem
 from myagent.protocol import Cancel, CloseSession, Response, UserMessage
 
 
-class LiveSession:
-    """Its methods belong to the event loop; those that answer a client raise `Refused`.
+class Keeper(Protocol):
+    """Who keeps live sessions in memory."""
 
-    `on_lost` is called when another server owns the session, `on_unborn` when
-    a new one could not be created; `pass_on`, with each request that the loss refused.
-    """
+    def note(self, session: LiveSession) -> None:
+        """The session may have become idle, or may be so no longer."""
+
+    def lose(self, session: LiveSession) -> None:
+        """Another server owns the session."""
+
+    def drop_unborn(self, session: LiveSession) -> None:
+        """A new session could not be created."""
+
+    def pass_on(self, asker: Asker, event: SessionEvent) -> None:
+        """The loss of the session refused this request."""
+
+
+class LiveSession:
+    """Its methods belong to the event loop; those that answer a client raise `Refused`."""
 
     def __init__(
-        self,
-        resources: Resources,
-        taken: Taken,
-        opened: reading.Opened,
-        *,
-        on_lost: Callable[[LiveSession], None],
-        on_unborn: Callable[[LiveSession], None],
-        pass_on: PassOn,
+        self, resources: Resources, taken: Taken, opened: reading.Opened, keeper: Keeper
     ) -> None:
-        self.session_id = taken.session_id
-        self.service = taken.service
-        self.epoch = taken.epoch
-        self.lang = taken.lang
-        self.principal = taken.principal
+        self.session_id, self.epoch = taken.session_id, taken.epoch
+        self.service, self.lang, self.principal = taken.service, taken.lang, taken.principal
         self.idle_since = asyncio.get_running_loop().time()
         self._resources = resources
-        self._on_unborn = on_unborn
-        self._pass_on = pass_on
-        self._closer: tuple[Asker, CloseSession] | None = None
-        """Who asked to close the session, until that is in the log."""
-        self._pool = resources.workers.of(taken.service)
-        self._closing: str | None = None
+        self._keeper = keeper
         self._is_lost = False
-        self._log = SessionLog(
-            taken.session_id,
-            taken.epoch,
-            taken.lang,
-            taken.last_seq,
-            opened.history,
-            resources.journal,
-            facts=self._facts,
+        self._pool = resources.workers.of(taken.service)
+        self._log = log = self._log_of(taken, opened)
+        self.audience = Audience(
+            log, resources.database, resources.relay, count=self._count_clients
         )
-        count = partial(resources.count_clients, taken.service)
-        self.audience = Audience(self._log, resources.database, resources.relay, count=count)
-        self._log.on_logged = self.audience.show
-        self._log.on_lost = lambda: on_lost(self)
-        self._log.on_settled = resources.progress.set
-        self._log.is_closed = taken.is_closed
-        self._runs = Runs(
-            self._log,
+        log.on_logged = self.audience.show
+        self._runs = runs = Runs(
+            log,
             self.audience,
             self._pool,
             opened.last_ordinal,
             is_draining=lambda: resources.is_draining,
             on_end=self._on_run_ended,
         )
-        self._quota = Quota(
-            taken.session_id, taken.service, taken.principal, resources, self._is_at_work
+        self._quota = Quota(taken, resources, self._is_at_work)
+        inbox = Inbox(taken.session_id, resources.database, opened)
+        pass_on = keeper.pass_on
+        self._intake = Intake(log, inbox, runs, self._check_open, self._quota, resources, pass_on)
+        self._cancels = Cancels(log, runs, self._check_storage, pass_on)
+        self._responses = Responses(log, runs, resources.database, pass_on)
+        self._closing = Closing(log, runs, self._check_storage, pass_on)
+
+    def _log_of(self, taken: Taken, opened: reading.Opened) -> SessionLog:
+        log = SessionLog(
+            taken.session_id,
+            taken.epoch,
+            taken.lang,
+            taken.last_seq,
+            opened.history,
+            self._resources.journal,
+            facts=self._facts,
         )
-        self._intake = Intake(
-            self._log,
-            Inbox(
-                taken.session_id,
-                resources.database,
-                opened.message_ids,
-                knows_all=opened.knows_all_messages,
-            ),
-            self._runs,
-            self._check_open,
-            self._quota,
-            resources,
-            pass_on,
-        )
-        self._responses = Responses(self._log, self._runs, resources.database, pass_on)
+        log.is_closed = taken.is_closed
+        log.on_begun = self._note
+        log.on_lost = lambda: self._keeper.lose(self)
+        log.on_settled = self._on_settled
+        return log
 
     def prefer_worker_for(self, affinity: str) -> None:
         """The session's first run goes to the worker that this key chooses; '' leaves it open."""
@@ -112,10 +107,7 @@ class LiveSession:
 
     def end_runs(self) -> None:
         """Ends everything that runs or waits, as interrupted."""
-        if self._runs.waiting:
-            self._runs.end_waiting(self._runs.waiting)
-        if self.current is not None:
-            self.current.cancel()
+        self._runs.end_all()
 
     def unsubscribe(self, socket: Socket) -> None:
         self.audience.remove(socket)
@@ -156,7 +148,7 @@ class LiveSession:
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, Exception):
-                self._on_unborn(self)
+                self._keeper.drop_unborn(self)
                 socket.tell(Problem(socket.lang, code_of(outcome)))
 
         self._log.write([entry], done, new_session=new)
@@ -171,67 +163,20 @@ class LiveSession:
             case Response():
                 await self.respond(asker, event)
             case CloseSession():
-                self._close_for(asker, event)
+                self._closing.take(asker, event)
 
     def cancel(self, socket: Asker, event: Cancel) -> None:
         """Stops the run that the event names; a queued one leaves the queue."""
-        current, waiting = self._runs.meant_by(event)
-        if current is None and not waiting:
-            self._say_not_running(socket, event)
-            return
-        self._check_storage()
-        ref = current.ref if current else waiting[0].ref
-        self._runs.end_waiting(
-            waiting,
-            [kinds.user_cancel(ref.run_id)],
-            answers=socket.inbox_row,
-            on_refused=partial(self._on_cancel_refused, socket, event, ref.run_id),
-        )
-        if current is not None:
-            current.cancel()
-
-    def _say_not_running(self, socket: Asker, event: Cancel) -> None:
-        run_id = event.metadata.run_id
-        socket.tell(Notice(self.lang, "not_running", self.session_id, run_id))
-
-    def _on_cancel_refused(
-        self, socket: Asker, event: Cancel, run_id: str, error: Exception
-    ) -> None:
-        match error:
-            case OwnershipLost():
-                self._pass_on(socket, aimed(event, run_id))
-            case RunEnded():
-                self._say_not_running(socket, event)
-            case JournalStopped():
-                """The log tells the next owner, and the client, what became of it."""
-            case _:
-                socket.tell(Problem(socket.lang, code_of(error), session_id=self.session_id))
+        self._cancels.take(socket, event)
 
     async def respond(self, socket: Asker, event: Response) -> None:
         """Answers a question of the current run."""
         self._check_storage()
         await self._responses.take(socket, event)
 
-    def _close_for(self, asker: Asker, event: CloseSession) -> None:
-        if self._closing and asker.inbox_row is not None:
-            raise Refused("session_closed")
-        if not self._closing and not self._log.is_closed:
-            self._check_storage()
-            self._closer = asker, event
-        self.close("closed")
-
     def close(self, reason: str) -> None:
         """Ends every run as interrupted, then the session."""
-        if self._log.is_closed:
-            raise Refused("session_closed")
-        if self._closing:
-            return
-        self._check_storage()
-        self._closing = reason
-        is_at_rest = self.current is None
-        self.end_runs()
-        if is_at_rest:
-            self._finish_closing()
+        self._closing.begin(reason)
 
     # Its life cycle.
 
@@ -239,14 +184,12 @@ class LiveSession:
         """Continues what is unfinished in the log."""
         self._quota.enter()
         self._runs.resume(unfinished)
+        self._note()
 
     def leave(self) -> None:
         """Stops working on the session; the log has what another owner needs."""
         self._is_lost = True
-        if self._closer is not None:
-            # Nothing in the log tells the next owner.
-            closer, self._closer = self._closer, None
-            self._pass_on(*closer)
+        self._closing.leave()
         if self.current is not None:
             self.current.leave()
         self._quota.leave()
@@ -262,11 +205,23 @@ class LiveSession:
 
     def _check_open(self, message_id: str | None = None) -> None:
         """Raises `Refused` unless a message may come in now."""
-        if self._log.is_closed or self._closing:
+        if self._closing.has_begun:
             raise Refused("session_closed", message_id=message_id)
         if self._resources.is_draining or not self._resources.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
         self._check_storage(message_id)
+
+    def _count_clients(self, change: int) -> None:
+        self._resources.count_clients(self.service, change)
+        self._note()
+
+    def _note(self) -> None:
+        """A run begins and ends with a write, so writes and clients decide whether it is idle."""
+        self._keeper.note(self)
+
+    def _on_settled(self) -> None:
+        self._note()
+        self._resources.progress.set()
 
     def _facts(self) -> Facts:
         run = None if self.current is None else self.current.facts()
@@ -277,37 +232,10 @@ class LiveSession:
         self.idle_since = asyncio.get_running_loop().time()
         if self._runs.is_at_rest:
             self._quota.leave()
-        if self._closing:
-            self._finish_closing()
+        self._closing.on_run_ended()
 
     def _check_storage(self, message_id: str | None = None) -> None:
         if self._is_lost:
             raise Refused("moved", message_id=message_id)
         if not self._log.is_available:
             raise Refused("storage_unavailable", message_id=message_id)
-
-    def _finish_closing(self) -> None:
-        assert self._closing is not None
-        closer, self._closer = self._closer, None
-
-        def done(outcome: Outcome) -> None:
-            if closer is None or isinstance(outcome, list):
-                return
-            if isinstance(outcome, OwnershipLost):
-                self._pass_on(*closer)
-            else:
-                code = code_of(outcome)
-                closer[0].tell(Problem(closer[0].lang, code, session_id=self.session_id))
-
-        self._log.write(
-            [kinds.session_end(self.lang, self._closing)],
-            done,
-            close_reason=self._closing,
-            answers=None if closer is None else closer[0].inbox_row,
-        )
-
-
-def aimed(event: Cancel, run_id: str) -> Cancel:
-    """The cancel with the run that it is about."""
-    metadata = event.metadata.model_copy(update={"run_id": run_id})
-    return event.model_copy(update={"metadata": metadata})

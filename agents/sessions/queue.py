@@ -175,6 +175,13 @@ class Runs:
             answers=answers,
         )
 
+    def end_all(self) -> None:
+        """Ends what runs and what waits, as interrupted."""
+        if self.waiting:
+            self.end_waiting(self.waiting)
+        if self.current is not None:
+            self.current.cancel()
+
     def _end_current(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         """Ends the current run, and starts the next one by the same write."""
         following = self.waiting[0] if self.waiting and not self._is_draining() else None

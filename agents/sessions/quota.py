@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agents.ownership.taking import Taken
 from agents.ports import Asker
 from agents.sessions.resources import Resources
 
 
 class Quota:
-    """Of a session of `principal`, a key; '' if nobody had to authenticate.
+    """Of a session that was `taken`.
 
     Its methods belong to the event loop; those that take or check raise `Refused`.
     """
 
-    def __init__(
-        self,
-        session_id: str,
-        service: str,
-        principal: str,
-        resources: Resources,
-        is_at_work: Callable[[], bool],
-    ) -> None:
-        self._session_id = session_id
-        self._service = service
-        self._principal = principal
+    def __init__(self, taken: Taken, resources: Resources, is_at_work: Callable[[], bool]) -> None:
+        self._session_id = taken.session_id
+        self._service = taken.service
+        self._principal = taken.principal
+        """A key; '' if nobody had to authenticate."""
         self._messages = resources.message_rates
         self._runs = resources.runs_at_once
         self._is_at_work = is_at_work

@@ -1,4 +1,4 @@
-"""What the sockets of all dialects have in common: handshake, reading, limits, closing.
+"""What the sockets of all dialects have in common once a client is in: reading, limits, closing.
 
 Longer than other modules: a consumer is one class to Channels, and these share its state.
 """
@@ -9,131 +9,55 @@ import asyncio
 import math
 import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import structlog
-from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
-from agents.principals import Principal, may_use_service
 from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
+from agents.sockets.arrival import Arrival
 from agents.sockets.handshake import (
     PRINCIPAL,
-    REFUSAL,
     SERVER,
-    VISITOR,
     Host,
     Receive,
-    Refusal,
     Scope,
     Send,
-    Visitor,
     address_of,
     client_counted_as,
     facts_of,
     language_of,
     services_named,
-    subprotocol_for,
 )
 from agents.sockets.lanes import Lanes, Work
 from agents.sockets.outbox import Outbox, SocketGone, waiting_here
+from agents.sockets.strictness import Strictness
 from agents.transients import Problem, Transient
 from myagent.protocol import CloseCode, ErrorCode, ProtocolError
 
 logger = structlog.get_logger(__name__)
 
-MOST_BAD_FRAMES = 3
-"""Consecutive unusable frames that close a socket."""
-
-MOST_REFUSED_FRAMES = 100
-"""Frames above the rate limit that close a socket; each frame within it makes up for one.
-
-Not those in a row: a busy server reads so slowly that a flood has a frame within the limit now and
-then.
-"""
-
 GOODBYE_S = 2.0
 """Seconds that a peer has to read the queued frames."""
 
 
-class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
+class SocketConsumer(Arrival):
     """One socket: a Channels consumer, and an `agents.ports.Socket`.
-
-    It deviates from Channels in one point: `__call__` has a receive loop of its own. That of
-    Channels dispatches messages by name, manages database connections in a thread before each, and
-    waits for the channel layer besides the client, which takes 265 µs per frame; this loop takes
-    60. Nothing here uses the database on the event loop, and the layer sends nothing to single
-    sockets.
 
     A dialect defines what a frame asks for (`take`) and how events are rendered (`push` and similar
     methods, `render_problem`). Requests are carried out in `lanes`, so that reading goes on while
-    one waits. `has_heartbeat`: whether `keep_warm` sends something, so that our own server needs no
-    pings to notice a dead peer.
+    one waits.
     """
 
-    has_heartbeat = True
     inbox_row: int | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The socket, from the handshake to the end."""
-        host: Host = scope[SERVER]
-        refusal = scope.get(REFUSAL) or self.refusal(scope)
-        address = address_of(scope)
-        is_counted = refusal is None and host.connections.enter(address)
-        if refusal is None and not is_counted:
-            refusal = Refusal(CloseCode.TOO_MANY, "rate_limited", "too_many_connections")
-        try:
-            self.open(scope, receive, send, host)
-            await self._welcome(refusal, receive, host)
-        finally:
-            if is_counted:
-                host.connections.leave(address)
-
-    async def _welcome(self, refusal: Refusal | None, receive: Receive, host: Host) -> None:
-        scope = self.scope
-        await receive()
-        subprotocol = subprotocol_for(scope)
-        accept = {"type": "websocket.accept", "subprotocol": subprotocol}
-        await self.send(accept | {"has_heartbeat": self.has_heartbeat})
-        # After the handshake, for which servers have short time-outs: an agent may take long to
-        # load.
-        refusal = refusal or await host.admit(None) or await self._identify()
-        if refusal is None and self.service is not None:
-            refusal = await host.admit(self.service)
-        if refusal is not None:
-            logger.debug("connection_refused", address=address_of(scope), why=refusal.problem)
-            problem = Problem(self.lang, refusal.problem, refusal.sentence, refusal.detail)
-            await self._say_goodbye(refusal.close_code, problem)
-            return
-        await self.run()
-
-    async def _identify(self) -> Refusal | None:
-        """Learns who the client is, if it has to prove that."""
-        visitor: Visitor | None = self.scope.get(VISITOR)
-        if visitor is not None and (refusal := await self.identify(visitor)) is not None:
-            return refusal
-        if self.service is not None and not may_use_service(self.principal, self.service):
-            return Refusal(CloseCode.ORIGIN_NOT_ALLOWED, "forbidden", "forbidden_service")
-        return None
-
-    async def identify(self, visitor: Visitor) -> Refusal | None:
-        """Sets `principal`, or returns why the client is refused."""
-        return await visitor.identify(self)
-
-    def refusal(self, scope: Scope) -> Refusal | None:
-        """Why this client is refused, or None. Nothing is recorded yet."""
-        if len(services_named(scope)) > 1:
-            return Refusal(CloseCode.NO_SUCH_SERVICE, "no_service")
-        return None
-
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
-        """Prepares the socket for frames."""
         self.scope = scope
         self.base_send = send
         headers = headers_of(scope)
@@ -141,7 +65,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         self.attached: dict[str, Any] = {}
         self.replaying = asyncio.Lock()
         self.lang = language_of(scope, headers)
-        self.principal: Principal | None = scope[PRINCIPAL]
+        self.principal = scope[PRINCIPAL]
         self.service = next(iter(services_named(scope)), None)
         self.port = host.port
         self.lanes = Lanes(self.read)
@@ -153,12 +77,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
         )
         self.others = host.connections
         self._receive = receive
-        self._rate = TokenBucket(
-            settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST
+        self._strictness = Strictness(
+            TokenBucket(settings.MYAGENT_MESSAGES_PER_SECOND, settings.MYAGENT_MESSAGE_BURST)
         )
         self._address_counted_as: str | None = None
-        self._bad_frames = 0
-        self._refused_frames = 0
         self._closing: tuple[int, Problem | None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -216,7 +138,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 
     def _rate_words(self) -> dict[str, Any]:
         """What is said besides the code about a frame above the rate limit."""
-        return {"limit": "messages_per_second", "retry_after_s": math.ceil(self._rate.wait_s)}
+        return {
+            "limit": "messages_per_second",
+            "retry_after_s": math.ceil(self._strictness.rate.wait_s),
+        }
 
     # The interface for sessions and for the pulse of the connections.
 
@@ -267,7 +192,6 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
     # The socket's life.
 
     async def run(self) -> None:
-        """Serves the client until either side closes."""
         self.others.add(self)
         began = time.monotonic()
         logger.debug("connected", **self._names(), address=address_of(self.scope))
@@ -313,10 +237,10 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
                 logger.error("socket_failed", exc_info=result)
                 self.close(CloseCode.GOING_AWAY, Problem(self.lang, "internal_error"))
         if self._closing is not None:
-            await self._say_goodbye(*self._closing)
+            await self.say_goodbye(*self._closing)
 
-    async def _say_goodbye(self, code: int, problem: Problem | None) -> None:
-        """Sends the queued frames, the reason, and the close frame.
+    async def say_goodbye(self, code: int, problem: Problem | None) -> None:
+        """Sends the queued frames as well.
 
         A slow reader gets the last two at once: it resumes from the log. `is_last` tells our own
         server not to wait for the peer to read.
@@ -352,14 +276,12 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 
     async def _admit(self, text: str | None) -> None:
         """Lets a frame through if it is within the rate limit."""
-        if not self._rate.take():
-            self._refused_frames += 1
-            if self._refused_frames > MOST_REFUSED_FRAMES:
+        if not self._strictness.is_within_rate():
+            if self._strictness.is_flooded:
                 self.close(CloseCode.TOO_MANY, Problem(self.lang, "rate_limited"))
             else:
                 self.refuse_for_rate(text or "")
             return
-        self._refused_frames = max(0, self._refused_frames - 1)
         try:
             if text is None:
                 raise ProtocolError("invalid_event", is_frame_error=True)
@@ -369,7 +291,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
 
     async def carry_out(self, lane: str, text: str, work: Work) -> bool:
         """Starts a request in its lane. False: too much waits there already."""
-        self._bad_frames = 0
+        self._strictness.note_usable()
         if not self.lanes.has_room(lane):
             return False
         await self.lanes.take(lane, len(text), work)
@@ -380,8 +302,7 @@ class SocketConsumer(AsyncConsumer, ABC):  # type: ignore[misc]
             "invalid_event_frame" if error.code == "invalid_event" and not error.detail else ""
         )
         problem = Problem(self.lang, error.code, sentence, error.detail)
-        self._bad_frames = self._bad_frames + 1 if error.is_frame_error else 0
-        if self._bad_frames < MOST_BAD_FRAMES:
+        if self._strictness.bears(is_frame_error=error.is_frame_error):
             self.answer(problem)
         else:
             self.close(CloseCode.PROTOCOL_ABUSE, problem)

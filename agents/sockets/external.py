@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed
 from agents.directory import Listed
 from agents.runtime.edge import headers_of
 from agents.sockets import upstream
-from agents.sockets.base import MOST_BAD_FRAMES, SocketConsumer
+from agents.sockets.base import SocketConsumer
 from agents.sockets.events import EventsConsumer
+from agents.sockets.strictness import MOST_BAD_FRAMES
 from agents.transients import Connected, Problem
 from myagent.protocol import CloseCode
 from myagent.protocol.client_events import read_object
@@ -75,14 +76,14 @@ class ForwardedSocket(EventsConsumer):
     async def run(self) -> None:
         """Serves the client until either side closes, or the service is stopped."""
         if not self._external.is_expected or upstream.is_forwarded(headers_of(self.scope)):
-            await self._say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
+            await self.say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
             return
         try:
             self._upstream = await upstream.dial(self._external.url, DIAL_S, lang=self.lang)
         except upstream.FAILURES as error:
             # Its health checks tell the operator: clients may be many.
             logger.debug("external_not_reached", service=self._external.name, error=repr(error))
-            await self._say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
+            await self.say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
             return
         try:
             with self.others.forwarding(self._external.name):
@@ -105,7 +106,7 @@ class ForwardedSocket(EventsConsumer):
 
     async def take(self, text: str) -> None:
         read_object(text)
-        self._bad_frames = 0
+        self._strictness.note_usable()
         try:
             async with asyncio.timeout(settings.MYAGENT_SLOW_CLIENT_S):
                 await self._upstream.send(text)

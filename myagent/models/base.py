@@ -14,23 +14,37 @@ Cut = Literal["", "length", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a model call took, as the provider counted them."""
+    """Tokens that a model call took, as the provider counted them.
+
+    `cached_tokens` are the part of the prompt that came from the provider's cache;
+    `reasoning_tokens` the part of the completion that was reasoning. 0: none, or not told.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
     def to_dict(self) -> dict[str, int]:
-        return {
+        """The sums; the parts of them only where above 0."""
+        counts = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
         }
+        if self.cached_tokens:
+            counts["cached_tokens"] = self.cached_tokens
+        if self.reasoning_tokens:
+            counts["reasoning_tokens"] = self.reasoning_tokens
+        return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from myagent.models.reported import ReportedError, error_in, is_strange
 from myagent.models.surrogates import replace_lone_surrogates
 from myagent.models.thinking import ThinkingSplitter
 from myagent.models.toolcalls import CallAssembly
+from myagent.models.usages import read_usage
 
 MAX_REPLY_CHARS = 8 * 1024 * 1024
 """The longest reply taken, in characters: text, reasoning and arguments together."""
@@ -127,7 +128,7 @@ class Reply:
         if (error := error_in(chunk)) is not None:
             raise _failed(error)
         if usage := chunk.get("usage"):
-            self._usage = _read_usage(usage)
+            self._usage = read_usage(usage)
         choices = chunk.get("choices")
         if not choices:
             if is_strange(chunk):
@@ -240,10 +241,6 @@ def _plain(content: Any) -> str:
 def _is_text(part: Mapping[str, Any]) -> bool:
     is_thought = str(part.get("type")).startswith(("thinking", "reasoning"))
     return isinstance(part.get("text"), str) and not is_thought
-
-
-def _read_usage(usage: dict[str, Any]) -> Usage:
-    return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
 
 
 def _failed(error: ReportedError) -> ModelError:

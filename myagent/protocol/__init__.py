@@ -32,6 +32,7 @@ from myagent.protocol.client_events import (
     UserMessage,
     parse,
     timestamp,
+    timestamp_or_none,
 )
 
 __all__ = [
@@ -59,4 +60,5 @@ __all__ = [
     "UserMessage",
     "parse",
     "timestamp",
+    "timestamp_or_none",
 ]

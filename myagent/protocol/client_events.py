@@ -255,3 +255,8 @@ def timestamp(moment: datetime | None = None) -> str:
     """ISO 8601 in UTC with milliseconds and `Z`; of now by default."""
     moment = moment or datetime.now(UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def timestamp_or_none(moment: datetime | None) -> str | None:
+    """The same of a moment that may not have come yet."""
+    return None if moment is None else timestamp(moment)

@@ -45,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Carries out an agent file's runs for the servers that dial its socket.",
     )
     parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--instance", dest="instance_id", required=True, metavar="ID")
+    _add_places(parser)
+    _add_ends(parser)
+    _add_reports(parser)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Where it listens."""
     parser.add_argument("--socket", type=Path, metavar="PATH", help="a Unix socket to listen at")
     over_tcp = parser.add_mutually_exclusive_group()
     over_tcp.add_argument(
@@ -59,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the same at an inherited socket that listens",
     )
-    parser.add_argument("--instance", dest="instance_id", required=True, metavar="ID")
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    """When it ends by itself."""
     parser.add_argument(
         "--parent-fd",
         type=int,
@@ -74,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds without a link after which it ends (default: %(default)g)",
     )
+
+
+def _add_reports(parser: argparse.ArgumentParser) -> None:
+    """What it says, and where."""
     parser.add_argument(
         "--failure",
         type=Path,
@@ -93,7 +109,6 @@ def _parser() -> argparse.ArgumentParser:
         default="lines",
         help="how its own log is written (default: %(default)s)",
     )
-    return parser
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST
 
+from services import permissions
+from services.access import CONTROL
 from services.admin import asking, glance
 from services.admin.texts import TEXTS
 from services.catalogue import registry
@@ -109,7 +111,7 @@ class LifecycleAdmin(ServiceModelAdmin):
         @require_POST
         def view(request: HttpRequest, object_id: str) -> HttpResponse:
             if not self.has_control_permission(request):
-                raise PermissionDenied
+                raise PermissionDenied(permissions.needed(CONTROL))
             try:
                 service = registry.find(object_id)
             except ServiceError as error:

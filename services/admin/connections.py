@@ -12,6 +12,7 @@ from django.utils.translation import gettext, gettext_lazy
 from agents.models import Connection
 from agents.sockets import register
 from services import connecting
+from services.admin.read_only import ReadOnly
 from services.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ else:
 
 
 @admin.register(Connection)
-class ConnectionAdmin(ConnectionModelAdmin):
+class ConnectionAdmin(ReadOnly, ConnectionModelAdmin):
     list_display = (
         *("id", "opened_at", "service", "server"),
         *("address", "principal", "user_agent"),
@@ -49,12 +50,3 @@ class ConnectionAdmin(ConnectionModelAdmin):
 
     def has_close_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("agents.delete_connection"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Connection | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Connection | None = None) -> bool:
-        return False

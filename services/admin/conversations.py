@@ -21,6 +21,7 @@ from agents.archive.transcript import line_of
 from agents.log.reading import page_after
 from agents.models import Session
 from agents.terminal.inert import readable
+from services.admin.read_only import ReadOnly
 
 if TYPE_CHECKING:
     SessionModelAdmin = admin.ModelAdmin[Session]
@@ -76,7 +77,7 @@ class ServiceFilter(admin.SimpleListFilter):
 
 
 @admin.register(Session)
-class SessionAdmin(SessionModelAdmin):
+class SessionAdmin(ReadOnly, SessionModelAdmin):
     list_display = ("called", "of_service", "status_word", "changed", "begun", "creator")
     list_filter = (StatusFilter, ServiceFilter)
     list_per_page = 100
@@ -88,15 +89,6 @@ class SessionAdmin(SessionModelAdmin):
 
     class Media:
         css = {"all": ["css/admin.css"]}  # noqa: RUF012
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""

@@ -92,7 +92,9 @@ class RuleForm(RuleModelForm):
                 else:
                     self.rule = rulebook.change(rulebook.find(self.instance.pk), **fields)
             except ServiceError as error:
-                self.add_error(error.field if error.field in self.fields else None, str(error))
+                # The form has one field for all conditions.
+                field = error.field.partition(".")[0]
+                self.add_error(field if field in self.fields else None, str(error))
         return self.cleaned_data
 
 

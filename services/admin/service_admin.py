@@ -18,6 +18,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
+from services import permissions
+from services.access import VIEW
 from services.admin import asking, glance, observed
 from services.admin.buttons import LifecycleAdmin
 from services.admin.filters import StatusFilter, TagFilter, matching
@@ -164,7 +166,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
     def live(self, request: HttpRequest) -> HttpResponse:
         """The list's cells of the services `id`, as JSON, without deleted ones."""
         if not self.has_view_permission(request):
-            raise PermissionDenied
+            raise PermissionDenied(permissions.needed(VIEW))
         services = self.get_queryset(request).filter(pk__in=request.GET.getlist("id")[:MAX_LIVE])
         seen = glance.Glance.read()
         found = {
@@ -182,7 +184,7 @@ class ServiceAdmin(UnregisteringAdmin, LifecycleAdmin):
     def observed(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of a service's page that updates itself."""
         if not self.has_view_permission(request):
-            raise PermissionDenied
+            raise PermissionDenied(permissions.needed(VIEW))
         service = self.get_queryset(request).filter(pk=object_id).first()
         if service is None:
             raise Http404

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from agents.models import LEASE_HOLDS
+from services.admin.read_only import ReadOnly
 from services.models import Supervisor
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ else:
 
 
 @admin.register(Supervisor)
-class SupervisorAdmin(SupervisorModelAdmin):
+class SupervisorAdmin(ReadOnly, SupervisorModelAdmin):
     list_display = (
         *("node", "service", "process", "is_in_charge", "is_automatic"),
         *("started_at", "lease_until"),
@@ -37,12 +38,3 @@ class SupervisorAdmin(SupervisorModelAdmin):
     def is_in_charge(self, supervisor: Supervisor) -> bool:
         holds: bool = supervisor.lease_holds  # type: ignore[attr-defined]
         return holds
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Supervisor | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Supervisor | None = None) -> bool:
-        return False

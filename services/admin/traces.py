@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
 from agents.terminal.inert import one_line, readable
 from services.admin.conversations import may_read
+from services.admin.read_only import ReadOnly
 from traces.models import NANO, Price, Span, Trace
 from traces.reading.describing import duration_ms, spans_of
 from traces.reading.finding import Wanted, select
@@ -67,7 +68,7 @@ class ServiceFilter(admin.SimpleListFilter):
 
 
 @admin.register(Trace)
-class TraceAdmin(TraceModelAdmin):
+class TraceAdmin(ReadOnly, TraceModelAdmin):
     list_display = (
         *("status", "agent_name", "question", "steps"),
         *("tokens", "cost", "took", "started_at"),
@@ -78,23 +79,14 @@ class TraceAdmin(TraceModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = (
-        *("status", "service", "agent_name", "model", "principal", "question", "reply", "failure"),
-        *("attempts", "steps", "tokens", "cost", "took", "started_at"),
+        *("id", "session_id", "status", "service", "agent_name", "model", "principal"),
+        *("question", "reply", "failure", "attempts", "steps", "tokens", "cost", "took", "started_at"),
     )
     readonly_fields = fields
     change_form_template = "admin/traces/trace/change_form.html"
 
     class Media:
         css = {"all": ["css/admin.css"]}  # noqa: RUF012
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""
@@ -114,8 +106,9 @@ class TraceAdmin(TraceModelAdmin):
     ) -> tuple[QuerySet[Trace], bool]:
         if not (search_term and may_read(request)):
             return queryset, False
+        is_named = Q(pk=search_term.strip())
         found = select(Wanted(text=search_term)).values("pk")
-        return queryset.filter(pk__in=found), False
+        return queryset.filter(is_named | Q(pk__in=found)), False
 
     @admin.display(description=gettext_lazy("agent"), ordering="agent")
     def agent_name(self, trace: Trace) -> str:

@@ -13,7 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext, gettext_noop
 
 from services.cli import rule_arguments
-from services.cli.parsing import tags
+from services.cli.parsing import tags, time_length
 from services.models import Service
 from services.views.observers import UNKNOWN
 
@@ -194,6 +194,20 @@ def _add_views(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     logs.add_argument(
         "--instance", metavar="ID", help=gettext("of this process, which may have ended")
     )
+
+
+def add_listing(parser: argparse.ArgumentParser) -> None:
+    """How much of a list, and in which form."""
+    parser.add_argument(
+        "-n", "--lines", type=line_count, default=50, metavar="N", help=gettext("at most (50)")
+    )
+    parser.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
+
+
+def add_pruning(parser: argparse.ArgumentParser, age: str) -> None:
+    """`age`: what `--older-than` says, in the active language."""
+    parser.add_argument("--older-than", type=time_length, required=True, metavar="30d", help=age)
+    parser.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:

@@ -13,15 +13,14 @@ from django.utils.translation import gettext, gettext_noop
 from agents.archive import finding, removal
 from agents.archive.describing import entries_of, session_json
 from agents.archive.finding import NoSession, Wanted
-from agents.archive.status import Status
+from agents.archive.status import OPEN, Status
 from agents.archive.transcript import line_of
 from agents.models import Session
 from agents.terminal.inert import readable
 from myagent import exact_json
 from myagent.protocol import timestamp
-from services.cli.arguments import line_count, verb_adder
+from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
-from services.cli.parsing import time_length
 from services.cli.screen import Screen, as_json, inert_json
 
 Options = dict[str, Any]
@@ -50,28 +49,23 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     verb = verb_adder(parser)
     listing = verb("list", gettext("Lists conversations, those that changed last first"))
     listing.add_argument("--service", metavar="NAME", default="", help=gettext("of one service"))
-    listing.add_argument("--status", choices=[each.value for each in Status], default="")
+    listing.add_argument(
+        "--status",
+        choices=[OPEN, *(each.value for each in Status)],
+        default="",
+        help=gettext("what they are doing; open: anything, but they have not been closed"),
+    )
     listing.add_argument(
         "--text", default="", help=gettext("in the title, or in what was said in recent ones")
     )
-    listing.add_argument(
-        "-n", "--lines", type=line_count, default=50, metavar="N", help=gettext("at most (50)")
-    )
-    listing.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
+    add_listing(listing)
     for name, summary in (
         ("show", gettext("Shows a conversation, as people read it")),
         ("export", gettext("Writes a conversation with its whole log, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its session_id"))
     pruning = verb("prune", gettext("Removes conversations in which nothing happened for long"))
-    pruning.add_argument(
-        "--older-than",
-        type=time_length,
-        required=True,
-        metavar="30d",
-        help=gettext("age of the last change, as in 90m, 12h, 30d or 4w"),
-    )
-    pruning.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
+    add_pruning(pruning, gettext("age of the last change, as in 90m, 12h, 30d or 4w"))
 
 
 def show_list(screen: Screen, options: Options) -> None:

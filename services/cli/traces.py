@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import readable
-from services.cli.arguments import line_count, verb_adder
+from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.parsing import time_length
 from services.cli.screen import Screen, as_json
@@ -66,24 +66,14 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         "--errors", action="store_true", help=gettext("that failed, or a step of which did")
     )
     listing.add_argument("--text", default="", help=gettext("in the question or in the answer"))
-    listing.add_argument(
-        "-n", "--lines", type=line_count, default=50, metavar="N", help=gettext("at most (50)")
-    )
-    listing.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
+    add_listing(listing)
     for name, summary in (
         ("show", gettext("Shows a trace, its steps as a tree")),
         ("export", gettext("Writes a trace with what went in and out of its steps, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its trace_id"))
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
-    prune_verb.add_argument(
-        "--older-than",
-        type=time_length,
-        required=True,
-        metavar="30d",
-        help=gettext("time since the end, as in 90m, 12h, 30d or 4w"),
-    )
-    prune_verb.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
+    add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
 
 
 def show_list(screen: Screen, options: Options) -> None:

@@ -47,7 +47,8 @@ ERRORS: dict[int, Error] = {
     403: (
         "The login has not the permission, or the page that asks is another site's.",
         "permission_denied",
-        "You do not have permission to perform this action.",
+        "You need the permission 'Can start, stop and restart services' "
+        "(services.control_service).",
     ),
     404: ("There is no such service.", "unknown_service", "There is no service 'weather'."),
     409: (

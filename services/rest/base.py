@@ -85,7 +85,12 @@ class SessionLogin(SessionAuthentication):
 
 
 class MayOnServices(BasePermission):
-    """Whether the client has the permission that the method, or the whole view, requires."""
+    """Whether the client has the permission that the method, or the whole view, requires.
+
+    `message`: of a refusal; it names what is missing.
+    """
+
+    message = ""
 
     VIEW: ClassVar = "services.view_service"
     BY_METHOD: ClassVar = {
@@ -97,13 +102,15 @@ class MayOnServices(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         by_method = self.BY_METHOD.get(request.method or "", self.VIEW)
-        if not access.may(request, getattr(view, "permission", None) or by_method):
+        permission = getattr(view, "permission", None) or by_method
+        if not access.may(request, permission):
+            self.message = access.why_not(request, permission)
             return False
-        return access.is_within(
-            request,
-            view.kwargs.get("id"),
-            is_about_all=getattr(view, "is_about_all", True) or request.method not in SAFE_METHODS,
-        )
+        is_about_all = getattr(view, "is_about_all", True) or request.method not in SAFE_METHODS
+        if not access.is_within(request, view.kwargs.get("id"), is_about_all=is_about_all):
+            self.message = access.why_not_within(request)
+            return False
+        return True
 
 
 class View(APIView):

@@ -108,13 +108,17 @@ def _invalid(error: exceptions.ValidationError) -> dict[str, Any]:
 
 
 def _sentences(detail: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of nested errors, as `config.max_sessions`, each with what is wrong."""
+    """The fields of nested errors, as `config.max_sessions` or `conditions.0.operator`, each with
+    what is wrong.
+    """
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
             own = "" if name == "non_field_errors" else str(name)[:MAX_FIELD_NAME]
             yield from _sentences(inner, ".".join(filter(None, (field, own))))
     elif isinstance(detail, list):
-        for inner in detail:
-            yield from _sentences(inner, field)
+        for place, inner in enumerate(detail):
+            # A list of objects has the errors of each in its place.
+            is_item = isinstance(inner, Mapping) and field
+            yield from _sentences(inner, f"{field}.{place}" if is_item else field)
     else:
         yield field, str(detail)

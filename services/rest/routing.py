@@ -50,7 +50,10 @@ class MayOnRules(MayOnServices):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         # The id in the path is a rule's, never that of a service.
-        return access.bound_services(request) is None and super().has_permission(request, view)
+        if access.bound_services(request) is not None:
+            self.message = access.why_not_within(request)
+            return False
+        return super().has_permission(request, view)
 
 
 class RulesView(View, GenericAPIView[RoutingRule]):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -43,8 +43,13 @@ class IsLoggedIn(BasePermission):
     Nor can a program on this machine where nobody has to log in: a token outlives that.
     """
 
+    message = ""
+
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.auth is None and request.user.is_authenticated
+        if request.auth is not None:
+            self.message = gettext("A token can't make, list or revoke tokens: log in.")
+            return False
+        return request.user.is_authenticated
 
 
 class TokenInput(Strict):
@@ -88,6 +93,9 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 class NewTokenSerializer(TokenSerializer):
     token = serializers.CharField(help_text="Shown this once.")
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="Why it can't do all that it was made for."
+    )
 
 
 def _sees_all(request: Request) -> bool:
@@ -144,14 +152,17 @@ class TokensView(View, GenericAPIView[Token]):
         body.is_valid(raise_exception=True)
         said = body.validated_data
         seconds = said.get("expires_in")
+        owner = _owner(request, said.get("user"))
         token, text = issuing.issue(
-            _owner(request, said.get("user")),
+            owner,
             said["name"],
             services=said.get("services", ()),
             rights=said.get("rights", ()),
             expires=None if seconds is None else timedelta(seconds=seconds),
         )
-        return Response(NewTokenSerializer(token.as_json() | {"token": text}).data, 201)
+        warnings = issuing.warnings_about(owner, said.get("rights", ()))
+        new = token.as_json() | {"token": text, "warnings": warnings}
+        return Response(NewTokenSerializer(new).data, 201)
 
 
 class TokenView(View):

@@ -28,4 +28,5 @@ def explain(facts: Facts) -> dict[str, Any]:
         for service in Service.objects.filter(url="").only("name", "status")
         if service.name not in {each.name for each in running}
     }
-    return explaining.explain(stored.rules(), running, others, facts, Turns())
+    disabled = stored.rules(enabled=False)
+    return explaining.explain(stored.rules(), running, others, facts, Turns(), disabled=disabled)

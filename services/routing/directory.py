@@ -173,6 +173,7 @@ class SiteDirectory:
                 partial(self._attend, name, instance_id),
                 address=address,
                 is_wanted=partial(self._is_wanted, name, instance_id),
+                is_being_replaced=partial(self._is_being_replaced, name, instance_id),
             )
         pool = self._workers.of(name)
         for link in pool:
@@ -197,6 +198,10 @@ class SiteDirectory:
     def _is_wanted(self, service: str, instance_id: str) -> bool:
         known = self._snapshot.services.get(service)
         return known is not None and instance_id in known.workers and not self._has_ceased
+
+    def _is_being_replaced(self, service: str, instance_id: str) -> bool:
+        known = self._snapshot.services.get(service)
+        return known is not None and instance_id in known.replaced
 
 
 def _over(before: Mapping[str, Known], now: Mapping[str, Known]) -> Iterator[str]:

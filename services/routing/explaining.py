@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from services.routing.conditions import values_of
-from services.routing.deciding import Decision, Skipped, decide, is_meant
+from services.routing.conditions import holds, values_of
+from services.routing.deciding import Decision, Skipped, decide, in_order, is_meant
 from services.routing.rules import Candidate, Condition, Facts, Rule
 from services.routing.strategies import Turns
 from services.routing.wording import written
@@ -25,16 +25,24 @@ def explain(
     others: Mapping[str, str],
     facts: Facts,
     turns: Turns,
+    *,
+    disabled: Sequence[Rule] = (),
 ) -> Json:
     """The decision about these facts: rule, strategy, candidates, rejected, chosen; in the active
     language.
 
     `others`: the status of each service that can't take anybody, by name. `turns` do not change, so
-    where clients take turns, or chance decides, the next one may be sent elsewhere.
+    where clients take turns, or chance decides, the next one may be sent elsewhere. Of the
+    `disabled` rules those are told of that would apply to these facts.
     """
     decision = decide(rules, running, facts, turns.copy())
     rejected = [
         *(_skipped(each, running, facts) for each in decision.skipped),
+        *(
+            {"rule": each.name, "why": _is_disabled(each, rules, running, facts, turns)}
+            for each in disabled
+            if all(holds(condition, facts) for condition in each.conditions)
+        ),
         *_passed_over(decision, running),
         *({"service": name, "why": _is_down(name, status)} for name, status in others.items()),
     ]
@@ -76,6 +84,15 @@ def _does_not_hold(condition: Condition, facts: Facts) -> str:
     shown = f"{shown[:MOST_SHOWN]}…" if len(shown) > MOST_SHOWN else shown
     sentence = gettext("'{condition}' does not hold: it is '{value}'.")
     return sentence.format(condition=written(condition), value=shown)
+
+
+def _is_disabled(
+    rule: Rule, rules: Sequence[Rule], running: Sequence[Candidate], facts: Facts, turns: Turns
+) -> str:
+    with_it = decide(in_order([*rules, rule]), running, facts, turns.copy())
+    if with_it.rule is rule:
+        return gettext("It is disabled: if it were enabled, it would decide.")
+    return gettext("It is disabled; all of its conditions hold.")
 
 
 def _passed_over(decision: Decision, running: Sequence[Candidate]) -> Iterator[Json]:

@@ -55,10 +55,19 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_conditions(conditions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The `field` of a refusal is `conditions`, or `conditions.N` for one of them, from 0."""
     found = list(conditions)
     if len(found) > MAX_CONDITIONS:
         raise _invalid(gettext_noop("A rule has at most 20 conditions."))
-    return [_condition(each) for each in found]
+    return [_condition_in(place, each) for place, each in enumerate(found)]
+
+
+def _condition_in(place: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _condition(given)
+    except ServiceError as error:
+        error.field = f"conditions.{place}"
+        raise
 
 
 def _condition(given: Mapping[str, Any]) -> dict[str, Any]:

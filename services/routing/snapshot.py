@@ -40,8 +40,9 @@ class Known:
     `workers`: the addresses of those to dial, by id: see `Instance`. `service_id` distinguishes it
     from a later one of the same name. `leaving`: ids of those that are to end without having
     failed. `living`: ids of all whose processes may be alive, on any machine. `own_port`: its host
-    and port, if it has its own address. `candidate`: what routing knows of it while it runs,
-    without its connections.
+    and port, if it has its own address. `replaced`: ids of those that share their address with
+    another generation, which replaces them or is replaced by them. `candidate`: what routing knows
+    of it while it runs, without its connections.
     """
 
     service_id: str
@@ -53,6 +54,7 @@ class Known:
     living: frozenset[str]
     workers: Mapping[str, str]
     leaving: frozenset[str]
+    replaced: frozenset[str]
     own_port: tuple[str, int] | None
     candidate: Candidate | None
 
@@ -89,7 +91,7 @@ def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
     """The services and the external ones, by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
-        "service_id", "state", "node", "cause", "address"
+        "service_id", "state", "node", "cause", "address", "generation"
     )
     for instance in live:
         instances.setdefault(instance.service_id, []).append(instance)
@@ -127,6 +129,7 @@ def _known(service: Service, instances: Collection[Instance]) -> Known:
         # A state of a later version is none of these.
         workers={each.pk: each.address for each in reachable if each.state in ACTIVE_STATES},
         leaving=frozenset(each.pk for each in reachable if _is_asked_to_leave(each)),
+        replaced=frozenset(each.pk for each in reachable if _is_replaced(each, reachable)),
         own_port=None if service.port is None or is_leaving else (service.host, service.port),
         candidate=None if is_leaving else _candidate(service, instances),
     )
@@ -142,6 +145,12 @@ def _candidate(service: Service, instances: Collection[Instance]) -> Candidate |
         return None
     is_healthy = Instance.State.RUNNING in states
     return Candidate(service.name, service.weight, frozenset(service.tags), is_healthy=is_healthy)
+
+
+def _is_replaced(instance: Instance, others: Collection[Instance]) -> bool:
+    """Whether another generation listens at its address."""
+    generations = {each.generation for each in others if each.address == instance.address}
+    return bool(instance.address) and generations != {instance.generation}
 
 
 def _is_asked_to_leave(instance: Instance) -> bool:

@@ -19,13 +19,13 @@ UNREADABLE = (ServiceError, ValueError, TypeError, KeyError, AttributeError)
 """What reading a rule raises that this version can't read, because another one stored it."""
 
 
-def rules() -> tuple[Rule, ...]:
-    """The rules that are enabled, in the order in which they apply.
+def rules(*, enabled: bool = True) -> tuple[Rule, ...]:
+    """The rules that are enabled, or those that are not, in the order in which they apply.
 
     One that this version can't read, because another one stored it, does not apply.
     """
     found = []
-    for row in RoutingRule.objects.filter(enabled=True).defer("description"):
+    for row in RoutingRule.objects.filter(enabled=enabled).defer("description"):
         try:
             found.append(rule_of(row))
         except UNREADABLE as error:

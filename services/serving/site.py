@@ -73,9 +73,11 @@ class SiteServer:
             self._web.begin_to_leave()
 
     def stop_listening(self) -> None:
-        """Takes no new connection; others may listen at the same port. May be called twice."""
+        """Takes no new connection; others may listen at the same ports. May be called twice."""
         if self._web is not None:
             self._web.stop_listening()
+        for door, _ in self._besides:
+            door.stop_listening()
 
     def listens_besides(self, listener: socket.socket, side: Side) -> None:
         """It has this side at another port, too. To be called before `serve`."""

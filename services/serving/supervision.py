@@ -32,6 +32,11 @@ class Supervision:
     def is_over(self) -> bool:
         return self._task is None or self._task.done()
 
+    @property
+    def is_in_charge(self) -> bool:
+        """Whether it ends services when it leaves: one that waits for the lease has none."""
+        return self._supervisor.is_in_charge.is_set()
+
     async def end_services(self) -> None:
         """Waits until they have ended.
 

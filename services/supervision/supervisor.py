@@ -129,6 +129,8 @@ class Supervisor:
             is_busy |= done > 0
             starting += launched
         self.living, self.addresses, self.leaving = self._found, self._linked, self._leaving
+        if self._charge.is_machine:
+            self._launcher.tidy()
         return is_busy
 
     @property

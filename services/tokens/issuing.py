@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
 from agents.runtime import bell
+from services import access, permissions
 from services.errors import Conflict, ServiceError
 from services.models import Service
-from services.tokens.models import MAX_NAME, RIGHTS, Token
+from services.tokens.models import MAX_NAME, RIGHTS, USE, Token
 
 BELL = "tokens"
 """Rung when a token is revoked."""
@@ -66,6 +67,49 @@ def _check_services(names: Sequence[str]) -> None:
     if missing := sorted({*names} - known):
         template = gettext_noop("There is no service '{name}'.")
         raise ServiceError("invalid", template, field="services", name=missing[0])
+
+
+def warnings_about(user: User, rights: Sequence[str]) -> list[str]:
+    """Why a token of this user can't do what `rights` name, in the active language.
+
+    Where they name none, a token is made to talk to agents at least.
+    """
+    wanted = rights or (USE,)
+    found = [_lacks(user, right) for right in wanted if not _has_some_of(user, right)]
+    if found:
+        hint = gettext(
+            "That can be granted in the admin, under Users, {user}; the token can stay as it is."
+        )
+        found.append(hint.format(user=user.get_username()))
+    return found
+
+
+def _has_some_of(user: User, right: str) -> bool:
+    """Whether there is anything that the user may, of what the right is for."""
+    return (right == USE or user.is_staff) and any(
+        user.has_perm(permission) for permission, its in access.RIGHTS.items() if its == right
+    )
+
+
+def _lacks(user: User, right: str) -> str:
+    permission = next(permission for permission, its in access.RIGHTS.items() if its == right)
+    if not user.is_active:
+        sentence = gettext("'{right}' has no effect: the account {user} is not active.")
+    elif right != USE and not user.is_staff:
+        sentence = gettext(
+            "'{right}' has no effect: {user} needs a staff account and the permission '{name}' "
+            "({permission})."
+        )
+    else:
+        sentence = gettext(
+            "'{right}' has no effect: {user} needs the permission '{name}' ({permission})."
+        )
+    return sentence.format(
+        right=right,
+        user=user.get_username(),
+        name=permissions.name_of(permission),
+        permission=permission,
+    )
 
 
 def tokens_of(user: User | None) -> QuerySet[Token]:

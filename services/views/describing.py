@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count
 from django.utils import timezone
 
 from agents.models import Run, Session
-from myagent.protocol import timestamp
+from myagent.protocol import timestamp_or_none
 from services.catalogue import ports
 from services.catalogue.registry import CONFIGURATION
 from services.models import HealthCheck, Instance, Service
@@ -61,14 +61,14 @@ def service_json(
         "endpoint": endpoint_of(service, site),
         "tags": service.tags,
         "status": observers.status_of(service),
-        "observed_at": _time(observers.observed_at(service)),
+        "observed_at": timestamp_or_none(observers.observed_at(service)),
         "desired": service.desired,
         "replicas": service.replicas,
         "weight": service.weight,
         "auto_start": service.auto_start,
-        "created_at": _time(service.created_at),
-        "started_at": _time(service.started_at),
-        "last_health_check": _time(service.last_health_check),
+        "created_at": timestamp_or_none(service.created_at),
+        "started_at": timestamp_or_none(service.started_at),
+        "last_health_check": timestamp_or_none(service.last_health_check),
         "error_message": observers.error_of(service),
         "restart_count": service.restart_count,
         "config": {name: getattr(service, name) for name in CONFIGURATION},
@@ -93,14 +93,14 @@ def instance_json(instance: Instance, endpoint: str, observers: Observers) -> Js
     return {
         "instance_id": instance.pk,
         "state": observers.state_of(instance),
-        "observed_at": _time(observers.instance_observed_at(instance)),
+        "observed_at": timestamp_or_none(observers.instance_observed_at(instance)),
         "pid": instance.pid,
         "host": instance.node,
         "address": instance.address,
         "supervisor": instance.kept_by or instance.node,
         "port": None,
         "endpoint": endpoint,
-        "started_at": _time(instance.ready_at),
+        "started_at": timestamp_or_none(instance.ready_at),
         "restart_count": instance.restart_count,
         "active_sessions": report.get("sessions"),
         "memory_mb": instance.memory_mb,
@@ -129,7 +129,7 @@ def ended_json(instance: Instance) -> Json:
         "instance_id": instance.pk,
         "state": instance.state,
         "pid": instance.pid,
-        "ended_at": _time(instance.ended_at),
+        "ended_at": timestamp_or_none(instance.ended_at),
         "exit_code": instance.exit_code,
         "error": told(instance.error),
     }
@@ -153,9 +153,9 @@ def service_health(service: Service, site: str, limit: int = 20) -> Json:
         "name": service.name,
         "status": health_of(service, instances, observers),
         "service_status": observers.status_of(service),
-        "observed_at": _time(observers.observed_at(service)),
+        "observed_at": timestamp_or_none(observers.observed_at(service)),
         "error_message": observers.error_of(service),
-        "last_health_check": _time(service.last_health_check),
+        "last_health_check": timestamp_or_none(service.last_health_check),
         "summary": health_summary(instances, observers),
         "instances": [instance_json(instance, endpoint, observers) for instance in instances],
         "checks": [health_check_json(check) for check in service.health_checks.all()[:limit]],
@@ -165,7 +165,7 @@ def service_health(service: Service, site: str, limit: int = 20) -> Json:
 def health_check_json(check: HealthCheck) -> Json:
     return {
         "instance_id": check.instance_id,
-        "checked_at": _time(check.checked_at),
+        "checked_at": timestamp_or_none(check.checked_at),
         "is_healthy": check.is_healthy,
         "latency_ms": check.latency_ms,
         "detail": check.reason,
@@ -244,7 +244,3 @@ def health_summary(instances: Iterable[Instance], observers: Observers) -> Json:
     """The number of live instances by health."""
     found = [observers.health_of(instance) for instance in instances]
     return {kind: found.count(kind) for kind in Instance.HEALTH} | {"total": len(found)}
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)

@@ -6,7 +6,7 @@ from typing import Any
 
 from myagent.protocol import timestamp
 from services.models import RoutingRule
-from services.routing.rulebook import Registered, registered, warnings_about
+from services.routing.rulebook import Registered, warnings_about
 from services.routing.stored import UNREADABLE, conditions_of
 from services.routing.wording import written
 
@@ -31,24 +31,6 @@ def rule_json(rule: RoutingRule, known: Registered) -> Json:
         "updated_at": timestamp(rule.updated_at),
         "warnings": warnings_about(rule, known),
     }
-
-
-def rules_in_words() -> list[Json]:
-    """For a table, in the order in which they apply. All values but `enabled` are texts."""
-    known = registered()
-    return [
-        {
-            "name": rule.name,
-            "priority": str(rule.priority),
-            "enabled": rule.enabled,
-            "conditions": conditions_in_words(rule, ", "),
-            "strategy": rule.target_strategy,
-            "services": ", ".join(rule.target_services),
-            "tags": ", ".join(rule.target_tags),
-            "warnings": " ".join(warnings_about(rule, known)),
-        }
-        for rule in RoutingRule.objects.all()
-    ]
 
 
 def conditions_in_words(rule: RoutingRule, separator: str) -> str:

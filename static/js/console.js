@@ -9,6 +9,7 @@ import { Feed } from "./console/feed.js";
 import { List } from "./console/list.js";
 import { readable } from "./console/readable.js";
 import { control } from "./console/requests.js";
+import { Rules } from "./console/rules.js";
 import { showSummary } from "./console/summary.js";
 
 const PATIENCE_MS = 600; // A line that comes back sooner is not worth a word.
@@ -103,4 +104,24 @@ if (page.mayViewConnections) {
   const explained = ({ user, client_ip: address, user_agent: program }) =>
     say("close_explained", { who: [user, address, readable(program)].filter(Boolean).join(" · ") });
   new Connections(parts, { agrees: (one) => agrees("close", explained(one)), tell: showProblem });
+}
+if (page.rules) {
+  const parts = {
+    details: byId("rules"),
+    list: byId("rules-list"),
+    none: byId("rules-none"),
+    count: byId("rules-count"),
+    notice: byId("rules-notice"),
+    problem: byId("rules-problem"),
+    add: byId("rule-add"),
+    open: byId("rules-try"),
+    sheet: byId("rule-sheet"),
+    trial: byId("trial-sheet"),
+  };
+  const explained = ({ name }) => say("rule_remove_explained", { name });
+  new Rules(parts, {
+    agrees: (rule) => agrees("rule-remove", explained(rule)),
+    announce: announcer.say,
+    known: () => list.known,
+  });
 }

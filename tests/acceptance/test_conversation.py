@@ -123,6 +123,17 @@ async def test_an_answer_tells_what_it_took(client: Recorder, session: str) -> N
         assert metadata["usage"][key] > 0
 
 
+async def test_an_answer_tells_what_was_cached_and_what_was_reasoning(
+    client: Recorder, session: str
+) -> None:
+    question = '[[tool add {"a": 1, "b": 2}]] [[chunks=4]] [[usage cached=1 reasoning=2]] sum'
+    frames = await answered(client, session, question)
+    thoughts = [frame for frame in durable(frames) if frame["event"] == "agent.thinking"]
+    for metadata, times in ((thoughts[0]["metadata"], 1), (frames[-1]["metadata"], 2)):
+        assert metadata["usage"]["cached_tokens"] == 1 * times
+        assert metadata["usage"]["reasoning_tokens"] == 2 * times
+
+
 async def test_the_models_reasoning_is_kept(client: Recorder, session: str) -> None:
     frames = await answered(client, session, "[[reasoning First the 前提.]] why")
     thought = durable(frames)[1]

@@ -178,6 +178,32 @@ def test_what_no_node_has_room_for_waits_and_can_be_stopped(
     assert not worker_of(site, cluster, "nowhere")
 
 
+def test_a_job_that_was_stopped_while_it_waited_is_removed_once_it_has_ended(
+    site: ManagedSite, serving: Command, cluster: RayCluster
+) -> None:
+    before = set(cluster.jobs())
+    whole_node = ("--tags", "ray:alpha,ray:cpus:1")
+    for name in ("first", "second"):
+        register(site, name, *whole_node)
+    site.services("start", "first", "--no-wait")
+    until(lambda: worker_of(site, cluster, "first"), "a worker that takes the whole node")
+    site.services("start", "second", "--no-wait")
+    [waiting] = until(lambda: [row["id"] for row in site.instances("second")])
+    until(lambda: waiting in cluster.jobs(), "the job of the second")
+    site.services("stop", "second", "--no-wait")
+    until(lambda: site.service("second")["status"] == "stopped")
+    assert waiting in cluster.jobs()
+    site.services("stop", "first", "--no-wait")
+    until(lambda: cluster.jobs()[waiting] == "STOPPED", "its end, with the room")
+
+    cluster.submit("theirs", "true", myagent_site="another one")
+    until(lambda: cluster.jobs()["theirs"] == "SUCCEEDED")
+    serving.kill()
+    site.serve()
+    until(lambda: set(cluster.jobs()) - before == {"theirs"}, "nothing left of the site")
+    cluster.forget("theirs")
+
+
 def test_a_file_that_can_not_be_loaded_is_refused_with_its_reason(
     site: ManagedSite, serving: Command
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import urllib.request
 from collections import Counter
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+import requests
 from websockets.asyncio.client import connect
 from websockets.sync.client import connect as dial
 
@@ -74,6 +76,31 @@ def _address(site: ManagedSite, serving: Command) -> str:
     return site.url(serving, "").removesuffix("/services//").replace("ws", "http", 1)
 
 
+class Admin:
+    """Somebody who is logged in to the site's admin, with a browser's cookies."""
+
+    def __init__(self, url: str, password: str) -> None:
+        self._base = f"{url}/admin/"
+        self._browser = requests.Session()
+        self._post("login/", username="admin", password=password, next="/admin/")
+
+    def change_rule(self, rule: dict[str, Any], **fields: str) -> None:
+        """Sends the form of the rule's page, as a person's browser does."""
+        shown = {
+            name: str(rule[name]) for name in ("name", "priority", "weight", "target_strategy")
+        }
+        page = f"services/routingrule/{rule['rule_id']}/change/"
+        answer = self._post(page, **shown, enabled="on", **fields)
+        assert "was changed successfully" in answer.text
+
+    def _post(self, page: str, **fields: str) -> requests.Response:
+        self._browser.get(self._base + page, timeout=PATIENCE_S)
+        form = {"csrfmiddlewaretoken": self._browser.cookies["myagent_csrf"], **fields}
+        answer = self._browser.post(self._base + page, data=form, timeout=PATIENCE_S)
+        answer.raise_for_status()
+        return answer
+
+
 class Rules:
     """The table of rules, over REST, and what clients get."""
 
@@ -87,8 +114,9 @@ class Rules:
         ]
         self._ask("POST", "routing/rules", {"name": name, "conditions": given} | fields)
 
-    def change(self, name: str, **fields: Any) -> None:
-        self._ask("PATCH", f"routing/rules/{name}", fields)
+    def find(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._ask("GET", f"routing/rules/{name}", None)
+        return found
 
     def clear(self) -> None:
         for rule in self._ask("GET", "routing/rules", None)["items"]:
@@ -247,11 +275,14 @@ async def test_clients_of_another_server_count_for_the_fewest_connections(
     assert abs(connected["a"] - connected["b"]) <= 2
 
 
-async def test_rules_change_while_200_clients_connect_and_nobody_gets_an_error(
-    rules: Rules,
+async def test_the_admin_changes_rules_while_200_clients_connect_and_nobody_gets_an_error(
+    site: ManagedSite, serving: Command, rules: Rules
 ) -> None:
     rules.add("all", target_services=["a"])
     await rules.until_served_by("a")
+    password = re.search(r"password (\S+)", serving.log)
+    assert password
+    admin = await asyncio.to_thread(Admin, _address(site, serving), password[1])
     served: list[tuple[float, str]] = []
     half = asyncio.Event()
 
@@ -266,10 +297,11 @@ async def test_rules_change_while_200_clients_connect_and_nobody_gets_an_error(
         for _ in range(20):
             group.create_task(connect_some(10))
         await half.wait()
-        await asyncio.to_thread(rules.change, "all", target_services=["b"])
+        await asyncio.to_thread(admin.change_rule, rules.find("all"), target_services="b")
         changed = time.monotonic()
     await rules.until_served_by("b")
     assert len(served) == 200
+    assert {name for _, name in served} <= {"a", "b"}
     assert {name for began, name in served if began < changed} >= {"a"}
     late = [name for began, name in served if began > changed + FOLLOWS_S]
     assert set(late) <= {"b"}

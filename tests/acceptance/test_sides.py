@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import Enum, auto
 from pathlib import Path
 
 import pytest
 import requests
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.databases import copy_migrated
 from tests.managed_site import PATIENCE_S, ManagedSite, Module, managed_site
@@ -152,4 +154,44 @@ async def test_an_api_with_a_proxy_port_is_a_whole_server_and_a_proxy(parts: Par
     async with await Recorder.open(f"{socket_of(both)}/services/shop/") as client:
         both.process.terminate()
         assert await client.read_to_close() == 4012
+    assert both.stop() == 0
+
+
+class Outcome(Enum):
+    """What becomes of a client that comes to a port."""
+
+    IN = auto()
+    SENT_AWAY = auto()
+    REFUSED = auto()
+
+
+async def outcome_at(address: str) -> Outcome:
+    """`SENT_AWAY`: with the code that says so; `REFUSED`: by the system, nobody listens."""
+    try:
+        client = await Recorder.dial(f"{address}/services/shop/")
+    except ConnectionRefusedError:
+        return Outcome.REFUSED
+    except (OSError, InvalidHandshake):
+        return Outcome.SENT_AWAY  # The port was closed meanwhile.
+    async with client:
+        try:
+            await client.until("system.connected")
+        except ConnectionClosed:
+            assert client.socket.close_code == 4012
+            return Outcome.SENT_AWAY
+    return Outcome.IN
+
+
+@pytest.mark.parametrize("is_proxy_first", [False, True], ids=["pages first", "proxy first"])
+async def test_a_server_that_leaves_closes_both_ports_before_it_sends_its_clients_away(
+    parts: Parts, is_proxy_first: bool
+) -> None:
+    both = parts.start_both()
+    doors = [pages_of(both).replace("http://", "ws://"), socket_of(both)]
+    one, other = reversed(doors) if is_proxy_first else doors
+    clients = [await Recorder.open(f"{address}/services/shop/") for address in doors]
+    both.process.terminate()
+    assert [await client.read_to_close() for client in clients] == [4012, 4012]
+    # A client that comes again at once must find the next server, which may listen there already.
+    assert [await outcome_at(one), await outcome_at(other)] == [Outcome.REFUSED, Outcome.REFUSED]
     assert both.stop() == 0

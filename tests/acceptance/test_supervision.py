@@ -282,7 +282,13 @@ def test_ctrl_c_on_serve_leaves_no_process_behind_and_keeps_what_is_desired(
 ) -> None:
     serving = site.serve()
     site.register("echo", ECHO, "--auto-start", "--replicas=2")
-    site.until_runs("echo", 2)
+    running = site.until_runs("echo", 2)
+    second = site.serve().wait_for_log("waiting_for_the_lease")
+    assert second.stop(signal.SIGINT) == 0
+    said = "Leaving; the services go on: another supervisor has them."
+    assert said in second.log.splitlines()
+    assert "start again" not in second.log
+    assert site.until_runs("echo", 2) == running
     assert serving.stop(signal.SIGINT) == 0
     assert serving.log.splitlines()[-1] == (
         "The services that were running start again with the next serve."

@@ -292,7 +292,7 @@ async def test_a_service_is_stopped_only_after_a_second_thought(
         )
         await route.fulfill(status=202, json={})
 
-    await page.route("**/api/v1/**", answer)
+    await page.route("**/api/v1/services/**", answer)
     stop = card(page, "weather").get_by_role("button", name="Stop: weather", exact=True)
     await stop.press("Enter")
     await expect(page.get_by_role("button", name="Let it run")).to_be_focused()
@@ -331,7 +331,7 @@ async def test_what_could_not_be_done_is_said(new_page: NewPage, rows: Rows, wat
     await start.click()
     await expect(page.get_by_role("alert")).to_contain_text("No supervisor is running")
     refusal = {"detail": "<b>Not</b> now.", "code": "conflict"}
-    await page.route("**/api/v1/**", lambda route: route.fulfill(status=409, json=refusal))
+    await page.route("**/api/v1/services/**", lambda route: route.fulfill(status=409, json=refusal))
     await start.click()
     await expect(page.get_by_role("alert")).to_have_text("That could not be done: <b>Not</b> now.")
 

@@ -26,6 +26,9 @@ from myagent.steps import (
 )
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PROGRAM = "websocket_trace_server.py"
+"""No agent file: it serves one."""
+AGENT_FILES = sorted(path for path in EXAMPLES.glob("*.py") if path.name != PROGRAM)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +56,7 @@ async def ask(agent: Runnable, question: str) -> list[Step]:
     return [step async for step in agent.run(history, confirm=nobody)]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", AGENT_FILES, ids=lambda path: path.stem)
 def test_each_example_says_how_to_run_it(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert f"scripts/server examples/{path.name}" in (docstring or "")
@@ -143,7 +146,7 @@ async def test_a_question_that_is_offered_leads_to_an_answer_with_tools(
     assert results and set(results) == {"success"}, steps[-1]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", AGENT_FILES, ids=lambda path: path.stem)
 def test_each_example_offers_questions(path: Path) -> None:
     assert re.search(r"\bexamples ?= ?\[", path.read_text(encoding="utf-8"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from django.test import AsyncClient
 from myagent_site.console_texts import HOME_TEXTS, TEXTS
 from myagent_site.pages import LANGUAGE_COOKIE
 from services.models import Service
-from services.routing import rulebook
 from services.supervision import health
 from services.supervision.failing import why_it_is_given_up
 from services.telling import kept
@@ -54,20 +54,23 @@ async def test_on_this_machine_no_login_is_asked_for(here: AsyncClient) -> None:
     assert response.context["page"]["startsSupervisor"] is settings.IS_EMBEDDED
 
 
-async def test_the_rules_of_routing_are_shown_to_those_who_may_see_them(
+async def test_rules_of_routing_are_for_those_who_may_see_and_change_them(
     here: AsyncClient, elsewhere: AsyncClient
 ) -> None:
-    given = {"field": "user_agent", "operator": "contains", "value": "<b>VIP"}
-    await sync_to_async(rulebook.add)(name="vip", conditions=[given], target_services=["lost"])
-    page = (await here.get("/console")).content.decode()
-    for text in (
-        "user_agent contains &lt;b&gt;VIP",
-        "The rule names services that are not registered: lost.",
-        "/admin/services/routingrule/",
-    ):
-        assert text in page
+    rights = ("mayAdd", "mayChange", "mayRemove")
+    rules = (await here.get("/console")).context["page"]["rules"]
+    assert [rules[right] for right in rights] == [True] * 3
+    await log_in(elsewhere, "view_service", "view_routingrule", "change_routingrule")
+    response = await elsewhere.get("/console")
+    assert [response.context["page"]["rules"][right] for right in rights] == [False, True, False]
+    assert 'id="rule-add"' not in response.content.decode()
+
+
+async def test_who_may_not_see_rules_of_routing_has_none(elsewhere: AsyncClient) -> None:
     await log_in(elsewhere, "view_service")
-    assert "&lt;b&gt;VIP" not in (await elsewhere.get("/console")).content.decode()
+    response = await elsewhere.get("/console")
+    assert response.context["page"]["rules"] is None
+    assert 'id="rules"' not in response.content.decode()
 
 
 async def test_from_elsewhere_one_has_to_log_in(elsewhere: AsyncClient) -> None:
@@ -119,7 +122,9 @@ async def test_staff_without_leave_is_told_so_and_not_sent_around(
     await log_in(elsewhere)
     response = await elsewhere.get("/console")
     assert response.status_code == 403
-    assert "may not see services" in response.content.decode()
+    page = unescape(response.content.decode())
+    assert "may not see services" in page
+    assert "You need the permission 'Can view service' (services.view_service)." in page
 
 
 async def test_who_is_not_staff_has_to_log_in_as_one_who_is(elsewhere: AsyncClient) -> None:
@@ -211,7 +216,7 @@ def test_every_text_of_the_console_is_used() -> None:
     everything = "\n".join(
         path.read_text(encoding="utf-8") for folder, kind in folders for path in folder.rglob(kind)
     )
-    built = ("state_", "health_", "desired_", "theme_")
+    built = ("state_", "health_", "desired_", "theme_", "strategy_")
     unused = [
         name
         for name in TEXTS | HOME_TEXTS

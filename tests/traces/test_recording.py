@@ -176,8 +176,8 @@ def test_the_plain_sql_knows_every_column() -> None:
         return {field.column for field in model._meta.local_concrete_fields}
 
     assert set(statements.SPAN_COLUMNS) == columns(Span) - {"id"}
-    # These have no value before the end, or before somebody gives one.
-    later = {"cost_nano", "ended_at", "duration_ms", "score"}
+    # These have no value at the start.
+    later = {"cost_nano", "ended_at", "duration_ms"}
     assert set(statements.TRACE_COLUMNS) == columns(Trace) - later
 
 

@@ -111,8 +111,6 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField(verbose_name="started")),
                 ("ended_at", models.DateTimeField(null=True)),
                 ("duration_ms", models.PositiveBigIntegerField(null=True)),
-                ("parent", models.CharField(db_default="", default="", max_length=55)),
-                ("score", models.FloatField(null=True)),
                 (
                     "session",
                     models.ForeignKey(
@@ -127,7 +125,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "trace",
                 "verbose_name_plural": "traces",
                 "ordering": ["-pk"],
-                "permissions": [("see_traces", "Can see everybody's traces")],
             },
         ),
         migrations.CreateModel(
@@ -142,10 +139,7 @@ class Migration(migrations.Migration):
                 ("span_id", models.CharField(max_length=16)),
                 (
                     "kind",
-                    models.CharField(
-                        choices=[("think", "Think"), ("tool", "Tool"), ("inner", "Inner")],
-                        max_length=8,
-                    ),
+                    models.CharField(choices=[("think", "Think"), ("tool", "Tool")], max_length=8),
                 ),
                 ("name", models.CharField(max_length=200)),
                 (
@@ -179,8 +173,6 @@ class Migration(migrations.Migration):
                 ("start_seq", models.PositiveBigIntegerField(default=0)),
                 ("end_seq", models.PositiveBigIntegerField(default=0)),
                 ("error", models.CharField(default="", max_length=500)),
-                ("parent", models.CharField(default="", max_length=16)),
-                ("attributes", models.JSONField(null=True)),
                 (
                     "trace",
                     models.ForeignKey(

@@ -22,6 +22,10 @@ OF_THE_RUN = (
 )
 
 
+Message = Mapping[str, Any]
+"""A chat message as JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """`inputs` and `outputs` of a span; None where there is nothing, or nothing may be seen."""
@@ -35,7 +39,7 @@ class _Entry:
     seq: int
     event: str
     data: Mapping[str, Any]
-    message: Mapping[str, Any] | None
+    message: Message | None
 
 
 def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
@@ -44,15 +48,21 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     """
     if trace.content == Trace.Content.OFF:
         return {}
-    entries = _entries_of(trace)
+    entries, shown = _entries_of(trace), _Shown(trace.content)
     at = {entry.seq: entry for entry in entries}
-    shown = _Shown(trace.content)
+    given, given_last = _given(entries)
+    # The last reply is the answer, which is an entry of its own.
+    answer = next((each for each in entries if each.event == "agent.final_answer"), None)
+
+    def of_reply(span: Span) -> Contents:
+        messages = given.get(span.end_seq, given_last)
+        inputs = {"messages": [shown.json(message) for message in messages]}
+        reply = at.get(span.end_seq)
+        return Contents(inputs, None if reply is None else _reply(reply, answer, shown))
+
     return {
-        span.span_id: _of_reply(span, entries, shown)
-        if span.kind == Span.Kind.THINK
-        else _of_tool(span, at, shown)
+        span.span_id: of_reply(span) if span.kind == Span.Kind.THINK else _of_tool(span, at, shown)
         for span in spans
-        if span.kind != Span.Kind.INNER
     }
 
 
@@ -67,25 +77,24 @@ def _entries_of(trace: Trace) -> list[_Entry]:
     ]
 
 
-def _of_reply(span: Span, entries: Sequence[_Entry], shown: _Shown) -> Contents:
-    end = span.end_seq or None
-    before = [each for each in entries if end is None or each.seq < end]
-    replies = [index for index, each in enumerate(before) if each.event == "agent.thinking"]
-    new = before[replies[-1] :] if replies else before
-    messages = [each.message for each in new if each.message is not None]
-    inputs = {"messages": [shown.json(message) for message in messages]}
-    reply = next((each for each in entries if each.seq == end), None)
-    return Contents(inputs, None if reply is None else _reply(reply, entries, shown))
+def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Message]]:
+    """The messages that each reply was given, by its `seq`, and those for one that is to come."""
+    found: dict[int, list[Message]] = {}
+    new: list[Message] = []
+    for entry in entries:
+        if entry.event == "agent.thinking":
+            found[entry.seq], new = new, []
+        if entry.message is not None:
+            new.append(entry.message)
+    return found, new
 
 
-def _reply(reply: _Entry, entries: Sequence[_Entry], shown: _Shown) -> dict[str, Any]:
+def _reply(reply: _Entry, answer: _Entry | None, shown: _Shown) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if reply.data["content"]:
         found["reasoning"] = shown.json(reply.data["content"])
     if reply.message is not None:
         return found | {"message": shown.json(reply.message)}
-    # The last reply is the answer, which is an entry of its own.
-    answer = next((each for each in entries if each.event == "agent.final_answer"), None)
     if answer is not None:
         found["message"] = shown.json({"role": "assistant", "content": answer.data["content"]})
     return found

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from myagent.protocol import timestamp
+from agents.runtime.durations import ms_between
+from myagent.protocol import timestamp, timestamp_or_none
 from traces.models import NANO, Span, Trace
 from traces.reading.contents import Contents, contents_of
 
@@ -37,7 +38,7 @@ def trace_json(trace: Trace) -> Json:
         "cost": _cost(trace.cost_nano),
         "currency": settings.MYAGENT_CURRENCY,
         "started_at": timestamp(trace.started_at),
-        "ended_at": _time(trace.ended_at),
+        "ended_at": timestamp_or_none(trace.ended_at),
         "duration_ms": trace.duration_ms,
     }
 
@@ -69,12 +70,11 @@ def parents_of(spans: Sequence[Span]) -> dict[str, str]:
         for span in spans
         if span.kind == Span.Kind.THINK and span.status == Span.Status.SUCCESS
     }
-    found = {}
-    for span in spans:
-        parent = replies.get(span.step) if span.kind == Span.Kind.TOOL else span.parent
-        if parent:
-            found[span.span_id] = parent
-    return found
+    return {
+        span.span_id: replies[span.step]
+        for span in spans
+        if span.kind == Span.Kind.TOOL and span.step in replies
+    }
 
 
 def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
@@ -89,7 +89,7 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "step": span.step,
         "step_id": span.step_id or None,
         "started_at": timestamp(span.started_at),
-        "ended_at": _time(span.ended_at),
+        "ended_at": timestamp_or_none(span.ended_at),
         "duration_ms": duration_ms(span),
         "first_token_ms": span.first_token_ms,
         "usage": _usage(span) if span.kind == Span.Kind.THINK else None,
@@ -97,7 +97,6 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "error": span.error,
         "inputs": contents.inputs,
         "outputs": contents.outputs,
-        "attributes": span.attributes,
     }
 
 
@@ -105,7 +104,7 @@ def duration_ms(span: Span) -> int | None:
     """As measured; of one that was cut off, until that was noticed. None while it is open."""
     if span.duration_ms is not None or span.ended_at is None:
         return span.duration_ms
-    return max(0, round((span.ended_at - span.started_at).total_seconds() * 1000))
+    return ms_between(span.started_at, span.ended_at)
 
 
 def _usage(row: Trace | Span) -> Json:
@@ -119,7 +118,3 @@ def _usage(row: Trace | Span) -> Json:
 
 def _cost(nano: int | None) -> float | None:
     return None if nano is None else nano / NANO
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)

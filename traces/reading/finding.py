@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from agents.principals import Principal, key_of, may_see, may_use_service
+from agents.archive.finding import seen_by
+from agents.principals import Principal, may_see, may_use_service
 from traces.models import Trace
 
 LONGEST_WAIT = timedelta(days=1)
@@ -52,12 +53,7 @@ def find(trace_id: str, principal: Principal | None) -> Trace:
 
 def select(wanted: Wanted) -> QuerySet[Trace]:
     """Those that match, the newest first."""
-    found = Trace.objects.order_by("-pk")
-    principal = wanted.principal
-    if principal is not None and not principal.sees_everything:
-        found = found.filter(principal=key_of(principal))
-    if principal is not None and principal.services is not None:
-        found = found.filter(service__in=principal.services)
+    found = seen_by(wanted.principal, Trace.objects.order_by("-pk"))
     exact = {
         "service": wanted.service,
         "status": wanted.status,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from myagent.models.base import Usage
 from traces.models import NANO, Price
-from traces.recording.spans import Tokens
 
 PER = 1_000_000
 """Prices are for this many tokens."""
@@ -29,11 +29,13 @@ class Rate:
             return model.startswith(self.model[:-1])
         return model == self.model
 
-    def cost_nano(self, tokens: Tokens) -> int:
+    def cost_nano(self, usage: Usage) -> int:
         """Billionths of the currency, rounded."""
-        fresh = max(0, tokens.prompt - tokens.cached)
+        fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
         total = (
-            fresh * self.prompt + tokens.cached * self.cached + tokens.completion * self.completion
+            fresh * self.prompt
+            + usage.cached_tokens * self.cached
+            + usage.completion_tokens * self.completion
         )
         return (total + PER // 2) // PER
 
@@ -49,11 +51,11 @@ class PriceList:
             reverse=True,
         )
 
-    def cost_nano(self, model: str, tokens: Tokens, at: datetime) -> int | None:
+    def cost_nano(self, model: str, usage: Usage, at: datetime) -> int | None:
         """What a reply costs; None if the model has no price that is valid at that time."""
         for rate in self._rates:
             if rate.valid_from <= at and rate.fits(model):
-                return rate.cost_nano(tokens)
+                return rate.cost_nano(usage)
         return None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
 from agents.log.recorders import Row
 from agents.log.writes import RunFacts
+from myagent.models.base import Usage
 from traces import ids
 from traces.models import Span
 from traces.recording import statements
@@ -17,16 +18,7 @@ from traces.recording import statements
 MAX_NAME = 200
 
 
-class Tokens(NamedTuple):
-    """What a reply took: `cached` are some of `prompt`, `reasoning` some of `completion`."""
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    reasoning: int = 0
-
-
-NO_TOKENS = Tokens()
+NO_TOKENS = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +46,28 @@ class Outcome:
     seq: int
     duration_ms: int
     first_token_ms: int | None = None
-    tokens: Tokens = NO_TOKENS
+    usage: Usage = NO_TOKENS
     cost_nano: int | None = None
     error: str = ""
 
 
 def opened(subject: Subject, status: str, at: datetime, seq: int = 0) -> Row:
     """It begins; `seq` is where the log has what goes in, if that is an entry of its own."""
-    return _row(subject, status, adapted(at), (None, None, None, *NO_TOKENS, None, seq, 0, ""))
+    nothing_yet = (None, None, None, *counts(NO_TOKENS), None)
+    return _row(subject, status, adapted(at), (*nothing_yet, seq, 0, ""))
 
 
 def ended(subject: Subject, status: str, at: datetime, outcome: Outcome) -> Row:
     began_at = adapted(at - timedelta(milliseconds=outcome.duration_ms))
     end = (adapted(at), outcome.duration_ms, outcome.first_token_ms)
-    result = (*outcome.tokens, outcome.cost_nano, 0, outcome.seq, outcome.error)
+    result = (*counts(outcome.usage), outcome.cost_nano, 0, outcome.seq, outcome.error)
     return _row(subject, status, began_at, (*end, *result))
+
+
+def counts(usage: Usage) -> tuple[int, int, int, int]:
+    """In the order of the columns."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    return prompt, usage.cached_tokens, completion, usage.reasoning_tokens
 
 
 def _row(subject: Subject, status: str, began_at: Any, rest: tuple[Any, ...]) -> Row:
@@ -84,8 +83,6 @@ def _row(subject: Subject, status: str, began_at: Any, rest: tuple[Any, ...]) ->
         subject.step_id,
         began_at,
         *rest,
-        "",
-        None,
     )
     return Row(statements.write_span(), values)
 

@@ -19,13 +19,11 @@ TRACE_COLUMNS = (
     "id", "session_id", "service", "agent", "model", "principal", "status", "content", "request",
     "answer", "error_type", "error", "max_steps", "attempts", "steps", "span_count", "error_count",
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "started_at",
-    "parent",
 )  # fmt: skip
 SPAN_COLUMNS = (
     "trace_id", "span_id", "kind", "name", "status", "attempt", "step", "step_id", "started_at",
     "ended_at", "duration_ms", "first_token_ms", "prompt_tokens", "cached_tokens",
-    "completion_tokens", "reasoning_tokens", "cost_nano", "start_seq", "end_seq", "error", "parent",
-    "attributes",
+    "completion_tokens", "reasoning_tokens", "cost_nano", "start_seq", "end_seq", "error",
 )  # fmt: skip
 OF_THE_START = frozenset({"trace_id", "span_id", "kind", "attempt", "step_id"})
 """Columns of a span that its end leaves as they are."""

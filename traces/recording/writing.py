@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agents.log.entry import Entry, Logged
+from agents.log.fold import usage_of
 from agents.log.recorders import Row
 from agents.log.writes import NextAttempt, RunFacts, Write
 from agents.models import Run
+from myagent.models.base import Usage
 from myagent.protocol import TERMINAL_EVENTS
 from traces.content import excerpt
 from traces.models import MAX_EXCERPT, MAX_NAMED, Span, Trace
 from traces.recording import spans, statements
 from traces.recording.prices import PriceList
-from traces.recording.spans import NO_TOKENS, Outcome, Subject, Tokens, adapted
+from traces.recording.spans import NO_TOKENS, Outcome, Subject, adapted, counts
 
 Status = Span.Status
 
@@ -37,11 +39,11 @@ class Sums:
     steps: int = 0
     spans: int = 0
     errors: int = 0
-    tokens: Tokens = NO_TOKENS
+    usage: Usage = NO_TOKENS
     cost_nano: int | None = None
 
     def values(self) -> tuple[int, ...]:
-        return (self.steps, self.spans, self.errors, *self.tokens)
+        return (self.steps, self.spans, self.errors, *counts(self.usage))
 
 
 class Writing:
@@ -91,11 +93,11 @@ class Writing:
         new, starts = self._write.new_run, self._write.starts
         if new is not None and new.ordinal is not None:
             entry = self._write.entries[0]
-            yield self._start(new.run_id, str(entry.content), entry.aside.get("traceparent", ""))
+            yield self._start(new.run_id, str(entry.content))
         elif starts is not None:
             yield self._start(starts.run_id, starts.message)
 
-    def _start(self, run_id: str, question: str, parent: str = "") -> Row:
+    def _start(self, run_id: str, question: str) -> Row:
         facts, agent = self._write.facts, self._agent
         values = (
             run_id,
@@ -112,7 +114,6 @@ class Writing:
             1,
             *Sums().values(),
             adapted(self._at),
-            parent,
         )
         return Row(statements.START_TRACE, values)
 
@@ -133,16 +134,16 @@ class Writing:
         return None
 
     def _reply(self, entry: Entry, seq: int, run: RunFacts) -> Row:
-        tokens = _tokens_of(entry.metadata.get("usage") or {})
-        cost_nano = self._prices.cost_nano(self._model, tokens, self._at)
+        usage = usage_of(entry.metadata)
+        cost_nano = self._prices.cost_nano(self._model, usage, self._at)
         sums = self._sums_of(run)
         sums.steps, sums.spans = 1, sums.spans + 1
-        sums.tokens, sums.cost_nano = tokens, cost_nano
+        sums.usage, sums.cost_nano = usage, cost_nano
         outcome = Outcome(
             seq,
             entry.metadata["duration_ms"],
             entry.aside.get("first_token_ms"),
-            tokens,
+            usage,
             cost_nano,
         )
         reply = self._think(run, entry.metadata["step"])
@@ -231,9 +232,3 @@ def _cost(run_id: str, sums: Sums) -> Iterator[Row]:
 
 def _is_end_of(run: RunFacts, entry: Entry) -> bool:
     return entry.run_id == run.run_id and entry.event in TERMINAL_EVENTS
-
-
-def _tokens_of(usage: dict[str, int]) -> Tokens:
-    """The usage in the metadata of an `agent.thinking`."""
-    names = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
-    return Tokens(*(usage.get(name, 0) for name in names))

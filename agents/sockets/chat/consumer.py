@@ -81,7 +81,7 @@ class ChatConsumer(SocketConsumer):
             await super().run()
         else:
             problem = Problem(self.lang, "no_service", "only_events")
-            await self._say_goodbye(CloseCode.NO_SUCH_SERVICE, problem)
+            await self.say_goodbye(CloseCode.NO_SUCH_SERVICE, problem)
 
     def greet(self) -> None:
         """The dialect has no word for it."""

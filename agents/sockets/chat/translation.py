@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.log.entry import Logged
+from agents.runtime.durations import ms_between
 from agents.sentences import say
 from agents.sockets.chat.step_text import Change, StepText
 from myagent.protocol import TERMINAL_EVENTS
@@ -146,8 +147,7 @@ class Translation:
         self._last_end_at = logged.created_at
         duration_ms = logged.data["metadata"].get("duration_ms")
         if duration_ms is None:
-            took = logged.created_at - (turn.began_at or logged.created_at)
-            duration_ms = max(0, round(took.total_seconds() * 1000))
+            duration_ms = ms_between(turn.began_at or logged.created_at, logged.created_at)
         return Status(
             "completed",
             {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Set
 from typing import Any
 
-from myagent.models.offline.words import CJK, SENSE_ZH, STOP_WORDS, STOP_ZH, terms
+from myagent.models.offline.words import CJK, CJK_RUN, SENSE_ZH, STOP_WORDS, STOP_ZH, terms
 
 Span = tuple[int, int]
 Value = tuple[Any, Span]
@@ -17,11 +17,17 @@ _ANNOUNCING = re.compile(r"\b(?:saying|says)\b|内容[是为]|说|：|:\s", re.I
 _WORD = re.compile(rf"[^\W_{CJK}]+(?:[.@_-]+[^\W_{CJK}]+)*")
 _NAME = re.compile(rf"{_WORD.pattern}(?: {_WORD.pattern})*|[{CJK}]+")
 _CAPITALS = re.compile(r"[A-Z]\S*(?:\s(?:\S+\s)*[A-Z]\S*)?")
-_NUMBER = re.compile(r"(?<![\w.)-])[-+]?\d{1,40}(?:,\d{3})*(?:\.\d{1,20})?(?!\w|[-./:,]\d)")
+# Chinese writes no blanks around numbers, as in 前10条.
+_NUMBER = re.compile(
+    rf"(?<![^\W{CJK}])(?<![.)-])[-+]?\d{{1,40}}(?:,\d{{3}})*(?:\.\d{{1,20}})?"
+    rf"(?![^\W{CJK}]|[-./:,]\d)"
+)
 _JOINT = re.compile(r"[\s\"'“”,，、&]*(?:(?:and|or)\b[\s\"'“”]*)?|[和与跟及或]")
 # Only between longer words: 和 alone may be part of a name.
 _JOINT_ZH = re.compile(rf"(?<=[{CJK}]{{2}})[和与跟及或从由到至给向](?=[{CJK}]{{2}})")
 _EDGES_ZH = "了吗呢吧啊呀哦嘛我你您他她请在查看问找给从到把将用以对为向帮那这和与跟及或有是去要想让"
+# 用 is an edge, but not where 用户 begins.
+_START_ZH = re.compile(f"(?:(?!用户)[{_EDGES_ZH}])*")
 _PAIR_ZH = re.compile(rf"(?=([{CJK}]{{2}}))")
 _TEXT_START = re.compile(r"^(?:[\s,.:;，。：；、]|(?:a|an|for|me|of|please|that|the|to)\s)*", re.I)
 _TEXT_END = re.compile(r"(?:\s+(?:for|in|into|of|please|to|with)|[\s,.!?:;，。！？：；、])+$", re.I)
@@ -76,14 +82,17 @@ class Question:
     def names(self) -> list[Value]:
         """Quoted words, and words in a row: from the first to the last capitalised one, if any.
 
-        Quoted and capitalised ones come first.
+        Quoted and capitalised ones come first. A single Chinese character is none, as in 3 本 and
+        users 表.
         """
         spans = [span for _, span in self.quoted()]
         for name in _NAME.finditer(self._left):
             start, end = (_CAPITALS.search(self.text, *name.span()) or name).span()
-            start += len(name.group()) - len(name.group().lstrip(_EDGES_ZH))
+            if edge := _START_ZH.match(name.group()):
+                start += edge.end()
             end -= len(name.group()) - len(name.group().rstrip(_EDGES_ZH))
-            if start < end and not any(a <= start < b for a, b in spans):
+            is_counter = end - start == 1 and CJK_RUN.fullmatch(self.text, start, end)
+            if start < end and not is_counter and not any(a <= start < b for a, b in spans):
                 spans.append((start, end))
         return self._values(sorted(spans, key=self._doubt))
 

@@ -85,7 +85,7 @@ def _resume_json(resume: Resume) -> Json:
     return {
         "step": resume.step,
         "open_calls": [_open_call_json(call) for call in resume.open_calls],
-        "usage": _usage_json(resume.usage),
+        **_usage_json(resume.usage),
     }
 
 
@@ -107,9 +107,12 @@ def _decision_json(decision: Decision) -> Json:
     }
 
 
-def _usage_json(usage: Usage) -> list[int]:
+def _usage_json(usage: Usage) -> Json:
     # Models of somebody's own count in numbers of any kind.
-    return [int(usage.prompt_tokens), int(usage.completion_tokens)]
+    sums = [int(usage.prompt_tokens), int(usage.completion_tokens)]
+    parts = [int(usage.cached_tokens), int(usage.reasoning_tokens)]
+    # A field of its own, as older peers pass over fields but refuse a longer list.
+    return {"usage": sums, "usage_parts": parts} if any(parts) else {"usage": sums}
 
 
 def _said_json(said: Said) -> Json:
@@ -152,7 +155,7 @@ def _step_json(step: Step) -> Json:
                 "number": step.step,
                 "reasoning": step.reasoning,
                 "message": step.message.to_dict(),
-                "usage": _usage_json(step.usage),
+                **_usage_json(step.usage),
                 "duration_ms": step.duration_ms,
                 "first_token_ms": step.first_token_ms,
             }
@@ -189,7 +192,7 @@ def _step_json(step: Step) -> Json:
                 "step": "answer",
                 "text": step.text,
                 "steps": step.steps,
-                "usage": _usage_json(step.usage),
+                **_usage_json(step.usage),
                 "stop_reason": step.stop_reason,
                 "full_length": step.full_length,
             }

@@ -44,9 +44,15 @@ def _key(data: Json) -> RunKey:
 
 
 def _resume(data: Json) -> Resume:
-    prompt, completion = data["usage"]
     calls = tuple(_open_call(call) for call in data["open_calls"])
-    return Resume(int(data["step"]), calls, Usage(int(prompt), int(completion)))
+    return Resume(int(data["step"]), calls, _usage(data))
+
+
+def _usage(data: Json) -> Usage:
+    prompt, completion = data["usage"]
+    # A server of an older version does not send these.
+    cached, reasoning = data.get("usage_parts", (0, 0))
+    return Usage(int(prompt), int(completion), int(cached), int(reasoning))
 
 
 def _open_call(data: Json) -> OpenCall:

@@ -7,7 +7,7 @@ frame of a run ends that run only. One short function for each kind of message m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 from myagent import exact_json
@@ -127,9 +127,18 @@ def _key(data: Json) -> RunKey:
 
 
 def _usage(data: Json) -> Usage:
-    numbers = items(data, "usage", 2)
-    named = dict(zip(("usage: prompt", "usage: completion"), numbers, strict=False))
-    return Usage(count(named, "usage: prompt"), count(named, "usage: completion"))
+    sums = _counts(data, "usage", ("prompt", "completion"))
+    # A worker of an older version does not send these.
+    has_parts = "usage_parts" in data
+    parts = _counts(data, "usage_parts", ("cached", "reasoning")) if has_parts else ()
+    return Usage(*sums, *parts)
+
+
+def _counts(data: Json, name: str, of: Sequence[str]) -> list[int]:
+    """A list of as many counts as there are words for them."""
+    numbers = dict(zip(of, items(data, name, len(of)), strict=False))
+    named = {f"{name}: {word}": number for word, number in numbers.items()}
+    return [count(named, f"{name}: {word}") for word in of]
 
 
 def _message(data: Json) -> ChatMessage:

@@ -44,6 +44,8 @@ class Command(TerminalCommand):
     requires_system_checks = (checks.TAG,)
     requires_migrations_checks = False
 
+    _stops_services = False
+
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_address(parser, 8000)
         parser.add_argument(
@@ -87,6 +89,7 @@ class Command(TerminalCommand):
                 address.replace("ws://", "http://", 1), password, file_pages.said_at_start(host)
             )
             self._farewell = gettext("Stopping the services; interrupt again to stop them at once.")
+            self._only_leaves = gettext("Leaving; the services go on: another supervisor has them.")
             servers: SiteServer | ServerProcesses
             if options["processes"] > 1:
                 servers = ServerProcesses(options["processes"], _part_of(port, options), listener)
@@ -94,7 +97,7 @@ class Command(TerminalCommand):
                 servers = SiteServer(listener, address, is_debug=options["debug"])
                 servers.open_own_ports()
             self._run(self._serve(servers))
-        if settings.MYAGENT_SUPERVISOR != "external":
+        if self._stops_services:
             self._say_what_comes_back()
 
     def _run(self, serving: Coroutine[Any, Any, None]) -> None:
@@ -153,8 +156,9 @@ class Command(TerminalCommand):
 
     async def _leave(self, servers: SiteServer | ServerProcesses, supervision: Supervision) -> None:
         """Ends the services first, while the site still shows the progress."""
+        self._stops_services = supervision.is_in_charge
         if not supervision.is_over:
-            opening.say(self, self._farewell)
+            opening.say(self, self._farewell if self._stops_services else self._only_leaves)
         # Before the services end: from now on clients are told about the shutdown.
         servers.announce()
         try:

@@ -6,25 +6,36 @@ import argparse
 from typing import Any
 
 import orjson
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from django.utils.translation import gettext, gettext_noop
 
-from agents import checks
-from agents.runtime import schema
-from agents.terminal.command import TerminalCommand
 from agents.terminal.inert import readable
+from myagent.protocol import timestamp
+from services.cli.cells import Moment, Word
 from services.cli.parsing import time_length
-from services.errors import ServiceError
+from services.management.commands.services import Command as VerbCommand
 from services.tokens import issuing
 from services.tokens.models import RIGHTS, Token
 
+COLUMNS = (
+    gettext_noop("id"),
+    gettext_noop("name"),
+    gettext_noop("user"),
+    gettext_noop("rights"),
+    gettext_noop("services"),
+    gettext_noop("expires"),
+    gettext_noop("last used"),
+    gettext_noop("created"),
+)
 
-class Command(TerminalCommand):
+ALL = Word(gettext_noop("all"))
+EXPIRED = Word(gettext_noop("expired"))
+NEVER = Word(gettext_noop("never"))
+
+
+class Command(VerbCommand):
     help = gettext_noop("Makes, lists and revokes API tokens.")
-    requires_system_checks = (checks.TAG,)
-    requires_migrations_checks = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -52,28 +63,28 @@ class Command(TerminalCommand):
         revoke = verbs.add_parser("revoke", help=gettext("end one"))
         revoke.add_argument("id")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            schema.apply_pending(settings.VAR_DIR)
-            getattr(self, f"_{options['verb']}")(options)
-        except ServiceError as error:
-            raise CommandError(readable(error)) from error
+    def run(self, options: dict[str, Any]) -> None:
+        getattr(self, f"_{options['verb']}")(options)
 
     def _create(self, options: dict[str, Any]) -> None:
+        user = _user(options["user"])
         token, text = issuing.issue(
-            _user(options["user"]),
+            user,
             options["name"],
             services=options["services"],
             rights=options["rights"],
             expires=options["expires"],
         )
+        for warning in issuing.warnings_about(user, options["rights"]):
+            said = gettext("Warning: {warning}").format(warning=readable(warning))
+            self.stderr.write(self.style.WARNING(said))
         if options["json"]:
             self._write_json(token.as_json() | {"token": text})
             return
         self.stderr.write(
             gettext("Token {id}. Keep it now: it is not shown again.").format(id=token.pk)
         )
-        self.stdout.write(text)
+        self.stdout.write(f"{text}\n")
 
     def _list(self, options: dict[str, Any]) -> None:
         tokens = list(issuing.tokens_of(None))
@@ -81,27 +92,38 @@ class Command(TerminalCommand):
             self._write_json([token.as_json() for token in tokens])
             return
         if not tokens:
-            self.stdout.write(gettext("There are no tokens."))
-        for token in tokens:
-            self.stdout.write(_line(token))
+            self.stdout.write(f"{gettext('There are no tokens.')}\n")
+            return
+        self.screen(options).table(COLUMNS, map(_row, tokens))
 
     def _revoke(self, options: dict[str, Any]) -> None:
         if not issuing.revoke(Token.objects.filter(pk=options["id"])):
             raise CommandError(
                 gettext("There is no token '{id}'.").format(id=readable(options["id"]))
             )
-        self.stdout.write(gettext("Revoked."))
+        self.stdout.write(f"{gettext('Revoked.')}\n")
 
     def _write_json(self, value: Any) -> None:
-        self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+        self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
-def _line(token: Token) -> str:
-    services = ",".join(token.services) or "*"
-    parts = [token.pk, token.name, token.user.get_username(), ",".join(token.rights), services]
-    if token.has_expired:
-        parts.append(gettext("expired"))
-    return readable("  ".join(parts))
+def _row(token: Token) -> tuple[object, ...]:
+    return (
+        token.pk,
+        token.name,
+        token.user.get_username(),
+        token.rights,
+        token.services or ALL,
+        _expiry(token),
+        NEVER if token.last_used is None else Moment(timestamp(token.last_used)),
+        Moment(timestamp(token.created)),
+    )
+
+
+def _expiry(token: Token) -> object:
+    if token.expiry is None:
+        return NEVER
+    return EXPIRED if token.has_expired else Moment(timestamp(token.expiry))
 
 
 def _some(text: str) -> list[str]:

@@ -29,6 +29,7 @@ from agents.sentences import say
 from agents.sockets.handshake import Scope, client_counted_as
 from agents.titles import cleaned
 from myagent.protocol import CreateSession
+from services import access
 from services.rest.conversations import documents
 from services.rest.conversations.inputs import (
     LAST_EVENT_ID,
@@ -53,6 +54,7 @@ from services.rest.conversations.rates import rates, searches
 from services.rest.conversations.who import principal_of
 from services.rest.inputs import PageQuery, query_of
 from services.rest.lists import Page
+from services.tokens.judging import JOIN_ALL, SEE_ALL
 
 EVENTS_CHARACTERS = 1024 * 1024
 """Entries of a page together, unless the first alone is larger."""
@@ -60,14 +62,22 @@ EVENTS_CHARACTERS = 1024 * 1024
 
 def session_of(request: Request, id: str, *, is_to_act: bool = False) -> Session:
     """See `finding.find`. Raises `Problem`."""
+    principal = principal_of(request)
     try:
-        return finding.find(id, principal_of(request), is_to_act=is_to_act)
+        return finding.find(id, principal, is_to_act=is_to_act)
     except NoSession:
         raise Problem("unknown_session") from None
     except NotTheirs:
-        raise Problem("forbidden", say(own_language(), "forbidden_session")) from None
+        if principal is not None and principal.sees_everything:
+            raise Problem("forbidden", access.why_not_within(request)) from None
+        raise _forbidden(request, "forbidden_session", SEE_ALL) from None
     except OnlyRead:
-        raise Problem("forbidden", say(own_language(), "forbidden_to_act")) from None
+        raise _forbidden(request, "forbidden_to_act", JOIN_ALL) from None
+
+
+def _forbidden(request: Request, sentence: str, permission: str) -> Problem:
+    lacks = access.why_not(request, permission, is_for_staff=False)
+    return Problem("forbidden", f"{say(own_language(), sentence)} {lacks}")
 
 
 class SessionsView(ConversationView, GenericAPIView[Session]):

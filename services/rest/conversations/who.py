@@ -17,9 +17,14 @@ from services.tokens.models import CONTROL, VIEW
 class MayConverse(BasePermission):
     """Whoever may use agents; a login counts for that alone where sockets ask for none."""
 
+    message = ""
+
     def has_permission(self, request: Request, view: Any) -> bool:
         if request.auth is not None or settings.MYAGENT_AUTH != "open":
-            return access.may(request, access.USE)
+            if access.may(request, access.USE):
+                return True
+            self.message = access.why_not(request, access.USE)
+            return False
         return access.is_open(request) or bool(request.user and request.user.is_active)
 
 

@@ -92,7 +92,6 @@ class SpanSerializer(Answer):
     outputs = serializers.DictField(
         allow_null=True, help_text="`message` and `reasoning` of a reply, `result` of a tool."
     )
-    attributes = serializers.DictField(allow_null=True)
 
 
 class SpansSerializer(Answer):
@@ -153,7 +152,6 @@ A_SPAN: dict[str, Any] = {
     "error": "",
     "inputs": {"args": {"city": "Paris"}},
     "outputs": {"result": "Sunny, 21 degrees."},
-    "attributes": None,
 }
 
 

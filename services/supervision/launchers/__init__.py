@@ -1,4 +1,4 @@
-"""Launchers, which start instances somewhere: an interface of four calls, and where they listen.
+"""Launchers, which start instances somewhere: an interface of five calls, and where they listen.
 
 A launcher has no state that must survive: what was launched is in the database.
 """
@@ -115,6 +115,12 @@ class Launcher(Protocol):
         """Asks it to end; with force, kills it and everything that it started.
 
         Where `sockets` are not local, the supervisor asks over its link as well.
+        """
+
+    def tidy(self) -> None:
+        """Removes, a little in each pass, what is left of instances that have ended.
+
+        Raises `django.db.Error`.
         """
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:

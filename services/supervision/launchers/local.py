@@ -113,6 +113,9 @@ class LocalLauncher:
         elif pid is not None and is_alive(handle):
             _signal(pid, signal.SIGTERM)
 
+    def tidy(self) -> None:
+        """Nothing is left of a process."""
+
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return tail(log, lines)
 

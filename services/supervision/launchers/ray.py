@@ -9,7 +9,7 @@ kept by commands, are handled by the launcher for those.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from services.supervision.launchers import LaunchFailed, LaunchPostponed, Launch
 from services.supervision.launchers.local import LocalLauncher
 from services.supervision.launchers.ray_cluster import Cluster, ClusterAway, Job, JobRefused
 from services.supervision.launchers.ray_job import RayOptions, job_of
+from services.supervision.launchers.ray_leftovers import Leftovers
 from services.supervision.launchers.ray_output import Output, add
 from services.supervision.launchers.ray_submission import Submission
 from services.supervision.launchers.sockets import AnyPort
@@ -69,10 +70,17 @@ class _Watched:
 
 
 class RayLauncher:
-    """A `Launcher` for a Ray cluster. `log_of`: the log file of an instance."""
+    """A `Launcher` for a Ray cluster.
+
+    `log_of`: the log file of an instance. `living`: see `Leftovers`.
+    """
 
     def __init__(
-        self, cluster: Cluster, options: RayOptions, log_of: Callable[[str], Path]
+        self,
+        cluster: Cluster,
+        options: RayOptions,
+        log_of: Callable[[str], Path],
+        living: Callable[[], Collection[str]],
     ) -> None:
         self.sockets = AnyPort()
         self._local = LocalLauncher()
@@ -80,6 +88,8 @@ class RayLauncher:
         self._options = options
         self._log_of = log_of
         self._output = Output(cluster)
+        self._leftovers = Leftovers(cluster, options.mark, living)
+        self._is_tidy_known_to_fail = False
         self._watched: dict[str, _Watched] = {}
         self._away_until = float("-inf")
         self._submissions: dict[str, Submission] = {}
@@ -147,6 +157,18 @@ class RayLauncher:
         except JobRefused as error:
             # It has just ended, or has not been submitted yet.
             logger.info("job_not_stopped", instance_id=instance_id, error=str(error))
+
+    def tidy(self) -> None:
+        if self._is_away:
+            return
+        try:
+            self._leftovers.tidy()
+        except (ClusterAway, JobRefused) as error:
+            if not self._is_tidy_known_to_fail:
+                logger.warning("jobs_not_tidied", error=str(error))
+            self._is_tidy_known_to_fail = True
+        else:
+            self._is_tidy_known_to_fail = False
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return tail(log, lines)

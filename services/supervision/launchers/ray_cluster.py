@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.supervision.launchers.ray_job import MARK
+
 TIMEOUT_S = 8.0
 """Seconds that the job server may be silent: passes of the supervisor wait, and its lease runs."""
 
@@ -43,6 +45,15 @@ class Job:
     host: str = ""
     exit_code: int | None = None
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One of all jobs of a cluster. `mark`: of the site that submitted it, see `RayOptions`."""
+
+    id: str
+    mark: str
+    has_ended: bool
 
 
 class Cluster:
@@ -83,6 +94,18 @@ class Cluster:
             exit_code=details.driver_exit_code,
             message=details.message or "",
         )
+
+    def list_all(self) -> list[Listed]:
+        """All that were ever submitted and are not forgotten, by whomever."""
+        with _in_our_words():
+            found = self._connected().list_jobs()
+        return [
+            Listed(
+                each.submission_id, (each.metadata or {}).get(MARK, ""), each.status.is_terminal()
+            )
+            for each in found
+            if each.submission_id
+        ]
 
     def stop(self, job_id: str) -> None:
         """Sends SIGTERM to the job's processes, and SIGKILL soon after."""

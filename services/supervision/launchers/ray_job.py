@@ -40,6 +40,9 @@ LEFT_OUT = (
 KILL_AFTER_S = 3
 """Seconds from SIGTERM to SIGKILL when a job is stopped: its worker was asked to leave before."""
 
+MARK = "myagent_site"
+"""By this name the metadata of a job have its site's mark."""
+
 MEGABYTE = 1024 * 1024
 
 
@@ -49,11 +52,13 @@ class RayOptions:
 
     `runtime_env`: Ray's own description of the surroundings of a job. `is_uploaded`: whether the
     folder of the agent file, and the SDK, are sent to the nodes; else they have both already.
+    `mark` says whose the job is, to those who know it; '' leaves jobs without one.
     """
 
     cpus: float = 1.0
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     is_uploaded: bool = True
+    mark: str = ""
 
 
 def job_of(spec: LaunchSpec, options: RayOptions) -> dict[str, Any]:
@@ -73,6 +78,7 @@ def job_of(spec: LaunchSpec, options: RayOptions) -> dict[str, Any]:
         "submission_id": spec.instance_id,
         "entrypoint": _entrypoint(spec, file.name if options.is_uploaded else str(file)),
         "runtime_env": runtime_env,
+        "metadata": {MARK: options.mark} if options.mark else None,
         "entrypoint_num_cpus": needs.cpus,
         "entrypoint_num_gpus": needs.gpus or None,
         "entrypoint_memory": spec.memory_limit_mb and spec.memory_limit_mb * MEGABYTE,

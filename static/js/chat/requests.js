@@ -2,7 +2,10 @@
 
 import { page, say } from "./page.js";
 
-/** Throws an Error whose message is for people, with the `status` of the answer, if there was one. */
+/**
+ * Throws an Error whose message is for people; if there was an answer with its `status`, and with
+ * what is wrong with each of its `fields`, if that is known.
+ */
 export async function request(method, address, body) {
   const isQuestion = method === "GET";
   const headers = { "Content-Type": "application/json", "X-CSRFToken": page.csrf };
@@ -17,16 +20,17 @@ export async function request(method, address, body) {
   } catch {
     throw new Error(say("no_answer"));
   }
-  if (!answer.ok) throw Object.assign(new Error(await reasonOf(answer)), { status: answer.status });
+  if (!answer.ok) throw await refusal(answer);
   return answer;
 }
 
-async function reasonOf(answer) {
+async function refusal(answer) {
+  const { status } = answer;
   try {
-    const { detail } = await answer.json();
-    if (typeof detail === "string") return detail;
+    const { detail, fields } = await answer.json();
+    if (typeof detail === "string") return Object.assign(new Error(detail), { status, fields });
   } catch {
     // No JSON: not an answer of the interface itself.
   }
-  return String(answer.status);
+  return Object.assign(new Error(String(status)), { status });
 }

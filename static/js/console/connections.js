@@ -2,11 +2,11 @@
 
 import { arrange, element } from "../chat/dom.js";
 import { moment, page, say } from "../chat/page.js";
-import { lasting } from "../chat/storage.js";
 import { setText } from "./instances_view.js";
 import { whole } from "./numbers.js";
 import { readable } from "./readable.js";
 import { closeConnection, readConnections } from "./requests.js";
+import { Watched } from "./watched.js";
 
 const LOOK_MS = 2000;
 const OPEN = "myagent.console.connections";
@@ -27,7 +27,7 @@ export class Connections {
   #listed = [];
   #total = 0;
   #closing = new Set();
-  #timer = null;
+  #watched;
 
   /**
    * `parts`: elements by name. `agrees(connection)` resolves to whether a person wants to close one;
@@ -41,21 +41,8 @@ export class Connections {
     if (page.mayClose) heads.push(element("td"));
     parts.head.append(...heads);
     parts.filter.addEventListener("input", () => this.#show());
-    parts.details.open = lasting.getJson(OPEN, false) === true;
-    parts.details.addEventListener("toggle", () => {
-      lasting.setJson(OPEN, parts.details.open);
-      this.#look();
-    });
-    document.addEventListener("visibilitychange", () => this.#look());
-    this.#look();
-  }
-
-  async #look() {
-    clearTimeout(this.#timer);
-    if (!this.#parts.details.open || document.hidden) return;
-    await this.#read();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+    const read = () => this.#read();
+    this.#watched = new Watched(parts.details, OPEN, { isOpen: false, everyMs: LOOK_MS, read });
   }
 
   async #read() {
@@ -122,7 +109,7 @@ export class Connections {
       if (error.status !== 404) this.#tell(say("not_done", { reason: error.message }));
     }
     this.#parts.details.querySelector("summary").focus();
-    await this.#look();
+    await this.#watched.look();
   }
 }
 

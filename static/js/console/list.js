@@ -29,6 +29,13 @@ export class List {
     byId("expand-all").addEventListener("click", () => this.#openAll());
   }
 
+  /** The names of the services that processes of the site run, and the tags of these. */
+  get known() {
+    const own = this.#services.filter((each) => !each.is_external);
+    const tags = [...new Set(own.flatMap((each) => each.tags))];
+    return { services: own.map((each) => each.name), tags: tags.toSorted(ORDER.compare) };
+  }
+
   show(services, total) {
     this.#services = services.toSorted((one, other) => ORDER.compare(one.name, other.name));
     const ids = new Set(services.map((each) => each.service_id));

@@ -79,7 +79,7 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next_one(
         raise ConnectionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(removal, "_delete", fail)
+        broken.setattr(removal, "delete_rows", fail)
         with pytest.raises(ConnectionError):
             removal.remove_at_rest(session_id, MONTH_AGO)
     row = Session.objects.get(pk=session_id)

@@ -286,6 +286,13 @@ def test_the_next_thought_closes_the_step_before() -> None:
     assert (state.step, state.calls, state.usage) == (2, {}, Usage(5, 7))
 
 
+def test_a_run_that_goes_on_knows_what_was_cached_and_what_was_reasoning() -> None:
+    state = after(8)
+    used = Usage(10, 9, cached_tokens=6, reasoning_tokens=4)
+    state.apply(fact("agent.thinking", step=2, usage=used.to_dict()))
+    assert state.resume().usage == Usage(15, 16, cached_tokens=6, reasoning_tokens=4)
+
+
 def test_a_cancel_is_remembered() -> None:
     state = after(2)
     state.apply(fact("user.cancel"))

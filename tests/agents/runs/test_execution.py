@@ -18,6 +18,7 @@ from agents.log import kinds
 from agents.log.entry import Entry, RunRef
 from agents.log.fold import CallState, History, RunState
 from agents.log.journal import Outcome
+from agents.log.writes import NextAttempt
 from agents.runs.attempts import Attempt
 from agents.runs.blame import MOST_DEATHS
 from agents.runs.endings import Ending
@@ -58,6 +59,7 @@ class Session:
         self.pool = Pool("service")
         self.worker: Link | None = None
         self.endings: list[Ending] = []
+        self.interruptions: list[NextAttempt] = []
         self.before: list[Entry] = []
         self.written: list[list[Entry]] = []
         self._done: list[Callable[[Outcome], None]] = []
@@ -80,6 +82,9 @@ class Session:
 
     def show_notice(self, code: str) -> None:
         self.notices.append(code)
+
+    def note_next_attempt(self, next_attempt: NextAttempt) -> None:
+        self.interruptions.append(next_attempt)
 
     def end_run(self, execution: Execution, before: Sequence[Entry], ending: Ending) -> None:
         self.endings.append(ending)
@@ -498,6 +503,7 @@ async def test_a_run_that_can_not_go_on_ends_where_it_would_go_and_tells_of_no_o
     session, link = Session(), Recording()
     link.agent = BARE
     Execution(session, REF).start(is_continued=True)
+    assert session.interruptions == [NextAttempt("run", 2, [], [])]
     assert session.notices == ["waiting"]  # Nobody has said yet what the agent is.
     session.pool.add(link)  # type: ignore[arg-type]
     (ending,) = session.endings

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.log.fold import History
 from agents.runs import link as link_module
@@ -267,6 +268,8 @@ async def test_a_draining_worker_lets_nobody_in_for_its_successor(worker: Inline
         while True:  # Until the worker has taken it to heart.
             async with opened(worker.port) as (reader, _):
                 await reader.read(1)
+    link.close()
+    await link.until_closed()
 
 
 PRYING = """
@@ -382,6 +385,50 @@ async def test_the_keeper_dials_where_the_worker_is(worker: InlineWorker) -> Non
             assert (await links.get()).instance_id == ID
     finally:
         await keeper.end()
+
+
+async def test_another_key_is_no_news_while_the_instance_is_being_replaced_at_its_address(
+    worker: InlineWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, failures = LinkKeeper("server"), asyncio.Queue[None]()
+    is_replaced = True
+
+    async def attend(link: Link) -> None:
+        raise AssertionError("another process answers")
+
+    async def fail(*args: Any, **options: Any) -> Link:
+        try:
+            return await dial(*args, **options)
+        finally:
+            failures.put_nowait(None)
+
+    monkeypatch.setattr(link_keeper, "dial", fail)
+    monkeypatch.setattr(link_keeper, "LAST_AGAIN_S", 0.01)
+    monkeypatch.setattr(link_keeper, "AGAIN_S", 0.01)
+    keeper.keep(
+        "its successor",
+        attend,
+        address=address_of(LOCAL, worker.port),
+        is_being_replaced=lambda: is_replaced,
+    )
+
+    async def dialled_again(times: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(times):
+                await failures.get()
+
+    with capture_logs() as lines:
+        try:
+            await dialled_again(3)
+            assert [line["log_level"] for line in lines] == ["debug"]
+            is_replaced = False
+            while not failures.empty():
+                failures.get_nowait()
+            await dialled_again(3)
+        finally:
+            await keeper.end()
+    assert [line["log_level"] for line in lines] == ["debug", "warning"]
+    assert "another process answers there" in lines[1]["error"]
 
 
 async def test_a_link_to_a_worker_whose_unix_socket_appears_meanwhile_is_over_that(

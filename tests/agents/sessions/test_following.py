@@ -284,7 +284,7 @@ async def test_what_is_passed_on_to_the_next_owner_is_done_or_explained(
 
     monkeypatch.setattr(sessions, "tell", refuse_once)
     metadata = {"message_id": "a"}
-    sessions._pass_on(
+    sessions.pass_on(
         site.socket,
         parsed("user.message", session_id=site.session_id, content="a", metadata=metadata),
     )

@@ -243,7 +243,7 @@ async def test_what_a_dead_server_held_does_not_count(
 
 async def test_where_nothing_is_limited_nothing_is_written(site: Site) -> None:
     await Client(site.conversations, ADA).begin()
-    await site.conversations._sessions.publish_places()
+    await site.conversations._sessions.capacity.publish()
     assert not await Occupancy.objects.aexists()
 
 

@@ -283,7 +283,7 @@ class OneInFifty:
 async def test_a_flood_is_ended_by_a_busy_server_too(client: Client) -> None:
     client.say(asks("cancel", "s"))
     await client.until(("cancel", "s"))
-    client.socket._rate = OneInFifty()  # type: ignore[assignment]
+    client.socket._strictness.rate = OneInFifty()  # type: ignore[assignment]
     client.say(*(asks("cancel", "s") for _ in range(300)))
     async with asyncio.timeout(30):
         await client.life

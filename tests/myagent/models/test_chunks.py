@@ -33,6 +33,64 @@ def test_text_is_given_piece_by_piece_and_whole():
     assert completion == Completion("Hello", usage=Usage(7, 2))
 
 
+def usage_of(**usage):
+    return whole(delta(content="Hi"), {"choices": [], "usage": usage})[1].usage
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": None}},
+        {"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 3},
+        {"cached_tokens": 5},
+        {"cache_read_input_tokens": 5},
+        {"input_tokens_details": {"cached_tokens": 5}},
+        {"prompt_tokens_details": None, "prompt_cache_hit_tokens": 5.0},
+        {"prompt_tokens_details": {"cached_tokens": 5}, "prompt_cache_hit_tokens": 5},
+        {"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 5},
+    ],
+)
+def test_tokens_from_the_providers_cache_are_counted_however_they_are_called(more):
+    assert usage_of(prompt_tokens=8, completion_tokens=2, **more) == Usage(8, 2, cached_tokens=5)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"completion_tokens_details": {"reasoning_tokens": 4, "audio_tokens": 0}},
+        {"output_tokens_details": {"reasoning_tokens": 4}},
+        {"reasoning_tokens": 4},
+    ],
+)
+def test_tokens_of_reasoning_are_counted_however_they_are_called(more):
+    assert usage_of(prompt_tokens=8, completion_tokens=6, **more) == Usage(8, 6, reasoning_tokens=4)
+
+
+def test_reasoning_that_a_provider_counts_apart_is_part_of_the_completion_here():
+    details = {"completion_tokens_details": {"reasoning_tokens": 40}}
+    apart = usage_of(prompt_tokens=8, completion_tokens=6, total_tokens=54, **details)
+    assert apart == Usage(8, 46, reasoning_tokens=40)
+    within = usage_of(prompt_tokens=8, completion_tokens=46, total_tokens=54, **details)
+    assert within == Usage(8, 46, reasoning_tokens=40)
+
+
+@pytest.mark.parametrize(
+    "garbage", [None, "x", "5", -5, True, [], [5], {}, float("nan"), float("inf"), 0.5, 10**30]
+)
+def test_a_strange_count_of_parts_costs_no_answer(garbage):
+    for more in (
+        {"prompt_tokens_details": garbage, "completion_tokens_details": garbage},
+        {
+            "prompt_tokens_details": {"cached_tokens": garbage},
+            "completion_tokens_details": {"reasoning_tokens": garbage},
+        },
+        {"cached_tokens": garbage, "reasoning_tokens": garbage},
+    ):
+        usage = usage_of(prompt_tokens=8, completion_tokens=2, **more)
+        assert (usage.prompt_tokens, usage.completion_tokens) == (8, 2)
+        assert (usage.cached_tokens, usage.reasoning_tokens) in ((0, 0), (8, 2))
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_reasoning_is_no_text(field):
     pieces, completion = whole(

@@ -147,6 +147,13 @@ TOOLS = {
     "echo": spec("echo", "Repeat a text", text=STRING),
     "sum": spec("sum_list", "Sum of a list", numbers=NUMBERS),
     "diary": spec("写日记", "写一篇日记", 标题=STRING, 内容=STRING),
+    "rows": spec(
+        "show_rows",
+        "Show rows of a table. 显示表的数据、记录",
+        "limit",
+        table={**STRING, "description": "Name of a table"},
+        limit=INTEGER,
+    ),
     "lamp": spec("lampSwitch", "Switches a lamp", room=STRING, on=BOOLEAN),
     "mix": spec("mix_paint", "Mix paint", tags={"type": "array", "items": STRING}, ratio=NUMBER),
     "user": spec(
@@ -199,6 +206,10 @@ TOOLS = {
             {"login": "alice", "email": "a@b.co"},
         ),
         ("stock", "ACME股票价格", {"symbol": "ACME"}),
+        ("rows", "show 10 rows of the users table", {"table": "users", "limit": 10}),
+        ("rows", "显示用户表的10条用户数据", {"table": "用户表", "limit": 10}),
+        ("rows", "显示 users 表的 3 条数据", {"table": "users", "limit": 3}),
+        ("rows", "显示订单表的前5条记录", {"table": "订单表", "limit": 5}),
         (
             "convert",
             "convert money: 12.5 from GBP to JPY",

@@ -44,6 +44,12 @@ async def test_an_answer_comes_in_pieces_and_then_whole(fake, model, ask):
     assert fake.api_keys[0] == "secret-key"
 
 
+@pytest.mark.parametrize("way", ["", "[[json]]"])
+async def test_what_was_cached_and_what_was_reasoning_is_told(model, ask, way):
+    _, completion = await ask(model, f"{way} hello [[chunks=4]] [[usage cached=1 reasoning=3]]")
+    assert completion.usage == Usage(1, 4, cached_tokens=1, reasoning_tokens=3)
+
+
 async def test_tool_calls_are_assembled_and_their_results_are_heard(fake, model, ask):
     question = ChatMessage("user", '[[tool weather {"city": "Rome"}]] [[tool weather {}]] Sun?')
     _, completion = await ask(model, [question], TOOLS)

@@ -44,6 +44,7 @@ from myagent.worker.protocol import (
     LinkError,
     Report,
     RunKey,
+    Start,
     Steps,
     StopKind,
     ToolInfo,
@@ -61,7 +62,7 @@ values = st.recursive(
     max_leaves=5,
 )
 args = st.dictionaries(texts, values, max_size=3)
-usages = st.builds(Usage, numbers, numbers)
+usages = st.builds(Usage, numbers, numbers, numbers, numbers)
 calls = st.builds(ToolCall, texts, texts, texts)
 reasonings = st.builds(Reasoning, texts, args, st.lists(args, max_size=2))
 messages = st.builds(
@@ -162,6 +163,27 @@ def test_reasoning_keeps_every_digit_of_its_numbers() -> None:
 @given(st.one_of([messages_of(kind) for kind in get_args(FromWorker)]))
 def test_what_a_worker_says_comes_back(message: FromWorker) -> None:
     assert decode_from_worker(encode(message)) == message
+
+
+def test_frames_of_peers_that_tell_no_parts_of_the_usage_are_read() -> None:
+    start = {
+        **{"kind": "start", **RUN, "generation": 1, "first": 0, "at": 0, "messages": []},
+        **{"resume": {"step": 1, "open_calls": [], "usage": [5, 7]}},
+        **{"is_continued": False, "run_id": "r"},
+    }
+    heard = decode_from_server(orjson.dumps(start))
+    assert isinstance(heard, Start)
+    assert heard.resume.usage == Usage(5, 7)
+    steps = decode_from_worker(orjson.dumps(RUN | steps_frame(ANSWER, usage=[5, 7])))
+    assert steps == Steps(KEY, [Answer("", 1, Usage(5, 7), "answer")])
+
+
+def test_peers_that_know_no_parts_of_the_usage_are_told_the_sums_as_ever() -> None:
+    used = Usage(5, 7, cached_tokens=3, reasoning_tokens=4)
+    (step,) = orjson.loads(encode(Steps(KEY, [Answer("", 1, used, "answer")])))["steps"]
+    assert (step["usage"], step.pop("usage_parts")) == ([5, 7], [3, 4])
+    (older,) = orjson.loads(encode(Steps(KEY, [Answer("", 1, Usage(5, 7), "answer")])))["steps"]
+    assert step == older
 
 
 @given(sayings)
@@ -289,6 +311,10 @@ def steps_frame(step: dict[str, Any], **changes: Any) -> dict[str, Any]:
         (steps_frame(ASKED, parameters={"enum": ["x" * MOST_SCHEMA_BYTES]}), "parameters"),
         (steps_frame(ANSWER, usage=[1]), "usage"),
         (steps_frame(ANSWER, usage=[1, "2"]), "usage"),
+        (steps_frame(ANSWER, usage_parts=[1]), "usage_parts"),
+        (steps_frame(ANSWER, usage_parts=[1, 2, 3]), "usage_parts"),
+        (steps_frame(ANSWER, usage_parts=[1, -2]), "usage_parts"),
+        (steps_frame(ANSWER, usage_parts=[2**53, 0]), "usage_parts"),
         (steps_frame(ANSWER, stop_reason="tired"), "stop_reason"),
         (STOPPED | {"how": "gone"}, "how"),
         (STOPPED | {"detail": "x" * 70_000}, "detail"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.db.models.functions import Now
@@ -50,6 +51,25 @@ def test_a_user_who_may_only_view_can_not_change_or_start_anything(
     assert untouched(service)
     assert Service.objects.count() == 1
     assert history_of(service) == []
+
+
+def test_a_refusal_names_the_permission_that_is_missing(
+    person: Person, make_service: MakeService
+) -> None:
+    service, client = make_service(), person("view_service")
+    rules = "/admin/services/routingrule/"
+    for method, address, missing in (
+        ("POST", page_of(service, "stop"), "Can start, stop and restart services"),
+        ("POST", page_of(service, "change"), "Can change service"),
+        ("GET", f"{LIST}add/", "Can add service"),
+        ("GET", page_of(service, "delete"), "Can delete service"),
+        ("GET", rules, "Can view routing rule"),
+    ):
+        page = client.generic(method, address, headers={"accept": "text/html"})
+        assert page.status_code == 403
+        assert f"You need the permission '{missing}' (services." in unescape(page.text)
+    page = client.get(rules, headers={"accept": "text/html", "accept-language": "zh"})
+    assert "您需要权限“Can view routing rule”（services.view_routingrule）。" in page.text
 
 
 def test_a_user_who_may_only_view_sees_list_and_page_without_buttons(

@@ -10,7 +10,7 @@ from traces.models import Price, Trace
 
 from .conftest import Person
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 LIST = "/admin/traces/trace/"
 PRICES = "/admin/traces/price/"
@@ -57,6 +57,15 @@ def test_without_the_permission_there_is_no_list(person: Person) -> None:
         assert client.get(f"{LIST}{trace}/change/").status_code == 403
 
 
+def test_a_trace_is_shown_with_its_conversation_and_cost(person: Person) -> None:
+    trace = told("Is it raining?")
+    Trace.objects.filter(pk=trace).update(cost_nano=8_600_000)
+    reader = person("view_trace", "see_conversations")
+    assert "0.008600 USD" in text_of(reader, LIST)
+    page = text_of(reader, f"{LIST}{trace}/change/")
+    assert "an answer" in page and Trace.objects.get().session_id in page
+
+
 def test_the_list_is_filtered_and_searched(person: Person) -> None:
     weather, busy = told("rain", "weather"), Story().ask("work").run_id
     reader = person("view_trace", "see_conversations")
@@ -64,6 +73,7 @@ def test_the_list_is_filtered_and_searched(person: Person) -> None:
         "status__exact=running": {busy},
         "service=weather": {weather},
         "q=rain": {weather},
+        f"q={busy}": {busy},
         "started_at__gte=2020-01-01%2000:00:00%2B00:00": {weather, busy},
         "started_at__gte=2999-01-01%2000:00:00%2B00:00": set(),
     }.items():

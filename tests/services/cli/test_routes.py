@@ -127,6 +127,7 @@ def test_an_explanation_names_the_rule_the_service_and_why_others_were_not() -> 
     rows.service("old", Service.Status.STOPPED)
     routes("add", "zh", "--when", "header.accept-language starts_with zh", "--to", "chinese")
     routes("add", "rest", "--to", "english", "--priority", "200")
+    routes("add", "pause", "--to", "old", "--disabled")
     asked = ("--header", "Accept-Language=zh-CN", "--client-ip", "192.0.2.7")
     found = routes_json("explain", *asked)
     assert (found["rule"], found["chosen"]) == ("zh", "chinese")
@@ -137,6 +138,7 @@ def test_an_explanation_names_the_rule_the_service_and_why_others_were_not() -> 
         "'header.accept-language starts_with zh' does not hold: it is 'en'.",
         "The rule 'rest' does not name it.",
         "It does not run: stopped.",
+        "pause\tIt is disabled; all of its conditions hold.",
     ):
         assert text in shown
 

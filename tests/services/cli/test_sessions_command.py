@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents.models import Session
@@ -41,6 +42,10 @@ def test_the_list_names_title_and_status_and_filters() -> None:
     for option in (("--service", "weather"), ("--status", "idle"), ("--text", "RAINING")):
         found = json.loads(sessions("list", "--json", *option))
         assert [each["session_id"] for each in found] == [weather]
+    Session.objects.filter(pk=weather).update(closed_at=Now())
+    for status, which in (("open", running), ("closed", weather)):
+        found = json.loads(sessions("list", "--json", "--status", status))
+        assert [each["session_id"] for each in found] == [which]
     assert len(json.loads(sessions("list", "--json", "-n", "1"))) == 1
 
 

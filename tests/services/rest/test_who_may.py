@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 
 from services.catalogue import registry
 from services.models import Service, Supervisor
@@ -84,9 +84,14 @@ def test_the_permission_for_it_is_enough(staff: StaffClient, action: Action) -> 
     assert status(staff(action[3]), action) in (200, 201, 202)
 
 
-def test_all_other_permissions_are_not(staff: StaffClient, action: Action) -> None:
+def test_all_other_permissions_are_not_and_the_missing_one_is_named(
+    staff: StaffClient, action: Action
+) -> None:
     client = staff(*(PERMISSIONS - {action[3]}))
     assert status(client, action) == 403
+    name = Permission.objects.get(codename=action[3]).name
+    said = f"You need the permission '{name}' (services.{action[3]})."
+    assert client.ask(*action[:3]).json["detail"] == said
     assert not LogEntry.objects.exists()
 
 
@@ -94,6 +99,8 @@ def test_a_user_who_is_no_staff_may_nothing(staff: StaffClient, echo: Service) -
     client = staff(*PERMISSIONS, is_staff=False)
     for action in ACTIONS.values():
         assert status(client, action) == 403
+        said = client.ask(*action[:3]).json["detail"]
+        assert said.startswith("You need a staff account and the permission '")
 
 
 def test_a_login_that_was_made_inactive_is_none(staff: StaffClient, echo: Service) -> None:

@@ -228,6 +228,21 @@ def test_an_explanation_names_rule_strategy_candidates_and_why_the_others_were_n
     }
 
 
+def test_an_explanation_names_disabled_rules_that_would_apply() -> None:
+    disabled = [
+        rule(rule_id="2", name="earlier", priority=1, services=("a",)),
+        rule(rule_id="3", name="other", priority=1, conditions=(VIP,)),
+        rule(rule_id="4", name="later", priority=200),
+    ]
+    rest = rule(name="rest", services=("b",))
+    said = explain([rest], THREE[:2], {}, Facts(), Turns(), disabled=in_order(disabled))
+    assert (said["rule"], said["chosen"]) == ("rest", "b")
+    assert [each for each in said["rejected"] if "rule" in each] == [
+        {"rule": "earlier", "why": "It is disabled: if it were enabled, it would decide."},
+        {"rule": "later", "why": "It is disabled; all of its conditions hold."},
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_an_explanation_without_a_choice_says_so(count: int) -> None:
     said = explain([], THREE[:count], {}, Facts(), Turns())

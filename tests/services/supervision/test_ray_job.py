@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.supervision.launchers import ConfigurationRefused, LaunchSpec
-from services.supervision.launchers.ray_job import LEFT_OUT, Needs, RayOptions, job_of, needs_of
+from services.supervision.launchers.ray_job import (
+    LEFT_OUT,
+    MARK,
+    Needs,
+    RayOptions,
+    job_of,
+    needs_of,
+)
 
 FILE = Path("/srv/agents/it's an agent.py")
 SPEC = LaunchSpec(
@@ -55,6 +62,11 @@ def test_a_job_has_the_id_of_its_instance_and_reserves_what_its_service_needs() 
     assert job["entrypoint_num_cpus"] == 0.5
     assert job["entrypoint_memory"] == 512 * 1024 * 1024
     assert job["entrypoint_resources"] == {"gpu-box": 0.001}
+
+
+def test_a_job_says_whose_it_is_to_those_who_know_the_mark() -> None:
+    assert job_of(SPEC, RayOptions(mark="0f"))["metadata"] == {MARK: "0f"}
+    assert job_of(SPEC, RayOptions())["metadata"] is None
 
 
 def test_the_node_runs_its_own_python_with_the_uploaded_file() -> None:

@@ -14,12 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.runtime.process import identity_of
-from services.supervision.launchers import LaunchFailed, LaunchPostponed, LaunchSpec, ray_output
+from services.supervision.launchers import (
+    LaunchFailed,
+    LaunchPostponed,
+    LaunchSpec,
+    ray_leftovers,
+    ray_output,
+)
 from services.supervision.launchers import ray as ray_launcher
 from services.supervision.launchers.ray import RayLauncher
-from services.supervision.launchers.ray_cluster import ClusterAway, Job, JobRefused
+from services.supervision.launchers.ray_cluster import ClusterAway, Job, JobRefused, Listed
 from services.supervision.launchers.ray_job import RayOptions
 from tests.managed_site import until
 
@@ -64,6 +71,11 @@ class Board:
         self._fail()
         return self.jobs.get(job_id)
 
+    def list_all(self) -> list[Listed]:
+        self.asked += 1
+        self._fail()
+        return [Listed(id_, "ours", job.has_ended) for id_, job in self.jobs.items()]
+
     def stop(self, job_id: str) -> None:
         self._fail()
         if job_id not in self.jobs:
@@ -103,7 +115,12 @@ def launcher(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RayLauncher]:
     monkeypatch.setattr(ray_launcher, "LOOK_S", 0.0)
-    made = RayLauncher(board, RayOptions(), lambda instance_id: tmp_path / f"{instance_id}.log")  # type: ignore[arg-type]
+    made = RayLauncher(
+        board,  # type: ignore[arg-type]
+        RayOptions(mark="ours"),
+        lambda instance_id: tmp_path / f"{instance_id}.log",
+        lambda: (),
+    )
     yield made
     made.close()
 
@@ -196,7 +213,7 @@ def test_where_the_log_is_is_asked_once(board: Board, tmp_path: Path) -> None:
         return tmp_path / "one.log"
 
     board.jobs["one"] = RUNNING
-    launcher = RayLauncher(board, RayOptions(), log_of)  # type: ignore[arg-type]
+    launcher = RayLauncher(board, RayOptions(), log_of, lambda: ())  # type: ignore[arg-type]
     for _ in range(3):
         launcher.poll("one", "ray:one")
     launcher.close()
@@ -322,6 +339,35 @@ def test_a_job_server_that_refuses_the_site_is_said(
     board.failure = JobRefused("status code 404")
     with pytest.raises(LaunchFailed, match="404"):
         launcher.launch(spec)
+
+
+def test_what_is_left_of_ended_instances_is_removed_little_by_little(
+    board: Board, launcher: RayLauncher
+) -> None:
+    board.jobs = {"one": WAITING, "two": ended(0)}
+    for _ in range(3):
+        launcher.tidy()
+    assert board.calls == [("stop", "one"), ("forget", "two")]
+
+
+@pytest.mark.parametrize("failure", [ClusterAway("timed out"), JobRefused("status code 404")])
+def test_that_nothing_can_be_tidied_is_said_once(
+    board: Board,
+    launcher: RayLauncher,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+) -> None:
+    monkeypatch.setattr(ray_leftovers, "LIST_S", 0.0)
+    board.jobs, board.failure = {"one": WAITING}, failure
+    with capture_logs() as said:
+        for _ in range(3):
+            launcher.tidy()
+    assert [each["event"] for each in said].count("jobs_not_tidied") == 1
+    assert board.asked == 3
+    board.failure = None
+    for _ in range(2):
+        launcher.tidy()
+    assert board.calls == [("stop", "one")]
 
 
 def test_a_process_of_this_machine_is_still_handled_here(launcher: RayLauncher) -> None:

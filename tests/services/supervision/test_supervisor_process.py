@@ -68,6 +68,9 @@ class AllLive:
         assert by_force
         self.killed.add(instance_id)
 
+    def tidy(self) -> None:
+        """Nothing is left of anything."""
+
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return []
 

@@ -26,6 +26,7 @@ class Elsewhere:
         self.is_away = False
         self.launched: list[LaunchSpec] = []
         self.asked: list[tuple[str, bool]] = []
+        self.tidied = 0
 
     def launch(self, spec: LaunchSpec) -> Polled:
         if self.is_away:
@@ -38,6 +39,9 @@ class Elsewhere:
 
     def terminate(self, instance_id: str, handle: str, *, by_force: bool) -> None:
         self.asked.append((instance_id, by_force))
+
+    def tidy(self) -> None:
+        self.tidied += 1
 
     def logs(self, log: Path, lines: int) -> Sequence[str]:
         return []
@@ -78,6 +82,14 @@ def test_a_launcher_is_told_what_it_may_choose_a_machine_by(service: Service) ->
     (spec,) = launcher.launched
     assert spec.tags == ("ray:gpu-box",)
     assert spec.memory_limit_mb == 64
+
+
+def test_each_pass_tidies_a_little(service: Service) -> None:
+    launcher = Elsewhere()
+    passes = Supervisor(launcher)
+    for _ in range(3):
+        passes.work()
+    assert launcher.tidied == 3
 
 
 def test_a_worker_elsewhere_is_asked_over_its_link_as_long_as_it_drains(service: Service) -> None:

@@ -1,0 +1,1 @@
+"""What `mysql_agent.py` reads a database with."""
