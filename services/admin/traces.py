@@ -80,7 +80,17 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     fields = (
         *("id", "session_id", "status", "service", "agent_name", "model", "principal"),
-        *("question", "reply", "failure", "attempts", "steps", "tokens", "cost", "took", "started_at"),
+        *(
+            "question",
+            "reply",
+            "failure",
+            "attempts",
+            "steps",
+            "tokens",
+            "cost",
+            "took",
+            "started_at",
+        ),
     )
     readonly_fields = fields
     change_form_template = "admin/traces/trace/change_form.html"
@@ -144,7 +154,7 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
         given: dict[str, Any] = {"texts": TEXTS}
         trace = Trace.objects.filter(pk=object_id).first()
         if trace is not None and self.has_view_permission(request):
-            spans = spans_of(trace)
+            spans = list(spans_of(trace)[: SPANS_SHOWN + 1])
             may_see = may_read(request)
             given["spans"] = [_row(each, may_read=may_see) for each in spans[:SPANS_SHOWN]]
             given["has_more"] = len(spans) > SPANS_SHOWN

@@ -117,13 +117,13 @@ def show_one(screen: Screen, options: Options) -> None:
     facts = [(name, _value(name, value)) for name, value in shown.items()]
     screen.facts([*facts, *usage.items()])
     screen.say("")
-    for branch in branches_of(spans_of(trace)):
+    for branch in branches_of(trace):
         screen.tree(branch)
 
 
 def export(screen: Screen, options: Options) -> None:
     trace = _find(options["id"])
-    document = {"trace": trace_json(trace), "spans": spans_json(trace, spans_of(trace))}
+    document = {"trace": trace_json(trace), "spans": spans_json(trace, list(spans_of(trace)))}
     screen.say(as_json(document))
 
 

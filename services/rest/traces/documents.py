@@ -65,6 +65,9 @@ class TracesSerializer(Answer):
     cursor = serializers.CharField(
         allow_null=True, help_text="What the next request gives as `cursor`; null: the end."
     )
+    complete = serializers.BooleanField(
+        help_text="false: the page ended because it had looked through so many traces."
+    )
 
 
 class SpanSerializer(Answer):
@@ -161,7 +164,9 @@ def _shown(form: type[Answer], description: str, shape: dict[str, Any]) -> OpenA
 
 
 TRACE = _shown(TraceSerializer, "The trace.", A_TRACE)
-TRACES = _shown(TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID})
+TRACES = _shown(
+    TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID, "complete": True}
+)
 SPANS = _shown(SpansSerializer, "A page.", {"items": [A_SPAN], "total": 3, "cursor": None})
 
 ERRORS: dict[int, Error] = {

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
 
+from agents.principals import MAX_KEY
 from services.rest.fields import WholeParameter
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET
-from traces.models import Trace
+from traces.models import MAX_NAMED, Trace
+
+MAX_MS = 2**53 - 1
+MAX_COST = Decimal(10**9 - 1)
 
 
 class TracesQuery(serializers.Serializer[Any]):
@@ -19,7 +24,20 @@ class TracesQuery(serializers.Serializer[Any]):
     session_id = serializers.CharField(
         max_length=64, required=False, help_text="Those of one conversation."
     )
+    model = serializers.CharField(max_length=MAX_NAMED, required=False, help_text="A model's name.")
+    principal = serializers.CharField(
+        max_length=MAX_KEY, required=False, allow_blank=True,
+        help_text="Those of one client; empty: of clients that did not log in.",
+    )  # fmt: skip
     since = serializers.DateTimeField(required=False, help_text="The run began then or later.")
+    until = serializers.DateTimeField(required=False, help_text="The run began before then.")
+    min_duration_ms = WholeParameter(
+        min_value=0, max_value=MAX_MS, required=False, help_text="It took so long, or longer."
+    )
+    min_cost = serializers.DecimalField(
+        max_digits=18, decimal_places=9, min_value=Decimal(0), max_value=MAX_COST, required=False,
+        help_text="It cost so much, or more.",
+    )  # fmt: skip
     text = serializers.CharField(
         max_length=1000, required=False, allow_blank=True,
         help_text="In the beginning of the question or of the answer, whatever its case.",

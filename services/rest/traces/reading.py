@@ -19,7 +19,7 @@ from services.rest.traces import documents
 from services.rest.traces.inputs import SpansQuery, TracesQuery
 from traces.models import Trace
 from traces.reading import finding
-from traces.reading.describing import Json, parents_of, spans_json, spans_of, trace_json
+from traces.reading.describing import Json, spans_json, spans_of, trace_json
 from traces.reading.finding import NoTrace, NotTheirs, Wanted
 
 SPANS_CHARACTERS = 1024 * 1024
@@ -30,7 +30,9 @@ class TracesView(ConversationView):
     @extend_schema(
         summary="List traces",
         description="The newest first: one's own; with the permission to see everybody's "
-        "conversations, or where nobody logs in, all. What begins meanwhile moves no page.",
+        "conversations, or where nobody logs in, all. What begins meanwhile moves no page. With "
+        "other filters than `service`, `session_id`, `principal`, a page looks through 10,000 "
+        "traces at most: if `complete` is false, go on with `cursor`, even after an empty page.",
         tags=["traces"],
         parameters=[TracesQuery],
         responses={200: documents.TRACES, **documents.errors(400, 429, *documents.READ)},
@@ -38,17 +40,14 @@ class TracesView(ConversationView):
     def get(self, request: Request) -> Response:
         query = query_of(request, TracesQuery)
         limit, cursor = query.pop("limit"), query.pop("cursor", None)
-        has_errors = query.pop("errors")
-        if query.get("text", "").strip():
+        names = {"errors": "has_errors", "principal": "client"}
+        given = {names.get(name, name): value for name, value in query.items()}
+        if given.get("text", "").strip():
             count_search(request)
-        wanted = Wanted(principal=principal_of(request), has_errors=has_errors, **query)
-        found = finding.select(wanted)
-        if cursor is not None:
-            found = found.filter(pk__lt=cursor)
-        page = list(found[: limit + 1])
-        following = page[limit - 1].pk if len(page) > limit else None
-        items = [trace_json(each) for each in page[:limit]]
-        return Response({"items": items, "cursor": following})
+        wanted = Wanted(principal=principal_of(request), **given)
+        page = finding.page_of(wanted, limit=limit, cursor=cursor)
+        items = [trace_json(each) for each in page.traces]
+        return Response({"items": items, "cursor": page.cursor, "complete": page.is_complete})
 
 
 class TraceView(ConversationView):
@@ -74,17 +73,12 @@ class SpansView(ConversationView):
     def get(self, request: Request, id: str) -> Response:
         query = query_of(request, SpansQuery)
         trace = trace_of(request, id)
-        spans = spans_of(trace)
         first: int = query["cursor"]
-        # A tool may be on another page than the reply that called it.
-        parents = parents_of(spans)
-        items = _bounded(
-            span | {"parent_span_id": parents.get(span["span_id"])}
-            for span in spans_json(trace, spans[first : first + query["limit"]])
-        )
-        end = first + len(items)
-        following = end if end < len(spans) else None
-        return Response({"items": items, "total": len(spans), "cursor": following})
+        spans = list(spans_of(trace)[first : first + query["limit"]])
+        items = _bounded(spans_json(trace, spans))
+        total, end = trace.spans.count(), first + len(items)
+        following = end if end < total else None
+        return Response({"items": items, "total": total, "cursor": following})
 
 
 def trace_of(request: Request, id: str) -> Trace:

@@ -17,7 +17,6 @@ from services.cli.screen import RichScreen
 from services.cli.span_tree import branches_of
 from tests.traces.recorded import Story
 from traces.models import Span, Trace
-from traces.reading.describing import spans_of
 from traces.reading.finding import first_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,7 +87,7 @@ def test_a_terminal_shows_each_attempt_as_a_branch() -> None:
     Span.objects.filter(step=2).update(attempt=2)
     output = io.StringIO()
     screen = RichScreen(Console(file=output, width=200))
-    for branch in branches_of(spans_of(trace)):
+    for branch in branches_of(trace):
         screen.tree(branch)
     assert [line.rstrip() for line in output.getvalue().splitlines()] == [
         "attempt 1",

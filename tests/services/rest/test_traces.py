@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from services.rest.conversations import reading as conversations
 from services.rest.conversations.rates import Searches
 from services.rest.traces import reading
 from tests.traces.recorded import Story
 from traces.models import Trace
+from traces.reading import finding
+from traces.reading.describing import spans_json, spans_of
 
 from .client import Client
 from .conftest import StaffClient
@@ -39,7 +43,7 @@ def test_a_trace_shows_how_its_run_went(client: Client) -> None:
     trace = told()
     shown = client.get(f"traces/{trace}").json
     assert (shown["trace_id"], shown["status"], shown["answer"]) == (trace, "answered", "Nothing.")
-    assert client.get("traces").json == {"items": [shown], "cursor": None}
+    assert client.get("traces").json == {"items": [shown], "cursor": None, "complete": True}
     spans = client.get(f"traces/{trace}/spans").json
     assert (spans["total"], spans["cursor"]) == (3, None)
     first, tool, _ = spans["items"]
@@ -53,6 +57,7 @@ def test_each_filter_finds_what_it_names(client: Client) -> None:
     story = Story()
     ref = story.ask("broken")
     story.fail(ref, "no")
+    Trace.objects.filter(pk=weather).update(cost_nano=8_600_000)
     for query, ids in {
         "service=weather": [weather],
         "service=none": [],
@@ -67,16 +72,52 @@ def test_each_filter_finds_what_it_names(client: Client) -> None:
         "since=2020-01-01T00:00:00Z": [ref.run_id, news, weather],
         "since=2999-01-01T00:00:00Z": [],
         "service=weather&status=failed": [],
+        "until=0001-01-01T00:00:00Z": [],
+        "until=2999-01-01T00:00:00Z": [ref.run_id, news, weather],
+        "model=gpt-large": [ref.run_id, news, weather],
+        "model=gpt": [],
+        "principal=": [ref.run_id, news, weather],
+        "principal=user:0": [],
+        "min_duration_ms=200": [ref.run_id, news, weather],
+        "min_duration_ms=201": [],
+        "min_cost=0.0086": [weather],
+        "min_cost=0.008600001": [],
     }.items():
         assert found(client, query) == ids, query
 
 
 @pytest.mark.parametrize(
-    "query", ["status=odd", "since=yesterday", "limit=0", "offset=1", "cursor=x", "errors=maybe"]
+    "query",
+    [
+        *("status=odd", "since=yesterday", "limit=0", "offset=1", "cursor=x", "errors=maybe"),
+        *("until=now", "min_duration_ms=-1", "min_duration_ms=1.5", "min_cost=-1", "min_cost=NaN"),
+        *("min_cost=1e30", "model=", "service="),
+    ],
 )
-def test_a_parameter_that_is_wrong_is_refused(client: Client, query: str) -> None:
+def test_a_parameter_that_is_wrong_is_refused_by_its_name(client: Client, query: str) -> None:
     answer = client.get(f"traces?{query}")
     assert (answer.status, answer.code) == (400, "invalid")
+    name = query.partition("=")[0]
+    assert answer.json["field"] == name and answer.json["detail"].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("query", ["text=needle", "status=failed"])
+def test_what_no_index_finds_is_looked_for_in_portions(
+    client: Client, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(finding, "LOOKED_THROUGH", 2)
+    story = Story()
+    old = story.ask("a needle")
+    story.fail(old, "no")
+    for number in range(4):
+        told(f"hay {number}")
+    pages = []
+    cursor = ""
+    while cursor is not None:
+        page = client.get(f"traces?{query}{cursor and f'&cursor={cursor}'}").json
+        pages.append(([each["trace_id"] for each in page["items"]], page["complete"]))
+        cursor = page["cursor"]
+    assert pages == [([], False), ([], False), ([old.run_id], True)]
 
 
 def test_pages_show_each_trace_once_while_new_ones_begin(client: Client) -> None:
@@ -103,6 +144,28 @@ def test_spans_are_shown_in_pages_with_their_parents(
     assert second["items"][0]["parent_span_id"] == whole[0]["span_id"]
     assert second["cursor"] == 2
     assert client.get(f"{path}?cursor=3").json == {"items": [], "total": 3, "cursor": None}
+
+
+def test_a_page_of_spans_reads_no_more_of_the_log_than_it_shows(client: Client) -> None:
+    story = Story()
+    ref = story.ask("long")
+    for step in range(1, 41):
+        story.think(ref, f"search_{step}", step=step)
+        story.work(ref, f"search_{step}", "success", f"found {step}", step=step)
+    page = client.get(f"traces/{ref.run_id}/spans?limit=4&cursor=40").json
+    assert [span["step"] for span in page["items"]] == [21, 21, 22, 22]
+    given = page["items"][0]["inputs"]["messages"]
+    assert [each["content"] for each in given if each["role"] == "tool"] == ["found 20"]
+    assert page["items"][3]["outputs"] == {"result": "found 22"}
+    whole = client.get(f"traces/{ref.run_id}/spans").json["items"]
+    assert whole[40:44] == page["items"]
+    trace = Trace.objects.get()
+    with CaptureQueriesContext(connection) as queries:
+        assert spans_json(trace, list(spans_of(trace)[40:44])) == page["items"]
+    (log,) = [q["sql"] for q in queries if "agents_event" in q["sql"] and "payload" in q["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(log)
+        assert len(cursor.fetchall()) <= 8
 
 
 @pytest.mark.parametrize("path", ["", "/spans"])
