@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from django.db.models import Q, QuerySet
 
@@ -48,7 +47,7 @@ class Wanted:
     client: str | None = None
     until: datetime | None = None
     min_duration_ms: int | None = None
-    min_cost: Decimal | None = None
+    min_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def _looked_at(wanted: Wanted, found: QuerySet[Trace]) -> QuerySet[Trace]:
         "started_at__gte": wanted.since,
         "started_at__lt": wanted.until,
         "duration_ms__gte": wanted.min_duration_ms,
-        "cost_nano__gte": None if wanted.min_cost is None else int(wanted.min_cost * NANO),
+        "cost_nano__gte": None if wanted.min_cost is None else round(wanted.min_cost * NANO),
     }
     given = {name: value for name, value in conditions.items() if value is not None}
     if given:

@@ -1,0 +1,134 @@
+"""How often operations ran, how long they took and what they used. Synchronous reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+
+from agents.principals import Principal
+from myagent.protocol import timestamp
+from traces.models import NANO, SpanHour
+from traces.reading.finding import NotTheirs
+from traces.reading.parts import parts_of
+from traces.statistics import counting
+from traces.statistics.rolling import rolled_until
+from traces.statistics.tally import Counted, Tally
+
+Json = dict[str, Any]
+Group = tuple[str, str]
+"""Its kind, and what it is grouped by."""
+
+MOST_GROUPS = 100
+LONGEST = timedelta(days=366)
+LONGEST_BY_HOURS = timedelta(days=2)
+"""Up to so much time is divided into hours, more into days."""
+
+
+class By(StrEnum):
+    """What counts as one operation, of each kind. `MODEL`: of the run, for its tools too."""
+
+    NAME = "name"
+    SERVICE = "service"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Spans that ended at `since` or later and before `until`, at most `LONGEST` after it."""
+
+    since: datetime
+    until: datetime
+    by: By = By.NAME
+    service: str = ""
+    principal: Principal | None = None
+
+
+def stats_json(wanted: Wanted) -> Json:
+    """The `MOST_GROUPS` most frequent operations; `total` says how many there are.
+
+    Percentiles are true to 5 %. Raises `NotTheirs` if the principal may not read everybody's runs.
+    """
+    if wanted.principal is not None and not wanted.principal.sees_everything:
+        raise NotTheirs("stats")
+    is_by_hours = wanted.until - wanted.since <= LONGEST_BY_HOURS
+    groups = _grouped(wanted, is_by_hours=is_by_hours)
+    totals = {group: _total(buckets.values()) for group, buckets in groups.items()}
+    order = sorted(totals, key=lambda group: (-totals[group].count, group))
+    return {
+        "by": str(wanted.by),
+        "since": timestamp(wanted.since),
+        "until": timestamp(wanted.until),
+        "bucket": "hour" if is_by_hours else "day",
+        "currency": settings.MYAGENT_CURRENCY,
+        "total": len(order),
+        "items": [_item(group, totals[group], groups[group]) for group in order[:MOST_GROUPS]],
+    }
+
+
+def _grouped(wanted: Wanted, *, is_by_hours: bool) -> dict[Group, dict[datetime, Tally]]:
+    """By group, then by the start of the hour or day."""
+    found: dict[Group, dict[datetime, Tally]] = {}
+    for counted in _counted(wanted):
+        group = (counted.operation.kind, getattr(counted.operation, wanted.by))
+        at = counted.hour.astimezone(UTC)
+        buckets = found.setdefault(group, {})
+        buckets.setdefault(at if is_by_hours else at.replace(hour=0), Tally()).add(counted.tally)
+    return found
+
+
+def _counted(wanted: Wanted) -> Iterator[Counted]:
+    # What is rolled up stays so: the mark is read before the rest.
+    whole, rest = parts_of(wanted.since, wanted.until, rolled_until())
+    services: set[str] | frozenset[str] | None = {wanted.service} if wanted.service else None
+    if wanted.principal is not None and wanted.principal.services is not None:
+        may_use = wanted.principal.services
+        services = may_use if services is None else services & may_use
+    if whole is not None:
+        hours = SpanHour.objects.filter(hour__gte=whole.start, hour__lt=whole.end)
+        hours = hours if services is None else hours.filter(service__in=services)
+        yield from counting.of_hours(hours)
+    for part in rest:
+        spans = counting.ended_within(part.start, part.end)
+        spans = spans if services is None else spans.filter(trace__service__in=services)
+        yield from counting.of_spans(spans)
+
+
+def _total(tallies: Iterable[Tally]) -> Tally:
+    total = Tally()
+    for each in tallies:
+        total.add(each)
+    return total
+
+
+def _item(group: Group, total: Tally, buckets: Mapping[datetime, Tally]) -> Json:
+    kind, name = group
+    return {
+        "kind": kind,
+        "group": name,
+        **_figures(total),
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "cost": None if total.cost_nano is None else total.cost_nano / NANO,
+        "buckets": [{"at": timestamp(at), **_figures(buckets[at])} for at in sorted(buckets)],
+    }
+
+
+def _figures(tally: Tally) -> Json:
+    return {
+        "count": tally.count,
+        "errors": tally.errors,
+        "avg_ms": _rounded(tally.avg_ms),
+        "min_ms": tally.min_ms,
+        "max_ms": tally.max_ms,
+        "p50_ms": _rounded(tally.percentile_ms(0.5)),
+        "p95_ms": _rounded(tally.percentile_ms(0.95)),
+    }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)
