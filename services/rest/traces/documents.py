@@ -14,6 +14,7 @@ from services.rest.answers import Error, Responses, refusal_of
 from services.rest.conversations import documents as conversations
 from services.rest.documents import Answer
 from traces.models import Span, Trace
+from traces.reading.stats import By
 
 ID = OpenApiParameter(
     "id",
@@ -105,6 +106,43 @@ class SpansSerializer(Answer):
     )
 
 
+class SpanFiguresSerializer(Answer):
+    count = serializers.IntegerField(help_text="Steps that have ended.")
+    errors_ = serializers.IntegerField(help_text="Those of them that failed.")
+    avg_ms = serializers.FloatField(allow_null=True)
+    min_ms = serializers.IntegerField(allow_null=True)
+    max_ms = serializers.IntegerField(allow_null=True)
+    p50_ms = serializers.FloatField(allow_null=True, help_text="True to 5 %, as `p95_ms`.")
+    p95_ms = serializers.FloatField(allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        return {name.rstrip("_"): field for name, field in fields.items()}
+
+
+class SpanBucketSerializer(SpanFiguresSerializer):
+    at = serializers.DateTimeField(help_text="The start of the hour, or of the day.")
+
+
+class OperationStatsSerializer(SpanFiguresSerializer):
+    kind = serializers.ChoiceField(Span.Kind.values)
+    group = serializers.CharField(help_text="A name, service or model, as `by` says.")
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost = serializers.FloatField(allow_null=True)
+    buckets = SpanBucketSerializer(many=True)
+
+
+class SpanStatsSerializer(Answer):
+    by = serializers.ChoiceField([each.value for each in By])
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    bucket = serializers.ChoiceField(["hour", "day"])
+    currency = serializers.CharField()
+    total = serializers.IntegerField(help_text="Operations; `items` has the 100 most frequent.")
+    items = OperationStatsSerializer(many=True)
+
+
 USAGE = {
     "prompt_tokens": 55,
     "cached_tokens": 0,
@@ -157,6 +195,35 @@ A_SPAN: dict[str, Any] = {
     "outputs": {"result": "Sunny, 21 degrees."},
 }
 
+FIGURES = {
+    "count": 120,
+    "errors": 2,
+    "avg_ms": 140.2,
+    "min_ms": 61,
+    "max_ms": 1840,
+    "p50_ms": 128.4,
+    "p95_ms": 301.9,
+}
+STATS_SHAPE: dict[str, Any] = {
+    "by": "name",
+    "since": "2026-11-21T08:00:00.000Z",
+    "until": "2026-11-21T09:00:00.000Z",
+    "bucket": "hour",
+    "currency": "USD",
+    "total": 1,
+    "items": [
+        {
+            "kind": "tool",
+            "group": "get_weather",
+            **FIGURES,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "cost": None,
+            "buckets": [{"at": "2026-11-21T08:00:00.000Z", **FIGURES}],
+        }
+    ],
+}
+
 
 def _shown(form: type[Answer], description: str, shape: dict[str, Any]) -> OpenApiResponse:
     example = OpenApiExample("Weather", shape, response_only=True)
@@ -168,6 +235,7 @@ TRACES = _shown(
     TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID, "complete": True}
 )
 SPANS = _shown(SpansSerializer, "A page.", {"items": [A_SPAN], "total": 3, "cursor": None})
+STATS = _shown(SpanStatsSerializer, "What they took.", STATS_SHAPE)
 
 ERRORS: dict[int, Error] = {
     403: (

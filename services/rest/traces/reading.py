@@ -1,4 +1,4 @@
-"""Lists and shows traces, and the steps of each."""
+"""Lists and shows traces, the steps of each, and what steps took."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.rest.conversations.reading import count_search
 from services.rest.conversations.who import principal_of
 from services.rest.inputs import query_of
 from services.rest.traces import documents
-from services.rest.traces.inputs import SpansQuery, TracesQuery
+from services.rest.traces.inputs import SpansQuery, StatsQuery, TracesQuery
 from traces.models import Trace
-from traces.reading import finding
+from traces.reading import finding, stats
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
 from traces.reading.finding import NoTrace, NotTheirs, Wanted
 
@@ -79,6 +79,27 @@ class SpansView(ConversationView):
         total, end = trace.spans.count(), first + len(items)
         following = end if end < total else None
         return Response({"items": items, "total": total, "cursor": following})
+
+
+class StatsView(ConversationView):
+    @extend_schema(
+        summary="Show what operations took",
+        description="How often replies of models and tools ran, how long they took and what they "
+        "used, together and by the hour; of more than two days, by the day (UTC). Percentiles are "
+        "true to 5 %. For who may see everybody's conversations.",
+        tags=["traces"],
+        parameters=[StatsQuery],
+        responses={200: documents.STATS, **documents.errors(400, *documents.READ)},
+    )
+    def get(self, request: Request) -> Response:
+        query = query_of(request, StatsQuery)
+        by = stats.By(query.pop("by"))
+        try:
+            wanted = stats.Wanted(by=by, principal=principal_of(request), **query)
+            return Response(stats.stats_json(wanted))
+        except NotTheirs:
+            sentence = gettext("Only who may see all conversations sees statistics on them.")
+            raise Problem("forbidden", sentence) from None
 
 
 def trace_of(request: Request, id: str) -> Trace:

@@ -114,3 +114,18 @@ def test_pruning_counts_first_and_then_removes() -> None:
     assert Trace.objects.count() == 2
     assert "Removed traces: 1." in traces("prune", "--older-than", "30d")
     assert [trace.pk for trace in Trace.objects.all()] == [young]
+
+
+def test_statistics_tell_what_operations_took() -> None:
+    told("Is it raining?", service="weather")
+    rows = [line.split("\t") for line in traces("stats").splitlines()]
+    assert rows[0][:4] == ["kind", "operation", "count", "errors"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["think", "gpt-large", "2", "0"],
+        ["tool", "search", "1", "1"],
+    ]
+    (reply, tool) = json.loads(traces("stats", "--json", "--by", "service"))["items"]
+    assert (reply["group"], tool["group"], tool["max_ms"]) == ("weather", "weather", 7)
+    assert len(traces("stats", "--service", "none").splitlines()) <= 1
+    with pytest.raises(CommandError, match="366 days"):
+        traces("stats", "--since", "53w")

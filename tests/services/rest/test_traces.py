@@ -165,7 +165,7 @@ def test_a_page_of_spans_reads_no_more_of_the_log_than_it_shows(client: Client) 
     (log,) = [q["sql"] for q in queries if "agents_event" in q["sql"] and "payload" in q["sql"]]
     with connection.cursor() as cursor:
         cursor.execute(log)
-        assert len(cursor.fetchall()) <= 8
+        assert len(cursor.fetchall()) <= 9
 
 
 @pytest.mark.parametrize("path", ["", "/spans"])
@@ -225,3 +225,42 @@ def test_searches_of_texts_have_a_rate(
     assert (answer.status, answer.json["limit"]) == (429, "searches_per_minute")
     assert member.get("sessions?text=a").status == 429
     assert member.get("traces").status == 200
+
+
+class TestStats:
+    def test_they_tell_what_operations_took(self, client: Client) -> None:
+        told(service="weather")
+        found = client.get("traces/stats").json
+        assert (found["by"], found["bucket"], found["total"]) == ("name", "hour", 2)
+        replies, tool = found["items"]
+        assert (replies["kind"], replies["group"], replies["count"]) == ("think", "gpt-large", 2)
+        assert (replies["min_ms"], replies["max_ms"], replies["avg_ms"]) == (30, 40, 35.0)
+        assert (replies["prompt_tokens"], replies["completion_tokens"]) == (110, 22)
+        assert (tool["kind"], tool["group"], tool["p50_ms"], tool["p95_ms"]) == (
+            *("tool", "search", 7.0, 7.0),
+        )
+        assert sum(bucket["count"] for bucket in tool["buckets"]) == 1
+        by_service = client.get("traces/stats?by=service&service=weather").json["items"]
+        assert {each["group"] for each in by_service} == {"weather"}
+        assert client.get("traces/stats?service=none").json["items"] == []
+        assert client.get("traces/stats?until=2020-01-01T00:00:00Z").json["items"] == []
+
+    @pytest.mark.parametrize(
+        ("query", "name"),
+        [
+            *(("by=day", "by"), ("since=odd", "since"), ("since=2999-01-01T00:00:00Z", "since")),
+            *(("since=2020-01-01T00:00:00Z", "since"), ("until=0001-01-01T00:00:00Z", "until")),
+            *(("until=9999-12-31T23:59:59Z", "until"), ("limit=1", "limit")),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, client: Client, query: str, name: str) -> None:
+        answer = client.get(f"traces/stats?{query}")
+        assert (answer.status, answer.code, answer.json["field"]) == (400, "invalid", name)
+
+    def test_they_are_for_who_may_see_everybodys_runs(self, staff: StaffClient) -> None:
+        told(principal="user:0")
+        member = staff("use_service", "view_trace")
+        answer = member.get("traces/stats")
+        assert (answer.status, answer.code) == (403, "forbidden")
+        reader = staff("use_service", "see_conversations", name="eve")
+        assert reader.get("traces/stats").json["total"] == 2
