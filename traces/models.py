@@ -150,13 +150,13 @@ class Span(models.Model):
         return f"{self.trace_id}:{self.span_id} {self.name}"
 
 
-class SpanHour(models.Model):
-    """What one operation did in one hour, by the ends of its spans. Written once.
+class SpanCounts(models.Model):
+    """What one operation did from `start` on, by the ends of its spans. Written once.
 
     See `traces.statistics.tally`; `histogram` is JSON, `{bucket: count}`.
     """
 
-    hour = models.DateTimeField()
+    start = models.DateTimeField()
     service = models.CharField(max_length=100)
     kind = models.CharField(max_length=8, choices=Span.Kind.choices)
     name = models.CharField(max_length=200)
@@ -172,16 +172,31 @@ class SpanHour(models.Model):
     histogram = models.TextField()
 
     class Meta:
-        indexes = [
-            models.Index(fields=["hour"], name="span_hour_by_hour"),
-        ]
+        abstract = True
 
     def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H:00} {self.service} {self.name}"
+        return f"{self.start:%Y-%m-%d %H:00} {self.service} {self.name}"
+
+
+class SpanHour(SpanCounts):
+    """In one hour."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_hour_by_start")]
+
+
+class SpanDay(SpanCounts):
+    """In one day (UTC)."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_day_by_start")]
 
 
 class RolledUp(models.Model):
-    """One row: spans that ended before `until`, a whole hour, are counted in `SpanHour`."""
+    """One row: spans that ended before `until`, a whole hour, are counted in `SpanHour`.
+
+    In `SpanDay` are the days before that of the last hour.
+    """
 
     ONLY = 1
 

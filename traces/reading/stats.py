@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,11 +12,11 @@ from django.conf import settings
 
 from agents.principals import Principal
 from myagent.protocol import timestamp
-from traces.models import NANO, SpanHour
+from traces.models import NANO, SpanDay, SpanHour
 from traces.reading.finding import NotTheirs
 from traces.reading.parts import parts_of
 from traces.statistics import counting
-from traces.statistics.rolling import rolled_until
+from traces.statistics.rolling import DAY, marks
 from traces.statistics.tally import Counted, Tally
 
 Json = dict[str, Any]
@@ -73,29 +73,36 @@ def stats_json(wanted: Wanted) -> Json:
 def _grouped(wanted: Wanted, *, is_by_hours: bool) -> dict[Group, dict[datetime, Tally]]:
     """By group, then by the start of the hour or day."""
     found: dict[Group, dict[datetime, Tally]] = {}
-    for counted in _counted(wanted):
+    for counted in _counted(wanted, is_by_hours=is_by_hours):
         group = (counted.operation.kind, getattr(counted.operation, wanted.by))
-        at = counted.hour.astimezone(UTC)
+        at = counted.start.astimezone(UTC)
         buckets = found.setdefault(group, {})
         buckets.setdefault(at if is_by_hours else at.replace(hour=0), Tally()).add(counted.tally)
     return found
 
 
-def _counted(wanted: Wanted) -> Iterator[Counted]:
-    # What is rolled up stays so: the mark is read before the rest.
-    whole, rest = parts_of(wanted.since, wanted.until, rolled_until())
-    services: set[str] | frozenset[str] | None = {wanted.service} if wanted.service else None
+def _counted(wanted: Wanted, *, is_by_hours: bool) -> Iterator[Counted]:
+    # What is counted stays so: the marks are read before the rest.
+    parts = parts_of(wanted.since, wanted.until, marks(), is_by_hours=is_by_hours)
+    services = _services_of(wanted)
+    for start, end, unit in parts:
+        if unit is None:
+            spans = counting.ended_within(start, end)
+            spans = spans if services is None else spans.filter(trace__service__in=services)
+            yield from counting.of_spans(spans)
+            continue
+        kind: type[SpanDay] | type[SpanHour] = SpanDay if unit == DAY else SpanHour
+        rows = counting.within(kind, start, end)
+        yield from counting.of_stored(rows.filter(service__in=services) if services else rows)
+
+
+def _services_of(wanted: Wanted) -> Set[str] | None:
+    """None: all. Never empty: no service has an empty name."""
+    services: Set[str] | None = {wanted.service} if wanted.service else None
     if wanted.principal is not None and wanted.principal.services is not None:
         may_use = wanted.principal.services
         services = may_use if services is None else services & may_use
-    if whole is not None:
-        hours = SpanHour.objects.filter(hour__gte=whole.start, hour__lt=whole.end)
-        hours = hours if services is None else hours.filter(service__in=services)
-        yield from counting.of_hours(hours)
-    for part in rest:
-        spans = counting.ended_within(part.start, part.end)
-        spans = spans if services is None else spans.filter(trace__service__in=services)
-        yield from counting.of_spans(spans)
+    return services if services is None else services or {""}
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:

@@ -1,11 +1,11 @@
-"""Counts spans as they are stored, or as hours hold them. Synchronous reads."""
+"""Counts spans as they are stored, or as hours and days hold them. Synchronous reads."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.db.models import (
@@ -23,9 +23,11 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Floor, Ln, TruncHour
 
-from traces.models import Span, SpanHour
+from traces.models import Span, SpanCounts
 from traces.statistics.histogram import LOG_WIDTH
 from traces.statistics.tally import Counted, Operation, Tally
+
+Counts = TypeVar("Counts", bound=SpanCounts)
 
 BUCKET = Case(
     When(duration_ms=0, then=Value(0)),
@@ -34,8 +36,8 @@ BUCKET = Case(
     default=None,
     output_field=IntegerField(),
 )
-OF_HOURS = (
-    *("hour", "service", "kind", "name", "model", "count", "errors", "sum_ms", "min_ms"),
+STORED = (
+    *("start", "service", "kind", "name", "model", "count", "errors", "sum_ms", "min_ms"),
     *("max_ms", "prompt_tokens", "completion_tokens", "cost_nano", "histogram"),
 )
 
@@ -83,18 +85,22 @@ def _groups(spans: QuerySet[Span]) -> Iterable[tuple[Any, ...]]:
     return found
 
 
-def of_hours(hours: QuerySet[SpanHour]) -> Iterator[Counted]:
-    for hour, service, kind, name, model, *counts, histogram in hours.values_list(*OF_HOURS):
+def of_stored(rows: QuerySet[Counts]) -> Iterator[Counted]:
+    for start, service, kind, name, model, *counts, histogram in rows.values_list(*STORED):
         tally = Tally(*counts)
         tally.histogram.update({int(each): n for each, n in orjson.loads(histogram).items()})
-        yield Counted(hour, Operation(service, kind, name, model), tally)
+        yield Counted(start, Operation(service, kind, name, model), tally)
 
 
-def hour_row(counted: Counted) -> SpanHour:
+def within(kind: type[Counts], start: datetime, end: datetime) -> QuerySet[Counts]:
+    return kind._default_manager.filter(start__gte=start, start__lt=end)
+
+
+def stored_row(kind: type[Counts], counted: Counted) -> Counts:
     tally = counted.tally
     buckets = {str(each): count for each, count in sorted(tally.histogram.items())}
-    return SpanHour(
-        hour=counted.hour,
+    return kind(
+        start=counted.start,
         **counted.operation._asdict(),
         count=tally.count,
         errors=tally.errors,

@@ -61,9 +61,9 @@ class Tally:
 
 
 class Counted(NamedTuple):
-    """What one operation did in one hour, or in the part of it that was asked for."""
+    """What one operation did in the hour or day from `start` on, or in a part of it."""
 
-    hour: datetime
+    start: datetime
     operation: Operation
     tally: Tally
 

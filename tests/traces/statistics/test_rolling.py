@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.traces.recorded import Story
-from traces.models import RolledUp, Span, SpanHour, Trace
+from traces.models import RolledUp, Span, SpanDay, SpanHour, Trace
 from traces.pruning import _prune_a_while
 from traces.reading import stats
 from traces.reading.parts import parts_of
@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 database = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-moments = st.integers(0, 60 * 24).map(lambda minutes: NOON + minutes * MINUTE)
+moments = st.integers(0, 60 * 24 * 4).map(lambda minutes: NOON + minutes * MINUTE)
 
 
 def ended(at: datetime, *durations: int | None, service: str = "tested", **facts: Any) -> None:
@@ -52,20 +52,31 @@ def roll_all(now: datetime) -> int:
     return count
 
 
-@given(moments, moments, st.none() | st.integers(0, 24).map(lambda hours: NOON + hours * HOUR))
+@given(
+    moments,
+    moments,
+    st.none() | st.integers(0, 24 * 4).map(lambda hours: NOON + hours * HOUR),
+    st.booleans(),
+)
 def test_the_parts_of_a_time_are_all_of_it_and_none_twice(
-    one: datetime, other: datetime, rolled: datetime | None
+    one: datetime, other: datetime, rolled: datetime | None, is_by_hours: bool
 ) -> None:
     since, until = min(one, other), max(one, other)
-    whole, rest = parts_of(since, until, rolled)
-    parts = sorted([*rest, *([whole] if whole else [])])
-    assert sum((part.end - part.start for part in parts), timedelta()) == until - since
-    if whole is not None:
-        assert rolled is not None and whole.end <= rolled
-        assert whole.start.minute == whole.end.minute == 0
+    marks = None
+    if rolled is not None:
+        marks = rolling.Marks(rolled, rolling.day_of(rolled - HOUR))
+    parts = parts_of(since, until, marks, is_by_hours=is_by_hours)
+    assert all(one.end == other.start for one, other in pairwise(parts))
     if since < until:
         assert (parts[0].start, parts[-1].end) == (since, until)
-        assert all(one.end == other.start for one, other in pairwise(parts))
+    for start, end, unit in parts:
+        assert start < end
+        if unit is not None:
+            assert marks is not None
+            assert end <= (marks.hours if unit == HOUR else marks.days)
+            round_down = rolling.hour_of if unit == HOUR else rolling.day_of
+            assert (round_down(start), round_down(end)) == (start, end)
+            assert unit == HOUR or not is_by_hours
 
 
 class TestHours:
@@ -88,6 +99,18 @@ class TestHours:
             *("tool", "search", 7, 0),
         )
         assert (tool["min_ms"], tool["max_ms"]) == (0, 5_000)
+
+    def test_days_are_counted_from_their_hours(self) -> None:
+        for hours in (0, 1, 24, 30, 31, 100):
+            ended(NOON + hours * HOUR, 10, 1_000 * hours, service=f"of {hours}")
+        times = (NOON, NOON + 110 * HOUR), (NOON + 5 * MINUTE, NOON + 90 * HOUR)
+        before = [asked(*time, by=by) for time in times for by in stats.By]
+        for passed in (2, 30, 40, 120):
+            roll_all(NOON + passed * HOUR)
+            assert [asked(*time, by=by) for time in times for by in stats.By] == before
+        assert {each.day for each in SpanDay.objects.values_list("start", flat=True)} == {20, 21}
+        SpanHour.objects.filter(start__day=21).delete()
+        assert [asked(*time, by=by) for time in times for by in stats.By] == before
 
     def test_what_is_rolled_up_is_not_read_from_spans(self) -> None:
         ended(NOON, 10, 20)
@@ -137,7 +160,7 @@ class TestHours:
             ended(now - timedelta(days=days), 10)
         assert roll_all(now) == 2
         _prune_a_while()
-        assert SpanHour.objects.get().hour > now - timedelta(days=2)
+        assert SpanHour.objects.get().start > now - timedelta(days=2)
 
     def test_more_groups_than_are_shown_are_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stats, "MOST_GROUPS", 1)
