@@ -68,6 +68,9 @@ class Directory(Protocol):
     def names(self) -> Sequence[str]:
         """The services whose conversations this server may carry: no external ones."""
 
+    def external(self) -> Sequence[str]:
+        """The external services."""
+
     def unhealthy(self) -> Collection[str]:
         """The services with a process that a check found unhealthy."""
 
@@ -98,6 +101,9 @@ class SingleService:
 
     def names(self) -> Sequence[str]:
         return [self._listed.name]
+
+    def external(self) -> Sequence[str]:
+        return ()
 
     def unhealthy(self) -> Collection[str]:
         return ()

@@ -18,6 +18,11 @@ LEASE_HOLDS = Q(ended_at__isnull=True, lease_until__gt=Now())
 """The lease is valid by the database's clock, and its server or supervisor has not ended."""
 
 
+def digest_of(text: str) -> str:
+    """Stands for a text in comparisons: MySQL ignores case and trailing blanks."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 class Server(models.Model):
     """A process that holds sockets and sessions: its lease and its report.
 
@@ -171,8 +176,8 @@ class Run(models.Model):
 
     @staticmethod
     def key_of(message_id: str) -> str:
-        """A digest: MySQL compares texts without regard to case and trailing blanks."""
-        return blake2b(message_id.encode(), digest_size=16).hexdigest()
+        """See `digest_of`."""
+        return digest_of(message_id)
 
 
 class Event(models.Model):
@@ -208,6 +213,23 @@ class Event(models.Model):
     def metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = orjson.loads(self.payload)["metadata"]
         return metadata
+
+
+class ExternalSession(models.Model):
+    """A session of an external service that a client has opened through the site.
+
+    Nothing of what is said in it is kept. `key` stands for its id (see `digest_of`);
+    `principal`: the key of its creator, as in `Session`; `used_at`: when it was created or last
+    resumed.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    service = models.CharField(max_length=100, db_index=True)
+    principal = models.CharField(max_length=principals.MAX_KEY, default="")
+    used_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key} at {self.service}"
 
 
 class Occupancy(models.Model):

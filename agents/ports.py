@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
-from agents.directory import Facts
+from agents.directory import Facts, Listed
 from agents.log.entry import Logged
 from agents.log.turns import Place
 from agents.principals import Principal
@@ -98,7 +98,7 @@ class Socket(Asker, Protocol):
     """A client's connection, as a session sees it. Every method returns at once.
 
     `attached` belongs to the port: what it keeps for each session that the
-    socket is attached to.
+    socket is attached to, and `agents.sessions.elsewhere` for each of an external service.
     """
 
     connection_id: str
@@ -107,6 +107,10 @@ class Socket(Asker, Protocol):
     attached: dict[str, Any]
     replaying: asyncio.Lock
     """Held by the session whose log is read for the socket: one at a time."""
+
+    @property
+    def why_not_forwarded(self) -> str:
+        """Why it can't have sessions of external services: the name of a sentence; '' if it can."""
 
     def facts(self, metadata: Mapping[str, Any]) -> Facts:
         """What is known of the client. `metadata`: what it sent to begin a session."""
@@ -136,8 +140,12 @@ class SessionPort(Protocol):
     def may_wait(self, service: str) -> bool:
         """Whether the service takes messages: it has a worker, or is about to get one."""
 
-    async def create(self, socket: Socket, event: CreateSession) -> None:
-        """Starts a session and attaches the socket to it."""
+    async def create(self, socket: Socket, event: CreateSession) -> Listed | None:
+        """Starts a session and attaches the socket to it.
+
+        Or returns the external service that is to start it, where there is a place for it until the
+        next await; only for a socket that can have such sessions.
+        """
 
     async def attach(self, socket: Socket, session_id: str, last_seq: int) -> None:
         """Replays what came after `last_seq`, then continues live."""

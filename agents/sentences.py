@@ -96,7 +96,13 @@ SENTENCES = {
     ),
     "none_available": gettext_noop("No available services for routing."),
     "name_a_service": gettext_noop("Say which service you mean. There are: {detail}."),
-    "external_service": gettext_noop("The service runs elsewhere. Connect to /services/{detail}/."),
+    "forwarded_already": gettext_noop(
+        "Another site passes this connection on. It can't be passed on once more."
+    ),
+    "external_not_resumed": gettext_noop(
+        "This connection does not reach the service of the conversation. Resume it "
+        "(user.reconnect), then try again."
+    ),
     "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(

@@ -24,6 +24,7 @@ from agents.runtime import background, schema
 from agents.runtime.file_locks import explain
 from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
+from agents.sessions.elsewhere import Elsewhere
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import SERVER, Refusal, Scope
 from agents.sockets.presence import Presence
@@ -122,6 +123,10 @@ class ServerProcess:
     @property
     def port(self) -> SessionPort:
         return self.conversations.port
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        return self.conversations.elsewhere
 
     async def admit(self, service: str | None) -> Refusal | None:
         """None if it serves, else why not. `service`: the addressed service; None for any."""

@@ -7,7 +7,7 @@ from django.urls import re_path
 
 from agents.sockets.chat.consumer import ChatConsumer
 from agents.sockets.events import EventsConsumer
-from agents.sockets.external import EventsDoor
+from agents.sockets.external.door import EventsDoor
 from agents.sockets.handshake import Refusal, Scope
 from myagent.protocol import CloseCode
 

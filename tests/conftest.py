@@ -14,10 +14,11 @@ import pytest
 
 from tests import second_database
 from tests.databases import empty_database, fresh_database, share_migrated
+from tests.lanes import LANE_FDS, Lane
+from tests.ordering import cost_of
 from tests.servers import MariaDB, PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
-WITH_PROCESSES = ("acceptance", "attacks", "browser", "crash")
 PRIVATE = ("OPENAI_", "LLM_", "ANTHROPIC_", "AZURE_")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -85,8 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("LANGUAGE", None)
     share_migrated()
     sys.addaudithook(_stay_here)
-    if fd := os.environ.pop(second_database.REPORTS_FD, None):
-        config.pluginmanager.register(second_database.ReportSender(config, int(fd)))
+    if fds := os.environ.pop(LANE_FDS, None):
+        config.pluginmanager.register(Lane(config, *map(int, fds.split())))
     elif config.getoption("--database") == "both":
         if IS_CI and not second_database.is_available():
             raise pytest.UsageError("MariaDB and mysqlclient must be installed under CI.")
@@ -96,18 +97,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Quick tests first: no database, then a database, then real processes."""
-    items.sort(key=_cost)
+    items.sort(key=cost_of)
     if not config.getoption("--long"):
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
-
-
-def _cost(item: pytest.Item) -> int:
-    if item.get_closest_marker("processes") or set(item.path.parts) & set(WITH_PROCESSES):
-        return 2
-    fixtures = getattr(item, "fixturenames", ())
-    return int(item.get_closest_marker("django_db") is not None or "db" in fixtures)
 
 
 def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
@@ -118,6 +112,18 @@ def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
         pytest.skip(f"{server.program} is not installed")
     with server() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """For all tests that commit."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty_tables
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
+        yield
 
 
 @pytest.fixture(scope="session")

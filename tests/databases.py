@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from tests import second_database
 from tests.runners import ROOT
 from tests.servers import copy_tables, execute_sql
+from tests.side_streams import DATABASE_URL
 
 FOLDER = "MYAGENT_TEST_MIGRATED"
 """Environment variable: what has been migrated, for the run's other processes as well."""
@@ -77,7 +77,7 @@ def share_migrated() -> None:
 
 
 def _server() -> str | None:
-    return os.environ.get(second_database.DATABASE_URL)
+    return os.environ.get(DATABASE_URL)
 
 
 def _port_of(url: str) -> int:

@@ -8,143 +8,28 @@ the first: one list of failures, one closing line.
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self, TextIO
+from itertools import chain
 
 import pytest
 
+from tests.lanes import Waiting, run
+from tests.ordering import Cost, cost_of
 from tests.servers import MariaDB
+from tests.side_streams import Part, SideStream
 
-DATABASE_URL = "MYAGENT_TEST_DATABASE_URL"
-REPORTS_FD = "MYAGENT_TEST_REPORTS_FD"
 LABEL = " [mariadb]"
-ASIDE = (
-    {"attacks", "browser", "crash"},
-    {
-        *("test_supervision.py", "test_embedded_supervision.py", "test_services_commands.py"),
-        *("test_manager.py", "test_doors.py", "test_rest_schema.py"),
-    },
-    {
-        *("test_many_services.py", "test_one_worker.py", "test_own_ports.py", "test_leaving.py"),
-        *("test_service_log.py", "test_terminal_language.py", "test_blocking_agent.py", "bench"),
-        *("test_served.py", "test_sides.py", "test_far_workers.py", "test_external.py"),
-    },
-)
-"""Folders and files of tests that run beside the others, each set in a process, and not once more.
 
-They are chosen so that all end at about the same time.
-"""
+BESIDE = 3
+"""Processes for tests of real processes. They wait most of the time."""
 
-AGAIN_ASIDE = ({"test_supervision.py", "crash"},)
-"""The same, of those that run once more on MariaDB."""
-
-ROOT = Path(__file__).parent.parent
+BESIDE_AGAIN = 2
+"""The same on MariaDB; the first of them begins with the tests that start no processes."""
 
 
 def is_available() -> bool:
     return MariaDB.is_installed() and importlib.util.find_spec("MySQLdb") is not None
-
-
-def _divided(items: Iterable[pytest.Item], asides: Sequence[Set[str]]) -> list[list[pytest.Item]]:
-    """Those of no set, then those of each."""
-    divided: list[list[pytest.Item]] = [[] for _ in range(1 + len(asides))]
-    for item in items:
-        places = (n for n, names in enumerate(asides, 1) if not names.isdisjoint(item.path.parts))
-        divided[next(places, 0)].append(item)
-    return divided
-
-
-class ReportSender:
-    """In another process: each test's reports, a line of JSON each, to the first one."""
-
-    def __init__(self, config: pytest.Config, fd: int) -> None:
-        os.set_inheritable(fd, False)
-        self._config = config
-        self._pipe: TextIO = os.fdopen(fd, "w", buffering=1)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._pipe.write(json.dumps(data, default=str) + "\n")
-
-    def pytest_unconfigure(self) -> None:
-        self._pipe.close()
-
-
-@dataclass
-class Part:
-    """Tests for one process. `url`: of the database server, where it is not SQLite."""
-
-    items: Sequence[pytest.Item]
-    label: str = ""
-    url: str = ""
-    lines: list[str] = field(default_factory=list)
-    output: str = ""
-    status: int = pytest.ExitCode.OK
-
-
-class SideStream:
-    """Runs a part from `__enter__` on; `wait` returns when it has ended.
-
-    Reports are read as they come: a pipe that is full would stop the writer.
-    """
-
-    def __init__(self, part: Part, options: Sequence[str]) -> None:
-        self._part = part
-        self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_stopped = False
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def wait(self) -> None:
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_stopped = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-        self._thread.join()
-
-    def _work(self) -> None:
-        if self._part.items and not self._is_stopped:
-            with tempfile.TemporaryDirectory() as folder:
-                self._run(self._part, Path(folder))
-
-    def _run(self, part: Part, folder: Path) -> None:
-        arguments, output = folder / "arguments", folder / "output"
-        arguments.write_text("".join(f"{item.nodeid}\n" for item in part.items))
-        reading, writing = os.pipe()
-        environment = os.environ | {REPORTS_FD: str(writing)}
-        if part.url:
-            environment[DATABASE_URL] = part.url
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"@{arguments}"]
-        with output.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*command, *self._options],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[writing],
-            )
-        os.close(writing)
-        with os.fdopen(reading) as pipe:
-            part.lines.extend(pipe)
-        part.status = self._process.wait()
-        part.output = output.read_text(errors="replace")
 
 
 class SecondRun:
@@ -153,37 +38,31 @@ class SecondRun:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         again = [item for item in session.items if item.get_closest_marker("both_databases")]
-        if session.config.option.collectonly:
-            return (yield)
+        if session.config.option.collectonly or session.testsfailed:
+            return None
         session.testscollected += len(again)
         if not is_available():
-            result = yield
             self._report_as_skipped(again)
-            return result
-        here, *asides = _divided(session.items, ASIDE)
-        if here:  # Else there is nothing that they could run beside.
-            session.items[:] = here
-        else:
-            asides = []
+            return None
         with MariaDB() as server:
-            parts = [
-                Part(some, LABEL, server.url(f"myagent_{number}"))
-                for number, some in enumerate(_divided(again, AGAIN_ASIDE))
-            ]
-            parts += map(Part, asides)
-            options = [f"--maxfail={session.config.option.maxfail or 0}"]
-            options += ["--long"] if session.config.getoption("--long") else []
+            here, parts = _divided(session.items, again, server)
             with ExitStack() as stack:
+                options = self._options()
                 streams = [stack.enter_context(SideStream(part, options)) for part in parts]
-                result = yield
+                run(session, here)
                 for stream in streams:
                     stream.wait()
             for part in parts:
                 self._report(session, part)
-        return result
+        return True
+
+    def _options(self) -> list[str]:
+        """What the other processes are to be told of this one's arguments."""
+        options = [f"--maxfail={self._config.option.maxfail or 0}"]
+        return options + (["--long"] if self._config.getoption("--long") else [])
 
     def _report(self, session: pytest.Session, part: Part) -> None:
         for report in self._reports(part):
@@ -194,8 +73,7 @@ class SecondRun:
             raise session.Failed(session.shouldfail)
 
     def _reports(self, part: Part) -> Iterator[pytest.TestReport]:
-        for line in part.lines:
-            data: dict[str, Any] = json.loads(line)
+        for data in part.reports:
             path, number, name = data["location"]
             data["location"] = (path, number, f"{name}{part.label}")
             data["nodeid"] = f"{data['nodeid']}{part.label}"
@@ -218,3 +96,24 @@ class SecondRun:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(text)
+
+
+def _divided(
+    items: Sequence[pytest.Item], again: Sequence[pytest.Item], server: MariaDB
+) -> tuple[Iterator[list[pytest.Item]], list[Part]]:
+    """What this process runs, file by file, and what others do at the same time."""
+    quick, slow = _by_cost(items)
+    quick_again, slow_again = _by_cost(again)
+    waiting, waiting_again = Waiting(slow), Waiting(slow_again)
+    parts = [Part(waiting_again, quick_again, LABEL, server.url("myagent_0"))]
+    for number in range(1, min(BESIDE_AGAIN, len(waiting_again.paths))):
+        parts.append(Part(waiting_again, [], LABEL, server.url(f"myagent_{number}")))
+    if quick:  # Else there is nothing that the others could run beside.
+        parts += [Part(waiting) for _ in range(min(BESIDE, len(waiting.paths)))]
+    return chain([quick], waiting), parts
+
+
+def _by_cost(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Those that start no processes, and those that do."""
+    slow = [item for item in items if cost_of(item) is Cost.PROCESSES]
+    return [item for item in items if cost_of(item) is not Cost.PROCESSES], slow

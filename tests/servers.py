@@ -219,6 +219,8 @@ class MariaDB(PrivateServer):
             "--bind-address=127.0.0.1",
             "--skip-log-bin",
             "--skip-name-resolve",
+            # A commit outlives this process, though not the machine.
+            "--innodb-flush-log-at-trx-commit=2",
             *self._user(),
         ]
 

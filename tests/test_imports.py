@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parsing import parsed
+
 ROOT = Path(__file__).parent.parent
 LAYERS = ("myagent", "agents", "traces", "services", "myagent_site")
 ENTRY_POINTS = (ROOT / "myagent" / "cli", ROOT / "myagent" / "manager")
@@ -40,7 +42,7 @@ def forbidden(layer: str) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_imports_nothing_from_the_layers_above_it(path: Path) -> None:
-    tree: ast.AST = ast.parse(path.read_text(encoding="utf-8"))
+    tree: ast.AST = parsed(path)
     if any(path.is_relative_to(folder) for folder in ENTRY_POINTS):
         tree = _WithoutFunctions().visit(tree)
     layer = path.relative_to(ROOT).parts[0]
@@ -102,7 +104,7 @@ def dotted(path: Path) -> str:
 
 def imports_within(path: Path, package: str) -> Iterator[str]:
     """Modules of the same package that one imports, for types and inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

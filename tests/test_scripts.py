@@ -329,7 +329,7 @@ def with_apt_get(checkout: Checkout, refused: str = "") -> Path:
         f'case "$*" in *update*) exit ;; *{refused or "nothing"}*) exit 100 ;; esac\n'
         f'echo "$@" >>"{asked}"\n'
         'for package; do case "$package" in\n'
-        f'redis-server|chromium|npm) printf "#!/bin/sh\\n" >"{tools}/$package" ;; esac; done\n'
+        f'redis-server|chromium*|npm) printf "#!/bin/sh\\n" >"{tools}/$package" ;; esac; done\n'
         f'"{shutil.which("chmod")}" +x "{tools}"/*',
     )
     return asked
@@ -342,8 +342,16 @@ def test_only_what_is_missing_is_installed(with_python: Checkout) -> None:
         with_python.put(present, "")
     with_python.run(with_python.bootstrap, "--test")
     packages = {word for line in asked.read_text().splitlines() for word in line.split()}
-    assert "chromium" in packages
-    assert not packages & {"redis-server", "npm"}
+    assert "chromium-headless-shell" in packages
+    assert not packages & {"redis-server", "npm", "chromium"}
+
+
+@AS_ROOT
+def test_a_browser_with_windows_is_taken_where_there_is_none_without(with_python: Checkout) -> None:
+    asked = with_apt_get(with_python, refused="chromium-headless-shell")
+    result = with_python.run(with_python.bootstrap, "--test")
+    assert "chromium" in asked.read_text().split()
+    assert "Chromium is not installed" not in result.stderr
 
 
 @AS_ROOT

@@ -37,6 +37,7 @@ class Call(ABC):
 
     service: str | None = None
     inbox_row: int | None = None
+    why_not_forwarded = "only_events"
 
     def __init__(self, host: Host, scope: Scope, lang: str, principal: Principal | None) -> None:
         self.scope = scope

@@ -22,6 +22,7 @@ class Capacity:
 
     def __init__(self, resources: Resources, lease: Lease, live: Sized) -> None:
         self._directory: Directory = resources.directory
+        self._elsewhere = resources.held_elsewhere
         self._live = live
         self._held: dict[str, set[str]] = {}
         """Those that count, by service."""
@@ -44,8 +45,8 @@ class Capacity:
             del self._held[session.service]
 
     def held(self, service: str) -> int:
-        """How many count for the service here."""
-        return len(self._held.get(service, ()))
+        """How many count for the service here, with those that its clients have elsewhere."""
+        return len(self._held.get(service, ())) + self._elsewhere[service]
 
     @property
     def is_full(self) -> bool:
@@ -72,7 +73,8 @@ class Capacity:
 
     async def publish(self) -> None:
         """Tells other servers how many sessions of limited services are held here."""
-        found = map(self._directory.find, self._directory.names())
+        names = [*self._directory.names(), *self._directory.external()]
+        found = map(self._directory.find, names)
         await self.places.publish([each.name for each in found if each and _most_of(each)])
 
 

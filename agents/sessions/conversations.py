@@ -19,6 +19,7 @@ from agents.ownership import followers, requests, servers
 from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
 from agents.runtime.once import Once
+from agents.sessions.elsewhere import Elsewhere
 from agents.sessions.gauges import LoopLag
 from agents.sessions.holding import Sessions
 from agents.sessions.hub import Hub
@@ -59,6 +60,7 @@ class Conversations:
         self._sessions = Sessions(self.resources, self.lease)
         self._neighbours = Neighbours(self.resources, self._sessions, self.lease)
         self.port = Hub(self.resources, self._sessions)
+        self.elsewhere = Elsewhere(self.resources)
         self._lag = LoopLag()
         self.connection_count: Callable[[], int] = lambda: 0
         self.forwarded: Mapping[str, int] = {}
@@ -135,8 +137,8 @@ class Conversations:
         return len(self._sessions)
 
     def clients_of(self, service: str) -> int:
-        """The sockets that are attached to sessions of the service."""
-        return self.resources.clients[service]
+        """The sockets that are attached to sessions of the service, or have one open to it."""
+        return self.resources.clients[service] + self.forwarded.get(service, 0)
 
     @property
     def running_count(self) -> int:

@@ -58,10 +58,12 @@ class Hub:
         """The agent's description of itself; only its name before the first worker."""
         return self._resources.workers.of(service).agent or AgentInfo(service)
 
-    async def create(self, socket: Socket, event: CreateSession) -> None:
+    async def create(self, socket: Socket, event: CreateSession) -> Listed | None:
         if self._resources.is_draining:
             raise Refused("service_unavailable")
         listed, affinity = await self._place_for(socket, event)
+        if listed.url:
+            return listed
         lang = supported(event.metadata.lang) or socket.lang
         taken = Taken(
             new_id(),
@@ -77,15 +79,13 @@ class Hub:
         session.prefer_worker_for(affinity)
         self._attach(socket, session)
         session.begin(socket, *self._beginning(socket, session, event))
+        return None
 
     async def _place_for(self, socket: Socket, event: CreateSession) -> tuple[Listed, str]:
         """The same as `_service_for`, of one with a place that is taken before the next await."""
         refusing: set[str] = set()
         while True:
             listed, affinity = await self._service_for(socket, event)
-            if listed.url:
-                # Its frames would have to pass through from the handshake on.
-                raise Refused("no_service", sentence="external_service", detail=listed.name)
             self._check_begin(socket, listed)
             try:
                 await self._sessions.capacity.claim(listed)
@@ -209,9 +209,11 @@ class Hub:
             await self._refresh()
             listed, affinity = self._meant(socket, event, named)
         if listed is None:
-            raise self._no_service(socket.principal, named)
+            raise self._no_service(socket, named)
         if not may_use_service(socket.principal, listed.name):
             raise Refused("forbidden", sentence="forbidden_service")
+        if listed.url and socket.why_not_forwarded:
+            raise Refused("no_service", sentence=socket.why_not_forwarded)
         return listed, affinity
 
     def _meant(
@@ -224,7 +226,7 @@ class Hub:
         find, choose = self._resources.directory.find, self._resources.directory.choose
         if named is not None:
             return find(named), ""
-        facts, barred = socket.facts(event.metadata.model_dump()), self._barred(socket.principal)
+        facts, barred = socket.facts(event.metadata.model_dump()), self._barred(socket)
         full: list[Listed] = []
         while choice := choose(facts, without=[*barred, *(each.name for each in full)]):
             listed = find(choice.service)
@@ -237,19 +239,19 @@ class Hub:
             full.append(listed)
         return (full[0] if full else None), ""
 
-    def _barred(self, principal: Principal | None) -> list[str]:
-        """The services that the principal may not use."""
-        if principal is None or principal.services is None:
-            return []
-        names = self._resources.directory.names()
-        return [name for name in names if not may_use_service(principal, name)]
+    def _barred(self, socket: Socket) -> set[str]:
+        """The services that the client can't have: it may not use them, or is not forwarded."""
+        directory, principal = self._resources.directory, socket.principal
+        barred = set(directory.external()) if socket.why_not_forwarded else set()
+        if principal is not None and principal.services is not None:
+            barred |= {*directory.names(), *directory.external()} - principal.services
+        return barred
 
-    def _no_service(self, principal: Principal | None, named: str | None) -> Refused:
+    def _no_service(self, socket: Socket, named: str | None) -> Refused:
         """Refuses a client that named none of several services, and lists them."""
         if named is not None:
             return Refused("no_service")
-        choices = self._resources.directory.choices()
-        found = sorted(name for name in choices if may_use_service(principal, name))
+        found = sorted({*self._resources.directory.choices()} - self._barred(socket))
         if not found:
             return Refused("no_service", sentence="none_available")
         shown = [*found[:MOST_NAMED], *(["…"] if len(found) > MOST_NAMED else [])]

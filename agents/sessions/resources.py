@@ -44,6 +44,8 @@ class Resources:
         self.is_draining = False
         self.clients: Counter[str] = Counter()
         """The sockets that are attached to sessions, by service."""
+        self.held_elsewhere: Counter[str] = Counter()
+        """The sessions of external services that sockets are attached to, or wait for."""
         self._gauges: dict[str, Gauges] = {}
 
     def may_wait(self, service: str) -> bool:

@@ -146,6 +146,10 @@ class SocketConsumer(Arrival):
     # The interface for sessions and for the pulse of the connections.
 
     @property
+    def why_not_forwarded(self) -> str:
+        return "only_events"
+
+    @property
     def counted_as(self) -> str:
         if self.principal is not None:
             return self.principal.key
@@ -309,7 +313,7 @@ class SocketConsumer(Arrival):
 
     # What dialects share.
 
-    async def attempt(self, asked: Awaitable[None], session_id: str | None) -> bool:
+    async def attempt(self, asked: Awaitable[object], session_id: str | None) -> bool:
         """Awaits a client's request. False: it was not done, and the client was told why."""
         try:
             await asked

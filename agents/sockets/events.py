@@ -96,14 +96,15 @@ class EventsConsumer(SocketConsumer):
                 message_id=message_id,
                 characters=len(text),
             )
-        work = partial(self._answer, event, session_id)
+        work = partial(self._answer, event, session_id, text)
         if not await self.carry_out(session_id or "", text, work):
             self.say_refused("rate_limited", session_id, message_id)
 
-    async def _answer(self, event: ClientEvent, session_id: str | None) -> None:
-        await self.attempt(self._do(event), session_id)
+    async def _answer(self, event: ClientEvent, session_id: str | None, text: str) -> None:
+        await self.attempt(self._do(event, text), session_id)
 
-    async def _do(self, event: ClientEvent) -> None:
+    async def _do(self, event: ClientEvent, text: str) -> None:
+        """Carries out an event; `text` is its frame. Raises `Refused`."""
         match event:
             case CreateSession():
                 await self.port.create(self, event)

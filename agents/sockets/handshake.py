@@ -15,6 +15,7 @@ from agents.principals import Principal
 from agents.runtime import file_pages
 from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
+from agents.sessions.elsewhere import Elsewhere
 from agents.sockets.connections import Connections
 from agents.transients import Problem
 from myagent.protocol import ErrorCode
@@ -100,6 +101,9 @@ class Host(Protocol):
 
     @property
     def port(self) -> SessionPort: ...
+
+    @property
+    def elsewhere(self) -> Elsewhere: ...
 
     @property
     def connections(self) -> Connections: ...

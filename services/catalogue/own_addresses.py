@@ -17,7 +17,7 @@ def refuse_own(url: str) -> None:
     """Refuses the address of a live server of the site. `url`: a valid one. Synchronous.
 
     What it can't see, such as another name of the machine, is found out when a client is passed on
-    (see `agents.sockets.upstream`).
+    (see `agents.sockets.external.upstream`).
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]

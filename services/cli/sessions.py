@@ -16,6 +16,7 @@ from agents.archive.finding import NoSession, Wanted
 from agents.archive.status import OPEN, Status
 from agents.archive.transcript import line_of
 from agents.models import Session
+from agents.ownership import external
 from agents.terminal.inert import readable
 from myagent import exact_json
 from myagent.protocol import timestamp
@@ -121,6 +122,7 @@ def prune(screen: Screen, options: Options) -> None:
     if options["dry_run"]:
         count = removal.older(before).count()
         screen.say(gettext("Conversations that would be removed: {count}.").format(count=count))
+        _say_notes(screen, external.older(before).count())
         return
     count = 0
     with screen.progress() as progress:
@@ -128,6 +130,15 @@ def prune(screen: Screen, options: Options) -> None:
             count += 1
             progress.tell(gettext("Removed so far: {count}.").format(count=count))
     screen.say(gettext("Removed conversations: {count}.").format(count=count))
+    notes, _ = external.older(before).delete()
+    _say_notes(screen, notes)
+
+
+def _say_notes(screen: Screen, count: int) -> None:
+    """Of conversations at external services only where they are is known here."""
+    if count:
+        said = gettext("Notes of where conversations at external services are: {count}.")
+        screen.say(said.format(count=count))
 
 
 VERBS: dict[str, Callable[[Screen, Options], None]] = {

@@ -17,15 +17,13 @@ def explain(facts: Facts) -> dict[str, Any]:
     if not facts.user_agent:
         facts = replace(facts, user_agent=facts.headers.get("user-agent", ""))
     clients = clients_elsewhere("")
-    known, _ = snapshot.services_now()
     running = [
-        replace(each.candidate, connections=clients.get(name, 0))
-        for name, each in known.items()
-        if each.candidate is not None
+        replace(each, connections=clients.get(each.name, 0))
+        for each in snapshot.candidates(*snapshot.services_now())
     ]
     others = {
         service.name: service.get_status_display()
-        for service in Service.objects.filter(url="").only("name", "status")
+        for service in Service.objects.only("name", "status")
         if service.name not in {each.name for each in running}
     }
     disabled = stored.rules(enabled=False)

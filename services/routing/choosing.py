@@ -29,8 +29,7 @@ class Choosing:
     def take(self, snapshot: Snapshot) -> None:
         """From now on the rules and services of the snapshot hold."""
         self._rules = snapshot.rules
-        found = (known.candidate for known in snapshot.services.values())
-        self._running = [candidate for candidate in found if candidate is not None]
+        self._running = snapshot.candidates
         used = {each for rule in self._rules for each in (rule.strategy, rule.fallback_strategy)}
         self.counts_connections = Strategy.LEAST_CONNECTIONS in used
         self._turns.forget({"", *(rule.rule_id for rule in self._rules)})

@@ -64,7 +64,8 @@ class SiteDirectory:
     def find(self, service: str) -> Listed | None:
         known = self._snapshot.services.get(service)
         if known is None:
-            return self._snapshot.external.get(service)
+            external = self._snapshot.external.get(service)
+            return None if external is None else external.listed
         return None if known.is_leaving else known.listed
 
     def choose(self, facts: Facts, *, without: Collection[str] = ()) -> Choice | None:
@@ -72,14 +73,19 @@ class SiteDirectory:
 
     def choices(self) -> Sequence[str]:
         services = self._snapshot.services.items()
-        return [
+        here = [
             name
             for name, known in services
             if (known.is_running or known.listed.is_expected) and not known.is_leaving
         ]
+        elsewhere = self._snapshot.external.items()
+        return [*here, *(name for name, each in elsewhere if each.listed.is_expected)]
 
     def names(self) -> Sequence[str]:
         return list(self._snapshot.services)
+
+    def external(self) -> Sequence[str]:
+        return list(self._snapshot.external)
 
     def unhealthy(self) -> Collection[str]:
         return [name for name, known in self._snapshot.services.items() if known.is_unhealthy]

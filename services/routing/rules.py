@@ -47,7 +47,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A service with a running process.
+    """A service with a running process, or an external one that is open to clients.
 
     `is_healthy`: one of them passed its last checks; one that is not is chosen only where no other
     can be. `connections`: the clients that it has now, on all servers.

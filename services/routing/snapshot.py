@@ -69,13 +69,32 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """An external service, according to its row. `candidate`: as in `Known`."""
+
+    listed: Listed
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """`services` and `external` services, by name; `rules`, in the order in which they apply."""
 
     revision: doorbell.Revision
     services: dict[str, Known]
-    external: dict[str, Listed] = field(default_factory=dict)
+    external: dict[str, External] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The services that routing may choose, without their connections."""
+        return candidates(self.services, self.external)
+
+
+def candidates(services: Mapping[str, Known], external: Mapping[str, External]) -> list[Candidate]:
+    found = [known.candidate for known in services.values()]
+    found += [known.candidate for known in external.values()]
+    return [candidate for candidate in found if candidate is not None]
 
 
 def read(known: doorbell.Revision) -> Snapshot | None:
@@ -87,7 +106,7 @@ def read(known: doorbell.Revision) -> Snapshot | None:
     return Snapshot(revision, *services_now(), stored.rules())
 
 
-def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
+def services_now() -> tuple[dict[str, Known], dict[str, External]]:
     """The services and the external ones, by name. Synchronous, two queries."""
     instances: dict[str, list[Instance]] = {}
     live = Instance.objects.filter(live_slot__isnull=False).only(
@@ -103,9 +122,23 @@ def services_now() -> tuple[dict[str, Known], dict[str, Listed]]:
     )
 
 
-def _external(service: Service) -> Listed:
+def _external(service: Service) -> External:
     is_wanted = service.desired == Service.Desired.RUNNING and service.unregistered_at is None
-    return Listed(service.name, is_expected=is_wanted, url=service.url)
+    listed = Listed(
+        service.name,
+        is_expected=is_wanted,
+        max_sessions=service.max_sessions or 0,
+        url=service.url,
+    )
+    return External(listed, _candidate_elsewhere(service) if is_wanted else None)
+
+
+def _candidate_elsewhere(service: Service) -> Candidate | None:
+    """Nothing but what its checks have found is known of it."""
+    if service.status not in (Service.Status.RUNNING, Service.Status.UNHEALTHY):
+        return None
+    is_healthy = service.status == Service.Status.RUNNING
+    return Candidate(service.name, service.weight, frozenset(service.tags), is_healthy=is_healthy)
 
 
 def _known(service: Service, instances: Collection[Instance]) -> Known:

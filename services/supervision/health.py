@@ -25,8 +25,8 @@ from agents.runs.link import LinkFailed, dial
 from agents.runs.remote import way_to
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_about_a_row
-from agents.sockets.upstream import FAILURES, hang_up
-from agents.sockets.upstream import dial as dial_external
+from agents.sockets.external.upstream import FAILURES, hang_up
+from agents.sockets.external.upstream import dial as dial_external
 from myagent.sentence import Said
 from services import doorbell
 from services.models import HealthCheck, Instance, Service

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from myagent_site.options import OPTIONS
-from tests import second_database
 from tests.databases import fresh_database
 from tests.managed_site import Command, ManagedSite, Module, managed_site
 from tests.servers import execute_sql
+from tests.side_streams import DATABASE_URL
 
 OF_SITE = {option.name for option in OPTIONS}
 
@@ -78,7 +78,7 @@ def _start(site: ManagedSite, kind: str) -> Command:
 @contextmanager
 def _database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
     """Several processes need MariaDB; the other kinds take that under test."""
-    if kind != "processes" or second_database.DATABASE_URL in os.environ:
+    if kind != "processes" or DATABASE_URL in os.environ:
         with fresh_database(folder) as url:
             yield url
         return

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,44 +14,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests import accounts
+from tests.acceptance.rest_client import RestClient
+from tests.foreign import ForeignService, foreign_service
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.ports import free_port
 from tests.recording import PATIENCE_S, Recorder
-from tests.runners import ROOT
 
 SLOW_S = 2.0
 OUTBOX = 256 * 1024
 
 
-class PlainService:
-    """A process of `tests.plain_service`; `sent` is a file with the number of frames of a flood."""
-
-    def __init__(self, port: int, sent: Path) -> None:
-        self.url = f"ws://127.0.0.1:{port}/"
-        self.sent = sent
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.plain_service", str(port)],
-            cwd=ROOT,
-            env=os.environ | {"SENT": str(sent)},
-            stdout=subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"listens\n"
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def plain_service(folder: Path, port: int = 0) -> Iterator[PlainService]:
-    service = PlainService(port or free_port(), folder / "sent")
-    try:
-        yield service
-    finally:
-        service.kill()
-        assert service.process.stdout is not None
-        service.process.stdout.close()
+def plain_service(folder: Path, port: int = 0) -> AbstractContextManager[ForeignService]:
+    return foreign_service("plain_service", folder, port)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +47,7 @@ def serving(site: ManagedSite) -> Command:
 @pytest.fixture(scope="module")
 def far(
     site: ManagedSite, serving: Command, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PlainService]:
+) -> Iterator[ForeignService]:
     with plain_service(tmp_path_factory.mktemp("far")) as service:
         site.services("register", "far", "--url", service.url)
         site.until_status("far", "running")
@@ -84,7 +55,7 @@ def far(
 
 
 @pytest.fixture
-def url(site: ManagedSite, serving: Command, far: PlainService) -> str:
+def url(site: ManagedSite, serving: Command, far: ForeignService) -> str:
     return site.url(serving, "far")
 
 
@@ -178,7 +149,7 @@ async def test_a_service_that_does_not_read_is_left(url: str) -> None:
 
 
 async def test_a_client_that_does_not_read_stops_the_service_from_sending(
-    url: str, far: PlainService
+    url: str, far: ForeignService
 ) -> None:
     socket = await connect(url, compression=None, max_queue=1, ping_interval=None)
     await socket.recv()
@@ -213,14 +184,13 @@ async def test_a_killed_service_ends_its_clients_and_takes_new_ones_once_it_is_b
             await client.until("agent.final_answer")
 
 
-async def test_a_session_of_it_is_refused_where_frames_can_not_pass_through(
-    site: ManagedSite, url: str
+async def test_over_rest_there_are_no_conversations_with_it(
+    site: ManagedSite, serving: Command, url: str
 ) -> None:
-    async with await Recorder.open(url.replace("services/far/", "")) as client:
-        await client.send("user.create_session", metadata={"service": "far"})
-        error = await client.until("system.error")
-    assert error["metadata"]["code"] == "no_service"
-    assert "/services/far/" in error["content"]
+    async with RestClient(url.replace("ws", "http", 1).removesuffix("/services/far/")) as client:
+        status, refusal = await client.ask("POST", "sessions", {"service": "far"})
+    assert (status, refusal["code"]) == (404, "no_service"), refusal
+    assert "events dialect" in refusal["detail"]
 
 
 async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:
@@ -274,7 +244,7 @@ async def test_a_stopped_one_has_no_clients_until_it_is_started(
 
 
 async def test_a_revoked_token_closes_its_sockets_to_an_external_service(
-    far: PlainService, fresh_database_url: str, tmp_path: Path
+    far: ForeignService, fresh_database_url: str, tmp_path: Path
 ) -> None:
     with managed_site(fresh_database_url, tmp_path, MYAGENT_AUTH="token") as site:
         serving = site.serve()

@@ -24,6 +24,8 @@ from myagent.protocol import CloseCode, ErrorCode
 class RecordingSocket:
     """An `agents.ports.Socket` that writes down what it is told."""
 
+    why_not_forwarded = ""
+
     def __init__(self) -> None:
         self.connection_id = f"socket-{id(self)}"
         self.lang = "en"

@@ -13,6 +13,7 @@ import pytest
 from agents.sentences import SENTENCES, choose, say, tell
 from myagent.models.base import ModelError
 from myagent.worker.protocol import said_of
+from tests.parsing import parsed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("agents", "traces", "services", "myagent_site")
@@ -24,7 +25,7 @@ def first_arguments(packages: Iterable[str], functions: set[str]) -> Iterator[st
     """The text that each call of one of the functions begins with."""
     for package in packages:
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in functions:
                     text = node.args[0]
                     assert isinstance(text, ast.Constant), f"{path}:{node.lineno}"

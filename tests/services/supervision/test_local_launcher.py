@@ -44,6 +44,11 @@ CRASHES = "os.kill(os.getpid(), 9)\n"
 WAITS = "time.sleep(1000)\n"
 LEAVES = "descendants.end_all()\n"
 TAKES = """
+import resource, time
+
+# Of a program that is quicker than its launcher nothing is promised.
+while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+    time.sleep(0.01)
 try:
     bytearray(2 * 1024**3)
 except MemoryError:
