@@ -7,6 +7,7 @@ each of its queries; `--json FILE` keeps the figures.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -88,6 +89,7 @@ def filled(scale: Scale) -> Iterator[str]:
         share_migrated()
         migrate(url)
         os.environ |= {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "myagent_site.settings"}
+        os.environ.setdefault("SECRET_KEY", secrets.token_hex())
         import django
         from django.db import connection
 

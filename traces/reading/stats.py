@@ -87,13 +87,24 @@ def _counted(wanted: Wanted, *, is_by_hours: bool) -> Iterator[Counted]:
     services = _services_of(wanted)
     for start, end, unit in parts:
         if unit is None:
-            spans = counting.ended_within(start, end)
-            spans = spans if services is None else spans.filter(trace__service__in=services)
-            yield from counting.of_spans(spans)
+            yield from _not_counted_yet(start, end, services)
             continue
         kind: type[SpanDay] | type[SpanHour] = SpanDay if unit == DAY else SpanHour
         rows = counting.within(kind, start, end)
         yield from counting.of_stored(rows.filter(service__in=services) if services else rows)
+
+
+def _not_counted_yet(
+    start: datetime, end: datetime, services: Set[str] | None
+) -> Iterator[Counted]:
+    """Usually the last hour; all days until a site that was upgraded has counted them."""
+    while start < end:
+        # A day at a time bounds what the database has to sort at once.
+        stop = min(start + DAY, end)
+        spans = counting.ended_within(start, stop)
+        spans = spans if services is None else spans.filter(trace__service__in=services)
+        yield from counting.of_spans(spans)
+        start = stop
 
 
 def _services_of(wanted: Wanted) -> Set[str] | None:
