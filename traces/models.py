@@ -149,9 +149,69 @@ class Span(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["trace", "span_id"], name="span_once"),
         ]
+        indexes = [
+            models.Index(fields=["ended_at"], name="span_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.trace_id}:{self.span_id} {self.name}"
+
+
+class SpanCounts(models.Model):
+    """What one operation did from `start` on, by the ends of its spans. Written once.
+
+    See `traces.statistics.tally`; `histogram` is JSON, `{bucket: count}`.
+    """
+
+    start = models.DateTimeField()
+    service = models.CharField(max_length=100)
+    kind = models.CharField(max_length=8, choices=Span.Kind.choices)
+    name = models.CharField(max_length=200)
+    model = models.CharField(max_length=MAX_NAMED)
+    count = models.PositiveBigIntegerField()
+    errors = models.PositiveBigIntegerField()
+    sum_ms = models.PositiveBigIntegerField()
+    min_ms = models.PositiveBigIntegerField(null=True)
+    max_ms = models.PositiveBigIntegerField(null=True)
+    prompt_tokens = models.PositiveBigIntegerField()
+    completion_tokens = models.PositiveBigIntegerField()
+    cost_nano = models.PositiveBigIntegerField(null=True)
+    histogram = models.TextField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:00} {self.service} {self.name}"
+
+
+class SpanHour(SpanCounts):
+    """In one hour."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_hour_by_start")]
+
+
+class SpanDay(SpanCounts):
+    """In one day (UTC)."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_day_by_start")]
+
+
+class RolledUp(models.Model):
+    """One row: spans that ended before `until`, a whole hour, are counted in `SpanHour`.
+
+    In `SpanDay` are the days before that of the last hour.
+    """
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"until {self.until:%Y-%m-%d %H:00}"
 
 
 class Price(models.Model):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.db.models import Max, Q, QuerySet
 
 from agents.models import Event, Run
 from myagent import exact_json
@@ -44,21 +45,20 @@ class _Entry:
 
 def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     """By `span_id`. What a reply was given is what the run has added to the conversation since the
-    reply before it.
+    reply before it. Reads of the log what the spans need, not all of the run.
     """
-    if trace.content == Trace.Content.OFF:
+    if trace.content == Trace.Content.OFF or not spans:
         return {}
-    entries, shown = _entries_of(trace), _Shown(trace.content)
+    places = _places_of(trace, spans)
+    entries, shown = _entries_of(trace, spans, places), _Shown(trace.content)
     at = {entry.seq: entry for entry in entries}
     given, given_last = _given(entries)
-    # The last reply is the answer, which is an entry of its own.
-    answer = next((each for each in entries if each.event == "agent.final_answer"), None)
 
     def of_reply(span: Span) -> Contents:
-        messages = given.get(span.end_seq, given_last)
+        messages = given.get(places.get(span.span_id, 0), given_last)
         inputs = {"messages": [shown.json(message) for message in messages]}
         reply = at.get(span.end_seq)
-        return Contents(inputs, None if reply is None else _reply(reply, answer, shown))
+        return Contents(inputs, None if reply is None else _reply(trace, reply, shown))
 
     return {
         span.span_id: of_reply(span) if span.kind == Span.Kind.THINK else _of_tool(span, at, shown)
@@ -66,15 +66,51 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     }
 
 
-def _entries_of(trace: Trace) -> list[_Entry]:
-    first = Run.objects.filter(pk=trace.pk).values_list("accepted_seq", flat=True).first()
-    rows = Event.objects.filter(
-        session_id=trace.session_id, seq__gte=first or 0, run_id=trace.pk, event__in=OF_THE_RUN
-    ).order_by("seq")
+def _places_of(trace: Trace, spans: Sequence[Span]) -> dict[str, int]:
+    """Where the log has the reply of each span of one; of one that was cut off, where it has the
+    reply that was given the same, in a later attempt. Without those that no reply came of.
+    """
+    replies = [span for span in spans if span.kind == Span.Kind.THINK]
+    cut_off = [span.step for span in replies if not span.end_seq]
+    later: dict[int, int] = {}
+    if cut_off:
+        done = trace.spans.filter(kind=Span.Kind.THINK, step__in=cut_off, end_seq__gt=0)
+        later = dict(done.values_list("step", "end_seq"))
+    found = {span.span_id: span.end_seq or later.get(span.step, 0) for span in replies}
+    return {span_id: seq for span_id, seq in found.items() if seq}
+
+
+def _entries_of(trace: Trace, spans: Sequence[Span], places: Mapping[str, int]) -> list[_Entry]:
+    """In order: those of tools one by one, those of replies with all that they were given."""
+    tools = [span for span in spans if span.kind == Span.Kind.TOOL]
+    points = {seq for span in tools for seq in (span.start_seq, span.end_seq) if seq}
+    is_needed = Q(seq__in=points)
+    if len(tools) < len(spans):
+        is_needed |= _given_from(trace, places, has_open=len(places) + len(tools) < len(spans))
+    rows = _log_of(trace).filter(is_needed).order_by("seq")
     return [
         _Entry(seq, event, exact_json.loads(payload), orjson.loads(message) if message else None)
         for seq, event, payload, message in rows.values_list("seq", "event", "payload", "message")
     ]
+
+
+def _given_from(trace: Trace, places: Mapping[str, int], *, has_open: bool) -> Q:
+    """From the reply before the first of `places` to the last of them; to the end of the run if
+    there are replies that are in no place.
+    """
+    replies = trace.spans.filter(kind=Span.Kind.THINK, end_seq__gt=0)
+    if places:
+        replies = replies.filter(end_seq__lt=min(places.values()))
+    before = replies.aggregate(last=Max("end_seq"))["last"]
+    if before is None:
+        run = Run.objects.filter(pk=trace.pk).values_list("accepted_seq", flat=True)
+        before = run.first() or 0
+    is_from = Q(seq__gte=before)
+    return is_from if has_open else is_from & Q(seq__lte=max(places.values()))
+
+
+def _log_of(trace: Trace) -> QuerySet[Event]:
+    return Event.objects.filter(session_id=trace.session_id, run_id=trace.pk, event__in=OF_THE_RUN)
 
 
 def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Message]]:
@@ -89,14 +125,18 @@ def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Me
     return found, new
 
 
-def _reply(reply: _Entry, answer: _Entry | None, shown: _Shown) -> dict[str, Any]:
+def _reply(trace: Trace, reply: _Entry, shown: _Shown) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if reply.data["content"]:
         found["reasoning"] = shown.json(reply.data["content"])
     if reply.message is not None:
         return found | {"message": shown.json(reply.message)}
-    if answer is not None:
-        found["message"] = shown.json({"role": "assistant", "content": answer.data["content"]})
+    # The last reply is the answer, which is an entry of its own.
+    answers = _log_of(trace).filter(seq__gt=reply.seq, event="agent.final_answer")
+    payload = answers.order_by("seq").values_list("payload", flat=True).first()
+    if payload is not None:
+        answer = exact_json.loads(payload)["content"]
+        found["message"] = shown.json({"role": "assistant", "content": answer})
     return found
 
 
