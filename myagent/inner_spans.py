@@ -5,6 +5,7 @@ Only the agent's file decides whether OpenTelemetry is used: nothing of it is im
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal
+
+logger = logging.getLogger(__name__)
 
 Scalar = str | int | float | bool
 
@@ -71,7 +74,8 @@ def collecting(step_id: str) -> Iterator[list[InnerSpan]]:
     They are children of its span, as are those of services that it calls with the current context.
     """
     place = _place.get()
-    recording = None if place is None else _recording()
+    # A server of an older version does not say which run it is.
+    recording = _recording() if place is not None and place.run_id else None
     if place is None or recording is None:
         yield []
         return
@@ -83,9 +87,14 @@ def _recording() -> Callable[[RunPlace, str], AbstractContextManager[list[InnerS
     """None where no spans are made: OpenTelemetry is not used, or only its interface is there."""
     if "opentelemetry.trace" not in sys.modules or not _has_sdk():
         return None
-    from myagent import open_telemetry
+    try:
+        from myagent import open_telemetry
 
-    return open_telemetry.collecting if open_telemetry.is_listening() else None
+        return open_telemetry.collecting if open_telemetry.is_listening() else None
+    except Exception:
+        # Another version of it, or a provider of the agent's own: its tools work without.
+        logger.exception("spans_not_collected")
+        return None
 
 
 @cache

@@ -5,6 +5,7 @@ OpenTelemetry and its SDK is installed.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from myagent.inner_spans import (
     RunPlace,
     Scalar,
 )
+
+logger = logging.getLogger(__name__)
 
 NS_IN_MS = 1_000_000
 
@@ -102,8 +105,13 @@ class Listener(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         found = span.get_span_context()
         collector = None if found is None else self._collectors.pop(found.span_id, None)
-        if collector is not None:
+        if collector is None:
+            return
+        try:
             collector.take(span)
+        except Exception:
+            # Or it would be raised in the tool.
+            logger.exception("span_not_collected")
 
 
 _listened_to: WeakSet[TracerProvider] = WeakSet()
@@ -139,5 +147,7 @@ def collecting(place: RunPlace, step_id: str) -> Iterator[list[InnerSpan]]:
         yield collector.spans
     finally:
         collector.close()
+        # Whoever reads them finds a parent before its children.
+        collector.spans.sort(key=lambda span: span.offset_ms)
         _collector.reset(before)
         context.detach(around)

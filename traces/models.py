@@ -89,19 +89,19 @@ class Trace(models.Model):
 
 class Span(models.Model):
     """One step of a run: a model's reply (`think`), the work of a tool (`tool`), or a part of that
-    which the tool's code recorded itself (`inner`).
+    which the tool's code recorded itself (`work`).
 
     `span_id` is derived from what the span is about (see `myagent.span_ids`). `step` is the number
     of the model's reply, or of the one that called the tool, whose call is `step_id`. The session's
     log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
-    0 where there is none. The parent of a tool's span follows from `step`; that of an inner span is
+    0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
     `parent_id`, and `attributes` are a JSON object, as far as the trace may show them.
     """
 
     class Kind(models.TextChoices):
         THINK = "think"
         TOOL = "tool"
-        INNER = "inner"
+        WORK = "work"
 
     class Status(models.TextChoices):
         """Of a model's reply: `running`, `success`, `error`, `cancelled` or `cut_off`."""

@@ -47,6 +47,8 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     """By `span_id`. What a reply was given is what the run has added to the conversation since the
     reply before it. Reads of the log what the spans need, not all of the run.
     """
+    # The log has nothing of what a tool's code recorded.
+    spans = [span for span in spans if span.kind != Span.Kind.WORK]
     if trace.content == Trace.Content.OFF or not spans:
         return {}
     places = _places_of(trace, spans)

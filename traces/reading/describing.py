@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db.models import QuerySet
 
@@ -48,7 +49,7 @@ def spans_of(trace: Trace) -> QuerySet[Span]:
 
     What a run adds to its spans comes last: places stay what they are.
     """
-    # The name of a reply's kind is before that of a tool's.
+    # The names of the kinds are in this order: `think`, `tool`, `work`.
     return trace.spans.order_by("attempt", "step", "kind", "pk")
 
 
@@ -63,12 +64,15 @@ def spans_json(trace: Trace, spans: Sequence[Span]) -> list[Json]:
 
 
 def parents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, str]:
-    """The parent of each span that has one: a tool belongs to the reply that called it."""
+    """The parent of each span that has one: a tool belongs to the reply that called it, and a part
+    of its work to the tool or to another part.
+    """
     tools = [span for span in spans if span.kind == Span.Kind.TOOL]
     called = trace.spans.filter(kind=Span.Kind.THINK, status=Span.Status.SUCCESS)
     some = called.filter(step__in={span.step for span in tools})
     replies = dict(some.values_list("step", "span_id"))
-    return {span.span_id: replies[span.step] for span in tools if span.step in replies}
+    parts = {span.span_id: span.parent_id for span in spans if span.parent_id}
+    return parts | {span.span_id: replies[span.step] for span in tools if span.step in replies}
 
 
 def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
@@ -91,6 +95,7 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "error": span.error,
         "inputs": contents.inputs,
         "outputs": contents.outputs,
+        "attributes": orjson.loads(span.attributes) if span.attributes else None,
     }
 
 

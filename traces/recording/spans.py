@@ -66,20 +66,20 @@ def ended(subject: Subject, status: str, at: datetime, outcome: Outcome) -> Row:
     return _row(subject, status, began_at, (*end, *result))
 
 
-def inner(tool: Subject, given: InnerSpan, began_at: datetime, content: str) -> Row:
+def part(tool: Subject, given: InnerSpan, began_at: datetime, content: str) -> Row:
     """A part of a tool's work, which began at `began_at`."""
     start = began_at + timedelta(milliseconds=given.offset_ms)
     end = start + timedelta(milliseconds=given.duration_ms)
     run = tool.run
     values = (
-        *(run.run_id, given.span_id, str(Span.Kind.INNER), given.name[:MAX_NAME]),
+        *(run.run_id, given.span_id, str(Span.Kind.WORK), given.name[:MAX_NAME]),
         *(given.status, run.attempt, tool.step, tool.step_id),
         *(adapted(start), adapted(end), round(given.duration_ms)),
         shown_text(given.error, content)[:MAX_EXCERPT],
         *(given.parent_id or tool.span_id, _attributes(given, content)),
         *(*counts(NO_TOKENS), 0, 0),
     )
-    return Row(statements.write_inner_span(), values)
+    return Row(statements.write_part(), values)
 
 
 def _attributes(given: InnerSpan, content: str) -> str | None:

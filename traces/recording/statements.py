@@ -26,7 +26,7 @@ SPAN_COLUMNS = (
     "ended_at", "duration_ms", "first_token_ms", "prompt_tokens", "cached_tokens",
     "completion_tokens", "reasoning_tokens", "cost_nano", "start_seq", "end_seq", "error",
 )  # fmt: skip
-INNER_COLUMNS = (
+PART_COLUMNS = (
     "trace_id", "span_id", "kind", "name", "status", "attempt", "step", "step_id", "started_at",
     "ended_at", "duration_ms", "error", "parent_id", "attributes",
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "start_seq",
@@ -89,16 +89,16 @@ def write_span() -> str:
 
 
 @cache
-def write_inner_span() -> str:
+def write_part() -> str:
     """Inserts a span that a tool's code recorded; its id is the code's, and never moves another."""
     is_mysql = connection.vendor == "mysql"
     conflict = "DUPLICATE KEY UPDATE span_id=span_id" if is_mysql else "CONFLICT DO NOTHING"
-    return f"{_insert(_SPAN, INNER_COLUMNS)} ON {conflict}"
+    return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
 
 
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
-        *(START_TRACE, write_span(), write_inner_span(), CUT_SPANS, END_SPANS),
+        *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
     )

@@ -161,7 +161,7 @@ class Writing:
         yield spans.ended(tool, status, self._at, outcome)
         began_at = self._at - timedelta(milliseconds=outcome.duration_ms)
         for given in entry.aside.get("spans", ()):
-            yield spans.inner(tool, given, began_at, self._content)
+            yield spans.part(tool, given, began_at, self._content)
 
     def _next_reply(self) -> Iterator[Row]:
         """The model is asked, unless it was asked before this write."""
