@@ -18,5 +18,10 @@ def tool_id(run_id: str, step_id: str, attempt: int) -> str:
     return _digest(f"{run_id}/tool/{step_id}/{attempt}")
 
 
+def trace_id(run_id: str) -> str:
+    """As short a name for a run."""
+    return _digest(run_id)
+
+
 def _digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.db.models import Q
 
 from agents.models import Event, Run
 from myagent import exact_json
@@ -35,7 +36,9 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class LogEntry:
+    """An entry of a run's part of the log."""
+
     seq: int
     event: str
     data: Mapping[str, Any]
@@ -48,7 +51,14 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     """
     if trace.content == Trace.Content.OFF:
         return {}
-    entries, shown = _entries_of(trace), _Shown(trace.content)
+    return contents_in(entries_of({trace.pk: (trace.session_id, 0)})[trace.pk], trace, spans)
+
+
+def contents_in(
+    entries: Sequence[LogEntry], trace: Trace, spans: Sequence[Span]
+) -> dict[str, Contents]:
+    """The same, of the spans that these entries are about: a reply and all that came after it."""
+    shown = Shown(trace.content)
     at = {entry.seq: entry for entry in entries}
     given, given_last = _given(entries)
     # The last reply is the answer, which is an entry of its own.
@@ -66,18 +76,35 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     }
 
 
-def _entries_of(trace: Trace) -> list[_Entry]:
-    first = Run.objects.filter(pk=trace.pk).values_list("accepted_seq", flat=True).first()
-    rows = Event.objects.filter(
-        session_id=trace.session_id, seq__gte=first or 0, run_id=trace.pk, event__in=OF_THE_RUN
-    ).order_by("seq")
-    return [
-        _Entry(seq, event, exact_json.loads(payload), orjson.loads(message) if message else None)
-        for seq, event, payload, message in rows.values_list("seq", "event", "payload", "message")
-    ]
+def entries_of(wanted: Mapping[str, tuple[str, int]]) -> dict[str, list[LogEntry]]:
+    """The entries of runs, by their ids. `wanted`: each one's session, and where in its log to
+    begin; 0 for the run's message.
+    """
+    begun = [run_id for run_id, (_, seq) in wanted.items() if not seq]
+    runs = Run.objects.filter(pk__in=begun) if begun else Run.objects.none()
+    first = dict(runs.values_list("pk", "accepted_seq"))
+    is_meant = Q()
+    for run_id, (session_id, seq) in wanted.items():
+        # By position in the log, which is indexed.
+        start = seq or first.get(run_id, 0)
+        is_meant |= Q(session_id=session_id, seq__gte=start, run_id=run_id)
+    found: dict[str, list[LogEntry]] = {run_id: [] for run_id in wanted}
+    if not wanted:
+        return found
+    rows = Event.objects.filter(is_meant, event__in=OF_THE_RUN).order_by("session_id", "seq")
+    columns = ("run_id", "seq", "event", "payload", "message")
+    for run_id, seq, event, payload, message in rows.values_list(*columns):
+        if run_id is not None:
+            found[run_id].append(_entry(seq, event, payload, message))
+    return found
 
 
-def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Message]]:
+def _entry(seq: int, event: str, payload: str, message: str | None) -> LogEntry:
+    loaded = orjson.loads(message) if message else None
+    return LogEntry(seq, event, exact_json.loads(payload), loaded)
+
+
+def _given(entries: Sequence[LogEntry]) -> tuple[dict[int, list[Message]], list[Message]]:
     """The messages that each reply was given, by its `seq`, and those for one that is to come."""
     found: dict[int, list[Message]] = {}
     new: list[Message] = []
@@ -89,7 +116,7 @@ def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Me
     return found, new
 
 
-def _reply(reply: _Entry, answer: _Entry | None, shown: _Shown) -> dict[str, Any]:
+def _reply(reply: LogEntry, answer: LogEntry | None, shown: Shown) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if reply.data["content"]:
         found["reasoning"] = shown.json(reply.data["content"])
@@ -100,14 +127,14 @@ def _reply(reply: _Entry, answer: _Entry | None, shown: _Shown) -> dict[str, Any
     return found
 
 
-def _of_tool(span: Span, at: Mapping[int, _Entry], shown: _Shown) -> Contents:
+def _of_tool(span: Span, at: Mapping[int, LogEntry], shown: Shown) -> Contents:
     call, result = at.get(span.start_seq), at.get(span.end_seq)
     inputs = None if call is None else {"args": shown.json(call.data["metadata"].get("args"))}
     outputs = None if result is None else {"result": shown.json(result.data["content"])}
     return Contents(inputs, outputs)
 
 
-class _Shown:
+class Shown:
     """Values as somebody may see them: each text in them is redacted and bounded."""
 
     def __init__(self, content: str) -> None:

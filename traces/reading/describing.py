@@ -34,8 +34,8 @@ def trace_json(trace: Trace) -> Json:
         "max_steps": trace.max_steps,
         "spans": trace.span_count,
         "errors": trace.error_count,
-        "usage": _usage(trace),
-        "cost": _cost(trace.cost_nano),
+        "usage": usage_of(trace),
+        "cost": cost_of(trace),
         "currency": settings.MYAGENT_CURRENCY,
         "started_at": timestamp(trace.started_at),
         "ended_at": timestamp_or_none(trace.ended_at),
@@ -92,8 +92,8 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "ended_at": timestamp_or_none(span.ended_at),
         "duration_ms": duration_ms(span),
         "first_token_ms": span.first_token_ms,
-        "usage": _usage(span) if span.kind == Span.Kind.THINK else None,
-        "cost": _cost(span.cost_nano),
+        "usage": usage_of(span) if span.kind == Span.Kind.THINK else None,
+        "cost": cost_of(span),
         "error": span.error,
         "inputs": contents.inputs,
         "outputs": contents.outputs,
@@ -107,7 +107,7 @@ def duration_ms(span: Span) -> int | None:
     return ms_between(span.started_at, span.ended_at)
 
 
-def _usage(row: Trace | Span) -> Json:
+def usage_of(row: Trace | Span) -> Json:
     return {
         "prompt_tokens": row.prompt_tokens,
         "cached_tokens": row.cached_tokens,
@@ -116,5 +116,5 @@ def _usage(row: Trace | Span) -> Json:
     }
 
 
-def _cost(nano: int | None) -> float | None:
-    return None if nano is None else nano / NANO
+def cost_of(row: Trace | Span) -> float | None:
+    return None if row.cost_nano is None else row.cost_nano / NANO
