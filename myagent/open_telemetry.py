@@ -133,7 +133,7 @@ def is_listening() -> bool:
 
 @contextmanager
 def collecting(place: RunPlace, step_id: str) -> Iterator[list[InnerSpan]]:
-    """See `inner_spans.collecting`."""
+    """See `span_collection.collecting`."""
     tool = SpanContext(
         int(span_ids.trace_id(place.run_id, place.traceparent), 16),
         int(span_ids.tool_id(place.run_id, step_id, place.attempt), 16),

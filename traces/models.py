@@ -255,3 +255,17 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+
+class Label(models.Model):
+    """The conversation that a client of the trace dialect knows by a label.
+
+    `key`: see `traces.sockets.labels.place_of`.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    # Its constraint would lock the session's row.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="labels", db_constraint=False)
+
+    def __str__(self) -> str:
+        return f"{self.key} is {self.session_id}"

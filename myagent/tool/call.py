@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from myagent import exact_json
-from myagent.inner_spans import InnerSpan, collecting
+from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
+from myagent.span_collection import collecting
 from myagent.steps import (
     Confirm,
     ConfirmationAsked,

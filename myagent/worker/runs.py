@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import aclosing
 from typing import Protocol
 
-from myagent import inner_spans, log_context
+from myagent import log_context, span_collection
 from myagent.agent import Agent
 from myagent.inner_spans import RunPlace
 from myagent.messages import ChatMessage
@@ -160,7 +160,7 @@ class Run:
         self._has_begun = True
         start = self._start
         log_context.enter(self.key.session_id, start.run_id)
-        inner_spans.enter(RunPlace(start.run_id, start.run_attempt, start.traceparent))
+        span_collection.enter(RunPlace(start.run_id, start.run_attempt, start.traceparent))
         try:
             if self._asked is not None:
                 raise asyncio.CancelledError

@@ -12,9 +12,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from myagent import inner_spans, span_ids
-from myagent.inner_spans import InnerSpan, RunPlace, collecting
+from myagent import inner_spans, span_collection, span_ids
+from myagent.inner_spans import InnerSpan, RunPlace
 from myagent.messages import ToolCall
+from myagent.span_collection import collecting
 from myagent.steps import OpenCall, ToolFinished
 from myagent.tool import tool
 from myagent.tool.batch import run_calls
@@ -31,7 +32,7 @@ def collected(work: Callable[[], Any], place: RunPlace | None = PLACE) -> list[I
 
     def run() -> list[InnerSpan]:
         if place is not None:
-            inner_spans.enter(place)
+            span_collection.enter(place)
         with collecting("call_1") as spans:
             work()
         return spans
@@ -118,7 +119,7 @@ def count(rows: int) -> str:
 
 async def test_tools_that_run_at_the_same_time_have_their_own() -> None:
     async def run() -> dict[str, list[str]]:
-        inner_spans.enter(PLACE)
+        span_collection.enter(PLACE)
         calls = [OpenCall(ToolCall(f"c{n}", "count", f'{{"rows": {n}}}')) for n in range(3)]
         steps = run_calls(calls, Toolbox([count]), refuse_to_be_asked)
         found = [step async for step in steps if isinstance(step, ToolFinished)]
