@@ -176,7 +176,8 @@ function foldAll() {
 
 function download() {
   const { trace, spans } = record;
-  const blob = new Blob([JSON.stringify({ ...trace, items: spans }, null, 2)], { type: "application/json" });
+  // As `manage.py traces export` writes it.
+  const blob = new Blob([JSON.stringify({ trace, spans }, null, 2)], { type: "application/json" });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = `trace-${trace.trace_id}.json`;
