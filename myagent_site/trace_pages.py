@@ -1,4 +1,4 @@
-"""The pages of traces. They hold no data: their scripts read it over REST, which decides who may."""
+"""The pages of traces. They hold no data: their scripts read it over REST, which knows who may."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ TEXTS = (
         # The list.
         "question": gettext_noop("Question"),
         "hidden_question": gettext_noop("(not shown)"),
+        "failed_steps": gettext_noop("Steps that failed: {count}"),
         "filters": gettext_noop("Filters"),
         "any": gettext_noop("any"),
         "min_duration": gettext_noop("Took at least (ms)"),

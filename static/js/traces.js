@@ -93,7 +93,7 @@ function rowOf(trace) {
   const row = element(
     "tr",
     {},
-    element("td", {}, element("span", { className: "badge" }, statusOf(status))),
+    element("td", {}, element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
     element("td", { className: "request" }, element("a", { href: `/traces/${id}/` }, words)),
     element("td", {}, service),
     cell(count(trace.steps)),
@@ -104,6 +104,13 @@ function rowOf(trace) {
   );
   row.dataset.status = status;
   return row;
+}
+
+/** How many steps failed, whatever became of the run. */
+function failuresOf({ errors }) {
+  if (!errors) return null;
+  const words = say("failed_steps", { count: count(errors) });
+  return element("span", { className: "failures", title: words, "aria-label": words, role: "img" }, `✕ ${count(errors)}`);
 }
 
 function showProblem(sentence) {
