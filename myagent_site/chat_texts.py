@@ -109,6 +109,8 @@ TEXTS = {
     "feedback": gettext_noop("Your words: {text}"),
     "copy": gettext_noop("Copy"),
     "copy_answer": gettext_noop("Copy answer"),
+    "trace": gettext_noop("Trace"),
+    "show_trace": gettext_noop("Show the trace of this run"),
     "copy_code": gettext_noop("Copy code"),
     "copied": gettext_noop("Copied"),
     "copy_failed": gettext_noop("The browser did not allow copying."),

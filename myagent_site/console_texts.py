@@ -25,6 +25,7 @@ SHARED = {
 PLACES = {
     "home": gettext_noop("Home"),
     "console": gettext_noop("Console"),
+    "traces": gettext_noop("Traces"),
     "admin": gettext_noop("Admin"),
     "docs": gettext_noop("API"),
     "places": gettext_noop("Pages of this site"),
@@ -165,6 +166,7 @@ HOME_TEXTS = (
         "log_in": gettext_noop("Log in"),
         "away": gettext_noop("The database can’t be read just now. On a new one, make its tables:"),
         "console_hint": gettext_noop("Services, instances and their measurements, live"),
+        "traces_hint": gettext_noop("What happened inside runs: steps, times, tokens, costs"),
         "admin_hint": gettext_noop("Register, change and manage services"),
         "docs_hint": gettext_noop("Every request that programs can make, to read and to try"),
     }

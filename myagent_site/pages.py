@@ -61,13 +61,14 @@ async def chat(request: HttpRequest) -> HttpResponse:
     if settings.MYAGENT_AUTH == "token":
         # Found already, without waiting, by what asks for the login.
         request.user = await request.auser()
-    return chat_page(request, introduced, service=server.service, socket="/")
+    return chat_page(request, introduced, service=server.service, socket="/", has_traces=True)
 
 
 def chat_page(
-    request: HttpRequest, agent: Introduction, *, service: str, socket: str
+    request: HttpRequest, agent: Introduction, *, service: str, socket: str, has_traces: bool
 ) -> HttpResponse:
-    """The chat page of an agent. `socket`: the path of the service's socket.
+    """The chat page of an agent. `socket`: the path of the service's socket. `has_traces`: the page
+    of a run's trace is at the same port.
 
     Whoever is logged in has the site's list of conversations, others that of their browser.
     """
@@ -83,6 +84,7 @@ def chat_page(
             "socket": socket,
             "service": service,
             "agent": agent.name,
+            "hasTraces": has_traces and settings.MYAGENT_TRACING,
             "silenceMs": round((settings.MYAGENT_HEARTBEAT_S + HEARTBEAT_SLACK_S) * 1000),
             "lang": lang,
             "texts": texts,

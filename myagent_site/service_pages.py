@@ -34,7 +34,14 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
             return _no_chat(request, name, status=404)
         return HttpResponseRedirect(elsewhere)
     agent = introduce(service.agent, name=service.name, description=service.description)
-    return chat_page(request, agent, service=service.name, socket=socket or path_of(service.name))
+    return chat_page(
+        request,
+        agent,
+        service=service.name,
+        socket=socket or path_of(service.name),
+        # A port of the service's own has the chat alone.
+        has_traces=not socket,
+    )
 
 
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:

@@ -130,7 +130,11 @@ CHANNEL_LAYERS = {
 # Classes that store rows of their own about log entries (see `agents.log.recorders`).
 MYAGENT_RECORDERS = ["traces.recording.recorder.TraceRecorder"]
 # What every server does from time to time (see `agents.chores`).
-MYAGENT_CHORES = ["traces.recording.refreshing.PRICES", "traces.pruning.PRUNING"]
+MYAGENT_CHORES = [
+    "traces.recording.refreshing.PRICES",
+    "traces.pruning.PRUNING",
+    "traces.statistics.rolling.ROLLING",
+]
 
 # Links to the folders at the top, so that an installed package has them too.
 PACKAGE_DIR = BASE_DIR / "myagent_site"

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
+from myagent_site import trace_pages
 from myagent_site.health import health
 from myagent_site.pages import chat, static_file
 
@@ -11,6 +12,10 @@ urlpatterns = [
     path("", csrf_exempt(chat)),
     path("", include("myagent_site.login")),
     path("health", csrf_exempt(health)),
+    re_path(r"^traces/?$", csrf_exempt(trace_pages.traces)),
+    re_path(r"^traces/(?P<id>[^/]+)/?$", csrf_exempt(trace_pages.trace)),
+    # They are only read.
+    path("api/", include("services.rest.traces.urls")),
     re_path(r"^static/", csrf_exempt(static_file)),
 ]
 

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from myagent_site import console, service_pages
+from myagent_site import console, service_pages, trace_pages
 from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
@@ -21,6 +21,8 @@ urlpatterns = [
     re_path(r"^console/?$", console.page),
     path("console/events", console.events),
     path("console/history", console.history),
+    re_path(r"^traces/?$", trace_pages.traces),
+    re_path(r"^traces/(?P<id>[^/]+)/?$", trace_pages.trace),
     path("health", health),
     path("health/ready", ready),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),

@@ -214,6 +214,8 @@ class MariaDB(PrivateServer):
             f"--socket={self._socket}",
             f"--port={self.port}",
             f"--pid-file={self.folder / 'pid'}",
+            # Another server that starts removes the tables that queries keep there.
+            f"--tmpdir={self.folder}",
             "--bind-address=127.0.0.1",
             "--skip-log-bin",
             "--skip-name-resolve",

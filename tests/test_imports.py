@@ -63,7 +63,10 @@ ROOMS = {
         *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
-    "traces": ("models", "ids", "content", "recording", "reading", "pruning", "checks", "apps"),
+    "traces": (
+        *("models", "content", "statistics", "recording", "reading", "live", "sockets"),
+        *("pruning", "checks", "apps"),
+    ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),
         *("permissions", "access", "tokens"),

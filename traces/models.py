@@ -45,6 +45,8 @@ class Trace(models.Model):
 
     id = models.CharField(max_length=36, primary_key=True)
     """The run's id."""
+    traceparent = models.CharField(max_length=55, default="", db_default="")
+    """The client's span under which it ran, as W3C Trace Context writes it."""
     # Its constraint would lock the session's row. Traces are removed with their session.
     session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
     service = models.CharField(gettext_lazy("service"), max_length=100)
@@ -86,17 +88,20 @@ class Trace(models.Model):
 
 
 class Span(models.Model):
-    """One step of a run: a model's reply (`think`), or the work of a tool (`tool`).
+    """One step of a run: a model's reply (`think`), the work of a tool (`tool`), or a part of that
+    which the tool's code recorded itself (`work`).
 
-    `span_id` is derived from what the span is about (see `traces.ids`). `step` is the number of the
-    model's reply, or of the one that called the tool, whose call is `step_id`. The session's log
-    holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
-    0 where there is none. The parent of a tool's span follows from `step`.
+    `span_id` is derived from what the span is about (see `myagent.span_ids`). `step` is the number
+    of the model's reply, or of the one that called the tool, whose call is `step_id`. The session's
+    log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
+    0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
+    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them.
     """
 
     class Kind(models.TextChoices):
         THINK = "think"
         TOOL = "tool"
+        WORK = "work"
 
     class Status(models.TextChoices):
         """Of a model's reply: `running`, `success`, `error`, `cancelled` or `cut_off`."""
@@ -135,6 +140,8 @@ class Span(models.Model):
     start_seq = models.PositiveBigIntegerField(default=0)
     end_seq = models.PositiveBigIntegerField(default=0)
     error = models.CharField(max_length=MAX_EXCERPT, default="")
+    parent_id = models.CharField(max_length=16, default="", db_default="")
+    attributes = models.TextField(null=True)  # noqa: DJ001 - null means 'none'
 
     class Meta:
         verbose_name = gettext_lazy("span")
@@ -142,9 +149,69 @@ class Span(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["trace", "span_id"], name="span_once"),
         ]
+        indexes = [
+            models.Index(fields=["ended_at"], name="span_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.trace_id}:{self.span_id} {self.name}"
+
+
+class SpanCounts(models.Model):
+    """What one operation did from `start` on, by the ends of its spans. Written once.
+
+    See `traces.statistics.tally`; `histogram` is JSON, `{bucket: count}`.
+    """
+
+    start = models.DateTimeField()
+    service = models.CharField(max_length=100)
+    kind = models.CharField(max_length=8, choices=Span.Kind.choices)
+    name = models.CharField(max_length=200)
+    model = models.CharField(max_length=MAX_NAMED)
+    count = models.PositiveBigIntegerField()
+    errors = models.PositiveBigIntegerField()
+    sum_ms = models.PositiveBigIntegerField()
+    min_ms = models.PositiveBigIntegerField(null=True)
+    max_ms = models.PositiveBigIntegerField(null=True)
+    prompt_tokens = models.PositiveBigIntegerField()
+    completion_tokens = models.PositiveBigIntegerField()
+    cost_nano = models.PositiveBigIntegerField(null=True)
+    histogram = models.TextField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:00} {self.service} {self.name}"
+
+
+class SpanHour(SpanCounts):
+    """In one hour."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_hour_by_start")]
+
+
+class SpanDay(SpanCounts):
+    """In one day (UTC)."""
+
+    class Meta:
+        indexes = [models.Index(fields=["start"], name="span_day_by_start")]
+
+
+class RolledUp(models.Model):
+    """One row: spans that ended before `until`, a whole hour, are counted in `SpanHour`.
+
+    In `SpanDay` are the days before that of the last hour.
+    """
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"until {self.until:%Y-%m-%d %H:00}"
 
 
 class Price(models.Model):
@@ -188,3 +255,17 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+
+class Label(models.Model):
+    """The conversation that a client of the trace dialect knows by a label.
+
+    `key`: see `traces.sockets.labels.place_of`.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    # Its constraint would lock the session's row.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="labels", db_constraint=False)
+
+    def __str__(self) -> str:
+        return f"{self.key} is {self.session_id}"

@@ -15,6 +15,7 @@ from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads
 from traces.models import Span, Trace
 from traces.reading.finding import first_id
+from traces.statistics.rolling import forget
 
 AT_ONCE = 200
 """Traces that are removed in one transaction."""
@@ -51,6 +52,7 @@ async def _prune(database: DatabaseThreads) -> None:
 
 def _prune_a_while() -> None:
     before = timezone.now() - timedelta(days=settings.MYAGENT_TRACE_DAYS)
+    forget(before)
     for count, _ in enumerate(remove_older(before), 1):
         if count == MOST_IN_A_ROW:
             return

@@ -10,14 +10,25 @@ from agents.terminal.inert import one_line
 from myagent.models.offline import OfflineModel
 from myagent.worker.protocol import AgentInfo
 
-MARKS = ("🔍", "✅", "🚀")
+MARKS = ("🔍", "✅", "🚀", "📈")
 """One mark for each line, printed where a person reads the output."""
 
 MOST_TOOLS = 8
 
 
-def greeting(service: str, url: str, file: str, agent: AgentInfo | None, *, is_marked: bool) -> str:
-    """Three lines in the active language. `url`: of sockets; pages have the same address."""
+def greeting(
+    service: str,
+    url: str,
+    file: str,
+    agent: AgentInfo | None,
+    *,
+    is_marked: bool,
+    has_traces: bool = False,
+) -> str:
+    """Three lines in the active language, and one more if there is a page of traces.
+
+    `url`: of sockets; pages have the same address.
+    """
     page = url.replace("ws://", "http://", 1)
     lines = [
         gettext("Loaded {file}: agent {name}").format(
@@ -28,7 +39,9 @@ def greeting(service: str, url: str, file: str, agent: AgentInfo | None, *, is_m
             service=service, url=url, page=page
         ),
     ]
-    marked = zip(MARKS, lines, strict=True)
+    if has_traces:
+        lines.append(gettext("Traces: {page}").format(page=f"{page}traces/"))
+    marked = zip(MARKS, lines, strict=False)
     return "\n".join(f"{mark} {line}" for mark, line in marked) if is_marked else "\n".join(lines)
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 from django.utils.translation import gettext
 
 from agents.terminal.inert import one_line
 from services.cli.screen import Branch
-from traces.models import Span
-from traces.reading.describing import duration_ms, parents_of
+from traces.models import Span, Trace
+from traces.reading.describing import duration_ms, parents_of, spans_of
 
 LONGEST_NAME = 80
 LONGEST_ERROR = 200
 
 
-def branches_of(spans: Sequence[Span]) -> list[Branch]:
-    """`spans` in order. A run of several attempts has a branch for each."""
-    parents = parents_of(spans)
+def branches_of(trace: Trace) -> list[Branch]:
+    """A run of several attempts has a branch for each."""
+    spans = list(spans_of(trace))
+    parents = parents_of(trace, spans)
     branches = {span.span_id: Branch(_line(span), span.status) for span in spans}
     roots: list[Span] = []
     for span in spans:

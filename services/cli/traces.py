@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import readable
+from services.cli import trace_stats
 from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.parsing import time_length
@@ -72,6 +73,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         ("export", gettext("Writes a trace with what went in and out of its steps, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its trace_id"))
+    trace_stats.add_verb(verb)
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
     add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
 
@@ -117,13 +119,13 @@ def show_one(screen: Screen, options: Options) -> None:
     facts = [(name, _value(name, value)) for name, value in shown.items()]
     screen.facts([*facts, *usage.items()])
     screen.say("")
-    for branch in branches_of(spans_of(trace)):
+    for branch in branches_of(trace):
         screen.tree(branch)
 
 
 def export(screen: Screen, options: Options) -> None:
     trace = _find(options["id"])
-    document = {"trace": trace_json(trace), "spans": spans_json(trace, spans_of(trace))}
+    document = {"trace": trace_json(trace), "spans": spans_json(trace, list(spans_of(trace)))}
     screen.say(as_json(document))
 
 
@@ -145,6 +147,7 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "list": show_list,
     "show": show_one,
     "export": export,
+    "stats": trace_stats.show,
     "prune": prune,
 }
 

@@ -200,6 +200,7 @@ class ResourcesSerializer(Answer):
     services = serializers.URLField(help_text="The services: list, register.")
     rules = serializers.URLField(help_text="The rules of routing: list, add.")
     sessions = serializers.URLField(help_text="The conversations: list, begin, talk.")
+    traces = serializers.URLField(help_text="What happened inside runs.")
     connections = serializers.URLField(help_text="The open connections.")
     stats = serializers.URLField(help_text="Counts of the whole site.")
     info = serializers.URLField(help_text="What this site is.")

@@ -61,6 +61,16 @@ class WholeParameter(serializers.IntegerField):
         return int(data)
 
 
+class NumberParameter(serializers.FloatField):
+    """A finite number in a query."""
+
+    def to_internal_value(self, data: Any) -> float:
+        number = super().to_internal_value(data)
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
+
+
 class Strict(serializers.Serializer[Any]):
     """Refuses unknown fields, so that typing errors are noticed."""
 

@@ -26,6 +26,7 @@ urlpatterns = [
     path("v1/info", watching.InfoView.as_view()),
     path("v1/stats", watching.StatsView.as_view()),
     path("", include("services.rest.conversations.urls")),
+    path("", include("services.rest.traces.urls")),
     path("v1/services", views.ServicesView.as_view()),
     path(f"v1/{ONE}", views.ServiceView.as_view(), name="service"),
     path(f"v1/{ONE}/start", controlling.StartView.as_view()),

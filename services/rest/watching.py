@@ -43,6 +43,7 @@ RESOURCES = {
     "services": "/api/v1/services",
     "rules": "/api/v1/routing/rules",
     "sessions": "/api/v1/sessions",
+    "traces": "/api/v1/traces",
     "connections": "/api/v1/connections",
     "stats": "/api/v1/stats",
     "tokens": "/api/v1/tokens",

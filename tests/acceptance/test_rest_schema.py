@@ -30,6 +30,11 @@ include-method = ["POST", "PUT", "PATCH"]
 checks.positive_data_acceptance.expected-statuses = [
     "2xx", "400", "401", "403", "404", "409", "503",
 ]
+
+[[operations]]
+# Nor how far apart two times are.
+include-path = "/api/v1/traces/stats"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "503"]
 """
 
 WEATHER = {"name": "weather", "agent_factory_path": "ws_weather_agent.py"}

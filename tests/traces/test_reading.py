@@ -33,7 +33,7 @@ def told(question: str = "What is new?", answer: str = "Nothing.", **story: Any)
 
 
 def shown(trace: Trace) -> list[Json]:
-    return spans_json(trace, spans_of(trace))
+    return spans_json(trace, list(spans_of(trace)))
 
 
 def questions(**wanted: Any) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
@@ -107,7 +108,14 @@ class Command(TerminalCommand):
             agent = worker.workers.of(server.service).agent
             # A log that takes no more is no reason not to serve.
             with contextlib.suppress(OSError), translation.override(self._lang):
-                lines = greeting(server.service, url, self._file, agent, is_marked=self._is_marked)
+                lines = greeting(
+                    server.service,
+                    url,
+                    self._file,
+                    agent,
+                    is_marked=self._is_marked,
+                    has_traces=apps.is_installed("traces"),
+                )
                 self.stdout.write(lines)
                 if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
                     self.stdout.write(line)

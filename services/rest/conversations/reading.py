@@ -98,7 +98,7 @@ class SessionsView(ConversationView, GenericAPIView[Session]):
         query = query_of(request, SessionsQuery, beside=PageQuery().fields)
         ordering, is_own = query.pop("ordering"), query.pop("mine")
         if query.get("text", "").strip():
-            _count_search(request)
+            count_search(request)
         found = finding.select(Wanted(principal=principal_of(request), is_own=is_own, **query))
         backwards = "-" if ordering.startswith("-") else ""
         page = self.paginate_queryset(found.order_by(ordering, f"{backwards}pk")) or ()
@@ -203,8 +203,8 @@ class EventsView(ConversationView):
         return HttpResponse(f'{{"items":[{items}{end}', content_type="application/json")
 
 
-def _count_search(request: Request) -> None:
-    """Raises `Problem`."""
+def count_search(request: Request) -> None:
+    """Counts a search of texts by the client. Raises `Problem` above the rate."""
     scope: Scope = request._request.scope  # type: ignore[attr-defined]
     try:
         searches.count(client_counted_as(scope, principal_of(request)))

@@ -123,6 +123,7 @@ export class TurnView {
     if (note) {
       const sentence = element("p", { className: "note" }, icon("alert"), element("span", {}, note));
       sentence.append(isAnswer ? "" : again);
+      if (!isAnswer && page.hasTraces) sentence.append(this.#traceLink());
       children.push(sentence);
     }
     if (isAnswer) children.push(this.#footer(end));
@@ -143,6 +144,13 @@ export class TurnView {
       { dateTime: at.toISOString(), title: fullMoment(at) },
       `${moment(at)} · ${duration(metadata.duration_ms)}`,
     );
-    return element("footer", {}, copy, time);
+    return element("footer", {}, copy, page.hasTraces ? this.#traceLink() : null, time);
+  }
+
+  /** What happened in the run, for who may see it. */
+  #traceLink() {
+    const href = `/traces/${encodeURIComponent(this.#turn.runId)}/`;
+    const given = { href, className: "text-button to-trace", "aria-label": say("show_trace") };
+    return element("a", given, say("trace"));
   }
 }

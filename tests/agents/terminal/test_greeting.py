@@ -29,7 +29,12 @@ def test_the_agent_its_tools_its_model_and_its_addresses_are_named() -> None:
 def test_on_a_terminal_each_line_has_its_mark() -> None:
     agent = AgentInfo("clerk")
     marked, plain = said(agent, is_marked=True), said(agent)
-    assert marked == [f"{mark} {line}" for mark, line in zip(MARKS, plain, strict=True)]
+    assert marked == [f"{mark} {line}" for mark, line in zip(MARKS[:3], plain, strict=True)]
+
+
+def test_the_page_of_traces_is_named_where_there_is_one() -> None:
+    lines = greeting("shop", URL, "shop.py", None, is_marked=True, has_traces=True).split("\n")
+    assert lines[3] == f"{MARKS[3]} Traces: http://localhost:8080/traces/"
 
 
 def test_the_demo_model_says_how_to_get_a_real_one() -> None:

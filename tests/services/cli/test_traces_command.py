@@ -17,7 +17,6 @@ from services.cli.screen import RichScreen
 from services.cli.span_tree import branches_of
 from tests.traces.recorded import Story
 from traces.models import Span, Trace
-from traces.reading.describing import spans_of
 from traces.reading.finding import first_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,7 +87,7 @@ def test_a_terminal_shows_each_attempt_as_a_branch() -> None:
     Span.objects.filter(step=2).update(attempt=2)
     output = io.StringIO()
     screen = RichScreen(Console(file=output, width=200))
-    for branch in branches_of(spans_of(trace)):
+    for branch in branches_of(trace):
         screen.tree(branch)
     assert [line.rstrip() for line in output.getvalue().splitlines()] == [
         "attempt 1",
@@ -115,3 +114,18 @@ def test_pruning_counts_first_and_then_removes() -> None:
     assert Trace.objects.count() == 2
     assert "Removed traces: 1." in traces("prune", "--older-than", "30d")
     assert [trace.pk for trace in Trace.objects.all()] == [young]
+
+
+def test_statistics_tell_what_operations_took() -> None:
+    told("Is it raining?", service="weather")
+    rows = [line.split("\t") for line in traces("stats").splitlines()]
+    assert rows[0][:4] == ["kind", "operation", "count", "errors"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["think", "gpt-large", "2", "0"],
+        ["tool", "search", "1", "1"],
+    ]
+    (reply, tool) = json.loads(traces("stats", "--json", "--by", "service"))["items"]
+    assert (reply["group"], tool["group"], tool["max_ms"]) == ("weather", "weather", 7)
+    assert len(traces("stats", "--service", "none").splitlines()) <= 1
+    with pytest.raises(CommandError, match="366 days"):
+        traces("stats", "--since", "53w")

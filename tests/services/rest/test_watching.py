@@ -49,7 +49,7 @@ def test_the_root_names_what_there_is(client: Client) -> None:
     for path in ("/api/v1", "/api/v1/"):
         found = Client(host="localhost:8123").get(path).json
         assert found["services"] == "http://localhost:8123/api/v1/services"
-        resources = {"services", "rules", "sessions", "connections", "tokens", "stats"}
+        resources = {"services", "rules", "sessions", "traces", "connections", "tokens", "stats"}
         assert set(found) == resources | {"info", "schema", "docs"}
 
 

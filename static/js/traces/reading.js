@@ -1,0 +1,32 @@
+// What the pages of traces ask of the site. What fails throws an Error whose message is for people.
+
+import { request } from "../chat/requests.js";
+
+const MOST = 500; // Of a page of the interface.
+
+const get = async (address) => (await request("GET", address)).json();
+const addressOf = (id) => `traces/${encodeURIComponent(id)}`;
+
+/** {items, cursor, complete}; `query`: the parameters of the interface. */
+export const readTraces = (query) => get(`traces?${new URLSearchParams(query)}`);
+
+export const readTrace = (id) => get(addressOf(id));
+
+/** The spans from a place on, page by page. */
+export async function* readSpans(id, from) {
+  for (let cursor = from; cursor !== null; ) {
+    const page = await get(`${addressOf(id)}/spans?limit=${MOST}&cursor=${cursor}`);
+    yield page.items;
+    cursor = page.cursor;
+  }
+}
+
+/** The ids of the traces before and after one, of its conversation's newest. */
+export async function neighboursOf({ trace_id: id, session_id: session }) {
+  const { items } = await readTraces({ session_id: session, limit: MOST });
+  const at = items.findIndex((each) => each.trace_id === id);
+  if (at === -1) return { previous: null, next: null };
+  return { previous: items[at + 1]?.trace_id ?? null, next: items[at - 1]?.trace_id ?? null };
+}
+
+export const readStats = (by) => get(`traces/stats?by=${by}`);

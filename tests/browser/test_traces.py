@@ -1,0 +1,278 @@
+"""The pages of traces in a real browser before the real site: live, for everybody, and quick.
+
+Pictures are left in the test's temporary folder, for people to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from agents.runtime.database import DatabaseThreads
+from tests.browser.conftest import NewPage
+from tests.browser.looks import in_every_look
+from tests.browser.test_looks import serious_problems
+from tests.sites import Site, url_of_test_database
+from tests.traces.recorded import Story
+from traces.models import Span, Trace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 5_000
+Rows = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def trace_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(url_of_test_database(), tmp_path_factory.mktemp("traces")) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(trace_site: Site) -> str:
+    return trace_site.url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rows() -> AsyncIterator[Rows]:
+    """Runs something synchronous on the database."""
+    database = DatabaseThreads()
+
+    async def call(work: Callable[..., Any], *args: Any, **fields: Any) -> Any:
+        return await database.run(lambda: work(*args, **fields))
+
+    yield call
+    await database.stop()
+
+
+def told(question: str = "Is it raining?", *, service: str = "weather", fails: bool = False) -> str:
+    """The id of a run that called a tool and answered."""
+    story = Story(service=service)
+    ref = story.ask(question)
+    story.think(ref, "look_up")
+    story.work(ref, "look_up", "error" if fails else "success", "No such city." if fails else "No.")
+    story.answer(ref, "It does not rain.")
+    return ref.run_id
+
+
+async def test_a_failed_tool_is_found_in_two_clicks(new_page: NewPage, rows: Rows) -> None:
+    await rows(told, "A question that fails", fails=True)
+    page = await new_page("/traces/")
+    await page.get_by_role("link", name="A question that fails").click()
+    await page.get_by_role("button", name="Next error").click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await expect(detail.get_by_role("heading", name="look_up")).to_be_visible()
+    await expect(detail.locator(".error-text")).to_contain_text("No such city.")
+
+
+async def test_filters_are_in_the_address(new_page: NewPage, rows: Rows) -> None:
+    await rows(told, "About rain")
+    await rows(told, "About news", service="news")
+    page = await new_page("/traces/")
+    links = page.locator("#rows a")
+    await expect(links).to_have_text(["About news", "About rain"])
+    await page.get_by_label("Service").fill("news")
+    await page.get_by_label("Service").press("Tab")
+    await expect(links).to_have_text(["About news"])
+    assert page.url.endswith("/traces/?service=news")
+    await page.reload()
+    await expect(links).to_have_text(["About news"])
+    await expect(page.get_by_label("Service")).to_have_value("news")
+    await page.go_back()
+    await expect(links).to_have_count(2)
+
+
+async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> None:
+    await rows(told, "The first")
+    page = await new_page("/traces/")
+    await expect(page.locator("#rows a")).to_have_text(["The first"])
+    await rows(told, "The second")
+    await expect(page.locator("#rows a")).to_have_text(["The second", "The first"])
+
+
+async def test_a_running_trace_grows(new_page: NewPage, rows: Rows) -> None:
+    story = await rows(Story)
+    ref = await rows(story.ask, "A long one")
+    await rows(story.think, ref, "look_up")
+    page = await new_page(f"/traces/{ref.run_id}/")
+    steps = page.locator("#rows [role=row]")
+    await expect(steps.first).to_contain_text("gpt-large")
+    await expect(steps).to_have_count(1)
+    await rows(story.work, ref, "look_up", "success", "found")
+    await rows(story.answer, ref, "Done.")
+    await expect(steps).to_have_count(3)
+    await expect(page.locator("#summary")).to_contain_text("answered")
+    await expect(page.locator("#link-text")).to_have_text("Ended")
+
+
+async def test_a_step_has_an_address(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(told)
+    page = await new_page(f"/traces/{trace}/")
+    await page.locator("#rows [role=row]", has_text="look_up").click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await expect(detail).to_contain_text('"a": 1')
+    await page.reload()
+    await expect(detail.get_by_role("heading", name="look_up")).to_be_visible()
+
+
+async def test_the_keyboard_is_enough(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(told)
+    page = await new_page(f"/traces/{trace}/")
+    steps = page.locator("#rows [role=row]")
+    await expect(steps).to_have_count(3)
+    grid = page.get_by_role("treegrid")
+    await grid.press("ArrowDown")
+    await grid.press("ArrowLeft")
+    await expect(steps).to_have_count(2)
+    await grid.press("ArrowRight")
+    await grid.press("ArrowRight")
+    await expect(page.locator("[aria-selected=true]")).to_contain_text("look_up")
+    await grid.press("Enter")
+    await expect(page.get_by_role("region", name="Details of the step")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(grid).to_be_focused()
+    await grid.press("/")
+    await page.keyboard.type("does not rain")
+    await expect(steps).to_have_count(1)
+
+
+async def test_a_trace_is_downloaded(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(told)
+    page = await new_page(f"/traces/{trace}/")
+    await expect(page.locator("#rows [role=row]")).to_have_count(3)
+    async with page.expect_download() as waiting:
+        await page.get_by_role("button", name="Download as JSON").click()
+    download = await waiting.value
+    file = await download.path()
+    kept = json.loads(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+    assert (kept["trace"]["trace_id"], len(kept["spans"])) == (trace, 3)
+
+
+def long_one() -> str:
+    trace = Trace.objects.get(pk=told("A long one"))
+    start = trace.started_at
+    Span.objects.bulk_create(
+        Span(
+            trace=trace,
+            span_id=f"{place:016x}",
+            kind=Span.Kind.TOOL,
+            name=f"tool_{place}",
+            status=Span.Status.SUCCESS,
+            attempt=2,
+            step=place,
+            started_at=start + timedelta(milliseconds=place),
+            ended_at=start + timedelta(milliseconds=place + 5),
+            duration_ms=5,
+        )
+        for place in range(MANY)
+    )
+    return trace.pk
+
+
+async def test_thousands_of_steps_are_scrolled(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(long_one)
+    page = await new_page(f"/traces/{trace}/")
+    grid = page.get_by_role("treegrid")
+    await expect(grid).to_have_attribute("aria-rowcount", str(MANY + 4))
+    steps = page.locator("#rows [role=row]")
+    assert await steps.count() < 200
+    await grid.press("End")
+    await expect(page.locator("[aria-selected=true]")).to_contain_text(f"tool_{MANY - 1}")
+    await expect(page.locator("[aria-selected=true]")).to_be_in_viewport()
+    assert await steps.count() < 200
+
+
+FOREST = """async (spans) => {
+    const forest = await import("/static/js/traces/forest.js");
+    const roots = forest.plant(spans);
+    const namesOf = (nodes) => nodes.map(({ span, depth }) => "-".repeat(depth) + span.span_id);
+    const all = { from: 0, to: 100 };
+    return {
+        rows: namesOf(forest.rowsOf(roots)),
+        collapsed: namesOf(forest.rowsOf(roots, { collapsed: new Set(["a"]) })),
+        searched: namesOf(forest.rowsOf(roots, { words: "NAME OF C" })),
+        errorsFirst: namesOf(forest.rowsOf(roots, { errorsFirst: true })),
+        critical: [...forest.criticalPath(spans, 100)],
+        bar: forest.barOf(spans[1], all, 100),
+        growing: forest.barOf(spans[4], all, 90),
+        zoomed: forest.zoomed(all, all, 2, 50),
+        atTheEdge: forest.zoomed(all, all, 2, 0),
+        nextFailed: forest.nextFailed(forest.rowsOf(roots), -1),
+    };
+}"""
+
+
+async def test_steps_are_arranged_as_they_were_called(new_page: NewPage) -> None:
+    page = await new_page("/traces/")
+
+    def span(id: str, start: int, end: int | None, **more: Any) -> dict[str, Any]:
+        times = {"started_at": start, "ended_at": end}
+        at = {
+            key: None if ms is None else f"1970-01-01T00:00:00.{ms:03}Z"
+            for key, ms in times.items()
+        }
+        plain = {"span_id": id, "name": f"name of {id}", "status": "success", "error": ""}
+        return plain | at | {"parent_span_id": None, "inputs": None, "outputs": None} | more
+
+    shown = await page.evaluate(
+        FOREST,
+        [
+            span("a", 0, 10),
+            span("b", 10, 30, parent_span_id="a"),
+            span("c", 10, 50, parent_span_id="a"),
+            span("d", 50, 60, status="error", parent_span_id="lost"),
+            span("e", 60, None, status="running"),
+        ],
+    )
+    assert shown["rows"] == ["a", "-b", "-c", "d", "e"]
+    assert shown["collapsed"] == ["a", "d", "e"]
+    assert shown["searched"] == ["a", "-c"]
+    assert shown["errorsFirst"] == ["d", "a", "-b", "-c", "e"]
+    assert sorted(shown["critical"]) == ["a", "c", "d", "e"]
+    assert shown["bar"] == {"left": 0.1, "width": 0.2}
+    assert shown["growing"] == {"left": 0.6, "width": 0.3}
+    assert shown["zoomed"] == {"from": 25, "to": 75}
+    assert shown["atTheEdge"] == {"from": 0, "to": 50}
+    assert shown["nextFailed"] == 3
+
+
+async def test_there_is_a_sentence_for_what_is_not_there(new_page: NewPage, site: str) -> None:
+    page = await new_page("/traces/")
+    await expect(page.locator("#none")).to_contain_text("No run is recorded yet.")
+
+
+@in_every_look()
+async def test_everybody_can_use_both_pages(
+    new_page: NewPage,
+    rows: Rows,
+    axe_script: str,
+    tmp_path: Path,
+    scheme: Literal["light", "dark"],
+    size: dict[str, int],
+    lang: str,
+) -> None:
+    trace = await rows(told, fails=True)
+    await rows(told, "上海今天下雨吗？需要带伞吗？" * 6, service="天气")
+    look: dict[str, Any] = {"color_scheme": scheme, "viewport": size, "reduced_motion": "reduce"}
+    page = await new_page(f"/traces/?lang={lang}", **look)
+    await expect(page.locator("#rows a")).to_have_count(2)
+    await page.locator("#operations summary").click()
+    await judge(page, axe_script, tmp_path / "list.png")
+    await page.goto(f"{page.url.split('?')[0]}{trace}/")
+    await page.locator("#rows [role=row]", has_text="look_up").click()
+    await judge(page, axe_script, tmp_path / "trace.png")
+
+
+async def judge(page: Page, axe_script: str, picture: Path) -> None:
+    await page.screenshot(path=picture)
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not await page.evaluate(wide)
+    assert await serious_problems(page, axe_script) == []

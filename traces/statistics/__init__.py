@@ -1,0 +1,1 @@
+"""How often operations ran, how long they took and what they used, hour by hour."""
