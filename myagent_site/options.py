@@ -420,6 +420,12 @@ OPTIONS = (
         "Seconds without progress after which a slow socket is closed with 4008.",
     ),
     Option(
+        "MYAGENT_EXTERNAL_ANSWER_S",
+        "float",
+        30.0,
+        "Seconds that a service elsewhere has to begin a session or to refuse it.",
+    ),
+    Option(
         "MYAGENT_BARRIER",
         "str",
         "",

@@ -147,6 +147,8 @@ def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        # RFC 6455, section 3.
+        is_address = is_address and "#" not in value
     except ValueError:
         is_address = False
     # Checked first, as `urlsplit` silently drops tabs and line ends.

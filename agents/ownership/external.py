@@ -46,11 +46,6 @@ def touch(session_id: str) -> None:
     ExternalSession.objects.filter(pk=digest_of(session_id)).update(used_at=Now())
 
 
-def forget_service(service: str) -> None:
-    """The service is not on the list any more."""
-    ExternalSession.objects.filter(service=service).delete()
-
-
 def older(before: datetime) -> QuerySet[ExternalSession]:
     """Those that nobody has created or resumed since `before`."""
     return ExternalSession.objects.filter(used_at__lt=before)

@@ -89,13 +89,13 @@ class Elsewhere:
         """The session is resumed, or used further: it is not forgotten yet."""
         await self._run(external.touch, session_id)
 
-    async def check(self, session_id: str, principal: Principal | None) -> None:
-        """Whether the session is nobody else's. One that is not known is nobody's."""
-        if principal is None:
-            return
-        known = await self._run(external.find, session_id)
-        if known is not None and not may_act(principal, known.principal):
-            raise Refused("forbidden", sentence="forbidden_session")
+    async def check(self, session_id: str, service: str, principal: Principal | None) -> None:
+        """Whether somebody who is known has begun the session at the service.
+
+        Other spellings of its id are unknown here, whatever the service makes of them.
+        """
+        if principal is not None and await self.find(session_id, principal) != service:
+            raise Refused("unknown_session")
 
     async def count_message(
         self, asker: Asker, service: str, session: ExternalSession | None

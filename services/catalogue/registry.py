@@ -13,7 +13,6 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
-from agents.ownership import external
 from agents.runtime.ids import new_id
 from services import doorbell
 from services.catalogue import agent_files, interpreters, own_addresses, ports, secrets
@@ -139,9 +138,8 @@ def unregister(service: Service) -> None:
     The supervisor does all that; an external service is deleted at once.
     """
     if service.is_external:
-        with transaction.atomic():
-            external.forget_service(service.name)
-            service.delete()
+        # The owners of its sessions stay known: it may be registered again.
+        service.delete()
         doorbell.announce()
         return
     row = Service.objects.filter(pk=service.pk)

@@ -264,8 +264,7 @@ async def test_a_revoked_token_closes_its_sockets_to_an_external_service(
         header = {"Authorization": f"Bearer {ada['token']}"}
         url = site.url(serving, "guarded")
         async with await Recorder.open(url, additional_headers=header) as client:
-            await client.send("user.create_session")
-            await client.say("s1", "hello")
+            await client.say(await client.create_session(), "hello")
             await client.until("agent.final_answer")
             await asyncio.to_thread(accounts.revoke, environment, ada["id"])
             assert await ended(client) == (4001, ["unauthenticated"])

@@ -282,7 +282,11 @@ async def test_stop_and_unregister_end_what_is_open(
             assert (await lost(client, stopped))["metadata"]["code"] == "service_unavailable"
             await client.send("user.reconnect", stopped)
             assert (await lost(client, stopped))["metadata"]["code"] == "unknown_session"
-    assert not site.query("SELECT 1 FROM agents_externalsession WHERE service = 'leaving'")
+            # It may be registered again: its sessions stay their creators'.
+            site.services("register", "leaving", "--url", service.url)
+            site.until_status("leaving", "running")
+            await client.send("user.reconnect", stopped)
+            await client.until("agent.session_resumed")
 
 
 async def test_a_client_that_does_not_read_stops_the_service_from_sending(
@@ -354,6 +358,20 @@ async def test_a_connection_holds_so_many_sessions_and_no_more(door: str) -> Non
         await client.error("too_many_sessions")
         await client.send("user.create_session", metadata={"tags": ["ours"]})
         await client.error("too_many_sessions")
+
+
+async def test_a_request_that_the_service_does_not_answer_is_refused(
+    fresh_database_url: str, far: ForeignService, tmp_path: Path
+) -> None:
+    with managed_site(fresh_database_url, tmp_path, MYAGENT_EXTERNAL_ANSWER_S="1") as site:
+        serving = site.serve()
+        add(site, "far", far)
+        async with await Recorder.open(door_of(site, serving)) as client:
+            await client.send(
+                "user.create_session", metadata={"service": "far", "client": {"is_silent": True}}
+            )
+            await client.error("service_unavailable")
+            await begin(client)
 
 
 async def test_a_refusal_of_the_service_is_passed_on_and_leaves_its_place(door: str) -> None:
@@ -494,6 +512,9 @@ async def test_a_session_is_its_creators_alone(
             passed_through = await also.create_session()
             for where in (door, own):
                 async with await come("bob", where) as bob:
+                    for strange in (behind_a_rule.upper(), f" {passed_through}", "premade"):
+                        await bob.send("user.reconnect", strange)
+                        await bob.error("unknown_session")
                     for session_id in (behind_a_rule, passed_through):
                         await bob.send("user.reconnect", session_id)
                         await bob.error("forbidden")
@@ -523,6 +544,14 @@ async def test_no_second_name_of_a_session_reaches_the_service(
             heard = (await client.until("agent.final_answer"))["content"]
         assert [each.get("session_id") for each in heard[-1:]] == [mine]
         assert "Session_ID" not in heard[-1]
+
+
+async def test_a_session_is_named_by_a_text(site: ManagedSite, serving: Command, door: str) -> None:
+    for where in (door, site.url(serving, "far")):
+        async with await Recorder.open(where) as client:
+            for name in ([1], {"a": 1}, 5, True):
+                await client.send("user.reconnect", name)  # type: ignore[arg-type]
+                await client.error("invalid_event")
 
 
 async def test_sessions_that_the_service_has_forgotten_take_no_place(

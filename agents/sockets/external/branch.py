@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 
 import structlog
+from django.conf import settings
 
 from agents.directory import Listed
 from agents.ports import Refused
@@ -29,6 +30,8 @@ class Branch:
         self._client = client
         self._guest = Guest(client, external, asked)
         self._conduit = Conduit(external, client.outbox, client.lang)
+        self._deadlines: deque[asyncio.TimerHandle] = deque()
+        """When the requests for sessions, of this branch, expire: the oldest first."""
         self._is_settled = asyncio.Event()
         """Whether it is known that the service can be reached, or that it can't."""
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -50,12 +53,14 @@ class Branch:
     async def create(self, text: str) -> None:
         """Passes on a request for a session, for which there is a place."""
         self._guest.ask()
+        loop = asyncio.get_running_loop()
+        self._deadlines.append(loop.call_later(settings.MYAGENT_EXTERNAL_ANSWER_S, self._expire))
         try:
             await self.send(text)
         except Refused:
             # If not, the client was told with all that it asked for.
             if self._guest.waits:
-                self._guest.settle()
+                self._answered()
                 raise
 
     async def resume(self, session_id: str, text: str) -> None:
@@ -73,6 +78,21 @@ class Branch:
         if self.is_over or not await self._conduit.send(text):
             raise Refused("service_unavailable")
 
+    def _answered(self) -> None:
+        """The oldest request for a session has its answer, or never will."""
+        self._guest.settle()
+        self._deadlines.popleft().cancel()
+
+    def _expire(self) -> None:
+        logger.warning("external_does_not_answer", service=self._conduit.external.name)
+        self._answered()
+        self._tell_lost(None)
+
+    def _settle_all(self) -> int:
+        while self._deadlines:
+            self._deadlines.popleft().cancel()
+        return self._guest.settle_all()
+
     # From the service to the client.
 
     async def _run(self) -> None:
@@ -89,26 +109,27 @@ class Branch:
             self._lose()
         finally:
             self.is_over = True
-            self._guest.settle_all()
+            self._settle_all()
             await self._conduit.hang_up()
 
     async def _pass_on(self, frame: str, said: Heard) -> bool:
         if said.kind == CREATED:
             return await self._begin(frame, said.session_id)
-        if said.is_refusal and self._guest.waits:
-            self._guest.settle()
-        if said.is_about_the_socket or said.session_id in self._guest:
+        is_answer = said.is_refusal and self._guest.waits
+        if is_answer:
+            self._answered()
+        if is_answer or said.is_a_notice or said.session_id in self._guest:
             self._client.outbox.add_frame(frame)
         if said.disowns_a_session and said.session_id in self._guest:
             self._client.port.detach(self._client, str(said.session_id))
         # What the client has left may still be talked about.
-        return said.is_about_the_socket or said.session_id is not None
+        return is_answer or said.is_a_notice or said.session_id is not None
 
     async def _begin(self, frame: str, session_id: str | None) -> bool:
         """False: nobody asked for it, or it is nameless."""
         if not self._guest.waits:
             return False
-        self._guest.settle()
+        self._answered()
         try:
             if session_id is not None and await self._guest.begin(session_id):
                 self._client.outbox.add_frame(frame)
@@ -124,7 +145,7 @@ class Branch:
         for session_id in self._guest.sessions:
             self._client.port.detach(self._client, session_id)
             self._tell_lost(session_id)
-        for _ in range(self._guest.settle_all()):
+        for _ in range(self._settle_all()):
             self._tell_lost(None)
 
     def _tell_lost(self, session_id: str | None) -> None:

@@ -22,7 +22,7 @@ from agents.sockets.external.frames import CREATED, Heard, without_address
 from agents.sockets.external.guest import Guest, check_room
 from agents.transients import Connected, Problem
 from myagent import protocol
-from myagent.protocol import CloseCode, CreateSession
+from myagent.protocol import CloseCode, CreateSession, ProtocolError
 from myagent.protocol.client_events import read_object
 
 logger = structlog.get_logger(__name__)
@@ -80,8 +80,9 @@ class ForwardedSocket(EventsConsumer):
         is_new = data.get("event") == "user.create_session"
         asked = protocol.parse(text) if is_new else None
         self._strictness.note_usable()
-        session_id = data.get("session_id")
-        named = session_id if isinstance(session_id, str) else None
+        named = data.get("session_id")
+        if not isinstance(named, str | None):
+            raise ProtocolError("invalid_event", "session_id")
         if isinstance(asked, CreateSession):
             await self.attempt(self._create(asked, text), None)
         else:
@@ -97,7 +98,7 @@ class ForwardedSocket(EventsConsumer):
 
     async def _forward(self, kind: str, session_id: str | None, text: str) -> None:
         if session_id is not None and session_id not in self._guest:
-            await self.host.elsewhere.check(session_id, self.principal)
+            await self.host.elsewhere.check(session_id, self._external.name, self.principal)
             self._guest.attach(session_id)
             await self.host.elsewhere.touch(session_id)
         if kind == "user.message":
@@ -124,7 +125,7 @@ class ForwardedSocket(EventsConsumer):
             self._lose_service()
 
     async def _pass_on(self, frame: str, said: Heard) -> bool:
-        if said.kind == CREATED and said.session_id is not None:
+        if said.kind == CREATED and said.session_id is not None and self._may_begin:
             try:
                 await self._begin(said.session_id)
             except Refused as error:
@@ -132,10 +133,20 @@ class ForwardedSocket(EventsConsumer):
                 return True
         elif said.is_refusal and self._guest.waits:
             self._guest.settle()
-        self.outbox.add_frame(frame)
+        if self._may_hear(said):
+            self.outbox.add_frame(frame)
         if said.disowns_a_session and said.session_id in self._guest:
             self.port.detach(self, str(said.session_id))
         return True
+
+    @property
+    def _may_begin(self) -> bool:
+        """A service may begin sessions unasked, where nobody is known whose they could be."""
+        return self._guest.waits or self.principal is None
+
+    def _may_hear(self, said: Heard) -> bool:
+        """Whether it is about a session of the client, or about none."""
+        return self.principal is None or said.session_id is None or said.session_id in self._guest
 
     async def _begin(self, session_id: str) -> None:
         if self._guest.waits:

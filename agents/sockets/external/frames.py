@@ -26,9 +26,9 @@ class Heard:
     code: str = ""
 
     @property
-    def is_about_the_socket(self) -> bool:
-        """Whether it needs no session."""
-        return self.session_id is None and self.kind.startswith("system.")
+    def is_a_notice(self) -> bool:
+        """Whether it is for whoever has sessions of the service."""
+        return self.session_id is None and self.kind == "system.notice"
 
     @property
     def is_refusal(self) -> bool:
