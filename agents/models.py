@@ -219,8 +219,8 @@ class ExternalSession(models.Model):
     """A session of an external service that a client has opened through the site.
 
     Nothing of what is said in it is kept. `key` stands for its id (see `digest_of`);
-    `principal`: the key of its creator, as in `Session`; `used_at`: when it was created or last
-    resumed.
+    `principal`: the key of its creator, as in `Session`; `used_at`: when it was created, resumed or
+    last talked in, to an hour.
     """
 
     key = models.CharField(max_length=32, primary_key=True)

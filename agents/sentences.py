@@ -22,6 +22,7 @@ SENTENCES = {
     "user_confirm_plain": gettext_noop("Run {tool}?"),
     "interrupted": gettext_noop("The answer was stopped."),
     "timeout": gettext_noop("The answer took longer than {timeout_s} seconds and was stopped."),
+    "queued": gettext_noop("Your question waits for its turn."),
     # Notices.
     "not_running": gettext_noop("There is nothing to cancel: that answer has already ended."),
     "waiting": gettext_noop("The service has no worker just now. The answer waits for one."),

@@ -21,6 +21,7 @@ from agents.ports import SessionPort
 from agents.runs.child import NotStarted
 from agents.runs.standalone import StandaloneWorker
 from agents.runtime import background, schema
+from agents.runtime.database import DatabaseThreads
 from agents.runtime.file_locks import explain
 from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
@@ -119,6 +120,10 @@ class ServerProcess:
         if not self._is_present:
             self._is_present = True
             self.conversations.background.repeat(0, self._presence.look_again, is_due=True)
+
+    @property
+    def database(self) -> DatabaseThreads:
+        return self.conversations.database
 
     @property
     def port(self) -> SessionPort:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 
@@ -83,7 +84,8 @@ class ToolStarted:
 class ToolFinished:
     """The outcome of a tool call. `message` is what the model is told.
 
-    `full_length` is the text's length in characters if it had to be cut.
+    `full_length` is the text's length in characters if it had to be cut. `spans`: what the tool's
+    code recorded of its own work.
     """
 
     step_id: str
@@ -93,6 +95,7 @@ class ToolFinished:
     duration_ms: int
     message: ChatMessage
     full_length: int | None = None
+    spans: tuple[InnerSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

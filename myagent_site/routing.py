@@ -10,6 +10,7 @@ from agents.sockets.events import EventsConsumer
 from agents.sockets.external.door import EventsDoor
 from agents.sockets.handshake import Refusal, Scope
 from myagent.protocol import CloseCode
+from traces.sockets.label import LabelConsumer
 
 
 class NowhereConsumer(EventsConsumer):
@@ -25,6 +26,10 @@ websocket_urlpatterns = [
     # A slash inside the user's id is encoded, but the path is decoded.
     re_path(
         r"^(?:services/(?P<service>[^/]+)/)?ws/chat/(?P<user_id>(?s:.*))$", ChatConsumer.as_asgi()
+    ),
+    re_path(
+        r"^(?:services/(?P<service>[^/]+)/)?ws/(?!(?:chat|traces)/?$)(?P<label>[^/]+)/?$",
+        LabelConsumer.as_asgi(),
     ),
     re_path(r"", NowhereConsumer.as_asgi()),
 ]

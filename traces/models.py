@@ -45,6 +45,8 @@ class Trace(models.Model):
 
     id = models.CharField(max_length=36, primary_key=True)
     """The run's id."""
+    traceparent = models.CharField(max_length=55, default="", db_default="")
+    """The client's span under which it ran, as W3C Trace Context writes it."""
     # Its constraint would lock the session's row. Traces are removed with their session.
     session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
     service = models.CharField(gettext_lazy("service"), max_length=100)
@@ -86,17 +88,20 @@ class Trace(models.Model):
 
 
 class Span(models.Model):
-    """One step of a run: a model's reply (`think`), or the work of a tool (`tool`).
+    """One step of a run: a model's reply (`think`), the work of a tool (`tool`), or a part of that
+    which the tool's code recorded itself (`work`).
 
-    `span_id` is derived from what the span is about (see `traces.ids`). `step` is the number of the
-    model's reply, or of the one that called the tool, whose call is `step_id`. The session's log
-    holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
-    0 where there is none. The parent of a tool's span follows from `step`.
+    `span_id` is derived from what the span is about (see `myagent.span_ids`). `step` is the number
+    of the model's reply, or of the one that called the tool, whose call is `step_id`. The session's
+    log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
+    0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
+    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them.
     """
 
     class Kind(models.TextChoices):
         THINK = "think"
         TOOL = "tool"
+        WORK = "work"
 
     class Status(models.TextChoices):
         """Of a model's reply: `running`, `success`, `error`, `cancelled` or `cut_off`."""
@@ -135,6 +140,8 @@ class Span(models.Model):
     start_seq = models.PositiveBigIntegerField(default=0)
     end_seq = models.PositiveBigIntegerField(default=0)
     error = models.CharField(max_length=MAX_EXCERPT, default="")
+    parent_id = models.CharField(max_length=16, default="", db_default="")
+    attributes = models.TextField(null=True)  # noqa: DJ001 - null means 'none'
 
     class Meta:
         verbose_name = gettext_lazy("span")
@@ -248,3 +255,17 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+
+class Label(models.Model):
+    """The conversation that a client of the trace dialect knows by a label.
+
+    `key`: see `traces.sockets.labels.place_of`.
+    """
+
+    key = models.CharField(max_length=32, primary_key=True)
+    # Its constraint would lock the session's row.
+    session = models.ForeignKey(Session, models.CASCADE, related_name="labels", db_constraint=False)
+
+    def __str__(self) -> str:
+        return f"{self.key} is {self.session_id}"

@@ -84,10 +84,11 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """Which run a terminal event ends."""
+    """Which run a terminal event ends. `traceparent`: as its client gave it; may be ''."""
 
     run_id: str
     message_id: str
+    traceparent: str = ""
 
     @property
     def metadata(self) -> dict[str, Any]:

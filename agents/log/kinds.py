@@ -22,10 +22,13 @@ def session_created(lang: str, agent: AgentInfo, service: str, connection_id: st
 
 
 def user_message(text: str, run: RunRef, position: int) -> Entry:
+    metadata = run.metadata | {"position": position}
+    if run.traceparent:
+        metadata["traceparent"] = run.traceparent
     return Entry(
         "user.message",
         text,
-        run.metadata | {"position": position},
+        metadata,
         message=ChatMessage("user", text),
         run_id=run.run_id,
     )
@@ -90,7 +93,13 @@ def tool_result(step: ToolFinished, run: RunRef) -> Entry:
     if step.full_length is not None:
         metadata["truncated"] = step.full_length
     return Entry(
-        "agent.tool_result", step.text, metadata, step.step_id, step.message, run_id=run.run_id
+        "agent.tool_result",
+        step.text,
+        metadata,
+        step.step_id,
+        step.message,
+        run_id=run.run_id,
+        aside={"spans": step.spans},
     )
 
 

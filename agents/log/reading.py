@@ -51,6 +51,7 @@ class UnfinishedRun:
     """The run's newest entry in the log."""
     attempts: int = 1
     """How often it was begun, or continued after an interruption."""
+    traceparent: str = ""
 
 
 @dataclass(slots=True)
@@ -288,6 +289,7 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
     state = RunState()
     first: ChatMessage | None = None
     last_seq = run.accepted_seq
+    traceparent = ""
     rows = Event.objects.filter(
         session_id=session_id, seq__gte=run.accepted_seq, run_id=run.pk
     ).order_by("seq")
@@ -300,6 +302,8 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
         data = exact_json.loads(payload)
         fact = Fact(event, step_id, created_at, data["content"], data["metadata"], message)
         state.apply(fact)
+        if event == "user.message":
+            traceparent = fact.metadata.get("traceparent", "")
         last_seq = seq
     assert first is not None, "a run begins with its message"
     return UnfinishedRun(
@@ -312,4 +316,5 @@ def _unfinished(session_id: str, run: Run) -> UnfinishedRun:
         state=state,
         last_seq=last_seq,
         attempts=run.attempts,
+        traceparent=traceparent,
     )

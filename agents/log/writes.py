@@ -53,11 +53,15 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A run that waited begins. `message`: the text that it answers, for recorders."""
+    """A run that waited begins.
+
+    `message`: the text that it answers, and `traceparent`: what its client gave, for recorders.
+    """
 
     run_id: str
     ordinal: int
     message: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

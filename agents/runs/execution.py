@@ -31,6 +31,7 @@ from agents.runs.placement import Employer, Placement
 from agents.runs.preview import Preview, Viewers
 from agents.runtime import logs
 from agents.runtime.durations import ms_between
+from myagent.inner_spans import RunPlace
 from myagent.protocol import ErrorCode
 from myagent.steps import Answer, Decision, Step, ToolFinished
 from myagent.worker.protocol import LinkError, Stopped
@@ -110,6 +111,10 @@ class Execution:
             bool(self.state.open_calls),
             self.age_ms,
         )
+
+    def place(self) -> RunPlace:
+        """Where the spans of its tools belong."""
+        return RunPlace(self.ref.run_id, self.attempt_number, self.ref.traceparent)
 
     def start(self, *, is_continued: bool = False) -> None:
         """Starts the run, or continues it where `state` says."""

@@ -18,6 +18,7 @@ from agents.runs.attempts import Attempt, Receiver
 from agents.runs.remote import Remote, connected, is_of_the_network, is_refusal
 from agents.runtime.local_sockets import connected_to, process_behind
 from agents.runtime.process import identity_of, is_alive, until_gone
+from myagent.inner_spans import RunPlace
 from myagent.steps import Resume
 from myagent.worker import codec, protocol
 from myagent.worker.framing import FrameReader, FrameTooLarge, framed
@@ -155,7 +156,7 @@ class Link(asyncio.Protocol):
         resume: Resume,
         receiver: Receiver,
         *,
-        run_id: str,
+        place: RunPlace,
         is_continued: bool,
     ) -> Attempt:
         """Gives a run to the worker, with the new part of the session's history.
@@ -182,7 +183,9 @@ class Link(asyncio.Protocol):
             history.messages(at),
             resume,
             is_continued,
-            run_id,
+            place.run_id,
+            place.attempt,
+            place.traceparent,
         )
         try:
             self.send(start)

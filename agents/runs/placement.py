@@ -13,6 +13,7 @@ from agents.runs.blame import Blame
 from agents.runs.link import Link
 from agents.runs.workers import Pool, Why
 from agents.runtime import logs
+from myagent.inner_spans import RunPlace
 from myagent.protocol import ErrorCode
 from myagent.steps import Decision
 from myagent.worker.protocol import RunKey
@@ -48,6 +49,8 @@ class Placed(Receiver, Protocol):
     @property
     def is_being_written(self) -> bool:
         """Whether steps are being written to the log: the run continues from them."""
+
+    def place(self) -> RunPlace: ...
 
     def cancel(self) -> None: ...
 
@@ -188,7 +191,7 @@ class Placement:
             session.history,
             self._state.resume(),
             run,
-            run_id=self._run_id,
+            place=run.place(),
             is_continued=self.is_continued,
         )
         self.note_progress()

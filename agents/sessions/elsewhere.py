@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
+TOUCH_S = 3600.0
+"""Seconds between two notes that a session is in use."""
+
 MAX_ID = 64
 """Characters of a session's id: clients can't say a longer one."""
 
@@ -33,6 +37,8 @@ class ExternalSession:
     def __init__(self, session_id: str, service: str, leave: Callable[[str], None]) -> None:
         self.session_id = session_id
         self.service = service
+        self.used_s = time.monotonic()
+        """When its use was last written down."""
         self._leave = leave
 
     def unsubscribe(self, socket: Socket) -> None:
@@ -80,7 +86,7 @@ class Elsewhere:
         return known.service
 
     async def touch(self, session_id: str) -> None:
-        """The session is resumed."""
+        """The session is resumed, or used further: it is not forgotten yet."""
         await self._run(external.touch, session_id)
 
     async def check(self, session_id: str, principal: Principal | None) -> None:
@@ -91,9 +97,14 @@ class Elsewhere:
         if known is not None and not may_act(principal, known.principal):
             raise Refused("forbidden", sentence="forbidden_session")
 
-    async def count_message(self, asker: Asker, service: str) -> None:
+    async def count_message(
+        self, asker: Asker, service: str, session: ExternalSession | None
+    ) -> None:
         """Counts a message, of which there may be so many a minute."""
         await self._resources.message_rates.take(asker.counted_as, service)
+        if session is not None and time.monotonic() - session.used_s > TOUCH_S:
+            session.used_s = time.monotonic()
+            await self.touch(session.session_id)
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         try:

@@ -26,6 +26,7 @@ from agents.sessions.refusals import code_of
 from agents.sessions.resources import Resources
 from agents.transients import Problem, Repeated
 from myagent.protocol import ErrorCode, UserMessage
+from myagent.span_ids import TraceParent
 from myagent.tool.text import excerpt
 
 logger = structlog.get_logger(__name__)
@@ -77,7 +78,8 @@ class Intake:
             with _about(message_id):
                 self._quota.check(socket, elsewhere)
         run_id = new_id()
-        ref = RunRef(run_id, message_id or run_id)
+        parent = TraceParent.parse(event.metadata.traceparent)
+        ref = RunRef(run_id, message_id or run_id, "" if parent is None else str(parent))
         self._take_in(socket, ref, event)
 
     def _check_room(self, event: UserMessage) -> None:

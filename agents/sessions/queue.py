@@ -214,7 +214,7 @@ class Runs:
     def resume(self, unfinished: Sequence[UnfinishedRun]) -> None:
         """Goes on with what the log left unfinished."""
         for run in unfinished:
-            ref = RunRef(run.run_id, run.message_id)
+            ref = RunRef(run.run_id, run.message_id, run.traceparent)
             if run.ordinal is None:
                 self.waiting.append(Queued(ref, run.message))
             else:
@@ -267,7 +267,7 @@ class Runs:
 
     def _start_of(self, run: Queued) -> RunStart:
         """What the log gets of a run that was made the current one."""
-        return RunStart(run.ref.run_id, self._ordinal, run.message.content)
+        return RunStart(run.ref.run_id, self._ordinal, run.message.content, run.ref.traceparent)
 
     def _start_alone(self, started: Execution | None, starts: RunStart) -> None:
         self._log.write([], lambda outcome: self.start_if_logged(started, outcome), starts=starts)

@@ -127,9 +127,8 @@ class SocketConsumer(Arrival):
     def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
         """The frame of partial text."""
 
-    @staticmethod
     @abstractmethod
-    def render_problem(problem: Problem) -> str:
+    def render_problem(self, problem: Problem) -> str:
         """The frame of a problem."""
 
     def refuse_for_rate(self, text: str) -> None:

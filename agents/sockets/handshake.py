@@ -13,6 +13,7 @@ from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime import file_pages
+from agents.runtime.database import DatabaseThreads
 from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
 from agents.sessions.elsewhere import Elsewhere
@@ -97,7 +98,12 @@ class Visitor(Protocol):
 
 
 class Host(Protocol):
-    """The server, as a socket sees it."""
+    """The server, as a socket sees it. `service`: the only one that it has; '' if it has many."""
+
+    service: str
+
+    @property
+    def database(self) -> DatabaseThreads: ...
 
     @property
     def port(self) -> SessionPort: ...

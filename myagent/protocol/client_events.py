@@ -112,8 +112,11 @@ OnBusy = Literal["enqueue", "reject", "interrupt"]
 
 
 class MessageMetadata(_Wire):
+    """`traceparent`: W3C Trace Context; one that is not valid is passed over."""
+
     message_id: str | None = Field(default=None, min_length=1, max_length=64)
     on_busy: OnBusy = "enqueue"
+    traceparent: str | None = Field(default=None, max_length=512)
 
 
 Saying = Annotated[str, Field(pattern=r"\S")]

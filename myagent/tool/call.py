@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from myagent import exact_json
+from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
+from myagent.span_collection import collecting
 from myagent.steps import (
     Confirm,
     ConfirmationAsked,
@@ -77,9 +79,10 @@ async def settle(
         if not open_call.has_started:
             await announce(ToolStarted(call.id, call.name, ready.args))
         began = time.monotonic()
-        result = await run_tool(ready.entry.tool, ready.values)
+        with collecting(call.id) as spans:
+            result = await run_tool(ready.entry.tool, ready.values)
         duration_ms = round((time.monotonic() - began) * 1000)
-    return _ran(call, result, ready.note, duration_ms)
+    return _ran(call, result, ready.note, duration_ms, spans)
 
 
 async def _prepare(
@@ -171,14 +174,22 @@ def _note(entry: PreparedTool, call: ToolCall, decision: Decision | None) -> str
     return note
 
 
-def _ran(call: ToolCall, result: ToolResult, note: str, duration_ms: int) -> ToolFinished:
+def _ran(
+    call: ToolCall, result: ToolResult, note: str, duration_ms: int, spans: Sequence[InnerSpan]
+) -> ToolFinished:
     status: ToolStatus = "error" if result.is_error else "success"
     text = result.error if result.is_error else result.output
-    return _finished(call, status, text, note=note, duration_ms=duration_ms)
+    return _finished(call, status, text, note=note, duration_ms=duration_ms, spans=spans)
 
 
 def _finished(
-    call: ToolCall, status: ToolStatus, text: str, *, note: str = "", duration_ms: int = 0
+    call: ToolCall,
+    status: ToolStatus,
+    text: str,
+    *,
+    note: str = "",
+    duration_ms: int = 0,
+    spans: Sequence[InnerSpan] = (),
 ) -> ToolFinished:
     text, full_length = cut(clean(text))
     told = f"Error: {text}" if status == "error" else text or "(The tool gave no output.)"
@@ -192,4 +203,5 @@ def _finished(
         duration_ms=duration_ms,
         message=ChatMessage("tool", note + told, tool_call_id=call.id),
         full_length=full_length,
+        spans=tuple(spans),
     )

@@ -64,7 +64,9 @@ class Start:
     The session's history consists of the messages that the worker has, numbered from `first` to
     `at` - 1, and of `messages` after them. If the worker is to have any, they must be of
     `generation`; otherwise it answers `NeedHistory`. The last message is the question, or belongs
-    to the run that `resume` continues. `run_id` is the run's id in the server's log.
+    to the run that `resume` continues. `run_id` is the run's id in the server's log,
+    `run_attempt` counts how often it was begun or continued, and `traceparent` is the span of the
+    client under which it runs, as W3C Trace Context writes it; '' if there is none.
     """
 
     key: RunKey
@@ -75,6 +77,8 @@ class Start:
     resume: Resume
     is_continued: bool
     run_id: str = ""
+    run_attempt: int = 1
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

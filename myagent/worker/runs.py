@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import aclosing
 from typing import Protocol
 
-from myagent import log_context
+from myagent import log_context, span_collection
 from myagent.agent import Agent
+from myagent.inner_spans import RunPlace
 from myagent.messages import ChatMessage
 from myagent.runnable import AgentError, Runnable
 from myagent.steps import (
@@ -157,7 +158,9 @@ class Run:
 
     async def _drive(self, after: Sequence[Run]) -> None:
         self._has_begun = True
-        log_context.enter(self.key.session_id, self._start.run_id)
+        start = self._start
+        log_context.enter(self.key.session_id, start.run_id)
+        span_collection.enter(RunPlace(start.run_id, start.run_attempt, start.traceparent))
         try:
             if self._asked is not None:
                 raise asyncio.CancelledError

@@ -14,6 +14,7 @@ from tests import accounts
 from tests.acceptance.rest_client import Stream, in_time
 from tests.recording import Recorder, assert_gapless
 from tests.runners import Runner
+from tests.trace_client import watcher
 
 from .conftest import Serve
 
@@ -126,6 +127,29 @@ async def test_the_chat_dialect_takes_the_token_of_the_first_query(
         assert json.loads(await client.socket.recv())["type"] == "error"
         await client.socket.wait_closed()
         assert client.socket.close_code == 4001
+
+
+async def test_a_label_of_the_trace_dialect_is_each_clients_own(
+    runner: Runner, people: People
+) -> None:
+    url = f"{runner.url}ws/shared"
+    async with watcher(url, **bearing(people["ada"])) as ada:
+        await ada.ask("10 of ada")
+        async with watcher(url, **bearing(people["bob"])) as bob:
+            await bob.ask("10 of bob")
+            assert [frame["data"]["request"] for frame in bob.of("trace_started")] == ["10 of bob"]
+        await ada.ask("10 again")
+        asked = [frame["data"]["request"] for frame in ada.of("trace_started")]
+        assert asked == ["10 of ada", "10 again"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("", 4001), ("carl", 4003)])
+async def test_who_may_not_use_agents_starts_none_by_a_label(
+    runner: Runner, people: People, name: str, code: int
+) -> None:
+    async with watcher(f"{runner.url}ws/mine", **(bearing(people[name]) if name else {})) as client:
+        assert await client.read_to_close() == code
+        assert [frame["event_type"] for frame in client.frames] == ["run_error"]
 
 
 async def test_a_cookie_of_a_login_that_has_ended_does_not_stand_in_the_tokens_way(

@@ -19,6 +19,7 @@ from tests.foreign import ForeignService, foreign_service
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.ports import free_port
 from tests.recording import PATIENCE_S, Recorder
+from tests.trace_client import watcher
 
 SLOW_S = 2.0
 OUTBOX = 256 * 1024
@@ -201,6 +202,14 @@ async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:
         with pytest.raises(ConnectionClosed):
             await client.socket.recv()
     assert client.socket.close_code == 4004
+
+
+async def test_nor_is_the_trace_dialect(url: str) -> None:
+    async with watcher(url.replace("services/far/", "services/far/ws/ann")) as client:
+        assert await client.read_to_close() == 4004
+    (error,) = client.frames
+    assert error["event_type"] == "run_error"
+    assert "events dialect" in error["data"]["error"]
 
 
 async def test_a_site_does_not_forward_to_itself(

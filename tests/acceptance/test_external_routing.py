@@ -512,6 +512,48 @@ async def test_a_session_is_its_creators_alone(
                     await answer_to(ada, session_id, "hello")
 
 
+async def test_no_second_name_of_a_session_reaches_the_service(
+    site: ManagedSite, serving: Command, door: str
+) -> None:
+    for where in (door, site.url(serving, "far")):
+        async with await Recorder.open(where) as client:
+            mine = await begin(client)
+            names = f'"Session_ID":"hers","session_id":"hers","session_id":"{mine}"'
+            await client.socket.send(f'{{"event":"user.message",{names},"content":"heard"}}')
+            heard = (await client.until("agent.final_answer"))["content"]
+        assert [each.get("session_id") for each in heard[-1:]] == [mine]
+        assert "Session_ID" not in heard[-1]
+
+
+async def test_sessions_that_the_service_has_forgotten_take_no_place(
+    site: ManagedSite, serving: Command, door: str
+) -> None:
+    async with await Recorder.open(site.url(serving, "far")) as client:
+        # More than a connection may have.
+        for number in range(6):
+            await client.send("user.reconnect", f"forgotten {number}")
+            assert (await lost(client, f"forgotten {number}"))["metadata"]["code"] == (
+                "unknown_session"
+            )
+        await client.send("user.reconnect", "x" * 1000)
+        await client.error("unknown_session")
+
+
+async def test_what_is_used_is_not_forgotten(
+    site: ManagedSite, serving: Command, door: str
+) -> None:
+    async with await Recorder.open(door) as client:
+        session_id = await begin(client)
+    site.execute("UPDATE agents_externalsession SET used_at = '2020-01-01 00:00:00'")
+    async with await Recorder.open(site.url(serving, "far")) as client:
+        await client.send("user.reconnect", session_id)
+        await client.until("agent.session_resumed")
+    site.manage("sessions", "prune", "--older-than", "1d")
+    async with await Recorder.open(door) as client:
+        await client.send("user.reconnect", session_id)
+        await client.until("agent.session_resumed")
+
+
 async def test_what_nobody_has_used_for_long_is_forgotten_with_the_other_conversations(
     site: ManagedSite, door: str
 ) -> None:

@@ -451,6 +451,7 @@ async def test_a_cancel_stops_the_current_run_and_the_next_one_starts(
     client: Recorder, session: str, model: FakeModelControl, nonce: str
 ) -> None:
     echo = await hold(client, session, model, nonce)
+    await client.until("agent.partial_answer")
     await client.say(session, "next")
     await client.until("user.message")
     await client.send("user.cancel", session)

@@ -9,6 +9,7 @@ from channels.testing import WebsocketCommunicator
 
 from agents.directory import Listed
 from agents.ports import SessionPort
+from agents.runtime.database import DatabaseThreads
 from agents.sockets.base import SocketConsumer
 from agents.sockets.connections import Connections
 from agents.sockets.handshake import PRINCIPAL, SERVER, Refusal
@@ -19,6 +20,8 @@ class Hosting:
     """A server that lets everybody in."""
 
     port: SessionPort = cast(SessionPort, None)  # noqa: RUF009 - a type's word alone
+    service: str = ""
+    database: DatabaseThreads = cast(DatabaseThreads, None)  # noqa: RUF009 - a type's word alone
     connections: Connections = field(default_factory=lambda: Connections("test"))
 
     async def admit(self, service: str | None) -> Refusal | None:

@@ -10,6 +10,7 @@ from agents.log.commit import Batch
 from agents.log.entry import Entry, RunRef
 from agents.log.writes import Facts, NewRun, RunFacts, Write
 from agents.runtime.ids import new_id
+from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import Answer, Thought, ToolFinished, ToolStarted, ToolStatus
@@ -43,11 +44,11 @@ class Story:
         self.session_id = write.session_id
         self._commit(replace(write, new_session=new))
 
-    def ask(self, text: str) -> RunRef:
+    def ask(self, text: str, traceparent: str = "") -> RunRef:
         """A message whose run begins at once."""
         self._runs += 1
         run_id = new_id()
-        ref = RunRef(run_id, run_id)
+        ref = RunRef(run_id, run_id, traceparent)
         self._write(
             [kinds.user_message(text, ref, 0)],
             RunFacts(ref.run_id, 1, 0, False, 0),
@@ -61,13 +62,22 @@ class Story:
         thought = Thought(step, "because", ChatMessage("assistant", "", calls), usage, 40, 9)
         self._write([kinds.thinking(thought, ref)], RunFacts(ref.run_id, 1, step, True, 50))
 
-    def work(self, ref: RunRef, tool: str, status: ToolStatus, text: str, *, step: int = 1) -> None:
+    def work(
+        self,
+        ref: RunRef,
+        tool: str,
+        status: ToolStatus,
+        text: str,
+        *,
+        step: int = 1,
+        spans: Sequence[InnerSpan] = (),
+    ) -> None:
         """A tool works, and it is the last of its step."""
         started = ToolStarted(f"call_{tool}", tool, {"a": 1})
         run = RunFacts(ref.run_id, 1, step, True, 60)
         self._write([kinds.tool_call(started, ref, "en")], run)
         message = ChatMessage("tool", text, tool_call_id=f"call_{tool}")
-        finished = ToolFinished(f"call_{tool}", tool, status, text, 7, message)
+        finished = ToolFinished(f"call_{tool}", tool, status, text, 7, message, spans=tuple(spans))
         self._write([kinds.tool_result(finished, ref)], replace(run, has_open_calls=False))
 
     def answer(self, ref: RunRef, text: str, *, usage: Usage = LAST, step: int = 2) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from django.db import models
 
 from agents.log import recorders
+from myagent.inner_spans import InnerSpan
 from myagent.models.base import Usage
 from myagent.worker.protocol import AgentInfo
 from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
 from traces.models import MAX_EXCERPT, Price, Span, Trace
+from traces.reading.describing import spans_json, spans_of
 from traces.recording import prices, statements
 from traces.recording.recorder import TraceRecorder
 
@@ -171,11 +174,72 @@ def test_replies_cost_what_the_prices_said_then() -> None:
     assert sorted(costs) == [3_500_000, 5_100_000]
 
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+QUERY = InnerSpan("00000000000000aa", "", "query", 2.0, 3.0, attributes={"rows": 3, "of": "users"})
+LOOKUP = InnerSpan("00000000000000bb", QUERY.span_id, "lookup", 2.5, 1.0, "error", "no such host")
+
+
+def test_what_a_tool_recorded_of_its_work_is_part_of_it() -> None:
+    story = Story()
+    ref = story.ask("What is new?", PARENT)
+    story.think(ref, "search")
+    story.work(ref, "search", "success", "rows", spans=[QUERY, LOOKUP])
+    assert the_trace().traceparent == PARENT
+    tool = Span.objects.get(kind="tool")
+    query, lookup = Span.objects.filter(kind="work").order_by("pk")
+    assert (query.span_id, query.parent_id, query.status) == (
+        QUERY.span_id, tool.span_id, "success",
+    )  # fmt: skip
+    assert (lookup.parent_id, lookup.status, lookup.error) == (
+        QUERY.span_id, "error", "no such host",
+    )  # fmt: skip
+    # The tool worked for 7 ms.
+    assert tool.ended_at is not None
+    assert tool.ended_at - query.started_at == timedelta(milliseconds=5)
+    shown = {span["span_id"]: span for span in spans_json(the_trace(), list(spans_of(the_trace())))}
+    assert shown[QUERY.span_id]["attributes"] == {"rows": 3, "of": "users"}
+    assert shown[QUERY.span_id]["parent_span_id"] == tool.span_id
+    assert shown[LOOKUP.span_id]["attributes"] is None
+    # Steps are the model's and its tools' alone.
+    assert (the_trace().span_count, the_trace().error_count) == (2, 0)
+
+
+def test_no_part_of_a_tool_s_work_moves_a_step() -> None:
+    story = Story()
+    ref = story.ask("What is new?")
+    story.think(ref, "search")
+    reply = Span.objects.get()
+    stolen = replace(QUERY, span_id=reply.span_id)
+    story.work(ref, "search", "success", "rows", spans=[stolen, QUERY, QUERY])
+    reply.refresh_from_db()
+    assert (reply.kind, reply.name) == ("think", "gpt-large")
+    assert Span.objects.filter(kind="work").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "attributes"), [("off", None), ("redacted", '{"rows":"•••","of":"•••"}')]
+)
+def test_what_is_in_it_is_hidden_as_all_else_is(
+    settings: Any, content: str, attributes: str | None
+) -> None:
+    settings.MYAGENT_TRACE_CONTENT = content
+    story = Story()
+    ref = story.ask("What is new?")
+    story.think(ref, "search")
+    story.work(ref, "search", "success", "rows", spans=[QUERY, LOOKUP])
+    query, lookup = Span.objects.filter(kind="work").order_by("pk")
+    assert (query.name, query.attributes) == ("query", attributes)
+    assert "no such host" not in lookup.error
+
+
 def test_the_plain_sql_knows_every_column() -> None:
     def columns(model: type[models.Model]) -> set[str]:
         return {field.column for field in model._meta.local_concrete_fields}
 
-    assert set(statements.SPAN_COLUMNS) == columns(Span) - {"id"}
+    # A step has none of what a tool's code says of a part of its work.
+    of_parts = {"parent_id", "attributes"}
+    assert set(statements.SPAN_COLUMNS) == columns(Span) - {"id"} - of_parts
+    assert of_parts < set(statements.PART_COLUMNS) < columns(Span)
     # These have no value at the start.
     later = {"cost_nano", "ended_at", "duration_ms"}
     assert set(statements.TRACE_COLUMNS) == columns(Trace) - later

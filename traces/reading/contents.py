@@ -22,6 +22,7 @@ OF_THE_RUN = (
     *("agent.user_confirm", "agent.final_answer"),
 )
 
+COLUMNS = ("seq", "event", "payload", "message")
 
 Message = Mapping[str, Any]
 """A chat message as JSON."""
@@ -36,7 +37,9 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class LogEntry:
+    """An entry of a run's part of the log."""
+
     seq: int
     event: str
     data: Mapping[str, Any]
@@ -47,18 +50,43 @@ def contents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, Contents]:
     """By `span_id`. What a reply was given is what the run has added to the conversation since the
     reply before it. Reads of the log what the spans need, not all of the run.
     """
+    # The log has nothing of what a tool's code recorded.
+    spans = [span for span in spans if span.kind != Span.Kind.WORK]
     if trace.content == Trace.Content.OFF or not spans:
         return {}
     places = _places_of(trace, spans)
-    entries, shown = _entries_of(trace, spans, places), _Shown(trace.content)
+    return _contents(_entries_for(trace, spans, places), trace, spans, places)
+
+
+def contents_in(
+    entries: Sequence[LogEntry], trace: Trace, spans: Sequence[Span]
+) -> dict[str, Contents]:
+    """The same, of the spans that these entries are about: a reply and all that came after it."""
+    places = {
+        span.span_id: span.end_seq
+        for span in spans
+        if span.kind == Span.Kind.THINK and span.end_seq
+    }
+    return _contents(entries, trace, spans, places)
+
+
+def _contents(
+    entries: Sequence[LogEntry],
+    trace: Trace,
+    spans: Sequence[Span],
+    places: Mapping[str, int],
+) -> dict[str, Contents]:
+    """`places`: where the log has the replies of spans."""
+    shown = Shown(trace.content)
     at = {entry.seq: entry for entry in entries}
     given, given_last = _given(entries)
+    answer = next((each for each in entries if each.event == "agent.final_answer"), None)
 
     def of_reply(span: Span) -> Contents:
         messages = given.get(places.get(span.span_id, 0), given_last)
         inputs = {"messages": [shown.json(message) for message in messages]}
         reply = at.get(span.end_seq)
-        return Contents(inputs, None if reply is None else _reply(trace, reply, shown))
+        return Contents(inputs, None if reply is None else _reply(reply, answer, shown))
 
     return {
         span.span_id: of_reply(span) if span.kind == Span.Kind.THINK else _of_tool(span, at, shown)
@@ -80,7 +108,7 @@ def _places_of(trace: Trace, spans: Sequence[Span]) -> dict[str, int]:
     return {span_id: seq for span_id, seq in found.items() if seq}
 
 
-def _entries_of(trace: Trace, spans: Sequence[Span], places: Mapping[str, int]) -> list[_Entry]:
+def _entries_for(trace: Trace, spans: Sequence[Span], places: Mapping[str, int]) -> list[LogEntry]:
     """In order: those of tools one by one, those of replies with all that they were given."""
     tools = [span for span in spans if span.kind == Span.Kind.TOOL]
     points = {seq for span in tools for seq in (span.start_seq, span.end_seq) if seq}
@@ -88,10 +116,13 @@ def _entries_of(trace: Trace, spans: Sequence[Span], places: Mapping[str, int]) 
     if len(tools) < len(spans):
         is_needed |= _given_from(trace, places, has_open=len(places) + len(tools) < len(spans))
     rows = _log_of(trace).filter(is_needed).order_by("seq")
-    return [
-        _Entry(seq, event, exact_json.loads(payload), orjson.loads(message) if message else None)
-        for seq, event, payload, message in rows.values_list("seq", "event", "payload", "message")
-    ]
+    found = [_entry(*row) for row in rows.values_list(*COLUMNS)]
+    last = next((each for each in reversed(found) if each.event == "agent.thinking"), None)
+    if last is None or last.message is not None or found[-1].event == "agent.final_answer":
+        return found
+    # The last reply is the answer, which is an entry of its own.
+    answers = _log_of(trace).filter(seq__gt=last.seq, event="agent.final_answer").order_by("seq")
+    return found + [_entry(*row) for row in answers.values_list(*COLUMNS)[:1]]
 
 
 def _given_from(trace: Trace, places: Mapping[str, int], *, has_open: bool) -> Q:
@@ -113,7 +144,34 @@ def _log_of(trace: Trace) -> QuerySet[Event]:
     return Event.objects.filter(session_id=trace.session_id, run_id=trace.pk, event__in=OF_THE_RUN)
 
 
-def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Message]]:
+def entries_of(wanted: Mapping[str, tuple[str, int]]) -> dict[str, list[LogEntry]]:
+    """The entries of runs, by their ids. `wanted`: each one's session, and where in its log to
+    begin; 0 for the run's message.
+    """
+    begun = [run_id for run_id, (_, seq) in wanted.items() if not seq]
+    runs = Run.objects.filter(pk__in=begun) if begun else Run.objects.none()
+    first = dict(runs.values_list("pk", "accepted_seq"))
+    is_meant = Q()
+    for run_id, (session_id, seq) in wanted.items():
+        # By position in the log, which is indexed.
+        start = seq or first.get(run_id, 0)
+        is_meant |= Q(session_id=session_id, seq__gte=start, run_id=run_id)
+    found: dict[str, list[LogEntry]] = {run_id: [] for run_id in wanted}
+    if not wanted:
+        return found
+    rows = Event.objects.filter(is_meant, event__in=OF_THE_RUN).order_by("session_id", "seq")
+    for run_id, *columns in rows.values_list("run_id", *COLUMNS):
+        if run_id is not None:
+            found[run_id].append(_entry(*columns))
+    return found
+
+
+def _entry(seq: int, event: str, payload: str, message: str | None) -> LogEntry:
+    loaded = orjson.loads(message) if message else None
+    return LogEntry(seq, event, exact_json.loads(payload), loaded)
+
+
+def _given(entries: Sequence[LogEntry]) -> tuple[dict[int, list[Message]], list[Message]]:
     """The messages that each reply was given, by its `seq`, and those for one that is to come."""
     found: dict[int, list[Message]] = {}
     new: list[Message] = []
@@ -125,29 +183,25 @@ def _given(entries: Sequence[_Entry]) -> tuple[dict[int, list[Message]], list[Me
     return found, new
 
 
-def _reply(trace: Trace, reply: _Entry, shown: _Shown) -> dict[str, Any]:
+def _reply(reply: LogEntry, answer: LogEntry | None, shown: Shown) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if reply.data["content"]:
         found["reasoning"] = shown.json(reply.data["content"])
     if reply.message is not None:
         return found | {"message": shown.json(reply.message)}
-    # The last reply is the answer, which is an entry of its own.
-    answers = _log_of(trace).filter(seq__gt=reply.seq, event="agent.final_answer")
-    payload = answers.order_by("seq").values_list("payload", flat=True).first()
-    if payload is not None:
-        answer = exact_json.loads(payload)["content"]
-        found["message"] = shown.json({"role": "assistant", "content": answer})
+    if answer is not None:
+        found["message"] = shown.json({"role": "assistant", "content": answer.data["content"]})
     return found
 
 
-def _of_tool(span: Span, at: Mapping[int, _Entry], shown: _Shown) -> Contents:
+def _of_tool(span: Span, at: Mapping[int, LogEntry], shown: Shown) -> Contents:
     call, result = at.get(span.start_seq), at.get(span.end_seq)
     inputs = None if call is None else {"args": shown.json(call.data["metadata"].get("args"))}
     outputs = None if result is None else {"result": shown.json(result.data["content"])}
     return Contents(inputs, outputs)
 
 
-class _Shown:
+class Shown:
     """Values as somebody may see them: each text in them is redacted and bounded."""
 
     def __init__(self, content: str) -> None:

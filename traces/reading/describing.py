@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db.models import QuerySet
 
@@ -34,8 +35,8 @@ def trace_json(trace: Trace) -> Json:
         "max_steps": trace.max_steps,
         "spans": trace.span_count,
         "errors": trace.error_count,
-        "usage": _usage(trace),
-        "cost": _cost(trace.cost_nano),
+        "usage": usage_of(trace),
+        "cost": cost_of(trace),
         "currency": settings.MYAGENT_CURRENCY,
         "started_at": timestamp(trace.started_at),
         "ended_at": timestamp_or_none(trace.ended_at),
@@ -48,7 +49,7 @@ def spans_of(trace: Trace) -> QuerySet[Span]:
 
     What a run adds to its spans comes last: places stay what they are.
     """
-    # The name of a reply's kind is before that of a tool's.
+    # The names of the kinds are in this order: `think`, `tool`, `work`.
     return trace.spans.order_by("attempt", "step", "kind", "pk")
 
 
@@ -63,12 +64,29 @@ def spans_json(trace: Trace, spans: Sequence[Span]) -> list[Json]:
 
 
 def parents_of(trace: Trace, spans: Sequence[Span]) -> dict[str, str]:
-    """The parent of each span that has one: a tool belongs to the reply that called it."""
-    tools = [span for span in spans if span.kind == Span.Kind.TOOL]
-    called = trace.spans.filter(kind=Span.Kind.THINK, status=Span.Status.SUCCESS)
-    some = called.filter(step__in={span.step for span in tools})
-    replies = dict(some.values_list("step", "span_id"))
-    return {span.span_id: replies[span.step] for span in tools if span.step in replies}
+    """The parent of each span that has one: a tool belongs to the reply that called it, and a part
+    of its work to the tool or to another part.
+    """
+    tools = {span.step for span in spans if span.kind == Span.Kind.TOOL}
+    called = trace.spans.filter(kind=Span.Kind.THINK, status=Span.Status.SUCCESS, step__in=tools)
+    return _parents(spans, dict(called.values_list("step", "span_id")))
+
+
+def parents_among(spans: Iterable[Span]) -> dict[str, str]:
+    """The same where `spans` are all of a trace."""
+    replies = {
+        span.step: span.span_id
+        for span in spans
+        if span.kind == Span.Kind.THINK and span.status == Span.Status.SUCCESS
+    }
+    return _parents(spans, replies)
+
+
+def _parents(spans: Iterable[Span], replies: Mapping[int, str]) -> dict[str, str]:
+    """`replies`: those of the model, by their step."""
+    parts = {span.span_id: span.parent_id for span in spans if span.parent_id}
+    tools = (span for span in spans if span.kind == Span.Kind.TOOL)
+    return parts | {span.span_id: replies[span.step] for span in tools if span.step in replies}
 
 
 def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
@@ -86,11 +104,12 @@ def _span_json(span: Span, parent: str | None, contents: Contents) -> Json:
         "ended_at": timestamp_or_none(span.ended_at),
         "duration_ms": duration_ms(span),
         "first_token_ms": span.first_token_ms,
-        "usage": _usage(span) if span.kind == Span.Kind.THINK else None,
-        "cost": _cost(span.cost_nano),
+        "usage": usage_of(span) if span.kind == Span.Kind.THINK else None,
+        "cost": cost_of(span),
         "error": span.error,
         "inputs": contents.inputs,
         "outputs": contents.outputs,
+        "attributes": orjson.loads(span.attributes) if span.attributes else None,
     }
 
 
@@ -101,7 +120,7 @@ def duration_ms(span: Span) -> int | None:
     return ms_between(span.started_at, span.ended_at)
 
 
-def _usage(row: Trace | Span) -> Json:
+def usage_of(row: Trace | Span) -> Json:
     return {
         "prompt_tokens": row.prompt_tokens,
         "cached_tokens": row.cached_tokens,
@@ -110,5 +129,5 @@ def _usage(row: Trace | Span) -> Json:
     }
 
 
-def _cost(nano: int | None) -> float | None:
-    return None if nano is None else nano / NANO
+def cost_of(row: Trace | Span) -> float | None:
+    return None if row.cost_nano is None else row.cost_nano / NANO

@@ -10,9 +10,11 @@ from django.db import connection
 
 from agents.log.recorders import Row
 from agents.log.writes import RunFacts
+from myagent import exact_json, span_ids
+from myagent.inner_spans import InnerSpan
 from myagent.models.base import Usage
-from traces import ids
-from traces.models import Span
+from traces.content import shown_text
+from traces.models import MAX_EXCERPT, Span, Trace
 from traces.recording import statements
 
 MAX_NAME = 200
@@ -35,8 +37,8 @@ class Subject:
     def span_id(self) -> str:
         run_id, attempt = self.run.run_id, self.run.attempt
         if self.kind == Span.Kind.THINK:
-            return ids.think_id(run_id, self.step, attempt)
-        return ids.tool_id(run_id, self.step_id, attempt)
+            return span_ids.think_id(run_id, self.step, attempt)
+        return span_ids.tool_id(run_id, self.step_id, attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,35 @@ def ended(subject: Subject, status: str, at: datetime, outcome: Outcome) -> Row:
     end = (adapted(at), outcome.duration_ms, outcome.first_token_ms)
     result = (*counts(outcome.usage), outcome.cost_nano, 0, outcome.seq, outcome.error)
     return _row(subject, status, began_at, (*end, *result))
+
+
+def part(tool: Subject, given: InnerSpan, began_at: datetime, content: str) -> Row:
+    """A part of a tool's work, which began at `began_at`."""
+    start = began_at + timedelta(milliseconds=given.offset_ms)
+    end = start + timedelta(milliseconds=given.duration_ms)
+    run = tool.run
+    values = (
+        *(run.run_id, given.span_id, str(Span.Kind.WORK), given.name[:MAX_NAME]),
+        *(given.status, run.attempt, tool.step, tool.step_id),
+        *(adapted(start), adapted(end), round(given.duration_ms)),
+        shown_text(given.error, content)[:MAX_EXCERPT],
+        *(given.parent_id or tool.span_id, _attributes(given, content)),
+        *(*counts(NO_TOKENS), 0, 0),
+    )
+    return Row(statements.write_part(), values)
+
+
+def _attributes(given: InnerSpan, content: str) -> str | None:
+    if content == Trace.Content.OFF or not given.attributes:
+        return None
+    # A number may be a secret as well.
+    is_hidden = content == Trace.Content.REDACTED
+    return exact_json.dumps(
+        {
+            name: shown_text(str(value), content) if is_hidden else value
+            for name, value in given.attributes.items()
+        }
+    )
 
 
 def counts(usage: Usage) -> tuple[int, int, int, int]:

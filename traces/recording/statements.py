@@ -19,11 +19,18 @@ TRACE_COLUMNS = (
     "id", "session_id", "service", "agent", "model", "principal", "status", "content", "request",
     "answer", "error_type", "error", "max_steps", "attempts", "steps", "span_count", "error_count",
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "started_at",
+    "traceparent",
 )  # fmt: skip
 SPAN_COLUMNS = (
     "trace_id", "span_id", "kind", "name", "status", "attempt", "step", "step_id", "started_at",
     "ended_at", "duration_ms", "first_token_ms", "prompt_tokens", "cached_tokens",
     "completion_tokens", "reasoning_tokens", "cost_nano", "start_seq", "end_seq", "error",
+)  # fmt: skip
+PART_COLUMNS = (
+    "trace_id", "span_id", "kind", "name", "status", "attempt", "step", "step_id", "started_at",
+    "ended_at", "duration_ms", "error", "parent_id", "attributes",
+    "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "start_seq",
+    "end_seq",
 )  # fmt: skip
 OF_THE_START = frozenset({"trace_id", "span_id", "kind", "attempt", "step_id"})
 """Columns of a span that its end leaves as they are."""
@@ -81,9 +88,17 @@ def write_span() -> str:
     return f"{_insert(_SPAN, SPAN_COLUMNS)} ON {conflict} {', '.join(changes)}"
 
 
+@cache
+def write_part() -> str:
+    """Inserts a span that a tool's code recorded; its id is the code's, and never moves another."""
+    is_mysql = connection.vendor == "mysql"
+    conflict = "DUPLICATE KEY UPDATE span_id=span_id" if is_mysql else "CONFLICT DO NOTHING"
+    return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
+
+
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
-        *(START_TRACE, write_span(), CUT_SPANS, END_SPANS),
+        *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agents.log.entry import Entry, Logged
 from agents.log.fold import usage_of
@@ -74,8 +74,8 @@ class Writing:
         yield from self._beginning()
         for entry, logged in zip(self._write.entries, self._logged, strict=True):
             run = self._runs.get(entry.run_id or "")
-            if run is not None and (row := self._of_entry(entry, logged.seq, run)):
-                yield row
+            if run is not None:
+                yield from self._of_entry(entry, logged.seq, run)
         if self._write.continues is not None:
             yield from self._next_attempt(self._write.continues)
         yield from self._next_reply()
@@ -93,11 +93,11 @@ class Writing:
         new, starts = self._write.new_run, self._write.starts
         if new is not None and new.ordinal is not None:
             entry = self._write.entries[0]
-            yield self._start(new.run_id, str(entry.content))
+            yield self._start(new.run_id, str(entry.content), entry.metadata.get("traceparent", ""))
         elif starts is not None:
-            yield self._start(starts.run_id, starts.message)
+            yield self._start(starts.run_id, starts.message, starts.traceparent)
 
-    def _start(self, run_id: str, question: str) -> Row:
+    def _start(self, run_id: str, question: str, traceparent: str) -> Row:
         facts, agent = self._write.facts, self._agent
         values = (
             run_id,
@@ -114,24 +114,24 @@ class Writing:
             1,
             *Sums().values(),
             adapted(self._at),
+            traceparent,
         )
         return Row(statements.START_TRACE, values)
 
     # Its steps.
 
-    def _of_entry(self, entry: Entry, seq: int, run: RunFacts) -> Row | None:
+    def _of_entry(self, entry: Entry, seq: int, run: RunFacts) -> Iterator[Row]:
         match entry.event:
             case "agent.thinking":
-                return self._reply(entry, seq, run)
+                yield self._reply(entry, seq, run)
             case "agent.user_confirm":
                 tool = self._tool(run, entry.step_id, entry.metadata["tool"])
-                return spans.opened(tool, Status.WAITING, self._at, seq)
+                yield spans.opened(tool, Status.WAITING, self._at, seq)
             case "agent.tool_call":
                 tool = self._tool(run, entry.step_id, entry.metadata["tool"])
-                return spans.opened(tool, Status.RUNNING, self._at, seq)
+                yield spans.opened(tool, Status.RUNNING, self._at, seq)
             case "agent.tool_result":
-                return self._result(entry, seq, run)
-        return None
+                yield from self._result(entry, seq, run)
 
     def _reply(self, entry: Entry, seq: int, run: RunFacts) -> Row:
         usage = usage_of(entry.metadata)
@@ -149,7 +149,7 @@ class Writing:
         reply = self._think(run, entry.metadata["step"])
         return spans.ended(reply, Status.SUCCESS, self._at, outcome)
 
-    def _result(self, entry: Entry, seq: int, run: RunFacts) -> Row:
+    def _result(self, entry: Entry, seq: int, run: RunFacts) -> Iterator[Row]:
         status = entry.metadata["status"]
         has_failed = status == Status.ERROR
         sums = self._sums_of(run)
@@ -158,7 +158,10 @@ class Writing:
         error = excerpt(str(entry.content), self._content) if has_failed else ""
         outcome = Outcome(seq, entry.metadata["duration_ms"], error=error)
         tool = self._tool(run, entry.step_id, entry.metadata["tool"])
-        return spans.ended(tool, status, self._at, outcome)
+        yield spans.ended(tool, status, self._at, outcome)
+        began_at = self._at - timedelta(milliseconds=outcome.duration_ms)
+        for given in entry.aside.get("spans", ()):
+            yield spans.part(tool, given, began_at, self._content)
 
     def _next_reply(self) -> Iterator[Row]:
         """The model is asked, unless it was asked before this write."""

@@ -12,19 +12,11 @@ from urllib.parse import quote, unquote
 import structlog
 
 from agents.log.entry import Logged
-from agents.ports import Refused
-from agents.sockets.base import SocketConsumer
 from agents.sockets.chat.translation import Translation
 from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send, Visitor, query_of
+from agents.sockets.single import LANE, SingleConversation
 from agents.transients import Problem, StepStarted, Transient
-from myagent.protocol import (
-    Cancel,
-    CloseCode,
-    CreateSession,
-    CreateSessionMetadata,
-    ProtocolError,
-    UserMessage,
-)
+from myagent.protocol import CloseCode, ProtocolError
 from myagent.protocol.chat import (
     MAX_USER_ID,
     Chunk,
@@ -39,31 +31,21 @@ logger = structlog.get_logger(__name__)
 
 PATH = re.compile(r"(/services/[^/]+)?/ws/chat/(?P<user_id>[^/]+)/?")
 
-LANE = ""
-"""The one lane of a socket: a conversation's queries and cancels keep their order."""
-
 TOKEN_S = 10.0
 """Seconds that a client without other proof has for a first query with its token."""
 
-CREATE_S = 10.0
-"""Seconds for which a first query waits until its session is in the log."""
 
-
-class ChatConsumer(SocketConsumer):
+class ChatConsumer(SingleConversation):
     """A socket of the chat dialect: one conversation, begun by its first query."""
-
-    has_heartbeat = False
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
         super().open(scope, receive, send, host)
         query = query_of(scope)
-        self._session_id = query.get("session_id", [None])[0]
+        self.session_id = query.get("session_id", [None])[0]
         self._after = _number(query.get("after", [""])[0])
         self._user_id = _user_id(scope)
         self._translation = Translation(self.lang)
-        self._is_attached = False
-        self._has_come_back = self._session_id is None
-        self._settled = asyncio.Event()
+        self._has_come_back = self.session_id is None
         self._told = 0
 
     # Sending to the client.
@@ -76,13 +58,6 @@ class ChatConsumer(SocketConsumer):
     def render_problem(problem: Problem) -> str:
         return Failure(problem.text).frame
 
-    async def run(self) -> None:
-        if self.host.external(self.service) is None:
-            await super().run()
-        else:
-            problem = Problem(self.lang, "no_service", "only_events")
-            await self.say_goodbye(CloseCode.NO_SUCH_SERVICE, problem)
-
     def greet(self) -> None:
         """The dialect has no word for it."""
 
@@ -92,9 +67,7 @@ class ChatConsumer(SocketConsumer):
     def push(self, logged: Logged) -> bool:
         if not self.outbox.has_room():
             return False
-        if logged.event == "agent.session_created":
-            self._session_id, self._is_attached = logged.session_id, True
-            self._settled.set()
+        self.note_entry(logged)
         self._send_all(self._translation.entry(logged))
         return True
 
@@ -107,7 +80,7 @@ class ChatConsumer(SocketConsumer):
     def tell(self, transient: Transient) -> None:
         match transient:
             case Problem():
-                self._settled.set()
+                self.note_problem()
                 self.answer(transient)
             case StepStarted():
                 self._say(self._translation.step_started(transient.step))
@@ -157,9 +130,9 @@ class ChatConsumer(SocketConsumer):
         return await visitor.identify(self, _token_in(message.get("text")))
 
     async def read(self) -> None:
-        if not self._has_come_back and self._session_id is not None:
+        if not self._has_come_back and self.session_id is not None:
             self._has_come_back = True
-            await self.lanes.take(LANE, 0, partial(self._attach, self._session_id))
+            await self.come_back(self.session_id)
         await super().read()
 
     async def take(self, text: str) -> None:
@@ -169,48 +142,14 @@ class ChatConsumer(SocketConsumer):
 
     async def _answer(self, said: Query | Stop) -> None:
         if isinstance(said, Query):
-            await self._ask(said.query)
-        elif self._is_attached and self._session_id is not None:
-            cancel = Cancel(event="user.cancel", session_id=self._session_id)
-            await self.attempt(self.port.send(self, cancel), self._session_id)
+            await self.ask(said.query)
+        else:
+            await self.stop()
 
-    async def _ask(self, text: str) -> None:
-        if not self._is_attached:
-            if self._session_id is None:
-                await self._create()
-            else:
-                await self._attach(self._session_id)
-        if self._is_attached and self._session_id is not None:
-            session_id = self._session_id
-            message = UserMessage(event="user.message", session_id=session_id, content=text)
-            await self.attempt(self.port.send(self, message), session_id)
+    def facts_of_client(self) -> dict[str, Any]:
+        return {"user_id": self._user_id}
 
-    async def _create(self) -> None:
-        """Creates a session and waits until that is in the log or refused."""
-        self._settled.clear()
-        metadata = CreateSessionMetadata(client={"user_id": self._user_id})
-        event = CreateSession(event="user.create_session", metadata=metadata)
-        if not await self.attempt(self.port.create(self, event), None):
-            return
-        try:
-            async with asyncio.timeout(CREATE_S):
-                await self._settled.wait()
-        except TimeoutError:
-            self.say_refused("storage_unavailable")
-
-    async def _attach(self, session_id: str) -> None:
-        """Continues a session; if it does not exist, a later query creates a new one."""
-        self._is_attached = await self.attempt(self._return(session_id), session_id)
-
-    async def _return(self, session_id: str) -> None:
-        try:
-            await self._find_place(session_id)
-        except Refused as error:
-            if error.code == "unknown_session":
-                self._session_id = None
-            raise
-
-    async def _find_place(self, session_id: str) -> None:
+    async def find_place(self, session_id: str) -> None:
         place = await self.port.place_after(session_id, self._after)
         self._translation = Translation(self.lang, place.done_seq, is_return=place.is_unfinished)
         await self.port.attach(self, session_id, place.last_seq)

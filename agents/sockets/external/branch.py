@@ -99,6 +99,8 @@ class Branch:
             self._guest.settle()
         if said.is_about_the_socket or said.session_id in self._guest:
             self._client.outbox.add_frame(frame)
+        if said.disowns_a_session and said.session_id in self._guest:
+            self._client.port.detach(self._client, str(said.session_id))
         # What the client has left may still be talked about.
         return said.is_about_the_socket or said.session_id is not None
 

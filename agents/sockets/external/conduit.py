@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from agents.directory import Listed
 from agents.sockets.external import upstream
-from agents.sockets.external.frames import Heard, heard
+from agents.sockets.external.frames import Heard, heard, unambiguous
 from agents.sockets.outbox import Outbox
 from agents.sockets.strictness import MOST_BAD_FRAMES
 
@@ -78,7 +78,7 @@ class Conduit:
         """False: the service is gone, or does not read and is left."""
         try:
             async with asyncio.timeout(settings.MYAGENT_SLOW_CLIENT_S):
-                await self._socket.send(text)
+                await self._socket.send(unambiguous(text))
         except TimeoutError:
             logger.warning("external_does_not_read", service=self.external.name)
             self.cut()

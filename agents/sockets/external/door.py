@@ -112,7 +112,7 @@ class EventsDoor(EventsConsumer):
         session = self.attached.get(event.session_id)
         if isinstance(session, ExternalSession):
             if isinstance(event, UserMessage):
-                await self.host.elsewhere.count_message(self, session.service)
+                await self.host.elsewhere.count_message(self, session.service, session)
             await self._away.send(session, text)
             if isinstance(event, Detach):
                 self.port.detach(self, event.session_id)

@@ -99,8 +99,10 @@ class ForwardedSocket(EventsConsumer):
         if session_id is not None and session_id not in self._guest:
             await self.host.elsewhere.check(session_id, self.principal)
             self._guest.attach(session_id)
+            await self.host.elsewhere.touch(session_id)
         if kind == "user.message":
-            await self.host.elsewhere.count_message(self, self._external.name)
+            session = self.attached.get(session_id or "")
+            await self.host.elsewhere.count_message(self, self._external.name, session)
         await self._send(text)
         if kind == "user.detach":
             self.port.detach(self, session_id)
@@ -131,6 +133,8 @@ class ForwardedSocket(EventsConsumer):
         elif said.is_refusal and self._guest.waits:
             self._guest.settle()
         self.outbox.add_frame(frame)
+        if said.disowns_a_session and said.session_id in self._guest:
+            self.port.detach(self, str(said.session_id))
         return True
 
     async def _begin(self, session_id: str) -> None:

@@ -1,6 +1,6 @@
 """What the frames of an external service, and of its clients, say about where they belong. No I/O.
 
-No more of them is read than that: they are passed on as they are.
+No more of them is read than that: they are passed on with all that they hold.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ CREATED = "agent.session_created"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event of a service. `session_id`: the session that it is about, if it names one."""
+    """An event of a service. `session_id`: the session that it is about, if it names one; `code`:
+    that of an error.
+    """
 
     kind: str
     session_id: str | None
+    code: str = ""
 
     @property
     def is_about_the_socket(self) -> bool:
@@ -31,6 +34,11 @@ class Heard:
     def is_refusal(self) -> bool:
         """Whether a session that was asked for does not begin."""
         return self.session_id is None and self.kind == "system.error"
+
+    @property
+    def disowns_a_session(self) -> bool:
+        """Whether the service does not know the session, or not any more."""
+        return self.kind == "system.error" and self.code == "unknown_session"
 
 
 def heard(frame: str | bytes) -> Heard | None:
@@ -44,11 +52,29 @@ def heard(frame: str | bytes) -> Heard | None:
     kind = data.get("event") if isinstance(data, dict) else None
     if not isinstance(kind, str):
         return None
+    given = data.get("metadata")
+    metadata = given if isinstance(given, dict) else {}
     session_id = data.get("session_id")
-    if session_id is None and isinstance(metadata := data.get("metadata"), dict):
-        # As errors and notices name it.
+    if session_id is None:
+        # Errors and notices name it there.
         session_id = metadata.get("session_id")
-    return Heard(kind, session_id if isinstance(session_id, str) else None)
+    named = session_id if isinstance(session_id, str) else None
+    return Heard(kind, named, str(metadata.get("code", "")))
+
+
+def unambiguous(text: str) -> str:
+    """A client's frame that names one session, whatever reads it; with every digit of its numbers.
+
+    Of names that are given twice programs read the first or the last, and some read them in any
+    case: what was checked here must be what the service reads.
+    """
+    data: dict[str, Any] = exact_json.loads(text)
+    kept = {
+        name: value
+        for name, value in data.items()
+        if name == "session_id" or name.casefold() != "session_id"
+    }
+    return exact_json.dumps(kept)
 
 
 def without_address(text: str) -> str:

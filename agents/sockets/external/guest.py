@@ -73,6 +73,8 @@ class Guest:
 
     def attach(self, session_id: str) -> None:
         """From now on the client has the session. It may be called again."""
+        if len(session_id) > MAX_ID:
+            raise Refused("unknown_session")
         if session_id not in self._client.attached:
             check_room(self._client, self._asked)
             self._elsewhere.take_place(self._service)

@@ -70,6 +70,8 @@ def _encode_start(start: Start) -> bytes:
             "resume": _resume_json(start.resume),
             "is_continued": start.is_continued,
             "run_id": start.run_id,
+            "run_attempt": start.run_attempt,
+            "traceparent": start.traceparent,
         }
     )
     # Each message was encoded when it came into the history: a long one is joined.
@@ -186,6 +188,7 @@ def _step_json(step: Step) -> Json:
                 "duration_ms": step.duration_ms,
                 "message": step.message.to_dict(),
                 "full_length": step.full_length,
+                **_spans_json(step),
             }
         case Answer():
             return {
@@ -197,6 +200,26 @@ def _step_json(step: Step) -> Json:
                 "full_length": step.full_length,
             }
     raise TypeError(f"not a durable step: {step!r}")
+
+
+def _spans_json(step: ToolFinished) -> Json:
+    if not step.spans:
+        return {}
+    return {
+        "spans": [
+            {
+                "span_id": span.span_id,
+                "parent_id": span.parent_id,
+                "name": span.name,
+                "offset_ms": span.offset_ms,
+                "duration_ms": span.duration_ms,
+                "status": span.status,
+                "error": span.error,
+                "attributes": span.attributes,
+            }
+            for span in step.spans
+        ]
+    }
 
 
 _ENCODERS: dict[type, Any] = {

@@ -81,6 +81,9 @@ _FROM_SERVER: dict[str, Any] = {
         _resume(d["resume"]),
         bool(d["is_continued"]),
         str(d["run_id"]),
+        # A server of an older version does not send these.
+        int(d.get("run_attempt", 1)),
+        str(d.get("traceparent", "")),
     ),
     "accept": lambda d: Accept(_key(d)),
     "refuse": lambda d: Refuse(_key(d)),

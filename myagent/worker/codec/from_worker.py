@@ -7,11 +7,13 @@ frame of a run ends that run only. One short function for each kind of message m
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-from myagent import exact_json
+from myagent import exact_json, inner_spans
 from myagent.examples import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES
+from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, Reasoning, Role, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import PLACE, Said
@@ -66,6 +68,9 @@ from myagent.worker.text import MAX_ANSWER_BYTES
 
 MAX_ID = 64
 """Characters of a step's id, as many as the log has room for."""
+
+SPAN_ID_LENGTH = 16
+SPAN_ID = re.compile(f"[0-9a-f]{{{SPAN_ID_LENGTH}}}")
 
 MAX_DESCRIPTION = 2000
 MAX_TOOLS = 1000
@@ -254,6 +259,44 @@ def _parameters(data: Json) -> Json | None:
     return found
 
 
+def _spans(data: Json) -> tuple[InnerSpan, ...]:
+    return tuple(map(_span, objects(data, "spans", inner_spans.MOST_SPANS)))
+
+
+def _span(data: Json) -> InnerSpan:
+    return InnerSpan(
+        _span_id(data, "span_id"),
+        _span_id(data, "parent_id") if data.get("parent_id") != "" else "",
+        text(data, "name", inner_spans.MOST_NAME),
+        number(data, "offset_ms"),
+        number(data, "duration_ms"),
+        one_of(data, "status", _SPAN_STATUSES),
+        text(data, "error", inner_spans.MOST_ERROR),
+        _attributes(data),
+    )
+
+
+def _span_id(data: Json, name: str) -> str:
+    given = text(data, name, SPAN_ID_LENGTH)
+    if not SPAN_ID.fullmatch(given):
+        raise LinkError(f"'{name}' must be {SPAN_ID_LENGTH} hexadecimal digits, not {given!r}")
+    return given
+
+
+def _attributes(data: Json) -> dict[str, inner_spans.Scalar]:
+    given = json_object(data, "attributes")
+    if len(given) > inner_spans.MOST_ATTRIBUTES:
+        raise LinkError(
+            f"'attributes' has {len(given)} items; {inner_spans.MOST_ATTRIBUTES} are allowed"
+        )
+    for name, value in given.items():
+        if type(value) not in (str, int, float, bool):
+            raise LinkError("'attributes' holds texts, numbers, true and false")
+        if len(name) > inner_spans.MOST_KEY or len(str(value)) > inner_spans.MOST_VALUE:
+            raise LinkError("'attributes' has a name or a value that is too long")
+    return given
+
+
 def _steps(data: Json, key: RunKey) -> Steps:
     steps = [_step(step) for step in objects(data, "steps", MAX_STEPS)]
     if not steps:
@@ -275,6 +318,7 @@ def _stopped(data: Json, key: RunKey) -> Stopped:
 
 
 _ROLES = frozenset(get_args(Role))
+_SPAN_STATUSES = frozenset({"success", "error"})
 _STATUSES = frozenset(get_args(ToolStatus))
 _STOP_KINDS = frozenset(get_args(StopKind))
 _STOP_REASONS = frozenset(get_args(StopReason))
@@ -300,6 +344,7 @@ _STEPS: dict[str, Callable[[Json], Step]] = {
         count(d, "duration_ms"),
         _message(d),
         count_or_none(d, "full_length"),
+        _spans(d) if "spans" in d else (),
     ),
     "answer": lambda d: Answer(
         text(d, "text", MAX_ANSWER_BYTES),

@@ -32,6 +32,14 @@ LAST_EVENT_ID = OpenApiParameter(
     description="Of a stream: the id of the newest event that the client has.",
 )
 
+TRACEPARENT = OpenApiParameter(
+    "traceparent",
+    str,
+    OpenApiParameter.HEADER,
+    description="W3C Trace Context: the client's span under which the run belongs. One that is not "
+    "valid is passed over.",
+)
+
 CLIENT_SCHEMA = {
     "type": "object",
     "additionalProperties": True,

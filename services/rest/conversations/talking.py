@@ -22,6 +22,7 @@ from myagent.protocol import Cancel, UserMessage
 from services.rest.conversations import documents
 from services.rest.conversations.inputs import (
     LAST_EVENT_ID,
+    TRACEPARENT,
     AnswerQuery,
     CancelInput,
     MessageInput,
@@ -41,6 +42,8 @@ from services.rest.conversations.rates import rates
 from services.rest.conversations.reading import session_of
 from services.rest.inputs import query_of
 
+MAX_TRACEPARENT = 512
+
 A_MESSAGE = OpenApiExample(
     "A message", {"content": "Is it raining in Paris?", "message_id": "m-1"}, request_only=True
 )
@@ -54,7 +57,7 @@ class MessagesView(ConversationView):
         "leaves. As a stream: the conversation from the message to the end of its answer; the same "
         "request with its `message_id` and `Last-Event-ID` resumes it.",
         tags=["sessions"],
-        parameters=[documents.ID, AnswerQuery, LAST_EVENT_ID],
+        parameters=[documents.ID, AnswerQuery, LAST_EVENT_ID, TRACEPARENT],
         request=MessageInput,
         examples=[A_MESSAGE],
         responses={
@@ -69,11 +72,13 @@ class MessagesView(ConversationView):
         body = MessageInput(data=request.data)
         body.is_valid(raise_exception=True)
         metadata = dict(body.validated_data)
+        # One that is not valid has to be passed over, so its length is not refused either.
+        traceparent = request.headers.get("traceparent", "")[:MAX_TRACEPARENT]
         event = client_event(
             event="user.message",
             session_id=id,
             content=metadata.pop("content"),
-            metadata={"message_id": new_id()} | metadata,
+            metadata={"message_id": new_id(), "traceparent": traceparent} | metadata,
         )
         assert isinstance(event, UserMessage)
         session_of(request, id, is_to_act=True)

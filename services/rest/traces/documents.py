@@ -96,6 +96,9 @@ class SpanSerializer(Answer):
     outputs = serializers.DictField(
         allow_null=True, help_text="`message` and `reasoning` of a reply, `result` of a tool."
     )
+    attributes = serializers.DictField(
+        allow_null=True, help_text="What a tool's code said of a part of its work."
+    )
 
 
 class SpansSerializer(Answer):
@@ -193,6 +196,7 @@ A_SPAN: dict[str, Any] = {
     "error": "",
     "inputs": {"args": {"city": "Paris"}},
     "outputs": {"result": "Sunny, 21 degrees."},
+    "attributes": None,
 }
 
 FIGURES = {

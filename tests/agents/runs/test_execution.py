@@ -25,6 +25,7 @@ from agents.runs.endings import Ending
 from agents.runs.execution import Execution
 from agents.runs.link import Link, dial
 from agents.runs.workers import Pool
+from myagent.inner_spans import RunPlace
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.sentence import Said
@@ -267,7 +268,7 @@ class Recording:
         self.said: list[Any] = []
         self.released: list[Attempt] = []
 
-    def start(self, key: RunKey, *about: Any, run_id: str, is_continued: bool) -> Attempt:
+    def start(self, key: RunKey, *about: Any, place: RunPlace, is_continued: bool) -> Attempt:
         self.started.append(is_continued)
         return Attempt(key, about[-1], send=self.send, release=self.release)
 

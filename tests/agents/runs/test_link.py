@@ -22,6 +22,7 @@ from agents.log.fold import History
 from agents.runs.attempts import Attempt
 from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.workers import Pool
+from myagent.inner_spans import RunPlace
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.runnable import NOTHING_DONE
@@ -49,7 +50,7 @@ class Server:
     def start(self, epoch: int, attempt: int = 1, session: str = "session") -> Attempt:
         key = RunKey(session, epoch, attempt)
         return self.link.start(
-            key, self._history, NOTHING_DONE, self, run_id="r", is_continued=False
+            key, self._history, NOTHING_DONE, self, place=RunPlace("r", 1, ""), is_continued=False
         )
 
     async def until(self, said: str) -> None:

@@ -25,6 +25,7 @@ from agents.runs.link_keeper import LinkKeeper
 from agents.runs.link_keys import key_of_servers, key_of_worker
 from agents.runs.remote import Remote, address_of, is_of_the_network, way_to
 from agents.runs.worker_process import Paths
+from myagent.inner_spans import RunPlace
 from myagent.messages import ChatMessage
 from myagent.runnable import NOTHING_DONE
 from myagent.worker import doors
@@ -361,7 +362,7 @@ def begun(link: Link, receiver: Bereaved) -> None:
     history.start_turn("run")
     history.add("run", ChatMessage("user", "hi"))
     key = RunKey("session", 1, 1)
-    link.start(key, history, NOTHING_DONE, receiver, run_id="r", is_continued=False)  # type: ignore[arg-type]
+    link.start(key, history, NOTHING_DONE, receiver, place=RunPlace("r", 1, ""), is_continued=False)  # type: ignore[arg-type]
 
 
 def port_in_log(worker: WorkerProcess) -> int:

@@ -1,0 +1,1 @@
+"""Traces while they happen."""

@@ -1,0 +1,1 @@
+"""The trace dialect: one conversation by its label, or all traces of the site."""
