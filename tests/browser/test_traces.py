@@ -99,6 +99,18 @@ async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> N
     await expect(page.locator("#rows a")).to_have_text(["The second", "The first"])
 
 
+async def test_charts_show_the_chosen_operation(new_page: NewPage, rows: Rows) -> None:
+    await rows(told, fails=True)
+    page = await new_page("/traces/")
+    await page.locator("#operations summary").click()
+    shown = page.locator("#charts [role=img]").first
+    await expect(shown).to_have_attribute("aria-label", "Count ≤ 2, Errors ≤ 0")
+    await page.get_by_role("button", name="look_up").click()
+    await expect(shown).to_have_attribute("aria-label", "Count ≤ 1, Errors ≤ 1")
+    await page.get_by_role("button", name="By service").click()
+    await expect(page.get_by_role("button", name="weather").first).to_be_visible()
+
+
 async def test_a_running_trace_grows(new_page: NewPage, rows: Rows) -> None:
     story = await rows(Story)
     ref = await rows(story.ask, "A long one")
@@ -291,6 +303,7 @@ async def test_everybody_can_use_both_pages(
     page = await new_page(f"/traces/?lang={lang}", **look)
     await expect(page.locator("#rows a")).to_have_count(2)
     await page.locator("#operations summary").click()
+    await expect(page.locator("#charts canvas")).to_have_count(2)
     await judge(page, axe_script, tmp_path / "list.png")
     await page.goto(f"{page.url.split('?')[0]}{trace}/")
     await page.locator("#rows [role=row]", has_text="look_up").click()
