@@ -2,10 +2,11 @@
 
 import uPlot from "../../vendor/uplot/uplot.js";
 import { element } from "../chat/dom.js";
-import { fullMoment, say, when } from "../chat/page.js";
+import { clock, fullMoment, say, when } from "../chat/page.js";
 import { colour, onChange } from "../console/ink.js";
 
 const HEIGHT = 130;
+const DAY_S = 86400;
 
 const axis = (more) => ({
   stroke: () => colour("muted"),
@@ -77,8 +78,14 @@ export class Hourly {
     this.#forget = onChange(() => this.#plot.redraw(false, true));
   }
 
+  get #isDaily() {
+    const [first, second] = this.#points[0];
+    return second - first >= DAY_S;
+  }
+
   #options(width) {
-    const times = (_, splits) => splits.map((at) => when(new Date(at * 1000)));
+    const write = this.#isDaily ? when : clock;
+    const times = (_, splits) => splits.map((at) => write(new Date(at * 1000)));
     const values = (_, splits) => splits.map((value) => this.#write(value));
     return {
       width,
