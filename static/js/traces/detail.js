@@ -69,17 +69,26 @@ function replyOf({ inputs, outputs }) {
     inputs?.messages?.length ? part("was_given", ...inputs.messages.map(messageOf)) : null,
     outputs?.reasoning ? part("reasoning", text(outputs.reasoning)) : null,
     said?.content ? part("answer", text(wordsOf(said.content))) : null,
-    said?.tool_calls?.length ? part("calls", text(inFull(said.tool_calls))) : null,
+    said?.tool_calls?.length ? part("calls", text(callsOf(said))) : null,
   ];
 }
 
 /** A message of the conversation with the model. */
 function messageOf(message) {
-  const calls = message.tool_calls?.length ? text(inFull(message.tool_calls)) : null;
+  const calls = message.tool_calls?.length ? text(callsOf(message)) : null;
   const content = message.content ? text(wordsOf(message.content)) : null;
   const made = element("div", { className: "said" }, element("h4", {}, message.role), content, calls);
   made.dataset.role = message.role;
   return made;
+}
+
+/** A line for each tool that a message calls. */
+function callsOf({ tool_calls: calls }) {
+  const lines = calls.map((call) => {
+    const { name, arguments: given } = call.function ?? call;
+    return `${name}(${given ?? ""})`;
+  });
+  return lines.join("\n");
 }
 
 function part(name, ...children) {
