@@ -18,9 +18,11 @@ MODULES = (
     "js/chat/requests.js",
     "js/chat/storage.js",
     "js/chat/theme.js",
+    "js/console/ink.js",
     "js/console/numbers.js",
     "js/console/readable.js",
     "js/traces/*.js",
+    "vendor/uplot/*.js",
 )
 
 

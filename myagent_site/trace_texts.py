@@ -104,6 +104,8 @@ TEXTS = (
         "critical": gettext_noop("The run waited for it"),
         "kind_think": gettext_noop("model"),
         "kind_tool": gettext_noop("tool"),
+        "kind_work": gettext_noop("part"),
+        "attributes": gettext_noop("What its code says of it"),
         "first_token": gettext_noop("First text"),
         "prompt_tokens": gettext_noop("Tokens in"),
         "of_them_cached": gettext_noop("{count}, {part} of them cached"),

@@ -98,6 +98,10 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
     class Media:
         css = {"all": ["css/admin.css"]}  # noqa: RUF012
 
+    def view_on_site(self, obj: Trace) -> str:
+        """The page of the trace."""
+        return f"/traces/{obj.pk}/"
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""
         return lookup in FILTERS

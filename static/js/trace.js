@@ -86,6 +86,7 @@ function arrange() {
   const words = byId("search").value.trim();
   const errorsFirst = byId("errors-first").getAttribute("aria-pressed") === "true";
   rows = forest.rowsOf(roots, { collapsed, words, errorsFirst });
+  byId("no-steps").hidden = rows.length > 0;
   byId("fold").textContent = say(collapsed.size ? "expand_all" : "collapse_all");
   draw();
   const span = record.spans.find((each) => each.span_id === selected);

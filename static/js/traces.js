@@ -134,4 +134,4 @@ byId("more").addEventListener("click", readOlder);
 setUpTheme(byId("theme"), lasting);
 form.show(filters);
 const line = follow({ read: readNewest, state: showState, everyMs: EVERY_MS });
-new Operations(byId("operations"), byId("by"), byId("figures"));
+new Operations(byId("operations"), byId("by"), byId("charts"), byId("figures"));

@@ -17,6 +17,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from agents.runtime.database import DatabaseThreads
+from myagent.inner_spans import InnerSpan
 from tests.browser.conftest import NewPage
 from tests.browser.looks import in_every_look
 from tests.browser.test_looks import serious_problems
@@ -98,6 +99,18 @@ async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> N
     await expect(page.locator("#rows a")).to_have_text(["The second", "The first"])
 
 
+async def test_charts_show_the_chosen_operation(new_page: NewPage, rows: Rows) -> None:
+    await rows(told, fails=True)
+    page = await new_page("/traces/")
+    await page.locator("#operations summary").click()
+    shown = page.locator("#charts [role=img]").first
+    await expect(shown).to_have_attribute("aria-label", "Count ≤ 2, Errors ≤ 0")
+    await page.get_by_role("button", name="look_up").click()
+    await expect(shown).to_have_attribute("aria-label", "Count ≤ 1, Errors ≤ 1")
+    await page.get_by_role("button", name="By service").click()
+    await expect(page.get_by_role("button", name="weather").first).to_be_visible()
+
+
 async def test_a_running_trace_grows(new_page: NewPage, rows: Rows) -> None:
     story = await rows(Story)
     ref = await rows(story.ask, "A long one")
@@ -121,6 +134,31 @@ async def test_a_step_has_an_address(new_page: NewPage, rows: Rows) -> None:
     await expect(detail).to_contain_text('"a": 1')
     await page.reload()
     await expect(detail.get_by_role("heading", name="look_up")).to_be_visible()
+
+
+async def test_what_a_tool_does_inside_is_below_it(new_page: NewPage, rows: Rows) -> None:
+    story = await rows(Story)
+    ref = await rows(story.ask, "Look inside")
+    await rows(story.think, ref, "look_up")
+    page = await new_page(f"/traces/{ref.run_id}/")
+    await expect(page.locator("#rows [role=row]")).to_have_count(1)
+    query = InnerSpan("a" * 16, "", "query", 1.0, 3.0, attributes={"db.system": "mysql"})
+    await rows(story.work, ref, "look_up", "success", "found", spans=[query])
+    inner = page.locator("#rows [role=row]", has_text="query")
+    await expect(inner).to_have_attribute("aria-level", "3")
+    await inner.click()
+    await expect(page.get_by_role("region", name="Details of the step")).to_contain_text("mysql")
+
+
+async def test_a_page_says_why_contents_are_not_shown(
+    new_page: NewPage, rows: Rows, settings: Any
+) -> None:
+    settings.MYAGENT_TRACE_CONTENT = Trace.Content.OFF
+    trace = await rows(told)
+    page = await new_page(f"/traces/{trace}/")
+    await page.locator("#rows [role=row]", has_text="look_up").click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await expect(detail).to_contain_text("MYAGENT_TRACE_CONTENT hid it")
 
 
 async def test_the_keyboard_is_enough(new_page: NewPage, rows: Rows) -> None:
@@ -265,6 +303,7 @@ async def test_everybody_can_use_both_pages(
     page = await new_page(f"/traces/?lang={lang}", **look)
     await expect(page.locator("#rows a")).to_have_count(2)
     await page.locator("#operations summary").click()
+    await expect(page.locator("#charts canvas")).to_have_count(2)
     await judge(page, axe_script, tmp_path / "list.png")
     await page.goto(f"{page.url.split('?')[0]}{trace}/")
     await page.locator("#rows [role=row]", has_text="look_up").click()

@@ -3,7 +3,6 @@
 import { element } from "../chat/dom.js";
 import { fullMoment, say } from "../chat/page.js";
 import { readable } from "../console/readable.js";
-import { isOpen } from "./forest.js";
 import { cost, count, statusOf, took } from "./words.js";
 
 const inFull = (value) => JSON.stringify(value, null, 2);
@@ -12,13 +11,14 @@ const wordsOf = (value) => (typeof value === "string" ? value : inFull(value));
 /** Its elements. `currency`: of the trace. */
 export function detailOf(span, currency) {
   const { inputs, outputs } = span;
-  const isHidden = inputs === null && outputs === null && !isOpen(span);
+  // A part of a tool's work has neither, and what did not come to its end may have none.
+  const isHidden = span.kind !== "work" && span.status === "success" && !inputs && !outputs;
   return [
     element("h2", {}, span.name || "–"),
     figuresOf(span, currency),
     span.error ? part("error", text(span.error, "error-text")) : null,
     isHidden ? element("p", { className: "notice" }, say("contents_hidden")) : null,
-    ...(span.kind === "tool" ? workOf(span) : replyOf(span)),
+    ...(span.kind === "think" ? replyOf(span) : workOf(span)),
     element("details", {}, element("summary", {}, say("raw")), text(inFull(span))),
   ].filter((each) => each !== null);
 }
@@ -54,8 +54,10 @@ export function figureList(pairs) {
   return element("dl", { className: "figures" }, ...all);
 }
 
-function workOf({ inputs, outputs }) {
+/** Of a tool, or of a part of its work. */
+function workOf({ inputs, outputs, attributes }) {
   return [
+    attributes ? part("attributes", text(inFull(attributes))) : null,
     inputs ? part("arguments", text(inFull(inputs.args))) : null,
     outputs ? part("result", text(wordsOf(outputs.result))) : null,
   ];
@@ -67,17 +69,26 @@ function replyOf({ inputs, outputs }) {
     inputs?.messages?.length ? part("was_given", ...inputs.messages.map(messageOf)) : null,
     outputs?.reasoning ? part("reasoning", text(outputs.reasoning)) : null,
     said?.content ? part("answer", text(wordsOf(said.content))) : null,
-    said?.tool_calls?.length ? part("calls", text(inFull(said.tool_calls))) : null,
+    said?.tool_calls?.length ? part("calls", text(callsOf(said))) : null,
   ];
 }
 
 /** A message of the conversation with the model. */
 function messageOf(message) {
-  const calls = message.tool_calls?.length ? text(inFull(message.tool_calls)) : null;
+  const calls = message.tool_calls?.length ? text(callsOf(message)) : null;
   const content = message.content ? text(wordsOf(message.content)) : null;
   const made = element("div", { className: "said" }, element("h4", {}, message.role), content, calls);
   made.dataset.role = message.role;
   return made;
+}
+
+/** A line for each tool that a message calls. */
+function callsOf({ tool_calls: calls }) {
+  const lines = calls.map((call) => {
+    const { name, arguments: given } = call.function ?? call;
+    return `${name}(${given ?? ""})`;
+  });
+  return lines.join("\n");
 }
 
 function part(name, ...children) {

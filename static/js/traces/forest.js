@@ -69,17 +69,18 @@ function matching(roots, words) {
   while (waiting.length) {
     const node = waiting.pop();
     waiting.push(...node.children);
-    const { name, status, error, inputs, outputs } = node.span;
-    const said = `${name} ${status} ${error} ${JSON.stringify(inputs)} ${JSON.stringify(outputs)}`;
-    if (!said.toLowerCase().includes(words)) continue;
+    const { name, status, error, inputs, outputs, attributes } = node.span;
+    const said = [name, status, error, ...[inputs, outputs, attributes].map((each) => JSON.stringify(each))];
+    if (!said.join(" ").toLowerCase().includes(words)) continue;
     for (let at = node; at && !found.has(at); at = at.parent) found.add(at);
   }
   return found;
 }
 
-/** The ids of the spans that the run waited for: back from its end, each time the last to end. */
+/** The ids of the steps that the run waited for: back from its end, each time the last to end. */
 export function criticalPath(spans, now) {
-  const byEnd = spans.toSorted((one, other) => endOf(other, now) - endOf(one, now));
+  const steps = spans.filter(({ kind }) => kind !== "work"); // Which is within its tool.
+  const byEnd = steps.toSorted((one, other) => endOf(other, now) - endOf(one, now));
   const path = new Set();
   let before = Infinity;
   for (const span of byEnd) {

@@ -1,22 +1,26 @@
-// What replies and tools took in the last day, by the hour: a table with a small chart in each row.
+// What replies and tools took in the last day, by the hour: a table, and charts of the chosen row.
 
 import { element } from "../chat/dom.js";
 import { say } from "../chat/page.js";
+import { Hourly, pointsOf } from "./hourly.js";
 import { readStats } from "./reading.js";
 import { cost, count, took } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [96, 24];
 const HOUR_MS = 3600000;
+const HEADS = ["step", "runs", "errors", "median", "p95", "tokens", "cost", "time"];
 
 export class Operations {
   #part;
   #by;
+  #charts;
   #place;
+  #drawn = [];
 
   /** `by`: the buttons that choose what is one operation. Who may not see them sees nothing. */
-  constructor(part, by, place) {
-    [this.#part, this.#by, this.#place] = [part, by, place];
+  constructor(part, by, charts, place) {
+    [this.#part, this.#by, this.#charts, this.#place] = [part, by, charts, place];
     for (const button of by.children) button.addEventListener("click", () => this.#show(button));
     this.#show(by.children[0]);
   }
@@ -26,37 +30,64 @@ export class Operations {
     try {
       const stats = await readStats(button.dataset.by);
       if (button.getAttribute("aria-pressed") !== "true") return;
-      this.#place.replaceChildren(tableOf(stats));
       this.#part.hidden = false;
+      this.#place.replaceChildren(this.#tableOf(stats));
+      this.#choose(stats, 0);
     } catch (error) {
       if (!this.#part.hidden) this.#place.replaceChildren(element("p", {}, error.message));
     }
   }
-}
 
-function tableOf({ items, currency, since, until }) {
-  if (!items.length) return element("p", { className: "hint" }, say("no_operations"));
-  const heads = ["step", "runs", "errors", "median", "p95", "tokens", "cost", "time"];
-  const head = heads.map((name) => element("th", { scope: "col" }, say(name)));
-  const most = Math.max(...items.flatMap((item) => item.buckets.map((bucket) => bucket.count)));
-  const cell = (text) => element("td", {}, text);
-  const rows = items.map((item) => {
+  #tableOf(stats) {
+    if (!stats.items.length) return element("p", { className: "hint" }, say("no_operations"));
+    const head = HEADS.map((name) => element("th", { scope: "col" }, say(name)));
+    const rows = stats.items.map((_, place) => this.#rowOf(stats, place));
+    return element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, ...head)),
+      element("tbody", {}, ...rows),
+    );
+  }
+
+  #rowOf(stats, place) {
+    const { items, currency, since, until } = stats;
+    const item = items[place];
+    const most = Math.max(...items.flatMap(({ buckets }) => buckets.map((bucket) => bucket.count)));
+    const time = { from: Date.parse(since), to: Date.parse(until) };
     const tokens = item.prompt_tokens + item.completion_tokens;
     const figures = [count(item.count), count(item.errors), took(item.p50_ms ?? NaN)];
     figures.push(took(item.p95_ms ?? NaN), count(tokens), cost(item.cost, currency));
-    const name = element("td", {}, item.group, element("span", { className: "tag" }, say(`kind_${item.kind}`)));
-    return element("tr", {}, name, ...figures.map(cell), element("td", {}, chartOf(item.buckets, most, { from: Date.parse(since), to: Date.parse(until) })));
-  });
-  return element(
-    "table",
-    {},
-    element("thead", {}, element("tr", {}, ...head)),
-    element("tbody", {}, ...rows),
-  );
+    const choose = { type: "button", className: "text-button", onclick: () => this.#choose(stats, place) };
+    const kind = element("span", { className: "tag" }, say(`kind_${item.kind}`));
+    const name = element("td", {}, element("button", choose, item.group || "–"), kind);
+    const cells = figures.map((text) => element("td", {}, text));
+    return element("tr", {}, name, ...cells, element("td", {}, columnsOf(item.buckets, most, time)));
+  }
+
+  #choose({ items, since, until, bucket }, place) {
+    for (const chart of this.#drawn) chart.remove();
+    this.#drawn = [];
+    this.#place.querySelectorAll("tbody .text-button").forEach((button, at) => {
+      button.setAttribute("aria-pressed", String(at === place));
+    });
+    const buckets = items[place]?.buckets ?? [];
+    const stepS = ((bucket === "day" ? 24 : 1) * HOUR_MS) / 1000;
+    const time = { from: Date.parse(since) / 1000, to: Date.parse(until) / 1000, stepS };
+    if (buckets.length) {
+      const counts = pointsOf(buckets, time, ["count", "errors"], 0);
+      const spans = pointsOf(buckets, time, ["p50_ms", "p95_ms"], null);
+      this.#drawn = [
+        new Hourly(counts, [["runs", "accent"], ["errors", "bad"]], count),
+        new Hourly(spans, [["median", "accent"], ["p95", "warn"]], took),
+      ];
+    }
+    this.#charts.replaceChildren(...this.#drawn.map((chart) => chart.node));
+  }
 }
 
 /** Columns, one for each hour that has something: how often, and of that how often it failed. */
-function chartOf(buckets, most, { from, to }) {
+function columnsOf(buckets, most, { from, to }) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "columns");
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);

@@ -18,14 +18,24 @@ export class Record {
   async read() {
     this.trace = await readTrace(this.#id);
     this.#changed();
-    // What a run adds to its spans comes last: those before the first open one stay as they are.
-    const open = this.spans.findIndex(isOpen);
-    let place = open === -1 ? this.spans.length : open;
+    let place = this.#firstThatMayChange();
     for await (const items of readSpans(this.#id, place)) {
-      this.spans = [...this.spans.slice(0, place), ...items, ...this.spans.slice(place + items.length)];
+      const read = new Set(items.map((span) => span.span_id));
+      const rest = this.spans.slice(place).filter((span) => !read.has(span.span_id));
+      this.spans = [...this.spans.slice(0, place), ...items, ...rest];
       place += items.length;
       this.#changed();
     }
     return this.trace.status === "running";
+  }
+
+  /** The place of the first span that may look otherwise now, or before which there may be a new one:
+   * one that is open, or the first of the last step, to which tools and their work are added. */
+  #firstThatMayChange() {
+    const last = this.spans.at(-1);
+    if (!last) return 0;
+    return this.spans.findIndex(
+      (span) => isOpen(span) || (span.attempt === last.attempt && span.step === last.step),
+    );
   }
 }
