@@ -112,9 +112,10 @@ async def test_a_runner_and_its_worker_write_one_form_of_log(serve: Serve, folde
     pid = worker_of(runner.pid).pid
     assert await stop(runner) == 0
     plain = [line for line in runner.log if not line.startswith("{")]
-    loaded, tools, ready_line, token = (line for line in plain if line != "the agent's own word\n")
+    told = (line for line in plain if line != "the agent's own word\n")
+    loaded, tools, ready_line, traces, token = told
     assert loaded.startswith("Loaded ") and "is ready at" in ready_line, tools
-    assert "opened from a file" in token
+    assert traces.startswith("Traces: http") and "opened from a file" in token
     assert "the agent's own word\n" in plain
     (ready,) = [line for line in about(runner) if line["event"] == "ready"]
     assert ready["logger"] == "myagent.worker.process"
