@@ -14,6 +14,7 @@ def greeting(
     pages = {gettext("services"): "services/NAME/"} if has_chat else {}
     pages |= {
         gettext("console"): "console",
+        gettext("traces"): "traces/",
         gettext("admin"): "admin/",
         gettext("REST API"): "docs",
     }

@@ -199,7 +199,7 @@ def test_the_site_is_served_with_a_chinese_greeting_and_speaks_english_to_others
 ) -> None:
     serving = Command(site, "serve", "--port", "0", "--debug", **ZH)
     serving.wait_for_log("站点已就绪：http://localhost:").wait_for_log("仅显示这一次")
-    assert "控制台" in serving.log
+    assert "控制台" in serving.log and "追踪" in serving.log
     assert serving.stop() == 0
     assert "正在停止服务" in serving.log
     lines = [line for line in serving.log.splitlines() if line.startswith("{")]
