@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from agents.models import Run
 from services.models import Instance, Service
+from services.rest.fields import WithUnderscores
 from services.views.observers import UNKNOWN
 
 Answer = serializers.Serializer[Any]
@@ -23,7 +24,7 @@ def _time(help_text: str = "") -> serializers.DateTimeField:
     return serializers.DateTimeField(allow_null=True, help_text=help_text)
 
 
-class ErrorSerializer(Answer):
+class ErrorSerializer(WithUnderscores):
     detail = serializers.CharField(help_text="A sentence for people.")
     code = serializers.RegexField("^[a-z_]+$", help_text="For programs.")
     field = serializers.CharField(required=False, help_text="The field that is wrong.")
@@ -36,11 +37,6 @@ class ErrorSerializer(Answer):
     retry_after_s = serializers.IntegerField(
         min_value=1, required=False, help_text="Seconds after which the request may be granted."
     )
-
-    def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        # A serializer has an attribute of that name itself.
-        return {name.rstrip("_"): field for name, field in fields.items()}
 
 
 class ConfigSerializer(Answer):

@@ -71,6 +71,16 @@ class NumberParameter(serializers.FloatField):
         return number
 
 
+class WithUnderscores(serializers.Serializer[Any]):
+    """Fields such as `errors_` have no underscore at their end outside: a serializer has attributes
+    of these names itself.
+    """
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        return {name.rstrip("_"): field for name, field in fields.items()}
+
+
 class Strict(serializers.Serializer[Any]):
     """Refuses unknown fields, so that typing errors are noticed."""
 

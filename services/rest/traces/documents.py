@@ -13,6 +13,7 @@ from rest_framework import serializers
 from services.rest.answers import Error, Responses, refusal_of
 from services.rest.conversations import documents as conversations
 from services.rest.documents import Answer
+from services.rest.fields import WithUnderscores
 from traces.models import Span, Trace
 from traces.reading.stats import By
 
@@ -31,7 +32,7 @@ class UsageSerializer(Answer):
     reasoning_tokens = serializers.IntegerField(help_text="Some of `completion_tokens`.")
 
 
-class TraceSerializer(Answer):
+class TraceSerializer(WithUnderscores):
     trace_id = serializers.CharField(help_text="The run's id.")
     session_id = serializers.CharField()
     service = serializers.CharField()
@@ -54,11 +55,6 @@ class TraceSerializer(Answer):
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        # A serializer has an attribute of that name itself.
-        return {name.rstrip("_"): field for name, field in fields.items()}
 
 
 class TracesSerializer(Answer):
@@ -109,7 +105,7 @@ class SpansSerializer(Answer):
     )
 
 
-class SpanFiguresSerializer(Answer):
+class SpanFiguresSerializer(WithUnderscores):
     count = serializers.IntegerField(help_text="Steps that have ended.")
     errors_ = serializers.IntegerField(help_text="Those of them that failed.")
     avg_ms = serializers.FloatField(allow_null=True)
@@ -117,10 +113,6 @@ class SpanFiguresSerializer(Answer):
     max_ms = serializers.IntegerField(allow_null=True)
     p50_ms = serializers.FloatField(allow_null=True, help_text="True to 5 %, as `p95_ms`.")
     p95_ms = serializers.FloatField(allow_null=True)
-
-    def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        return {name.rstrip("_"): field for name, field in fields.items()}
 
 
 class SpanBucketSerializer(SpanFiguresSerializer):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from agents.principals import MAX_KEY
-from services.rest.fields import NumberParameter, WholeParameter
+from services.rest.fields import NumberParameter, WholeParameter, WithUnderscores
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET
 from traces.models import MAX_NAMED, Trace
 from traces.reading.stats import LONGEST, By
@@ -21,7 +21,7 @@ MAX_MS = 2**53 - 1
 MAX_COST = 10**9
 
 
-class TracesQuery(serializers.Serializer[Any]):
+class TracesQuery(WithUnderscores):
     service = serializers.CharField(max_length=100, required=False, help_text="A service's name.")
     status = serializers.ChoiceField(
         Trace.Status.values, required=False, help_text="How the run ended, or `running`."
@@ -53,11 +53,6 @@ class TracesQuery(serializers.Serializer[Any]):
     cursor = serializers.RegexField(
         r"^[0-9a-f-]{36}$", required=False, help_text="The `cursor` of the page before."
     )
-
-    def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        # A serializer has an attribute of that name itself.
-        return {name.rstrip("_"): field for name, field in fields.items()}
 
 
 class SpansQuery(serializers.Serializer[Any]):
