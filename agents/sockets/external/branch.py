@@ -30,8 +30,8 @@ class Branch:
         self._client = client
         self._guest = Guest(client, external, asked)
         self._conduit = Conduit(external, client.outbox, client.lang)
-        self._deadlines: deque[asyncio.TimerHandle] = deque()
-        """When the requests for sessions, of this branch, expire: the oldest first."""
+        self._asked: deque[asyncio.TimerHandle] = deque()
+        """When the requests for sessions that have no answer yet expire: the oldest first."""
         self._is_settled = asyncio.Event()
         """Whether it is known that the service can be reached, or that it can't."""
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -54,12 +54,12 @@ class Branch:
         """Passes on a request for a session, for which there is a place."""
         self._guest.ask()
         loop = asyncio.get_running_loop()
-        self._deadlines.append(loop.call_later(settings.MYAGENT_EXTERNAL_ANSWER_S, self._expire))
+        self._asked.append(loop.call_later(settings.MYAGENT_EXTERNAL_ANSWER_S, self._expire))
         try:
             await self.send(text)
         except Refused:
             # If not, the client was told with all that it asked for.
-            if self._guest.waits:
+            if self._asked:
                 self._answered()
                 raise
 
@@ -81,7 +81,7 @@ class Branch:
     def _answered(self) -> None:
         """The oldest request for a session has its answer, or never will."""
         self._guest.settle()
-        self._deadlines.popleft().cancel()
+        self._asked.popleft().cancel()
 
     def _expire(self) -> None:
         logger.warning("external_does_not_answer", service=self._conduit.external.name)
@@ -89,9 +89,11 @@ class Branch:
         self._tell_lost(None)
 
     def _settle_all(self) -> int:
-        while self._deadlines:
-            self._deadlines.popleft().cancel()
-        return self._guest.settle_all()
+        """Nothing will be answered any more; how much was not."""
+        count = len(self._asked)
+        for _ in range(count):
+            self._answered()
+        return count
 
     # From the service to the client.
 
@@ -115,7 +117,7 @@ class Branch:
     async def _pass_on(self, frame: str, said: Heard) -> bool:
         if said.kind == CREATED:
             return await self._begin(frame, said.session_id)
-        is_answer = said.is_refusal and self._guest.waits
+        is_answer = said.is_refusal and bool(self._asked)
         if is_answer:
             self._answered()
         if is_answer or said.is_a_notice or said.session_id in self._guest:
@@ -127,7 +129,7 @@ class Branch:
 
     async def _begin(self, frame: str, session_id: str | None) -> bool:
         """False: nobody asked for it, or it is nameless."""
-        if not self._guest.waits:
+        if not self._asked:
             return False
         self._answered()
         try:

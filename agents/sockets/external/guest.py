@@ -49,12 +49,10 @@ class Guest:
         self._asked[self._service] -= 1
         self._elsewhere.leave_place(self._service)
 
-    def settle_all(self) -> int:
-        """Nothing will be answered any more; how much was not."""
-        count = self._asked[self._service]
-        for _ in range(count):
+    def settle_all(self) -> None:
+        """Nothing will be answered any more."""
+        while self.waits:
             self.settle()
-        return count
 
     async def begin(self, session_id: str, *, is_alone: bool = False) -> bool:
         """The service has begun a session: the client has it. False: it is somebody else's.
