@@ -22,6 +22,9 @@ MAX_FRAME_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 256 * 1024
 """A message's content above this many bytes of UTF-8 is refused."""
 
+MAX_TRACEPARENT = 512
+"""Characters of a message's `traceparent`. A valid one has 55, of later versions more."""
+
 MAX_CLIENT_INFO_BYTES = 16 * 1024
 """`metadata.client` of a new session above this many bytes of JSON is refused."""
 
@@ -116,7 +119,7 @@ class MessageMetadata(_Wire):
 
     message_id: str | None = Field(default=None, min_length=1, max_length=64)
     on_busy: OnBusy = "enqueue"
-    traceparent: str | None = Field(default=None, max_length=512)
+    traceparent: str | None = Field(default=None, max_length=MAX_TRACEPARENT)
 
 
 Saying = Annotated[str, Field(pattern=r"\S")]

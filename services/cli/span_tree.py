@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from agents.terminal.inert import one_line
 from services.cli.screen import Branch
 from traces.models import Span, Trace
-from traces.reading.describing import duration_ms, parents_of, spans_of
+from traces.reading.describing import duration_ms, parents_among, spans_of
 
 LONGEST_NAME = 80
 LONGEST_ERROR = 200
@@ -18,7 +18,7 @@ LONGEST_ERROR = 200
 def branches_of(trace: Trace) -> list[Branch]:
     """A run of several attempts has a branch for each."""
     spans = list(spans_of(trace))
-    parents = parents_of(trace, spans)
+    parents = parents_among(spans)
     branches = {span.span_id: Branch(_line(span), span.status) for span in spans}
     roots: list[Span] = []
     for span in spans:

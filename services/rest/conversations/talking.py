@@ -19,6 +19,7 @@ from agents.log.entry import Logged
 from agents.runtime.ids import new_id
 from agents.sentences import say
 from myagent.protocol import Cancel, UserMessage
+from myagent.protocol.client_events import MAX_TRACEPARENT
 from services.rest.conversations import documents
 from services.rest.conversations.inputs import (
     LAST_EVENT_ID,
@@ -41,8 +42,6 @@ from services.rest.conversations.later import (
 from services.rest.conversations.rates import rates
 from services.rest.conversations.reading import session_of
 from services.rest.inputs import query_of
-
-MAX_TRACEPARENT = 512
 
 A_MESSAGE = OpenApiExample(
     "A message", {"content": "Is it raining in Paris?", "message_id": "m-1"}, request_only=True
