@@ -28,6 +28,7 @@ from playwright.async_api import (
     expect,
 )
 
+from agents.runtime.database import DatabaseThreads
 from tests.databases import fresh_database
 from tests.fake_model import fake_model_process
 from tests.fake_model_control import FakeModelControl
@@ -50,6 +51,7 @@ PATIENCE_MS = 40_000
 expect.set_options(timeout=PATIENCE_MS)
 
 NewPage = Callable[..., Any]
+Rows = Callable[..., Any]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +66,18 @@ def leave_out(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} must be installed under CI.")
     pytest.skip(f"SKIPPED: {what} is not installed (scripts/bootstrap --test installs it).")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rows() -> AsyncIterator[Rows]:
+    """Calls a function that writes rows, off the event loop."""
+    database = DatabaseThreads()
+
+    async def call(work: Callable[..., Any], *args: Any, **fields: Any) -> Any:
+        return await database.run(lambda: work(*args, **fields))
+
+    yield call
+    await database.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import pytest_asyncio
 from django.db.models.functions import Now
 from playwright.async_api import Locator, Page, Route, expect
 
-from agents.runtime.database import DatabaseThreads
 from services.logs.logfiles import path_of
 from services.models import Instance, Service
-from tests.browser.conftest import NewPage, Watch, connected
+from tests.browser.conftest import NewPage, Rows, Watch, connected
 from tests.browser.looks import in_every_look
 from tests.browser.test_hostile import PROBES
 from tests.browser.test_looks import serious_problems
@@ -41,8 +39,6 @@ CONSOLE = "/console"
 LONG_CHINESE = "客户服务与售后支持智能体-华东大区-生产环境-高优先级-主实例"
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichenverwaltung"
 
-Rows = Callable[..., Any]
-
 
 @pytest.fixture(scope="module")
 def var_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -58,18 +54,6 @@ def console_site(django_db_setup: None, var_dir: Path) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def site(console_site: Site) -> str:
     return console_site.url
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rows() -> AsyncIterator[Rows]:
-    """Calls a function that writes rows, off the event loop."""
-    database = DatabaseThreads()
-
-    async def call(work: Callable[..., Any], *args: Any, **fields: Any) -> Any:
-        return await database.run(lambda: work(*args, **fields))
-
-    yield call
-    await database.stop()
 
 
 def card(page: Page, name: str) -> Locator:

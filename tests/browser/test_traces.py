@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from agents.runtime.database import DatabaseThreads
 from myagent.inner_spans import InnerSpan
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, Rows
 from tests.browser.looks import in_every_look
 from tests.browser.test_looks import serious_problems
 from tests.sites import Site, url_of_test_database
@@ -28,7 +26,6 @@ from traces.models import Span, Trace
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MANY = 5_000
-Rows = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +37,6 @@ def trace_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def site(trace_site: Site) -> str:
     return trace_site.url
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def rows() -> AsyncIterator[Rows]:
-    """Runs something synchronous on the database."""
-    database = DatabaseThreads()
-
-    async def call(work: Callable[..., Any], *args: Any, **fields: Any) -> Any:
-        return await database.run(lambda: work(*args, **fields))
-
-    yield call
-    await database.stop()
 
 
 def told(question: str = "Is it raining?", *, service: str = "weather", fails: bool = False) -> str:
