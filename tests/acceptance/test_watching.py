@@ -161,6 +161,17 @@ async def test_a_service_that_does_not_exist_is_refused(runner: Runner) -> None:
         assert await viewer.read_to_close() == 4004
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Via"])
+async def test_an_open_site_shows_nothing_to_who_comes_from_elsewhere_unknown(
+    runner: Runner, header: str
+) -> None:
+    """A client on another machine has to prove who it is, as over REST."""
+    options = {"additional_headers": {header: "203.0.113.7"}}
+    async with watcher(all_traces(runner), **options) as viewer:
+        assert await viewer.read_to_close() == 4001
+    assert [frame["event_type"] for frame in viewer.frames] == ["run_error"]
+
+
 async def test_what_a_viewer_says_is_answered_and_the_socket_stays(
     runner: Runner, nonce: str
 ) -> None:
