@@ -16,7 +16,6 @@ from myagent_site.access import LocalOrKnown
 from traces.sockets.label import LabelConsumer
 from traces.sockets.watching import WatchingConsumer
 
-
 watching: Any = LocalOrKnown(WatchingConsumer.as_asgi())
 
 

@@ -183,7 +183,9 @@ async def test_an_entry_that_was_under_way_when_the_viewer_came_is_told(
         await asyncio.to_thread(is_open.wait, PATIENCE_S)
         await loop.run_in_executor(threads, tell_stories, begun)
         seen = Seen()
-        async with viewing(Tail(database), database, seen):
+        async with viewing(Tail(database), database, seen) as viewer:
+            while not viewer.is_live:  # noqa: ASYNC110 - it has looked for what runs
+                await asyncio.sleep(0.01)
             before = seen.cursors[-1]
             may_commit.set()
             await held
