@@ -137,6 +137,22 @@ async def test_filters_leave_out_the_rest(runner: Runner, nonce: str) -> None:
             assert not told_of(named.frames, failed)
 
 
+async def test_who_watches_what_runs_sees_how_it_ends(
+    runner: Runner, model: FakeModelControl, nonce: str
+) -> None:
+    hold = f"hold{nonce}"
+    async with (
+        watcher(all_traces(runner, "?status=running")) as viewer,
+        watcher(f"{runner.url}ws/{nonce}") as client,
+    ):
+        await client.start(f"[[hold {hold}]] {nonce}")
+        started = await viewer.until("trace_started", lambda f: nonce in f["data"]["request"])
+        await model.held(hold)
+        await model.release(hold)
+        end = await until_end_of(viewer, started["data"]["trace_id"])
+        assert end["data"]["status"] == "answered"
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [("?since=soon", "since"), ("?since=-1", "since"), ("?since=" + "9" * 40, "since"),

@@ -38,11 +38,14 @@ class Selection:
             raise Unusable("trace_id")
         return cls(service, statuses, trace_ids, _cursor_in(query.get("since", ())))
 
-    def takes(self, trace: Trace, principal: Principal | None) -> bool:
-        """Whether the viewer, who is that principal, is told of a trace as it is now."""
+    def takes(self, trace: Trace, principal: Principal | None, *, is_known: bool) -> bool:
+        """Whether the viewer, who is that principal, is told of a trace as it is now.
+
+        `is_known`: it was told of it before, and is so to the end.
+        """
         return (
             (self.service is None or trace.service == self.service)
-            and (not self.statuses or trace.status in self.statuses)
+            and (is_known or not self.statuses or trace.status in self.statuses)
             and (not self.trace_ids or trace.pk in self.trace_ids)
             and may_see(principal, trace.principal)
             and may_use_service(principal, trace.service)

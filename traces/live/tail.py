@@ -13,6 +13,7 @@ import structlog
 from agents.runtime import background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
+from agents.sockets.handshake import Host
 from traces.live import changes
 from traces.live.gaps import Gaps
 from traces.live.hearing import woken
@@ -45,7 +46,6 @@ class Tail:
         self._viewers: list[Viewer] = []
         self._has_begun = asyncio.Event()
         self._wake = asyncio.Event()
-        self._bell = Bell(BELL, self._wake.set, lambda words: self._wake.set())
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -87,12 +87,13 @@ class Tail:
             await background.end([task])
 
     async def _run(self) -> None:
-        self._bell.start()
+        bell = Bell(BELL, self._wake.set, lambda words: self._wake.set())
+        bell.start()
         try:
             with woken(self._wake):
                 await self._read_on()
         finally:
-            await self._bell.stop()
+            await bell.stop()
 
     async def _read_on(self) -> None:
         self._gaps, self._span_id = await ask(self._database, changes.start)
@@ -137,11 +138,11 @@ class Tail:
                 viewer.cursor = low
 
 
-_tails: WeakKeyDictionary[DatabaseThreads, Tail] = WeakKeyDictionary()
+_tails: WeakKeyDictionary[Host, Tail] = WeakKeyDictionary()
 
 
-def tail_of(database: DatabaseThreads) -> Tail:
-    """The one of the server whose threads these are."""
-    if database not in _tails:
-        _tails[database] = Tail(database)
-    return _tails[database]
+def tail_of(host: Host) -> Tail:
+    """That of a server."""
+    if host not in _tails:
+        _tails[host] = Tail(host.database)
+    return _tails[host]

@@ -158,7 +158,8 @@ class Viewer:
     # What it knows.
 
     def _takes(self, watched: Watched) -> bool:
-        return self.selection.takes(watched.trace, self.screen.principal)
+        is_known = bool(self._told_of(watched.trace.pk))
+        return self.selection.takes(watched.trace, self.screen.principal, is_known=is_known)
 
     def _lacking(self, watched: Watched) -> list[Message]:
         told = self._told_of(watched.trace.pk)

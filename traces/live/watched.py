@@ -26,7 +26,7 @@ class Wanting:
     told: Told
 
     def takes(self, trace: Trace) -> bool:
-        return self.selection.takes(trace, self.principal)
+        return self.selection.takes(trace, self.principal, is_known=bool(self.told[trace.pk]))
 
 
 @dataclass(frozen=True, slots=True)

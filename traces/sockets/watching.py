@@ -57,9 +57,8 @@ class WatchingConsumer(SocketConsumer):
 
     async def _watch(self) -> None:
         selection = Selection.in_query(query_of(self.scope), self.service)
-        database = self.host.database
-        self._viewer = viewer = Viewer(selection, self, database)
-        tail = tail_of(database)
+        self._viewer = viewer = Viewer(selection, self, self.host.database)
+        tail = tail_of(self.host)
         async with tail.watched_by(viewer), asyncio.TaskGroup() as tasks:
             tasks.create_task(viewer.run(tail))
             tasks.create_task(tail.until_failed())
