@@ -54,6 +54,9 @@ globals().update(
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
+# Where the processes of one `serve` keep their metrics; prometheus_client reads it as well.
+METRICS_DIR = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+
 SITE_VARIABLES = [option.name for option in OPTIONS]
 """The site's own variables in an environment: no worker gets them."""
 
@@ -135,6 +138,7 @@ MYAGENT_CHORES = [
     "traces.pruning.PRUNING",
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
+    "services.metrics.port.METRICS",
 ]
 
 # Links to the folders at the top, so that an installed package has them too.
