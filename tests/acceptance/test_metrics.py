@@ -146,7 +146,7 @@ async def test_a_port_of_its_own_needs_no_token(
         people = accounts.make(
             environment,
             ada={},
-            root={"is_superuser": True},
+            root={"is_superuser": True, "is_staff": True},
             eye={"user": "root", "token": {"rights": ["view"]}},
             talker={"user": "root", "token": {"rights": ["use"]}},
         )
@@ -154,7 +154,8 @@ async def test_a_port_of_its_own_needs_no_token(
             token = people[name]["token"] if name else ""
             with pytest.raises(urllib.error.HTTPError) as refused:
                 await read(at(runner), token)
-            assert refused.value.code == status, (name, refused.value.read())
+            refused.value.close()
+            assert refused.value.code == status
         here = await read(at(runner), people["eye"]["token"])
         there = await read(f"http://127.0.0.1:{port}/metrics")
         assert {name for name, _ in here} == {name for name, _ in there}
