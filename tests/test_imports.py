@@ -64,7 +64,16 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "traces": (
-        *("models", "content", "statistics", "recording", "reading", "live", "sockets"),
+        *(
+            "models",
+            "content",
+            "statistics",
+            "recording",
+            "reading",
+            "exporting",
+            "live",
+            "sockets",
+        ),
         *("pruning", "checks", "apps"),
     ),
     "services": (
