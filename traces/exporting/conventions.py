@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-import orjson
-
-from myagent import span_ids
+from myagent import exact_json, span_ids
 from myagent.span_ids import TraceParent
 from traces.exporting import texts
 from traces.models import Span, Trace
@@ -205,4 +203,4 @@ def _of_tool(span: Span, contents: Contents) -> dict[str, Attribute]:
 
 def _own(span: Span) -> dict[str, Attribute]:
     """What the tool's code said."""
-    return dict(orjson.loads(span.attributes)) if span.attributes else {}
+    return dict(exact_json.loads(span.attributes)) if span.attributes else {}

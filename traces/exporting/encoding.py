@@ -27,7 +27,8 @@ LARGEST = 2**63
 
 def encode(trace_id: str, spans: Sequence[Sent], resource: Mapping[str, str]) -> bytes:
     """A request with these spans. Requests that follow each other are one with the spans of all."""
-    origin = Resource.create(dict(resource))
+    # `Resource.create` would give each its own `service.instance.id`.
+    origin = Resource(dict(resource))
     scope = InstrumentationScope("myagent-site", settings.VERSION)
     readable = [_readable(int(trace_id, 16), span, origin, scope) for span in spans]
     return bytes(encode_spans(readable).SerializeToString())
