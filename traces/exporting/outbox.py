@@ -5,7 +5,7 @@ A trace is sent at least once: a server that ends while it has a claim leaves it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db.models import F, QuerySet
@@ -40,7 +40,7 @@ def remove(ids: Collection[str]) -> None:
     Waiting.objects.filter(pk__in=ids).delete()
 
 
-def put_off(claimed: Sequence[Waiting], now: datetime, at_least_s: float = 0.0) -> None:
+def put_off(claimed: Collection[Waiting], now: datetime, at_least_s: float = 0.0) -> None:
     """They could not be sent: later, each after a longer pause than before."""
     for tries in {each.tries for each in claimed}:
         pause = timedelta(seconds=max(min(2.0**tries, MOST_PAUSE_S), at_least_s))
@@ -48,11 +48,11 @@ def put_off(claimed: Sequence[Waiting], now: datetime, at_least_s: float = 0.0) 
         _mine(same).update(tries=F("tries") + 1, due_at=now + pause, claim="")
 
 
-def give_back(claimed: Sequence[Waiting], now: datetime) -> None:
+def give_back(claimed: Collection[Waiting], now: datetime) -> None:
     """They were not tried."""
     _mine(claimed).update(due_at=now, claim="")
 
 
-def _mine(claimed: Sequence[Waiting]) -> QuerySet[Waiting]:
+def _mine(claimed: Collection[Waiting]) -> QuerySet[Waiting]:
     claims = {each.claim for each in claimed}
     return Waiting.objects.filter(pk__in=[each.pk for each in claimed], claim__in=claims)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from django.conf import settings
@@ -12,7 +10,7 @@ from django.db import Error as DatabaseFailure
 
 from myagent import span_ids
 from traces.exporting import conventions, destination
-from traces.models import Span, Trace, Waiting
+from traces.models import Span, Trace
 from traces.reading.contents import Contents, contents_of
 from traces.reading.describing import spans_of
 
@@ -27,29 +25,15 @@ MOST_SPANS = 10_000
 """Of one trace; later ones are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A trace as a request; empty if there is nothing to send."""
+def request_of(trace_id: str) -> bytes:
+    """A finished trace as a request of OTLP.
 
-    waiting: Waiting
-    request: bytes
-
-
-def parcels_of(claimed: Sequence[Waiting], oldest: datetime) -> tuple[list[Parcel], int]:
-    """One for each, and how many are older than `oldest`: those have no request.
-
-    Raises `django.db.Error`, and `ImportError` without the extra `otel`.
+    Empty for one that was removed, or can't be read: then the log says it. Raises
+    `django.db.Error`, and `ImportError` without the extra `otel`.
     """
     from traces.exporting.encoding import encode
 
-    fresh = [each.pk for each in claimed if each.ended_at >= oldest]
-    traces = Trace.objects.in_bulk(fresh)
-    parcels = [Parcel(each, _request(traces.get(each.pk), encode)) for each in claimed]
-    return parcels, len(claimed) - len(fresh)
-
-
-def _request(trace: Trace | None, encode: Encode) -> bytes:
-    """Empty for one that was removed, or that can't be read: then the log says it."""
+    trace = Trace.objects.filter(pk=trace_id).first()
     if trace is None:
         return b""
     try:
@@ -58,7 +42,7 @@ def _request(trace: Trace | None, encode: Encode) -> bytes:
         raise
     except Exception:
         # The operator's hook raised, or something in it has no such form.
-        logger.exception("trace_not_sent", trace_id=trace.pk)
+        logger.exception("trace_not_sent", trace_id=trace_id)
         return b""
 
 

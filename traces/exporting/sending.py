@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 from django.conf import settings
@@ -18,7 +19,7 @@ from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads
 from traces.exporting import destination, outbox
 from traces.exporting.destination import Destination
-from traces.exporting.reading import Parcel, parcels_of
+from traces.exporting.reading import request_of
 from traces.exporting.receiver import TIMEOUT_S, Answer, Fate, Receiver
 from traces.models import Waiting
 
@@ -30,11 +31,18 @@ SEND_S = 1.0
 MOST_IN_A_ROW = 50
 """Claims after which a server pauses."""
 
-MOST_BYTES = 1024 * 1024
-"""Of one request with several traces."""
+ENOUGH_BYTES = 1024 * 1024
+"""Of a request: no further trace is added."""
 
 MOST_REASON = 200
 """Characters of what a receiver says that are logged."""
+
+
+class Parcel(NamedTuple):
+    """A trace, and it as a request."""
+
+    waiting: Waiting
+    request: bytes
 
 
 class Sender:
@@ -50,15 +58,17 @@ class Sender:
         where = self._where()
         if where is None or not (claimed := await database.run(_claim)):
             return
+        late = 0
         async with Receiver(where) as receiver:
             for _ in range(MOST_IN_A_ROW):
-                turn = _Turn(database, receiver, claimed)
+                turn = Turn(database, receiver, claimed)
                 answer = await turn.send()
+                late += turn.late
                 self._say(answer, where)
-                if answer.fate is Fate.AWAY or not turn.is_whole:
-                    return
-                if not (claimed := await database.run(_claim)):
-                    return
+                if not turn.is_whole or not (claimed := await database.run(_claim)):
+                    break
+        if late:
+            logger.warning("traces_waited_too_long", count=late)
 
     def _where(self) -> Destination | None:
         """None if that is not set up rightly, which is said once: not every server has checks."""
@@ -80,81 +90,88 @@ class Sender:
         self._is_away = is_away
 
 
-class _Turn:
-    """One claim. `is_whole`: all of it was dealt with before it was over."""
+class Turn:
+    """What is done about one claim. `late`: how many of it had waited too long."""
 
     def __init__(
         self, database: DatabaseThreads, receiver: Receiver, claimed: Sequence[Waiting]
     ) -> None:
+        self.late = 0
         self.is_whole = True
+        """Whether all of it was dealt with while the claim was valid."""
         self._database = database
         self._receiver = receiver
-        self._claimed = claimed
+        self._rest = deque(claimed)
+        self._oldest = timezone.now() - timedelta(seconds=settings.MYAGENT_TRACE_EXPORT_WAIT_S)
         self._until = asyncio.get_running_loop().time() + outbox.CLAIM_S - TIMEOUT_S
 
     async def send(self) -> Answer:
         """The last answer of the receiver."""
-        oldest = timezone.now() - timedelta(seconds=settings.MYAGENT_TRACE_EXPORT_WAIT_S)
-        parcels, late = await self._database.run(parcels_of, self._claimed, oldest)
-        if late:
-            logger.warning("traces_waited_too_long", count=late)
-        await self._remove([each for each in parcels if not each.request])
-        answer, left = Answer(Fate.ACCEPTED), deque(_together(parcels))
-        while left and answer.fate is not Fate.AWAY and self._is_in_time():
-            together = left.popleft()
-            answer = await self._receiver.send(b"".join(each.request for each in together))
-            if answer.fate is Fate.REFUSED and len(together) > 1:
-                # One of them may be what it refuses.
-                left.extendleft([each] for each in reversed(together))
-                continue
-            await self._settle(together, answer)
-        if left:
-            self.is_whole = False
-            rest = [each.waiting for together in left for each in together]
-            await self._database.run(outbox.give_back, rest, timezone.now())
+        answer = Answer(Fate.ACCEPTED)
+        while self._rest and self._may_go_on(answer):
+            if parcels := await self._next():
+                answer = await self._deliver(parcels)
+        if self._rest:
+            await self._database.run(outbox.give_back, self._rest, timezone.now())
+        self.is_whole = not self._rest and answer.fate is not Fate.AWAY
         return answer
 
-    def _is_in_time(self) -> bool:
-        return asyncio.get_running_loop().time() < self._until
+    async def _next(self) -> list[Parcel]:
+        """For one request. What failed before goes alone: it may be the reason."""
+        found: list[Parcel] = []
+        size = 0
+        while self._rest and size < ENOUGH_BYTES and not (found and self._rest[0].tries):
+            waiting = self._rest.popleft()
+            request = await self._read(waiting)
+            if not request:
+                await self._database.run(outbox.remove, [waiting.pk])
+                continue
+            found.append(Parcel(waiting, request))
+            size += len(request)
+            if waiting.tries:
+                break
+        return found
+
+    async def _read(self, waiting: Waiting) -> bytes:
+        """Empty if there is nothing to send any more."""
+        if waiting.ended_at < self._oldest:
+            self.late += 1
+            return b""
+        return await self._database.run(request_of, waiting.pk)
+
+    async def _deliver(self, parcels: Sequence[Parcel]) -> Answer:
+        answer = await self._receiver.send(b"".join(each.request for each in parcels))
+        if answer.fate is not Fate.REFUSED or len(parcels) == 1:
+            await self._settle(parcels, answer)
+            return answer
+        # One of them may be what it refuses.
+        answer = Answer(Fate.ACCEPTED)
+        for number, parcel in enumerate(parcels):
+            if not self._may_go_on(answer):
+                self._rest.extend(each.waiting for each in parcels[number:])
+                break
+            answer = await self._deliver([parcel])
+        return answer
+
+    def _may_go_on(self, answer: Answer) -> bool:
+        is_in_time = asyncio.get_running_loop().time() < self._until
+        return is_in_time and answer.fate is not Fate.AWAY
 
     async def _settle(self, parcels: Sequence[Parcel], answer: Answer) -> None:
         if answer.fate is Fate.AWAY:
             waiting = [each.waiting for each in parcels]
             await self._database.run(outbox.put_off, waiting, timezone.now(), answer.pause_s)
             return
+        ids = [each.waiting.pk for each in parcels]
         if answer.fate is Fate.REFUSED:
-            trace_id = parcels[0].waiting.pk
-            logger.warning("trace_refused_by_receiver", trace_id=trace_id, reason=answer.reason)
+            logger.warning("trace_refused_by_receiver", trace_id=ids[0], reason=answer.reason)
         else:
             _say_rejected(answer)
-        await self._remove(parcels)
-
-    async def _remove(self, parcels: Sequence[Parcel]) -> None:
-        if parcels:
-            await self._database.run(outbox.remove, [each.waiting.pk for each in parcels])
+        await self._database.run(outbox.remove, ids)
 
 
 def _claim() -> list[Waiting]:
     return outbox.claim(timezone.now())
-
-
-def _together(parcels: Sequence[Parcel]) -> Iterator[list[Parcel]]:
-    """Requests with several traces. What failed before goes alone: it may be the reason."""
-    group: list[Parcel] = []
-    size = 0
-    for parcel in parcels:
-        if not parcel.request:
-            continue
-        if parcel.waiting.tries:
-            yield [parcel]
-            continue
-        if group and size + len(parcel.request) > MOST_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(parcel)
-        size += len(parcel.request)
-    if group:
-        yield group
 
 
 def _say_rejected(answer: Answer) -> None:

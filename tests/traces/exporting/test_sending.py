@@ -276,7 +276,7 @@ def test_many_go_in_requests_that_are_not_too_large(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "AT_ONCE", 3)
-    monkeypatch.setattr(sending, "MOST_BYTES", 1)
+    monkeypatch.setattr(sending, "ENOUGH_BYTES", 1)
     for number in range(5):
         finished(f"number {number}")
     send()
