@@ -15,7 +15,7 @@ from tests.crash.conftest import Site
 from tests.crash.test_kill import kill
 from tests.crash.witness import Witness, until
 from tests.crash.workers import kill_worker
-from tests.otlp_receiver import ReceivedSpan, Receiver, otlp_receiver
+from tests.otlp_receiver import PATIENCE_S, ReceivedSpan, Receiver, otlp_receiver
 from tests.runners import Runner
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.processes]
@@ -223,4 +223,33 @@ async def test_where_nothing_is_sent_nothing_waits(site: Site) -> None:
     await witness.until_ended(1)
     assert site.query("SELECT COUNT(*) FROM traces_trace") == [(1,)]
     assert site.query("SELECT COUNT(*) FROM traces_waiting") == [(0,)]
+    await witness.leave()
+
+
+async def test_a_receiver_that_never_answers_holds_up_neither_runs_nor_the_end_of_a_server(
+    site: Site, agent: Path
+) -> None:
+    asked = asyncio.Event()
+    connections: list[asyncio.StreamWriter] = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        asked.set()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    runner = await start(site, agent, Receiver(port))
+    witness = await Witness.arrive(runner.url)
+    await witness.say("hello", message_id="first")
+    async with asyncio.timeout(PATIENCE_S):
+        await asked.wait()
+    await witness.say("hello", message_id="second")
+    await witness.until_ended(2)
+    assert site.query("SELECT COUNT(*) FROM traces_waiting") == [(2,)]
+    assert await asyncio.to_thread(runner.stop) == 0
+    assert site.query("SELECT COUNT(*) FROM traces_waiting") == [(2,)]
+    for writer in connections:
+        writer.close()
+    server.close()
     await witness.leave()
