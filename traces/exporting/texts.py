@@ -76,5 +76,13 @@ def _call(call: Json) -> Json:
         "type": "tool_call",
         "id": call.get("id"),
         "name": function.get("name"),
-        "arguments": whole(function.get("arguments")),
+        "arguments": _parsed(whole(function.get("arguments"))),
     }
+
+
+def _parsed(arguments: Any) -> Any:
+    """A model writes them as JSON, if all is well; a hook that redacts leaves any text."""
+    try:
+        return exact_json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return arguments

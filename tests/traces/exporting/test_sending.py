@@ -118,7 +118,7 @@ def test_they_are_called_as_the_conventions_say(receiver: Receiver) -> None:
     assert json.loads(chat["gen_ai.input.messages"]) == [
         {"role": "user", "parts": [{"type": "text", "content": "What is new?"}]}
     ]
-    call = {"type": "tool_call", "id": "call_search", "name": "search", "arguments": '{"a": 1}'}
+    call = {"type": "tool_call", "id": "call_search", "name": "search", "arguments": {"a": 1}}
     assert json.loads(chat["gen_ai.output.messages"]) == [
         {
             "role": "assistant",
