@@ -60,12 +60,11 @@ class Sender:
             return
         late = 0
         async with Receiver(where) as receiver:
-            for _ in range(MOST_IN_A_ROW):
+            for left in reversed(range(MOST_IN_A_ROW)):
                 turn = Turn(database, receiver, claimed)
-                answer = await turn.send()
+                self._say(await turn.send(), where)
                 late += turn.late
-                self._say(answer, where)
-                if not turn.is_whole or not (claimed := await database.run(_claim)):
+                if not (left and turn.is_whole and (claimed := await database.run(_claim))):
                     break
         if late:
             logger.warning("traces_waited_too_long", count=late)
@@ -80,9 +79,11 @@ class Sender:
                 logger.error("traces_not_sent", reason=str(error))
         return self._destination
 
-    def _say(self, answer: Answer, where: Destination) -> None:
+    def _say(self, answer: Answer | None, where: Destination) -> None:
         """Once when a receiver goes away, and once when it is back."""
-        is_away = answer.fate is Fate.AWAY
+        if answer is None:
+            return
+        is_away = _is_away(answer)
         if is_away and not self._is_away:
             logger.warning("otlp_receiver_away", receiver=where.host, reason=answer.reason)
         elif self._is_away and not is_away:
@@ -105,15 +106,15 @@ class Turn:
         self._oldest = timezone.now() - timedelta(seconds=settings.MYAGENT_TRACE_EXPORT_WAIT_S)
         self._until = asyncio.get_running_loop().time() + outbox.CLAIM_S - TIMEOUT_S
 
-    async def send(self) -> Answer:
-        """The last answer of the receiver."""
-        answer = Answer(Fate.ACCEPTED)
+    async def send(self) -> Answer | None:
+        """The last answer of the receiver; None if it was not asked."""
+        answer: Answer | None = None
         while self._rest and self._may_go_on(answer):
             if parcels := await self._next():
                 answer = await self._deliver(parcels)
         if self._rest:
             await self._database.run(outbox.give_back, self._rest, timezone.now())
-        self.is_whole = not self._rest and answer.fate is not Fate.AWAY
+        self.is_whole = not self._rest and not _is_away(answer)
         return answer
 
     async def _next(self) -> list[Parcel]:
@@ -145,7 +146,6 @@ class Turn:
             await self._settle(parcels, answer)
             return answer
         # One of them may be what it refuses.
-        answer = Answer(Fate.ACCEPTED)
         for number, parcel in enumerate(parcels):
             if not self._may_go_on(answer):
                 self._rest.extend(each.waiting for each in parcels[number:])
@@ -153,9 +153,8 @@ class Turn:
             answer = await self._deliver([parcel])
         return answer
 
-    def _may_go_on(self, answer: Answer) -> bool:
-        is_in_time = asyncio.get_running_loop().time() < self._until
-        return is_in_time and answer.fate is not Fate.AWAY
+    def _may_go_on(self, answer: Answer | None) -> bool:
+        return asyncio.get_running_loop().time() < self._until and not _is_away(answer)
 
     async def _settle(self, parcels: Sequence[Parcel], answer: Answer) -> None:
         if answer.fate is Fate.AWAY:
@@ -168,6 +167,10 @@ class Turn:
         else:
             _say_rejected(answer)
         await self._database.run(outbox.remove, ids)
+
+
+def _is_away(answer: Answer | None) -> bool:
+    return answer is not None and answer.fate is Fate.AWAY
 
 
 def _claim() -> list[Waiting]:

@@ -287,6 +287,40 @@ def test_many_go_in_requests_that_are_not_too_large(
     assert len(receiver.requests) == 6
 
 
+def test_a_server_that_pauses_has_nothing_claimed(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "AT_ONCE", 1)
+    monkeypatch.setattr(sending, "MOST_IN_A_ROW", 2)
+    for number in range(3):
+        finished(f"number {number}")
+    send()
+    assert [each.claim for each in Waiting.objects.all()] == [""]
+    send()
+    assert not Waiting.objects.exists()
+
+
+def test_that_it_is_away_is_said_once_and_that_it_is_back(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    for level in ("warning", "info"):
+        monkeypatch.setattr(sending.logger, level, lambda event, **_: said.append(event))
+    sender = Sender()
+    finished()
+    receiver.statuses = [503, 503]
+    for _ in range(2):
+        make_due()
+        send(sender)
+    # One that can't be sent any more tells nothing of the receiver.
+    Waiting.objects.update(ended_at=timezone.now() - timedelta(hours=25))
+    make_due()
+    send(sender)
+    finished()
+    send(sender)
+    assert said == ["otlp_receiver_away", "traces_waited_too_long", "otlp_receiver_back"]
+
+
 def test_the_headers_go_along_and_requests_may_be_compressed(
     receiver: Receiver, settings: LazySettings
 ) -> None:
