@@ -124,6 +124,11 @@ class LiveSession:
         return self._runs.current
 
     @property
+    def queued(self) -> int:
+        """The number of messages that wait for their turn."""
+        return len(self._runs.waiting)
+
+    @property
     def status(self) -> str:
         """`idle`, `running`, or `waiting` for somebody's confirmation."""
         if self.current is None:
