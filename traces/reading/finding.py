@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents.archive.finding import seen_by
 from agents.principals import Principal, may_see, may_use_service
 from traces.models import NANO, Trace
+from traces.reading.feedback import Kind, given
 
 LOOKED_THROUGH = 10_000
 """Traces that one page looks through at most, for what no index finds."""
@@ -48,6 +49,7 @@ class Wanted:
     until: datetime | None = None
     min_duration_ms: int | None = None
     min_cost: float | None = None
+    feedback: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
     if found is not indexed:
         lowest = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
         found = found if lowest is None else found.filter(pk__gte=lowest)
-    traces = list(found[: limit + 1])
+    traces = list(found[: limit + 1].prefetch_related("feedback"))
     if len(traces) > limit:
         return Page(traces[:limit], traces[limit - 1].pk, True)
     if lowest is None or not indexed.filter(pk__lt=lowest).exists():
@@ -108,6 +110,8 @@ def _in_index(wanted: Wanted) -> QuerySet[Trace]:
         found = found.filter(pk__gte=first_id(wanted.since, waited=LONGEST_WAIT))
     if wanted.until is not None:
         found = found.filter(pk__lt=first_id(wanted.until))
+    if wanted.feedback not in (None, Kind.NONE):
+        found = found.filter(pk__in=given(wanted.feedback).values("trace_id"))
     return found
 
 
@@ -122,9 +126,11 @@ def _looked_at(wanted: Wanted, found: QuerySet[Trace]) -> QuerySet[Trace]:
         "duration_ms__gte": wanted.min_duration_ms,
         "cost_nano__gte": None if wanted.min_cost is None else round(wanted.min_cost * NANO),
     }
-    given = {name: value for name, value in conditions.items() if value is not None}
-    if given:
-        found = found.filter(**given)
+    known = {name: value for name, value in conditions.items() if value is not None}
+    if known:
+        found = found.filter(**known)
+    if wanted.feedback == Kind.NONE:
+        found = found.filter(~Exists(given(Kind.NONE).filter(trace_id=OuterRef("pk"))))
     if wanted.has_errors:
         is_failed = Q(status__in=(Trace.Status.FAILED, Trace.Status.TIMED_OUT))
         found = found.filter(is_failed | Q(error_count__gt=0))
