@@ -158,7 +158,8 @@ class Hub:
         while True:
             session = await self._find(socket, event.session_id)
             if not may_act(socket.principal, session.principal):
-                raise Refused("forbidden", sentence="forbidden_to_act")
+                message_id = message_of(event)
+                raise Refused("forbidden", message_id=message_id, sentence="forbidden_to_act")
             if event.session_id not in socket.attached:
                 self._check_room(socket)
                 self._attach(socket, session)

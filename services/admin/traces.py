@@ -79,8 +79,8 @@ class FeedbackFilter(admin.SimpleListFilter):
         return [
             (Kind.POSITIVE.value, gettext_lazy("positive")),
             (Kind.NEGATIVE.value, gettext_lazy("negative")),
-            (Kind.ANY.value, gettext_lazy("any")),
-            (Kind.NONE.value, gettext_lazy("none")),
+            (Kind.ANY.value, gettext_lazy("with feedback")),
+            (Kind.NONE.value, gettext_lazy("without feedback")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Trace]) -> QuerySet[Trace]:
