@@ -180,7 +180,10 @@ class Feedback(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["trace", "principal"], name="feedback_once"),
         ]
-        indexes = [models.Index(fields=["given_at"], name="feedback_by_time")]
+        indexes = [
+            models.Index(fields=["given_at"], name="feedback_by_time"),
+            models.Index(fields=["trace", "score"], name="feedback_by_score"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.score} for {self.trace_id}"

@@ -94,11 +94,18 @@ def test_traces_are_found_by_what_was_said_of_them(monkeypatch: pytest.MonkeyPat
     assert found(Kind.NEGATIVE) == [bad.run_id]
     assert found(Kind.ANY) == [even.run_id, bad.run_id, good.run_id]
     assert found(Kind.NONE) == [none.run_id, back.run_id]
-    # However many others are newer.
+    # However many others are newer: what is looked through is what was said.
+    monkeypatch.setattr(finding, "RATED_LOOKED_THROUGH", 2)
     page = finding.page_of(finding.Wanted(feedback=Kind.POSITIVE), limit=1)
     assert ([each.pk for each in page.traces], page.is_complete) == ([bad.run_id], True)
     page = finding.page_of(finding.Wanted(feedback=Kind.POSITIVE), limit=1, cursor=page.cursor)
     assert ([each.pk for each in page.traces], page.cursor) == ([good.run_id], None)
+    page = finding.page_of(finding.Wanted(feedback=Kind.ANY, status="failed"), limit=1)
+    assert (page.traces, page.is_complete, page.cursor) == ([], False, bad.run_id)
+    page = finding.page_of(
+        finding.Wanted(feedback=Kind.ANY, status="failed"), limit=1, cursor=page.cursor
+    )
+    assert (page.traces, page.is_complete, page.cursor) == ([], True, None)
 
 
 def test_statistics_count_it_by_service_and_by_model() -> None:

@@ -35,7 +35,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["given_at"], name="feedback_by_time")],
+                "indexes": [
+                    models.Index(fields=["given_at"], name="feedback_by_time"),
+                    models.Index(fields=["trace", "score"], name="feedback_by_score"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(fields=("trace", "principal"), name="feedback_once")
                 ],
