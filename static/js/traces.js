@@ -135,5 +135,10 @@ addEventListener("popstate", () => {
 byId("more").addEventListener("click", readOlder);
 setUpTheme(byId("theme"), lasting);
 form.show(filters);
-const line = follow({ read: readNewest, state: showState, everyMs: EVERY_MS });
+const line = follow({
+  read: readNewest,
+  about: () => (filters.service ? { service: filters.service } : {}),
+  state: showState,
+  everyMs: EVERY_MS,
+});
 new Operations(byId("operations"), byId("by"), byId("charts"), byId("figures"));
