@@ -33,10 +33,10 @@ def run_to_rate(session_id: str, message_id: str, principal: str) -> Rateable | 
 
 def _newest(session_id: str, after: int, run_id: str, principal: str) -> Logged | None:
     # By position in the log, which is indexed.
-    given = Event.objects.filter(session_id=session_id, seq__gt=after, event="user.feedback")
-    given = given.filter(payload__contains=run_id).order_by("-seq")
-    for seq, payload in given.values_list("seq", "payload"):
-        metadata = orjson.loads(payload)["metadata"]
-        if metadata["run_id"] == run_id and metadata.get("principal", "") == principal:
+    given = Event.objects.filter(
+        session_id=session_id, seq__gt=after, run_id=run_id, event="user.feedback"
+    )
+    for seq, payload in given.order_by("-seq").values_list("seq", "payload"):
+        if orjson.loads(payload)["metadata"].get("principal", "") == principal:
             return entry_at(session_id, seq)
     return None

@@ -111,8 +111,7 @@ def user_feedback(comment: str | None, run: RunRef, score: float | None, princip
     metadata = run.metadata | {"score": score}
     if principal:
         metadata["principal"] = principal
-    # No entry of the run, which has ended.
-    return Entry("user.feedback", comment, metadata)
+    return Entry("user.feedback", comment, metadata, run_id=run.run_id, is_afterwards=True)
 
 
 def final_answer(step: Answer, run: RunRef, duration_ms: int) -> Entry:

@@ -107,7 +107,9 @@ async def test_what_people_said_of_answers_is_shown_and_filtered(
         await page.get_by_label("Feedback").select_option(kind)
         await expect(links).to_have_text(found)
     assert page.url.endswith("/traces/?feedback=any")
-    given = page.locator("#rows .given").first
+    await rows(story.rate, ref, 0.5)
+    await expect(links).to_have_text(["Not rated", "Not liked", "Liked"])
+    given = page.locator("#rows .given").nth(1)
     await expect(given).to_have_attribute("aria-label", "-1: It <i>rains</i>.")
     await page.get_by_role("link", name="Not liked").click()
     await expect(page.locator("#summary")).to_contain_text("-1 (user:1): It <i>rains</i>.")

@@ -40,16 +40,20 @@ def feedback_json(trace: Trace) -> list[Json]:
     """The last word of each client, the newest first."""
     # One that is taken back has no score.
     rows = [each for each in trace.feedback.all() if each.score is not None]
-    is_hidden = trace.content == Trace.Content.OFF
     return [
         {
             "principal": each.principal,
             "score": each.score,
-            "comment": "" if is_hidden else each.comment,
+            "comment": comment_of(trace, each),
             "given_at": timestamp(each.given_at),
         }
         for each in sorted(rows, key=lambda each: each.given_at, reverse=True)
     ]
+
+
+def comment_of(trace: Trace, feedback: Feedback) -> str:
+    """As far as it may be seen."""
+    return "" if trace.content == Trace.Content.OFF else feedback.comment
 
 
 def totals(column: str, since: datetime, until: datetime, services: Set[str] | None) -> list[Json]:

@@ -73,10 +73,10 @@ class Writing:
     def rows(self) -> Iterator[Row]:
         yield from self._beginning()
         for entry, logged in zip(self._write.entries, self._logged, strict=True):
+            run = self._runs.get(entry.run_id or "")
             if entry.event == "user.feedback":
                 yield self._feedback(entry)
-            run = self._runs.get(entry.run_id or "")
-            if run is not None:
+            elif run is not None:
                 yield from self._of_entry(entry, logged.seq, run)
         if self._write.continues is not None:
             yield from self._next_attempt(self._write.continues)
