@@ -18,7 +18,7 @@ from myagent.worker.protocol import AgentInfo
 from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
-from traces.models import MAX_EXCERPT, Price, Span, Trace
+from traces.models import MAX_EXCERPT, Price, Span, Trace, Waiting
 from traces.reading.describing import spans_json, spans_of
 from traces.recording import prices, statements
 from traces.recording.recorder import TraceRecorder
@@ -243,6 +243,7 @@ def test_the_plain_sql_knows_every_column() -> None:
     # These have no value at the start.
     later = {"cost_nano", "ended_at", "duration_ms"}
     assert set(statements.TRACE_COLUMNS) == columns(Trace) - later
+    assert set(statements.WAITING_COLUMNS) == columns(Waiting)
 
 
 def test_the_site_records() -> None:

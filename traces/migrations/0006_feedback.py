@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("traces", "0004_labels"),
+        ("traces", "0005_waiting"),
     ]
 
     operations = [
