@@ -148,6 +148,6 @@ def test_an_endpoint_switches_it_on_and_without_one_nothing_is_imported(
         check=True,
     )
     said = done.stdout.strip().splitlines()[-1].split()
-    assert said[:2] == (["4", "True"] if is_sending else ["3", "False"])
+    assert said[:2] == (["5", "True"] if is_sending else ["4", "False"])
     if not is_sending:
         assert said[2] == "False"
