@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents.archive.finding import seen_by
 from agents.principals import Principal, may_see, may_use_service
-from traces.models import NANO, Trace
+from traces.models import NANO, Feedback, Trace
+from traces.reading.feedback import SCORES, Kind, given
 
 LOOKED_THROUGH = 10_000
 """Traces that one page looks through at most, for what no index finds."""
+
+RATED_LOOKED_THROUGH = 2_000
+"""Words of clients on answers that one page looks through at most."""
 
 LONGEST_WAIT = timedelta(days=1)
 """How long a run may have waited for its turn: its id is as old as its message."""
@@ -48,6 +52,7 @@ class Wanted:
     until: datetime | None = None
     min_duration_ms: int | None = None
     min_cost: float | None = None
+    feedback: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,10 @@ def find(trace_id: str, principal: Principal | None) -> Trace:
 
 def select(wanted: Wanted) -> QuerySet[Trace]:
     """Those that match, the newest first."""
-    return _looked_at(wanted, _in_index(wanted))
+    found = _looked_at(wanted, _in_index(wanted))
+    if wanted.feedback in SCORES:
+        found = found.filter(pk__in=given(wanted.feedback).values("trace_id"))
+    return found
 
 
 def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
@@ -85,17 +93,42 @@ def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
     indexed = _in_index(wanted)
     if cursor is not None:
         indexed = indexed.filter(pk__lt=cursor)
+    if wanted.feedback in SCORES:
+        return _page_of_rated(wanted, indexed, given(wanted.feedback), limit, cursor)
     found = _looked_at(wanted, indexed)
     lowest = None
     if found is not indexed:
         lowest = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
         found = found if lowest is None else found.filter(pk__gte=lowest)
-    traces = list(found[: limit + 1])
+    has_more = lowest is not None and indexed.filter(pk__lt=lowest).exists()
+    return _page(found, limit, lowest if has_more else None)
+
+
+def _page_of_rated(
+    wanted: Wanted,
+    indexed: QuerySet[Trace],
+    rated: QuerySet[Feedback],
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """The same of traces with feedback: what is looked through is the newest of that."""
+    if cursor is not None:
+        rated = rated.filter(trace_id__lt=cursor)
+    ids = rated.order_by("-trace_id").values_list("trace_id", flat=True)
+    lowest = ids[RATED_LOOKED_THROUGH - 1 : RATED_LOOKED_THROUGH].first()
+    has_more = lowest is not None and rated.filter(trace_id__lt=lowest).exists()
+    if lowest is not None:
+        rated = rated.filter(trace_id__gte=lowest)
+    found = _looked_at(wanted, indexed).filter(pk__in=rated.values("trace_id"))
+    return _page(found, limit, lowest if has_more else None)
+
+
+def _page(found: QuerySet[Trace], limit: int, lowest: str | None) -> Page:
+    """`lowest`: the last that was looked through, if there are more."""
+    traces = list(found[: limit + 1].prefetch_related("feedback"))
     if len(traces) > limit:
         return Page(traces[:limit], traces[limit - 1].pk, True)
-    if lowest is None or not indexed.filter(pk__lt=lowest).exists():
-        return Page(traces, None, True)
-    return Page(traces, lowest, False)
+    return Page(traces, lowest, lowest is None)
 
 
 def _in_index(wanted: Wanted) -> QuerySet[Trace]:
@@ -122,9 +155,11 @@ def _looked_at(wanted: Wanted, found: QuerySet[Trace]) -> QuerySet[Trace]:
         "duration_ms__gte": wanted.min_duration_ms,
         "cost_nano__gte": None if wanted.min_cost is None else round(wanted.min_cost * NANO),
     }
-    given = {name: value for name, value in conditions.items() if value is not None}
-    if given:
-        found = found.filter(**given)
+    known = {name: value for name, value in conditions.items() if value is not None}
+    if known:
+        found = found.filter(**known)
+    if wanted.feedback == Kind.NONE:
+        found = found.filter(~Exists(given(Kind.NONE).filter(trace_id=OuterRef("pk"))))
     if wanted.has_errors:
         is_failed = Q(status__in=(Trace.Status.FAILED, Trace.Status.TIMED_OUT))
         found = found.filter(is_failed | Q(error_count__gt=0))
