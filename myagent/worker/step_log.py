@@ -54,7 +54,8 @@ def log_step(session_id: str, step: Step) -> None:
             )
         case Answer():
             logger.debug(
-                "answered session_id=%s steps=%s prompt_tokens=%d completion_tokens=%d stop_reason=%s",
+                "answered session_id=%s steps=%s prompt_tokens=%d completion_tokens=%d "
+                "stop_reason=%s",
                 *(session_id, step.steps, step.usage.prompt_tokens, step.usage.completion_tokens),
                 step.stop_reason,
                 extra={"fields": {"text": excerpt(step.text, LONGEST)}},

@@ -22,7 +22,6 @@ from tests.runners import ROOT
 
 from .conftest import Serve
 
-
 HOOK = """
 def hide(text):
     if "secret" in text:
