@@ -65,7 +65,7 @@ ROOMS = {
     ),
     "traces": (
         *("models", "content", "statistics", "recording", "reading", "live", "sockets"),
-        *("pruning", "checks", "apps"),
+        *("pruning", "rerunning", "checks", "apps"),
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import readable
-from services.cli import trace_stats
+from services.cli import trace_rerun, trace_stats
 from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.parsing import time_length
@@ -73,6 +73,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         ("export", gettext("Writes a trace with what went in and out of its steps, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its trace_id"))
+    trace_rerun.add_verb(verb)
     trace_stats.add_verb(verb)
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
     add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
@@ -147,6 +148,7 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "list": show_list,
     "show": show_one,
     "export": export,
+    "rerun": trace_rerun.rerun,
     "stats": trace_stats.show,
     "prune": prune,
 }

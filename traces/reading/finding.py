@@ -33,7 +33,7 @@ class Wanted:
     `client`: the key of the principal who asked. Begun at `since` or later, and before `until`.
     `min_cost`: in the currency of the site; what has no cost is not found. `text`: the question or
     the answer contains it, whatever its case. `has_errors`: the run did not end with an answer, or
-    a step of it failed.
+    a step of it failed. `rerun_of`: the trace that it ran again.
     """
 
     principal: Principal | None = None
@@ -48,6 +48,7 @@ class Wanted:
     until: datetime | None = None
     min_duration_ms: int | None = None
     min_cost: float | None = None
+    rerun_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
 def _in_index(wanted: Wanted) -> QuerySet[Trace]:
     found = seen_by(wanted.principal, Trace.objects.order_by("-pk"))
     exact = {"service": wanted.service, "session_id": wanted.session_id}
+    exact["rerun_of"] = wanted.rerun_of
     found = found.filter(**{name: value for name, value in exact.items() if value})
     if wanted.client is not None:
         found = found.filter(principal=wanted.client)

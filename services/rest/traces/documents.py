@@ -32,6 +32,13 @@ class UsageSerializer(Answer):
     reasoning_tokens = serializers.IntegerField(help_text="Some of `completion_tokens`.")
 
 
+class RerunOfSerializer(Answer):
+    """The run that ran again; null: it is a run of its own."""
+
+    trace_id = serializers.CharField(help_text="It may have been removed since.")
+    step = serializers.IntegerField(help_text="The reply that was asked for again.")
+
+
 class TraceSerializer(WithUnderscores):
     trace_id = serializers.CharField(help_text="The run's id.")
     session_id = serializers.CharField()
@@ -44,6 +51,7 @@ class TraceSerializer(WithUnderscores):
     answer = serializers.CharField(help_text="The beginning of the answer, if it may be seen.")
     error_type = serializers.CharField()
     error = serializers.CharField()
+    rerun_of = RerunOfSerializer(allow_null=True)
     attempts = serializers.IntegerField()
     steps = serializers.IntegerField(help_text="The model's replies.")
     max_steps = serializers.IntegerField(allow_null=True)
@@ -157,6 +165,7 @@ A_TRACE: dict[str, Any] = {
     "answer": "No, the sun shines.",
     "error_type": "",
     "error": "",
+    "rerun_of": None,
     "attempts": 1,
     "steps": 2,
     "max_steps": 10,
@@ -227,6 +236,11 @@ def _shown(form: type[Answer], description: str, shape: dict[str, Any]) -> OpenA
 
 
 TRACE = _shown(TraceSerializer, "The trace.", A_TRACE)
+RERUN = _shown(
+    TraceSerializer,
+    "The trace of the new run.",
+    A_TRACE | {"rerun_of": {"trace_id": "019aa2f1-0b40-7e11-9a5c-5d1f0c7be2a9", "step": 2}},
+)
 TRACES = _shown(
     TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID, "complete": True}
 )
@@ -240,10 +254,16 @@ ERRORS: dict[int, Error] = {
         "This trace belongs to somebody else.",
     ),
     404: ("There is no such trace.", "unknown_trace", "There is no trace '1'."),
+    409: (
+        "The run has no such step.",
+        "unknown_step",
+        "There is no step 4: this run can run again from steps 1 to 2.",
+    ),
 }
 
 READ = conversations.READ
 READ_ONE = conversations.READ_ONE
+ASK = conversations.ASK
 
 
 def errors(*statuses: int) -> Responses:

@@ -1,0 +1,64 @@
+"""Runs what a trace shows again."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.calls.call import WaitingCall
+from services.rest.conversations.later import ConversationView, Later, Problem, call_of, serving
+from services.rest.conversations.rates import rates
+from services.rest.traces import documents
+from services.rest.traces.inputs import RerunInput
+from services.rest.traces.reading import trace_of
+from traces.models import Trace
+from traces.reading.describing import trace_json
+from traces.rerunning import NotRerun, Rerun
+
+STATUSES = {"invalid": 400, "forbidden": 403, "unknown_session": 404, "unknown_step": 409}
+"""By the codes of `NotRerun`."""
+
+FROM_A_STEP = OpenApiExample("From a step on", {"step": 2}, request_only=True)
+ANOTHER = OpenApiExample("Another question", {"question": "And in Rome?"}, request_only=True)
+
+
+class RerunView(ConversationView):
+    @extend_schema(
+        summary="Run again from a step on",
+        description="Begins a new conversation, with a copy of all that was said and done before "
+        "the step, and asks the model for that step again. It belongs to the client, counts as a "
+        "message, and leaves the old conversation as it is. For who may take part in that.",
+        tags=["traces"],
+        parameters=[documents.ID],
+        request=RerunInput,
+        examples=[FROM_A_STEP, ANOTHER],
+        responses={201: documents.RERUN, **documents.errors(*documents.ASK)},
+    )
+    def post(self, request: Request, id: str) -> Response:
+        body = RerunInput(data=request.data or {})
+        body.is_valid(raise_exception=True)
+        trace = trace_of(request, id)
+        return Later(partial(_run_again, request, trace, dict(body.validated_data)))
+
+
+async def _run_again(
+    request: Request, trace: Trace, given: dict[str, object], later: Later
+) -> None:
+    call = await call_of(request, WaitingCall)
+    rates.count(call.principal, trace.session_id)
+    rerun = Rerun(trace, principal=call.principal, **given)  # type: ignore[arg-type]
+    forks = serving(request).conversations.forks
+    try:
+        rerun.check()
+        await forks.check(call, trace.service)
+        new = await sync_to_async(rerun.write)()
+    except NotRerun as error:
+        raise Problem(error.code, str(error), status=STATUSES[error.code]) from None
+    await forks.take_over(new.session_id)
+    later.data = trace_json(new)
+    later.status_code = 201
+    later["Location"] = f"/api/v1/traces/{new.pk}"
