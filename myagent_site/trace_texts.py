@@ -119,6 +119,11 @@ TEXTS = (
         "arguments": gettext_noop("Arguments"),
         "result": gettext_noop("Result"),
         "raw": gettext_noop("As JSON"),
+        "run_again": gettext_noop("Run again from step {step}"),
+        "another_question": gettext_noop("Another question (left empty: the same)"),
+        "runs_again": gettext_noop("Ran step {step} of this run again"),
+        "compare_with_it": gettext_noop("Compare with it"),
+        "was_run_again": gettext_noop("Run again from step {step}, {at}"),
         "contents_hidden": gettext_noop(
             "What went in and out is not shown: when the run began, MYAGENT_TRACE_CONTENT hid it, "
             "or the conversation has been removed."

@@ -8,6 +8,7 @@ import { setUpTheme } from "./chat/theme.js";
 import { detailOf, figureList } from "./traces/detail.js";
 import * as forest from "./traces/forest.js";
 import { listenToKeys } from "./traces/keys.js";
+import { RerunForm, showLineage } from "./traces/lineage.js";
 import { follow } from "./traces/live.js";
 import { neighboursOf } from "./traces/reading.js";
 import { Record } from "./traces/record.js";
@@ -22,6 +23,7 @@ const STATES = { open: "live", rest: "at_rest", waiting: "lost", closed: "refuse
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const record = new Record(page.traceId, update);
+const rerun = new RerunForm(page.traceId);
 const waterfall = new Waterfall(byId("grid"), byId("rows"), { choose, toggle });
 const collapsed = new Set();
 let [roots, rows] = [[], []];
@@ -70,6 +72,7 @@ function showSummary(trace) {
 async function showNeighbours(trace) {
   hasNeighbours = true;
   try {
+    await showLineage(trace, byId("lineage"));
     const found = await neighboursOf(trace);
     for (const name of ["previous", "next"]) {
       byId(name).hidden = found[name] === null;
@@ -111,7 +114,8 @@ function draw() {
 function showDetail(span) {
   shownDetail = JSON.stringify(span);
   const close = iconButton("close", say("close"), closeDetail, { className: "icon-button close" });
-  byId("detail").replaceChildren(close, ...detailOf(span, record.trace.currency));
+  const [title, figures, ...rest] = detailOf(span, record.trace.currency);
+  byId("detail").replaceChildren(close, title, figures, rerun.at(span.step), ...rest);
 }
 
 function closeDetail() {

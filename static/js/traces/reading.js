@@ -29,4 +29,11 @@ export async function neighboursOf({ trace_id: id, session_id: session }) {
   return { previous: items[at + 1]?.trace_id ?? null, next: items[at - 1]?.trace_id ?? null };
 }
 
+/** {items}: the newest runs that ran a trace's run again. */
+export const readReruns = (id, limit) => readTraces({ rerun_of: id, limit });
+
+/** The trace of a new run, from a step of one on; `question`: another one, or "". */
+export const runAgain = async (id, { step, question }) =>
+  (await request("POST", `${addressOf(id)}/rerun`, question ? { step, question } : { step })).json();
+
 export const readStats = (by) => get(`traces/stats?by=${by}`);
