@@ -138,4 +138,4 @@ setUpTheme(byId("theme"), lasting);
 keepQuery();
 form.show(filters);
 const line = follow({ read: readNewest, state: showState, everyMs: EVERY_MS });
-new Operations(byId("operations"), byId("by"), byId("charts"), byId("figures"));
+new Operations(byId("operations"), byId("by"), byId("period"), byId("charts"), byId("figures"));

@@ -121,6 +121,9 @@ class SpanFiguresSerializer(WithUnderscores):
     max_ms = serializers.IntegerField(allow_null=True)
     p50_ms = serializers.FloatField(allow_null=True, help_text="True to 5 %, as `p95_ms`.")
     p95_ms = serializers.FloatField(allow_null=True)
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost = serializers.FloatField(allow_null=True, help_text="null: a model has no price.")
 
 
 class SpanBucketSerializer(SpanFiguresSerializer):
@@ -130,9 +133,6 @@ class SpanBucketSerializer(SpanFiguresSerializer):
 class OperationStatsSerializer(SpanFiguresSerializer):
     kind = serializers.ChoiceField(Span.Kind.values)
     group = serializers.CharField(help_text="A name, service or model, as `by` says.")
-    prompt_tokens = serializers.IntegerField()
-    completion_tokens = serializers.IntegerField()
-    cost = serializers.FloatField(allow_null=True)
     buckets = SpanBucketSerializer(many=True)
 
 
@@ -208,6 +208,9 @@ FIGURES = {
     "max_ms": 1840,
     "p50_ms": 128.4,
     "p95_ms": 301.9,
+    "prompt_tokens": 0,
+    "completion_tokens": 0,
+    "cost": None,
 }
 STATS_SHAPE: dict[str, Any] = {
     "by": "name",
@@ -221,9 +224,6 @@ STATS_SHAPE: dict[str, Any] = {
             "kind": "tool",
             "group": "get_weather",
             **FIGURES,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "cost": None,
             "buckets": [{"at": "2026-11-21T08:00:00.000Z", **FIGURES}],
         }
     ],

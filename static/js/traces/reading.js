@@ -2,6 +2,7 @@
 
 import { request } from "../chat/requests.js";
 
+const HOUR_MS = 3600000;
 const MOST = 500; // Of a page of the interface.
 
 const get = async (address) => (await request("GET", address)).json();
@@ -36,4 +37,8 @@ export const readReruns = (id, limit) => readTraces({ rerun_of: id, limit });
 export const runAgain = async (id, { step, question }) =>
   (await request("POST", `${addressOf(id)}/rerun`, question ? { step, question } : { step })).json();
 
-export const readStats = (by) => get(`traces/stats?by=${by}`);
+/** `hours`: of the time until now. */
+export const readStats = (by, hours) => {
+  const since = new Date(Date.now() - hours * HOUR_MS).toISOString();
+  return get(`traces/stats?${new URLSearchParams({ by, since })}`);
+};

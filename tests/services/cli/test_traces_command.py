@@ -127,5 +127,8 @@ def test_statistics_tell_what_operations_took() -> None:
     (reply, tool) = json.loads(traces("stats", "--json", "--by", "service"))["items"]
     assert (reply["group"], tool["group"], tool["max_ms"]) == ("weather", "weather", 7)
     assert len(traces("stats", "--service", "none").splitlines()) <= 1
+    over_time = [line.split("\t") for line in traces("stats", "--over-time").splitlines()]
+    assert [row[1:] for row in over_time] == rows
+    assert over_time[0][0] == "from"
     with pytest.raises(CommandError, match="366 days"):
         traces("stats", "--since", "53w")
