@@ -62,8 +62,8 @@ class Rerun:
     def _no_such_step(self, last: int) -> str:
         if not last:
             return gettext("The log has no step of this run that it could run again from.")
-        sentence = gettext("There is no step {step}: this run can run again from steps 1 to {last}.")
-        return sentence.format(step=self.step, last=last)
+        said = gettext("There is no step {step}: this run can run again from steps 1 to {last}.")
+        return said.format(step=self.step, last=last)
 
     def _trace_of(self, forked: Forked) -> Trace:
         origin, content = self.trace, self.trace.content

@@ -105,9 +105,11 @@ def _earlier(run: Run, end: int) -> list[Run]:
     """The runs before it in the model's memory, the newest as far as they are copied, in order."""
     found = Run.objects.filter(session_id=run.session_id, ordinal__lt=run.ordinal)
     before = Event.objects.filter(session_id=run.session_id, seq__lt=end, run__isnull=False)
-    counted = before.order_by().values_list("run_id")
-    counted = counted.annotate(entries=Count("pk"), characters=Sum(Length("payload")))
-    sizes = {run_id: (entries, characters or 0) for run_id, entries, characters in counted}
+    counted = before.order_by().values("run_id")
+    sizes = {
+        each["run_id"]: (each["entries"], each["characters"] or 0)
+        for each in counted.annotate(entries=Count("pk"), characters=Sum(Length("payload")))
+    }
     kept: list[Run] = []
     entries = characters = 0
     for each in found.order_by("-ordinal")[:MOST_ENTRIES]:

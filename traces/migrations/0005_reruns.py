@@ -4,25 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0014_external_sessions'),
-        ('traces', '0004_labels'),
+        ("agents", "0014_external_sessions"),
+        ("traces", "0004_labels"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='trace',
-            name='rerun_of',
-            field=models.CharField(db_default='', default='', max_length=36),
+            model_name="trace",
+            name="rerun_of",
+            field=models.CharField(db_default="", default="", max_length=36),
         ),
         migrations.AddField(
-            model_name='trace',
-            name='rerun_step',
+            model_name="trace",
+            name="rerun_step",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddIndex(
-            model_name='trace',
-            index=models.Index(fields=['rerun_of'], name='trace_by_origin'),
+            model_name="trace",
+            index=models.Index(fields=["rerun_of"], name="trace_by_origin"),
         ),
     ]

@@ -106,9 +106,10 @@ function columnsOf(buckets, most, { from, to, stepMs }) {
   svg.setAttribute("class", "columns");
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("aria-hidden", "true");
-  const scale = WIDTH / Math.max(stepMs, to - from + stepMs); // The first one began before.
+  const first = Math.floor(from / stepMs) * stepMs;
+  const scale = WIDTH / (Math.ceil((to - first) / stepMs) || 1) / stepMs;
   for (const { at, count: all, errors } of buckets) {
-    const x = Math.max(0, (Date.parse(at) - from + stepMs) * scale);
+    const x = Math.max(0, (Date.parse(at) - first) * scale);
     const width = Math.max(1.5, stepMs * scale * 0.8);
     svg.append(column("all", x, width, all / Math.max(1, most)));
     svg.append(column("failed", x, width, errors / Math.max(1, most)));
