@@ -22,6 +22,11 @@ SENTENCES = {
     "user_confirm_plain": gettext_noop("Run {tool}?"),
     "interrupted": gettext_noop("The answer was stopped."),
     "timeout": gettext_noop("The answer took longer than {timeout_s} seconds and was stopped."),
+    "watching": gettext_noop("Nothing new; still watching."),
+    "behind": gettext_noop(
+        "This connection reads more slowly than traces change. It is told late; nothing is left "
+        "out."
+    ),
     "queued": gettext_noop("Your question waits for its turn."),
     # Notices.
     "not_running": gettext_noop("There is nothing to cancel: that answer has already ended."),

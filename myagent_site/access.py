@@ -29,7 +29,7 @@ from agents.sockets.handshake import (
 )
 from agents.transients import Problem
 from myagent.protocol import CloseCode
-from services.access import bearer_in
+from services.access import bearer_in, is_open
 from services.tokens.judging import Denial, Proof, Verdict, proof_of_session, proof_of_token
 from services.tokens.passes import Passes
 
@@ -80,6 +80,22 @@ class TokenAccess:
             await self._application({**scope, **known}, receive, send)
         finally:
             await self._passes.leave(visitor)
+
+
+class LocalOrKnown:
+    """ASGI middleware for a socket that shows what everybody does.
+
+    In open mode, who is on another machine has to prove who it is all the same, as over REST.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._known = TokenAccess(application)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked = VISITOR in scope or is_open(scope)
+        application = self._application if is_asked else self._known
+        await application(scope, receive, send)
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from channels.routing import URLRouter
 from django.urls import re_path
 
@@ -10,7 +12,11 @@ from agents.sockets.events import EventsConsumer
 from agents.sockets.external.door import EventsDoor
 from agents.sockets.handshake import Refusal, Scope
 from myagent.protocol import CloseCode
+from myagent_site.access import LocalOrKnown
 from traces.sockets.label import LabelConsumer
+from traces.sockets.watching import WatchingConsumer
+
+watching: Any = LocalOrKnown(WatchingConsumer.as_asgi())
 
 
 class NowhereConsumer(EventsConsumer):
@@ -26,6 +32,10 @@ websocket_urlpatterns = [
     # A slash inside the user's id is encoded, but the path is decoded.
     re_path(
         r"^(?:services/(?P<service>[^/]+)/)?ws/chat/(?P<user_id>(?s:.*))$", ChatConsumer.as_asgi()
+    ),
+    re_path(
+        r"^(?:services/(?P<service>[^/]+)/)?ws/traces/?$",
+        watching,
     ),
     re_path(
         r"^(?:services/(?P<service>[^/]+)/)?ws/(?!(?:chat|traces)/?$)(?P<label>[^/]+)/?$",

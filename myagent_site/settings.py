@@ -134,6 +134,7 @@ MYAGENT_CHORES = [
     "traces.recording.refreshing.PRICES",
     "traces.pruning.PRUNING",
     "traces.statistics.rolling.ROLLING",
+    "traces.live.ringing.RINGING",
 ]
 
 # Links to the folders at the top, so that an installed package has them too.

@@ -48,22 +48,30 @@ def ring(name: str) -> None:
         transaction.on_commit(lambda: async_to_sync(ring_now)(name))
 
 
-async def ring_now(name: str, words: dict[str, Any] | None = None) -> None:
-    """Rings at once; never raises.
+async def ring_now(name: str) -> None:
+    """Rings at once; never raises."""
+    try:
+        async with asyncio.timeout(RING_S):
+            await get_channel_layer().group_send(name, {"type": "bell.rung"})
+    except Exception as error:
+        # Redis errors belong to a package that may not be installed.
+        _tell("bell_not_rung", name, error)
 
-    `words` may be lost as well: nothing may depend on them. They go past the channel layer's
-    queues, which take a dozen steps for a message.
+
+async def send_words(name: str, words: dict[str, Any]) -> int:
+    """Sends words to those who listen, past the channel layer's queues, which take a dozen steps
+    for a message. Returns how many listeners got them; never raises.
+
+    They may be lost, as a ring may: nothing may depend on them.
     """
     try:
         async with asyncio.timeout(RING_S):
             layer = get_channel_layer()
-            if words is None:
-                await layer.group_send(name, {"type": "bell.rung"})
-            else:
-                await layer.connection(0).publish(_topic(name), layer.serialize(words))
+            heard: int = await layer.connection(0).publish(_topic(name), layer.serialize(words))
     except Exception as error:
-        # Redis errors belong to a package that may not be installed.
         _tell("bell_not_rung", name, error)
+        return 0
+    return heard
 
 
 class Bell:

@@ -111,7 +111,7 @@ class Relay:
                              for id_, told in post.told.items()},
                 }  # fmt: skip
                 post.has_grown, post.told, post.entries_size = False, {}, 0
-                await bell.ring_now(name_of(server_id), words)
+                await bell.send_words(name_of(server_id), words)
                 await asyncio.sleep(PAUSE_S)
         finally:
             del self._posts[server_id]

@@ -245,6 +245,7 @@ setInterval(() => {
 }, GROW_MS);
 follow({
   read: () => record.read(),
+  about: () => ({ trace_id: page.traceId }),
   everyMs: EVERY_MS,
   state(state, error) {
     byId("link-state").dataset.state = state === "rest" ? "open" : state;

@@ -137,5 +137,10 @@ byId("more").addEventListener("click", readOlder);
 setUpTheme(byId("theme"), lasting);
 keepQuery();
 form.show(filters);
-const line = follow({ read: readNewest, state: showState, everyMs: EVERY_MS });
+const line = follow({
+  read: readNewest,
+  about: () => (filters.service ? { service: filters.service } : {}),
+  state: showState,
+  everyMs: EVERY_MS,
+});
 new Operations(byId("operations"), byId("by"), byId("period"), byId("charts"), byId("figures"));

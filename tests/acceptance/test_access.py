@@ -143,6 +143,36 @@ async def test_a_label_of_the_trace_dialect_is_each_clients_own(
         assert asked == ["10 of ada", "10 again"]
 
 
+async def test_a_viewer_of_all_traces_sees_its_own_unless_it_may_see_everybodys(
+    runner: Runner, people: People
+) -> None:
+    url = f"{runner.url}ws/traces/"
+    async with (
+        watcher(url, **bearing(people["bob"])) as bob,
+        watcher(url, **bearing(people["root"])) as root,
+    ):
+        for viewer in (bob, root):
+            await viewer.receive()
+        for name in ("ada", "bob"):
+            async with watcher(f"{runner.url}ws/asked", **bearing(people[name])) as client:
+                await client.ask(f"10 watched of {name}")
+        for viewer, runs in ((bob, 1), (root, 2)):
+            while len(viewer.of("trace_completed")) < runs:
+                await viewer.receive()
+        asked = [[f["data"]["request"] for f in v.of("trace_started")] for v in (bob, root)]
+        assert asked == [["10 watched of bob"], ["10 watched of ada", "10 watched of bob"]]
+
+
+@pytest.mark.parametrize(("name", "code"), [("", 4001), ("carl", 4003)])
+async def test_who_may_not_use_agents_watches_nothing(
+    runner: Runner, people: People, name: str, code: int
+) -> None:
+    options = bearing(people[name]) if name else {}
+    async with watcher(f"{runner.url}ws/traces/", **options) as client:
+        assert await client.read_to_close() == code
+        assert [frame["event_type"] for frame in client.frames] == ["run_error"]
+
+
 @pytest.mark.parametrize(("name", "code"), [("", 4001), ("carl", 4003)])
 async def test_who_may_not_use_agents_starts_none_by_a_label(
     runner: Runner, people: People, name: str, code: int

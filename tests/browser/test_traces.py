@@ -85,6 +85,32 @@ async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> N
     await expect(page.locator("#rows a")).to_have_text(["The second", "The first"])
 
 
+async def test_the_list_is_read_when_the_socket_has_news_and_not_else(
+    new_page: NewPage, rows: Rows
+) -> None:
+    page = await new_page("/traces/")
+    has_greeted, reads = asyncio.Event(), list[str]()
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda _: has_greeted.set()))
+    page.on("request", lambda request: reads.append(request.url))
+    await page.clock.install()
+    await page.reload()
+    await asyncio.wait_for(has_greeted.wait(), 30)
+    await page.clock.fast_forward(1000)
+    await page.wait_for_load_state("networkidle")
+    before = len(reads)
+    await page.clock.fast_forward(60_000)
+    assert reads[before:] == [], "it does not ask in vain"
+    await rows(told, "News")
+    await expect(page.locator("#rows a")).to_have_text(["News"])
+
+
+async def test_a_list_that_no_socket_serves_asks_by_itself(new_page: NewPage, rows: Rows) -> None:
+    page = await new_page("/traces/?service=gone")
+    await rows(told, "Of another", service="weather")
+    await rows(told, "Of it", service="gone")
+    await expect(page.locator("#rows a")).to_have_text(["Of it"])
+
+
 async def test_charts_show_the_chosen_operation(new_page: NewPage, rows: Rows) -> None:
     await rows(told, fails=True)
     page = await new_page("/traces/")

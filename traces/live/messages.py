@@ -49,24 +49,35 @@ class Message:
     said: Json = field(default_factory=dict)
     sentence: tuple[str, Json] | None = None
 
-    def render(self, session_id: str, lang: str, *, shows_content: bool) -> str:
+    def render(
+        self, session_id: str, lang: str, *, shows_content: bool, cursor: str | None = None
+    ) -> str:
         """As JSON. `session_id`: what the reader calls the conversation."""
         data = self.data | (self.said if shows_content else dict.fromkeys(self.said))
         if self.sentence is not None:
             name, values = self.sentence
             data["message"] = say(lang, name, **values)
-        return frame(self.event_type, self.message_id, self.at, session_id, data)
+        return frame(self.event_type, self.message_id, self.at, session_id, data, cursor)
 
 
-def frame(event_type: str, message_id: str, at: datetime, session_id: str, data: Json) -> str:
-    """A message as JSON."""
-    told = {
+def frame(
+    event_type: str,
+    message_id: str,
+    at: datetime,
+    session_id: str | None,
+    data: Json,
+    cursor: str | None = None,
+) -> str:
+    """A message as JSON. `cursor`: for the viewers of all traces alone."""
+    told: Json = {
         "event_type": event_type,
         "timestamp": timestamp(at),
         "message_id": message_id,
         "session_id": session_id,
         "data": data,
     }
+    if cursor is not None:
+        told["cursor"] = cursor
     return orjson.dumps(told).decode()
 
 

@@ -1,22 +1,36 @@
-// What changes on a page of traces: asked for again and again, as long as somebody looks.
+// What changes on a page of traces: read when something is new, as long as somebody looks.
 
+import { News } from "./news.js";
+
+const GATHER_MS = 100; // Between two reads, however much is new.
 const LONGEST_MS = 15000;
 
 /**
- * Calls `read()`, which says whether there may be news later, every `everyMs`, one call at a time;
- * `state` with "open", "rest" (nothing more will come), "waiting" (it failed, and is tried again) or
- * "closed" (refused), and the error of the last two. While nobody looks, it rests.
+ * Calls `read()`, which says whether there may be news later, one call at a time, whenever the
+ * traces of `about()` (parameters of the socket) change. Where no socket says so, `everyMs`.
+ *
+ * Calls `state` with "open", "rest" (nothing more will come), "waiting" (it failed, and is tried
+ * again) or "closed" (refused), and the error of the last two. While nobody looks, it rests.
  */
-export function follow({ read, state, everyMs }) {
+export function follow({ read, about, state, everyMs }) {
+  const news = new News(() => {
+    isNew = true;
+    if (!isReading && !isFailing()) turnIn(GATHER_MS);
+  });
   let timer = null;
+  let dueAt = Infinity;
   let isReading = false;
+  let isNew = false; // Since the present read began.
   let hasEnded = false;
   let delay = everyMs;
 
+  const isFailing = () => delay > everyMs;
+
   async function turn() {
-    timer = null;
+    dueAt = Infinity;
     if (document.hidden || hasEnded || isReading) return;
     isReading = true;
+    isNew = false;
     try {
       hasEnded = !(await read());
       delay = everyMs;
@@ -27,19 +41,38 @@ export function follow({ read, state, everyMs }) {
       state(hasEnded ? "closed" : "waiting", error);
     }
     isReading = false;
-    if (!hasEnded) timer = setTimeout(turn, delay);
+    goOn();
+  }
+
+  function goOn() {
+    if (hasEnded || document.hidden) {
+      news.stop();
+      return;
+    }
+    news.listen(about());
+    if (isNew && !isFailing()) turnIn(GATHER_MS);
+    else if (isFailing() || !news.isOpen) turnIn(delay);
+  }
+
+  /** At the latest. */
+  function turnIn(ms) {
+    const at = performance.now() + ms;
+    if (at >= dueAt) return;
+    clearTimeout(timer);
+    dueAt = at;
+    timer = setTimeout(turn, ms);
   }
 
   function again() {
-    clearTimeout(timer);
     hasEnded = false;
     delay = everyMs;
-    turn();
+    turnIn(0);
   }
 
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && !hasEnded) again();
+    if (document.hidden) news.stop();
+    else if (!hasEnded) again();
   });
-  turn();
+  turnIn(0);
   return { again };
 }

@@ -102,7 +102,7 @@ async def test_words_arrive_whole_and_in_order_and_ring_nothing() -> None:
     await listener.until(2)
     said = [{"number": number, "bytes": b"\0\xff", "text": "é" * 70_000} for number in range(3)]
     for words in said:
-        await bell.ring_now(NAME, words)
+        await bell.send_words(NAME, words)
     async with asyncio.timeout(PATIENCE_S):
         heard = [await listener.words.get() for _ in said]
     assert heard == said
@@ -134,7 +134,7 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
         before = listener.count
         await sync_to_async(bell.ring)(NAME)
         await listener.until(before + 1)
-        await bell.ring_now(NAME, {"it": "is back"})
+        await bell.send_words(NAME, {"it": "is back"})
         async with asyncio.timeout(PATIENCE_S):
             assert await listener.words.get() == {"it": "is back"}
         await listener.bell.stop()
@@ -157,7 +157,7 @@ async def test_words_are_heard_again_after_their_connection_fell_silent(
         proxy.silence()
         async with asyncio.timeout(PATIENCE_S):
             while listener.words.empty():
-                await bell.ring_now(NAME, {"it": "is heard"})
+                await bell.send_words(NAME, {"it": "is heard"})
                 await asyncio.sleep(0.01)
         await listener.bell.stop()
     channel_layers.backends.clear()

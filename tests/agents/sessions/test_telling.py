@@ -50,9 +50,10 @@ class Post:
         self.relay.followers = {"s": frozenset({"f"})}
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    async def take(self, name: str, words: dict[str, Any]) -> None:
+    async def take(self, name: str, words: dict[str, Any]) -> int:
         assert name == name_of("f")
         self.sent.put_nowait(words)
+        return 1
 
     async def next(self) -> tuple[bool, list[Told]]:
         """Whether the log holds more, and what was told."""
@@ -66,7 +67,7 @@ class Post:
 async def post(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
     post = Post()
     monkeypatch.setattr(bell, "is_shared", lambda: True)
-    monkeypatch.setattr(bell, "ring_now", post.take)
+    monkeypatch.setattr(bell, "send_words", post.take)
     yield post
     await post.background.stop()
 

@@ -1,0 +1,68 @@
+// Says when traces have changed: by the socket of all traces, for as long as that is open.
+
+const FIRST_MS = 500;
+const LONGEST_MS = 15000;
+const FOR_GOOD = new Set([4001, 4003, 4004, 4400]); // It won't be let in later either.
+
+/**
+ * Calls `changed()` at every word about a trace, and once it is connected: what happened before is
+ * for others to read. `query`: which traces, as in the protocol.
+ */
+export class News {
+  #query;
+  #changed;
+  #socket = null;
+  #timer = null;
+  #delay = FIRST_MS;
+  #isRefused = false;
+
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /** Whether it hears what happens. */
+  get isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Listens, unless it does already, to these traces. */
+  listen(query) {
+    const asked = new URLSearchParams(query).toString();
+    if (asked === this.#query && (this.#socket || this.#timer || this.#isRefused)) return;
+    this.stop();
+    this.#query = asked;
+    this.#isRefused = false;
+    this.#dial();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
+  #dial() {
+    this.#timer = null;
+    const address = new URL(`/ws/traces/?${this.#query}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      if (socket !== this.#socket) return;
+      const { event_type: type, data: told } = JSON.parse(data);
+      this.#delay = FIRST_MS;
+      if (type === "connection_established" || told.trace_id) this.#changed();
+    });
+    socket.addEventListener("close", ({ code }) => {
+      if (socket !== this.#socket) return;
+      this.#socket = null;
+      this.#changed(); // Somebody has to ask from now on.
+      this.#isRefused = FOR_GOOD.has(code);
+      if (this.#isRefused) return;
+      this.#timer = setTimeout(() => this.#dial(), this.#delay * (0.5 + Math.random()));
+      this.#delay = Math.min(LONGEST_MS, this.#delay * 2);
+    });
+  }
+}
