@@ -8,12 +8,14 @@ import { setUpTheme } from "./chat/theme.js";
 import { plant } from "./traces/forest.js";
 import { listenToKeys } from "./traces/keys.js";
 import { keepQuery } from "./traces/languages.js";
+import { follow } from "./traces/live.js";
 import { bothInFull, pairRows, totalsOf } from "./traces/pairs_view.js";
 import { differencesOf, nextDifference, pairsOf } from "./traces/pairs.js";
 import { readSpans, readTrace } from "./traces/reading.js";
 import { count } from "./traces/words.js";
 
-const EVERY_MS = 2000; // While one of the runs goes on.
+const EVERY_MS = 2000;
+const STATES = { open: "live", rest: "at_rest", waiting: "lost", closed: "refused" };
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -36,25 +38,14 @@ async function read() {
   pairs = pairsOf(plant(one.spans), plant(other.spans));
   showTotals();
   arrange();
+  return running().length > 0;
 }
 
-async function keepReading() {
-  try {
-    if (!document.hidden) await read();
-    const isLive = !traces.length || traces.some(({ status }) => status === "running");
-    if (isLive) setTimeout(keepReading, EVERY_MS);
-    showState(isLive ? "open" : "rest");
-  } catch (error) {
-    const isRefused = error.status >= 400 && error.status < 500 && error.status !== 429;
-    if (!isRefused) setTimeout(keepReading, 2 * EVERY_MS);
-    showState(isRefused ? "closed" : "waiting", error);
-  }
-}
+const running = () => traces.filter(({ status }) => status === "running");
 
 function showState(state, error) {
-  const words = { open: "live", rest: "at_rest", waiting: "lost", closed: "refused" };
   byId("link-state").dataset.state = state === "rest" ? "open" : state;
-  byId("link-text").textContent = say(words[state]);
+  byId("link-text").textContent = say(STATES[state]);
   byId("problem").hidden = state !== "closed";
   byId("problem").textContent = state === "closed" ? error.message : "";
 }
@@ -141,4 +132,12 @@ byId("only").addEventListener("click", ({ currentTarget: button }) => {
 byId("next-difference").addEventListener("click", showNextDifference);
 setUpTheme(byId("theme"), lasting);
 keepQuery();
-keepReading();
+follow({
+  read,
+  about() {
+    const [one, ...others] = running();
+    return one && !others.length ? { trace_id: one.trace_id } : {};
+  },
+  state: showState,
+  everyMs: EVERY_MS,
+});
