@@ -38,13 +38,17 @@ class Rerun:
     principal: Principal | None
     question: str = ""
 
-    def check(self) -> None:
+    def check(self, *, can_continue: bool = True) -> None:
+        """`can_continue`: whether the agent can go on in the middle of a run."""
         if not may_act(self.principal, self.trace.principal):
             said = gettext("Only who may take part in this conversation can run it again.")
             raise NotRerun("forbidden", said)
         if self.question and self.step > 1:
             said = gettext("Another question can be asked before the first step only.")
             raise NotRerun("invalid", said)
+        if self.step > 1 and not can_continue:
+            said = gettext("This agent can't go on in the middle of a run: only from step 1.")
+            raise NotRerun("unknown_step", said)
 
     def write(self) -> Trace:
         """The trace of the new run, which begins once a server takes its conversation over."""

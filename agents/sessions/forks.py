@@ -47,6 +47,11 @@ class Forks:
         await self._sessions.capacity.claim(listed)
         await self._count(asker, service)
 
+    def can_continue(self, service: str) -> bool:
+        """Whether its agent can go on in the middle of a run, as far as is known."""
+        agent = self._resources.workers.of(service).agent
+        return agent is None or agent.is_continuable
+
     async def take_over(self, session_id: str) -> None:
         """Carries the new conversation's run out here, or leaves that to the next server."""
         try:

@@ -14,6 +14,8 @@ from tests.managed_site import ManagedSite, managed_site
 from tests.recording import TERMINAL
 from tests.runners import ROOT
 
+pytestmark = pytest.mark.both_databases
+
 PARROT = '''
 async def agent(text):
     """Echoes."""
@@ -22,9 +24,10 @@ async def agent(text):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedSite]:
-    folder = tmp_path_factory.mktemp("again")
-    with managed_site(f"sqlite:///{folder / 'site.db'}", folder) as site:
+def site(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManagedSite]:
+    with managed_site(database_url, tmp_path_factory.mktemp("again")) as site:
         yield site
 
 
@@ -87,6 +90,9 @@ async def test_the_rest_of_a_run_is_done_again_and_what_was_done_before_is_not(
     assert await client.events(end["session_id"]) == before
     status, after = await client.say(new["session_id"], "And in Paris?")
     assert (status, after["event"]) == (200, "agent.final_answer")
+    status, refused = await client.ask("POST", f"{path}/rerun", {"step": 3})
+    assert (status, refused["code"]) == (409, "unknown_step")
+    assert "from steps 1 to 2" in refused["detail"]
 
 
 async def test_another_question_begins_an_agent_that_can_not_continue(client: RestClient) -> None:
@@ -116,7 +122,7 @@ async def test_what_can_not_run_again_is_refused_in_a_sentence(
     end = await asked(client, "parrot", "one")
     path = f"traces/{end['metadata']['run_id']}/rerun"
     for body, status, code in (
-        ({"step": 9}, 409, "unknown_step"),
+        ({"step": 2}, 409, "unknown_step"),  # Its agent only ever begins.
         ({"step": 0}, 400, "invalid"),
         ({"step": 2, "question": "two"}, 400, "invalid"),
         ({"question": "x" * 300_000}, 400, "invalid"),

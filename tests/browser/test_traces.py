@@ -313,6 +313,33 @@ async def test_steps_are_arranged_as_they_were_called(new_page: NewPage) -> None
     assert shown["nextFailed"] == 3
 
 
+async def test_a_tool_waits_for_some_parts_of_its_work(new_page: NewPage) -> None:
+    page = await new_page("/traces/")
+
+    def span(id: str, kind: str, start: int, end: int, parent: str | None) -> dict[str, Any]:
+        at = [f"1970-01-01T00:00:00.{ms:03}Z" for ms in (start, end)]
+        known = {"span_id": id, "kind": kind, "parent_span_id": parent, "status": "success"}
+        return known | {"started_at": at[0], "ended_at": at[1]}
+
+    critical = await page.evaluate(
+        """async (spans) => {
+            const { criticalPath } = await import("/static/js/traces/forest.js");
+            return [...criticalPath(spans, 0)];
+        }""",
+        [
+            span("reply", "think", 0, 10, None),
+            span("slow", "tool", 10, 60, "reply"),
+            span("fast", "tool", 10, 30, "reply"),
+            span("query", "work", 12, 55, "slow"),
+            span("cache", "work", 12, 20, "slow"),
+            span("rows", "work", 20, 54, "query"),
+            span("other", "work", 12, 29, "fast"),
+            span("itself", "work", 0, 60, "itself"),
+        ],
+    )
+    assert sorted(critical) == ["query", "reply", "rows", "slow"]
+
+
 async def test_there_is_a_sentence_for_what_is_not_there(new_page: NewPage, site: str) -> None:
     page = await new_page("/traces/")
     await expect(page.locator("#none")).to_contain_text("No run is recorded yet.")

@@ -53,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`cursor`: what the next page begins below; None at the end. `is_complete`: there are no more
+    """`cursor`: what the next page begins after; None at the end. `is_complete`: there are no more
     in the page because there are none, or it is full; else because so many were looked through.
     """
 
@@ -78,25 +78,28 @@ def select(wanted: Wanted) -> QuerySet[Trace]:
     return _looked_at(wanted, _in_index(wanted))
 
 
-def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
-    """Up to `limit` of those that match, of traces below `cursor`.
+def page_of(
+    wanted: Wanted, *, limit: int, cursor: str | None = None, is_oldest_first: bool = False
+) -> Page:
+    """Up to `limit` of those that match, of traces that come after `cursor` in the order.
 
-    What no index finds is looked for in the newest `LOOKED_THROUGH` of those that one finds.
+    What no index finds is looked for in the first `LOOKED_THROUGH` of those that one finds.
     """
-    indexed = _in_index(wanted)
+    after, until = ("pk__gt", "pk__lte") if is_oldest_first else ("pk__lt", "pk__gte")
+    indexed = _in_index(wanted).order_by("pk" if is_oldest_first else "-pk")
     if cursor is not None:
-        indexed = indexed.filter(pk__lt=cursor)
+        indexed = indexed.filter(**{after: cursor})
     found = _looked_at(wanted, indexed)
-    lowest = None
+    last = None
     if found is not indexed:
-        lowest = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
-        found = found if lowest is None else found.filter(pk__gte=lowest)
+        last = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
+        found = found if last is None else found.filter(**{until: last})
     traces = list(found[: limit + 1])
     if len(traces) > limit:
         return Page(traces[:limit], traces[limit - 1].pk, True)
-    if lowest is None or not indexed.filter(pk__lt=lowest).exists():
+    if last is None or not indexed.filter(**{after: last}).exists():
         return Page(traces, None, True)
-    return Page(traces, lowest, False)
+    return Page(traces, last, False)
 
 
 def _in_index(wanted: Wanted) -> QuerySet[Trace]:

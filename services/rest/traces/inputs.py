@@ -27,6 +27,7 @@ EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 MAX_MS = 2**53 - 1
 MAX_COST = 10**9
+NEWEST, OLDEST = "newest", "oldest"
 MAX_STEP = 2**31 - 1
 
 
@@ -62,6 +63,9 @@ class TracesQuery(WithUnderscores):
         default=False, help_text="Only those of runs that failed, or a step of which did."
     )
     limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
+    order = serializers.ChoiceField(
+        [NEWEST, OLDEST], default=NEWEST, help_text="Which come first."
+    )
     cursor = serializers.RegexField(
         r"^[0-9a-f-]{36}$", required=False, help_text="The `cursor` of the page before."
     )

@@ -53,7 +53,7 @@ async def _run_again(
     rerun = Rerun(trace, principal=call.principal, **given)  # type: ignore[arg-type]
     forks = serving(request).conversations.forks
     try:
-        rerun.check()
+        rerun.check(can_continue=forks.can_continue(trace.service))
         await forks.check(call, trace.service)
         new = await sync_to_async(rerun.write)()
     except NotRerun as error:

@@ -22,12 +22,14 @@ export async function* readSpans(id, from) {
   }
 }
 
-/** The ids of the traces before and after one, of its conversation's newest. */
+/** The ids of the traces before and after one in its conversation; null where there is none. */
 export async function neighboursOf({ trace_id: id, session_id: session }) {
-  const { items } = await readTraces({ session_id: session, limit: MOST });
-  const at = items.findIndex((each) => each.trace_id === id);
-  if (at === -1) return { previous: null, next: null };
-  return { previous: items[at + 1]?.trace_id ?? null, next: items[at - 1]?.trace_id ?? null };
+  const [previous, next] = await Promise.all(
+    ["newest", "oldest"].map((order) =>
+      readTraces({ session_id: session, cursor: id, order, limit: 1 }),
+    ),
+  );
+  return { previous: previous.items[0]?.trace_id ?? null, next: next.items[0]?.trace_id ?? null };
 }
 
 /** {items}: the newest runs that ran a trace's run again. */

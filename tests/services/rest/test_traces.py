@@ -131,6 +131,21 @@ def test_pages_show_each_trace_once_while_new_ones_begin(client: Client) -> None
     assert seen == ids[::-1]
 
 
+def test_a_conversation_is_read_from_one_trace_on_both_ways(client: Client) -> None:
+    story = Story()
+    ids = []
+    for text in ("one", "two", "three", "four"):
+        ref = story.ask(text)
+        story.answer(ref, "yes", step=1)
+        ids.append(ref.run_id)
+        told("of another conversation")
+    query = f"session_id={story.session_id}&cursor={ids[1]}"
+    assert found(client, f"{query}&order=oldest") == ids[2:]
+    assert found(client, f"{query}&order=newest") == ids[:1]
+    page = client.get(f"traces?session_id={story.session_id}&order=oldest&limit=3").json
+    assert ([each["trace_id"] for each in page["items"]], page["cursor"]) == (ids[:3], ids[2])
+
+
 def test_spans_are_shown_in_pages_with_their_parents(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
