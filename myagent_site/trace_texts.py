@@ -84,6 +84,7 @@ TEXTS = (
         # One trace.
         "trace": gettext_noop("Trace"),
         "all_traces": gettext_noop("All traces"),
+        "of_the_conversation": gettext_noop("Those of the conversation"),
         "previous": gettext_noop("Previous of the conversation"),
         "next": gettext_noop("Next of the conversation"),
         "conversation": gettext_noop("Open the conversation"),

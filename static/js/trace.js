@@ -65,7 +65,8 @@ function showSummary(trace) {
   byId("download").disabled = false;
   const chat = page.isSite ? `/services/${encodeURIComponent(trace.service)}/` : "/";
   byId("conversation").href = `${chat}#${encodeURIComponent(trace.session_id)}`;
-  byId("conversation").hidden = false;
+  byId("all-of-it").href = `/traces/?${new URLSearchParams({ session_id: trace.session_id })}`;
+  byId("all-of-it").hidden = byId("conversation").hidden = false;
   if (!hasNeighbours) showNeighbours(trace);
 }
 

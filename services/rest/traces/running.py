@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from asgiref.sync import sync_to_async
@@ -12,10 +14,10 @@ from rest_framework.response import Response
 from agents.calls.call import WaitingCall
 from services.rest.conversations.later import ConversationView, Later, Problem, call_of, serving
 from services.rest.conversations.rates import rates
+from services.rest.conversations.who import principal_of
 from services.rest.traces import documents
 from services.rest.traces.inputs import RerunInput
 from services.rest.traces.reading import trace_of
-from traces.models import Trace
 from traces.reading.describing import trace_json
 from traces.rerunning import NotRerun, Rerun
 
@@ -42,23 +44,31 @@ class RerunView(ConversationView):
         body = RerunInput(data=request.data or {})
         body.is_valid(raise_exception=True)
         trace = trace_of(request, id)
-        return Later(partial(_run_again, request, trace, dict(body.validated_data)))
+        rerun = Rerun(trace, principal=principal_of(request), **body.validated_data)
+        with _said():
+            rerun.check()
+        return Later(partial(_run_again, request, rerun))
 
 
-async def _run_again(
-    request: Request, trace: Trace, given: dict[str, object], later: Later
-) -> None:
+async def _run_again(request: Request, rerun: Rerun, later: Later) -> None:
     call = await call_of(request, WaitingCall)
-    rates.count(call.principal, trace.session_id)
-    rerun = Rerun(trace, principal=call.principal, **given)  # type: ignore[arg-type]
+    service = rerun.trace.service
+    rates.count(call.principal, rerun.trace.session_id)
     forks = serving(request).conversations.forks
-    try:
-        rerun.check(can_continue=forks.can_continue(trace.service))
-        await forks.check(call, trace.service)
+    with _said():
+        rerun.check(can_continue=forks.can_continue(service))
+        await forks.check(call, service)
         new = await sync_to_async(rerun.write)()
-    except NotRerun as error:
-        raise Problem(error.code, str(error), status=STATUSES[error.code]) from None
     await forks.take_over(new.session_id)
     later.data = trace_json(new)
     later.status_code = 201
     later["Location"] = f"/api/v1/traces/{new.pk}"
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Refusals as those of the interface."""
+    try:
+        yield
+    except NotRerun as error:
+        raise Problem(error.code, str(error), status=STATUSES[error.code]) from None

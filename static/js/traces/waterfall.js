@@ -4,7 +4,7 @@ import { element, icon } from "../chat/dom.js";
 import { say } from "../chat/page.js";
 import { barOf, isFailed, isOpen } from "./forest.js";
 import { RowsInSight } from "./rows_in_sight.js";
-import { statusOf, took } from "./words.js";
+import { statusOf, tokensOf, took } from "./words.js";
 
 const INDENT_PX = 16;
 
@@ -48,12 +48,13 @@ export class Waterfall {
   }
 
   #fillCells(row, { span, depth }) {
-    const [name, length, line] = row.children;
+    const [name, tokens, length, line] = row.children;
     const { time, now, critical } = this.#how;
     name.style.paddingInlineStart = `${Math.min(depth, 12) * INDENT_PX}px`;
     const isFine = span.status === "success";
     name.querySelector(".badge").textContent = isFine ? "" : statusOf(span.status);
     length.textContent = took(span.duration_ms ?? (isOpen(span) ? now - Date.parse(span.started_at) : NaN));
+    tokens.textContent = span.usage && !isOpen(span) ? tokensOf(span.usage) : "";
     const bar = line.firstElementChild;
     const place = barOf(span, time, now);
     bar.hidden = place === null;
@@ -81,6 +82,7 @@ function newRow(span) {
     "div",
     { id: `span-${span.span_id}`, role: "row", className: "span-row" },
     element("span", { role: "gridcell", className: "span-words" }, twist, kind, label, badge),
+    element("span", { role: "gridcell", className: "number tokens" }),
     element("span", { role: "gridcell", className: "number" }),
     element("span", { role: "gridcell", className: "line" }, element("span", { className: "bar-of-time" })),
   );

@@ -242,6 +242,36 @@ def test_searches_of_texts_have_a_rate(
     assert member.get("traces").status == 200
 
 
+class TestRunningAgain:
+    """What can be judged without a worker; the rest is at a real site."""
+
+    def test_it_is_for_who_may_take_part(self, staff: StaffClient) -> None:
+        path = f"traces/{told(principal='user:0')}/rerun"
+        member = staff("use_service", name="member")
+        assert (member.post(path, {}).status, member.post(path, {}).code) == (403, "forbidden")
+        reader = staff("use_service", "see_conversations", name="reader")
+        answer = reader.post(path, {})
+        assert (answer.status, answer.code) == (403, "forbidden")
+        assert "take part" in answer.json["detail"]
+        both = staff("use_service", "see_conversations", "join_conversations", name="both")
+        assert both.post(path, {}).code == "no_service"
+
+    def test_a_page_of_another_site_can_not_ask_for_it(self, staff: StaffClient) -> None:
+        chief = staff("use_service", "see_conversations", "join_conversations")
+        path = f"traces/{told()}/rerun"
+        assert chief.post(path, {}, origin="http://elsewhere.example").status == 403
+        assert chief.post(path, {}, x_csrftoken="").status == 403
+        assert Trace.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"step": 0}, {"step": "1"}, {"step": 2**40}, {"question": 1}, {"other": 1}, [1]],
+    )
+    def test_a_request_that_is_wrong_is_refused(self, client: Client, body: Any) -> None:
+        answer = client.post(f"traces/{told()}/rerun", body)
+        assert (answer.status, answer.code) == (400, "invalid")
+
+
 class TestStats:
     def test_they_tell_what_operations_took(self, client: Client) -> None:
         told(service="weather")
