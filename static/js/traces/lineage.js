@@ -15,18 +15,17 @@ export const compareAddress = (one, other) =>
 export class RerunForm {
   #trace;
   #step = 1;
-  #question = element("textarea", { rows: 3, maxLength: 65536, id: "rerun-question" });
-  #asks;
-  #button = element("button", { className: "button small" });
+  #question = element("textarea", { rows: 1, maxLength: 65536 });
+  #button = element("button", { className: "button" });
   #problem = element("p", { className: "problem", role: "alert", hidden: true });
   #form;
 
   /** `trace`: its id. */
   constructor(trace) {
     this.#trace = trace;
-    const label = element("label", { htmlFor: "rerun-question" }, say("another_question"));
-    this.#asks = element("div", { className: "asks" }, label, this.#question);
-    this.#form = element("form", { className: "rerun" }, this.#asks, this.#button, this.#problem);
+    this.#question.placeholder = say("another_question");
+    this.#question.setAttribute("aria-label", say("another_question"));
+    this.#form = element("form", { className: "rerun" }, this.#question, this.#button, this.#problem);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -37,7 +36,7 @@ export class RerunForm {
   at(step) {
     if (step !== this.#step) this.#problem.hidden = true;
     this.#step = step;
-    this.#asks.hidden = step !== 1;
+    this.#question.hidden = step !== 1;
     this.#button.textContent = say("run_again", { step });
     return this.#form;
   }
