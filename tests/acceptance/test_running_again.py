@@ -24,9 +24,7 @@ async def agent(text):
 
 
 @pytest.fixture(scope="module")
-def site(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ManagedSite]:
+def site(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedSite]:
     with managed_site(database_url, tmp_path_factory.mktemp("again")) as site:
         yield site
 

@@ -63,9 +63,7 @@ class TracesQuery(WithUnderscores):
         default=False, help_text="Only those of runs that failed, or a step of which did."
     )
     limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
-    order = serializers.ChoiceField(
-        [NEWEST, OLDEST], default=NEWEST, help_text="Which come first."
-    )
+    order = serializers.ChoiceField([NEWEST, OLDEST], default=NEWEST, help_text="Which come first.")
     cursor = serializers.RegexField(
         r"^[0-9a-f-]{36}$", required=False, help_text="The `cursor` of the page before."
     )

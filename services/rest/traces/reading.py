@@ -29,8 +29,9 @@ SPANS_CHARACTERS = 1024 * 1024
 class TracesView(ConversationView):
     @extend_schema(
         summary="List traces",
-        description="The newest first, unless `order` says otherwise: one's own; with the permission to see everybody's "
-        "conversations, or where nobody logs in, all. What begins meanwhile moves no page. With "
+        description="The newest first, unless `order` says otherwise: one's own; with the "
+        "permission to see everybody's conversations, or where nobody logs in, all. What begins "
+        "meanwhile moves no page. With "
         "other filters than `service`, `session_id`, `principal`, a page looks through 10,000 "
         "traces at most: if `complete` is false, go on with `cursor`, even after an empty page.",
         tags=["traces"],
@@ -46,9 +47,7 @@ class TracesView(ConversationView):
         if given.get("text", "").strip():
             count_search(request)
         wanted = Wanted(principal=principal_of(request), **given)
-        page = finding.page_of(
-            wanted, limit=limit, cursor=cursor, is_oldest_first=is_oldest_first
-        )
+        page = finding.page_of(wanted, limit=limit, cursor=cursor, is_oldest_first=is_oldest_first)
         items = [trace_json(each) for each in page.traces]
         return Response({"items": items, "cursor": page.cursor, "complete": page.is_complete})
 
