@@ -40,6 +40,9 @@ class Rerun:
 
     def check(self, *, can_continue: bool = True) -> None:
         """`can_continue`: whether the agent can go on in the middle of a run."""
+        if not settings.MYAGENT_TRACING:
+            said = gettext("Runs have no traces now, see MYAGENT_TRACING: nobody could follow it.")
+            raise NotRerun("not_traced", said)
         if not may_act(self.principal, self.trace.principal):
             said = gettext("Only who may take part in this conversation can run it again.")
             raise NotRerun("forbidden", said)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.rest_client import RestClient, in_time
-from tests.managed_site import ManagedSite, managed_site
+from tests.managed_site import Command, ManagedSite, managed_site
 from tests.recording import TERMINAL
 from tests.runners import ROOT
 
@@ -37,9 +38,7 @@ def address(site: ManagedSite) -> str:
     site.register("parrot", site.write("parrot.py", PARROT), "--auto-start")
     site.until_runs("weather")
     site.until_runs("parrot")
-    found = re.search(r"is ready at (http://[^/]+)/", serving.log)
-    assert found is not None
-    return found[1]
+    return _address(serving)
 
 
 @pytest.fixture
@@ -136,3 +135,27 @@ async def test_what_can_not_run_again_is_refused_in_a_sentence(
     assert (found, answer["code"]) == (404, "no_service")
     run_id = end["metadata"]["run_id"]
     assert "There is no service 'parrot'" in site.manage("traces", "rerun", run_id, expect=1)
+
+
+async def test_what_was_written_down_without_a_server_runs_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with managed_site(f"sqlite:///{tmp_path / 'site.db'}", tmp_path) as site:
+        first = site.serve()
+        site.register("parrot", site.write("parrot.py", PARROT), "--auto-start")
+        site.until_runs("parrot")
+        async with RestClient(_address(first)) as client:
+            end = await asked(client, "parrot", "one")
+        first.kill()
+        run_id = end["metadata"]["run_id"]
+        new = json.loads(site.manage("traces", "rerun", run_id, "--question", "two", "--json"))
+        async with RestClient(_address(site.serve())) as client:
+            log = await outcome(client, new["session_id"])
+        assert [each["event"] for each in log].count("agent.final_answer") == 1
+        assert log[-1]["content"] == "said: two"
+
+
+def _address(serving: Command) -> str:
+    found = re.search(r"is ready at (http://[^/]+)/", serving.log)
+    assert found is not None
+    return found[1]

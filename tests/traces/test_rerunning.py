@@ -128,6 +128,43 @@ def test_what_runs_or_waits_meanwhile_stays_where_it_is() -> None:
     assert Run.objects.get(pk=ref.run_id).status == Run.Status.RUNNING
 
 
+def test_a_tool_that_waits_for_a_yes_is_asked_about_anew() -> None:
+    story = Story()
+    ref = story.ask("a")
+    story.think(ref, "order", "look")
+    story.work(ref, "look", "success", "seen")
+    story.wait(ref, "order")
+    trace = Trace.objects.get()
+    events = [each.event for each in entries(rerun(trace).session_id)]
+    assert events == ["agent.session_created", "user.message"]
+    story.agree(ref, "order")
+    story.work(ref, "order", "success", "ordered")
+    story.answer(ref, "Done.")
+    new = rerun(trace, step=2)
+    assert "user.response" in [each.event for each in entries(new.session_id)]
+    (unfinished,) = reading.open_session(new.session_id, 10_000).unfinished
+    assert not unfinished.state.open_calls and not unfinished.state.waiting
+
+
+def test_a_run_that_was_stopped_runs_again_from_where_it_was_stopped() -> None:
+    story = Story()
+    ref = story.ask("a")
+    story.think(ref, "search")
+    story.work(ref, "search", "success", "found")
+    story.interrupt(ref)
+    new = rerun(Trace.objects.get(pk=ref.run_id), step=2)
+    (unfinished,) = reading.open_session(new.session_id, 10_000).unfinished
+    assert not unfinished.state.is_cancelled
+    assert [role for role, _ in memory(new.session_id)] == ["user", "assistant", "tool"]
+
+
+def test_without_traces_nothing_runs_again(settings: Any) -> None:
+    _, trace = told()
+    settings.MYAGENT_TRACING = False
+    with pytest.raises(NotRerun, match="MYAGENT_TRACING"):
+        rerun(trace)
+
+
 def test_only_who_may_take_part_can_run_it_again_and_owns_what_comes_of_it() -> None:
     _, trace = told(principal=ADA.key)
     sees = Principal(BEN.key, "ben", sees_everything=True)

@@ -21,7 +21,13 @@ from services.rest.traces.reading import trace_of
 from traces.reading.describing import trace_json
 from traces.rerunning import NotRerun, Rerun
 
-STATUSES = {"invalid": 400, "forbidden": 403, "unknown_session": 404, "unknown_step": 409}
+STATUSES = {
+    "invalid": 400,
+    "forbidden": 403,
+    "unknown_session": 404,
+    "unknown_step": 409,
+    "not_traced": 409,
+}
 """By the codes of `NotRerun`."""
 
 FROM_A_STEP = OpenApiExample("From a step on", {"step": 2}, request_only=True)
