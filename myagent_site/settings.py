@@ -49,12 +49,12 @@ def _read() -> dict[str, Any]:
 
 OPTION_VALUES = _read()
 globals().update(
-    {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
+    {name: value for name, value in OPTION_VALUES.items() if name.startswith(("MYAGENT_", "OTEL_"))}
 )
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
-SITE_VARIABLES = [option.name for option in OPTIONS]
+SITE_VARIABLES = [option.name for option in OPTIONS if not option.is_standard]
 """The site's own variables in an environment: no worker gets them."""
 
 DEBUG = OPTION_VALUES["DEBUG"]
@@ -136,6 +136,14 @@ MYAGENT_CHORES = [
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
 ]
+
+# Whether finished traces are sent somewhere.
+MYAGENT_TRACE_EXPORT = (
+    any(OPTION_VALUES[f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT"] for kind in ("", "TRACES_"))
+    and "none" not in OPTION_VALUES["OTEL_TRACES_EXPORTER"]
+)
+if MYAGENT_TRACE_EXPORT:
+    MYAGENT_CHORES.append("traces.exporting.sending.SENDING")
 
 # Links to the folders at the top, so that an installed package has them too.
 PACKAGE_DIR = BASE_DIR / "myagent_site"

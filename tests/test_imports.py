@@ -64,8 +64,8 @@ ROOMS = {
         *("checks", "apps", "terminal", "management"),
     ),
     "traces": (
-        *("models", "content", "statistics", "recording", "reading", "live", "sockets"),
-        *("pruning", "rerunning", "checks", "apps"),
+        *("models", "content", "statistics", "recording", "reading", "exporting"),
+        *("live", "sockets", "pruning", "rerunning", "checks", "apps"),
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),

@@ -274,3 +274,24 @@ class Label(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} is {self.session_id}"
+
+
+class Waiting(models.Model):
+    """A finished trace that is to be sent to a receiver of OTLP; removed once it was.
+
+    Whoever sets `claim` has it until `due_at`; then it is anybody's again. `tries`: how often it
+    could not be sent.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    """The trace's."""
+    ended_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    claim = models.CharField(max_length=36, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="waiting_by_due")]
+
+    def __str__(self) -> str:
+        return self.id

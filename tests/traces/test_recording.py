@@ -18,7 +18,7 @@ from myagent.worker.protocol import AgentInfo
 from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
-from traces.models import MAX_EXCERPT, Price, Span, Trace
+from traces.models import MAX_EXCERPT, Price, Span, Trace, Waiting
 from traces.reading.describing import spans_json, spans_of
 from traces.recording import prices, statements
 from traces.recording.recorder import TraceRecorder
@@ -245,6 +245,7 @@ def test_the_plain_sql_knows_every_column() -> None:
     # A run that runs again has its trace before it begins.
     of_reruns = {"rerun_of", "rerun_step"}
     assert set(statements.TRACE_COLUMNS) == columns(Trace) - later - of_reruns
+    assert set(statements.WAITING_COLUMNS) == columns(Waiting)
 
 
 def test_the_site_records() -> None:

@@ -10,7 +10,7 @@ from functools import cache
 
 from django.db import connection
 
-from traces.models import Span, Trace
+from traces.models import Span, Trace, Waiting
 
 _TRACE = Trace._meta.db_table
 _SPAN = Span._meta.db_table
@@ -32,6 +32,7 @@ PART_COLUMNS = (
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "start_seq",
     "end_seq",
 )  # fmt: skip
+WAITING_COLUMNS = ("id", "ended_at", "due_at", "tries", "claim")
 OF_THE_START = frozenset({"trace_id", "span_id", "kind", "attempt", "step_id"})
 """Columns of a span that its end leaves as they are."""
 
@@ -62,6 +63,8 @@ CUT_SPANS = (
 )
 """Ends what an interrupted attempt left open."""
 END_SPANS = f"UPDATE {_SPAN} SET status=%s, ended_at=%s, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
+
+ADD_WAITING = _insert(Waiting._meta.db_table, WAITING_COLUMNS)
 
 FORGET_SPANS = f"DELETE FROM {_SPAN} WHERE trace_id=%s"
 FORGET_TRACE = f"DELETE FROM {_TRACE} WHERE id=%s"
@@ -101,4 +104,5 @@ def in_order() -> tuple[str, ...]:
     return (
         *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
+        ADD_WAITING,
     )

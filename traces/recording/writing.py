@@ -87,6 +87,13 @@ class Writing:
             yield Row(statements.ADD_TO_TRACE, (*sums.values(), run_id))
             yield from _cost(run_id, sums)
 
+    def waiting(self) -> Iterator[Row]:
+        """The traces that end here are to be sent."""
+        moment = adapted(self._at)
+        for run_id in self._write.ends:
+            if run_id in self._runs:
+                yield Row(statements.ADD_WAITING, (run_id, moment, moment, 0, ""))
+
     # The run's begin.
 
     def _beginning(self) -> Iterator[Row]:

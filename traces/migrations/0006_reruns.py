@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agents", "0014_external_sessions"),
-        ("traces", "0004_labels"),
+        ("traces", "0005_waiting"),
     ]
 
     operations = [
