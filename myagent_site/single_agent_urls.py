@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("myagent_site.login")),
     path("health", csrf_exempt(health)),
     re_path(r"^traces/?$", csrf_exempt(trace_pages.traces)),
+    re_path(r"^traces/compare/?$", csrf_exempt(trace_pages.compare)),
     re_path(r"^traces/(?P<id>[^/]+)/?$", csrf_exempt(trace_pages.trace)),
     # They are only read.
     path("api/", include("services.rest.traces.urls")),

@@ -116,6 +116,10 @@ def show_one(screen: Screen, options: Options) -> None:
     shown = trace_json(trace)
     usage = shown.pop("usage")
     currency = shown.pop("currency")
+    if origin := shown["rerun_of"]:
+        shown["rerun_of"] = gettext("{trace}, from step {step}").format(
+            trace=origin["trace_id"], step=origin["step"]
+        )
     shown["cost"] = f"{_cost(shown)} {currency}" if shown["cost"] is not None else None
     facts = [(name, _value(name, value)) for name, value in shown.items()]
     screen.facts([*facts, *usage.items()])

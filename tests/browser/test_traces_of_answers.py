@@ -55,6 +55,11 @@ async def test_a_run_runs_again_from_a_step(page: Page, nonce: str) -> None:
     await expect(page.locator("#link-text")).to_have_text("Ended")
     await expect(page.locator("#summary")).to_contain_text("answered")
     await expect(page.locator("#rows [role=row]")).to_have_count(1)
+    await page.get_by_role("link", name="Compare with it").click()
+    await expect(page.locator("#rows .differs")).to_have_text(
+        ["only in the first", "only in the first", ""]
+    )
+    await page.go_back()
     await back.click()
     await expect(page).to_have_url(origin.split("#")[0])
     await expect(page.get_by_role("link", name="Run again from step 2,")).to_have_count(1)
