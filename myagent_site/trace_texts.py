@@ -138,6 +138,8 @@ TEXTS = (
         "only_first": gettext_noop("only in the first"),
         "only_second": gettext_noop("only in the second"),
         "not_in_this_run": gettext_noop("This run has no such step."),
+        "kept": gettext_noop("before it ran again"),
+        "kept_in_the_log": gettext_noop("This run has the step in its log: it ran again after it."),
         "in_tokens": gettext_noop("{count} tokens"),
         "next_difference": gettext_noop("Next difference"),
         "only_differences": gettext_noop("Only what differs"),

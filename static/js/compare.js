@@ -35,11 +35,13 @@ async function readOne(id) {
 async function read() {
   const [one, other] = await Promise.all([page.compares.a, page.compares.b].map(readOne));
   traces = [one.trace, other.trace];
-  pairs = pairsOf(plant(one.spans), plant(other.spans));
+  pairs = pairsOf(plant(one.spans), plant(other.spans), forkOf(one.trace, other.trace));
   showTotals();
   arrange();
   return running().length > 0;
 }
+
+const forkOf = ({ trace_id: id }, { rerun_of: origin }) => (origin?.trace_id === id ? origin.step : 0);
 
 const running = () => traces.filter(({ status }) => status === "running");
 

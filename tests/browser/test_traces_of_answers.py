@@ -57,7 +57,7 @@ async def test_a_run_runs_again_from_a_step(page: Page, nonce: str) -> None:
     await expect(page.locator("#rows [role=row]")).to_have_count(1)
     await page.get_by_role("link", name="Compare with it").click()
     await expect(page.locator("#rows .differs")).to_have_text(
-        ["only in the first", "only in the first", ""]
+        ["before it ran again", "before it ran again", ""]
     )
     await page.go_back()
     await back.click()

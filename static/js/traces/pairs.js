@@ -1,6 +1,7 @@
 // The steps of two runs side by side. Values in, values out.
 //
-// pair  {id, one, other, depth}: spans that stand for the same step; null where a run has none
+// pair  {id, one, other, depth, isKept}: spans that stand for the same step; null where a run has
+//       none. isKept: the other run was forked after that step, and has it in its log.
 
 /** What two steps have in common: their place among their siblings does not have to be the same. */
 function keysOf(nodes) {
@@ -36,15 +37,17 @@ function siblings(ones, others) {
   return [...rest(null), ...paired.flat()];
 }
 
-/** The pairs of two forests (see `forest.js`), from top to bottom. */
-export function pairsOf(ones, others) {
+/** The pairs of two forests (see `forest.js`), from top to bottom. `fork`: the step of the one run
+ * from which the other ran again; 0: it did not. */
+export function pairsOf(ones, others, fork = 0) {
   const found = [];
   const waiting = siblings(ones, others).toReversed();
   while (waiting.length) {
     const [one, other] = waiting.pop();
     const id = `${one?.span.span_id ?? ""}-${other?.span.span_id ?? ""}`;
     const depth = (one ?? other).depth;
-    found.push({ id, one: one?.span ?? null, other: other?.span ?? null, depth });
+    const isKept = !other && one.span.step < fork;
+    found.push({ id, one: one?.span ?? null, other: other?.span ?? null, depth, isKept });
     waiting.push(...siblings(one?.children ?? [], other?.children ?? []).toReversed());
   }
   return found;
@@ -63,8 +66,8 @@ function withoutIds(value) {
 const callsIn = (calls) => calls.map(({ id, ...call }) => withoutIds(call));
 
 /** How two steps differ: some of "missing", "status", "inputs", "outputs". */
-export function differencesOf({ one, other }) {
-  if (!one || !other) return ["missing"];
+export function differencesOf({ one, other, isKept }) {
+  if (!one || !other) return isKept ? [] : ["missing"];
   const found = [];
   if (one.status !== other.status) found.push("status");
   if (!same(withoutIds(one.inputs), withoutIds(other.inputs))) found.push("inputs");

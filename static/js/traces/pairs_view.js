@@ -35,12 +35,13 @@ function newRow({ id, one, other }) {
   );
 }
 
-function fill(row, { one, other, depth, ...pair }) {
+function fill(row, pair) {
+  const { one, other, depth, isKept } = pair;
   const [name, first, second, change, marks] = row.children;
   name.style.paddingInlineStart = `${Math.min(depth, 12) * INDENT_PX}px`;
   row.setAttribute("aria-level", depth + 1);
-  const differences = differencesOf({ one, other, ...pair });
-  row.classList.toggle("alone", differences.includes("missing"));
+  const differences = differencesOf(pair);
+  row.classList.toggle("alone", !one || !other);
   first.replaceChildren(...figureOf(one));
   second.replaceChildren(...figureOf(other));
   const by = (other?.duration_ms ?? NaN) - (one?.duration_ms ?? NaN);
@@ -48,7 +49,8 @@ function fill(row, { one, other, depth, ...pair }) {
   change.dataset.sign = by > 0 ? "more" : by < 0 ? "less" : "";
   const only = one ? "only_first" : "only_second";
   const words = differences.map((each) => say(each === "missing" ? only : `differs_${each}`));
-  marks.textContent = words.join(" · ");
+  marks.textContent = isKept ? say("kept") : words.join(" · ");
+  marks.classList.toggle("kept", isKept);
   marks.title = marks.textContent;
 }
 
@@ -96,11 +98,11 @@ function totalRow(name, one, other, write) {
 }
 
 /** Both steps in full; what is not the same in both is marked. `names`: of the runs. */
-export function bothInFull({ one, other }, names, currency) {
+export function bothInFull({ one, other, isKept }, names, currency) {
   const sides = [one, other].map((span, place) => {
     const side = element("section", { className: "side" }, element("p", { className: "side-name" }, names[place]));
     if (span) side.append(...detailOf(span, currency));
-    else side.append(element("p", { className: "hint" }, say("not_in_this_run")));
+    else side.append(element("p", { className: "hint" }, say(isKept ? "kept_in_the_log" : "not_in_this_run")));
     return side;
   });
   if (one && other) markDifferences(...sides.map(partsOf));
