@@ -79,6 +79,12 @@ FROM (
 ) AS source, seq_1_to_5 AS part
 """
 
+FILL_FEEDBACK = """
+INSERT INTO traces_feedback (trace_id, principal, service, model, score, comment, given_at)
+SELECT id, principal, service, model, IF(MOD(cost_nano, 200000), 1, -1), 'because', ended_at
+FROM traces_trace WHERE MOD(cost_nano, 20000) < 1000
+"""
+
 
 @contextmanager
 def filled(scale: Scale) -> Iterator[str]:
@@ -100,7 +106,8 @@ def filled(scale: Scale) -> Iterator[str]:
             cursor.execute("SET time_zone = '+00:00'")
             cursor.execute(FILL_TRACES.format(numbers=numbers))
             cursor.execute(FILL_SPANS)
-            cursor.execute("ANALYZE TABLE traces_trace, traces_span")
+            cursor.execute(FILL_FEEDBACK)
+            cursor.execute("ANALYZE TABLE traces_trace, traces_span, traces_feedback")
             cursor.fetchall()
         try:
             yield run_id
@@ -127,6 +134,7 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
 
     from traces.models import Trace
     from traces.reading.describing import spans_json, spans_of
+    from traces.reading.feedback import Kind
     from traces.reading.finding import Wanted, page_of
 
     now = timezone.now()
@@ -143,6 +151,8 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
         "least duration": {"min_duration_ms": 4_490},
         "least cost that nothing has": {"min_cost": 1},
         "errors": {"has_errors": True},
+        **{f"{kind} feedback": {"feedback": kind} for kind in Kind},
+        "negative feedback on a service": {"feedback": Kind.NEGATIVE, "service": "weather"},
         "text": {"text": "rain"},
         "text that nothing has": {"text": "snow"},
     }

@@ -211,6 +211,14 @@ OPTIONS = (
         "Lowest level that is logged: DEBUG, INFO, WARNING …",
     ),
     Option(
+        "MYAGENT_METRICS_PORT",
+        "int",
+        0,
+        "Port at which Prometheus may read `/metrics` without a token, besides the site's own "
+        "address; of several servers of a machine one has it. 0: none.",
+    ),
+    Option("MYAGENT_METRICS_HOST", "str", "127.0.0.1", "Address on which it listens."),
+    Option(
         "MYAGENT_MESSAGES_PER_SECOND",
         "float",
         10.0,

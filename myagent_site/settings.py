@@ -54,6 +54,9 @@ globals().update(
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
+# Where the processes of one `serve` keep their metrics; prometheus_client reads it as well.
+METRICS_DIR = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+
 SITE_VARIABLES = [option.name for option in OPTIONS if not option.is_standard]
 """The site's own variables in an environment: no worker gets them."""
 
@@ -135,6 +138,7 @@ MYAGENT_CHORES = [
     "traces.pruning.PRUNING",
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
+    "services.metrics.port.METRICS",
 ]
 
 # Whether finished traces are sent somewhere.

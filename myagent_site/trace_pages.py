@@ -12,6 +12,7 @@ from myagent_site.chat_texts import translated
 from myagent_site.pages import answer, language_of, modules
 from myagent_site.trace_texts import TEXTS
 from traces.models import Trace
+from traces.reading.feedback import Kind
 
 MODULES = (
     "js/chat/announcer.js",
@@ -54,6 +55,7 @@ def _page(request: HttpRequest, template: str, **more: Any) -> HttpResponse:
         "is_site": is_site,
         "modules": modules(*MODULES),
         "statuses": [(status, texts[f"status_{status}"]) for status in Trace.Status.values],
+        "feedback": [(kind.value, texts[f"feedback_{kind}"]) for kind in Kind],
         "page": {
             "lang": lang,
             "texts": texts,

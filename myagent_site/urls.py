@@ -7,6 +7,7 @@ from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
 from myagent_site.home import home, to_home
 from myagent_site.pages import static_file
+from services.rest.metrics import MetricsView
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "MyAgent Site"
@@ -26,6 +27,7 @@ urlpatterns = [
     re_path(r"^traces/(?P<id>[^/]+)/?$", trace_pages.trace),
     path("health", health),
     path("health/ready", ready),
+    path("metrics", MetricsView.as_view()),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^docs/?$", DocsView.as_view()),
     path("api/", include("services.rest.urls")),

@@ -58,7 +58,7 @@ def test_an_import_from_above_would_be_noticed() -> None:
 ROOMS = {
     "agents": (
         *("runtime", "rendezvous", "sentences", "stop_reasons", "principals", "titles"),
-        *("models", "log"),
+        *("metrics", "models", "log"),
         *("ownership", "archive", "runs", "transients", "directory", "ports", "limits", "chores"),
         *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
@@ -79,6 +79,7 @@ ROOMS = {
             "waiting",
             "routing",
             "views",
+            "metrics",
         ),
         *("cli", "rest", "admin"),
         *("first_admin", "serving", "checks", "apps", "management"),

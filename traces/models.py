@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from agents import principals
 from agents.models import Run, Session
+from myagent.protocol import MAX_COMMENT
 
 MAX_EXCERPT = 500
 """Characters of a question, an answer or an error that a trace keeps; the log has the rest."""
@@ -160,6 +161,37 @@ class Span(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trace_id}:{self.span_id} {self.name}"
+
+
+class Feedback(models.Model):
+    """The last word of one client, `principal`, on what a run's answer is worth.
+
+    `score` is from -1 to 1; null: taken back. `comment` is empty where `content` is off.
+    `service` and `model` are those of the trace.
+    """
+
+    # Its constraint is its index.
+    trace = models.ForeignKey(
+        Trace, models.CASCADE, related_name="feedback", db_constraint=False, db_index=False
+    )
+    principal = models.CharField(max_length=principals.MAX_KEY, default="")
+    service = models.CharField(max_length=100)
+    model = models.CharField(max_length=MAX_NAMED, default="")
+    score = models.FloatField(null=True)
+    comment = models.CharField(max_length=MAX_COMMENT, default="")
+    given_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["trace", "principal"], name="feedback_once"),
+        ]
+        indexes = [
+            models.Index(fields=["given_at"], name="feedback_by_time"),
+            models.Index(fields=["trace", "score"], name="feedback_by_score"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} for {self.trace_id}"
 
 
 class SpanCounts(models.Model):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from agents.archive.removal import delete_rows
 from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads
-from traces.models import Span, Trace
+from traces.models import Feedback, Span, Trace
 from traces.reading.finding import first_id
 from traces.statistics.rolling import forget
 
@@ -40,6 +40,7 @@ def remove_older(before: datetime) -> Iterator[int]:
     """Removes `older(before)` in portions, and yields the size of each."""
     while page := list(older(before).values_list("pk", flat=True)[:AT_ONCE]):
         with transaction.atomic():
+            delete_rows(Feedback.objects.filter(trace_id__in=page))
             delete_rows(Span.objects.filter(trace_id__in=page))
             delete_rows(Trace.objects.filter(pk__in=page))
         yield len(page)

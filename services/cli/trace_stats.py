@@ -31,6 +31,14 @@ COLUMNS = (
     gettext_noop("cost"),
 )
 
+FEEDBACK_COLUMNS = (
+    gettext_noop("feedback on"),
+    gettext_noop("count"),
+    gettext_noop("positive"),
+    gettext_noop("negative"),
+    gettext_noop("average score"),
+)
+
 
 def add_verb(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     parser = verb("stats", gettext("Shows how often steps ran, how long they took, what they cost"))
@@ -71,6 +79,9 @@ def show(screen: Screen, options: dict[str, Any]) -> None:
         screen.table((gettext_noop("from"), *COLUMNS), _over_time(found["items"]))
     else:
         screen.table(COLUMNS, map(_row, found["items"]))
+        if found["feedback"]:
+            screen.say("")
+            screen.table(FEEDBACK_COLUMNS, [tuple(each.values()) for each in found["feedback"]])
 
 
 def _over_time(items: Sequence[Json]) -> Iterator[Sequence[object]]:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
-from agents.terminal.inert import readable
+from agents.terminal.inert import one_line, readable
 from services.cli import trace_rerun, trace_stats
 from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
@@ -21,6 +21,7 @@ from traces import pruning
 from traces.models import Trace
 from traces.reading import finding
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
+from traces.reading.feedback import Kind
 from traces.reading.finding import NoTrace, Wanted
 
 Options = dict[str, Any]
@@ -35,6 +36,7 @@ LIST_COLUMNS = (
     gettext_noop("errors"),
     gettext_noop("tokens"),
     gettext_noop("cost"),
+    gettext_noop("feedback"),
     gettext_noop("title"),
 )
 
@@ -66,6 +68,11 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--errors", action="store_true", help=gettext("that failed, or a step of which did")
     )
+    listing.add_argument(
+        "--feedback",
+        choices=[each.value for each in Kind],
+        help=gettext("by what clients said of the answer"),
+    )
     listing.add_argument("--text", default="", help=gettext("in the question or in the answer"))
     add_listing(listing)
     for name, summary in (
@@ -87,8 +94,10 @@ def show_list(screen: Screen, options: Options) -> None:
         since=timezone.now() - options["since"] if options["since"] else None,
         text=readable(options["text"]),
         has_errors=options["errors"],
+        feedback=Kind(options["feedback"]) if options["feedback"] else None,
     )
-    shown = [trace_json(each) for each in finding.select(wanted)[: options["lines"]]]
+    found = finding.select(wanted)[: options["lines"]].prefetch_related("feedback")
+    shown = [trace_json(each) for each in found]
     if options["json"]:
         screen.say(as_json(shown))
     else:
@@ -107,6 +116,7 @@ def _row(shown: Json) -> Sequence[object]:
         shown["errors"],
         usage["prompt_tokens"] + usage["completion_tokens"],
         _cost(shown),
+        " ".join(_score(each) for each in shown["feedback"]),
         Summary(shown["request"]),
     )
 
@@ -120,9 +130,10 @@ def show_one(screen: Screen, options: Options) -> None:
         shown["rerun_of"] = gettext("{trace}, from step {step}").format(
             trace=origin["trace_id"], step=origin["step"]
         )
+    given = [("feedback", _said(each)) for each in shown.pop("feedback")]
     shown["cost"] = f"{_cost(shown)} {currency}" if shown["cost"] is not None else None
     facts = [(name, _value(name, value)) for name, value in shown.items()]
-    screen.facts([*facts, *usage.items()])
+    screen.facts([*facts, *usage.items(), *given])
     screen.say("")
     for branch in branches_of(trace):
         screen.tree(branch)
@@ -168,6 +179,17 @@ def _find(trace_id: str) -> Trace:
 
 def _cost(shown: Json) -> str | None:
     return None if shown["cost"] is None else f"{shown['cost']:.6f}"
+
+
+def _score(feedback: Json) -> str:
+    return f"{feedback['score']:+.3g}"
+
+
+def _said(feedback: Json) -> str:
+    """The score, who gave it, and the comment."""
+    who = f" ({feedback['principal']})" if feedback["principal"] else ""
+    said = f"{_score(feedback)}{who}"
+    return f"{said}: {one_line(feedback['comment'])}" if feedback["comment"] else said
 
 
 def _value(name: str, value: Any) -> object:

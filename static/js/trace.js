@@ -6,6 +6,7 @@ import { fullMoment, page, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { detailOf, figureList } from "./traces/detail.js";
+import { wordsOf } from "./traces/feedback.js";
 import * as forest from "./traces/forest.js";
 import { listenToKeys } from "./traces/keys.js";
 import { RerunForm, showLineage } from "./traces/lineage.js";
@@ -60,6 +61,7 @@ function showSummary(trace) {
   ];
   if (trace.attempts > 1) given.push(["attempts", count(trace.attempts)]);
   if (trace.error) given.push(["error", trace.error]);
+  for (const words of wordsOf(trace.feedback)) given.push(["feedback", words]);
   byId("summary").replaceChildren(...figureList(given).children);
   byId("summary").dataset.status = trace.status;
   byId("download").disabled = false;

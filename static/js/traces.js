@@ -5,6 +5,7 @@ import { fullMoment, moment, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { Choice } from "./traces/choice.js";
+import { thumbsOf } from "./traces/feedback.js";
 import { asked, FilterForm, filtersIn, queryWith } from "./traces/filters.js";
 import { follow } from "./traces/live.js";
 import { keepQuery } from "./traces/languages.js";
@@ -99,6 +100,7 @@ function rowOf(trace) {
     element("td", {}, choice.boxFor(id), element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
     element("td", { className: "request" }, element("a", { href: `/traces/${id}/` }, words)),
     element("td", {}, service),
+    element("td", {}, ...thumbsOf(trace.feedback)),
     cell(count(trace.steps)),
     cell(tokensOf(trace.usage)),
     cell(cost(trace.cost, trace.currency)),

@@ -47,6 +47,8 @@ def told(question: str = "Is it raining?", *, service: str = "weather", fails: b
     story.think(ref, "look_up")
     story.work(ref, "look_up", "error" if fails else "success", "No such city." if fails else "No.")
     story.answer(ref, "It does not rain.")
+    if fails:
+        story.rate(ref, -1, "It does.")
     return ref.run_id
 
 
@@ -75,6 +77,43 @@ async def test_filters_are_in_the_address(new_page: NewPage, rows: Rows) -> None
     await expect(page.get_by_label("Service")).to_have_value("news")
     await page.go_back()
     await expect(links).to_have_count(2)
+
+
+async def test_what_people_said_of_answers_is_shown_and_filtered(
+    new_page: NewPage, rows: Rows
+) -> None:
+    story = await rows(Story, service="weather")
+    for question, score, comment in (
+        ("Liked", 1, ""),
+        ("Not liked", -1, "It <i>rains</i>."),
+        ("Not rated", None, ""),
+    ):
+        ref = await rows(story.ask, question)
+        await rows(story.answer, ref, "No.", step=1)
+        if score is not None:
+            await rows(story.rate, ref, score, comment, "user:1")
+    page = await new_page("/traces/")
+    links = page.locator("#rows a")
+    await expect(links).to_have_count(3)
+    await expect(page.locator("#rows .given")).to_have_count(2)
+    await page.locator("#operations summary").click()
+    cells = page.locator("table.feedback tbody td")
+    await expect(cells).to_have_text(["weather", "2", "1", "1", "0"])
+    for kind, found in (
+        ("negative", ["Not liked"]),
+        ("positive", ["Liked"]),
+        ("without feedback", ["Not rated"]),
+        ("with feedback", ["Not liked", "Liked"]),
+    ):
+        await page.get_by_label("Feedback").select_option(kind)
+        await expect(links).to_have_text(found)
+    assert page.url.endswith("/traces/?feedback=any")
+    await rows(story.rate, ref, 0.5)
+    await expect(links).to_have_text(["Not rated", "Not liked", "Liked"])
+    given = page.locator("#rows .given").nth(1)
+    await expect(given).to_have_attribute("aria-label", "-1: It <i>rains</i>.")
+    await page.get_by_role("link", name="Not liked").click()
+    await expect(page.locator("#summary")).to_contain_text("-1 (user:1): It <i>rains</i>.")
 
 
 async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> None:

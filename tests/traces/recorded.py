@@ -119,3 +119,7 @@ class Story:
         (result,) = batch.commit()
         assert isinstance(result, list), result
         assert not batch.recorder_failures
+
+    def rate(self, ref: RunRef, score: float | None, comment: str = "", by: str = "") -> None:
+        """Somebody says what the answer is worth."""
+        self._write([kinds.user_feedback(comment or None, ref, score, by)], None)

@@ -13,6 +13,7 @@ from agents.runtime.durations import ms_between
 from myagent.protocol import timestamp, timestamp_or_none
 from traces.models import NANO, Span, Trace
 from traces.reading.contents import Contents, contents_of
+from traces.reading.feedback import feedback_json
 
 Json = dict[str, Any]
 
@@ -42,6 +43,7 @@ def trace_json(trace: Trace) -> Json:
         "started_at": timestamp(trace.started_at),
         "ended_at": timestamp_or_none(trace.ended_at),
         "duration_ms": trace.duration_ms,
+        "feedback": feedback_json(trace),
     }
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from agents.principals import Principal
 from myagent.protocol import timestamp
 from traces.models import NANO, SpanDay, SpanHour
+from traces.reading import feedback
 from traces.reading.finding import NotTheirs
 from traces.reading.parts import parts_of
 from traces.statistics import counting
@@ -67,7 +68,15 @@ def stats_json(wanted: Wanted) -> Json:
         "currency": settings.MYAGENT_CURRENCY,
         "total": len(order),
         "items": [_item(group, totals[group], groups[group]) for group in order[:MOST_GROUPS]],
+        "feedback": _feedback(wanted),
     }
+
+
+def _feedback(wanted: Wanted) -> list[Json]:
+    """An answer is no operation: by name, it counts for its service."""
+    column = "model" if wanted.by == By.MODEL else "service"
+    found = feedback.totals(column, wanted.since, wanted.until, _services_of(wanted))
+    return found[:MOST_GROUPS]
 
 
 def _grouped(wanted: Wanted, *, is_by_hours: bool) -> dict[Group, dict[datetime, Tally]]:

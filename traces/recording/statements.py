@@ -10,10 +10,11 @@ from functools import cache
 
 from django.db import connection
 
-from traces.models import Span, Trace, Waiting
+from traces.models import Feedback, Span, Trace, Waiting
 
 _TRACE = Trace._meta.db_table
 _SPAN = Span._meta.db_table
+_FEEDBACK = Feedback._meta.db_table
 
 TRACE_COLUMNS = (
     "id", "session_id", "service", "agent", "model", "principal", "status", "content", "request",
@@ -31,6 +32,9 @@ PART_COLUMNS = (
     "ended_at", "duration_ms", "error", "parent_id", "attributes",
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "start_seq",
     "end_seq",
+)  # fmt: skip
+FEEDBACK_COLUMNS = (
+    "trace_id", "service", "model", "principal", "score", "comment", "given_at",
 )  # fmt: skip
 WAITING_COLUMNS = ("id", "ended_at", "due_at", "tries", "claim")
 OF_THE_START = frozenset({"trace_id", "span_id", "kind", "attempt", "step_id"})
@@ -99,10 +103,27 @@ def write_part() -> str:
     return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
 
 
+@cache
+def rate() -> str:
+    """Keeps a client's last word on a run; of one that has no trace, nothing.
+
+    What is taken back stays, without a score: all is written in the order of the log.
+    """
+    is_mysql = connection.vendor == "mysql"
+    new = "VALUES({})" if is_mysql else "excluded.{}"
+    changes = ", ".join(f"{name}={new.format(name)}" for name in FEEDBACK_COLUMNS[4:])
+    conflict = "DUPLICATE KEY" if is_mysql else "CONFLICT (trace_id, principal) DO"
+    return (
+        f"INSERT INTO {_FEEDBACK} ({','.join(FEEDBACK_COLUMNS)}) "
+        f"SELECT id, service, model, %s, %s, %s, %s FROM {_TRACE} WHERE id=%s "
+        f"ON {conflict} UPDATE {'' if is_mysql else 'SET '}{changes}"
+    )
+
+
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
         *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
-        ADD_WAITING,
+        *(rate(), ADD_WAITING),
     )

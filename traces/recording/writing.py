@@ -12,8 +12,8 @@ from agents.log.recorders import Row
 from agents.log.writes import NextAttempt, RunFacts, Write
 from agents.models import Run
 from myagent.models.base import Usage
-from myagent.protocol import TERMINAL_EVENTS
-from traces.content import excerpt
+from myagent.protocol import MAX_COMMENT, TERMINAL_EVENTS
+from traces.content import excerpt, shown_text
 from traces.models import MAX_EXCERPT, MAX_NAMED, Span, Trace
 from traces.recording import spans, statements
 from traces.recording.prices import PriceList
@@ -74,7 +74,9 @@ class Writing:
         yield from self._beginning()
         for entry, logged in zip(self._write.entries, self._logged, strict=True):
             run = self._runs.get(entry.run_id or "")
-            if run is not None:
+            if entry.event == "user.feedback":
+                yield self._feedback(entry)
+            elif run is not None:
                 yield from self._of_entry(entry, logged.seq, run)
         if self._write.continues is not None:
             yield from self._next_attempt(self._write.continues)
@@ -189,7 +191,7 @@ class Writing:
     def _tool(self, run: RunFacts, step_id: str, name: str) -> Subject:
         return Subject(run, Span.Kind.TOOL, name, run.step, step_id)
 
-    # Its interruption and its end.
+    # Its interruption and its end, and what is said of it then.
 
     def _next_attempt(self, following: NextAttempt) -> Iterator[Row]:
         run_id, attempt = following.run_id, following.attempt
@@ -230,6 +232,12 @@ class Writing:
         if not run.has_open_calls:
             sums.spans += 1
             sums.errors += status == Status.ERROR
+
+    def _feedback(self, entry: Entry) -> Row:
+        given = entry.metadata
+        comment = shown_text(entry.content or "", self._content)[:MAX_COMMENT]
+        values = (given.get("principal", ""), given["score"], comment, adapted(self._at))
+        return Row(statements.rate(), (*values, given["run_id"]))
 
     def _sums_of(self, run: RunFacts) -> Sums:
         return self._sums.setdefault(run.run_id, Sums())

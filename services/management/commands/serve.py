@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Coroutine
 from typing import Any
 
@@ -92,7 +96,10 @@ class Command(TerminalCommand):
             self._only_leaves = gettext("Leaving; the services go on: another supervisor has them.")
             servers: SiteServer | ServerProcesses
             if options["processes"] > 1:
-                servers = ServerProcesses(options["processes"], _part_of(port, options), listener)
+                command = _part_of(port, options)
+                servers = ServerProcesses(
+                    options["processes"], command, listener, metrics_dir=_new_metrics_dir()
+                )
             else:
                 servers = SiteServer(listener, address, is_debug=options["debug"])
                 servers.open_own_ports()
@@ -189,6 +196,14 @@ class Command(TerminalCommand):
             opening.say(
                 self, gettext("The services that were running start again with the next serve.")
             )
+
+
+def _new_metrics_dir() -> str:
+    """A folder in which the processes of this command count together; they inherit its name."""
+    folder = tempfile.mkdtemp(prefix="myagent-metrics-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
 
 
 def _part_of(port: int, options: dict[str, Any]) -> list[str]:

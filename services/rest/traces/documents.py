@@ -39,6 +39,13 @@ class RerunOfSerializer(Answer):
     step = serializers.IntegerField(help_text="The reply that was asked for again.")
 
 
+class FeedbackSerializer(Answer):
+    principal = serializers.CharField(help_text="Who gave it; empty where nobody has to log in.")
+    score = serializers.FloatField(help_text="From -1, bad, to 1, good.")
+    comment = serializers.CharField(help_text="If it may be seen.")
+    given_at = serializers.DateTimeField()
+
+
 class TraceSerializer(WithUnderscores):
     trace_id = serializers.CharField(help_text="The run's id.")
     session_id = serializers.CharField()
@@ -63,6 +70,9 @@ class TraceSerializer(WithUnderscores):
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
+    feedback = FeedbackSerializer(
+        many=True, help_text="The last word of each client on the answer."
+    )
 
 
 class TracesSerializer(Answer):
@@ -136,6 +146,14 @@ class OperationStatsSerializer(SpanFiguresSerializer):
     buckets = SpanBucketSerializer(many=True)
 
 
+class FeedbackStatsSerializer(Answer):
+    group = serializers.CharField(help_text="A service; with `by=model` the model of its agent.")
+    count = serializers.IntegerField()
+    positive = serializers.IntegerField(help_text="Scores above 0.")
+    negative = serializers.IntegerField(help_text="Scores below 0.")
+    avg_score = serializers.FloatField()
+
+
 class SpanStatsSerializer(Answer):
     by = serializers.ChoiceField([each.value for each in By])
     since = serializers.DateTimeField()
@@ -144,6 +162,7 @@ class SpanStatsSerializer(Answer):
     currency = serializers.CharField()
     total = serializers.IntegerField(help_text="Operations; `items` has the 100 most frequent.")
     items = OperationStatsSerializer(many=True)
+    feedback = FeedbackStatsSerializer(many=True, help_text="Given in this time.")
 
 
 USAGE = {
@@ -177,6 +196,14 @@ A_TRACE: dict[str, Any] = {
     "started_at": "2026-11-21T08:00:01.200Z",
     "ended_at": "2026-11-21T08:00:02.900Z",
     "duration_ms": 1700,
+    "feedback": [
+        {
+            "principal": "user:1",
+            "score": -1.0,
+            "comment": "It does rain.",
+            "given_at": "2026-11-21T08:00:31.400Z",
+        }
+    ],
 }
 A_SPAN: dict[str, Any] = {
     "span_id": "9a1c03d2f4b5e677",
@@ -226,6 +253,9 @@ STATS_SHAPE: dict[str, Any] = {
             **FIGURES,
             "buckets": [{"at": "2026-11-21T08:00:00.000Z", **FIGURES}],
         }
+    ],
+    "feedback": [
+        {"group": "weather", "count": 9, "positive": 8, "negative": 1, "avg_score": 0.778}
     ],
 }
 

@@ -21,6 +21,7 @@ from services.rest.fields import (
 )
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET
 from traces.models import MAX_NAMED, Trace
+from traces.reading.feedback import Kind
 from traces.reading.stats import LONGEST, By
 
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
@@ -61,6 +62,12 @@ class TracesQuery(WithUnderscores):
     )
     errors_ = serializers.BooleanField(
         default=False, help_text="Only those of runs that failed, or a step of which did."
+    )
+    feedback = serializers.ChoiceField(
+        [each.value for each in Kind],
+        required=False,
+        help_text="What clients said of the answer: somebody liked it, or did not, said anything, "
+        "or nobody did.",
     )
     limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
     order = serializers.ChoiceField([NEWEST, OLDEST], default=NEWEST, help_text="Which come first.")

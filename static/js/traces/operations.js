@@ -2,6 +2,7 @@
 
 import { element } from "../chat/dom.js";
 import { say } from "../chat/page.js";
+import { feedbackTable } from "./feedback.js";
 import { Hourly, pointsOf } from "./hourly.js";
 import { readStats } from "./reading.js";
 import { cost, count, took } from "./words.js";
@@ -37,7 +38,8 @@ export class Operations {
       const stats = await readStats(button.dataset.by, Number(hours));
       if (button.getAttribute("aria-pressed") !== "true" || this.#period.value !== hours) return;
       this.#part.hidden = false;
-      this.#place.replaceChildren(this.#tableOf(stats));
+      const feedback = feedbackTable(stats.feedback);
+      this.#place.replaceChildren(this.#tableOf(stats), feedback ?? "");
       this.#choose(stats, 0);
     } catch (error) {
       if (!this.#part.hidden) this.#place.replaceChildren(element("p", {}, error.message));

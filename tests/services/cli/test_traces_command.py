@@ -51,9 +51,9 @@ def test_the_list_tells_what_each_run_took_and_filters() -> None:
     rows = [line.split("\t") for line in traces("list").splitlines()]
     assert rows[0] == [
         *("trace", "status", "service", "started", "ms", "steps", "errors", "tokens", "cost"),
-        "title",
+        *("feedback", "title"),
     ]
-    assert [(row[0], row[1], row[4], row[7], row[9]) for row in rows[1:]] == [
+    assert [(row[0], row[1], row[4], row[7], row[10]) for row in rows[1:]] == [
         (failed.run_id, "failed", "200", "0", "at work"),
         (weather, "answered", "200", "132", "Is it raining?"),
     ]
@@ -68,6 +68,29 @@ def test_the_list_tells_what_each_run_took_and_filters() -> None:
         assert [each["trace_id"] for each in found] == [weather]
     assert len(json.loads(traces("list", "--json", "--errors"))) == 2
     assert len(json.loads(traces("list", "--json", "-n", "1"))) == 1
+
+
+def test_what_clients_said_of_answers_is_listed_shown_filtered_and_counted() -> None:
+    story = Story(service="weather")
+    liked, not_liked = story.ask("one"), story.ask("two")
+    for ref in (liked, not_liked):
+        story.answer(ref, "Nothing.", step=1)
+    story.rate(liked, 1, by="user:1")
+    story.rate(not_liked, -0.5, "a \x1b[31mred\x1b[0m\nanswer", by="user:1")
+    story.rate(not_liked, 1, by="user:2")
+    rows = [line.split("\t") for line in traces("list", "--feedback", "negative").splitlines()]
+    assert [(row[0], sorted(row[9].split())) for row in rows[1:]] == [
+        (not_liked.run_id, ["+1", "-0.5"])
+    ]
+    for kind, count in (("positive", 2), ("negative", 1), ("any", 2), ("none", 0)):
+        assert len(json.loads(traces("list", "--json", "--feedback", kind))) == count
+    shown = traces("show", not_liked.run_id)
+    assert "\x1b" not in shown
+    assert "feedback\t-0.5 (user:1): a red answer" in shown
+    assert traces("stats").splitlines()[-2:] == [
+        "feedback on\tcount\tpositive\tnegative\taverage score",
+        "weather\t3\t2\t1\t0.5",
+    ]
 
 
 def test_one_is_shown_with_its_steps_as_a_tree() -> None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agents", "0014_external_sessions"),
-        ("traces", "0005_waiting"),
+        ("traces", "0006_feedback"),
     ]
 
     operations = [
