@@ -18,7 +18,7 @@ from services.rest.conversations.who import principal_of
 from services.rest.traces import documents
 from services.rest.traces.inputs import RerunInput
 from services.rest.traces.reading import trace_of
-from traces.reading.describing import trace_json
+from traces.reading.describing import Json, trace_json
 from traces.rerunning import NotRerun, Rerun
 
 STATUSES = {
@@ -64,11 +64,15 @@ async def _run_again(request: Request, rerun: Rerun, later: Later) -> None:
     with _said():
         rerun.check(can_continue=forks.can_continue(service))
         await forks.check(call, service)
-        new = await sync_to_async(rerun.write)()
-    await forks.take_over(new.session_id)
-    later.data = trace_json(new)
+        new = await sync_to_async(_written)(rerun)
+    await forks.take_over(new["session_id"])
+    later.data = new
     later.status_code = 201
-    later["Location"] = f"/api/v1/traces/{new.pk}"
+    later["Location"] = f"/api/v1/traces/{new['trace_id']}"
+
+
+def _written(rerun: Rerun) -> Json:
+    return trace_json(rerun.write())
 
 
 @contextmanager
