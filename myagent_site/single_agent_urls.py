@@ -15,6 +15,7 @@ urlpatterns = [
     path("health", csrf_exempt(health)),
     path("metrics", MetricsView.as_view()),
     re_path(r"^traces/?$", csrf_exempt(trace_pages.traces)),
+    re_path(r"^traces/compare/?$", csrf_exempt(trace_pages.compare)),
     re_path(r"^traces/(?P<id>[^/]+)/?$", csrf_exempt(trace_pages.trace)),
     # They are only read.
     path("api/", include("services.rest.traces.urls")),

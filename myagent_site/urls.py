@@ -23,6 +23,7 @@ urlpatterns = [
     path("console/events", console.events),
     path("console/history", console.history),
     re_path(r"^traces/?$", trace_pages.traces),
+    re_path(r"^traces/compare/?$", trace_pages.compare),
     re_path(r"^traces/(?P<id>[^/]+)/?$", trace_pages.trace),
     path("health", health),
     path("health/ready", ready),

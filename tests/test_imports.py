@@ -65,7 +65,7 @@ ROOMS = {
     ),
     "traces": (
         *("models", "content", "statistics", "recording", "reading", "exporting"),
-        *("live", "sockets", "pruning", "checks", "apps"),
+        *("live", "sockets", "pruning", "rerunning", "checks", "apps"),
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),

@@ -48,6 +48,10 @@ class Trace(models.Model):
     """The run's id."""
     traceparent = models.CharField(max_length=55, default="", db_default="")
     """The client's span under which it ran, as W3C Trace Context writes it."""
+    rerun_of = models.CharField(max_length=36, default="", db_default="")
+    """The trace whose run ran again, which may have been removed since; '' for a run of its own."""
+    rerun_step = models.PositiveIntegerField(default=0, db_default=0)
+    """The step that it ran again from."""
     # Its constraint would lock the session's row. Traces are removed with their session.
     session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
     service = models.CharField(gettext_lazy("service"), max_length=100)
@@ -82,6 +86,7 @@ class Trace(models.Model):
         indexes = [
             models.Index(fields=["service", "id"], name="trace_by_service"),
             models.Index(fields=["principal", "id"], name="trace_by_principal"),
+            models.Index(fields=["rerun_of"], name="trace_by_origin"),
         ]
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
 from agents.runtime.once import Once
 from agents.sessions.elsewhere import Elsewhere
+from agents.sessions.forks import Forks
 from agents.sessions.gauges import LoopLag
 from agents.sessions.holding import Sessions
 from agents.sessions.hub import Hub
@@ -62,6 +63,7 @@ class Conversations:
         self._neighbours = Neighbours(self.resources, self._sessions, self.lease)
         self.port = Hub(self.resources, self._sessions)
         self.elsewhere = Elsewhere(self.resources)
+        self.forks = Forks(self.resources, self._sessions)
         self._lag = LoopLag()
         self._measuring = Measuring(self.journal)
         self.connection_count: Callable[[], int] = lambda: 0

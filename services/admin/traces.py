@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from agents.terminal.inert import one_line, readable
 from services.admin.conversations import may_read
@@ -102,8 +102,9 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = (
-        *("id", "session_id", "status", "service", "agent_name", "model", "principal"),
+        *("trace", "conversation", "rerun", "status", "service", "agent_name", "model"),
         *(
+            "principal",
             "question",
             "reply",
             "failure",
@@ -148,6 +149,21 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
         is_named = Q(pk=search_term.strip())
         found = select(Wanted(text=search_term)).values("pk")
         return queryset.filter(is_named | Q(pk__in=found)), False
+
+    @admin.display(description=gettext_lazy("trace"))
+    def trace(self, trace: Trace) -> str:
+        return trace.pk
+
+    @admin.display(description=gettext_lazy("conversation"))
+    def conversation(self, trace: Trace) -> str:
+        return trace.session_id
+
+    @admin.display(description=gettext_lazy("runs again"))
+    def rerun(self, trace: Trace) -> str:
+        if not trace.rerun_of:
+            return NOTHING
+        said = gettext("{trace}, from step {step}")
+        return said.format(trace=trace.rerun_of, step=trace.rerun_step)
 
     @admin.display(description=gettext_lazy("agent"), ordering="agent")
     def agent_name(self, trace: Trace) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import one_line, readable
-from services.cli import trace_stats
+from services.cli import trace_rerun, trace_stats
 from services.cli.arguments import add_listing, add_pruning, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.parsing import time_length
@@ -80,6 +80,7 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         ("export", gettext("Writes a trace with what went in and out of its steps, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its trace_id"))
+    trace_rerun.add_verb(verb)
     trace_stats.add_verb(verb)
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
     add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
@@ -125,6 +126,10 @@ def show_one(screen: Screen, options: Options) -> None:
     shown = trace_json(trace)
     usage = shown.pop("usage")
     currency = shown.pop("currency")
+    if origin := shown["rerun_of"]:
+        shown["rerun_of"] = gettext("{trace}, from step {step}").format(
+            trace=origin["trace_id"], step=origin["step"]
+        )
     given = [("feedback", _said(each)) for each in shown.pop("feedback")]
     shown["cost"] = f"{_cost(shown)} {currency}" if shown["cost"] is not None else None
     facts = [(name, _value(name, value)) for name, value in shown.items()]
@@ -158,6 +163,7 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "list": show_list,
     "show": show_one,
     "export": export,
+    "rerun": trace_rerun.rerun,
     "stats": trace_stats.show,
     "prune": prune,
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from myagent.inner_spans import InnerSpan
@@ -159,6 +160,25 @@ async def test_charts_show_the_chosen_operation(new_page: NewPage, rows: Rows) -
     await expect(shown).to_have_attribute("aria-label", "Count ≤ 1, Errors ≤ 1")
     await page.get_by_role("button", name="By service").click()
     await expect(page.get_by_role("button", name="weather").first).to_be_visible()
+
+
+async def test_charts_show_tokens_and_cost_over_time(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(told)
+    await rows(lambda: Span.objects.filter(kind=Span.Kind.THINK).update(cost_nano=4_000_000))
+    page = await new_page("/traces/")
+    await page.locator("#operations summary").click()
+    charts = page.locator("#charts [role=img]")
+    tokens, cost = charts.nth(2), charts.nth(3)
+    await expect(tokens).to_have_attribute("aria-label", "Tokens in ≤ 110, Tokens out ≤ 22")
+    await expect(cost).to_have_attribute("aria-label", "Cost ≤ 0.008 USD")
+    await page.get_by_role("button", name="look_up").click()
+    await expect(charts).to_have_count(2)
+    await page.get_by_role("button", name="By model").click()
+    await expect(charts).to_have_count(4)
+    before = timezone.now() - timedelta(days=3)
+    await rows(lambda: Span.objects.filter(trace=trace, step=1).update(ended_at=before))
+    await page.get_by_label("Steps that ended").select_option("in the last 7 days")
+    await expect(tokens).to_have_attribute("aria-label", "Tokens in ≤ 100, Tokens out ≤ 20")
 
 
 async def test_a_running_trace_grows(new_page: NewPage, rows: Rows) -> None:
@@ -332,6 +352,33 @@ async def test_steps_are_arranged_as_they_were_called(new_page: NewPage) -> None
     assert shown["nextFailed"] == 3
 
 
+async def test_a_tool_waits_for_some_parts_of_its_work(new_page: NewPage) -> None:
+    page = await new_page("/traces/")
+
+    def span(id: str, kind: str, start: int, end: int, parent: str | None) -> dict[str, Any]:
+        at = [f"1970-01-01T00:00:00.{ms:03}Z" for ms in (start, end)]
+        known = {"span_id": id, "kind": kind, "parent_span_id": parent, "status": "success"}
+        return known | {"started_at": at[0], "ended_at": at[1]}
+
+    critical = await page.evaluate(
+        """async (spans) => {
+            const { criticalPath } = await import("/static/js/traces/forest.js");
+            return [...criticalPath(spans, 0)];
+        }""",
+        [
+            span("reply", "think", 0, 10, None),
+            span("slow", "tool", 10, 60, "reply"),
+            span("fast", "tool", 10, 30, "reply"),
+            span("query", "work", 12, 55, "slow"),
+            span("cache", "work", 12, 20, "slow"),
+            span("rows", "work", 20, 54, "query"),
+            span("other", "work", 12, 29, "fast"),
+            span("itself", "work", 0, 60, "itself"),
+        ],
+    )
+    assert sorted(critical) == ["query", "reply", "rows", "slow"]
+
+
 async def test_there_is_a_sentence_for_what_is_not_there(new_page: NewPage, site: str) -> None:
     page = await new_page("/traces/")
     await expect(page.locator("#none")).to_contain_text("No run is recorded yet.")
@@ -353,7 +400,7 @@ async def test_everybody_can_use_both_pages(
     page = await new_page(f"/traces/?lang={lang}", **look)
     await expect(page.locator("#rows a")).to_have_count(2)
     await page.locator("#operations summary").click()
-    await expect(page.locator("#charts canvas")).to_have_count(2)
+    await expect(page.locator("#charts canvas")).to_have_count(3)
     await judge(page, axe_script, tmp_path / "list.png")
     await page.goto(f"{page.url.split('?')[0]}{trace}/")
     await page.locator("#rows [role=row]", has_text="look_up").click()

@@ -31,6 +31,7 @@ def trace_json(trace: Trace) -> Json:
         "answer": trace.answer,
         "error_type": trace.error_type,
         "error": trace.error,
+        "rerun_of": _origin_of(trace),
         "attempts": trace.attempts,
         "steps": trace.steps,
         "max_steps": trace.max_steps,
@@ -44,6 +45,11 @@ def trace_json(trace: Trace) -> Json:
         "duration_ms": trace.duration_ms,
         "feedback": feedback_json(trace),
     }
+
+
+def _origin_of(trace: Trace) -> Json | None:
+    """The trace and the step that it ran again from; None of a run of its own."""
+    return {"trace_id": trace.rerun_of, "step": trace.rerun_step} if trace.rerun_of else None
 
 
 def spans_of(trace: Trace) -> QuerySet[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -37,7 +38,7 @@ class Wanted:
     `client`: the key of the principal who asked. Begun at `since` or later, and before `until`.
     `min_cost`: in the currency of the site; what has no cost is not found. `text`: the question or
     the answer contains it, whatever its case. `has_errors`: the run did not end with an answer, or
-    a step of it failed.
+    a step of it failed. `rerun_of`: the trace that it ran again.
     """
 
     principal: Principal | None = None
@@ -52,12 +53,13 @@ class Wanted:
     until: datetime | None = None
     min_duration_ms: int | None = None
     min_cost: float | None = None
+    rerun_of: str = ""
     feedback: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`cursor`: what the next page begins below; None at the end. `is_complete`: there are no more
+    """`cursor`: what the next page begins after; None at the end. `is_complete`: there are no more
     in the page because there are none, or it is full; else because so many were looked through.
     """
 
@@ -85,55 +87,74 @@ def select(wanted: Wanted) -> QuerySet[Trace]:
     return found
 
 
-def page_of(wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
-    """Up to `limit` of those that match, of traces below `cursor`.
+def page_of(
+    wanted: Wanted, *, limit: int, cursor: str | None = None, is_oldest_first: bool = False
+) -> Page:
+    """Up to `limit` of those that match, of traces that come after `cursor` in the order.
 
-    What no index finds is looked for in the newest `LOOKED_THROUGH` of those that one finds.
+    What no index finds is looked for in the first `LOOKED_THROUGH` of those that one finds.
     """
-    indexed = _in_index(wanted)
-    if cursor is not None:
-        indexed = indexed.filter(pk__lt=cursor)
+    order = OLDEST_FIRST if is_oldest_first else NEWEST_FIRST
+    indexed = order.after(cursor, _in_index(wanted).order_by(f"{order.sign}pk"))
     if wanted.feedback in SCORES:
-        return _page_of_rated(wanted, indexed, given(wanted.feedback), limit, cursor)
+        rated = order.after(cursor, given(wanted.feedback), "trace_id")
+        return _page_of_rated(wanted, indexed, rated, limit, order)
     found = _looked_at(wanted, indexed)
-    lowest = None
+    last = None
     if found is not indexed:
-        lowest = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
-        found = found if lowest is None else found.filter(pk__gte=lowest)
-    has_more = lowest is not None and indexed.filter(pk__lt=lowest).exists()
-    return _page(found, limit, lowest if has_more else None)
+        last = indexed.values_list("pk", flat=True)[LOOKED_THROUGH - 1 : LOOKED_THROUGH].first()
+        found = order.until(last, found)
+    has_more = last is not None and order.after(last, indexed).exists()
+    return _page(found, limit, last if has_more else None)
+
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """By the ids of traces. `after` and `until` leave rows as they are without an id."""
+
+    sign: str
+    later: str
+    not_later: str
+
+    def after(self, id_: str | None, rows: Rows, field: str = "pk") -> Rows:
+        return rows if id_ is None else rows.filter(**{f"{field}__{self.later}": id_})
+
+    def until(self, id_: str | None, rows: Rows, field: str = "pk") -> Rows:
+        return rows if id_ is None else rows.filter(**{f"{field}__{self.not_later}": id_})
+
+
+NEWEST_FIRST = _Order("-", "lt", "gte")
+
+OLDEST_FIRST = _Order("", "gt", "lte")
 
 
 def _page_of_rated(
-    wanted: Wanted,
-    indexed: QuerySet[Trace],
-    rated: QuerySet[Feedback],
-    limit: int,
-    cursor: str | None,
+    wanted: Wanted, indexed: QuerySet[Trace], rated: QuerySet[Feedback], limit: int, order: _Order
 ) -> Page:
-    """The same of traces with feedback: what is looked through is the newest of that."""
-    if cursor is not None:
-        rated = rated.filter(trace_id__lt=cursor)
-    ids = rated.order_by("-trace_id").values_list("trace_id", flat=True)
-    lowest = ids[RATED_LOOKED_THROUGH - 1 : RATED_LOOKED_THROUGH].first()
-    has_more = lowest is not None and rated.filter(trace_id__lt=lowest).exists()
-    if lowest is not None:
-        rated = rated.filter(trace_id__gte=lowest)
+    """The same of traces with feedback: what is looked through is the first of that."""
+    ids = rated.order_by(f"{order.sign}trace_id").values_list("trace_id", flat=True)
+    last = ids[RATED_LOOKED_THROUGH - 1 : RATED_LOOKED_THROUGH].first()
+    has_more = last is not None and order.after(last, rated, "trace_id").exists()
+    rated = order.until(last, rated, "trace_id")
     found = _looked_at(wanted, indexed).filter(pk__in=rated.values("trace_id"))
-    return _page(found, limit, lowest if has_more else None)
+    return _page(found, limit, last if has_more else None)
 
 
-def _page(found: QuerySet[Trace], limit: int, lowest: str | None) -> Page:
-    """`lowest`: the last that was looked through, if there are more."""
+def _page(found: QuerySet[Trace], limit: int, last: str | None) -> Page:
+    """`last`: the last that was looked through, if there are more."""
     traces = list(found[: limit + 1].prefetch_related("feedback"))
     if len(traces) > limit:
         return Page(traces[:limit], traces[limit - 1].pk, True)
-    return Page(traces, lowest, lowest is None)
+    return Page(traces, last, last is None)
 
 
 def _in_index(wanted: Wanted) -> QuerySet[Trace]:
     found = seen_by(wanted.principal, Trace.objects.order_by("-pk"))
     exact = {"service": wanted.service, "session_id": wanted.session_id}
+    exact["rerun_of"] = wanted.rerun_of
     found = found.filter(**{name: value for name, value in exact.items() if value})
     if wanted.client is not None:
         found = found.filter(principal=wanted.client)

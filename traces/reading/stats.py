@@ -138,9 +138,6 @@ def _item(group: Group, total: Tally, buckets: Mapping[datetime, Tally]) -> Json
         "kind": kind,
         "group": name,
         **_figures(total),
-        "prompt_tokens": total.prompt_tokens,
-        "completion_tokens": total.completion_tokens,
-        "cost": None if total.cost_nano is None else total.cost_nano / NANO,
         "buckets": [{"at": timestamp(at), **_figures(buckets[at])} for at in sorted(buckets)],
     }
 
@@ -154,6 +151,9 @@ def _figures(tally: Tally) -> Json:
         "max_ms": tally.max_ms,
         "p50_ms": _rounded(tally.percentile_ms(0.5)),
         "p95_ms": _rounded(tally.percentile_ms(0.95)),
+        "prompt_tokens": tally.prompt_tokens,
+        "completion_tokens": tally.completion_tokens,
+        "cost": None if tally.cost_nano is None else tally.cost_nano / NANO,
     }
 
 

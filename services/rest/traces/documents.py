@@ -32,6 +32,13 @@ class UsageSerializer(Answer):
     reasoning_tokens = serializers.IntegerField(help_text="Some of `completion_tokens`.")
 
 
+class RerunOfSerializer(Answer):
+    """The run that ran again; null: it is a run of its own."""
+
+    trace_id = serializers.CharField(help_text="It may have been removed since.")
+    step = serializers.IntegerField(help_text="The reply that was asked for again.")
+
+
 class FeedbackSerializer(Answer):
     principal = serializers.CharField(help_text="Who gave it; empty where nobody has to log in.")
     score = serializers.FloatField(help_text="From -1, bad, to 1, good.")
@@ -51,6 +58,7 @@ class TraceSerializer(WithUnderscores):
     answer = serializers.CharField(help_text="The beginning of the answer, if it may be seen.")
     error_type = serializers.CharField()
     error = serializers.CharField()
+    rerun_of = RerunOfSerializer(allow_null=True)
     attempts = serializers.IntegerField()
     steps = serializers.IntegerField(help_text="The model's replies.")
     max_steps = serializers.IntegerField(allow_null=True)
@@ -123,6 +131,9 @@ class SpanFiguresSerializer(WithUnderscores):
     max_ms = serializers.IntegerField(allow_null=True)
     p50_ms = serializers.FloatField(allow_null=True, help_text="True to 5 %, as `p95_ms`.")
     p95_ms = serializers.FloatField(allow_null=True)
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost = serializers.FloatField(allow_null=True, help_text="null: a model has no price.")
 
 
 class SpanBucketSerializer(SpanFiguresSerializer):
@@ -132,9 +143,6 @@ class SpanBucketSerializer(SpanFiguresSerializer):
 class OperationStatsSerializer(SpanFiguresSerializer):
     kind = serializers.ChoiceField(Span.Kind.values)
     group = serializers.CharField(help_text="A name, service or model, as `by` says.")
-    prompt_tokens = serializers.IntegerField()
-    completion_tokens = serializers.IntegerField()
-    cost = serializers.FloatField(allow_null=True)
     buckets = SpanBucketSerializer(many=True)
 
 
@@ -176,6 +184,7 @@ A_TRACE: dict[str, Any] = {
     "answer": "No, the sun shines.",
     "error_type": "",
     "error": "",
+    "rerun_of": None,
     "attempts": 1,
     "steps": 2,
     "max_steps": 10,
@@ -226,6 +235,9 @@ FIGURES = {
     "max_ms": 1840,
     "p50_ms": 128.4,
     "p95_ms": 301.9,
+    "prompt_tokens": 0,
+    "completion_tokens": 0,
+    "cost": None,
 }
 STATS_SHAPE: dict[str, Any] = {
     "by": "name",
@@ -239,9 +251,6 @@ STATS_SHAPE: dict[str, Any] = {
             "kind": "tool",
             "group": "get_weather",
             **FIGURES,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "cost": None,
             "buckets": [{"at": "2026-11-21T08:00:00.000Z", **FIGURES}],
         }
     ],
@@ -257,6 +266,11 @@ def _shown(form: type[Answer], description: str, shape: dict[str, Any]) -> OpenA
 
 
 TRACE = _shown(TraceSerializer, "The trace.", A_TRACE)
+RERUN = _shown(
+    TraceSerializer,
+    "The trace of the new run.",
+    A_TRACE | {"rerun_of": {"trace_id": "019aa2f1-0b40-7e11-9a5c-5d1f0c7be2a9", "step": 2}},
+)
 TRACES = _shown(
     TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID, "complete": True}
 )
@@ -270,10 +284,16 @@ ERRORS: dict[int, Error] = {
         "This trace belongs to somebody else.",
     ),
     404: ("There is no such trace.", "unknown_trace", "There is no trace '1'."),
+    409: (
+        "The run has no such step.",
+        "unknown_step",
+        "There is no step 4: this run can run again from steps 1 to 2.",
+    ),
 }
 
 READ = conversations.READ
 READ_ONE = conversations.READ_ONE
+ASK = conversations.ASK
 
 
 def errors(*statuses: int) -> Responses:

@@ -7,6 +7,7 @@ from django.test import Client
 
 from tests.traces.recorded import Story
 from traces.models import Price, Trace
+from traces.rerunning import Rerun
 
 from .conftest import Person
 
@@ -64,6 +65,9 @@ def test_a_trace_is_shown_with_its_conversation_and_cost(person: Person) -> None
     assert "0.008600 USD" in text_of(reader, LIST)
     page = text_of(reader, f"{LIST}{trace}/change/")
     assert "an answer" in page and Trace.objects.get().session_id in page
+    again = Rerun(Trace.objects.get(), 2, None).write()
+    page = text_of(reader, f"{LIST}{again.pk}/change/")
+    assert f"{trace}, from step 2" in page
 
 
 def test_the_list_is_filtered_and_searched(person: Person) -> None:

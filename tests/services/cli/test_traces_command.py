@@ -15,6 +15,7 @@ from rich.console import Console
 
 from services.cli.screen import RichScreen
 from services.cli.span_tree import branches_of
+from services.models import Service
 from tests.traces.recorded import Story
 from traces.models import Span, Trace
 from traces.reading.finding import first_id
@@ -150,5 +151,23 @@ def test_statistics_tell_what_operations_took() -> None:
     (reply, tool) = json.loads(traces("stats", "--json", "--by", "service"))["items"]
     assert (reply["group"], tool["group"], tool["max_ms"]) == ("weather", "weather", 7)
     assert len(traces("stats", "--service", "none").splitlines()) <= 1
+    over_time = [line.split("\t") for line in traces("stats", "--over-time").splitlines()]
+    assert [row[1:] for row in over_time] == rows
+    assert over_time[0][0] == "from"
     with pytest.raises(CommandError, match="366 days"):
         traces("stats", "--since", "53w")
+
+
+def test_a_run_is_written_down_to_run_again() -> None:
+    origin = told("Is it raining?", service="weather")
+    with pytest.raises(CommandError, match="There is no service 'weather' any more"):
+        traces("rerun", origin)
+    with pytest.raises(CommandError, match="There is no trace 'none'"):
+        traces("rerun", "none")
+    Service.objects.create(id="1", name="weather", agent_factory_path="weather.py")
+    assert "as soon as a server of 'weather' is there" in traces("rerun", origin, "--step", "2")
+    new = json.loads(traces("rerun", origin, "--question", " Is it dry? ", "--json"))
+    assert (new["request"], new["status"]) == ("Is it dry?", "running")
+    assert f"{origin}, from step 1" in traces("show", new["trace_id"])
+    with pytest.raises(CommandError, match="from steps 1 to 2"):
+        traces("rerun", origin, "--step", "0")
