@@ -211,6 +211,21 @@ OPTIONS = (
         "Lowest level that is logged: DEBUG, INFO, WARNING …",
     ),
     Option(
+        "MYAGENT_LOG_FILE",
+        "str",
+        "",
+        "File, such as `myagent.log`, to which `runagent`, `serve` and `supervise` add their log "
+        "as JSON, besides standard error. They notice when another program rotates it. Services "
+        "have logs of their own.",
+    ),
+    Option(
+        "SENTRY_DSN",
+        "str",
+        "",
+        "Where errors of servers and supervisors are sent, as Sentry names it. Needs the extra "
+        "`sentry`. Empty: nowhere.",
+    ),
+    Option(
         "MYAGENT_METRICS_PORT",
         "int",
         0,

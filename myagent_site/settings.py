@@ -49,7 +49,11 @@ def _read() -> dict[str, Any]:
 
 OPTION_VALUES = _read()
 globals().update(
-    {name: value for name, value in OPTION_VALUES.items() if name.startswith(("MYAGENT_", "OTEL_"))}
+    {
+        name: value
+        for name, value in OPTION_VALUES.items()
+        if name.startswith(("MYAGENT_", "OTEL_", "SENTRY_"))
+    }
 )
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
@@ -99,6 +103,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "myagent_site.request_ids.name_requests",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",

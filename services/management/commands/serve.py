@@ -19,13 +19,13 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import bell, file_pages, logs, schema
+from agents.runtime import bell, file_pages, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.file_locks import explain
 from agents.runtime.listening import add_address, listen
 from agents.runtime.program import command_line
 from agents.runtime.server import new_event_loop
-from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from services.catalogue import registry
 from services.first_admin import ensure_admin
 from services.models import Service
@@ -74,7 +74,7 @@ class Command(TerminalCommand):
             parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        set_up_logs(is_debug=options["debug"])
         if options["parent_fd"] is not None:
             self._serve_as_part(options)
             return
