@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from django.db.backends.utils import CursorWrapper
 from django.utils.module_loading import import_string
 
+from agents.log.bulk import write_many
 from agents.log.entry import Logged
 from agents.log.writes import Write
 from agents.runtime.database_errors import is_about_a_lock
@@ -25,7 +26,8 @@ logger = structlog.get_logger(__name__)
 
 
 class Row(NamedTuple):
-    """A row that is written: the statement, one of its recorder's `statements`, and its values.
+    """A row that is written: the statement, one of its recorder's `statements`, and its values
+    for each `%s` in it.
 
     The same at every attempt to commit.
     """
@@ -90,7 +92,7 @@ class Recording:
             try:
                 for statement in recorder.statements if rows else ():
                     if values := rows.get(statement):
-                        cursor.executemany(statement, values)
+                        write_many(cursor, statement, values)
             except Exception as error:
                 if isinstance(error, DatabaseFailure) and not _may_go_on(error, cursor):
                     raise

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from agents.log.bulk import write_many
 from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart, Write
 from agents.models import Event, InboxRow, Run, Session
@@ -237,4 +238,4 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_ADVANCE_SESSION, advances),
     ):
         if values:
-            cursor.executemany(sql, values)
+            write_many(cursor, sql, values)
