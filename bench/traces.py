@@ -291,12 +291,11 @@ def _written(trace_id: str, count: int) -> float:
 
 def _rows(spans: Any, trace_id: str, number: int, now: Any) -> Sequence[Any]:
     from agents.log.writes import RunFacts
-    from traces.models import Span
 
     run = RunFacts(trace_id, 1, number, False, 0)
-    subject = spans.Subject(run, Span.Kind.TOOL, "tool", number, f"call_{number}")
+    subject = spans.Subject(run, spans.TOOL, "tool", number, f"call_{number}")
     return (
-        spans.opened(subject, "running", now, 1),
+        spans.opened(subject, "running", spans.adapted(now), 1),
         spans.ended(subject, "success", now, spans.Outcome(2, 10)),
     )
 
