@@ -6,37 +6,49 @@ each of its queries; `--json FILE` keeps the figures.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from bench.arguments import parser_of
-from bench.report import Figure, publish
+from bench.load import Shape, alternate
+from bench.report import Figure, microseconds, publish
+from bench.subjects import MODEL_AGENT, Site
+from bench.turns import ratios
 from tests.databases import migrate, share_migrated
 from tests.servers import MariaDB, execute_sql
 
 ROUNDS = 5
 DAYS = 30
-STATS_TARGET_MS = 300.0
+TARGET_MS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span."""
+    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span; `rounds` of
+    turns in as many `sessions` at once.
+    """
 
     traces: int
     steps: int
     writes: int
+    sessions: int
+    rounds: int
 
 
-FULL = Scale(traces=199_000, steps=2_500, writes=2_000)
-QUICK = Scale(traces=500, steps=20, writes=20)
+FULL = Scale(traces=199_000, steps=2_500, writes=2_000, sessions=16, rounds=15)
+QUICK = Scale(traces=500, steps=20, writes=20, sessions=2, rounds=1)
+
+NEW_DATABASE = "CREATE DATABASE {} CHARACTER SET utf8mb4"
 
 # Ids begin with the time, as `agents.runtime.ids` makes them.
 NUMBERS = """
@@ -84,7 +96,7 @@ FROM (
 def filled(scale: Scale) -> Iterator[str]:
     """The id of the long run, of a database that Django is connected to."""
     with MariaDB() as server:
-        execute_sql(server.port, "CREATE DATABASE bench CHARACTER SET utf8mb4")
+        execute_sql(server.port, NEW_DATABASE.format("bench"))
         url = server.url("bench")
         share_migrated()
         migrate(url)
@@ -126,6 +138,7 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
     from django.utils import timezone
 
     from traces.models import Trace
+    from traces.pruning import beyond
     from traces.reading.describing import spans_json, spans_of
     from traces.reading.finding import Wanted, page_of
 
@@ -150,6 +163,8 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
         yield "list, page of 50", name, lambda wanted=wanted: page_of(Wanted(**wanted), limit=50)
     middle = Trace.objects.order_by("-pk").values_list("pk", flat=True)[scale.traces // 2]
     yield "list, page of 50", "in the middle", lambda: page_of(Wanted(), limit=50, cursor=middle)
+    half = scale.traces * 5 // 2
+    yield "what is beyond half of the spans", "to prune", lambda: beyond(half).first()
     trace = Trace.objects.get(pk=run_id)
     for name, first in (("the first", 0), ("the last", max(0, 2 * scale.steps - 100))):
         yield (
@@ -248,6 +263,40 @@ def memory(run_id: str) -> Figure:
     return Figure.of("spans of a long run, page of 100", "memory", [peak / 1024], "KiB")
 
 
+def size() -> Figure:
+    """What spans take, with their traces and all indexes."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT SUM(data_length + index_length), (SELECT COUNT(*) FROM traces_span) "
+            "FROM information_schema.tables WHERE table_schema = DATABASE() "
+            "AND table_name IN ('traces_trace', 'traces_span')"
+        )
+        taken, count = cursor.fetchone()
+    return Figure.of("a span", "with its part of a trace", [float(taken) / count], "bytes")
+
+
+def turns(scale: Scale) -> list[Figure]:
+    """A model turn beside all these traces over one on a new database of the same server."""
+    from django.conf import settings
+
+    url = os.environ["DATABASE_URL"]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        execute_sql(int(settings.DATABASES["default"]["PORT"]), NEW_DATABASE.format("apart"))
+        site = Site(stack, url, folder, other_url=f"{url.rpartition('/')[0]}/apart")
+        full = site.runner("model turn", MODEL_AGENT)
+        new = site.runner("model turn, new database", MODEL_AGENT, apart=True)
+        shape = Shape(scale.sessions, turns=5, warm_up=8)
+        asyncio.run(alternate([full, new], Shape(scale.sessions, 1, 1), 1))
+        results = asyncio.run(alternate([full, new], shape, scale.rounds))
+    ours, others = ([each.cpu_s for each in some] for some in zip(*results, strict=True))
+    detail = f"{microseconds(ours)} / {microseconds(others)}"
+    what = "model turn / with no traces stored, CPU"
+    return [Figure.of(what, detail, ratios(ours, others), "×", target=1.2)]
+
+
 def writing(scale: Scale) -> list[Figure]:
     """What a span costs to write, from its start to its end, with the index on ends and without.
 
@@ -302,14 +351,16 @@ def _rows(spans: Any, trace_id: str, number: int, now: Any) -> Sequence[Any]:
 
 def measure_all(scale: Scale) -> list[Figure]:
     with filled(scale) as run_id:
-        figures = [asked(*each) for each in questions(run_id, scale)]
-        figures.append(memory(run_id))
+        figures = [size()]
         figures += [asked(*each) for each in statistics(" from spans alone")]
         check_counts()
         figures += rolling()
         check_counts()
-        figures += [asked(*each, target=STATS_TARGET_MS) for each in statistics("")]
-        return [*figures, *writing(scale)]
+        for each in (*questions(run_id, scale), *statistics("")):
+            figures.append(asked(*each, target=TARGET_MS))
+        figures.append(memory(run_id))
+        figures += writing(scale)
+        return figures + turns(scale)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

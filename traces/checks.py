@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import Error, register
 
 from agents.checks import TAG
 from traces.content import redact
+
+
+@register(TAG)
+def check_limits(**_: Any) -> list[Error]:
+    return [
+        Error(f"{name} must not be negative.", id="myagent.E001")
+        for name in ("MYAGENT_TRACE_DAYS", "MYAGENT_TRACE_SPANS")
+        if getattr(settings, name) < 0
+    ]
 
 
 @register(TAG)
