@@ -193,9 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.rounds:
         scale = replace(scale, rounds=options.rounds)
     figures = asyncio.run(
-        measure_all(
-            options.database, scale, before=options.before, is_of_tracing=options.tracing
-        )
+        measure_all(options.database, scale, before=options.before, is_of_tracing=options.tracing)
     )
     title = f"Turns, {options.database}"
     publish(title, figures, options.json)

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from agents.log.bulk import write_many
+from agents.log.bulk import write_rows
 from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart, Write
 from agents.models import Event, InboxRow, Run, Session
@@ -225,7 +225,7 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         for id_, session in sessions.items()
         if session.is_changed
     ]
-    for sql, values in (
+    work = (
         (_INSERT_SESSION, rows.sessions),
         (_INSERT_RUN, rows.runs),
         (_INSERT_EVENT, rows.events),
@@ -236,6 +236,5 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_ANSWER_REQUEST, rows.answers),
         (_NAME_SESSION, rows.titles),
         (_ADVANCE_SESSION, advances),
-    ):
-        if values:
-            write_many(cursor, sql, values)
+    )
+    write_rows(cursor, [(statement, values) for statement, values in work if values])
