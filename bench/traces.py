@@ -34,8 +34,8 @@ TARGET_MS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span; `rounds` of
-    turns in as many `sessions` at once.
+    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span, and
+    `rounds` of turns in as many `sessions` at once.
     """
 
     traces: int

@@ -14,7 +14,7 @@ from agents.models import Run
 from myagent.models.base import Usage
 from myagent.protocol import TERMINAL_EVENTS
 from traces.content import excerpt
-from traces.models import MAX_EXCERPT, MAX_NAMED, Span, Trace
+from traces.models import MAX_EXCERPT, MAX_NAMED, Span
 from traces.recording import spans, statements
 from traces.recording.prices import PriceList
 from traces.recording.spans import NO_COUNTS, NO_TOKENS, Outcome, Subject, adapted, counts
