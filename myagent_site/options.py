@@ -355,8 +355,8 @@ OPTIONS = (
         "MYAGENT_TRACE_SPANS",
         "int",
         0,
-        "Steps (spans) that traces keep in all, a million of which take about 1 GB: servers remove "
-        "the oldest traces of runs that have ended. 0: no limit.",
+        "Steps (spans) that traces keep in all, a million of which take half a GB or more: beyond "
+        "that servers remove the oldest traces of runs that have ended. 0: no limit.",
     ),
     Option(
         "MYAGENT_CURRENCY",
