@@ -1,8 +1,8 @@
 """The log's plain SQL: the rows that a batch reads, inserts and updates.
 
-Plain SQL, as in the register of connections and nowhere else: `executemany` costs a third of what
-the ORM's bulk calls do here, and every message passes through. A test holds its columns against the
-models.
+Plain SQL, as in the register of connections and in recorders: `agents.log.bulk` writes it at a
+third of what the ORM's bulk calls cost here, and every message passes through. A test holds its
+columns against the models.
 """
 
 from __future__ import annotations
