@@ -375,6 +375,13 @@ OPTIONS = (
         "Days after which servers remove the trace of a run that has ended. 0: never.",
     ),
     Option(
+        "MYAGENT_TRACE_SPANS",
+        "int",
+        0,
+        "Steps (spans) that traces keep in all, a million of which take half a GB or more: beyond "
+        "that servers remove the oldest traces of runs that have ended. 0: no limit.",
+    ),
+    Option(
         "MYAGENT_CURRENCY",
         "str",
         "USD",

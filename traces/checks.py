@@ -13,6 +13,15 @@ from traces.exporting import destination
 
 
 @register(TAG)
+def check_limits(**_: Any) -> list[Error]:
+    return [
+        Error(f"{name} must not be negative.", id="myagent.E001")
+        for name in ("MYAGENT_TRACE_DAYS", "MYAGENT_TRACE_SPANS")
+        if getattr(settings, name) < 0
+    ]
+
+
+@register(TAG)
 def check_redact(**_: Any) -> list[Error]:
     try:
         hook = redact()

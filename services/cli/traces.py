@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import one_line, readable
 from services.cli import trace_rerun, trace_stats
-from services.cli.arguments import add_listing, add_pruning, verb_adder
+from services.cli.arguments import add_listing, verb_adder
 from services.cli.cells import Moment, Summary, Word
-from services.cli.parsing import time_length
+from services.cli.parsing import span_count, time_length
 from services.cli.screen import Screen, as_json
 from services.cli.span_tree import branches_of
 from traces import pruning
@@ -23,6 +24,7 @@ from traces.reading import finding
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
 from traces.reading.feedback import Kind
 from traces.reading.finding import NoTrace, Wanted
+from traces.statistics.rolling import roll_a_while
 
 Options = dict[str, Any]
 
@@ -83,7 +85,12 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     trace_rerun.add_verb(verb)
     trace_stats.add_verb(verb)
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
-    add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
+    which = prune_verb.add_mutually_exclusive_group(required=True)
+    age = gettext("time since the end, as in 90m, 12h, 30d or 4w")
+    which.add_argument("--older-than", type=time_length, metavar="30d", help=age)
+    most = gettext("the oldest, until no more than N steps are left")
+    which.add_argument("--keep-spans", type=span_count, metavar="N", help=most)
+    prune_verb.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
 
 
 def show_list(screen: Screen, options: Options) -> None:
@@ -145,15 +152,23 @@ def export(screen: Screen, options: Options) -> None:
     screen.say(as_json(document))
 
 
+def _to_prune(options: Options) -> QuerySet[Trace]:
+    if options["older_than"] is not None:
+        return pruning.older(timezone.now() - options["older_than"])
+    # What statistics have not counted is kept.
+    roll_a_while()
+    return pruning.beyond(options["keep_spans"])
+
+
 def prune(screen: Screen, options: Options) -> None:
-    before = timezone.now() - options["older_than"]
+    traces = _to_prune(options)
     if options["dry_run"]:
-        count = pruning.older(before).count()
+        count = traces.count()
         screen.say(gettext("Traces that would be removed: {count}.").format(count=count))
         return
     count = 0
     with screen.progress() as progress:
-        for removed in pruning.remove_older(before):
+        for removed in pruning.remove(traces):
             count += removed
             progress.tell(gettext("Removed so far: {count}.").format(count=count))
     screen.say(gettext("Removed traces: {count}.").format(count=count))

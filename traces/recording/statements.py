@@ -51,10 +51,11 @@ START_TRACE = _insert(_TRACE, TRACE_COLUMNS)
 _ADD = (
     "steps=steps+%s, span_count=span_count+%s, error_count=error_count+%s, "
     "prompt_tokens=prompt_tokens+%s, cached_tokens=cached_tokens+%s, "
-    "completion_tokens=completion_tokens+%s, reasoning_tokens=reasoning_tokens+%s"
+    "completion_tokens=completion_tokens+%s, reasoning_tokens=reasoning_tokens+%s, "
+    # What has no price adds nothing, and is null as long as nothing has one.
+    "cost_nano=COALESCE(cost_nano+%s, cost_nano, %s)"
 )
 ADD_TO_TRACE = f"UPDATE {_TRACE} SET {_ADD} WHERE id=%s"
-ADD_COST = f"UPDATE {_TRACE} SET cost_nano=COALESCE(cost_nano,0)+%s WHERE id=%s"
 CONTINUE_TRACE = f"UPDATE {_TRACE} SET attempts=%s WHERE id=%s"
 END_TRACE = (
     f"UPDATE {_TRACE} SET {_ADD}, status=%s, ended_at=%s, duration_ms=%s, answer=%s, "
@@ -124,6 +125,6 @@ def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
         *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
-        *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
+        *(CONTINUE_TRACE, ADD_TO_TRACE, END_TRACE, FORGET_SPANS, FORGET_TRACE),
         *(rate(), ADD_WAITING),
     )

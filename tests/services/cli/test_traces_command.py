@@ -140,6 +140,27 @@ def test_pruning_counts_first_and_then_removes() -> None:
     assert [trace.pk for trace in Trace.objects.all()] == [young]
 
 
+def test_pruning_keeps_as_many_steps_as_it_is_told() -> None:
+    for hours in (9, 8):
+        ago = timezone.now() - timedelta(hours=hours)
+        run_id = told(f"{hours} hours ago")
+        Trace.objects.filter(pk=run_id).update(id=first_id(ago), started_at=ago, ended_at=ago)
+        Span.objects.filter(trace_id=run_id).update(trace_id=first_id(ago), ended_at=ago)
+    assert "would be removed: 1." in traces("prune", "--keep-spans", "3", "--dry-run")
+    assert "Removed traces: 1." in traces("prune", "--keep-spans", "3")
+    assert [trace.request for trace in Trace.objects.all()] == ["8 hours ago"]
+    # Statistics go on to tell of both.
+    assert traces("stats").splitlines()[1].split("\t")[:3] == ["think", "gpt-large", "4"]
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--keep-spans=-1",), ("--keep-spans=many",), ("--keep-spans=1" + 20 * "0",)]
+)
+def test_pruning_wants_to_know_what_stays(options: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError):
+        traces("prune", *options)
+
+
 def test_statistics_tell_what_operations_took() -> None:
     told("Is it raining?", service="weather")
     rows = [line.split("\t") for line in traces("stats").splitlines()]
