@@ -136,7 +136,7 @@ def test_statistics_count_it_by_service_and_by_model() -> None:
 
 def test_it_is_removed_with_its_trace_and_with_its_conversation() -> None:
     for remove in (
-        lambda: list(pruning.remove_older(timezone.now() + timedelta(hours=1))),
+        lambda: list(pruning.remove(pruning.older(timezone.now() + timedelta(hours=1)))),
         lambda: Session.objects.all().delete(),
     ):
         story = Story()
