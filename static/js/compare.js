@@ -10,7 +10,7 @@ import { listenToKeys } from "./traces/keys.js";
 import { keepQuery } from "./traces/languages.js";
 import { follow } from "./traces/live.js";
 import { bothInFull, pairRows, totalsOf } from "./traces/pairs_view.js";
-import { differencesOf, nextDifference, pairsOf } from "./traces/pairs.js";
+import { nextDifference, pairsOf } from "./traces/pairs.js";
 import { readSpans, readTrace } from "./traces/reading.js";
 import { count } from "./traces/words.js";
 
@@ -38,12 +38,10 @@ async function read() {
   pairs = pairsOf(plant(one.spans), plant(other.spans), forkOf(one.trace, other.trace));
   showTotals();
   arrange();
-  return running().length > 0;
+  return traces.some(({ status }) => status === "running");
 }
 
 const forkOf = ({ trace_id: id }, { rerun_of: origin }) => (origin?.trace_id === id ? origin.step : 0);
-
-const running = () => traces.filter(({ status }) => status === "running");
 
 function showState(state, error) {
   byId("link-state").dataset.state = state === "rest" ? "open" : state;
@@ -67,7 +65,7 @@ function showTotals() {
 }
 
 function arrange() {
-  const differing = pairs.filter((pair) => differencesOf(pair).length);
+  const differing = pairs.filter(({ differences }) => differences.length);
   const isNarrowed = byId("only").getAttribute("aria-pressed") === "true";
   shown = isNarrowed ? differing : pairs;
   byId("next-difference").textContent = `${say("next_difference")} (${count(differing.length)})`;
@@ -136,10 +134,7 @@ setUpTheme(byId("theme"), lasting);
 keepQuery();
 follow({
   read,
-  about() {
-    const [one, ...others] = running();
-    return one && !others.length ? { trace_id: one.trace_id } : {};
-  },
+  about: () => [page.compares.a, page.compares.b].map((id) => ["trace_id", id]),
   state: showState,
   everyMs: EVERY_MS,
 });
