@@ -24,6 +24,7 @@ let traces = [];
 let pairs = [];
 let shown = [];
 let selected = null;
+let shownDetail = null;
 
 async function readOne(id) {
   const trace = await readTrace(id);
@@ -73,6 +74,15 @@ function arrange() {
   byId("no-steps").hidden = shown.length > 0;
   byId("no-steps").textContent = say(pairs.length ? "no_difference" : "no_steps");
   view.show(shown, selected);
+  const pair = shown[placeOf(selected)];
+  if (pair && JSON.stringify(pair) !== shownDetail) showDetail(pair);
+}
+
+function showDetail(pair) {
+  shownDetail = JSON.stringify(pair);
+  const close = iconButton("close", say("close"), leave, { className: "icon-button close" });
+  const sides = bothInFull(pair, [nameOf(0), nameOf(1)], traces[0].currency);
+  byId("detail").replaceChildren(close, element("div", { className: "sides" }, ...sides));
 }
 
 const placeOf = (id) => shown.findIndex((pair) => pair.id === id);
@@ -81,9 +91,7 @@ function select(place) {
   const pair = shown[Math.min(Math.max(place, 0), shown.length - 1)];
   if (!pair) return;
   selected = pair.id;
-  const close = iconButton("close", say("close"), leave, { className: "icon-button close" });
-  const sides = bothInFull(pair, [nameOf(0), nameOf(1)], traces[0].currency);
-  byId("detail").replaceChildren(close, element("div", { className: "sides" }, ...sides));
+  showDetail(pair);
   view.show(shown, selected);
   view.reveal(placeOf(selected));
 }

@@ -45,11 +45,10 @@ export function pairsOf(ones, others, fork = 0) {
   const waiting = siblings(ones, others).toReversed();
   while (waiting.length) {
     const [one, other] = waiting.pop();
-    const id = `${one?.span.span_id ?? ""}-${other?.span.span_id ?? ""}`;
-    const depth = (one ?? other).depth;
+    const { span, depth } = one ?? other;
     const isKept = !other && one.span.step < fork;
     const spans = { one: one?.span ?? null, other: other?.span ?? null };
-    found.push({ id, ...spans, depth, isKept, differences: differencesOf(spans, isKept) });
+    found.push({ id: span.span_id, ...spans, depth, isKept, differences: differencesOf(spans, isKept) });
     waiting.push(...siblings(one?.children ?? [], other?.children ?? []).toReversed());
   }
   return found;
