@@ -22,9 +22,7 @@ def value(name: str) -> float:
 
 
 def next_attempt(number: int) -> Write:
-    return Write(
-        "session", 1, continues=NextAttempt("run", number), facts=Facts(SERVICE, "", None)
-    )
+    return Write("session", 1, continues=NextAttempt("run", number), facts=Facts(SERVICE, "", None))
 
 
 def test_a_run_that_was_only_written_down_starts_and_an_interrupted_one_continues() -> None:
