@@ -79,6 +79,7 @@ ROOMS = {
             "waiting",
             "routing",
             "views",
+            "doctor",
         ),
         *("cli", "rest", "admin"),
         *("first_admin", "serving", "checks", "apps", "management"),
