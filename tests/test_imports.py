@@ -80,6 +80,7 @@ ROOMS = {
             "routing",
             "views",
             "doctor",
+            "backups",
         ),
         *("cli", "rest", "admin"),
         *("first_admin", "serving", "checks", "apps", "management"),

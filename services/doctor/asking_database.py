@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext_noop
 
+from agents.runtime import schema
 from agents.runtime.file_locks import explain
 from agents.runtime.migration_journal import MigrationJournal
 from services.doctor import database, machine
@@ -150,17 +151,10 @@ def _clock(connection: BaseDatabaseWrapper) -> tuple[float, float]:
 
 def _migrations(connection: BaseDatabaseWrapper) -> Migrations:
     executor = MigrationExecutor(connection)
-    graph = executor.loader.graph
-    plan = executor.migration_plan(graph.leaf_nodes())
-    # Of a squashed one the parts may be recorded as well.
-    known = graph.nodes.keys() | (executor.loader.disk_migrations or {}).keys()
-    apps = {app for app, _ in known}
-    applied = MigrationRecorder(connection).applied_migrations()
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return Migrations(
         pending=[str(migration) for migration, _ in plan],
-        unknown=[
-            f"{app}.{name}" for app, name in applied if app in apps and (app, name) not in known
-        ],
+        unknown=schema.unknown_migrations(connection),
         is_unfinished=MigrationJournal(connection).exists(),
     )
 
