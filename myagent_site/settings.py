@@ -72,6 +72,8 @@ SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
 )
 
+SECRET_KEY_FALLBACKS = OPTION_VALUES["SECRET_KEY_FALLBACKS"]
+
 INSTALLED_APPS = [
     # Before `staticfiles`: its `runserver` serves sockets too.
     "myagent_site.apps.DaphneConfig",

@@ -19,7 +19,7 @@ from myagent.sentence import Said
 from myagent.worker import codec
 from myagent.worker.protocol import LinkError
 
-SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
+SECRETS = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
 

@@ -33,6 +33,7 @@ VERBS = {
     "stats": looking.show_stats,
     "logs": logs.show_logs,
     "health": looking.show_health,
+    "reencrypt": acting.reencrypt,
     "routes": routes.carry_out,
 }
 
