@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,8 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
-from agents.runs.worker_process import environment_for
-from myagent.env_file import EnvFileError
+from myagent.sdk import sdk_folder
 from myagent.sentence import Said
 from services.catalogue import secrets
 from services.catalogue.agent_files import is_exposed
@@ -101,19 +101,23 @@ def _why_not_parsed(path: str, source: bytes) -> Said | None:
 def interpreter_of(python: str) -> Interpreter:
     """Starts it, as a worker would be, to import the SDK."""
     try:
-        environment = environment_for("", {"PATH": os.environ.get("PATH", os.defpath)})
-        done = subprocess.run(
-            [python, "-P", "-c", PROBE],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=INTERPRETER_S,
-            check=False,
-        )
+        # Not the site's own: nothing is made in its folder here.
+        with tempfile.TemporaryDirectory(prefix="myagent-") as folder:
+            done = subprocess.run(
+                [python, "-P", "-c", PROBE],
+                env={
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "PYTHONPATH": str(sdk_folder(Path(folder))),
+                },
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=INTERPRETER_S,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         return Interpreter(python, f"no answer within {INTERPRETER_S:.0f} s")
-    except (OSError, EnvFileError) as error:
-        return Interpreter(python, getattr(error, "strerror", None) or str(error))
+    except OSError as error:
+        return Interpreter(python, error.strerror or str(error))
     if not done.returncode:
         return Interpreter(python)
     lines = done.stderr.decode(errors="replace").strip().splitlines()

@@ -175,12 +175,14 @@ def test_every_service_is_looked_at(patient: Patient, tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho 'No module named myagent' >&2; exit 1\n")
     old.chmod(0o755)
     site.execute(f"UPDATE services_service SET python = '{old}' WHERE name = 'odd'")
+    before = sorted((tmp_path / "var").rglob("*"))
     found = [each for each in patient.examine(SECRET_KEY=KEY[::-1]) if each["level"] == "problem"]
     said = {each["check"] + " " + each["finding"].partition(":")[0] for each in found}
     assert said == {
         *("service_file broken", "service_file gone"),
         *("service_python odd", "service_variables sealed"),
     }
+    assert sorted((tmp_path / "var").rglob("*")) == before
     assert any("line 1" in each["finding"] for each in found)
     assert any("No module named myagent" in each["finding"] for each in found)
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,8 +130,8 @@ class Rolling:
         return {version for (version,) in rows}
 
 
-async def upgrade(rolling: Rolling, tree: Path) -> None:
-    """As docs/operating.md says."""
+async def upgrade(rolling: Rolling, tree: Path, *, workers_first: bool) -> None:
+    """As docs/operating.md says, or the other way round: each works beside either version."""
     await rolling.go_on()
     rolling.site.tree = tree
     await asyncio.to_thread(rolling.site.manage, "migrate", "--verbosity=0")
@@ -138,19 +139,19 @@ async def upgrade(rolling: Rolling, tree: Path) -> None:
     # The present version does not know the new column.
     async with await Recorder.open(rolling.urls[0]) as client:
         await client.ask(await client.create_session(), "before")
-    for number in range(2):
-        await asyncio.to_thread(rolling.replace_server, number)
+    steps = [
+        *(partial(rolling.replace_server, number) for number in range(2)),
+        *(rolling.replace_supervisor, rolling.replace_workers),
+    ]
+    for step in steps[2:] + steps[:2] if workers_first else steps:
+        await asyncio.to_thread(step)
         await rolling.go_on()
-        assert len(rolling.versions()) == 2 - number
-    await asyncio.to_thread(rolling.replace_supervisor)
-    await rolling.go_on()
-    await asyncio.to_thread(rolling.replace_workers)
-    await rolling.go_on()
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize("workers_first", [False, True])
 async def test_an_upgrade_process_by_process_fails_no_turn_and_loses_no_event(
-    site: ManagedSite, next_version: Path
+    site: ManagedSite, next_version: Path, workers_first: bool
 ) -> None:
     rolling = await asyncio.to_thread(Rolling, site)
     await rolling.settle()
@@ -158,7 +159,7 @@ async def test_an_upgrade_process_by_process_fails_no_turn_and_loses_no_event(
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for resident in rolling.residents:
             tasks.create_task(resident.live(random.Random(dice.random()), is_over))
-        await upgrade(rolling, next_version)
+        await upgrade(rolling, next_version, workers_first=workers_first)
         is_over.set()
     for resident in rolling.residents:
         session_id = resident.witness.session_id
