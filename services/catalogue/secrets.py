@@ -37,7 +37,8 @@ def decrypt(stored: str) -> dict[str, str]:
         raise ServiceError(
             "unreadable_environment",
             gettext_noop(
-                "The service's environment was encrypted under another SECRET_KEY: set it anew."
+                "The service's environment was encrypted under another SECRET_KEY: add that one to "
+                "SECRET_KEY_FALLBACKS, or set the environment anew."
             ),
         ) from error
     return environment

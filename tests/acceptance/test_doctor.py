@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.managed_site import ManagedSite, managed_site
 from tests.runners import ROOT
-from tests.servers import MariaDB, execute_sql
+from tests.servers import MariaDB, Redis, execute_sql
 
 pytestmark = pytest.mark.processes
 
@@ -123,6 +124,22 @@ def test_a_database_and_a_redis_that_hang_are_named_in_time(
         REDIS_URL=f"redis://127.0.0.1:{silent_port}/0",
     )
     assert set(problems) == {"database", "redis"}
+
+
+def test_a_redis_that_answers_and_forgets_is_named(patient: Patient, redis_server: Redis) -> None:
+    def of_redis() -> list[tuple[str, str]]:
+        found = patient.examine(REDIS_URL=redis_server.url)
+        return [(one["check"], one["level"]) for one in found if one["check"].startswith("redis")]
+
+    assert of_redis() == [("redis", "ok")]
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert of_redis() == [("redis", "ok"), ("redis_eviction", "warning")]
+        finally:
+            client.config_set("maxmemory", "0")
+            client.config_set("maxmemory-policy", "noeviction")
 
 
 def test_a_folder_that_cannot_be_written_is_named(patient: Patient, tmp_path: Path) -> None:
