@@ -19,6 +19,7 @@ from django.conf import settings
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
+from agents.runtime.base_path import path_within
 from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
 from agents.sockets.arrival import Arrival
@@ -211,7 +212,7 @@ class SocketConsumer(Arrival):
         """For the log."""
         return {
             "connection_id": self.connection_id,
-            "path": self.scope["path"],
+            "path": path_within(self.scope),
             "service": self.service,
         }
 

@@ -1,7 +1,7 @@
 // The list of traces: what was asked for, what came since, and what operations took.
 
 import { element } from "./chat/dom.js";
-import { fullMoment, moment, say } from "./chat/page.js";
+import { BASE, fullMoment, moment, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { asked, FilterForm, filtersIn, queryWith } from "./traces/filters.js";
@@ -94,7 +94,7 @@ function rowOf(trace) {
     "tr",
     {},
     element("td", {}, element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
-    element("td", { className: "request" }, element("a", { href: `/traces/${id}/` }, words)),
+    element("td", { className: "request" }, element("a", { href: `${BASE}/traces/${id}/` }, words)),
     element("td", {}, service),
     cell(count(trace.steps)),
     cell(tokensOf(trace.usage)),
