@@ -9,6 +9,7 @@ import pytest
 
 from tests import accounts
 from tests.conftest import serve
+from tests.deploy.manifests import parsed
 from tests.deploy.test_compose import SERVICES
 from tests.managed_site import ManagedSite, managed_site
 from tests.nginx import DEPLOY, Nginx
@@ -74,7 +75,7 @@ def site(
 
 
 async def test_a_site_made_of_them_answers(site: ManagedSite, nginx: Nginx) -> None:
-    serving = site.serve("--processes", SERVICES["site"]["command"][-1])
+    serving = site.serve("--processes", str(parsed(SERVICES["site"]["command"]).processes))
     site.register("parrot", ROOT / "tests/agent_files/parrot.py", "--auto-start")
     site.until_runs("parrot")
     token = accounts.make(site.environment, ada={})["ada"]["token"]
