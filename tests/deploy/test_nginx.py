@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -195,3 +198,17 @@ def test_a_server_that_is_not_there_costs_its_clients_nothing(
     nginx.pass_to([9, servers[0].port])
     nginx.restart()
     assert {ask(nginx, "/health").status for _ in range(10)} == {200}
+
+
+def test_what_the_documents_show_for_an_nginx_with_other_sites_is_valid(nginx: Nginx) -> None:
+    page = (ROOT / "docs/deploying.md").read_text("utf-8")
+    [block] = re.findall(r"^```nginx\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    of_http, of_server = block.split("# in server { … }")
+    folder = nginx.folder / "other"
+    shutil.copytree(nginx.folder / "nginx", folder / "nginx", dirs_exist_ok=True)
+    text = f"events {{}} http {{ {of_http}\n server {{ listen 127.0.0.1:9; {of_server} }} }}"
+    (folder / "nginx.conf").write_text(text, "utf-8")
+    command = ["nginx", "-t", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    command += ["-g", f"pid {folder}/pid;"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert found.returncode == 0, found.stderr
