@@ -136,7 +136,8 @@ class Run(models.Model):
     `position` orders the queue: the `seq` of the message, negative for a message that was put ahead
     of the queue. `message_key` stands for `message_id` in comparisons (see `key_of`). `ordinal`
     numbers the runs of a session in the order in which they started; null until the run starts.
-    `attempts`: how often it was begun, or continued after an interruption.
+    `attempts`: how often it was begun, or continued after an interruption; 0: it was only written
+    down (see `agents.log.forking`).
     """
 
     class Status(models.TextChoices):

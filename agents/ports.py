@@ -20,11 +20,17 @@ from myagent.protocol import (
     CloseSession,
     CreateSession,
     ErrorCode,
+    Feedback,
     Response,
     UserMessage,
 )
 
-SessionEvent = UserMessage | Cancel | Response | CloseSession
+SessionEvent = UserMessage | Cancel | Response | Feedback | CloseSession
+
+
+def message_of(event: SessionEvent) -> str | None:
+    """The message that a refusal of the event has to name."""
+    return event.metadata.message_id if isinstance(event, UserMessage | Feedback) else None
 
 
 class Refused(Exception):

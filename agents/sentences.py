@@ -46,6 +46,8 @@ SENTENCES = {
         "The tool can't take these arguments: {detail}. It still waits."
     ),
     "unknown_event": gettext_noop("There is no client event named '{detail}'."),
+    "unknown_message": gettext_noop("There is no such message in this conversation."),
+    "not_ended": gettext_noop("The answer is not there yet. Say what it is worth once it is."),
     "unknown_session": gettext_noop("There is no such conversation here."),
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),

@@ -32,11 +32,17 @@ AS_SHIPPED = {"MYAGENT_LEASE_S": "15", "MYAGENT_RENEW_S": "5", "MYAGENT_ADOPT_S"
 
 
 class Site:
-    """Starts subjects over one database and one stand-in for a model; stops them at the end."""
+    """Starts subjects over one database and one stand-in for a model; stops them at the end.
 
-    def __init__(self, stack: ExitStack, database_url: str, folder: Path) -> None:
+    `other_url`: the database of subjects that have to be apart from the rest.
+    """
+
+    def __init__(
+        self, stack: ExitStack, database_url: str, folder: Path, *, other_url: str
+    ) -> None:
         self._stack = stack
         self.database_url = database_url
+        self._other_url = other_url
         self._folder = folder
         self.model_url = stack.enter_context(fake_model_process())
         self._model_env = {
@@ -45,12 +51,22 @@ class Site:
             "OPENAI_MODEL": "fake",
         }
 
-    def runner(self, name: str, agent_file: Path, *, tree: Path = ROOT) -> Subject:
-        """`tree`: another checkout; it gets a database of its own."""
+    def runner(
+        self,
+        name: str,
+        agent_file: Path,
+        *,
+        tree: Path = ROOT,
+        apart: bool = False,
+        **environment: str,
+    ) -> Subject:
+        """`tree`: another checkout; it gets a database of its own, as one that is `apart` does."""
         url = self.database_url
         if tree != ROOT:
             url = f"sqlite:///{self._folder / 'other.db'}"
-        runner = self._stack.enter_context(self._start(agent_file, url, tree))
+        elif apart:
+            url = self._other_url
+        runner = self._stack.enter_context(self._start(agent_file, url, tree, environment))
         return Subject(name, runner.url, runner.pid, SessionClient)
 
     def baseline(self, module: str) -> Subject:
@@ -85,12 +101,17 @@ def open_site(database: str) -> Iterator[Site]:
     """`database` is `sqlite` or `mariadb`: a new one, on the disk, thrown away at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        url = f"sqlite:///{folder / 'site.db'}"
+        urls = [f"sqlite:///{folder / name}.db" for name in ("site", "apart")]
         if database == "mariadb":
             server = stack.enter_context(MariaDB())
-            execute_sql(server.port, "CREATE DATABASE bench CHARACTER SET utf8mb4")
-            url = server.url("bench")
-        yield Site(stack, url, folder)
+            urls = [new_database(server, name) for name in ("bench", "apart")]
+        yield Site(stack, urls[0], folder, other_url=urls[1])
+
+
+def new_database(server: MariaDB, name: str) -> str:
+    """Its address."""
+    execute_sql(server.port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    return server.url(name)
 
 
 @contextmanager

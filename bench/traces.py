@@ -6,37 +6,50 @@ each of its queries; `--json FILE` keeps the figures.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import tempfile
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from bench.arguments import parser_of
-from bench.report import Figure, publish
+from bench.load import Shape, alternate
+from bench.report import Figure, microseconds, publish
+from bench.subjects import MODEL_AGENT, Site
+from bench.turns import ratios
 from tests.databases import migrate, share_migrated
 from tests.servers import MariaDB, execute_sql
 
 ROUNDS = 5
 DAYS = 30
-STATS_TARGET_MS = 300.0
+TARGET_MS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span."""
+    """`traces` of five spans each, `steps` of two spans of one long run, `writes` of one span, and
+    `rounds` of turns in as many `sessions` at once.
+    """
 
     traces: int
     steps: int
     writes: int
+    sessions: int
+    rounds: int
 
 
-FULL = Scale(traces=199_000, steps=2_500, writes=2_000)
-QUICK = Scale(traces=500, steps=20, writes=20)
+FULL = Scale(traces=199_000, steps=2_500, writes=2_000, sessions=16, rounds=15)
+QUICK = Scale(traces=500, steps=20, writes=20, sessions=2, rounds=1)
+
+NEW_DATABASE = "CREATE DATABASE {} CHARACTER SET utf8mb4"
 
 # Ids begin with the time, as `agents.runtime.ids` makes them.
 NUMBERS = """
@@ -79,12 +92,18 @@ FROM (
 ) AS source, seq_1_to_5 AS part
 """
 
+FILL_FEEDBACK = """
+INSERT INTO traces_feedback (trace_id, principal, service, model, score, comment, given_at)
+SELECT id, principal, service, model, IF(MOD(cost_nano, 200000), 1, -1), 'because', ended_at
+FROM traces_trace WHERE MOD(cost_nano, 20000) < 1000
+"""
+
 
 @contextmanager
 def filled(scale: Scale) -> Iterator[str]:
     """The id of the long run, of a database that Django is connected to."""
     with MariaDB() as server:
-        execute_sql(server.port, "CREATE DATABASE bench CHARACTER SET utf8mb4")
+        execute_sql(server.port, NEW_DATABASE.format("bench"))
         url = server.url("bench")
         share_migrated()
         migrate(url)
@@ -100,7 +119,8 @@ def filled(scale: Scale) -> Iterator[str]:
             cursor.execute("SET time_zone = '+00:00'")
             cursor.execute(FILL_TRACES.format(numbers=numbers))
             cursor.execute(FILL_SPANS)
-            cursor.execute("ANALYZE TABLE traces_trace, traces_span")
+            cursor.execute(FILL_FEEDBACK)
+            cursor.execute("ANALYZE TABLE traces_trace, traces_span, traces_feedback")
             cursor.fetchall()
         try:
             yield run_id
@@ -109,13 +129,20 @@ def filled(scale: Scale) -> Iterator[str]:
 
 
 def _long_run(steps: int) -> str:
+    from django.db.models import CharField, Value
+    from django.db.models.functions import Concat, Mod
+
     from tests.traces.recorded import Story
+    from traces.models import Span
 
     story = Story(service="long")
     ref = story.ask("a long task")
     for step in range(1, steps + 1):
         story.think(ref, f"tool_{step}", step=step)
         story.work(ref, f"tool_{step}", "success", "found " * 50, step=step)
+    # A story's calls are told apart by their tools; an agent has a few of them.
+    tools = Span.objects.filter(trace_id=ref.run_id, kind=Span.Kind.TOOL)
+    tools.update(name=Concat(Value("tool_"), Mod("step", 10), output_field=CharField()))
     return ref.run_id
 
 
@@ -126,7 +153,9 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
     from django.utils import timezone
 
     from traces.models import Trace
+    from traces.pruning import beyond
     from traces.reading.describing import spans_json, spans_of
+    from traces.reading.feedback import Kind
     from traces.reading.finding import Wanted, page_of
 
     now = timezone.now()
@@ -143,6 +172,8 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
         "least duration": {"min_duration_ms": 4_490},
         "least cost that nothing has": {"min_cost": 1},
         "errors": {"has_errors": True},
+        **{f"{kind} feedback": {"feedback": kind} for kind in Kind},
+        "negative feedback on a service": {"feedback": Kind.NEGATIVE, "service": "weather"},
         "text": {"text": "rain"},
         "text that nothing has": {"text": "snow"},
     }
@@ -150,6 +181,8 @@ def questions(run_id: str, scale: Scale) -> Iterator[tuple[str, str, Question]]:
         yield "list, page of 50", name, lambda wanted=wanted: page_of(Wanted(**wanted), limit=50)
     middle = Trace.objects.order_by("-pk").values_list("pk", flat=True)[scale.traces // 2]
     yield "list, page of 50", "in the middle", lambda: page_of(Wanted(), limit=50, cursor=middle)
+    half = scale.traces * 5 // 2
+    yield "what is beyond half of the spans", "to prune", lambda: beyond(half).first()
     trace = Trace.objects.get(pk=run_id)
     for name, first in (("the first", 0), ("the last", max(0, 2 * scale.steps - 100))):
         yield (
@@ -170,12 +203,14 @@ def statistics(when: str) -> Iterator[tuple[str, str, Question]]:
             yield f"statistics{when}", f"{name} by {by}", lambda wanted=wanted: stats_json(wanted)
 
 
-def asked(what: str, detail: str, question: Question, target: float | None = None) -> Figure:
-    """Prints the plans of its queries, too."""
-    for plan in plans_of(question):
-        print(f"  {what}, {detail}: {plan}")
+def asked(
+    what: str, detail: str, question: Question, target: float | None = None, rounds: int = ROUNDS
+) -> Figure:
+    """Prints the plans of its queries, too, equal ones once."""
+    for plan, count in Counter(plans_of(question)).items():
+        print(f"  {what}, {detail}: {plan}", f"({count} times)" if count > 1 else "")
     took = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.perf_counter()
         question()
         took.append((time.perf_counter() - began) * 1e3)
@@ -248,6 +283,40 @@ def memory(run_id: str) -> Figure:
     return Figure.of("spans of a long run, page of 100", "memory", [peak / 1024], "KiB")
 
 
+def size() -> Figure:
+    """What spans take, with their traces and all indexes."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT SUM(data_length + index_length), (SELECT COUNT(*) FROM traces_span) "
+            "FROM information_schema.tables WHERE table_schema = DATABASE() "
+            "AND table_name IN ('traces_trace', 'traces_span')"
+        )
+        taken, count = cursor.fetchone()
+    return Figure.of("a span", "with its part of a trace", [float(taken) / count], "bytes")
+
+
+def turns(scale: Scale) -> list[Figure]:
+    """A model turn beside all these traces over one on a new database of the same server."""
+    from django.conf import settings
+
+    url = os.environ["DATABASE_URL"]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        execute_sql(int(settings.DATABASES["default"]["PORT"]), NEW_DATABASE.format("apart"))
+        site = Site(stack, url, folder, other_url=f"{url.rpartition('/')[0]}/apart")
+        full = site.runner("model turn", MODEL_AGENT)
+        new = site.runner("model turn, new database", MODEL_AGENT, apart=True)
+        shape = Shape(scale.sessions, turns=5, warm_up=8)
+        asyncio.run(alternate([full, new], Shape(scale.sessions, 1, 1), 1))
+        results = asyncio.run(alternate([full, new], shape, scale.rounds))
+    ours, others = ([each.cpu_s for each in some] for some in zip(*results, strict=True))
+    detail = f"{microseconds(ours)} / {microseconds(others)}"
+    what = "model turn / with no traces stored, CPU"
+    return [Figure.of(what, detail, ratios(ours, others), "×", target=1.2)]
+
+
 def writing(scale: Scale) -> list[Figure]:
     """What a span costs to write, from its start to its end, with the index on ends and without.
 
@@ -291,26 +360,28 @@ def _written(trace_id: str, count: int) -> float:
 
 def _rows(spans: Any, trace_id: str, number: int, now: Any) -> Sequence[Any]:
     from agents.log.writes import RunFacts
-    from traces.models import Span
 
     run = RunFacts(trace_id, 1, number, False, 0)
-    subject = spans.Subject(run, Span.Kind.TOOL, "tool", number, f"call_{number}")
+    subject = spans.Subject(run, spans.TOOL, "tool", number, f"call_{number}")
     return (
-        spans.opened(subject, "running", now, 1),
+        spans.opened(subject, "running", spans.adapted(now), 1),
         spans.ended(subject, "success", now, spans.Outcome(2, 10)),
     )
 
 
 def measure_all(scale: Scale) -> list[Figure]:
     with filled(scale) as run_id:
-        figures = [asked(*each) for each in questions(run_id, scale)]
-        figures.append(memory(run_id))
-        figures += [asked(*each) for each in statistics(" from spans alone")]
+        figures = [size()]
+        # A month of this takes half a minute.
+        figures += [asked(*each, rounds=1) for each in statistics(" from spans alone")]
         check_counts()
         figures += rolling()
         check_counts()
-        figures += [asked(*each, target=STATS_TARGET_MS) for each in statistics("")]
-        return [*figures, *writing(scale)]
+        for each in (*questions(run_id, scale), *statistics("")):
+            figures.append(asked(*each, target=TARGET_MS))
+        figures.append(memory(run_id))
+        figures += writing(scale)
+        return figures + turns(scale)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -93,22 +93,33 @@ async def before_figures(site: Site, scale: Scale, tree: Path) -> list[Figure]:
     """A model turn here over the same turn of another checkout, server and worker together."""
     now = site.runner("model turn", MODEL_AGENT)
     before = site.runner("model turn before", MODEL_AGENT, tree=tree)
-    await alternate([now, before], Shape(scale.model_sessions, 1, 1), 1)
+    return await _compared(now, before, "before", scale)
+
+
+async def tracing_figures(site: Site, scale: Scale) -> list[Figure]:
+    """A model turn that is traced over one that is not, with a database each."""
+    traced = site.runner("model turn, traced", MODEL_AGENT)
+    plain = site.runner("model turn", MODEL_AGENT, apart=True, MYAGENT_TRACING="off")
+    return await _compared(traced, plain, "not traced", scale)
+
+
+async def _compared(one: Subject, other: Subject, other_is: str, scale: Scale) -> list[Figure]:
+    await alternate([one, other], Shape(scale.model_sessions, 1, 1), 1)
     shape = Shape(scale.model_sessions, turns=5, warm_up=HISTORY - 2)
-    results = await alternate([now, before], shape, scale.rounds)
+    results = await alternate([one, other], shape, scale.rounds)
     ours, theirs = zip(*results, strict=True)
-    cpu, cpu_before = ([each.cpu_s for each in some] for some in (ours, theirs))
-    rate, rate_before = ([each.turns_per_s for each in some] for some in (ours, theirs))
-    rates = f"{statistics.median(rate):.0f} / {statistics.median(rate_before):.0f} a second"
+    cpu, other_cpu = ([each.cpu_s for each in some] for some in (ours, theirs))
+    rate, other_rate = ([each.turns_per_s for each in some] for some in (ours, theirs))
+    rates = f"{statistics.median(rate):.0f} / {statistics.median(other_rate):.0f} a second"
     return [
         Figure.of(
-            "model turn / before, CPU",
-            f"{microseconds(cpu)} / {microseconds(cpu_before)}",
-            ratios(cpu, cpu_before),
+            f"model turn / {other_is}, CPU",
+            f"{microseconds(cpu)} / {microseconds(other_cpu)}",
+            ratios(cpu, other_cpu),
             "×",
             target=1.1,
         ),
-        Figure.of("model turns a second / before", rates, ratios(rate, rate_before), "×"),
+        Figure.of(f"model turns a second / {other_is}", rates, ratios(rate, other_rate), "×"),
     ]
 
 
@@ -151,10 +162,14 @@ def ratios(ours: Sequence[float], others: Sequence[float]) -> list[float]:
     return [our / other for our, other in zip(ours, others, strict=True)]
 
 
-async def measure_all(database: str, scale: Scale, before: Path | None) -> list[Figure]:
+async def measure_all(
+    database: str, scale: Scale, *, before: Path | None = None, is_of_tracing: bool = False
+) -> list[Figure]:
     with open_site(database) as site:
         if before is not None:
             return await before_figures(site, scale, before)
+        if is_of_tracing:
+            return await tracing_figures(site, scale)
         figures = start_figures(site, scale)
         figures += await echo_figures(site, scale)
         figures += await model_figures(site, scale)
@@ -167,11 +182,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--before", type=Path, metavar="TREE", help="only against another checkout, on SQLite"
     )
+    parser.add_argument(
+        "--tracing", action="store_true", help="only with traces against without them"
+    )
+    parser.add_argument("--rounds", type=int, default=0, help="5 by default")
     options = parser.parse_args(arguments)
     scale = QUICK if options.quick else FULL
     if options.sessions:
         scale = replace(scale, sessions=options.sessions)
-    figures = asyncio.run(measure_all(options.database, scale, options.before))
+    if options.rounds:
+        scale = replace(scale, rounds=options.rounds)
+    figures = asyncio.run(
+        measure_all(options.database, scale, before=options.before, is_of_tracing=options.tracing)
+    )
     title = f"Turns, {options.database}"
     publish(title, figures, options.json)
 

@@ -10,7 +10,7 @@ _run: ContextVar[dict[str, str] | None] = ContextVar("run", default=None)
 
 def enter(session: str, run: str) -> None:
     """From now on this task, and the tasks and threads that it starts, work for that run."""
-    _run.set({"session": session, "run": run})
+    _run.set({"session_id": session, "run_id": run})
 
 
 def message(event: str, **fields: Any) -> tuple[str, tuple[Any, ...]]:

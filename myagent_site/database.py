@@ -28,6 +28,8 @@ MYSQL_OPTIONS = {
     # ends before the read time-out below.
     "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
     "innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
+    # The rows of a commit are sent together, see `agents.log.bulk`.
+    "multi_statements": True,
     "connect_timeout": 5,
     "read_timeout": 30,
     "write_timeout": 30,

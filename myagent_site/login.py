@@ -28,7 +28,10 @@ from myagent_site.pages import CONTENT_SECURITY_POLICY, draw, language_of
 LOGIN = "/login/"
 LOGOUT = "/logout/"
 
-FREE = (LOGIN, LOGOUT, "/health", "/static/", "/favicon.ico", "/console", f"/{ADMIN}", "/api/v1")
+FREE = (
+    *(LOGIN, LOGOUT, "/health", "/metrics", "/static/", "/favicon.ico", "/console"),
+    *(f"/{ADMIN}", "/api/v1"),
+)
 """Paths that ask for a login themselves, or tell nothing."""
 
 TEXTS = {

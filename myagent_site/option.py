@@ -18,7 +18,8 @@ class Option:
     """`default` has the type that `kind` names; `help` gives the unit.
 
     `choices`: the only texts that are allowed, if there are any. `starts`: with one of these a text
-    that is not empty begins.
+    that is not empty begins. `is_standard`: other programs read a variable of that name as well, so
+    that a service may have its own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    is_standard: bool = False
 
     def parse(self, text: str) -> Any:
         """The value as the environment has it. Raises `ValueError`, a sentence."""

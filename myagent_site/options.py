@@ -218,6 +218,29 @@ OPTIONS = (
         "Lowest level that is logged: DEBUG, INFO, WARNING …",
     ),
     Option(
+        "MYAGENT_LOG_FILE",
+        "str",
+        "",
+        "File, such as `myagent.log`, to which `runagent`, `serve` and `supervise` add their log "
+        "as JSON, besides standard error. They notice when another program rotates it. Services "
+        "have logs of their own.",
+    ),
+    Option(
+        "SENTRY_DSN",
+        "str",
+        "",
+        "Where errors of servers and supervisors are sent, as Sentry names it. Needs the extra "
+        "`sentry`. Empty: nowhere.",
+    ),
+    Option(
+        "MYAGENT_METRICS_PORT",
+        "int",
+        0,
+        "Port at which Prometheus may read `/metrics` without a token, besides the site's own "
+        "address; of several servers of a machine one has it. 0: none.",
+    ),
+    Option("MYAGENT_METRICS_HOST", "str", "127.0.0.1", "Address on which it listens."),
+    Option(
         "MYAGENT_MESSAGES_PER_SECOND",
         "float",
         10.0,
@@ -359,10 +382,97 @@ OPTIONS = (
         "Days after which servers remove the trace of a run that has ended. 0: never.",
     ),
     Option(
+        "MYAGENT_TRACE_SPANS",
+        "int",
+        0,
+        "Steps (spans) that traces keep in all, a million of which take half a GB or more: beyond "
+        "that servers remove the oldest traces of runs that have ended. 0: no limit.",
+    ),
+    Option(
         "MYAGENT_CURRENCY",
         "str",
         "USD",
         "The currency of the prices of models, as traces show it.",
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "str",
+        "",
+        "Where finished traces are sent by OTLP over HTTP, as `http://HOST:4318`; `/v1/traces` is "
+        "added. Empty: nowhere. Needs the extra `otel`.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "str",
+        "",
+        "The same as a whole address, to which nothing is added; it takes precedence.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "str",
+        "",
+        "Headers that are sent along, as `NAME=VALUE,NAME=VALUE` with values encoded as in "
+        "addresses. They are secrets: no worker gets the site's.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "str",
+        "",
+        "The same for traces alone; they replace the others.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "str",
+        "http/protobuf",
+        "How they are sent; the site knows `http/protobuf` only.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "str",
+        "none",
+        "How what is sent is compressed: `none` or `gzip`.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "str",
+        "",
+        "File with the certificates (PEM) that a receiver is trusted by. Empty: the system's.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_TRACES_EXPORTER",
+        "list",
+        ["otlp"],
+        "`none`: traces are not sent, whatever the endpoint.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_SERVICE_NAME",
+        "str",
+        "",
+        "`service.name` of all traces that are sent. Empty: the name of each one's service.",
+        is_standard=True,
+    ),
+    Option(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "str",
+        "",
+        "Further attributes of all traces that are sent, as "
+        "`deployment.environment.name=production,KEY=VALUE`.",
+        is_standard=True,
+    ),
+    Option(
+        "MYAGENT_TRACE_EXPORT_WAIT_S",
+        "float",
+        86_400.0,
+        "Seconds for which finished traces wait for a receiver that is away; then they are not "
+        "sent any more.",
     ),
     Option(
         "MYAGENT_WORKER_WAIT_S",

@@ -14,7 +14,7 @@ from services.routing.sides import Side, side_of
 SINGLE_AGENT_PAGES = "myagent_site.single_agent_urls"
 OWN_DOOR_PAGES = "myagent_site.own_door_urls"
 PAGE_SIDE = "myagent_site.page_side_urls"
-FOR_BALANCERS = frozenset({"/health", "/health/ready"})
+FOR_OPERATORS = frozenset({"/health", "/health/ready", "/metrics"})
 """What a server has that has no pages."""
 
 
@@ -31,7 +31,7 @@ def pages_of_this_process(
             request.urlconf = OWN_DOOR_PAGES
         elif (side := side_of(request)) is Side.PAGES:
             request.urlconf = PAGE_SIDE
-        elif side is Side.SOCKETS and request.path_info not in FOR_BALANCERS:
+        elif side is Side.SOCKETS and request.path_info not in FOR_OPERATORS:
             return error_pages.only_sockets(request)
         return await get_response(request)
 

@@ -49,7 +49,11 @@ def _read() -> dict[str, Any]:
 
 OPTION_VALUES = _read()
 globals().update(
-    {name: value for name, value in OPTION_VALUES.items() if name.startswith("MYAGENT_")}
+    {
+        name: value
+        for name, value in OPTION_VALUES.items()
+        if name.startswith(("MYAGENT_", "OTEL_", "SENTRY_"))
+    }
 )
 
 try:
@@ -60,7 +64,10 @@ FORCE_SCRIPT_NAME = MYAGENT_BASE_PATH or None
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
-SITE_VARIABLES = [option.name for option in OPTIONS]
+# Where the processes of one `serve` keep their metrics; prometheus_client reads it as well.
+METRICS_DIR = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+
+SITE_VARIABLES = [option.name for option in OPTIONS if not option.is_standard]
 """The site's own variables in an environment: no worker gets them."""
 
 DEBUG = OPTION_VALUES["DEBUG"]
@@ -102,6 +109,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "myagent_site.request_ids.name_requests",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",
@@ -141,7 +149,16 @@ MYAGENT_CHORES = [
     "traces.pruning.PRUNING",
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
+    "services.metrics.port.METRICS",
 ]
+
+# Whether finished traces are sent somewhere.
+MYAGENT_TRACE_EXPORT = (
+    any(OPTION_VALUES[f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT"] for kind in ("", "TRACES_"))
+    and "none" not in OPTION_VALUES["OTEL_TRACES_EXPORTER"]
+)
+if MYAGENT_TRACE_EXPORT:
+    MYAGENT_CHORES.append("traces.exporting.sending.SENDING")
 
 # Links to the folders at the top, so that an installed package has them too.
 PACKAGE_DIR = BASE_DIR / "myagent_site"

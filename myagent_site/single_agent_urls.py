@@ -7,12 +7,15 @@ from django.views.decorators.csrf import csrf_exempt
 from myagent_site import trace_pages
 from myagent_site.health import health
 from myagent_site.pages import chat, static_file
+from services.rest.metrics import MetricsView
 
 urlpatterns = [
     path("", csrf_exempt(chat)),
     path("", include("myagent_site.login")),
     path("health", csrf_exempt(health)),
+    path("metrics", MetricsView.as_view()),
     re_path(r"^traces/?$", csrf_exempt(trace_pages.traces)),
+    re_path(r"^traces/compare/?$", csrf_exempt(trace_pages.compare)),
     re_path(r"^traces/(?P<id>[^/]+)/?$", csrf_exempt(trace_pages.trace)),
     # They are only read.
     path("api/", include("services.rest.traces.urls")),

@@ -8,6 +8,7 @@ from myagent_site.api_docs import DocsView, SchemaView
 from myagent_site.health import health, ready
 from myagent_site.home import home, to_home
 from myagent_site.pages import static_file
+from services.rest.metrics import MetricsView
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "MyAgent Site"
@@ -24,9 +25,11 @@ urlpatterns = [
     path("console/events", console.events),
     path("console/history", console.history),
     re_path(r"^traces/?$", trace_pages.traces),
+    re_path(r"^traces/compare/?$", trace_pages.compare),
     re_path(r"^traces/(?P<id>[^/]+)/?$", trace_pages.trace),
     path("health", health),
     path("health/ready", ready),
+    path("metrics", MetricsView.as_view()),
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^docs/?$", DocsView.as_view()),
     path("api/", include("services.rest.urls")),

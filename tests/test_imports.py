@@ -58,14 +58,14 @@ def test_an_import_from_above_would_be_noticed() -> None:
 ROOMS = {
     "agents": (
         *("runtime", "rendezvous", "sentences", "stop_reasons", "principals", "titles"),
-        *("models", "log"),
+        *("metrics", "models", "log"),
         *("ownership", "archive", "runs", "transients", "directory", "ports", "limits", "chores"),
         *("sessions", "sockets", "serving", "calls"),
         *("checks", "apps", "terminal", "management"),
     ),
     "traces": (
-        *("models", "content", "statistics", "recording", "reading", "live", "sockets"),
-        *("pruning", "checks", "apps"),
+        *("models", "content", "statistics", "recording", "reading", "exporting"),
+        *("live", "sockets", "pruning", "rerunning", "checks", "apps"),
     ),
     "services": (
         *("telling", "errors", "fields", "models", "nodes", "doorbell"),
@@ -79,6 +79,7 @@ ROOMS = {
             "waiting",
             "routing",
             "views",
+            "metrics",
         ),
         *("cli", "rest", "admin"),
         *("first_admin", "serving", "checks", "apps", "management"),

@@ -12,3 +12,4 @@ class TracesConfig(AppConfig):
     def ready(self) -> None:
         # They register themselves.
         importlib.import_module("traces.checks")
+        importlib.import_module("traces.recording.costs")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from agents import principals
 from agents.models import Run, Session
+from myagent.protocol import MAX_COMMENT
 
 MAX_EXCERPT = 500
 """Characters of a question, an answer or an error that a trace keeps; the log has the rest."""
@@ -47,6 +48,10 @@ class Trace(models.Model):
     """The run's id."""
     traceparent = models.CharField(max_length=55, default="", db_default="")
     """The client's span under which it ran, as W3C Trace Context writes it."""
+    rerun_of = models.CharField(max_length=36, default="", db_default="")
+    """The trace whose run ran again, which may have been removed since; '' for a run of its own."""
+    rerun_step = models.PositiveIntegerField(default=0, db_default=0)
+    """The step that it ran again from."""
     # Its constraint would lock the session's row. Traces are removed with their session.
     session = models.ForeignKey(Session, models.CASCADE, related_name="traces", db_constraint=False)
     service = models.CharField(gettext_lazy("service"), max_length=100)
@@ -81,6 +86,7 @@ class Trace(models.Model):
         indexes = [
             models.Index(fields=["service", "id"], name="trace_by_service"),
             models.Index(fields=["principal", "id"], name="trace_by_principal"),
+            models.Index(fields=["rerun_of"], name="trace_by_origin"),
         ]
 
     def __str__(self) -> str:
@@ -155,6 +161,37 @@ class Span(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trace_id}:{self.span_id} {self.name}"
+
+
+class Feedback(models.Model):
+    """The last word of one client, `principal`, on what a run's answer is worth.
+
+    `score` is from -1 to 1; null: taken back. `comment` is empty where `content` is off.
+    `service` and `model` are those of the trace.
+    """
+
+    # Its constraint is its index.
+    trace = models.ForeignKey(
+        Trace, models.CASCADE, related_name="feedback", db_constraint=False, db_index=False
+    )
+    principal = models.CharField(max_length=principals.MAX_KEY, default="")
+    service = models.CharField(max_length=100)
+    model = models.CharField(max_length=MAX_NAMED, default="")
+    score = models.FloatField(null=True)
+    comment = models.CharField(max_length=MAX_COMMENT, default="")
+    given_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["trace", "principal"], name="feedback_once"),
+        ]
+        indexes = [
+            models.Index(fields=["given_at"], name="feedback_by_time"),
+            models.Index(fields=["trace", "score"], name="feedback_by_score"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} for {self.trace_id}"
 
 
 class SpanCounts(models.Model):
@@ -269,3 +306,24 @@ class Label(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} is {self.session_id}"
+
+
+class Waiting(models.Model):
+    """A finished trace that is to be sent to a receiver of OTLP; removed once it was.
+
+    Whoever sets `claim` has it until `due_at`; then it is anybody's again. `tries`: how often it
+    could not be sent.
+    """
+
+    id = models.CharField(max_length=36, primary_key=True)
+    """The trace's."""
+    ended_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    claim = models.CharField(max_length=36, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="waiting_by_due")]
+
+    def __str__(self) -> str:
+        return self.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -13,9 +14,9 @@ from django.utils import timezone
 from agents.archive.removal import delete_rows
 from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads
-from traces.models import Span, Trace
+from traces.models import Feedback, Span, Trace
 from traces.reading.finding import first_id
-from traces.statistics.rolling import forget
+from traces.statistics.rolling import forget, marks
 
 AT_ONCE = 200
 """Traces that are removed in one transaction."""
@@ -36,26 +37,45 @@ def older(before: datetime) -> QuerySet[Trace]:
     ).order_by("pk")
 
 
-def remove_older(before: datetime) -> Iterator[int]:
-    """Removes `older(before)` in portions, and yields the size of each."""
-    while page := list(older(before).values_list("pk", flat=True)[:AT_ONCE]):
+def beyond(spans: int) -> QuerySet[Trace]:
+    """Those that have ended and are not among the newest with so many spans together, the oldest
+    first; without those that statistics have not counted yet.
+
+    Whoever asks at a time is told the same: several servers remove no more than one.
+    """
+    newest = Span.objects.order_by("-trace_id").values_list("trace_id", flat=True)
+    last, present = newest[spans : spans + 1].first(), marks()
+    if last is None or present is None:
+        return Trace.objects.none()
+    return Trace.objects.filter(pk__lte=last, ended_at__lt=present.hours).order_by("pk")
+
+
+def remove(traces: QuerySet[Trace]) -> Iterator[int]:
+    """Removes traces in portions, and yields the size of each."""
+    while page := list(traces.values_list("pk", flat=True)[:AT_ONCE]):
         with transaction.atomic():
+            delete_rows(Feedback.objects.filter(trace_id__in=page))
             delete_rows(Span.objects.filter(trace_id__in=page))
             delete_rows(Trace.objects.filter(pk__in=page))
         yield len(page)
 
 
 async def _prune(database: DatabaseThreads) -> None:
-    if settings.MYAGENT_TRACE_DAYS:
-        await database.run(_prune_a_while)
+    await database.run(_prune_a_while)
 
 
 def _prune_a_while() -> None:
-    before = timezone.now() - timedelta(days=settings.MYAGENT_TRACE_DAYS)
-    forget(before)
-    for count, _ in enumerate(remove_older(before), 1):
-        if count == MOST_IN_A_ROW:
-            return
+    for _ in itertools.islice(_portions(), MOST_IN_A_ROW):
+        pass
+
+
+def _portions() -> Iterator[int]:
+    if settings.MYAGENT_TRACE_DAYS:
+        before = timezone.now() - timedelta(days=settings.MYAGENT_TRACE_DAYS)
+        forget(before)
+        yield from remove(older(before))
+    if settings.MYAGENT_TRACE_SPANS:
+        yield from remove(beyond(settings.MYAGENT_TRACE_SPANS))
 
 
 PRUNING = Chore(PRUNE_S, _prune)

@@ -37,6 +37,9 @@ def line_of(logged: Logged) -> Line | None:
     match logged.event:
         case "user.message" | "user.response":
             voice = Voice.USER
+        case "user.feedback":
+            score = metadata["score"]
+            voice, text = Voice.USER, "" if score is None else f"[{score:+.3g}] {text}".rstrip()
         case "agent.thinking":
             voice, text = Voice.AGENT, metadata.get("text") or text
         case "agent.final_answer":

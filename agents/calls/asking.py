@@ -13,11 +13,13 @@ from agents.calls.stream import Stream
 from agents.log import reading
 from agents.log.entry import Logged
 from agents.ports import Refused
+from agents.principals import key_of
 from myagent.protocol import (
     TERMINAL_EVENTS,
     Cancel,
     CloseSession,
     CreateSession,
+    Feedback,
     UserMessage,
 )
 
@@ -67,6 +69,21 @@ async def cancel(call: WaitingCall, event: Cancel) -> Logged:
     with call.waits_for(_of_kind("user.cancel")) as cancelled:
         await call.host.port.send(call, event)
         return await _in_time(cancelled, LOGGED_S)
+
+
+async def rate(call: WaitingCall, event: Feedback) -> Logged:
+    """Says what an answer is worth; the entry that holds it."""
+    wanted = (event.metadata.message_id, event.metadata.score, key_of(call.principal))
+
+    def is_meant(logged: Logged) -> bool:
+        if logged.event != "user.feedback":
+            return False
+        given = logged.data["metadata"]
+        return wanted == (given["message_id"], given["score"], given.get("principal", ""))
+
+    with call.waits_for(is_meant) as rated:
+        await call.host.port.send(call, event)
+        return await _in_time(rated, LOGGED_S)
 
 
 async def end_session(call: WaitingCall, session_id: str) -> None:

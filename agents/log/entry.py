@@ -19,7 +19,8 @@ from myagent.messages import ChatMessage
 class Entry:
     """An entry on its way into the log. `message` is what it adds to the model's context.
 
-    `aside` goes to recorders, and not into the log.
+    `aside` goes to recorders, and not into the log. `is_afterwards`: it is about a run that has
+    ended, and adds nothing to it.
     """
 
     event: str
@@ -29,6 +30,7 @@ class Entry:
     message: ChatMessage | None = None
     run_id: str | None = None
     aside: Mapping[str, Any] = field(default_factory=dict)
+    is_afterwards: bool = False
 
     @cached_property
     def payload(self) -> bytes:

@@ -256,10 +256,13 @@ class RunState:
         return Resume(self.step, tuple(call.as_open() for call in self.open_calls), self.usage)
 
 
+_OF_USAGE = tuple(each.name for each in fields(Usage))
+
+
 def usage_of(metadata: Mapping[str, Any]) -> Usage:
     """The usage in the metadata of an `agent.thinking`."""
     usage = metadata.get("usage") or {}
-    return Usage(**{each.name: usage.get(each.name, 0) for each in fields(Usage)})
+    return Usage(*(usage.get(name, 0) for name in _OF_USAGE))
 
 
 def decision_of(content: Mapping[str, Any]) -> Decision:

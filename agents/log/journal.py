@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseFailure
 
-from agents.log import barriers
+from agents import metrics
+from agents.log import barriers, counting
 from agents.log.commit import Batch, find_duplicate
 from agents.log.entry import Logged
 from agents.log.recorders import Recorder
@@ -107,6 +108,11 @@ class Journal:
         return not self._is_out and not hangs and self._backlog < MAX_BACKLOG
 
     @property
+    def backlog(self) -> int:
+        """Writes whose outcome has not been told yet."""
+        return self._backlog
+
+    @property
     def moved_at(self) -> float:
         """When its thread last made progress, by `time.monotonic`.
 
@@ -140,8 +146,10 @@ class Journal:
             while (batch := self._gather()) is not None:
                 self._commit_began_at = time.monotonic()
                 outcomes = self._commit([write for write, _ in batch])
+                took_s = time.monotonic() - self._commit_began_at
                 self._commit_began_at = None
                 self._report([done for _, done in batch], outcomes)
+                counting.count_commit(took_s, _committed(batch, outcomes))
         finally:
             drop_connection()
 
@@ -215,6 +223,7 @@ class Journal:
                     results = (batch.find_committed() if is_unknown else None) or batch.commit()
                 barriers.reach("after", batch.writes)
                 self.recorder_failures += batch.recorder_failures
+                metrics.RECORDER_FAILURES.inc(batch.recorder_failures)
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False
@@ -243,3 +252,8 @@ class Journal:
             return duplicate
         logger.error("row_refused", session_id=write.session_id, error=str(error))
         return RowRefused()
+
+
+def _committed(batch: list[tuple[Write, Done]], outcomes: list[Outcome]) -> list[Write]:
+    pairs = zip(batch, outcomes, strict=True)
+    return [write for (write, _), outcome in pairs if isinstance(outcome, list)]

@@ -107,6 +107,13 @@ def user_cancel(run_id: str | None) -> Entry:
     return Entry("user.cancel", None, {"run_id": run_id} if run_id else {}, run_id=run_id)
 
 
+def user_feedback(comment: str | None, run: RunRef, score: float | None, principal: str) -> Entry:
+    metadata = run.metadata | {"score": score}
+    if principal:
+        metadata["principal"] = principal
+    return Entry("user.feedback", comment, metadata, run_id=run.run_id, is_afterwards=True)
+
+
 def final_answer(step: Answer, run: RunRef, duration_ms: int) -> Entry:
     metadata = run.metadata | {
         "steps": step.steps,

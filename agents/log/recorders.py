@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from django.db.backends.utils import CursorWrapper
 from django.utils.module_loading import import_string
 
+from agents.log.bulk import write_rows
 from agents.log.entry import Logged
 from agents.log.writes import Write
 from agents.runtime.database_errors import is_about_a_lock
@@ -25,7 +26,8 @@ logger = structlog.get_logger(__name__)
 
 
 class Row(NamedTuple):
-    """A row that is written: the statement, one of its recorder's `statements`, and its values.
+    """A row that is written: the statement, one of its recorder's `statements`, and its values
+    for each `%s` in it; see `agents.log.bulk`.
 
     The same at every attempt to commit.
     """
@@ -88,9 +90,9 @@ class Recording:
         """Inside the transaction of the entries. Raises `RowsRefused`, or what else may pass."""
         for recorder, rows in zip(self._recorders, self._rows, strict=True):
             try:
-                for statement in recorder.statements if rows else ():
-                    if values := rows.get(statement):
-                        cursor.executemany(statement, values)
+                if rows:
+                    order = recorder.statements
+                    write_rows(cursor, [(each, rows[each]) for each in order if each in rows])
             except Exception as error:
                 if isinstance(error, DatabaseFailure) and not _may_go_on(error, cursor):
                     raise

@@ -1,8 +1,8 @@
 """The log's plain SQL: the rows that a batch reads, inserts and updates.
 
-Plain SQL, as in the register of connections and nowhere else: `executemany` costs a third of what
-the ORM's bulk calls do here, and every message passes through. A test holds its columns against the
-models.
+Plain SQL, as in the register of connections and in recorders: `agents.log.bulk` writes it at a
+third of what the ORM's bulk calls cost here, and every message passes through. A test holds its
+columns against the models.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from agents.log.bulk import write_rows
 from agents.log.entry import Entry
 from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart, Write
 from agents.models import Event, InboxRow, Run, Session
@@ -224,7 +225,7 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         for id_, session in sessions.items()
         if session.is_changed
     ]
-    for sql, values in (
+    work = (
         (_INSERT_SESSION, rows.sessions),
         (_INSERT_RUN, rows.runs),
         (_INSERT_EVENT, rows.events),
@@ -235,6 +236,5 @@ def insert_and_update(cursor: CursorWrapper, rows: Rows, sessions: dict[str, Ses
         (_ANSWER_REQUEST, rows.answers),
         (_NAME_SESSION, rows.titles),
         (_ADVANCE_SESSION, advances),
-    ):
-        if values:
-            cursor.executemany(sql, values)
+    )
+    write_rows(cursor, [(statement, values) for statement, values in work if values])

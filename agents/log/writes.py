@@ -133,7 +133,8 @@ class Write:
 
     def needs_live(self) -> set[str]:
         """The runs that must have been accepted and not have ended."""
-        runs = {entry.run_id for entry in self.entries if entry.run_id} | set(self.ends)
+        parts = (entry for entry in self.entries if not entry.is_afterwards)
+        runs = {entry.run_id for entry in parts if entry.run_id} | set(self.ends)
         if self.continues is not None:
             runs.add(self.continues.run_id)
         return runs - {self.new_run.run_id} if self.new_run else runs

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Literal
 
 import structlog
+from django.conf import settings
 
 from agents.runs.link import Link, LinkFailed, dial
 from agents.runs.worker_process import Paths, command_of, environment_for
@@ -89,6 +90,8 @@ class Child:
         options = [f"--log-form={log_form}", *(["--debug"] if is_debug else [])]
         if sys.stderr is not None and sys.stderr.isatty():
             options.append("--terminal")
+        if settings.MYAGENT_LOG_FILE:
+            options.append(f"--log-file={settings.MYAGENT_LOG_FILE}")
         options += self.paths.options
         command = command_of(file, self.instance_id, *options, python=python)
         try:

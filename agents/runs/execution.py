@@ -117,10 +117,15 @@ class Execution:
         return RunPlace(self.ref.run_id, self.attempt_number, self.ref.traceparent)
 
     def start(self, *, is_continued: bool = False) -> None:
-        """Starts the run, or continues it where `state` says."""
+        """Starts the run, or continues it where `state` says.
+
+        One that is continued before its first attempt and step was only in the log: any agent can
+        begin it.
+        """
         assert not self._has_started, "a run is started once"
         self._has_started = True
-        self._placement.is_continued = is_continued
+        has_begun = self.attempt_number > 0 or self.state.step > 0
+        self._placement.is_continued = is_continued and has_begun
         if is_continued:
             self._count_attempt()
         self._deadlines.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from myagent.worker.protocol import LinkError
 
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
+KEYS_OF_RECEIVERS = frozenset(
+    {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"},
+)
+"""With them the site sends its traces. An agent that sends its own is given its own."""
 OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
 
 PASSED = frozenset(
@@ -100,7 +104,7 @@ def environment_for(
     file, and what the site's own file passes on. Settings of the site are never included. Raises
     `ImproperlyConfigured`, and `EnvFileError` for the file beside.
     """
-    environment = _without_secrets(environment)
+    environment = _without_secrets(environment, KEYS_OF_RECEIVERS)
     from_site = environment.keys() & settings.FROM_ENV_FILE
     of_site = {name: environment[name] for name in from_site if is_passed(name)}
     own = {name: value for name, value in environment.items() if name not in from_site}
@@ -115,11 +119,14 @@ def is_passed(name: str) -> bool:
     return name in PASSED or name in settings.MYAGENT_PASS_ENV or name.startswith(PASSED_PREFIXES)
 
 
-def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+def _without_secrets(
+    environment: Mapping[str, str], besides: Set[str] = frozenset()
+) -> dict[str, str]:
+    withheld = SECRETS | OF_THE_SITE | besides
     return {
         name: value
         for name, value in environment.items()
-        if name not in SECRETS | OF_THE_SITE and not name.startswith(SECRET_PREFIXES)
+        if name not in withheld and not name.startswith(SECRET_PREFIXES)
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ CHATTY = [
 ]
 """Loggers whose lines are shown from warnings on."""
 
+Form = Literal["console", "json"]
+
 REFUSING = ("django.request", "django.security")
 """Loggers that have a warning for each request that is answered with 4xx."""
 
@@ -37,14 +40,34 @@ class SeldomRefusals(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith(REFUSING) or record.levelno > logging.WARNING:
             return True
-        left_out = self._refusals.take()
-        if left_out:
-            record.msg, record.args = "%s (left_out=%d)", (record.getMessage(), left_out)
-        return left_out is not None
+        # It passes once for each place that lines go to.
+        if not hasattr(record, "is_left_out"):
+            left_out = self._refusals.take()
+            record.__dict__["is_left_out"] = left_out is None
+            if left_out:
+                record.msg, record.args = "%s (left_out=%d)", (record.getMessage(), left_out)
+        return not record.__dict__["is_left_out"]
 
 
-def set_up(level: str) -> None:
-    """Sends all logging, structlog's and the standard library's, to standard error."""
+class LogFile(logging.handlers.WatchedFileHandler):
+    """A file that several processes add whole lines to, and that another program may rotate."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._failures = Seldom(pause_s=60.0, at_once=1)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A disk that is full costs lines of the file, and neither requests nor the other log."""
+        if self._failures.take() is not None:
+            error = sys.exc_info()[1]
+            sys.stderr.write(f"{self.baseFilename} takes no more lines: {error}\n")
+
+
+def set_up(level: str, file: str = "") -> None:
+    """Sends all logging, structlog's and the standard library's, to standard error.
+
+    And to a file as JSON, if there is one. Raises `OSError` if that can't be opened.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -61,16 +84,22 @@ def set_up(level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(SeldomRefusals())
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer()],
+    written: list[tuple[Form, logging.Handler]] = [(form(), logging.StreamHandler(sys.stderr))]
+    if file:
+        written.append(("json", LogFile(file)))
+    root, refusals = logging.getLogger(), SeldomRefusals()
+    for form_, handler in written:
+        handler.addFilter(refusals)
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=shared,
+                processors=[
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *_renderer(form_),
+                ],
+            )
         )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler for _, handler in written]
     root.setLevel(level.upper())
     # They log connections rather than agents.
     for name in CHATTY:
@@ -119,13 +148,13 @@ def is_debug() -> bool:
     return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
-def form() -> Literal["console", "json"]:
+def form() -> Form:
     """The format that `set_up` gives to lines."""
     return "console" if sys.stderr.isatty() else "json"
 
 
-def _renderer() -> list[Any]:
-    if form() == "console":
+def _renderer(form_: Form) -> list[Any]:
+    if form_ == "console":
         # The default one prints the values of variables, and these may include keys.
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]

@@ -15,7 +15,7 @@ from django.db import Error as DatabaseFailure
 from agents.log import reading
 from agents.ownership import followers, requests
 from agents.ownership.requests import Answered, Asked
-from agents.ports import Asker, Refused, SessionEvent
+from agents.ports import Asker, Refused, SessionEvent, message_of
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
 from agents.sessions.cancels import aimed
@@ -66,7 +66,7 @@ class Asking:
 
     async def ask(self, session: FollowedSession, asker: Asker, event: SessionEvent) -> None:
         """Writes the request for whoever owns the session. Raises `Refused`."""
-        message_id = _message_id(event)
+        message_id = message_of(event)
         if session.pending >= MOST_PENDING:
             raise Refused("busy", message_id=message_id)
         session.pending += 1
@@ -149,7 +149,7 @@ class Asking:
             follower=self._own_id(),
             number=next(self._numbers),
             session_id=session.session_id,
-            payload=exact_json.encode(event.model_dump(exclude_none=True)).decode(),
+            payload=exact_json.encode(event.model_dump(exclude_unset=True)).decode(),
             principal=asker.principal,
         )
         for _ in range(WRITE_TRIES - 1):
@@ -165,12 +165,12 @@ class Asking:
             logger.warning("storage_away", error=explain(error))
             # The id is the one that recognises the message if it was written after all.
             raise Refused(
-                "storage_unavailable", sentence="storage_uncertain", message_id=_message_id(event)
+                "storage_unavailable", sentence="storage_uncertain", message_id=message_of(event)
             ) from error
 
     async def _tell(self, asked: _Pending, answered: Answered) -> None:
         asker, session = asked.asker, asked.session
-        message_id = _message_id(asked.event)
+        message_id = message_of(asked.event)
         if answered.answer is None:
             asker.tell(
                 Problem(
@@ -194,7 +194,3 @@ class Asking:
         logged = await self._resources.database.run(reading.entry_at, session_id, seq)
         if logged is not None:
             asked.asker.tell(Repeated(logged))
-
-
-def _message_id(event: SessionEvent) -> str | None:
-    return event.metadata.message_id if isinstance(event, UserMessage) else None

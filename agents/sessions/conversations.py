@@ -20,9 +20,11 @@ from agents.ownership.lease import Lease
 from agents.runs.workers import Workers
 from agents.runtime.once import Once
 from agents.sessions.elsewhere import Elsewhere
+from agents.sessions.forks import Forks
 from agents.sessions.gauges import LoopLag
 from agents.sessions.holding import Sessions
 from agents.sessions.hub import Hub
+from agents.sessions.measuring import MEASURE_S, Measuring
 from agents.sessions.neighbours import Neighbours
 from agents.sessions.resources import Resources
 
@@ -61,7 +63,9 @@ class Conversations:
         self._neighbours = Neighbours(self.resources, self._sessions, self.lease)
         self.port = Hub(self.resources, self._sessions)
         self.elsewhere = Elsewhere(self.resources)
+        self.forks = Forks(self.resources, self._sessions)
         self._lag = LoopLag()
+        self._measuring = Measuring(self.journal)
         self.connection_count: Callable[[], int] = lambda: 0
         self.forwarded: Mapping[str, int] = {}
         """The number of sockets of each external service."""
@@ -87,6 +91,7 @@ class Conversations:
         self.resources.rates.start(self.background)
         self.background.repeat(PUBLISH_S, self._sessions.capacity.publish, is_due=True)
         self.background.repeat(0, self._lag.watch)
+        self.background.repeat(MEASURE_S, self._measure, is_due=True)
         self.background.repeat(0, self._sweep_again)
         self.background.repeat(FORGET_SERVERS_S, self._forget_servers)
         for pause_s, work in chores.configured():
@@ -178,6 +183,13 @@ class Conversations:
         await self.database.run(servers.forget_ended_servers, FORGET_SERVERS_AFTER)
         await self.database.run(followers.forget_ended)
         await self.database.run(requests.sweep)
+
+    async def _measure(self) -> None:
+        self.measure()
+
+    def measure(self) -> None:
+        """Sets the metrics that tell how things stand now."""
+        self._measuring.measure(self._sessions, self.connection_count())
 
     def report(self) -> dict[str, Any]:
         """The report that the server stores with its lease; `services` by name."""

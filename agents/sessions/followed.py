@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from agents import metrics
 from agents.log.entry import Logged
 from agents.ownership.followers import Followed
 from agents.ports import Asker, SessionEvent, Socket
 from agents.runtime.database import DatabaseThreads
+from agents.runtime.durations import seconds_since
 from agents.sessions.audience import Audience
 from agents.sessions.pieces import Piece, RemoteText
 from agents.sessions.subscription import Subscription
@@ -91,6 +93,7 @@ class FollowedSession:
             self._text.note(logged)
             self._fold(logged)
             self.audience.show([logged])
+            metrics.FOLLOWER_DELAY_SECONDS.observe(seconds_since(logged.created_at))
         self.last_seq = max(self.last_seq, end)
         self._show_text()
 

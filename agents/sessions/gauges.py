@@ -7,6 +7,8 @@ import time
 from collections import deque
 from typing import Any
 
+from agents import metrics
+
 MINUTE_S = 60.0
 RECENT_S = 300.0
 """Seconds of turns that the 95th percentile is about."""
@@ -49,6 +51,7 @@ class LoopLag:
         await asyncio.sleep(LAG_SAMPLE_S)
         late_ms = (time.perf_counter() - began - LAG_SAMPLE_S) * 1000
         self._worst_ms = max(self._worst_ms, late_ms)
+        metrics.LOOP_LAG_SECONDS.observe(late_ms / 1000)
 
     def worst_ms(self) -> float:
         """The maximum since the last call."""

@@ -17,7 +17,7 @@ from agents.ownership import taking
 from agents.ownership.adoption import Adopted
 from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
-from agents.ports import Asker, Refused, SessionEvent
+from agents.ports import Asker, Refused, SessionEvent, message_of
 from agents.principals import Principal, may_see
 from agents.runtime.file_locks import explain
 from agents.sessions.capacity import Capacity
@@ -27,7 +27,6 @@ from agents.sessions.live import LiveSession
 from agents.sessions.opening import Opening
 from agents.sessions.resources import Resources
 from agents.transients import Problem
-from myagent.protocol import UserMessage
 
 T = TypeVar("T")
 
@@ -141,7 +140,7 @@ class Sessions:
             asker.lang,
             refused.code,
             session_id=event.session_id,
-            message_id=event.metadata.message_id if isinstance(event, UserMessage) else None,
+            message_id=message_of(event),
             **refused.words,
         )
         asker.tell(problem)

@@ -16,7 +16,7 @@ from agents.log.entry import Entry
 from agents.log.turns import Place
 from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
-from agents.ports import Refused, SessionEvent, Socket
+from agents.ports import Refused, SessionEvent, Socket, message_of
 from agents.principals import Principal, key_of, may_act, may_use_service
 from agents.runtime.file_locks import explain
 from agents.runtime.ids import new_id
@@ -28,7 +28,7 @@ from agents.sessions.resources import Resources
 from agents.sessions.resuming import Standings
 from agents.sessions.subscription import Subscription
 from agents.transients import ReplayComplete, Resumed
-from myagent.protocol import CreateSession, UserMessage
+from myagent.protocol import CreateSession
 from myagent.worker.protocol import AgentInfo
 
 T = TypeVar("T")
@@ -158,7 +158,8 @@ class Hub:
         while True:
             session = await self._find(socket, event.session_id)
             if not may_act(socket.principal, session.principal):
-                raise Refused("forbidden", sentence="forbidden_to_act")
+                message_id = message_of(event)
+                raise Refused("forbidden", message_id=message_id, sentence="forbidden_to_act")
             if event.session_id not in socket.attached:
                 self._check_room(socket)
                 self._attach(socket, session)
@@ -167,8 +168,7 @@ class Hub:
                 return
             except DatabaseFailure as error:
                 logger.warning("storage_away", error=explain(error))
-                message_id = event.metadata.message_id if isinstance(event, UserMessage) else None
-                raise Refused("storage_unavailable", message_id=message_id) from error
+                raise Refused("storage_unavailable", message_id=message_of(event)) from error
             except Refused as error:
                 if error.code != "moved":
                     raise

@@ -17,6 +17,7 @@ from agents.runs.execution import Execution
 from agents.sessions.audience import Audience
 from agents.sessions.cancels import Cancels
 from agents.sessions.closing import Closing
+from agents.sessions.feedback import Ratings
 from agents.sessions.inbox import Inbox
 from agents.sessions.intake import Intake
 from agents.sessions.queue import Runs
@@ -26,7 +27,7 @@ from agents.sessions.resources import Resources
 from agents.sessions.responses import Responses
 from agents.sessions.subscription import Subscription
 from agents.transients import Problem
-from myagent.protocol import Cancel, CloseSession, Response, UserMessage
+from myagent.protocol import Cancel, CloseSession, Feedback, Response, UserMessage
 
 
 class Keeper(Protocol):
@@ -77,6 +78,7 @@ class LiveSession:
         self._intake = Intake(log, inbox, runs, self._check_open, self._quota, resources, pass_on)
         self._cancels = Cancels(log, runs, self._check_storage, pass_on)
         self._responses = Responses(log, runs, resources.database, pass_on)
+        self._ratings = Ratings(log, resources.database, self._check_rateable, pass_on)
         self._closing = Closing(log, runs, self._check_storage, pass_on)
 
     def _log_of(self, taken: Taken, opened: reading.Opened) -> SessionLog:
@@ -124,6 +126,11 @@ class LiveSession:
         return self._runs.current
 
     @property
+    def queued(self) -> int:
+        """The number of messages that wait for their turn."""
+        return len(self._runs.waiting)
+
+    @property
     def status(self) -> str:
         """`idle`, `running`, or `waiting` for somebody's confirmation."""
         if self.current is None:
@@ -162,6 +169,8 @@ class LiveSession:
                 self.cancel(asker, event)
             case Response():
                 await self.respond(asker, event)
+            case Feedback():
+                await self._ratings.take(asker, event)
             case CloseSession():
                 self._closing.take(asker, event)
 
@@ -209,6 +218,12 @@ class LiveSession:
             raise Refused("session_closed", message_id=message_id)
         if self._resources.is_draining or not self._resources.may_wait(self.service):
             raise Refused("service_unavailable", message_id=message_id)
+        self._check_storage(message_id)
+
+    def _check_rateable(self, message_id: str | None = None) -> None:
+        """Raises `Refused` unless feedback may come in now."""
+        if self._closing.has_begun:
+            raise Refused("session_closed", message_id=message_id)
         self._check_storage(message_id)
 
     def _count_clients(self, change: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from agents import metrics
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
@@ -341,6 +342,7 @@ class SocketConsumer(Arrival):
             session_id=session_id,
             message_id=message_id,
         )
+        metrics.REFUSED.labels(code).inc()
         problem = Problem(self.lang, code, session_id=session_id, message_id=message_id, **words)
         if code == "moved":
             self._part_with(problem)

@@ -18,6 +18,7 @@ from myagent.protocol import (
     ClientEvent,
     CreateSession,
     Detach,
+    Feedback,
     ProtocolError,
     Reconnect,
     UserMessage,
@@ -140,4 +141,6 @@ def _names_in(text: str) -> tuple[str | None, str | None]:
 def _names(event: ClientEvent) -> tuple[str | None, str | None]:
     """The session and the message that an event names."""
     session_id = None if isinstance(event, CreateSession) else event.session_id
-    return session_id, event.metadata.message_id if isinstance(event, UserMessage) else None
+    if isinstance(event, UserMessage | Feedback):
+        return session_id, event.metadata.message_id
+    return session_id, None

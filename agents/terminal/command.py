@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseFailure
 from django.utils import translation
 
+from agents.runtime import logs, sentry
 from agents.runtime.file_locks import explain
 from agents.terminal import language
 from agents.terminal.inert import readable
@@ -53,6 +54,17 @@ def told(text: object) -> str:
 
 def _told_part(value: object) -> object:
     return told(value) if isinstance(value, Sentence) else value
+
+
+def set_up_logs(*, is_debug: bool = False) -> None:
+    """The log of a command that serves. Raises `CommandError` for a file that can't be opened."""
+    file = settings.MYAGENT_LOG_FILE
+    try:
+        logs.set_up("DEBUG" if is_debug else settings.MYAGENT_LOG_LEVEL, file)
+    except OSError as error:
+        sentence = translation.gettext("The log file {file} can't be opened: {reason}.")
+        raise CommandError(sentence.format(file=file, reason=error.strerror)) from error
+    sentry.set_up(settings.SENTRY_DSN, settings.VERSION)
 
 
 class TerminalCommand(BaseCommand):

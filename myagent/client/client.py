@@ -19,6 +19,7 @@ from myagent.client.errors import ClientClosed, ClientError, InvalidRequest, ref
 from myagent.client.outbox import (
     CancelRequest,
     CloseRequest,
+    FeedbackRequest,
     MessageRequest,
     Outbox,
     Outcome,
@@ -28,6 +29,7 @@ from myagent.client.outbox import (
 from myagent.client.streams import ConnectionState, Event, EventStream, Streams
 from myagent.protocol import OnBusy
 from myagent.protocol.server_events import (
+    FeedbackLogged,
     MessageAccepted,
     Notice,
     ResponseLogged,
@@ -231,6 +233,26 @@ class Client:
             CancelRequest, frame=frame, run_id=run_id or "", message_id=message_id or ""
         )
         return not isinstance(await self._answer_to(make), Notice)
+
+    async def rate(
+        self, message_id: str, score: float | None, comment: str | None = None
+    ) -> FeedbackLogged:
+        """Says what the answer to a message is worth, from -1, bad, to 1, good.
+
+        Replaces what was said of it before; None takes that back. Raises `Refused`, with the code
+        `busy` while there is no answer yet, and `InvalidRequest`.
+        """
+        comment = (comment or "").strip() or None
+        said = {"content": comment} if comment and score is not None else {}
+        metadata = {"message_id": message_id, "score": score}
+        make = functools.partial(
+            FeedbackRequest,
+            frame=self._frame("user.feedback", metadata=metadata, **said),
+            message_id=message_id,
+            score=score,
+            comment=said.get("content"),
+        )
+        return _as(FeedbackLogged, await self._answer_to(make))
 
     async def close_session(self) -> SessionEnded:
         """Ends the conversation for everybody; runs end as interrupted first."""

@@ -1,7 +1,8 @@
 """Requests to a service that have not been answered yet. No I/O.
 
 A request is sent again on each new socket until an event answers it. The server recognises messages
-by their id, responses by their step and cancels by their run, so that nothing happens twice.
+by their id, responses by their step, cancels by their run and feedback that it has already, so that
+nothing happens twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from myagent.client.errors import ClientError, refused, refused_by
 from myagent.protocol.server_events import (
     CancelLogged,
+    FeedbackLogged,
     Interrupted,
     MessageAccepted,
     Notice,
@@ -84,6 +86,25 @@ class ResponseRequest(Request):
         if error.step_id:
             return error.step_id == self.step_id
         return (self.is_sent and error.code == "not_waiting") or super().is_meant_by(error)
+
+
+@dataclass(eq=False, kw_only=True)
+class FeedbackRequest(Request):
+    """`score` and `comment` as the server echoes them."""
+
+    message_id: str
+    score: float | None
+    comment: str | None
+
+    def answer(self, event: ServerEvent) -> Outcome | None:
+        # What is replayed was said before.
+        if not (self.is_sent and isinstance(event, FeedbackLogged)):
+            return None
+        said = (event.message_id, event.score, event.content)
+        return event if said == (self.message_id, self.score, self.comment) else None
+
+    def is_meant_by(self, error: ServerError) -> bool:
+        return error.message_id == self.message_id or super().is_meant_by(error)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from myagent.protocol.client_events import (
     MAX_CLIENT_INFO_BYTES,
+    MAX_COMMENT,
     MAX_FRAME_BYTES,
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -22,6 +23,8 @@ from myagent.protocol.client_events import (
     CreateSessionMetadata,
     Detach,
     ErrorCode,
+    Feedback,
+    FeedbackMetadata,
     MessageMetadata,
     OnBusy,
     ProtocolError,
@@ -37,6 +40,7 @@ from myagent.protocol.client_events import (
 
 __all__ = [
     "MAX_CLIENT_INFO_BYTES",
+    "MAX_COMMENT",
     "MAX_FRAME_BYTES",
     "MAX_MESSAGE_BYTES",
     "PROTOCOL_VERSION",
@@ -50,6 +54,8 @@ __all__ = [
     "CreateSessionMetadata",
     "Detach",
     "ErrorCode",
+    "Feedback",
+    "FeedbackMetadata",
     "MessageMetadata",
     "OnBusy",
     "ProtocolError",

@@ -25,6 +25,9 @@ MAX_MESSAGE_BYTES = 256 * 1024
 MAX_TRACEPARENT = 512
 """Characters of a message's `traceparent`. A valid one has 55, of later versions more."""
 
+MAX_COMMENT = 2_000
+"""Characters of what somebody says about an answer; more are refused."""
+
 MAX_CLIENT_INFO_BYTES = 16 * 1024
 """`metadata.client` of a new session above this many bytes of JSON is refused."""
 
@@ -33,6 +36,7 @@ ErrorCode = Literal[
     "invalid_event",
     "unknown_event",
     "unknown_session",
+    "unknown_message",
     "session_closed",
     "forbidden",
     "unauthenticated",
@@ -158,6 +162,24 @@ class Response(_Wire):
     content: ResponseContent
 
 
+class FeedbackMetadata(_Wire):
+    """`message_id`: of the message that was answered. `score`: from -1, bad, to 1, good; None takes
+    the feedback back.
+    """
+
+    message_id: str = Field(min_length=1, max_length=64)
+    score: Annotated[float, Field(ge=-1, le=1)] | None
+
+
+class Feedback(_Wire):
+    """`content`: a comment."""
+
+    event: Literal["user.feedback"]
+    session_id: str = Field(max_length=64)
+    content: str | None = None
+    metadata: FeedbackMetadata
+
+
 class ReconnectMetadata(_Wire):
     last_seq: int = Field(default=0, ge=0, le=2**53)
 
@@ -178,7 +200,9 @@ class CloseSession(_Wire):
     session_id: str = Field(max_length=64)
 
 
-ClientEvent = CreateSession | UserMessage | Cancel | Response | Reconnect | Detach | CloseSession
+ClientEvent = (
+    CreateSession | UserMessage | Cancel | Response | Feedback | Reconnect | Detach | CloseSession
+)
 
 _client_event: TypeAdapter[ClientEvent] = TypeAdapter(
     Annotated[ClientEvent, Field(discriminator="event")]
@@ -255,6 +279,9 @@ def _check_sizes(event: ClientEvent) -> None:
         case CreateSession(metadata=metadata):
             if len(orjson.dumps(metadata.client)) > MAX_CLIENT_INFO_BYTES:
                 raise ProtocolError("too_large", "metadata.client")
+        case Feedback(content=str(comment)):
+            if len(comment) > MAX_COMMENT:
+                raise ProtocolError("too_large", "content")
 
 
 def timestamp(moment: datetime | None = None) -> str:

@@ -182,6 +182,20 @@ class CancelLogged(ServerEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackLogged(ServerEvent):
+    """Somebody, `principal`, said what an answer is worth; `content` is a comment, or None.
+
+    `score` is from -1 to 1; None: taken back. `duplicate`: that had been said before, at
+    `original_seq`.
+    """
+
+    score: float | None = None
+    principal: str = ""
+    duplicate: bool = False
+    original_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(ServerEvent):
     """The one end of a message; always one of the four below.
 
@@ -274,6 +288,7 @@ KINDS: Final[Mapping[str, type[ServerEvent]]] = {
     "agent.tool_call": ToolCalled,
     "agent.tool_result": ToolFinished,
     "user.cancel": CancelLogged,
+    "user.feedback": FeedbackLogged,
     "agent.final_answer": FinalAnswer,
     "agent.error": RunFailed,
     "agent.interrupted": Interrupted,

@@ -109,6 +109,12 @@ def _add_reports(parser: argparse.ArgumentParser) -> None:
         default="lines",
         help="how its own log is written (default: %(default)s)",
     )
+    parser.add_argument(
+        "--log-file",
+        default="",
+        metavar="PATH",
+        help="where its own log is added as JSON as well",
+    )
 
 
 if __name__ == "__main__":

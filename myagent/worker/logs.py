@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
 from typing import Any, Literal
 
 Form = Literal["lines", "json", "console"]
@@ -96,11 +97,22 @@ FORMATTERS: dict[Form, Callable[[], logging.Formatter]] = {
 }
 
 
-def set_up(level: int, form: Form = "lines") -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(FORMATTERS[form]())
+class _File(WatchedFileHandler):
+    """Its server tells when the file takes no more lines."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+def set_up(level: int, form: Form = "lines", file: str = "") -> None:
+    """`file`: to which lines are added as JSON as well. Raises `OSError` if it can't be opened."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(FORMATTERS[form]())
+    if file:
+        handlers.append(_File(file, encoding="utf-8", errors="backslashreplace"))
+        handlers[1].setFormatter(_Json())
     logger = logging.getLogger("myagent")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = handlers
     logger.setLevel(level)
     logger.propagate = False
 

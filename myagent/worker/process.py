@@ -45,7 +45,7 @@ class Options:
     `socket`: the path of a Unix socket; `listen`, `listen_fd`: see `Listening`. `failure`: where
     the reason goes when the file can't be loaded. `parent_fd`: the read end of a pipe that its
     server holds open. `on_terminal`: a person reads its standard error. `log_form`: how its own
-    log is written.
+    log is written; `log_file`: where it is added as JSON as well.
     """
 
     file: Path
@@ -59,6 +59,7 @@ class Options:
     is_debug: bool = False
     on_terminal: bool = False
     log_form: logs.Form = "lines"
+    log_file: str = ""
 
 
 def run_worker(options: Options) -> int:
@@ -66,7 +67,7 @@ def run_worker(options: Options) -> int:
 
     Raises `OSError` for the socket, and `BadLinkKey`.
     """
-    logs.set_up(_level(options), options.log_form)
+    logs.set_up(_level(options), options.log_form, options.log_file)
     _show_crashes()
     _be_first_to_go()
     if options.parent_fd is None:

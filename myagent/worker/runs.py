@@ -280,7 +280,7 @@ class Run:
             self._outlet.send(stopped)
 
     def _abandon(self) -> None:
-        logger.warning("run_abandoned session=%s", self.key.session_id)
+        logger.warning("run_abandoned session_id=%s", self.key.session_id)
         self.is_abandoned = True
         self._tell(Stopped(self.key, self._asked or "cancelled"))
         self._finish()

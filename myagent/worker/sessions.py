@@ -183,7 +183,7 @@ class Sessions:
             return
         idle = next((id_ for id_, session in self._sessions.items() if not session.runs), None)
         if idle is not None:
-            logger.warning("session_dropped session=%s", idle)
+            logger.warning("session_dropped session_id=%s", idle)
             self.forget(idle, self._sessions[idle].newest[0])
 
     def _fence(self, session_id: str, newest: Age) -> None:

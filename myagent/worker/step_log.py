@@ -33,10 +33,10 @@ def is_on() -> bool:
 def log_step(session_id: str, step: Step) -> None:
     match step:
         case StepStarted():
-            logger.debug("model_asked session=%s step=%d", session_id, step.step)
+            logger.debug("model_asked session_id=%s step=%d", session_id, step.step)
         case Thought():
             logger.debug(
-                "model_answered session=%s step=%d duration_ms=%d first_token_ms=%s "
+                "model_answered session_id=%s step=%d duration_ms=%d first_token_ms=%s "
                 "prompt_tokens=%d completion_tokens=%d tool_calls=%d",
                 *(session_id, step.step, step.duration_ms, step.first_token_ms),
                 *(step.usage.prompt_tokens, step.usage.completion_tokens),
@@ -48,13 +48,14 @@ def log_step(session_id: str, step: Step) -> None:
             _log_call("tool_called", session_id, step.tool, step.step_id, step.args)
         case ToolFinished():
             logger.debug(
-                "tool_finished session=%s tool=%r step_id=%s status=%s duration_ms=%d",
+                "tool_finished session_id=%s tool=%r step_id=%s status=%s duration_ms=%d",
                 *(session_id, step.tool, step.step_id, step.status, step.duration_ms),
                 extra={"fields": {"result": excerpt(step.text, LONGEST)}},
             )
         case Answer():
             logger.debug(
-                "answered session=%s steps=%s prompt_tokens=%d completion_tokens=%d stop_reason=%s",
+                "answered session_id=%s steps=%s prompt_tokens=%d completion_tokens=%d "
+                "stop_reason=%s",
                 *(session_id, step.steps, step.usage.prompt_tokens, step.usage.completion_tokens),
                 step.stop_reason,
                 extra={"fields": {"text": excerpt(step.text, LONGEST)}},
@@ -65,7 +66,7 @@ def _log_call(
     event: str, session_id: str, tool: str, step_id: str, args: Mapping[str, Any]
 ) -> None:
     logger.debug(
-        f"{event} session=%s tool=%r step_id=%s",
+        f"{event} session_id=%s tool=%r step_id=%s",
         *(session_id, tool, step_id),
         extra={"fields": {"args": excerpt(repr(args), LONGEST)}},
     )

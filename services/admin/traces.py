@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from agents.runtime.base_path import address
 from agents.terminal.inert import one_line, readable
@@ -19,6 +19,7 @@ from services.admin.conversations import may_read
 from services.admin.read_only import ReadOnly
 from traces.models import NANO, Price, Span, Trace
 from traces.reading.describing import duration_ms, spans_of
+from traces.reading.feedback import Kind, feedback_json
 from traces.reading.finding import Wanted, select
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ SPANS_SHOWN = 500
 QUESTION_SHOWN = 80
 """Characters of a question that the list shows."""
 
-FILTERS = {"service", "status__exact", "started_at__gte", "started_at__lt"}
+FILTERS = {"service", "feedback", "status__exact", "started_at__gte", "started_at__lt"}
 """The parameters of the list's own filters."""
+
+CONTENTS = ("question", "reply", "failure", "comments")
+"""Columns and fields that hold what was said."""
 
 NOTHING = "–"
 
@@ -68,20 +72,40 @@ class ServiceFilter(admin.SimpleListFilter):
         return queryset if wanted is None else queryset.filter(service=wanted)
 
 
+class FeedbackFilter(admin.SimpleListFilter):
+    title = gettext_lazy("feedback")
+    parameter_name = "feedback"
+
+    def lookups(self, request: HttpRequest, model_admin: TraceModelAdmin) -> list[tuple[str, Any]]:
+        return [
+            (Kind.POSITIVE.value, gettext_lazy("positive")),
+            (Kind.NEGATIVE.value, gettext_lazy("negative")),
+            (Kind.ANY.value, gettext_lazy("with feedback")),
+            (Kind.NONE.value, gettext_lazy("without feedback")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trace]) -> QuerySet[Trace]:
+        wanted = self.value()
+        if wanted not in list(Kind):
+            return queryset
+        return queryset.filter(pk__in=select(Wanted(feedback=Kind(wanted))).values("pk"))
+
+
 @admin.register(Trace)
 class TraceAdmin(ReadOnly, TraceModelAdmin):
     list_display = (
         *("status", "agent_name", "question", "steps"),
-        *("tokens", "cost", "took", "started_at"),
+        *("tokens", "cost", "took", "scores", "started_at"),
     )
-    list_filter = (ServiceFilter, "status", "started_at")
+    list_filter = (ServiceFilter, "status", FeedbackFilter, "started_at")
     list_per_page = 100
     ordering = ("-pk",)
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = (
-        *("id", "session_id", "status", "service", "agent_name", "model", "principal"),
+        *("trace", "conversation", "rerun", "status", "service", "agent_name", "model"),
         *(
+            "principal",
             "question",
             "reply",
             "failure",
@@ -90,6 +114,8 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
             "tokens",
             "cost",
             "took",
+            "scores",
+            "comments",
             "started_at",
         ),
     )
@@ -125,6 +151,21 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
         found = select(Wanted(text=search_term)).values("pk")
         return queryset.filter(is_named | Q(pk__in=found)), False
 
+    @admin.display(description=gettext_lazy("trace"))
+    def trace(self, trace: Trace) -> str:
+        return trace.pk
+
+    @admin.display(description=gettext_lazy("conversation"))
+    def conversation(self, trace: Trace) -> str:
+        return trace.session_id
+
+    @admin.display(description=gettext_lazy("runs again"))
+    def rerun(self, trace: Trace) -> str:
+        if not trace.rerun_of:
+            return NOTHING
+        said = gettext("{trace}, from step {step}")
+        return said.format(trace=trace.rerun_of, step=trace.rerun_step)
+
     @admin.display(description=gettext_lazy("agent"), ordering="agent")
     def agent_name(self, trace: Trace) -> str:
         return trace.agent or trace.service
@@ -153,6 +194,18 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
     def took(self, trace: Trace) -> str:
         return _ms(trace.duration_ms)
 
+    @admin.display(description=gettext_lazy("feedback"))
+    def scores(self, trace: Trace) -> str:
+        return " ".join(f"{each['score']:+.3g}" for each in feedback_json(trace)) or NOTHING
+
+    @admin.display(description=gettext_lazy("comments"))
+    def comments(self, trace: Trace) -> str:
+        said = (readable(each["comment"]) for each in feedback_json(trace))
+        return "\n".join(filter(None, said)) or NOTHING
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Trace]:
+        return super().get_queryset(request).prefetch_related("feedback")
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -176,7 +229,7 @@ def _allowed(names: tuple[str, ...], request: HttpRequest) -> tuple[str, ...]:
     """Without what holds what was said, if the client may not read it."""
     if may_read(request):
         return names
-    return tuple(name for name in names if name not in ("question", "reply", "failure"))
+    return tuple(name for name in names if name not in CONTENTS)
 
 
 def _row(span: Span, *, may_read: bool) -> dict[str, Any]:

@@ -17,6 +17,15 @@ def tags(text: str) -> list[str]:
     return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
+def span_count(text: str) -> int:
+    """Steps of traces. Raises `argparse.ArgumentTypeError`."""
+    if re.fullmatch(r"[0-9]{1,12}", text) is None:
+        raise argparse.ArgumentTypeError(
+            gettext("'{text}' is no number of steps.").format(text=readable(text))
+        )
+    return int(text)
+
+
 def interval(text: str) -> float:
     """Seconds between two checks."""
     try:

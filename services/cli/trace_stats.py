@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
+from services.cli.cells import Moment
 from services.cli.parsing import time_length
 from services.cli.screen import Screen, as_json
 from traces.reading import stats
@@ -30,6 +31,14 @@ COLUMNS = (
     gettext_noop("cost"),
 )
 
+FEEDBACK_COLUMNS = (
+    gettext_noop("feedback on"),
+    gettext_noop("count"),
+    gettext_noop("positive"),
+    gettext_noop("negative"),
+    gettext_noop("average score"),
+)
+
 
 def add_verb(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     parser = verb("stats", gettext("Shows how often steps ran, how long they took, what they cost"))
@@ -47,6 +56,11 @@ def add_verb(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
         help=gettext("ended within this time, as in 90m, 24h or 7d (24h)"),
     )
     parser.add_argument("--service", metavar="NAME", default="", help=gettext("of one service"))
+    parser.add_argument(
+        "--over-time",
+        action="store_true",
+        help=gettext("by the hour, or of more than two days by the day"),
+    )
     parser.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
 
 
@@ -61,8 +75,19 @@ def show(screen: Screen, options: dict[str, Any]) -> None:
     found = stats.stats_json(wanted)
     if options["json"]:
         screen.say(as_json(found))
+    elif options["over_time"]:
+        screen.table((gettext_noop("from"), *COLUMNS), _over_time(found["items"]))
     else:
         screen.table(COLUMNS, map(_row, found["items"]))
+        if found["feedback"]:
+            screen.say("")
+            screen.table(FEEDBACK_COLUMNS, [tuple(each.values()) for each in found["feedback"]])
+
+
+def _over_time(items: Sequence[Json]) -> Iterator[Sequence[object]]:
+    for item in items:
+        for bucket in item["buckets"]:
+            yield (Moment(bucket["at"]), *_row(item | bucket))
 
 
 def _row(shown: Json) -> Sequence[object]:

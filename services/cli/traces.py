@@ -7,21 +7,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
-from agents.terminal.inert import readable
-from services.cli import trace_stats
-from services.cli.arguments import add_listing, add_pruning, verb_adder
+from agents.terminal.inert import one_line, readable
+from services.cli import trace_rerun, trace_stats
+from services.cli.arguments import add_listing, verb_adder
 from services.cli.cells import Moment, Summary, Word
-from services.cli.parsing import time_length
+from services.cli.parsing import span_count, time_length
 from services.cli.screen import Screen, as_json
 from services.cli.span_tree import branches_of
 from traces import pruning
 from traces.models import Trace
 from traces.reading import finding
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
+from traces.reading.feedback import Kind
 from traces.reading.finding import NoTrace, Wanted
+from traces.statistics.rolling import roll_a_while
 
 Options = dict[str, Any]
 
@@ -35,6 +38,7 @@ LIST_COLUMNS = (
     gettext_noop("errors"),
     gettext_noop("tokens"),
     gettext_noop("cost"),
+    gettext_noop("feedback"),
     gettext_noop("title"),
 )
 
@@ -66,6 +70,11 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--errors", action="store_true", help=gettext("that failed, or a step of which did")
     )
+    listing.add_argument(
+        "--feedback",
+        choices=[each.value for each in Kind],
+        help=gettext("by what clients said of the answer"),
+    )
     listing.add_argument("--text", default="", help=gettext("in the question or in the answer"))
     add_listing(listing)
     for name, summary in (
@@ -73,9 +82,15 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         ("export", gettext("Writes a trace with what went in and out of its steps, as JSON")),
     ):
         verb(name, summary).add_argument("id", metavar="ID", help=gettext("its trace_id"))
+    trace_rerun.add_verb(verb)
     trace_stats.add_verb(verb)
     prune_verb = verb("prune", gettext("Removes the traces of runs that ended long ago"))
-    add_pruning(prune_verb, gettext("time since the end, as in 90m, 12h, 30d or 4w"))
+    which = prune_verb.add_mutually_exclusive_group(required=True)
+    age = gettext("time since the end, as in 90m, 12h, 30d or 4w")
+    which.add_argument("--older-than", type=time_length, metavar="30d", help=age)
+    most = gettext("the oldest, until no more than N steps are left")
+    which.add_argument("--keep-spans", type=span_count, metavar="N", help=most)
+    prune_verb.add_argument("--dry-run", action="store_true", help=gettext("only count them"))
 
 
 def show_list(screen: Screen, options: Options) -> None:
@@ -86,8 +101,10 @@ def show_list(screen: Screen, options: Options) -> None:
         since=timezone.now() - options["since"] if options["since"] else None,
         text=readable(options["text"]),
         has_errors=options["errors"],
+        feedback=Kind(options["feedback"]) if options["feedback"] else None,
     )
-    shown = [trace_json(each) for each in finding.select(wanted)[: options["lines"]]]
+    found = finding.select(wanted)[: options["lines"]].prefetch_related("feedback")
+    shown = [trace_json(each) for each in found]
     if options["json"]:
         screen.say(as_json(shown))
     else:
@@ -106,6 +123,7 @@ def _row(shown: Json) -> Sequence[object]:
         shown["errors"],
         usage["prompt_tokens"] + usage["completion_tokens"],
         _cost(shown),
+        " ".join(_score(each) for each in shown["feedback"]),
         Summary(shown["request"]),
     )
 
@@ -115,9 +133,14 @@ def show_one(screen: Screen, options: Options) -> None:
     shown = trace_json(trace)
     usage = shown.pop("usage")
     currency = shown.pop("currency")
+    if origin := shown["rerun_of"]:
+        shown["rerun_of"] = gettext("{trace}, from step {step}").format(
+            trace=origin["trace_id"], step=origin["step"]
+        )
+    given = [("feedback", _said(each)) for each in shown.pop("feedback")]
     shown["cost"] = f"{_cost(shown)} {currency}" if shown["cost"] is not None else None
     facts = [(name, _value(name, value)) for name, value in shown.items()]
-    screen.facts([*facts, *usage.items()])
+    screen.facts([*facts, *usage.items(), *given])
     screen.say("")
     for branch in branches_of(trace):
         screen.tree(branch)
@@ -129,15 +152,23 @@ def export(screen: Screen, options: Options) -> None:
     screen.say(as_json(document))
 
 
+def _to_prune(options: Options) -> QuerySet[Trace]:
+    if options["older_than"] is not None:
+        return pruning.older(timezone.now() - options["older_than"])
+    # What statistics have not counted is kept.
+    roll_a_while()
+    return pruning.beyond(options["keep_spans"])
+
+
 def prune(screen: Screen, options: Options) -> None:
-    before = timezone.now() - options["older_than"]
+    traces = _to_prune(options)
     if options["dry_run"]:
-        count = pruning.older(before).count()
+        count = traces.count()
         screen.say(gettext("Traces that would be removed: {count}.").format(count=count))
         return
     count = 0
     with screen.progress() as progress:
-        for removed in pruning.remove_older(before):
+        for removed in pruning.remove(traces):
             count += removed
             progress.tell(gettext("Removed so far: {count}.").format(count=count))
     screen.say(gettext("Removed traces: {count}.").format(count=count))
@@ -147,6 +178,7 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "list": show_list,
     "show": show_one,
     "export": export,
+    "rerun": trace_rerun.rerun,
     "stats": trace_stats.show,
     "prune": prune,
 }
@@ -162,6 +194,17 @@ def _find(trace_id: str) -> Trace:
 
 def _cost(shown: Json) -> str | None:
     return None if shown["cost"] is None else f"{shown['cost']:.6f}"
+
+
+def _score(feedback: Json) -> str:
+    return f"{feedback['score']:+.3g}"
+
+
+def _said(feedback: Json) -> str:
+    """The score, who gave it, and the comment."""
+    who = f" ({feedback['principal']})" if feedback["principal"] else ""
+    said = f"{_score(feedback)}{who}"
+    return f"{said}: {one_line(feedback['comment'])}" if feedback["comment"] else said
 
 
 def _value(name: str, value: Any) -> object:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
 from agents.runtime.leaving import Leaving
 from services.serving.child import Child
@@ -33,13 +34,22 @@ class NoneStarted(Exception):
 class ServerProcesses:
     """The parent's view of them. All methods belong to the event loop.
 
-    `command`: see `Child.start`. The listener is closed when they leave.
+    `command`: see `Child.start`. The listener is closed when they leave. `metrics_dir`: the folder
+    of their metrics, if they have one.
     """
 
-    def __init__(self, count: int, command: Sequence[str], listener: socket.socket) -> None:
+    def __init__(
+        self,
+        count: int,
+        command: Sequence[str],
+        listener: socket.socket,
+        *,
+        metrics_dir: str = "",
+    ) -> None:
         self._count = count
         self._command = command
         self._listener = listener
+        self._metrics_dir = metrics_dir
         self._children: set[Child] = set()
         self._not_ready = set(range(count))
         self._opener: Child | None = None
@@ -135,6 +145,9 @@ class ServerProcesses:
             self._note_ready(place)
         await child.ended()
         self._children.discard(child)
+        if self._metrics_dir:
+            # It has no open sockets any more; what it counted stays.
+            mark_process_dead(child.pid, self._metrics_dir)  # type: ignore[no-untyped-call]
         if self._opener is child:
             self._opener = None
             self._choose_opener()

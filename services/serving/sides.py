@@ -13,11 +13,11 @@ from django.conf import settings
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import logs, schema
+from agents.runtime import schema
 from agents.runtime.addresses import address_of
 from agents.runtime.listening import add_address, listen, port_number
 from agents.runtime.server import new_event_loop
-from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.inert import readable
 from services.cli.parsing import interval
 from services.errors import ServiceError
@@ -54,7 +54,7 @@ class _SideCommand(TerminalCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        set_up_logs(is_debug=options["debug"])
         if options["health_interval"] is not None:
             # Also for processes that are started from here.
             setattr(settings, HEALTH_INTERVAL, options["health_interval"])

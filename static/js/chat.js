@@ -31,7 +31,7 @@ const talks = new Talks(makeTalk, showStanding);
 const composer = new Composer(byId("composer"), byId("message"), byId("send"), send);
 const transcript = new Transcript(
   { list: byId("turns"), scroller: byId("scroller"), toEnd: byId("to-end") },
-  { answer: (stepId, response) => answer(stepId, response), again: sendAgain },
+  { answer: (stepId, response) => answer(stepId, response), again: sendAgain, rate },
 );
 const sidebar = new Sidebar(
   {
@@ -78,6 +78,7 @@ function open(id) {
   takeDraft(id);
   showProblem("");
   composer.enable(true);
+  delete byId("turns").dataset.ended;
   const wasOpen = talks.show(id);
   const { current } = talks;
   transcript.use(current.turns);
@@ -162,6 +163,12 @@ function answer(stepId, response) {
   composer.focus();
 }
 
+function rate(turn, score, comment) {
+  talks.current.rate(turn, score, comment);
+  showProblem("");
+  announcer.say(say(score === null ? "rating_withdrawn" : "thank_you"));
+}
+
 function askToRemove(id, title) {
   const dialog = byId("delete-dialog");
   byId("delete-text").textContent = say(stored ? "delete_for_good" : "delete_explained", { title });
@@ -239,8 +246,9 @@ function showTitle() {
   document.title = standing ? say(`tab_${standing}`, { title: whole }) : whole;
 }
 
-function showRefusal({ text, stepId, content }) {
+function showRefusal({ text, stepId, ratedId, content }) {
   if (stepId) transcript.askAgain(stepId, content);
+  else if (ratedId) showProblem(say("rating_refused", { reason: content }));
   else {
     showProblem(say("refused", { reason: content }));
     if (!composer.text) composer.text = text;
@@ -296,6 +304,7 @@ let whyStopped = ""; // And if the service takes no messages.
 function showEnd() {
   showProblem(say("ended"));
   composer.enable(false);
+  byId("turns").dataset.ended = "";
 }
 
 function showProblem(sentence) {

@@ -30,6 +30,8 @@
  *   cancel({messageId, runId, all})   stops a run; without a target the current one
  *   respond(stepId, {approved, args, feedback})   answers an `agent.user_confirm`; RangeError
  *                                     as for send
+ *   rate(messageId, score, comment)   says what an answer is worth, from -1 to 1; null takes it
+ *                                     back; RangeError as for send
  *   end()                             ends the conversation itself, for everybody
  *   close()                           leaves; the conversation and its run go on
  *   reconnect()                       does not wait for the next try
@@ -45,6 +47,7 @@
  *   "reset"    drop what you have: the log is replayed from its oldest event
  *   "refused"  {messageId, text, code, content}: a message was refused and won't be sent again
  *              {stepId, code, content}: a response was refused, another may be given
+ *              {ratedId, code, content}: feedback on the answer to this message was refused
  *   "pending"  what is not acknowledged has changed
  *
  * Integers beyond 2^53, as in a tool's arguments, keep their digits: `parseExactly` says how.
@@ -143,9 +146,9 @@ class LiveText {
   }
 }
 
-/** Whether a cancel asks for more than one that is on its way: for the whole queue. */
-function isWider({ metadata }, { metadata: before }) {
-  return Boolean(metadata?.all && !before?.all);
+/** Whether it replaces one that is on its way: feedback does, and a cancel of the whole queue. */
+function isWider({ event, metadata }, { metadata: before }) {
+  return event === "user.feedback" || Boolean(metadata?.all && !before?.all);
 }
 
 /** What the server has not acknowledged yet, in the order in which it was asked for. */
@@ -174,6 +177,10 @@ class Outgoing {
       (entry) => entry.kind === kind && (key === undefined || entry.key === key),
     );
     return at < 0 ? undefined : this.#entries.splice(at, 1)[0];
+  }
+
+  find(kind, key) {
+    return this.#entries.find((entry) => entry.kind === kind && entry.key === key);
   }
 
   /** Takes what was tried too often out, and returns it. */
@@ -296,6 +303,12 @@ export class Conversation {
   respond(stepId, { approved, args, feedback }) {
     const content = { approved, ...(args && { args }), ...(feedback && { feedback }) };
     this.#request("response", stepId, { event: "user.response", step_id: stepId, content });
+  }
+
+  rate(messageId, score, comment = "") {
+    const content = (score !== null && comment.trim()) || null;
+    const metadata = { message_id: messageId, score };
+    this.#request("feedback", messageId, { event: "user.feedback", content, metadata });
   }
 
   end() {
@@ -453,7 +466,7 @@ export class Conversation {
   #resendLater({ message_id: messageId, step_id: stepId, retry_after_s: leastS = 0 }) {
     const at = performance.now() + Math.max(waitMs(this.#attempts), leastS * 1000);
     const isMeant = ({ kind, key }) => {
-      if (messageId) return kind === "message" && key === messageId;
+      if (messageId) return ["message", "feedback"].includes(kind) && key === messageId;
       return !stepId || (kind === "response" && key === stepId);
     };
     this.#outgoing.holdBack(isMeant, at);
@@ -515,6 +528,7 @@ export class Conversation {
     else if (event === "agent.replay_complete") this.#onAttached();
     else if (event === "user.message") this.#onEcho(frame);
     else if (event === "user.cancel") this.#onCancelled(metadata);
+    else if (event === "user.feedback") this.#onRated(frame);
     else if (event === "user.response" || event === "agent.tool_result") {
       this.#settle("response", frame.step_id);
     } else if (event === "agent.thinking") this.#onThinking(metadata);
@@ -565,6 +579,13 @@ export class Conversation {
     for (const key of [runId, run?.messageId, ""]) if (this.#settle("cancel", key)) return;
   }
 
+  /** What is replayed before ours was sent, and what others say, is no answer to ours. */
+  #onRated({ content, metadata: { message_id: messageId, score } }) {
+    const { isSent, frame } = this.#outgoing.find("feedback", messageId) ?? {};
+    const isOurs = isSent && frame.metadata.score === score && frame.content === content;
+    if (isOurs) this.#settle("feedback", messageId);
+  }
+
   #onEnd({ run_id: runId, message_id: messageId }) {
     const place = this.#runs.findIndex((run) => run.runId === runId);
     this.#runs = this.#runs.filter((run) => run.runId !== runId);
@@ -601,11 +622,14 @@ export class Conversation {
       this.#giveUp(frame);
       this.#resendLater(frame.metadata);
     } else if (messageId) {
-      this.#refuse(this.#settle("message", messageId), frame);
+      const refused = this.#settle("message", messageId) ?? this.#settle("feedback", messageId);
+      this.#refuse(refused, frame);
     } else if (stepId) {
       this.#refuse(this.#settle("response", stepId), frame);
     } else if (code === "unknown_session" || code === "forbidden") {
       this.#finish({ code, content: frame.content });
+    } else if (code === "unknown_event") {
+      this.#refuse(this.#settle("feedback"), frame); // A service that runs elsewhere may take none.
     } else if (code === "not_waiting") {
       this.#settle("response");
     } else if (this.#isCreating && !sessionId) {
@@ -625,6 +649,8 @@ export class Conversation {
       this.#emit("refused", { messageId: entry.key, text: entry.frame.content, code, content });
     } else if (entry?.kind === "response") {
       this.#emit("refused", { stepId: entry.key, code, content });
+    } else if (entry?.kind === "feedback") {
+      this.#emit("refused", { ratedId: entry.key, code, content });
     }
   }
 

@@ -6,8 +6,10 @@ import { BASE, fullMoment, page, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { detailOf, figureList } from "./traces/detail.js";
+import { wordsOf } from "./traces/feedback.js";
 import * as forest from "./traces/forest.js";
 import { listenToKeys } from "./traces/keys.js";
+import { RerunForm, showLineage } from "./traces/lineage.js";
 import { follow } from "./traces/live.js";
 import { neighboursOf } from "./traces/reading.js";
 import { Record } from "./traces/record.js";
@@ -22,6 +24,7 @@ const STATES = { open: "live", rest: "at_rest", waiting: "lost", closed: "refuse
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const record = new Record(page.traceId, update);
+const rerun = new RerunForm(page.traceId);
 const waterfall = new Waterfall(byId("grid"), byId("rows"), { choose, toggle });
 const collapsed = new Set();
 let [roots, rows] = [[], []];
@@ -58,18 +61,21 @@ function showSummary(trace) {
   ];
   if (trace.attempts > 1) given.push(["attempts", count(trace.attempts)]);
   if (trace.error) given.push(["error", trace.error]);
+  for (const words of wordsOf(trace.feedback)) given.push(["feedback", words]);
   byId("summary").replaceChildren(...figureList(given).children);
   byId("summary").dataset.status = trace.status;
   byId("download").disabled = false;
   const chat = page.isSite ? `${BASE}/services/${encodeURIComponent(trace.service)}/` : `${BASE}/`;
   byId("conversation").href = `${chat}#${encodeURIComponent(trace.session_id)}`;
-  byId("conversation").hidden = false;
+  byId("all-of-it").href = `${BASE}/traces/?${new URLSearchParams({ session_id: trace.session_id })}`;
+  byId("all-of-it").hidden = byId("conversation").hidden = false;
   if (!hasNeighbours) showNeighbours(trace);
 }
 
 async function showNeighbours(trace) {
   hasNeighbours = true;
   try {
+    await showLineage(trace, byId("lineage"));
     const found = await neighboursOf(trace);
     for (const name of ["previous", "next"]) {
       byId(name).hidden = found[name] === null;
@@ -111,7 +117,8 @@ function draw() {
 function showDetail(span) {
   shownDetail = JSON.stringify(span);
   const close = iconButton("close", say("close"), closeDetail, { className: "icon-button close" });
-  byId("detail").replaceChildren(close, ...detailOf(span, record.trace.currency));
+  const [title, figures, ...rest] = detailOf(span, record.trace.currency);
+  byId("detail").replaceChildren(close, title, figures, rerun.at(span.step), ...rest);
 }
 
 function closeDetail() {

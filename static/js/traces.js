@@ -4,8 +4,11 @@ import { element } from "./chat/dom.js";
 import { BASE, fullMoment, moment, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
+import { Choice } from "./traces/choice.js";
+import { thumbsOf } from "./traces/feedback.js";
 import { asked, FilterForm, filtersIn, queryWith } from "./traces/filters.js";
 import { follow } from "./traces/live.js";
+import { keepQuery } from "./traces/languages.js";
 import { Operations } from "./traces/operations.js";
 import { readTraces } from "./traces/reading.js";
 import { count, cost, statusOf, took, tokensOf } from "./traces/words.js";
@@ -22,6 +25,7 @@ let cursor = null;
 let isComplete = true;
 let asking = 0; // Answers to earlier questions are too late.
 
+const choice = new Choice(byId("compare"));
 const form = new FilterForm(byId("filters"), byId("clear"), (changed) => {
   filters = changed;
   history.pushState(null, "", location.pathname + queryWith(location.search, filters));
@@ -93,9 +97,10 @@ function rowOf(trace) {
   const row = element(
     "tr",
     {},
-    element("td", {}, element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
+    element("td", {}, choice.boxFor(id), element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
     element("td", { className: "request" }, element("a", { href: `${BASE}/traces/${id}/` }, words)),
     element("td", {}, service),
+    element("td", {}, ...thumbsOf(trace.feedback)),
     cell(count(trace.steps)),
     cell(tokensOf(trace.usage)),
     cell(cost(trace.cost, trace.currency)),
@@ -132,6 +137,7 @@ addEventListener("popstate", () => {
 });
 byId("more").addEventListener("click", readOlder);
 setUpTheme(byId("theme"), lasting);
+keepQuery();
 form.show(filters);
 const line = follow({
   read: readNewest,
@@ -139,4 +145,4 @@ const line = follow({
   state: showState,
   everyMs: EVERY_MS,
 });
-new Operations(byId("operations"), byId("by"), byId("charts"), byId("figures"));
+new Operations(byId("operations"), byId("by"), byId("period"), byId("charts"), byId("figures"));

@@ -44,6 +44,7 @@ def people(runner: Runner, environment: dict[str, str]) -> People:
         bob={},
         root={"is_superuser": True},
         carl={"permissions": []},
+        onlooker={"permissions": ["use_service", "see_conversations"]},
         watcher={"user": "ada", "token": {"rights": ["view"]}},
         leaving={"user": "ada"},
         reading={"user": "ada"},
@@ -87,6 +88,37 @@ async def test_the_id_of_somebody_elses_session_opens_nothing(
         async with await Recorder.open(runner.url, **bearing(people["root"])) as administrator:
             assert_gapless(await administrator.reconnect(session))
         assert (await owner.ask(session, "10 still here"))["event"] == "agent.final_answer"
+
+
+async def test_feedback_is_of_whoever_may_take_part_and_of_each_apart(
+    runner: Runner, people: People
+) -> None:
+    async def rate(client: Recorder, score: float) -> None:
+        metadata = {"message_id": "rated", "score": score}
+        await client.send("user.feedback", session, metadata=metadata)
+
+    async with (
+        await Recorder.open(runner.url, **bearing(people["ada"])) as owner,
+        await Recorder.open(runner.url, **bearing(people["bob"])) as thief,
+        await Recorder.open(runner.url, **bearing(people["onlooker"])) as onlooker,
+        await Recorder.open(runner.url, **bearing(people["root"])) as administrator,
+    ):
+        session = await owner.create_session()
+        await owner.ask(session, "10 hello", message_id="rated")
+        await rate(thief, -1)
+        await thief.error("forbidden")
+        await onlooker.reconnect(session)
+        await rate(onlooker, -1)
+        await onlooker.error("forbidden")
+        await rate(owner, 1)
+        own = await owner.until("user.feedback")
+        await rate(administrator, 1)
+        others = await administrator.until("user.feedback")
+        assert await owner.until("user.feedback") == others
+        await rate(owner, 1)
+        again = await owner.until("user.feedback")
+        assert again["metadata"]["original_seq"] == own["seq"] < others["seq"]
+        assert own["metadata"]["principal"] != others["metadata"]["principal"]
 
 
 PLACES: dict[str, Callable[[str, dict[str, str]], tuple[str, dict[str, Any]]]] = {

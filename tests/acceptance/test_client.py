@@ -167,6 +167,26 @@ async def test_a_second_response_learns_what_counts(runner: Runner) -> None:
         assert isinstance(await answer.end(), FinalAnswer)
 
 
+async def test_an_answer_is_rated_once_through_a_network_that_cuts(runner: Runner) -> None:
+    async with CuttingProxy(runner.port) as proxy, connect(proxy.url) as client:
+        end = await client.ask("Hello", message_id="m").end()
+        rated = await client.rate("m", 1, " fine ")
+        assert (rated.score, rated.content, rated.run_id) == (1, "fine", end.run_id)
+        proxy.cut()
+        assert (await client.rate("m", 1, "fine")).original_seq == rated.seq
+        assert (await client.rate("m", -1)).content is None
+        assert (await client.rate("m", None, "never mind")).score is None
+        with pytest.raises(Refused, match="no such message") as refused:
+            await client.rate("other", 1)
+        assert refused.value.code == "unknown_message"
+        for score, comment in ((2, None), (1, "x" * 2_001)):
+            with pytest.raises(InvalidRequest):
+                await client.rate("m", score, comment)
+    log = await log_of(runner.url, rated.session_id)
+    given = [each["metadata"]["score"] for each in log if each["event"] == "user.feedback"]
+    assert given == [1, -1, None]
+
+
 async def test_cancel_stops_the_answer_and_says_when_there_is_none(
     runner: Runner, model: FakeModelControl, nonce: str
 ) -> None:

@@ -163,13 +163,50 @@ async def test_a_conversation_that_is_removed_while_it_runs_ends_first_and_then_
         assert not site.query(f"SELECT 1 FROM agents_{table} WHERE {column} = '{session}'")
 
 
+async def test_an_answer_is_rated_and_the_rating_is_taken_back(
+    client: RestClient, socket: Recorder
+) -> None:
+    session = await client.begin("parrot")
+    _, end = await client.say(session, "hello there", message_id="a/b")
+    await socket.reconnect(session)
+    trace = f"traces/{end['metadata']['run_id']}"
+    path = f"sessions/{session}/messages/a%2Fb/feedback"
+    status, rated = await client.ask("PUT", path, {"score": -1, "comment": "Only an echo."})
+    assert (status, rated["score"], rated["comment"]) == (200, -1, "Only an echo.")
+    assert (rated["message_id"], rated["run_id"]) == ("a/b", end["metadata"]["run_id"])
+    assert (await socket.until("user.feedback"))["content"] == "Only an echo."
+    assert await client.ask("PUT", path, {"score": -1, "comment": "Only an echo."}) == (200, rated)
+    (shown,) = (await client.ask("GET", trace))[1]["feedback"]
+    assert shown == {
+        "principal": "",
+        "score": -1,
+        "comment": "Only an echo.",
+        "given_at": rated["given_at"],
+    }
+    _, page = await client.ask("GET", "traces?feedback=negative")
+    assert [each["trace_id"] for each in page["items"]] == [rated["run_id"]]
+    _, stats = await client.ask("GET", "traces/stats?by=service")
+    assert stats["feedback"] == [
+        {"group": "parrot", "count": 1, "positive": 0, "negative": 1, "avg_score": -1}
+    ]
+    assert await client.ask("DELETE", path) == (204, None)
+    assert await client.ask("DELETE", path) == (204, None)
+    assert (await client.ask("GET", trace))[1]["feedback"] == []
+    assert sum(each["event"] == "user.feedback" for each in await client.events(session)) == 2
+
+
 async def test_what_is_refused_says_why(client: RestClient) -> None:
     session = await client.begin("parrot")
+    rating = f"sessions/{session}/messages"
     for asked, status, code in (
         (client.say(NOBODYS, "hi"), 404, "unknown_session"),
         (client.say(session, " "), 400, "invalid_event"),
         (client.say(session, "x" * (256 * 1024 + 1)), 413, "too_large"),
         (client.say(session, "hi", message_id="m" * 65), 400, "invalid"),
+        (client.ask("PUT", f"{rating}/m/feedback", {"score": 1}), 404, "unknown_message"),
+        (client.ask("PUT", f"{rating}/m/feedback", {"score": 2}), 400, "invalid"),
+        (client.ask("PUT", f"{rating}/m/feedback", {}), 400, "invalid"),
+        (client.ask("DELETE", f"{rating}/m/feedback"), 404, "unknown_message"),
         (client.ask("POST", "sessions", {"service": "nobody"}), 404, "no_service"),
         (client.ask("POST", "sessions", {"client": {"a": "x" * 20_000}}), 413, "too_large"),
     ):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fake_model_control import FakeModelControl
+from tests.recording import Recorder
 from tests.runners import SERVERS_WHEN_LONG, Runner
 from tests.trace_client import Frame, Watcher, assert_each_once, assert_in_order, watcher
 
@@ -64,6 +65,32 @@ async def test_a_bystander_sees_a_run_from_its_start_to_its_end(runner: Runner, 
     assert end["data"]["final_response"]
     assert all(frame["cursor"].isdigit() for frame in viewer.frames)
     assert len({frame["session_id"] for frame in told}) == 1
+
+
+async def test_what_is_said_of_an_answer_is_seen_once(runner: Runner, nonce: str) -> None:
+    async with (
+        watcher(all_traces(runner)) as viewer,
+        await Recorder.open(runner.url) as client,
+    ):
+        await viewer.receive()
+        session = await client.create_session()
+        end = await client.ask(session, f"hello {nonce}", message_id="m")
+        trace_id = end["metadata"]["run_id"]
+        await until_end_of(viewer, trace_id)
+        for score, comment in ((-1, "too long"), (-1, "too long"), (1, None), (None, None)):
+            metadata = {"message_id": "m", "score": score}
+            await client.send("user.feedback", session, content=comment, metadata=metadata)
+            echo = await client.until("user.feedback")
+            if "seq" not in echo:
+                continue
+            told = await viewer.until("feedback")
+            assert told["data"] == {
+                "trace_id": trace_id,
+                "principal": "",
+                "score": score,
+                "comment": comment or "",
+            }
+        assert_each_once(told_of(viewer.frames, trace_id))
 
 
 async def test_a_running_step_is_seen_before_it_ends(

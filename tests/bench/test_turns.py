@@ -25,3 +25,10 @@ def test_every_turn_of_the_bench_arrives_and_every_figure_is_told(
     }
     assert all(figure["value"] > 0 for figure in found["figures"])
     assert found["machine"]["Python"] in capsys.readouterr().out
+
+
+def test_turns_with_traces_are_compared_with_turns_without(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    turns.main(["--quick", "--tracing", "--json", str(file)])
+    told = {figure["what"] for figure in json.loads(file.read_bytes())["figures"]}
+    assert told == {"model turn / not traced, CPU", "model turns a second / not traced"}

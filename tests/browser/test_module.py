@@ -489,6 +489,55 @@ async def test_a_response_that_does_not_fit_is_refused_and_not_sent_again(do: Do
     assert refused == [["c", "invalid_event", "No."]]
 
 
+async def test_feedback_is_sent_until_it_is_echoed_and_the_last_word_replaces_the_one_before(
+    blank: Page, do: Do
+) -> None:
+    sent = await do(
+        """const s = start({ sessionId: "s" }).open().resume();
+        chat.rate("m", 1);
+        chat.rate("m", -1, " too long ");
+        s.log(1, "user.feedback", { metadata: { message_id: "m", score: 1 } });
+        s.breakOff();
+        return s.sent.slice(1)"""
+    )
+    assert [(frame["metadata"]["score"], frame["content"]) for frame in sent] == [
+        (1, None),
+        (-1, "too long"),
+    ]
+    await blank.clock.run_for(1_000)
+    again = await do("return WebSocket.last.open().resume().sent.slice(1)")
+    assert [frame["metadata"] for frame in again] == [{"message_id": "m", "score": -1}]
+    await do(
+        """WebSocket.last
+            .log(2, "user.feedback", {
+                content: "too long", metadata: { message_id: "m", score: -1 } })
+            .breakOff()"""
+    )
+    await blank.clock.run_for(1_000)
+    assert len(await do("return WebSocket.last.open().resume().sent")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [("busy", True), ("unknown_message", True), ("session_closed", True), ("unknown_event", False)],
+)
+async def test_feedback_that_is_refused_is_given_back_and_not_sent_again(
+    do: Do, code: str, named: bool
+) -> None:
+    message_id = 'message_id: "m",' if named else ""
+    refused = await do(
+        f"""window.refused = [];
+        const s = start({{ sessionId: "s" }}).open().resume();
+        chat.on("refused", (what) => refused.push([what.ratedId, what.code, what.content]));
+        chat.rate("m", 1);
+        s.say("system.error", {{ content: "No.",
+            metadata: {{ session_id: "s", {message_id} code: "{code}",
+                retryable: {str(code == "busy").lower()} }} }});
+        return refused"""
+    )
+    assert refused == [["m", code, "No."]]
+
+
 async def test_what_the_server_breaks_off_at_is_given_up_in_the_end(blank: Page, do: Do) -> None:
     await do(
         """window.refused = [];

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import subprocess
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +13,15 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import FRONTEND, PATIENCE_MS, Serve, leave_out
+from tests.browser.conftest import PATIENCE_MS, Serve
+from tests.browser.elsewhere import Service, bundle, installed_modules, is_lost, served
 from tests.fake_model_control import FakeModelControl
-from tests.runners import ROOT, Runner
+from tests.runners import ROOT
 
 DOCUMENT = (ROOT / "docs" / "frontend.md").read_text(encoding="utf-8")
-BUNDLER = Path(__file__).with_name("bundle.mjs")
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = {block["language"]: block["code"] for block in BLOCK.finditer(DOCUMENT)}
 EXAMPLE = "localhost:8080"
-BUNDLED_PAGE = """<!doctype html><meta charset="utf-8"><title>Chat</title>
-<div id="app"></div><script type="module" src="page.js"></script>"""
 MAIN = {
     "vue": 'import { createApp } from "vue"; import Chat from "./Chat.vue";'
     'createApp(Chat).mount("#app");',
@@ -42,34 +35,7 @@ Files = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    """Where npm's packages are."""
-    if shutil.which("npm") is None:
-        leave_out("npm")
-    installed = FRONTEND / "node_modules"
-    if not all((installed / name).exists() for name in ("esbuild", "vue", "react-dom")):
-        subprocess.run(
-            ["npm", "ci", "--silent", "--prefix", str(FRONTEND)], check=True, timeout=300
-        )
-    return FRONTEND
-
-
-class Service:
-    """A runner that is killed and comes back at the same address."""
-
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
-        self.runner: Runner = serve()
-        self.port = self.runner.port
-
-    def kill(self) -> None:
-        self.runner.kill()
-
-    def restart(self) -> None:
-        self.close()
-        self.runner = self._serve(port=self.port)
-
-    def close(self) -> None:
-        self.runner.__exit__()
+    return installed_modules()
 
 
 @pytest.fixture(scope="module")
@@ -89,34 +55,18 @@ def files(modules: Path, service: Service, tmp_path_factory: pytest.TempPathFact
         if language == "html":
             (folder / "index.html").write_text(code, encoding="utf-8")
             return folder
-        (folder / "index.html").write_text(BUNDLED_PAGE, encoding="utf-8")
         (folder / f"Chat.{language}").write_text(code, encoding="utf-8")
-        (folder / "main.jsx").write_text(MAIN[language], encoding="utf-8")
-        command = ["node", BUNDLER, modules, folder / "main.jsx", folder / "page.js"]
-        subprocess.run(command, check=True, timeout=60)
+        bundle(modules, folder, MAIN[language])
         return folder
 
     return make
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves a folder and keeps no log."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module", params=RECIPES)
 def address(request: pytest.FixtureRequest, files: Files) -> Iterator[str]:
     """Where a recipe is served: not where the agent is."""
-    folder = files(request.param)
-    handler = partial(QuietHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with served(files(request.param)) as address:
+        yield address
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -132,10 +82,6 @@ async def page(browser: Browser, address: str) -> AsyncIterator[Page]:
     yield page
     await page.close()
     assert [line for line in wrong if "favicon" not in line and not is_lost(line)] == []
-
-
-def is_lost(line: str) -> bool:
-    return "WebSocket connection" in line or "404" in line
 
 
 async def say(page: Page, text: str) -> None:

@@ -98,6 +98,23 @@ async def test_what_is_said_while_nobody_listens_waits_for_its_conversation(
     assert len(await model.requests_about(nonce)) == 1
 
 
+async def test_a_thumb_that_was_pressed_while_nobody_listened_is_kept(
+    page: Page, runner: Runners
+) -> None:
+    turn = await ask(page, "before")
+    runner.kill()
+    await expect(page.locator("#link-state")).to_have_attribute("data-state", "waiting")
+    for name in ("Good answer", "Bad answer"):
+        await turn.get_by_role("button", name=name).click()
+    runner.restart()
+    await page.evaluate("document.getElementById('reconnect').click()")
+    await connected(page)
+    await ask(page, "here again")
+    await page.reload()
+    thumb = page.locator(".turn").first.get_by_role("button", name="Bad answer")
+    await expect(thumb).to_have_attribute("aria-pressed", "true")
+
+
 async def test_trying_now_does_not_wait_for_the_next_try(page: Page, runner: Runners) -> None:
     runner.kill()
     retry = page.get_by_role("button", name="Try now")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from myagent.inner_spans import InnerSpan
@@ -46,6 +47,8 @@ def told(question: str = "Is it raining?", *, service: str = "weather", fails: b
     story.think(ref, "look_up")
     story.work(ref, "look_up", "error" if fails else "success", "No such city." if fails else "No.")
     story.answer(ref, "It does not rain.")
+    if fails:
+        story.rate(ref, -1, "It does.")
     return ref.run_id
 
 
@@ -74,6 +77,43 @@ async def test_filters_are_in_the_address(new_page: NewPage, rows: Rows) -> None
     await expect(page.get_by_label("Service")).to_have_value("news")
     await page.go_back()
     await expect(links).to_have_count(2)
+
+
+async def test_what_people_said_of_answers_is_shown_and_filtered(
+    new_page: NewPage, rows: Rows
+) -> None:
+    story = await rows(Story, service="weather")
+    for question, score, comment in (
+        ("Liked", 1, ""),
+        ("Not liked", -1, "It <i>rains</i>."),
+        ("Not rated", None, ""),
+    ):
+        ref = await rows(story.ask, question)
+        await rows(story.answer, ref, "No.", step=1)
+        if score is not None:
+            await rows(story.rate, ref, score, comment, "user:1")
+    page = await new_page("/traces/")
+    links = page.locator("#rows a")
+    await expect(links).to_have_count(3)
+    await expect(page.locator("#rows .given")).to_have_count(2)
+    await page.locator("#operations summary").click()
+    cells = page.locator("table.feedback tbody td")
+    await expect(cells).to_have_text(["weather", "2", "1", "1", "0"])
+    for kind, found in (
+        ("negative", ["Not liked"]),
+        ("positive", ["Liked"]),
+        ("without feedback", ["Not rated"]),
+        ("with feedback", ["Not liked", "Liked"]),
+    ):
+        await page.get_by_label("Feedback").select_option(kind)
+        await expect(links).to_have_text(found)
+    assert page.url.endswith("/traces/?feedback=any")
+    await rows(story.rate, ref, 0.5)
+    await expect(links).to_have_text(["Not rated", "Not liked", "Liked"])
+    given = page.locator("#rows .given").nth(1)
+    await expect(given).to_have_attribute("aria-label", "-1: It <i>rains</i>.")
+    await page.get_by_role("link", name="Not liked").click()
+    await expect(page.locator("#summary")).to_contain_text("-1 (user:1): It <i>rains</i>.")
 
 
 async def test_a_new_run_comes_into_the_list(new_page: NewPage, rows: Rows) -> None:
@@ -120,6 +160,25 @@ async def test_charts_show_the_chosen_operation(new_page: NewPage, rows: Rows) -
     await expect(shown).to_have_attribute("aria-label", "Count ≤ 1, Errors ≤ 1")
     await page.get_by_role("button", name="By service").click()
     await expect(page.get_by_role("button", name="weather").first).to_be_visible()
+
+
+async def test_charts_show_tokens_and_cost_over_time(new_page: NewPage, rows: Rows) -> None:
+    trace = await rows(told)
+    await rows(lambda: Span.objects.filter(kind=Span.Kind.THINK).update(cost_nano=4_000_000))
+    page = await new_page("/traces/")
+    await page.locator("#operations summary").click()
+    charts = page.locator("#charts [role=img]")
+    tokens, cost = charts.nth(2), charts.nth(3)
+    await expect(tokens).to_have_attribute("aria-label", "Tokens in ≤ 110, Tokens out ≤ 22")
+    await expect(cost).to_have_attribute("aria-label", "Cost ≤ 0.008 USD")
+    await page.get_by_role("button", name="look_up").click()
+    await expect(charts).to_have_count(2)
+    await page.get_by_role("button", name="By model").click()
+    await expect(charts).to_have_count(4)
+    before = timezone.now() - timedelta(days=3)
+    await rows(lambda: Span.objects.filter(trace=trace, step=1).update(ended_at=before))
+    await page.get_by_label("Steps that ended").select_option("in the last 7 days")
+    await expect(tokens).to_have_attribute("aria-label", "Tokens in ≤ 100, Tokens out ≤ 20")
 
 
 async def test_a_running_trace_grows(new_page: NewPage, rows: Rows) -> None:
@@ -293,6 +352,33 @@ async def test_steps_are_arranged_as_they_were_called(new_page: NewPage) -> None
     assert shown["nextFailed"] == 3
 
 
+async def test_a_tool_waits_for_some_parts_of_its_work(new_page: NewPage) -> None:
+    page = await new_page("/traces/")
+
+    def span(id: str, kind: str, start: int, end: int, parent: str | None) -> dict[str, Any]:
+        at = [f"1970-01-01T00:00:00.{ms:03}Z" for ms in (start, end)]
+        known = {"span_id": id, "kind": kind, "parent_span_id": parent, "status": "success"}
+        return known | {"started_at": at[0], "ended_at": at[1]}
+
+    critical = await page.evaluate(
+        """async (spans) => {
+            const { criticalPath } = await import("/static/js/traces/forest.js");
+            return [...criticalPath(spans, 0)];
+        }""",
+        [
+            span("reply", "think", 0, 10, None),
+            span("slow", "tool", 10, 60, "reply"),
+            span("fast", "tool", 10, 30, "reply"),
+            span("query", "work", 12, 55, "slow"),
+            span("cache", "work", 12, 20, "slow"),
+            span("rows", "work", 20, 54, "query"),
+            span("other", "work", 12, 29, "fast"),
+            span("itself", "work", 0, 60, "itself"),
+        ],
+    )
+    assert sorted(critical) == ["query", "reply", "rows", "slow"]
+
+
 async def test_there_is_a_sentence_for_what_is_not_there(new_page: NewPage, site: str) -> None:
     page = await new_page("/traces/")
     await expect(page.locator("#none")).to_contain_text("No run is recorded yet.")
@@ -314,7 +400,7 @@ async def test_everybody_can_use_both_pages(
     page = await new_page(f"/traces/?lang={lang}", **look)
     await expect(page.locator("#rows a")).to_have_count(2)
     await page.locator("#operations summary").click()
-    await expect(page.locator("#charts canvas")).to_have_count(2)
+    await expect(page.locator("#charts canvas")).to_have_count(3)
     await judge(page, axe_script, tmp_path / "list.png")
     await page.goto(f"{page.url.split('?')[0]}{trace}/")
     await page.locator("#rows [role=row]", has_text="look_up").click()

@@ -41,3 +41,39 @@ async def test_a_step_that_waits_for_somebody_is_seen_to_go_on(page: Page, nonce
     await expect(page.locator(".copy-answer")).to_have_count(1)
     await expect(waiting).to_have_count(0)
     await expect(watching.locator("#link-text")).to_have_text("Ended")
+
+
+async def test_a_run_runs_again_from_a_step(page: Page, nonce: str) -> None:
+    turn = await ask(page, f'[[tool lookup {{"word": "weather"}}]] {nonce}')
+    await turn.get_by_role("link", name="Show the trace of this run").click()
+    await connected(page)
+    origin = page.url
+    await page.locator("#rows [role=row]").last.click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await detail.get_by_role("button", name="Run again from step 2").click()
+    back = page.get_by_role("link", name="Ran step 2 of this run again")
+    await expect(page.locator("#link-text")).to_have_text("Ended")
+    await expect(page.locator("#summary")).to_contain_text("answered")
+    await expect(page.locator("#rows [role=row]")).to_have_count(1)
+    await page.get_by_role("link", name="Compare with it").click()
+    await expect(page.locator("#rows .differs")).to_have_text(
+        ["before it ran again", "before it ran again", ""]
+    )
+    await page.go_back()
+    await back.click()
+    await expect(page).to_have_url(origin.split("#")[0])
+    await expect(page.get_by_role("link", name="Run again from step 2,")).to_have_count(1)
+
+
+async def test_another_question_is_asked_in_place_of_the_first(page: Page, nonce: str) -> None:
+    turn = await ask(page, f"one {nonce}")
+    await turn.get_by_role("link", name="Show the trace of this run").click()
+    await connected(page)
+    await page.locator("#rows [role=row]").first.click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await detail.get_by_label("Another question").fill(f"two {nonce}")
+    await detail.get_by_role("button", name="Run again from step 1").click()
+    await expect(page.locator("#title")).to_have_text(f"two {nonce}")
+    await page.get_by_role("link", name="Open the conversation").click()
+    await expect(page.locator(".bubble")).to_have_text(f"two {nonce}")
+    await expect(page.locator(".copy-answer")).to_have_count(1)

@@ -84,6 +84,35 @@ async def test_a_follower_answers_a_question_and_stops_a_run(site: Site) -> None
     await leave(witness, follower)
 
 
+async def test_feedback_from_a_follower_is_kept_and_told_to_both(site: Site) -> None:
+    _, _, witness, follower = await both_clients(site)
+    await witness.say("hi", message_id="m")
+    await follower.until_ended(1)
+
+    async def rate(score: float | None, comment: str | None, message_id: str = "m") -> None:
+        await follower.recorder.send(
+            "user.feedback",
+            witness.session_id,
+            content=comment,
+            metadata={"message_id": message_id, "score": score},
+        )
+
+    for score, comment in ((-1, "nonsense"), (None, None), (1, None)):
+        await rate(score, comment)
+        for each in (witness, follower):
+            frame = await each.recorder.until("user.feedback")
+            assert (frame["metadata"]["score"], frame["content"]) == (score, comment)
+    await rate(1, None)
+    again = await follower.recorder.until("user.feedback")
+    assert again["metadata"]["original_seq"] == frame["seq"]
+    await rate(1, None, "other")
+    refused = await follower.recorder.error("unknown_message")
+    assert refused["metadata"]["message_id"] == "other"
+    assert site.query("SELECT score FROM traces_feedback") == [(1.0,)]
+    assert_promises(site.database_url, witness.session_id, witness, follower)
+    await leave(witness, follower)
+
+
 async def test_clients_of_a_follower_stay_when_the_owner_is_killed(site: Site) -> None:
     owner, _, witness, follower = await both_clients(site)
     await follower.say("hello [[hold model]]")

@@ -303,3 +303,25 @@ async def test_a_cancel_that_was_seen_holds(site: Site, side: Side) -> None:
     assert was_logged or (side == "before" and not was_seen)
     end = "agent.interrupted" if was_logged else "agent.final_answer"
     assert [frame["event"] for frame in ends(witness)] == [end]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_feedback_that_was_seen_is_kept_on_the_trace_as_well(site: Site, side: Side) -> None:
+    runner, reached = await site.start_with_barrier(side, "user.feedback")
+    witness = await Witness.arrive(runner.url)
+    await witness.say("hi", message_id="m")
+    await witness.until_ended(1)
+    given = {"content": "too long", "metadata": {"message_id": "m", "score": -1}}
+    await witness.recorder.send("user.feedback", witness.session_id, **given)
+    await until(reached.exists)
+    await kill(runner, witness)
+    rows = "SELECT score, comment FROM traces_feedback"
+    assert site.query(rows) == ([(-1.0, "too long")] if side == "after" else [])
+    runner = await site.start()
+    await witness.reattach(runner.url)
+    await witness.recorder.send("user.feedback", witness.session_id, **given)
+    await witness.recorder.until("user.feedback")
+    assert site.query(rows) == [(-1.0, "too long")]
+    logged = [each for each in witness.durable if each["event"] == "user.feedback"]
+    assert [each["content"] for each in logged] == ["too long"]
+    await judge(site, runner, witness)

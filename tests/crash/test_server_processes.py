@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -197,3 +198,30 @@ async def test_the_processes_end_with_their_parent(site: ManagedSite, serving: C
         assert await client.read_to_close() == 4012
     await asyncio.to_thread(psutil.wait_procs, left, PATIENCE_S)
     assert not [child for child in left if child.is_running()]
+
+
+async def test_the_processes_count_together_and_what_a_dead_one_counted_stays(
+    site: ManagedSite, serving: Command
+) -> None:
+    url = ManagedSite.url(serving, "patient")
+    before = await asyncio.to_thread(runs_counted, url)
+    witnesses = await asyncio.gather(*(Witness.arrive(url) for _ in range(CLIENTS)))
+    for witness in witnesses:
+        await witness.say("count me")
+        await witness.until_ended(1)
+        await witness.leave()
+    # A write is counted just after its clients were told.
+    await asyncio.to_thread(until, lambda: runs_counted(url) == before + CLIENTS, "counted")
+    children(serving)[0].kill()
+    serving.wait_for_log("server_process_ended")
+    await asyncio.to_thread(until, lambda: len(children(serving)) == COUNT, "replaced")
+    await asyncio.to_thread(until, lambda: runs_counted(url) == before + CLIENTS, "kept")
+
+
+def runs_counted(url: str) -> float:
+    """As any of the processes tells it."""
+    parts = urlsplit(url)
+    with urlopen(f"http://{parts.netloc}/metrics", timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    name = 'myagent_runs_ended_total{service="patient",status="answered"} '
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))

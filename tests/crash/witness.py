@@ -149,7 +149,9 @@ async def until_logged_ends(database_url: str, session_id: str, count: int) -> N
 
 
 def assert_promises(database_url: str, session_id: str, *witnesses: Witness) -> None:
-    """One end for each message, no gap, nothing after a run's end, every client saw it all."""
+    """One end for each message, no gap, nothing but feedback after a run's end, every client saw it
+    all.
+    """
     log = read_log(database_url, session_id)
     assert_gapless(log)
     assert_one_end_each(log)
@@ -171,6 +173,9 @@ def _as_told(frame: Frame) -> tuple[Any, ...]:
 def _assert_nothing_after_an_end(log: Iterable[Frame]) -> None:
     ended = set()
     for entry in log:
+        if entry["event"] == "user.feedback":
+            assert entry["run_id"] in ended, "feedback before the end of its run"
+            continue
         assert entry["run_id"] not in ended, f"{entry['event']} after the end of its run"
         if entry["event"] in TERMINAL:
             ended.add(entry["run_id"])

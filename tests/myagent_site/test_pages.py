@@ -114,7 +114,7 @@ def test_every_text_is_used() -> None:
         for path in folder.rglob(kind)
     ]
     everything = "\n".join(sources)
-    built = ("conversation_", "tab_", "theme_", "tool_")
+    built = ("conversation_", "tab_", "theme_", "tool_", "thumb_")
     unused = [
         name
         for name in TEXTS

@@ -12,8 +12,10 @@ from tests.runners import ROOT
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("address", ["/traces", "/traces/", "/traces/1/", "/traces/1"])
-async def test_both_pages_hold_no_script_or_style_of_their_own(address: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["/traces", "/traces/", "/traces/1/", "/traces/1", "/traces/compare/?a=1"]
+)
+async def test_no_page_holds_a_script_or_style_of_their_own(address: str) -> None:
     answer = await AsyncClient(headers={"Host": "127.0.0.1"}).get(address)
     text = answer.content.decode()
     assert answer.status_code == 200
@@ -25,9 +27,10 @@ async def test_both_pages_hold_no_script_or_style_of_their_own(address: str) -> 
 
 async def test_an_id_is_only_ever_text() -> None:
     here = AsyncClient(headers={"Host": "127.0.0.1"})
-    answer = await here.get("/traces/%3Cscript%3E/")
-    assert answer.status_code == 200
-    assert "<script>" not in answer.content.decode()
+    for address in ("/traces/%3Cscript%3E/", "/traces/compare?a=%3Cscript%3E&b=%3Cscript%3E"):
+        answer = await here.get(address)
+        assert answer.status_code == 200
+        assert "<script>" not in answer.content.decode()
 
 
 def test_every_text_is_used() -> None:
@@ -35,7 +38,7 @@ def test_every_text_is_used() -> None:
     everything = "\n".join(
         path.read_text(encoding="utf-8") for folder, kind in folders for path in folder.rglob(kind)
     )
-    built = ("status_", "theme_", "kind_")
+    built = ("status_", "theme_", "kind_", "differs_", "feedback_")
     unused = [
         name
         for name in TEXTS

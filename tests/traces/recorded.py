@@ -13,7 +13,7 @@ from agents.runtime.ids import new_id
 from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
-from myagent.steps import Answer, Thought, ToolFinished, ToolStarted, ToolStatus
+from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted, ToolStatus
 from myagent.worker.protocol import AgentInfo
 from tests.agents.logs import created, new_server
 from traces.recording.recorder import TraceRecorder
@@ -62,6 +62,17 @@ class Story:
         thought = Thought(step, "because", ChatMessage("assistant", "", calls), usage, 40, 9)
         self._write([kinds.thinking(thought, ref)], RunFacts(ref.run_id, 1, step, True, 50))
 
+    def wait(self, ref: RunRef, tool: str, *, step: int = 1) -> None:
+        """A tool waits for somebody's yes."""
+        asked = ConfirmationAsked(f"call_{tool}", tool, {"a": 1}, 60.0)
+        run = RunFacts(ref.run_id, 1, step, True, 60)
+        self._write([kinds.user_confirm(asked, ref, "en", 60.0)], run)
+
+    def agree(self, ref: RunRef, tool: str, *, step: int = 1) -> None:
+        content = {"approved": True}
+        run = RunFacts(ref.run_id, 1, step, True, 60)
+        self._write([kinds.user_response(content, f"call_{tool}", ref)], run)
+
     def work(
         self,
         ref: RunRef,
@@ -108,3 +119,7 @@ class Story:
         (result,) = batch.commit()
         assert isinstance(result, list), result
         assert not batch.recorder_failures
+
+    def rate(self, ref: RunRef, score: float | None, comment: str = "", by: str = "") -> None:
+        """Somebody says what the answer is worth."""
+        self._write([kinds.user_feedback(comment or None, ref, score, by)], None)

@@ -131,6 +131,6 @@ def test_old_traces_are_removed_and_running_ones_stay(monkeypatch: pytest.Monkey
     told("young")
     later = timezone.now() + timedelta(days=1)
     Trace.objects.filter(request="young").update(ended_at=later)
-    assert sum(pruning.remove_older(timezone.now() + timedelta(minutes=1))) == 5
+    assert sum(pruning.remove(pruning.older(timezone.now() + timedelta(minutes=1)))) == 5
     assert questions() == ["young", "runs since long ago"]
     assert Span.objects.values("trace_id").distinct().count() == 2

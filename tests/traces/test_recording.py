@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import connection, models
 
 from agents.log import recorders
 from myagent.inner_spans import InnerSpan
@@ -18,9 +18,10 @@ from myagent.worker.protocol import AgentInfo
 from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
-from traces.models import MAX_EXCERPT, Price, Span, Trace
+from traces.models import MAX_EXCERPT, Price, Span, Trace, Waiting
 from traces.reading.describing import spans_json, spans_of
 from traces.recording import prices, statements
+from traces.recording import spans as spans_of_rows
 from traces.recording.recorder import TraceRecorder
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
@@ -242,7 +243,30 @@ def test_the_plain_sql_knows_every_column() -> None:
     assert of_parts < set(statements.PART_COLUMNS) < columns(Span)
     # These have no value at the start.
     later = {"cost_nano", "ended_at", "duration_ms"}
-    assert set(statements.TRACE_COLUMNS) == columns(Trace) - later
+    # A run that runs again has its trace before it begins.
+    of_reruns = {"rerun_of", "rerun_step"}
+    assert set(statements.TRACE_COLUMNS) == columns(Trace) - later - of_reruns
+    assert set(statements.WAITING_COLUMNS) == columns(Waiting)
+
+
+@pytest.mark.parametrize("microsecond", [0, 7_000])
+def test_moments_are_written_as_the_database_wants_them(microsecond: int) -> None:
+    at = datetime(2026, 3, 1, 4, 5, 6, microsecond, tzinfo=UTC)
+    assert spans_of_rows.adapted(at) == str(connection.ops.adapt_datetimefield_value(at))
+
+
+def test_a_reply_without_a_price_leaves_what_others_cost() -> None:
+    recorder = TraceRecorder()
+    since = datetime(2020, 1, 1, tzinfo=UTC)
+    Price.objects.create(model="gpt-large", valid_from=since, prompt=1, completion=1)
+    recorder.prices = prices.load()
+    story = Story(recorder)
+    ref = story.ask("a")
+    story.think(ref, "search", usage=Usage(1_000, 0))
+    recorder.prices = prices.PriceList()
+    story.work(ref, "search", "success", "found")
+    story.answer(ref, "b")
+    assert the_trace().cost_nano == 1_000_000
 
 
 def test_the_site_records() -> None:

@@ -15,7 +15,7 @@ from agents.runtime.durations import ms_between
 from myagent import exact_json, span_ids
 from myagent.protocol import TERMINAL_EVENTS
 from traces.live.messages import Inside, Message, messages_of
-from traces.models import MAX_EXCERPT, Span, Trace
+from traces.models import MAX_EXCERPT, Feedback, Span, Trace
 from traces.reading.contents import LogEntry, Shown, contents_in, entries_of
 
 logger = structlog.get_logger(__name__)
@@ -29,10 +29,11 @@ TOGETHER = 32
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A trace and its spans as they are now."""
+    """A trace, its spans and what was said of its answer, as they are now."""
 
     trace: Trace
     spans: Sequence[Span]
+    feedback: Sequence[Feedback] = ()
 
     def first_seq_for(self, told: AbstractSet[str]) -> int:
         """Where the log begins to hold what a reader lacks who was told these messages; 0: at the
@@ -52,8 +53,15 @@ class Present:
 
 def present(trace_ids: Collection[str]) -> dict[str, Present]:
     """Those that exist. A span may be newer than its trace, and never older."""
-    found = Trace.objects.filter(pk__in=trace_ids).prefetch_related(STEPS)
-    return {trace.pk: Present(trace, list(trace.spans.all())) for trace in found}
+    found = Trace.objects.filter(pk__in=trace_ids).prefetch_related(STEPS, "feedback")
+    return {
+        trace.pk: Present(
+            trace,
+            list(trace.spans.all()),
+            sorted(trace.feedback.all(), key=lambda each: each.given_at),
+        )
+        for trace in found
+    }
 
 
 def present_or_bare(run_ids: Collection[str]) -> dict[str, Present]:
@@ -84,7 +92,7 @@ def all_messages(
         )
         for each in page:
             inside = _inside(each, said.get(each.trace.pk, []))
-            found[each.trace.pk] = messages_of(each.trace, each.spans, inside)
+            found[each.trace.pk] = messages_of(each.trace, each.spans, inside, each.feedback)
     return found
 
 

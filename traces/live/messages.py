@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -17,9 +18,10 @@ from agents.sentences import say
 from myagent import span_ids
 from myagent.protocol import timestamp
 from traces.live.steps import completed_data, started_data
-from traces.models import Span, Trace
+from traces.models import Feedback, Span, Trace
 from traces.reading.contents import Contents
 from traces.reading.describing import cost_of, parents_among
+from traces.reading.feedback import comment_of
 
 Json = dict[str, Any]
 
@@ -81,12 +83,15 @@ def frame(
     return orjson.dumps(told).decode()
 
 
-def messages_of(trace: Trace, spans: Sequence[Span], inside: Inside) -> list[Message]:
+def messages_of(
+    trace: Trace, spans: Sequence[Span], inside: Inside, feedback: Sequence[Feedback] = ()
+) -> list[Message]:
     """All that there is to tell of a trace now, each after what it follows from."""
     return [
         _trace_started(trace, inside),
         *_messages_of_spans(trace, spans, inside),
         *_messages_of_end(trace, spans, inside),
+        *(_said(trace, each) for each in feedback),
     ]
 
 
@@ -146,6 +151,15 @@ def problem_data(sentence: str, error_type: str, trace_id: str | None = None) ->
         "error_type": error_type,
         "metadata": {},
     }
+
+
+def _said(trace: Trace, feedback: Feedback) -> Message:
+    """What a client said of the answer. Another word of the same client is another message."""
+    said_by = f"{trace.pk} {feedback.principal} {feedback.given_at.isoformat()}"
+    message_id = f"feedback_{blake2b(said_by.encode(), digest_size=8).hexdigest()}"
+    data = {"trace_id": trace.pk, "principal": feedback.principal, "score": feedback.score}
+    said = {"comment": comment_of(trace, feedback)}
+    return Message("feedback", message_id, feedback.given_at, data, said)
 
 
 # Its steps.

@@ -13,6 +13,7 @@ from agents.runtime.durations import ms_between
 from myagent.protocol import timestamp, timestamp_or_none
 from traces.models import NANO, Span, Trace
 from traces.reading.contents import Contents, contents_of
+from traces.reading.feedback import feedback_json
 
 Json = dict[str, Any]
 
@@ -30,6 +31,7 @@ def trace_json(trace: Trace) -> Json:
         "answer": trace.answer,
         "error_type": trace.error_type,
         "error": trace.error,
+        "rerun_of": _origin_of(trace),
         "attempts": trace.attempts,
         "steps": trace.steps,
         "max_steps": trace.max_steps,
@@ -41,7 +43,13 @@ def trace_json(trace: Trace) -> Json:
         "started_at": timestamp(trace.started_at),
         "ended_at": timestamp_or_none(trace.ended_at),
         "duration_ms": trace.duration_ms,
+        "feedback": feedback_json(trace),
     }
+
+
+def _origin_of(trace: Trace) -> Json | None:
+    """The trace and the step that it ran again from; None of a run of its own."""
+    return {"trace_id": trace.rerun_of, "step": trace.rerun_step} if trace.rerun_of else None
 
 
 def spans_of(trace: Trace) -> QuerySet[Span]:

@@ -13,6 +13,7 @@ from django.conf import settings
 from agents.principals import Principal
 from myagent.protocol import timestamp
 from traces.models import NANO, SpanDay, SpanHour
+from traces.reading import feedback
 from traces.reading.finding import NotTheirs
 from traces.reading.parts import parts_of
 from traces.statistics import counting
@@ -67,7 +68,15 @@ def stats_json(wanted: Wanted) -> Json:
         "currency": settings.MYAGENT_CURRENCY,
         "total": len(order),
         "items": [_item(group, totals[group], groups[group]) for group in order[:MOST_GROUPS]],
+        "feedback": _feedback(wanted),
     }
+
+
+def _feedback(wanted: Wanted) -> list[Json]:
+    """An answer is no operation: by name, it counts for its service."""
+    column = "model" if wanted.by == By.MODEL else "service"
+    found = feedback.totals(column, wanted.since, wanted.until, _services_of(wanted))
+    return found[:MOST_GROUPS]
 
 
 def _grouped(wanted: Wanted, *, is_by_hours: bool) -> dict[Group, dict[datetime, Tally]]:
@@ -129,9 +138,6 @@ def _item(group: Group, total: Tally, buckets: Mapping[datetime, Tally]) -> Json
         "kind": kind,
         "group": name,
         **_figures(total),
-        "prompt_tokens": total.prompt_tokens,
-        "completion_tokens": total.completion_tokens,
-        "cost": None if total.cost_nano is None else total.cost_nano / NANO,
         "buckets": [{"at": timestamp(at), **_figures(buckets[at])} for at in sorted(buckets)],
     }
 
@@ -145,6 +151,9 @@ def _figures(tally: Tally) -> Json:
         "max_ms": tally.max_ms,
         "p50_ms": _rounded(tally.percentile_ms(0.5)),
         "p95_ms": _rounded(tally.percentile_ms(0.95)),
+        "prompt_tokens": tally.prompt_tokens,
+        "completion_tokens": tally.completion_tokens,
+        "cost": None if tally.cost_nano is None else tally.cost_nano / NANO,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 
 from django.conf import settings
 
@@ -27,6 +28,7 @@ class TraceRecorder:
         self.listeners: list[Callable[[], None]] = []
         self._is_on: bool = settings.MYAGENT_TRACING
         self._content: str = settings.MYAGENT_TRACE_CONTENT
+        self._is_sent: bool = settings.MYAGENT_TRACE_EXPORT
 
     @property
     def statements(self) -> Sequence[str]:
@@ -38,7 +40,10 @@ class TraceRecorder:
         agent = write.facts.agent if write.facts else None
         if agent is not None and not agent.enable_tracing:
             return _forget(write)
-        return Writing(write, logged, at, self.prices, self._content).rows()
+        writing = Writing(write, logged, at, self.prices, self._content)
+        if not self._is_sent:
+            return writing.rows()
+        return chain(writing.rows(), writing.waiting())
 
     def note_committed(self) -> None:
         for listener in self.listeners:

@@ -10,10 +10,11 @@ from functools import cache
 
 from django.db import connection
 
-from traces.models import Span, Trace
+from traces.models import Feedback, Span, Trace, Waiting
 
 _TRACE = Trace._meta.db_table
 _SPAN = Span._meta.db_table
+_FEEDBACK = Feedback._meta.db_table
 
 TRACE_COLUMNS = (
     "id", "session_id", "service", "agent", "model", "principal", "status", "content", "request",
@@ -32,6 +33,10 @@ PART_COLUMNS = (
     "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "start_seq",
     "end_seq",
 )  # fmt: skip
+FEEDBACK_COLUMNS = (
+    "trace_id", "service", "model", "principal", "score", "comment", "given_at",
+)  # fmt: skip
+WAITING_COLUMNS = ("id", "ended_at", "due_at", "tries", "claim")
 OF_THE_START = frozenset({"trace_id", "span_id", "kind", "attempt", "step_id"})
 """Columns of a span that its end leaves as they are."""
 
@@ -46,10 +51,11 @@ START_TRACE = _insert(_TRACE, TRACE_COLUMNS)
 _ADD = (
     "steps=steps+%s, span_count=span_count+%s, error_count=error_count+%s, "
     "prompt_tokens=prompt_tokens+%s, cached_tokens=cached_tokens+%s, "
-    "completion_tokens=completion_tokens+%s, reasoning_tokens=reasoning_tokens+%s"
+    "completion_tokens=completion_tokens+%s, reasoning_tokens=reasoning_tokens+%s, "
+    # What has no price adds nothing, and is null as long as nothing has one.
+    "cost_nano=COALESCE(cost_nano+%s, cost_nano, %s)"
 )
 ADD_TO_TRACE = f"UPDATE {_TRACE} SET {_ADD} WHERE id=%s"
-ADD_COST = f"UPDATE {_TRACE} SET cost_nano=COALESCE(cost_nano,0)+%s WHERE id=%s"
 CONTINUE_TRACE = f"UPDATE {_TRACE} SET attempts=%s WHERE id=%s"
 END_TRACE = (
     f"UPDATE {_TRACE} SET {_ADD}, status=%s, ended_at=%s, duration_ms=%s, answer=%s, "
@@ -62,6 +68,8 @@ CUT_SPANS = (
 )
 """Ends what an interrupted attempt left open."""
 END_SPANS = f"UPDATE {_SPAN} SET status=%s, ended_at=%s, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
+
+ADD_WAITING = _insert(Waiting._meta.db_table, WAITING_COLUMNS)
 
 FORGET_SPANS = f"DELETE FROM {_SPAN} WHERE trace_id=%s"
 FORGET_TRACE = f"DELETE FROM {_TRACE} WHERE id=%s"
@@ -96,9 +104,27 @@ def write_part() -> str:
     return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
 
 
+@cache
+def rate() -> str:
+    """Keeps a client's last word on a run; of one that has no trace, nothing.
+
+    What is taken back stays, without a score: all is written in the order of the log.
+    """
+    is_mysql = connection.vendor == "mysql"
+    new = "VALUES({})" if is_mysql else "excluded.{}"
+    changes = ", ".join(f"{name}={new.format(name)}" for name in FEEDBACK_COLUMNS[4:])
+    conflict = "DUPLICATE KEY" if is_mysql else "CONFLICT (trace_id, principal) DO"
+    return (
+        f"INSERT INTO {_FEEDBACK} ({','.join(FEEDBACK_COLUMNS)}) "
+        f"SELECT id, service, model, %s, %s, %s, %s FROM {_TRACE} WHERE id=%s "
+        f"ON {conflict} UPDATE {'' if is_mysql else 'SET '}{changes}"
+    )
+
+
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
         *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
-        *(CONTINUE_TRACE, ADD_TO_TRACE, ADD_COST, END_TRACE, FORGET_SPANS, FORGET_TRACE),
+        *(CONTINUE_TRACE, ADD_TO_TRACE, END_TRACE, FORGET_SPANS, FORGET_TRACE),
+        *(rate(), ADD_WAITING),
     )

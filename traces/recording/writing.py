@@ -12,19 +12,22 @@ from agents.log.recorders import Row
 from agents.log.writes import NextAttempt, RunFacts, Write
 from agents.models import Run
 from myagent.models.base import Usage
-from myagent.protocol import TERMINAL_EVENTS
-from traces.content import excerpt
-from traces.models import MAX_EXCERPT, MAX_NAMED, Span, Trace
+from myagent.protocol import MAX_COMMENT, TERMINAL_EVENTS
+from traces.content import excerpt, shown_text
+from traces.models import MAX_EXCERPT, MAX_NAMED, Span
 from traces.recording import spans, statements
 from traces.recording.prices import PriceList
-from traces.recording.spans import NO_TOKENS, Outcome, Subject, adapted, counts
+from traces.recording.spans import NO_COUNTS, NO_TOKENS, Outcome, Subject, adapted, counts
 
-Status = Span.Status
+# As plain texts, see `spans`.
+RUNNING, WAITING = str(Span.Status.RUNNING), str(Span.Status.WAITING)
+SUCCESS, ERROR = str(Span.Status.SUCCESS), str(Span.Status.ERROR)
+CANCELLED, CUT_OFF = str(Span.Status.CANCELLED), str(Span.Status.CUT_OFF)
 
-STATUS_AT_END: dict[str, Status] = {
-    Run.Status.FAILED: Status.ERROR,
-    Run.Status.TIMED_OUT: Status.ERROR,
-    Run.Status.INTERRUPTED: Status.CANCELLED,
+STATUS_AT_END: dict[str, str] = {
+    Run.Status.FAILED: ERROR,
+    Run.Status.TIMED_OUT: ERROR,
+    Run.Status.INTERRUPTED: CANCELLED,
 }
 """The status of what was under way when a run ended without an answer."""
 
@@ -42,8 +45,10 @@ class Sums:
     usage: Usage = NO_TOKENS
     cost_nano: int | None = None
 
-    def values(self) -> tuple[int, ...]:
-        return (self.steps, self.spans, self.errors, *counts(self.usage))
+    def values(self) -> tuple[int | None, ...]:
+        """In the order of the statements."""
+        added = (self.steps, self.spans, self.errors, *counts(self.usage))
+        return (*added, self.cost_nano, self.cost_nano)
 
 
 class Writing:
@@ -60,21 +65,25 @@ class Writing:
         self._write = write
         self._logged = logged
         self._at = at
+        self._moment = adapted(at)
         self._prices = prices
         self._content = content
         facts = write.facts
         self._agent = facts.agent if facts else None
         self._model = self._agent.model if self._agent else ""
         self._present = facts.run if facts else None
-        known = [*write.ended, *([self._present] if self._present else [])]
-        self._runs = {run.run_id: run for run in known}
+        self._runs = {run.run_id: run for run in write.ended}
+        if self._present is not None:
+            self._runs[self._present.run_id] = self._present
         self._sums: dict[str, Sums] = {}
 
     def rows(self) -> Iterator[Row]:
         yield from self._beginning()
         for entry, logged in zip(self._write.entries, self._logged, strict=True):
             run = self._runs.get(entry.run_id or "")
-            if run is not None:
+            if entry.event == "user.feedback":
+                yield self._feedback(entry)
+            elif run is not None:
                 yield from self._of_entry(entry, logged.seq, run)
         if self._write.continues is not None:
             yield from self._next_attempt(self._write.continues)
@@ -85,7 +94,13 @@ class Writing:
                 yield from self._end(self._runs[run_id], status)
         for run_id, sums in self._sums.items():
             yield Row(statements.ADD_TO_TRACE, (*sums.values(), run_id))
-            yield from _cost(run_id, sums)
+
+    def waiting(self) -> Iterator[Row]:
+        """The traces that end here are to be sent."""
+        moment = adapted(self._at)
+        for run_id in self._write.ends:
+            if run_id in self._runs:
+                yield Row(statements.ADD_WAITING, (run_id, moment, moment, 0, ""))
 
     # The run's begin.
 
@@ -106,14 +121,12 @@ class Writing:
             agent.name[:MAX_NAMED] if agent else "",
             self._model[:MAX_NAMED],
             facts.principal if facts else "",
-            str(Trace.Status.RUNNING),
-            self._content,
+            *(RUNNING, self._content),
             excerpt(question, self._content),
             *("", "", ""),
             agent.max_steps if agent else None,
-            1,
-            *Sums().values(),
-            adapted(self._at),
+            *(1, 0, 0, 0, *NO_COUNTS),
+            self._moment,
             traceparent,
         )
         return Row(statements.START_TRACE, values)
@@ -126,10 +139,10 @@ class Writing:
                 yield self._reply(entry, seq, run)
             case "agent.user_confirm":
                 tool = self._tool(run, entry.step_id, entry.metadata["tool"])
-                yield spans.opened(tool, Status.WAITING, self._at, seq)
+                yield spans.opened(tool, WAITING, self._moment, seq)
             case "agent.tool_call":
                 tool = self._tool(run, entry.step_id, entry.metadata["tool"])
-                yield spans.opened(tool, Status.RUNNING, self._at, seq)
+                yield spans.opened(tool, RUNNING, self._moment, seq)
             case "agent.tool_result":
                 yield from self._result(entry, seq, run)
 
@@ -147,11 +160,11 @@ class Writing:
             cost_nano,
         )
         reply = self._think(run, entry.metadata["step"])
-        return spans.ended(reply, Status.SUCCESS, self._at, outcome)
+        return spans.ended(reply, SUCCESS, self._at, outcome)
 
     def _result(self, entry: Entry, seq: int, run: RunFacts) -> Iterator[Row]:
         status = entry.metadata["status"]
-        has_failed = status == Status.ERROR
+        has_failed = status == ERROR
         sums = self._sums_of(run)
         sums.spans += 1
         sums.errors += has_failed
@@ -174,30 +187,30 @@ class Writing:
             entry.event == "agent.tool_result" and entry.run_id == run.run_id
             for entry in write.entries
         ):
-            yield spans.opened(self._think(run, run.step + 1), Status.RUNNING, self._at)
+            yield spans.opened(self._think(run, run.step + 1), RUNNING, self._moment)
 
     def _think(self, run: RunFacts, step: int) -> Subject:
-        return Subject(run, Span.Kind.THINK, self._model or UNKNOWN_MODEL, step)
+        return Subject(run, spans.THINK, self._model or UNKNOWN_MODEL, step)
 
     def _tool(self, run: RunFacts, step_id: str, name: str) -> Subject:
-        return Subject(run, Span.Kind.TOOL, name, run.step, step_id)
+        return Subject(run, spans.TOOL, name, run.step, step_id)
 
-    # Its interruption and its end.
+    # Its interruption and its end, and what is said of it then.
 
     def _next_attempt(self, following: NextAttempt) -> Iterator[Row]:
         run_id, attempt = following.run_id, following.attempt
-        cut = (str(Status.CUT_OFF), adapted(self._at), run_id, attempt)
+        cut = (CUT_OFF, self._moment, run_id, attempt)
         yield Row(statements.CUT_SPANS, cut)
         yield Row(statements.CONTINUE_TRACE, (attempt, run_id))
         run = self._runs.get(run_id)
         if run is None:
             return
         for status, calls in (
-            (Status.WAITING, following.waiting),
-            (Status.RUNNING, following.working),
+            (WAITING, following.waiting),
+            (RUNNING, following.working),
         ):
             for step_id, tool in calls:
-                yield spans.opened(self._tool(run, step_id, tool), status, self._at)
+                yield spans.opened(self._tool(run, step_id, tool), status, self._moment)
 
     def _end(self, run: RunFacts, status: str) -> Iterator[Row]:
         sums = self._sums.pop(run.run_id, Sums())
@@ -209,28 +222,27 @@ class Writing:
             # These sentences are the site's own.
             told = ("", entry.metadata.get("code", ""), said[:MAX_EXCERPT])
             yield from self._end_open_spans(run, STATUS_AT_END[status], said, sums)
-        moment = adapted(self._at)
-        values = (*sums.values(), status, moment, run.age_ms, *told, run.run_id)
+        values = (*sums.values(), str(status), self._moment, run.age_ms, *told, run.run_id)
         yield Row(statements.END_TRACE, values)
-        yield from _cost(run.run_id, sums)
 
     def _end_open_spans(
-        self, run: RunFacts, status: Status, sentence: str, sums: Sums
+        self, run: RunFacts, status: str, sentence: str, sums: Sums
     ) -> Iterator[Row]:
-        error = sentence[:MAX_EXCERPT] if status == Status.ERROR else ""
-        values = (str(status), adapted(self._at), error, run.run_id)
+        error = sentence[:MAX_EXCERPT] if status == ERROR else ""
+        values = (status, self._moment, error, run.run_id)
         yield Row(statements.END_SPANS, values)
         if not run.has_open_calls:
             sums.spans += 1
-            sums.errors += status == Status.ERROR
+            sums.errors += status == ERROR
+
+    def _feedback(self, entry: Entry) -> Row:
+        given = entry.metadata
+        comment = shown_text(entry.content or "", self._content)[:MAX_COMMENT]
+        values = (given.get("principal", ""), given["score"], comment, adapted(self._at))
+        return Row(statements.rate(), (*values, given["run_id"]))
 
     def _sums_of(self, run: RunFacts) -> Sums:
         return self._sums.setdefault(run.run_id, Sums())
-
-
-def _cost(run_id: str, sums: Sums) -> Iterator[Row]:
-    if sums.cost_nano is not None:
-        yield Row(statements.ADD_COST, (sums.cost_nano, run_id))
 
 
 def _is_end_of(run: RunFacts, entry: Entry) -> bool:

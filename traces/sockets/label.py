@@ -25,7 +25,7 @@ from traces.sockets.telling import Telling
 
 logger = structlog.get_logger(__name__)
 
-NOT_TOLD = frozenset({"span_started"})
+NOT_TOLD = frozenset({"span_started", "feedback"})
 """Messages that are for the viewers of all traces alone."""
 
 

@@ -79,7 +79,7 @@ class Telling:
                 if message.message_id not in told:
                     await self._tell(message)
                     told.add(message.message_id)
-            if messages[-1].event_type == "trace_completed":
+            if any(message.event_type == "trace_completed" for message in messages):
                 del self._told[run_id]
 
 

@@ -106,10 +106,11 @@ def forget(before: datetime) -> None:
 
 
 async def _roll(database: DatabaseThreads) -> None:
-    await database.run(_roll_a_while)
+    await database.run(roll_a_while)
 
 
-def _roll_a_while() -> None:
+def roll_a_while() -> None:
+    """Counts the hours that are due, up to `MOST_IN_A_ROW`."""
     now = timezone.now()
     for _ in range(MOST_IN_A_ROW):
         if not roll(now):

@@ -34,7 +34,7 @@ from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
 from agents.runtime.listening import add_address, is_loopback, listen
 from agents.sentences import tell
-from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.encoding import shows
 from agents.terminal.greeting import MARKS, greeting
 
@@ -80,7 +80,7 @@ class Command(TerminalCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        set_up_logs(is_debug=options["debug"])
         if options["file"] is None:
             raise CommandError(gettext("Name an agent file."), returncode=2)
         self._file = options["file"]

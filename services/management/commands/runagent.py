@@ -15,9 +15,8 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext, gettext_noop
 
 from agents.management.commands import runagent
-from agents.runtime import logs
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.terminal.command import in_language_of_site
+from agents.terminal.command import in_language_of_site, set_up_logs
 from myagent.worker.tcp import host_and_port, joined
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class Command(runagent.Command):
         from agents.runtime import schema
         from services.supervision.one_worker import GivenUp, OneWorker
 
-        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        set_up_logs(is_debug=options["debug"])
         schema.apply_pending(settings.VAR_DIR)
         service = self._found(options["service"])
         over = gettext("{name} is stopped: its worker here has ended.").format(name=service.name)

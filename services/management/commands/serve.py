@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,13 +19,13 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import bell, file_pages, logs, schema
+from agents.runtime import bell, file_pages, schema
 from agents.runtime.addresses import address_of
 from agents.runtime.file_locks import explain
 from agents.runtime.listening import add_address, listen
 from agents.runtime.program import command_line
 from agents.runtime.server import new_event_loop
-from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from services.catalogue import registry
 from services.first_admin import ensure_admin
 from services.models import Service
@@ -70,7 +74,7 @@ class Command(TerminalCommand):
             parser.add_argument(name, type=int, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logs.set_up("DEBUG" if options["debug"] else settings.MYAGENT_LOG_LEVEL)
+        set_up_logs(is_debug=options["debug"])
         if options["parent_fd"] is not None:
             self._serve_as_part(options)
             return
@@ -92,7 +96,10 @@ class Command(TerminalCommand):
             self._only_leaves = gettext("Leaving; the services go on: another supervisor has them.")
             servers: SiteServer | ServerProcesses
             if options["processes"] > 1:
-                servers = ServerProcesses(options["processes"], _part_of(port, options), listener)
+                command = _part_of(port, options)
+                servers = ServerProcesses(
+                    options["processes"], command, listener, metrics_dir=_new_metrics_dir()
+                )
             else:
                 servers = SiteServer(listener, address, is_debug=options["debug"])
                 servers.open_own_ports()
@@ -189,6 +196,14 @@ class Command(TerminalCommand):
             opening.say(
                 self, gettext("The services that were running start again with the next serve.")
             )
+
+
+def _new_metrics_dir() -> str:
+    """A folder in which the processes of this command count together; they inherit its name."""
+    folder = tempfile.mkdtemp(prefix="myagent-metrics-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
 
 
 def _part_of(port: int, options: dict[str, Any]) -> list[str]:

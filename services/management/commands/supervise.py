@@ -14,8 +14,8 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import logs, schema
-from agents.terminal.command import TerminalCommand, in_language_of_site
+from agents.runtime import schema
+from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.inert import readable
 from services.cli.parsing import interval
 from services.errors import ServiceError
@@ -47,7 +47,7 @@ class Command(TerminalCommand):
         parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logs.set_up(settings.MYAGENT_LOG_LEVEL)
+        set_up_logs()
         schema.apply_pending(settings.VAR_DIR)
         process = SupervisorProcess(
             is_automatic=options["automatic"], health_interval_s=options["interval"]

@@ -15,6 +15,13 @@ from services.rest.documents import Answer
 
 STATUSES = [(each.value, each.value) for each in Status]
 
+MESSAGE_ID = OpenApiParameter(
+    "message_id",
+    {"type": "string", "minLength": 1, "maxLength": 64},
+    OpenApiParameter.PATH,
+    description="Of the message that was answered.",
+)
+
 ID = OpenApiParameter(
     "id",
     {"type": "string", "minLength": 1, "maxLength": 64},
@@ -61,6 +68,15 @@ class GoingOnSerializer(Answer):
     run_id = serializers.CharField()
     message_id = serializers.CharField()
     events = serializers.CharField(help_text="Where the answer will be.")
+
+
+class RatedSerializer(Answer):
+    session_id = serializers.CharField()
+    run_id = serializers.CharField()
+    message_id = serializers.CharField()
+    score = serializers.FloatField()
+    comment = serializers.CharField(allow_blank=True)
+    given_at = serializers.DateTimeField()
 
 
 class CancelledSerializer(Answer):

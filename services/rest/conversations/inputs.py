@@ -15,7 +15,7 @@ from agents.archive.status import OPEN
 from agents.sentences import say
 from agents.titles import MAX_TITLE
 from myagent import exact_json, protocol
-from myagent.protocol import ClientEvent, ProtocolError
+from myagent.protocol import MAX_COMMENT, ClientEvent, ProtocolError
 from services.rest.conversations.documents import STATUSES
 from services.rest.conversations.later import Problem, own_language
 from services.rest.fields import Strict, Text, WholeParameter, YesNo
@@ -91,6 +91,15 @@ class CancelInput(Strict):
     run_id = Text(max_length=MAX_ID, required=False)
     message_id = Text(max_length=MAX_ID, required=False)
     all = YesNo(required=False, help_text="The messages that wait for their turn as well.")
+
+
+class FeedbackInput(Strict):
+    score = serializers.FloatField(
+        min_value=-1, max_value=1, help_text="From -1, bad, to 1, good. Thumbs are -1 and 1."
+    )
+    comment = Text(
+        max_length=MAX_COMMENT, required=False, allow_blank=True, help_text="Why, in own words."
+    )
 
 
 class SessionsQuery(serializers.Serializer[Any]):

@@ -44,6 +44,7 @@ STATUSES = {
     "forbidden": 403,
     "no_service": 404,
     "unknown_session": 404,
+    "unknown_message": 404,
     "session_closed": 409,
     "busy": 409,
     "not_waiting": 409,

@@ -32,6 +32,20 @@ class UsageSerializer(Answer):
     reasoning_tokens = serializers.IntegerField(help_text="Some of `completion_tokens`.")
 
 
+class RerunOfSerializer(Answer):
+    """The run that ran again; null: it is a run of its own."""
+
+    trace_id = serializers.CharField(help_text="It may have been removed since.")
+    step = serializers.IntegerField(help_text="The reply that was asked for again.")
+
+
+class FeedbackSerializer(Answer):
+    principal = serializers.CharField(help_text="Who gave it; empty where nobody has to log in.")
+    score = serializers.FloatField(help_text="From -1, bad, to 1, good.")
+    comment = serializers.CharField(help_text="If it may be seen.")
+    given_at = serializers.DateTimeField()
+
+
 class TraceSerializer(WithUnderscores):
     trace_id = serializers.CharField(help_text="The run's id.")
     session_id = serializers.CharField()
@@ -44,6 +58,7 @@ class TraceSerializer(WithUnderscores):
     answer = serializers.CharField(help_text="The beginning of the answer, if it may be seen.")
     error_type = serializers.CharField()
     error = serializers.CharField()
+    rerun_of = RerunOfSerializer(allow_null=True)
     attempts = serializers.IntegerField()
     steps = serializers.IntegerField(help_text="The model's replies.")
     max_steps = serializers.IntegerField(allow_null=True)
@@ -55,6 +70,9 @@ class TraceSerializer(WithUnderscores):
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
+    feedback = FeedbackSerializer(
+        many=True, help_text="The last word of each client on the answer."
+    )
 
 
 class TracesSerializer(Answer):
@@ -113,6 +131,9 @@ class SpanFiguresSerializer(WithUnderscores):
     max_ms = serializers.IntegerField(allow_null=True)
     p50_ms = serializers.FloatField(allow_null=True, help_text="True to 5 %, as `p95_ms`.")
     p95_ms = serializers.FloatField(allow_null=True)
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost = serializers.FloatField(allow_null=True, help_text="null: a model has no price.")
 
 
 class SpanBucketSerializer(SpanFiguresSerializer):
@@ -122,10 +143,15 @@ class SpanBucketSerializer(SpanFiguresSerializer):
 class OperationStatsSerializer(SpanFiguresSerializer):
     kind = serializers.ChoiceField(Span.Kind.values)
     group = serializers.CharField(help_text="A name, service or model, as `by` says.")
-    prompt_tokens = serializers.IntegerField()
-    completion_tokens = serializers.IntegerField()
-    cost = serializers.FloatField(allow_null=True)
     buckets = SpanBucketSerializer(many=True)
+
+
+class FeedbackStatsSerializer(Answer):
+    group = serializers.CharField(help_text="A service; with `by=model` the model of its agent.")
+    count = serializers.IntegerField()
+    positive = serializers.IntegerField(help_text="Scores above 0.")
+    negative = serializers.IntegerField(help_text="Scores below 0.")
+    avg_score = serializers.FloatField()
 
 
 class SpanStatsSerializer(Answer):
@@ -136,6 +162,7 @@ class SpanStatsSerializer(Answer):
     currency = serializers.CharField()
     total = serializers.IntegerField(help_text="Operations; `items` has the 100 most frequent.")
     items = OperationStatsSerializer(many=True)
+    feedback = FeedbackStatsSerializer(many=True, help_text="Given in this time.")
 
 
 USAGE = {
@@ -157,6 +184,7 @@ A_TRACE: dict[str, Any] = {
     "answer": "No, the sun shines.",
     "error_type": "",
     "error": "",
+    "rerun_of": None,
     "attempts": 1,
     "steps": 2,
     "max_steps": 10,
@@ -168,6 +196,14 @@ A_TRACE: dict[str, Any] = {
     "started_at": "2026-11-21T08:00:01.200Z",
     "ended_at": "2026-11-21T08:00:02.900Z",
     "duration_ms": 1700,
+    "feedback": [
+        {
+            "principal": "user:1",
+            "score": -1.0,
+            "comment": "It does rain.",
+            "given_at": "2026-11-21T08:00:31.400Z",
+        }
+    ],
 }
 A_SPAN: dict[str, Any] = {
     "span_id": "9a1c03d2f4b5e677",
@@ -199,6 +235,9 @@ FIGURES = {
     "max_ms": 1840,
     "p50_ms": 128.4,
     "p95_ms": 301.9,
+    "prompt_tokens": 0,
+    "completion_tokens": 0,
+    "cost": None,
 }
 STATS_SHAPE: dict[str, Any] = {
     "by": "name",
@@ -212,11 +251,11 @@ STATS_SHAPE: dict[str, Any] = {
             "kind": "tool",
             "group": "get_weather",
             **FIGURES,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "cost": None,
             "buckets": [{"at": "2026-11-21T08:00:00.000Z", **FIGURES}],
         }
+    ],
+    "feedback": [
+        {"group": "weather", "count": 9, "positive": 8, "negative": 1, "avg_score": 0.778}
     ],
 }
 
@@ -227,6 +266,11 @@ def _shown(form: type[Answer], description: str, shape: dict[str, Any]) -> OpenA
 
 
 TRACE = _shown(TraceSerializer, "The trace.", A_TRACE)
+RERUN = _shown(
+    TraceSerializer,
+    "The trace of the new run.",
+    A_TRACE | {"rerun_of": {"trace_id": "019aa2f1-0b40-7e11-9a5c-5d1f0c7be2a9", "step": 2}},
+)
 TRACES = _shown(
     TracesSerializer, "A page.", {"items": [A_TRACE], "cursor": TRACE_ID, "complete": True}
 )
@@ -240,10 +284,16 @@ ERRORS: dict[int, Error] = {
         "This trace belongs to somebody else.",
     ),
     404: ("There is no such trace.", "unknown_trace", "There is no trace '1'."),
+    409: (
+        "The run has no such step.",
+        "unknown_step",
+        "There is no step 4: this run can run again from steps 1 to 2.",
+    ),
 }
 
 READ = conversations.READ
 READ_ONE = conversations.READ_ONE
+ASK = conversations.ASK
 
 
 def errors(*statuses: int) -> Responses:

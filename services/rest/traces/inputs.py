@@ -10,15 +10,26 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from agents.principals import MAX_KEY
-from services.rest.fields import NumberParameter, WholeParameter, WithUnderscores
+from myagent.protocol.client_events import MAX_MESSAGE_BYTES
+from services.rest.fields import (
+    NumberParameter,
+    Strict,
+    Text,
+    Whole,
+    WholeParameter,
+    WithUnderscores,
+)
 from services.rest.inputs import MAX_LIMIT, MAX_OFFSET
 from traces.models import MAX_NAMED, Trace
+from traces.reading.feedback import Kind
 from traces.reading.stats import LONGEST, By
 
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 MAX_MS = 2**53 - 1
 MAX_COST = 10**9
+NEWEST, OLDEST = "newest", "oldest"
+MAX_STEP = 2**31 - 1
 
 
 class TracesQuery(WithUnderscores):
@@ -46,10 +57,20 @@ class TracesQuery(WithUnderscores):
         max_length=1000, required=False, allow_blank=True,
         help_text="In the beginning of the question or of the answer, whatever its case.",
     )  # fmt: skip
+    rerun_of = serializers.CharField(
+        max_length=36, required=False, help_text="Those that ran this trace's run again."
+    )
     errors_ = serializers.BooleanField(
         default=False, help_text="Only those of runs that failed, or a step of which did."
     )
+    feedback = serializers.ChoiceField(
+        [each.value for each in Kind],
+        required=False,
+        help_text="What clients said of the answer: somebody liked it, or did not, said anything, "
+        "or nobody did.",
+    )
     limit = WholeParameter(min_value=1, max_value=MAX_LIMIT, default=50, help_text="Items at most.")
+    order = serializers.ChoiceField([NEWEST, OLDEST], default=NEWEST, help_text="Which come first.")
     cursor = serializers.RegexField(
         r"^[0-9a-f-]{36}$", required=False, help_text="The `cursor` of the page before."
     )
@@ -62,6 +83,22 @@ class SpansQuery(serializers.Serializer[Any]):
     cursor = WholeParameter(
         min_value=0, max_value=MAX_OFFSET, default=0, help_text="The `cursor` of the page before."
     )
+
+
+class RerunInput(Strict):
+    step = Whole(
+        min_value=1, max_value=MAX_STEP, default=1,
+        help_text="The reply of the model that is asked for again: all before it is kept.",
+    )  # fmt: skip
+    question = Text(
+        required=False, allow_blank=True,
+        help_text="Asked instead of the run's own, up to 256 KiB; before the first step only.",
+    )  # fmt: skip
+
+    def validate_question(self, value: str) -> str:
+        if len(value.encode(errors="replace")) > MAX_MESSAGE_BYTES:
+            raise serializers.ValidationError(gettext("It is larger than 256 KiB."))
+        return value if value.strip() else ""
 
 
 class StatsQuery(serializers.Serializer[Any]):

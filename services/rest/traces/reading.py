@@ -16,10 +16,11 @@ from services.rest.conversations.reading import count_search
 from services.rest.conversations.who import principal_of
 from services.rest.inputs import query_of
 from services.rest.traces import documents
-from services.rest.traces.inputs import SpansQuery, StatsQuery, TracesQuery
+from services.rest.traces.inputs import OLDEST, SpansQuery, StatsQuery, TracesQuery
 from traces.models import Trace
 from traces.reading import finding, stats
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
+from traces.reading.feedback import Kind
 from traces.reading.finding import NoTrace, NotTheirs, Wanted
 
 SPANS_CHARACTERS = 1024 * 1024
@@ -29,10 +30,11 @@ SPANS_CHARACTERS = 1024 * 1024
 class TracesView(ConversationView):
     @extend_schema(
         summary="List traces",
-        description="The newest first: one's own; with the permission to see everybody's "
-        "conversations, or where nobody logs in, all. What begins meanwhile moves no page. With "
-        "other filters than `service`, `session_id`, `principal`, a page looks through 10,000 "
-        "traces at most: if `complete` is false, go on with `cursor`, even after an empty page.",
+        description="The newest first, unless `order` says otherwise: one's own; with the "
+        "permission to see everybody's conversations, or where nobody logs in, all. What begins "
+        "meanwhile moves no page. With other filters than `service`, `session_id`, `principal`, "
+        "`rerun_of` and `feedback`, a page looks through 10,000 traces at most: if `complete` is "
+        "false, go on with `cursor`, even after an empty page.",
         tags=["traces"],
         parameters=[TracesQuery],
         responses={200: documents.TRACES, **documents.errors(400, 429, *documents.READ)},
@@ -40,12 +42,15 @@ class TracesView(ConversationView):
     def get(self, request: Request) -> Response:
         query = query_of(request, TracesQuery)
         limit, cursor = query.pop("limit"), query.pop("cursor", None)
+        is_oldest_first = query.pop("order") == OLDEST
         names = {"errors": "has_errors", "principal": "client"}
         given = {names.get(name, name): value for name, value in query.items()}
         if given.get("text", "").strip():
             count_search(request)
+        if "feedback" in given:
+            given["feedback"] = Kind(given["feedback"])
         wanted = Wanted(principal=principal_of(request), **given)
-        page = finding.page_of(wanted, limit=limit, cursor=cursor)
+        page = finding.page_of(wanted, limit=limit, cursor=cursor, is_oldest_first=is_oldest_first)
         items = [trace_json(each) for each in page.traces]
         return Response({"items": items, "cursor": page.cursor, "complete": page.is_complete})
 

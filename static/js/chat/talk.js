@@ -35,7 +35,7 @@ export class Talk {
     this.#actions = actions;
     this.#sessionId = sessionId;
     this.#isReplaying = sessionId !== null;
-    this.turns = new Turns((turn) => this.#onChange(turn));
+    this.turns = new Turns((turn) => this.#onChange(turn), page.principal);
   }
 
   /** Connects; until then there is no `client`. */
@@ -100,6 +100,12 @@ export class Talk {
 
   answer = (stepId, response) => this.client.respond(stepId, response);
 
+  /** A score of null takes back what was said. */
+  rate(turn, score, comment) {
+    this.client.rate(turn.messageId, score, comment);
+    this.turns.rate(turn, score, comment);
+  }
+
   /** The page goes on to another conversation, or away. */
   leave() {
     this.rememberUnsent();
@@ -138,6 +144,7 @@ export class Talk {
 
   #onRefused(detail) {
     if (detail.messageId) this.turns.withdraw(detail.messageId);
+    if (detail.ratedId) this.turns.withdrawRating(detail.ratedId);
     this.#actions.refused(detail);
   }
 

@@ -3,6 +3,7 @@
 import { arrange, element, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { BASE, duration, fullMoment, moment, page, say } from "./page.js";
+import { RatingView } from "./rating_view.js";
 import { ToolView } from "./tool_view.js";
 import { isAsking } from "./turns.js";
 
@@ -29,9 +30,13 @@ export class TurnView {
   #thinking = element("p", { className: "thinking" }, element("span", { className: "dots" }));
   #end = element("div", { className: "end" });
   #answered;
+  #rating = null;
   #endOf = null;
 
-  /** `actions`: answer(stepId, response), again(text) → whether it was taken, drawn(). */
+  /**
+   * `actions`: answer(stepId, response), again(text) → whether it was taken, rate(turn, score, comment),
+   * drawn().
+   */
   constructor(turn, actions) {
     this.#turn = turn;
     this.#actions = actions;
@@ -65,6 +70,7 @@ export class TurnView {
     for (const view of this.#views.values()) view.update();
     this.#showThinking();
     if (turn.end && this.#endOf !== turn.end) this.#showEnd();
+    this.#rating?.update();
     this.#answered.hidden = turn.status === "sending";
   }
 
@@ -126,7 +132,10 @@ export class TurnView {
       if (!isAnswer && page.hasTraces) sentence.append(this.#traceLink());
       children.push(sentence);
     }
-    if (isAnswer) children.push(this.#footer(end));
+    if (isAnswer) {
+      this.#rating = new RatingView(this.#turn, this.#actions.rate);
+      children.push(this.#footer(end), this.#rating.comment);
+    }
     this.#end.replaceChildren(...children);
   }
 
@@ -144,7 +153,8 @@ export class TurnView {
       { dateTime: at.toISOString(), title: fullMoment(at) },
       `${moment(at)} · ${duration(metadata.duration_ms)}`,
     );
-    return element("footer", {}, copy, page.hasTraces ? this.#traceLink() : null, time);
+    const { thumbs } = this.#rating;
+    return element("footer", {}, copy, thumbs, page.hasTraces ? this.#traceLink() : null, time);
   }
 
   /** What happened in the run, for who may see it. */

@@ -1,9 +1,10 @@
 // The log of a conversation as turns: what was asked, what happened, how it ended. No elements.
 //
-// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, heldUp, limit, end}
+// turn   {messageId, runId, text, at, blocks, status, isThinking, isStopping, heldUp, limit, end, rating}
 //        status: "sending", "queued", "running", or the kind of its end: "final_answer",
 //        "error", "interrupted", "timeout"
 //        heldUp: the server's words, while it goes on by itself later; else empty
+//        rating: {score, comment}, the reader's own last word on the answer; null: none
 //        limit: the same of a message that is above a limit, until it is sent again and taken
 // block  {kind: "text", step, text, isLive, isSaid} · {kind: "reasoning", text}
 //        {kind: "tool", stepId, tool, args, status, …}; status as in the protocol, or "waiting"
@@ -21,10 +22,15 @@ export class Turns {
   queue = [];
   current = null;
   #onChange;
+  #principal;
+  #ratings = new Map(); // As the log has them, by their turns.
 
-  /** `onChange(turn)`: the turn looks different; `onChange(null)`: the lists do. */
-  constructor(onChange) {
-    this.#onChange = onChange;
+  /**
+   * `onChange(turn)`: the turn looks different; `onChange(null)`: the lists do. `principal`: the
+   * reader's key; empty where nobody logs in.
+   */
+  constructor(onChange, principal = "") {
+    [this.#onChange, this.#principal] = [onChange, principal];
   }
 
   /** A message on its way to the server. */
@@ -45,8 +51,23 @@ export class Turns {
   reset() {
     const unsent = [...this.started, ...this.queue].filter((turn) => turn.status === "sending");
     Object.assign(this, { started: [], queue: [], current: null });
+    this.#ratings.clear();
     for (const turn of unsent) this.#place(turn, this.#lengthOfLine());
     this.#onChange(null);
+  }
+
+  /** What the reader says of an answer, on its way to the server. */
+  rate(turn, score, comment) {
+    turn.rating = score === null ? null : { score, comment };
+    this.#onChange(turn);
+  }
+
+  /** It was not taken: what was said before stands. */
+  withdrawRating(messageId) {
+    const turn = this.#find((each) => each.messageId === messageId);
+    if (!turn) return;
+    turn.rating = this.#ratings.get(turn) ?? null;
+    this.#onChange(turn);
   }
 
   take(frame) {
@@ -54,6 +75,7 @@ export class Turns {
     const end = ENDS.exec(event)?.[1];
     if (end) this.#end(frame, end);
     else if (event === "user.message" && frame.seq) this.#accept(frame);
+    else if (event === "user.feedback" && frame.seq) this.#onRated(frame);
     else if (event === "system.notice") this.#hear(frame);
     else if (event === "system.error") this.#holdBack(frame);
     else if (this.current) this.#work(this.current, frame);
@@ -67,6 +89,15 @@ export class Turns {
     if (!block) return;
     Object.assign(block, { text, isLive: true });
     Object.assign(turn, { isThinking: text === "", heldUp: "" });
+    this.#onChange(turn);
+  }
+
+  #onRated({ content, metadata }) {
+    const { run_id: runId, score, principal = "" } = metadata;
+    const turn = this.#find((each) => each.runId === runId);
+    if (!turn || principal !== this.#principal) return;
+    this.#ratings.set(turn, score === null ? null : { score, comment: content ?? "" });
+    turn.rating = this.#ratings.get(turn);
     this.#onChange(turn);
   }
 
@@ -226,6 +257,6 @@ export class Turns {
 }
 
 function newTurn({ messageId, text, at = null }) {
-  const none = { runId: null, blocks: [], isThinking: false, heldUp: "", limit: "" };
+  const none = { runId: null, blocks: [], isThinking: false, heldUp: "", limit: "", rating: null };
   return { messageId, text, at, status: "sending", ...none };
 }

@@ -1,6 +1,7 @@
 // The filters of the list: in the form, in the page's address, and in what the site is asked for.
 
-const NAMES = ["service", "status", "hours", "min_duration_ms", "min_cost", "text", "session_id"];
+const LIMITS = ["hours", "min_duration_ms", "min_cost"];
+const NAMES = ["service", "status", ...LIMITS, "feedback", "text", "session_id"];
 const HOUR_MS = 3600000;
 
 /** Those that the address names. */

@@ -77,18 +77,34 @@ function matching(roots, words) {
   return found;
 }
 
-/** The ids of the steps that the run waited for: back from its end, each time the last to end. */
+/**
+ * The ids of what the run waited for: back from its end, each time the last to end; and so within
+ * each tool, by the parts of its work that were recorded.
+ */
 export function criticalPath(spans, now) {
-  const steps = spans.filter(({ kind }) => kind !== "work"); // Which is within its tool.
-  const byEnd = steps.toSorted((one, other) => endOf(other, now) - endOf(one, now));
+  const isPart = ({ kind }) => kind === "work";
+  const parts = Map.groupBy(spans.filter(isPart), (span) => span.parent_span_id);
   const path = new Set();
+  const waiting = [spans.filter((span) => !isPart(span))];
+  while (waiting.length) {
+    for (const { span_id: id } of backFromTheEnd(waiting.pop(), now)) {
+      if (!path.has(id) && parts.has(id)) waiting.push(parts.get(id));
+      path.add(id);
+    }
+  }
+  return path;
+}
+
+function backFromTheEnd(spans, now) {
+  const byEnd = spans.toSorted((one, other) => endOf(other, now) - endOf(one, now));
+  const found = [];
   let before = Infinity;
   for (const span of byEnd) {
     if (endOf(span, now) > before + TOLERANCE_MS) continue;
-    path.add(span.span_id);
+    found.push(span);
     before = startOf(span);
   }
-  return path;
+  return found;
 }
 
 /** From when to when there is something to see, in milliseconds. Never empty. */

@@ -2,6 +2,7 @@
 
 import { request } from "../chat/requests.js";
 
+const HOUR_MS = 3600000;
 const MOST = 500; // Of a page of the interface.
 
 const get = async (address) => (await request("GET", address)).json();
@@ -21,12 +22,25 @@ export async function* readSpans(id, from) {
   }
 }
 
-/** The ids of the traces before and after one, of its conversation's newest. */
+/** The ids of the traces before and after one in its conversation; null where there is none. */
 export async function neighboursOf({ trace_id: id, session_id: session }) {
-  const { items } = await readTraces({ session_id: session, limit: MOST });
-  const at = items.findIndex((each) => each.trace_id === id);
-  if (at === -1) return { previous: null, next: null };
-  return { previous: items[at + 1]?.trace_id ?? null, next: items[at - 1]?.trace_id ?? null };
+  const [previous, next] = await Promise.all(
+    ["newest", "oldest"].map((order) =>
+      readTraces({ session_id: session, cursor: id, order, limit: 1 }),
+    ),
+  );
+  return { previous: previous.items[0]?.trace_id ?? null, next: next.items[0]?.trace_id ?? null };
 }
 
-export const readStats = (by) => get(`traces/stats?by=${by}`);
+/** {items}: the newest runs that ran a trace's run again. */
+export const readReruns = (id, limit) => readTraces({ rerun_of: id, limit });
+
+/** The trace of a new run, from a step of one on; `question`: another one, or "". */
+export const runAgain = async (id, { step, question }) =>
+  (await request("POST", `${addressOf(id)}/rerun`, question ? { step, question } : { step })).json();
+
+/** `hours`: of the time until now. */
+export const readStats = (by, hours) => {
+  const since = new Date(Date.now() - hours * HOUR_MS).toISOString();
+  return get(`traces/stats?${new URLSearchParams({ by, since })}`);
+};

@@ -46,6 +46,9 @@ def read(entry: Entry) -> tuple[Voice, str, str] | None:
             kinds.final_answer(Answer("yes", 1, Usage(1, 1)), RUN, 1),
             (Voice.AGENT, "", "yes"),
         ),
+        (kinds.user_feedback("too long", RUN, -1, "user:1"), (Voice.USER, "", "[-1] too long")),
+        (kinds.user_feedback(None, RUN, 0.5, ""), (Voice.USER, "", "[+0.5]")),
+        (kinds.user_feedback(None, RUN, None, ""), None),
         (
             kinds.error(RUN, NO_ANSWER, "It failed.", is_retryable=True),
             (Voice.SERVER, "", "It failed."),

@@ -309,6 +309,34 @@ async def test_what_the_loss_of_the_session_refused_is_done_by_its_next_owner(
     assert story.socket.close_code is None
 
 
+async def test_feedback_that_the_loss_of_the_session_refused_is_kept_by_its_next_owner(
+    story: Story,
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+    refuse_once(story.conversations, writes("user.feedback"), OwnershipLost)
+    given = {"content": "fine", "metadata": {"message_id": "a", "score": 1}}
+    feedback = event("user.feedback", session_id=story.session_id, **given)
+    await story.conversations.port.send(story.socket, feedback)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.socket.hear("user.feedback", score=1)
+    assert [each.event for each in await log_of(story)].count("user.feedback") == 1
+    assert not [frame for frame in story.socket.told if frame["event"] == "system.error"]
+
+
+async def test_who_gave_feedback_that_could_not_be_stored_is_told(story: Story) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await told(story, "agent.final_answer", "a")
+    refuse_once(story.conversations, writes("user.feedback"), RowRefused)
+    given = {"metadata": {"message_id": "a", "score": 1}}
+    feedback = event("user.feedback", session_id=story.session_id, **given)
+    await story.conversations.port.send(story.socket, feedback)
+    async with asyncio.timeout(PATIENCE_S):
+        await story.socket.hear("system.error", code="internal_error", message_id="a")
+
+
 @pytest.mark.parametrize("refusal", [RowRefused, JournalStopped])
 async def test_who_begins_a_session_that_cannot_be_written_is_told(
     story: Story, refusal: type[Exception]

@@ -37,7 +37,8 @@ async def test_a_tool_that_raises_is_told_in_one_line_that_names_the_run(
     log_context.enter("s-1", "r-1")
     line = (await raised(caplog)).getMessage()
     assert line.startswith(
-        f"tool_raised session='s-1' run='r-1' tool='pay' error='ValueError: no money' at='{HERE}:"
+        "tool_raised session_id='s-1' run_id='r-1' tool='pay' error='ValueError: no money' "
+        f"at='{HERE}:"
     )
     assert line.endswith(" in pay'")
     assert "\n" not in line

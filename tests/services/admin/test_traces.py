@@ -7,6 +7,7 @@ from django.test import Client
 
 from tests.traces.recorded import Story
 from traces.models import Price, Trace
+from traces.rerunning import Rerun
 
 from .conftest import Person
 
@@ -64,6 +65,9 @@ def test_a_trace_is_shown_with_its_conversation_and_cost(person: Person) -> None
     assert "0.008600 USD" in text_of(reader, LIST)
     page = text_of(reader, f"{LIST}{trace}/change/")
     assert "an answer" in page and Trace.objects.get().session_id in page
+    again = Rerun(Trace.objects.get(), 2, None).write()
+    page = text_of(reader, f"{LIST}{again.pk}/change/")
+    assert f"{trace}, from step 2" in page
 
 
 def test_the_list_is_filtered_and_searched(person: Person) -> None:
@@ -79,6 +83,31 @@ def test_the_list_is_filtered_and_searched(person: Person) -> None:
     }.items():
         page = text_of(reader, f"{LIST}?{query}")
         assert {each for each in (weather, busy) if f"{LIST}{each}/change/" in page} == found, query
+
+
+def test_what_clients_said_is_shown_and_filtered_and_comments_are_for_who_may_read(
+    person: Person,
+) -> None:
+    story = Story()
+    liked, not_liked = story.ask("one"), story.ask("two")
+    for ref in (liked, not_liked):
+        story.answer(ref, "an answer", step=1)
+    story.rate(liked, 1)
+    story.rate(not_liked, -1, "<b>my secret</b>")
+    viewer = person("view_trace")
+    for query, found in {
+        "feedback=negative": {not_liked},
+        "feedback=positive": {liked},
+        "feedback=any": {liked, not_liked},
+        "feedback=none": set(),
+    }.items():
+        page = text_of(viewer, f"{LIST}?{query}")
+        shown = {ref for ref in (liked, not_liked) if f"{LIST}{ref.run_id}/change/" in page}
+        assert shown == found, query
+    path = f"{LIST}{not_liked.run_id}/change/"
+    assert "my secret" not in text_of(viewer, path)
+    reader = person("view_trace", "see_conversations", name="eve")
+    assert "&lt;b&gt;my secret&lt;/b&gt;" in text_of(reader, path)
 
 
 def test_traces_can_not_be_changed_there(chief: Client) -> None:

@@ -131,6 +131,21 @@ def test_pages_show_each_trace_once_while_new_ones_begin(client: Client) -> None
     assert seen == ids[::-1]
 
 
+def test_a_conversation_is_read_from_one_trace_on_both_ways(client: Client) -> None:
+    story = Story()
+    ids = []
+    for text in ("one", "two", "three", "four"):
+        ref = story.ask(text)
+        story.answer(ref, "yes", step=1)
+        ids.append(ref.run_id)
+        told("of another conversation")
+    query = f"session_id={story.session_id}&cursor={ids[1]}"
+    assert found(client, f"{query}&order=oldest") == ids[2:]
+    assert found(client, f"{query}&order=newest") == ids[:1]
+    page = client.get(f"traces?session_id={story.session_id}&order=oldest&limit=3").json
+    assert ([each["trace_id"] for each in page["items"]], page["cursor"]) == (ids[:3], ids[2])
+
+
 def test_spans_are_shown_in_pages_with_their_parents(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +240,36 @@ def test_searches_of_texts_have_a_rate(
     assert (answer.status, answer.json["limit"]) == (429, "searches_per_minute")
     assert member.get("sessions?text=a").status == 429
     assert member.get("traces").status == 200
+
+
+class TestRunningAgain:
+    """What can be judged without a worker; the rest is at a real site."""
+
+    def test_it_is_for_who_may_take_part(self, staff: StaffClient) -> None:
+        path = f"traces/{told(principal='user:0')}/rerun"
+        member = staff("use_service", name="member")
+        assert (member.post(path, {}).status, member.post(path, {}).code) == (403, "forbidden")
+        reader = staff("use_service", "see_conversations", name="reader")
+        answer = reader.post(path, {})
+        assert (answer.status, answer.code) == (403, "forbidden")
+        assert "take part" in answer.json["detail"]
+        both = staff("use_service", "see_conversations", "join_conversations", name="both")
+        assert both.post(path, {}).code == "no_service"
+
+    def test_a_page_of_another_site_can_not_ask_for_it(self, staff: StaffClient) -> None:
+        chief = staff("use_service", "see_conversations", "join_conversations")
+        path = f"traces/{told()}/rerun"
+        assert chief.post(path, {}, origin="http://elsewhere.example").status == 403
+        assert chief.post(path, {}, x_csrftoken="").status == 403
+        assert Trace.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"step": 0}, {"step": "1"}, {"step": 2**40}, {"question": 1}, {"other": 1}, [1]],
+    )
+    def test_a_request_that_is_wrong_is_refused(self, client: Client, body: Any) -> None:
+        answer = client.post(f"traces/{told()}/rerun", body)
+        assert (answer.status, answer.code) == (400, "invalid")
 
 
 class TestStats:

@@ -170,6 +170,19 @@ class TestHours:
         assert found["total"] == 2
         assert [each["group"] for each in found["items"]] == ["search"]
 
+    def test_tokens_and_costs_are_told_over_time(self) -> None:
+        ended(NOON, 1, kind="think", prompt_tokens=10, completion_tokens=2, cost_nano=5 * 10**8)
+        ended(NOON + HOUR, 1, kind="think", prompt_tokens=7)
+        while rolling.roll(NOON + 4 * HOUR):
+            pass
+        (item,) = asked(NOON, NOON + 3 * HOUR)["items"]
+        used = ("prompt_tokens", "completion_tokens", "cost")
+        assert [[bucket[name] for name in used] for bucket in item["buckets"]] == [
+            [10, 2, 0.5],
+            [7, 0, None],
+        ]
+        assert [item[name] for name in used] == [17, 2, 0.5]
+
     def test_groups_are_divided_into_hours_or_days(self) -> None:
         ended(NOON, 1, 2)
         ended(NOON + 25 * HOUR, 3)

@@ -1,0 +1,47 @@
+"""The present state of a server, for metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import Gauge
+
+from agents import metrics
+from agents.log.journal import Journal
+from agents.sessions.live import LiveSession
+
+MEASURE_S = 5.0
+"""Seconds between two measurements: a process that is not asked itself is seen as it was then."""
+
+
+class Measuring:
+    """Its methods belong to the event loop."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._services: set[str] = set()
+        """Those that had a session here: they are 0 later, and not what they were last."""
+
+    def measure(self, sessions: Iterable[LiveSession], connections: int) -> None:
+        live: Counter[str] = Counter()
+        running: Counter[str] = Counter()
+        queued: Counter[str] = Counter()
+        for session in sessions:
+            live[session.service] += 1
+            running[session.service] += session.current is not None
+            queued[session.service] += session.queued
+        self._services |= live.keys()
+        for gauge, counts in (
+            (metrics.SESSIONS, live),
+            (metrics.RUNNING, running),
+            (metrics.QUEUED, queued),
+        ):
+            self._set(gauge, counts)
+        metrics.CONNECTIONS.set(connections)
+        metrics.BACKLOG.set(self._journal.backlog)
+        metrics.STORAGE_AVAILABLE.set(self._journal.is_available)
+
+    def _set(self, gauge: Gauge, counts: Counter[str]) -> None:
+        for service in self._services:
+            gauge.labels(service).set(counts[service])

@@ -1,0 +1,1 @@
+"""How finished traces get to a receiver of OpenTelemetry's protocol, OTLP."""

@@ -1,0 +1,28 @@
+"""Counts what models cost, for metrics."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from agents import metrics
+from agents.log import counting
+from agents.log.fold import usage_of
+from agents.log.writes import Write
+from traces.models import NANO
+from traces.recording.refreshing import recorder
+
+
+def count(write: Write) -> None:
+    """An observer of `agents.log.counting`."""
+    present, facts = recorder(), write.facts
+    if present is None or facts is None or facts.agent is None:
+        return
+    for entry in write.entries:
+        if entry.event == "agent.thinking":
+            usage = usage_of(entry.metadata)
+            nano = present.prices.cost_nano(facts.agent.model, usage, timezone.now())
+            if nano:
+                metrics.COST.labels(facts.service).inc(nano / NANO)
+
+
+counting.observers.append(count)
