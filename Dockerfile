@@ -17,9 +17,9 @@ RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp
 
 FROM ${PYTHON_IMAGE}
 
-# mysqlclient's shared library.
+# mysqlclient's shared library, and what `manage.py backup` and `restore` call.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libmariadb3 \
+    && apt-get install --yes --no-install-recommends libmariadb3 mariadb-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home myagent \
     && install -d -o myagent -g myagent /srv/myagent /srv/myagent/data /app/agents

@@ -26,7 +26,7 @@ RUN_SECONDS = Histogram(
 RUN_ERRORS = Counter(
     "myagent_run_errors", "Runs that ended with an error, by its code.", ["service", "code"]
 )
-RUN_ATTEMPTS = Counter(
+RUN_CONTINUATIONS = Counter(
     "myagent_run_continuations", "Interrupted runs that went on from the log.", ["service"]
 )
 MODEL_SECONDS = Histogram(

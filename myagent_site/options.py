@@ -30,6 +30,13 @@ OPTIONS = (
         "Signs and encrypts. Empty: on SQLite one is generated and kept in the var folder; "
         "with another database it is required.",
     ),
+    Option(
+        "SECRET_KEY_FALLBACKS",
+        "list",
+        [],
+        "Former secret keys, and one that is to come, that are accepted beside SECRET_KEY while it "
+        "is changed. None may have a comma.",
+    ),
     Option("DEBUG", "bool", False, "Django's debug mode. Never on a network."),
     Option(
         "DATABASE_URL",

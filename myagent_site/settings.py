@@ -85,6 +85,8 @@ SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
 )
 
+SECRET_KEY_FALLBACKS = OPTION_VALUES["SECRET_KEY_FALLBACKS"]
+
 INSTALLED_APPS = [
     # Before `staticfiles`: its `runserver` serves sockets too.
     "myagent_site.apps.DaphneConfig",
@@ -223,6 +225,14 @@ LOGIN_URL = "admin:login"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 """Bytes of a request's body; see `bodies.py`."""
 
+# What `check --deploy` demands of all responses, and the site does where it is right.
+SILENCED_SYSTEM_CHECKS = [
+    # Every page has X-Frame-Options from its own middleware, with its Content-Security-Policy.
+    "security.W002",
+    # HSTS, Secure cookies: `tls.secure_over_tls`, for requests that came over https. One process
+    # may be reached both ways, and a proxy redirects.
+    *("security.W004", "security.W008", "security.W012", "security.W016"),
+]
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -252,6 +262,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceStatus": "services.rest.documents.STATUSES",
         "InstanceState": "services.rest.documents.STATES",
+        "InstanceHealth": "services.models.Instance.HEALTH",
         "RoutingStrategy": "services.rest.rule_schemas.STRATEGIES",
         "SessionStatus": "services.rest.conversations.documents.STATUSES",
     },

@@ -5,19 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
+
 from agents import metrics
 from agents.log.entry import Entry
 from agents.log.fold import usage_of
 from agents.log.writes import Write
+from agents.runtime.limits import Seldom
+
+logger = structlog.get_logger(__name__)
 
 observers: list[Callable[[Write], None]] = []
-"""Other apps' counters: called with each committed write, in the journal's thread. They are quick,
-and must not raise.
+"""Other apps' counters: called with each committed write, in the journal's thread. They are
+quick.
 """
+
+_failures = Seldom()
 
 
 def count_commit(seconds: float, writes: Sequence[Write]) -> None:
-    """One commit: how long it took, and the writes that are in the log now."""
+    """One commit: how long it took, and the writes that are in the log now.
+
+    A failure, such as a full disk under the files that processes count in, costs these counts only.
+    """
+    try:
+        _count_all(seconds, writes)
+    except Exception:
+        if (left_out := _failures.take()) is not None:
+            logger.exception("commit_not_counted", left_out=left_out)
+
+
+def _count_all(seconds: float, writes: Sequence[Write]) -> None:
     metrics.COMMIT_SECONDS.observe(seconds)
     metrics.COMMIT_WRITES.observe(len(writes))
     for write in writes:
@@ -29,10 +47,12 @@ def count_commit(seconds: float, writes: Sequence[Write]) -> None:
 def _count(write: Write) -> None:
     service = write.facts.service if write.facts else ""
     new = write.new_run
-    if write.starts is not None or (new is not None and new.ordinal is not None):
+    attempt = 0 if write.continues is None else write.continues.attempt
+    # A run that was only written down starts by its first attempt.
+    if write.starts is not None or (new is not None and new.ordinal is not None) or attempt == 1:
         metrics.RUNS_STARTED.labels(service).inc()
-    if write.continues is not None:
-        metrics.RUN_ATTEMPTS.labels(service).inc()
+    if attempt > 1:
+        metrics.RUN_CONTINUATIONS.labels(service).inc()
     for entry in write.entries:
         count = BY_EVENT.get(entry.event)
         if count is not None:

@@ -66,7 +66,8 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """An interrupted run goes on: `attempt` is the number of this attempt, from 2 on.
+    """A run goes on from the log: `attempt` is the number of this attempt, from 2 on; 1 of a run
+    that was only written down (see `agents.log.forking`).
 
     `waiting` and `working`: the ids and tools of the calls that wait for a confirmation, and of
     those that had begun, for recorders.

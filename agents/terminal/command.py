@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseFailure
 from django.utils import translation
+from django.utils.translation import gettext
 
 from agents.runtime import logs, sentry
 from agents.runtime.file_locks import explain
@@ -62,7 +63,7 @@ def set_up_logs(*, is_debug: bool = False) -> None:
     try:
         logs.set_up("DEBUG" if is_debug else settings.MYAGENT_LOG_LEVEL, file)
     except OSError as error:
-        sentence = translation.gettext("The log file {file} can't be opened: {reason}.")
+        sentence = gettext("The log file {file} can't be opened: {reason}.")
         raise CommandError(sentence.format(file=file, reason=error.strerror)) from error
     sentry.set_up(settings.SENTRY_DSN, settings.VERSION)
 

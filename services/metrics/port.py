@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from wsgiref.simple_server import WSGIServer
 
@@ -41,7 +42,10 @@ async def _serve(database: DatabaseThreads) -> None:
     try:
         server, thread = start_http_server(*address, registry=registry(_AloneInItsThread()))
     except OSError as error:
-        logger.info("metrics_port_in_use", port=address[0], error=error.strerror)
+        if error.errno == errno.EADDRINUSE:
+            logger.info("metrics_port_in_use", port=address[0])
+        else:
+            logger.warning("metrics_port_not_open", port=address[0], error=str(error))
         return
     logger.info("metrics_at", port=address[0], host=address[1])
     try:

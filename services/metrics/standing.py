@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import Error as DatabaseFailure
+from django.db.models import Count
 from django.utils import timezone
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -98,9 +99,9 @@ def _failures() -> Metric:
         labels=["service", "cause"],
     )
     failed = Instance.objects.filter(ended_at__gte=timezone.now() - RECENT, cause__in=FAILURES)
-    counts = Counter(failed.values_list("service__name", "cause"))
-    for labels, number in counts.items():
-        found.add_metric(list(labels), number)
+    counts = failed.order_by().values_list("service__name", "cause").annotate(Count("pk"))
+    for service, cause, number in counts:
+        found.add_metric([service, cause], number)
     return found
 
 
@@ -119,9 +120,8 @@ def _site() -> Iterator[Metric]:
     runs = GaugeMetricFamily(
         "myagent_unfinished_runs", "Runs of the site that have not ended.", labels=["status"]
     )
-    unfinished = Counter(
-        Run.objects.filter(status__in=Run.UNFINISHED).values_list("status", flat=True)
-    )
+    unfinished = Run.objects.filter(status__in=Run.UNFINISHED).order_by().values_list("status")
+    counts = dict(unfinished.annotate(Count("pk")))
     for status in Run.UNFINISHED:
-        runs.add_metric([status], unfinished[status])
+        runs.add_metric([status], counts.get(status, 0))
     yield runs

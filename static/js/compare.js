@@ -10,7 +10,7 @@ import { listenToKeys } from "./traces/keys.js";
 import { keepQuery } from "./traces/languages.js";
 import { follow } from "./traces/live.js";
 import { bothInFull, pairRows, totalsOf } from "./traces/pairs_view.js";
-import { differencesOf, nextDifference, pairsOf } from "./traces/pairs.js";
+import { nextDifference, pairsOf } from "./traces/pairs.js";
 import { readSpans, readTrace } from "./traces/reading.js";
 import { count } from "./traces/words.js";
 
@@ -24,6 +24,7 @@ let traces = [];
 let pairs = [];
 let shown = [];
 let selected = null;
+let shownDetail = null;
 
 async function readOne(id) {
   const trace = await readTrace(id);
@@ -38,12 +39,10 @@ async function read() {
   pairs = pairsOf(plant(one.spans), plant(other.spans), forkOf(one.trace, other.trace));
   showTotals();
   arrange();
-  return running().length > 0;
+  return traces.some(({ status }) => status === "running");
 }
 
 const forkOf = ({ trace_id: id }, { rerun_of: origin }) => (origin?.trace_id === id ? origin.step : 0);
-
-const running = () => traces.filter(({ status }) => status === "running");
 
 function showState(state, error) {
   byId("link-state").dataset.state = state === "rest" ? "open" : state;
@@ -67,7 +66,7 @@ function showTotals() {
 }
 
 function arrange() {
-  const differing = pairs.filter((pair) => differencesOf(pair).length);
+  const differing = pairs.filter(({ differences }) => differences.length);
   const isNarrowed = byId("only").getAttribute("aria-pressed") === "true";
   shown = isNarrowed ? differing : pairs;
   byId("next-difference").textContent = `${say("next_difference")} (${count(differing.length)})`;
@@ -75,6 +74,15 @@ function arrange() {
   byId("no-steps").hidden = shown.length > 0;
   byId("no-steps").textContent = say(pairs.length ? "no_difference" : "no_steps");
   view.show(shown, selected);
+  const pair = shown[placeOf(selected)];
+  if (pair && JSON.stringify(pair) !== shownDetail) showDetail(pair);
+}
+
+function showDetail(pair) {
+  shownDetail = JSON.stringify(pair);
+  const close = iconButton("close", say("close"), leave, { className: "icon-button close" });
+  const sides = bothInFull(pair, [nameOf(0), nameOf(1)], traces[0].currency);
+  byId("detail").replaceChildren(close, element("div", { className: "sides" }, ...sides));
 }
 
 const placeOf = (id) => shown.findIndex((pair) => pair.id === id);
@@ -83,9 +91,7 @@ function select(place) {
   const pair = shown[Math.min(Math.max(place, 0), shown.length - 1)];
   if (!pair) return;
   selected = pair.id;
-  const close = iconButton("close", say("close"), leave, { className: "icon-button close" });
-  const sides = bothInFull(pair, [nameOf(0), nameOf(1)], traces[0].currency);
-  byId("detail").replaceChildren(close, element("div", { className: "sides" }, ...sides));
+  showDetail(pair);
   view.show(shown, selected);
   view.reveal(placeOf(selected));
 }
@@ -136,10 +142,7 @@ setUpTheme(byId("theme"), lasting);
 keepQuery();
 follow({
   read,
-  about() {
-    const [one, ...others] = running();
-    return one && !others.length ? { trace_id: one.trace_id } : {};
-  },
+  about: () => [page.compares.a, page.compares.b].map((id) => ["trace_id", id]),
   state: showState,
   everyMs: EVERY_MS,
 });

@@ -46,9 +46,16 @@ async function readNewest() {
     queueMicrotask(() => line.again());
     return true;
   }
-  if (isFirst) ({ cursor, complete: isComplete } = found);
+  const isApart = !isFirst && isAfterAGap(found);
+  if (isApart) [asking, traces, views] = [asking + 1, new Map(), new Map()];
+  if (isFirst || isApart) ({ cursor, complete: isComplete } = found);
   keep(found.items);
   return true;
+}
+
+/** Whether more came than a page holds: what lies between is read as what is older. */
+function isAfterAGap({ items, cursor: next, complete }) {
+  return complete && next !== null && !items.some(({ trace_id: id }) => traces.has(id));
 }
 
 async function readOlder() {

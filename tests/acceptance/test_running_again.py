@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -127,10 +128,11 @@ async def test_what_can_not_run_again_is_refused_in_a_sentence(
         found, answer = await client.ask("POST", path, body)
         assert (found, answer["code"]) == (status, code), answer
     assert (await client.ask("POST", "traces/none/rerun", {}))[0] == 404
-    site.services("stop", "parrot")
+    # On another thread, so that the client sees meanwhile when the server parts with it.
+    await asyncio.to_thread(site.services, "stop", "parrot")
     found, answer = await client.ask("POST", path, {})
     assert (found, answer["code"]) == (503, "service_unavailable")
-    site.services("unregister", "parrot")
+    await asyncio.to_thread(site.services, "unregister", "parrot")
     found, answer = await client.ask("POST", path, {})
     assert (found, answer["code"]) == (404, "no_service")
     run_id = end["metadata"]["run_id"]

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from myagent.inner_spans import InnerSpan
-from tests.browser.conftest import NewPage, Rows
+from tests.browser.conftest import NewPage, Rows, Watch
 from tests.browser.looks import in_every_look
 from tests.browser.test_looks import serious_problems
 from tests.sites import Site, url_of_test_database
@@ -50,6 +51,30 @@ def told(question: str = "Is it raining?", *, service: str = "weather", fails: b
     if fails:
         story.rate(ref, -1, "It does.")
     return ref.run_id
+
+
+def many(count: int, service: str) -> None:
+    for number in range(count):
+        told(f"meanwhile {number}", service=service)
+
+
+async def test_the_list_leaves_nothing_out_when_much_came_while_nothing_was_read(
+    new_page: NewPage, rows: Rows, watch: Watch
+) -> None:
+    watch.excuse("ERR_FAILED")
+    service = f"busy-{uuid4().hex[:8]}"
+    await rows(told, "before", service=service)
+    page = await new_page(f"/traces/?service={service}")
+    listed = page.locator("#rows tr")
+    await expect(listed).to_have_count(1)
+    lists = "**/api/v1/traces?*"
+    await page.route(lists, lambda route: route.abort())
+    await rows(many, 60, service)
+    await page.unroute(lists)
+    await expect(listed.first).to_contain_text("meanwhile 59")
+    await page.locator("#more").click()
+    await expect(listed).to_have_count(61)
+    await expect(listed.last).to_contain_text("before")
 
 
 async def test_a_failed_tool_is_found_in_two_clicks(new_page: NewPage, rows: Rows) -> None:

@@ -131,6 +131,21 @@ async def test_a_run_that_goes_on_is_read_again(new_page: NewPage, rows: Rows) -
     )
 
 
+async def test_a_chosen_step_stays_chosen_when_the_other_run_comes_to_it(
+    new_page: NewPage, rows: Rows
+) -> None:
+    story = await rows(Story)
+    ref = await rows(story.ask, "Is it raining?")
+    await rows(story.think, ref, "look_up")
+    page = await new_page(address(await rows(told), ref.run_id))
+    await rows_of(page).nth(1).click()
+    detail = page.get_by_role("region", name="Details of the step")
+    await expect(detail.locator(".side").last).to_contain_text("no such step")
+    await rows(story.work, ref, "look_up", "error", "No such city.")
+    await expect(detail.locator(".side").last).to_contain_text("No such city.")
+    await expect(page.locator("[aria-selected=true]")).to_contain_text("look_up")
+
+
 async def test_a_trace_that_is_not_there_is_said_so(
     new_page: NewPage, rows: Rows, watch: Watch
 ) -> None:

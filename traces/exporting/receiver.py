@@ -6,6 +6,7 @@ of a receiver, with a status from 500 on, are tried again as well: they are not 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -66,7 +67,9 @@ class Receiver:
         """Does not raise for what a receiver or the network does. Cancelling is safe."""
         headers = {}
         if self._destination.is_compressed:
-            request, headers = gzip.compress(request), {"Content-Encoding": "gzip"}
+            # Megabytes take longer than the event loop may be held up.
+            request = await asyncio.to_thread(gzip.compress, request)
+            headers = {"Content-Encoding": "gzip"}
         try:
             # Another address must not get the headers.
             async with self._session.post(

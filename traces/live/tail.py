@@ -120,10 +120,10 @@ class Tail:
     async def _pass_on(self, trace_ids: Sequence[str]) -> None:
         """Viewers may come, leave and fall behind while it reads."""
         low = self._gaps.low
-        waiting = [viewer for viewer in self._viewers if not viewer.is_live]
+        waiting = {viewer for viewer in self._viewers if not viewer.is_live}
         for viewer in waiting:
             viewer.note_changed(trace_ids)
-        live = [viewer for viewer in self._viewers if viewer.is_live]
+        live = {viewer for viewer in self._viewers if viewer.is_live}
         if trace_ids and live:
             wanting = [viewer.wanting(trace_ids) for viewer in live]
             found = await ask(self._database, read_for, trace_ids, wanting)

@@ -46,7 +46,8 @@ class TraceRecorder:
         return chain(writing.rows(), writing.waiting())
 
     def note_committed(self) -> None:
-        for listener in self.listeners:
+        # They come and go on the event loop meanwhile.
+        for listener in tuple(self.listeners):
             listener()
 
 

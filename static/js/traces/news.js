@@ -8,7 +8,7 @@ const FOR_GOOD = new Set([4001, 4003, 4004, 4400]); // It won't be let in later 
 
 /**
  * Calls `changed()` at every word about a trace, and once it is connected: what happened before is
- * for others to read. `query`: which traces, as in the protocol.
+ * for others to read.
  */
 export class News {
   #query;
@@ -27,7 +27,7 @@ export class News {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Listens, unless it does already, to these traces. */
+  /** Listens, unless it does already. `query`: to which traces, as parameters of the socket. */
   listen(query) {
     const asked = new URLSearchParams(query).toString();
     if (asked === this.#query && (this.#socket || this.#timer || this.#isRefused)) return;

@@ -1,7 +1,8 @@
 // The steps of two runs side by side. Values in, values out.
 //
-// pair  {id, one, other, depth, isKept}: spans that stand for the same step; null where a run has
-//       none. isKept: the other run was forked after that step, and has it in its log.
+// pair  {id, one, other, depth, isKept, differences}: spans that stand for the same step; null where
+//       a run has none. isKept: the other run was forked after that step, and has it in its log.
+//       differences: some of "missing", "status", "inputs", "outputs".
 
 /** What two steps have in common: their place among their siblings does not have to be the same. */
 function keysOf(nodes) {
@@ -44,10 +45,10 @@ export function pairsOf(ones, others, fork = 0) {
   const waiting = siblings(ones, others).toReversed();
   while (waiting.length) {
     const [one, other] = waiting.pop();
-    const id = `${one?.span.span_id ?? ""}-${other?.span.span_id ?? ""}`;
-    const depth = (one ?? other).depth;
+    const { span, depth } = one ?? other;
     const isKept = !other && one.span.step < fork;
-    found.push({ id, one: one?.span ?? null, other: other?.span ?? null, depth, isKept });
+    const spans = { one: one?.span ?? null, other: other?.span ?? null };
+    found.push({ id: span.span_id, ...spans, depth, isKept, differences: differencesOf(spans, isKept) });
     waiting.push(...siblings(one?.children ?? [], other?.children ?? []).toReversed());
   }
   return found;
@@ -65,8 +66,7 @@ function withoutIds(value) {
 
 const callsIn = (calls) => calls.map(({ id, ...call }) => withoutIds(call));
 
-/** How two steps differ: some of "missing", "status", "inputs", "outputs". */
-export function differencesOf({ one, other, isKept }) {
+function differencesOf({ one, other }, isKept) {
   if (!one || !other) return isKept ? [] : ["missing"];
   const found = [];
   if (one.status !== other.status) found.push("status");
@@ -79,7 +79,7 @@ export function differencesOf({ one, other, isKept }) {
 export function nextDifference(pairs, place) {
   for (let step = 1; step <= pairs.length; step += 1) {
     const at = (place + step + pairs.length) % pairs.length;
-    if (differencesOf(pairs[at]).length) return at;
+    if (pairs[at].differences.length) return at;
   }
   return -1;
 }

@@ -4,7 +4,6 @@ import { element } from "../chat/dom.js";
 import { say } from "../chat/page.js";
 import { detailOf } from "./detail.js";
 import { isFailed } from "./forest.js";
-import { differencesOf } from "./pairs.js";
 import { RowsInSight } from "./rows_in_sight.js";
 import { cost, count, statusOf, took } from "./words.js";
 
@@ -36,11 +35,10 @@ function newRow({ id, one, other }) {
 }
 
 function fill(row, pair) {
-  const { one, other, depth, isKept } = pair;
+  const { one, other, depth, isKept, differences } = pair;
   const [name, first, second, change, marks] = row.children;
   name.style.paddingInlineStart = `${Math.min(depth, 12) * INDENT_PX}px`;
   row.setAttribute("aria-level", depth + 1);
-  const differences = differencesOf(pair);
   row.classList.toggle("alone", !one || !other);
   first.replaceChildren(...figureOf(one));
   second.replaceChildren(...figureOf(other));

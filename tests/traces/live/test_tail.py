@@ -184,8 +184,9 @@ async def test_an_entry_that_was_under_way_when_the_viewer_came_is_told(
         await loop.run_in_executor(threads, tell_stories, begun)
         seen = Seen()
         async with viewing(Tail(database), database, seen) as viewer:
-            while not viewer.is_live:  # noqa: ASYNC110 - it has looked for what runs
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE_S):
+                while not viewer.is_live:  # noqa: ASYNC110 - it has looked for what runs
+                    await asyncio.sleep(0.01)
             before = seen.cursors[-1]
             may_commit.set()
             await held
@@ -207,7 +208,7 @@ def ids_of_entries() -> list[int]:
 
 
 async def test_a_viewer_that_does_not_read_is_told_so_and_then_the_rest(
-    database: DatabaseThreads, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseThreads,
 ) -> None:
     tail, slow, quick = Tail(database), Seen(most=3), Seen()
     async with viewing(tail, database, slow), viewing(tail, database, quick):
