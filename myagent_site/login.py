@@ -18,6 +18,7 @@ from django.urls import path
 from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_protect
 
+from agents.runtime.base_path import address
 from agents.sentences import say
 from myagent_site.admin_pages import ADMIN
 from myagent_site.chat_texts import translated
@@ -59,7 +60,7 @@ def require_login(get_response: GetResponse) -> GetResponse:
             return await get_response(request)
         if not is_for_people(request):
             return told(say(language_of(request), "unauthenticated"), "unauthenticated", 401)
-        return redirect_to_login(request.get_full_path(), LOGIN)
+        return redirect_to_login(request.get_full_path(), address(LOGIN))
 
     return middleware
 
@@ -71,7 +72,8 @@ require_login.sync_capable = False  # type: ignore[attr-defined]
 class SiteLogin(LoginView):
     """Where nothing else is said, it leads to the home page."""
 
-    next_page = "/"
+    def get_default_redirect_url(self) -> str:
+        return address("/")
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return _draw(request, then=str(self.get_redirect_url()))
@@ -85,9 +87,9 @@ def logout(request: HttpRequest) -> HttpResponse:
     """Asks, and ends the login."""
     if request.method == "POST":
         end_login(request)
-        return HttpResponseRedirect(LOGIN)
+        return HttpResponseRedirect(address(LOGIN))
     if not request.user.is_authenticated:
-        return HttpResponseRedirect(LOGIN)
+        return HttpResponseRedirect(address(LOGIN))
     return _draw(request, name=request.user.get_username())
 
 
@@ -114,7 +116,7 @@ def _draw(
         "then": then,
         "csrf": get_token(request),
         "logged_in_as": texts["logged_in_as"].format(name=name) if name else "",
-        "action": LOGOUT if name else LOGIN,
+        "action": address(LOGOUT if name else LOGIN),
     }
     response = draw(request, lang, "login.html", context, status)
     response.headers["Content-Security-Policy"] = POLICY

@@ -74,6 +74,13 @@ OPTIONS = (
         "`null` for pages opened from a file.",
     ),
     Option(
+        "MYAGENT_BASE_PATH",
+        "str",
+        "",
+        "Path of the host below which the site is, as `/agents/`, where a proxy in front has other "
+        "paths for other things. Empty: the whole host is the site's.",
+    ),
+    Option(
         "MYAGENT_TRUSTED_PROXIES",
         "list",
         [],

@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
+from agents.runtime.base_path import address
 from agents.sentences import choose, supported
 from agents.serving import server_of
 from myagent_site.chat_texts import TEXTS, translated
@@ -22,6 +23,9 @@ from myagent_site.introduction import Introduction, introduce
 from services.tokens.judging import key_of_user
 
 LANGUAGE_COOKIE = "myagent_lang"
+STATIC = "/static/"
+"""The path of files, within the site."""
+
 YEAR_S = 365 * 24 * 3600
 
 HEARTBEAT_SLACK_S = 10.0
@@ -61,7 +65,9 @@ async def chat(request: HttpRequest) -> HttpResponse:
     if settings.MYAGENT_AUTH == "token":
         # Found already, without waiting, by what asks for the login.
         request.user = await request.auser()
-    return chat_page(request, introduced, service=server.service, socket="/", has_traces=True)
+    return chat_page(
+        request, introduced, service=server.service, socket=address("/"), has_traces=True
+    )
 
 
 def chat_page(
@@ -128,12 +134,14 @@ def draw(
     headers = PAGE_HEADERS | {"Content-Language": lang}
     response = HttpResponse(page, headers=headers, status=status)
     if supported(request.GET.get("lang")) == lang:
-        response.set_cookie(LANGUAGE_COOKIE, lang, max_age=YEAR_S, samesite="Lax", httponly=True)
+        kept: Any = {"max_age": YEAR_S, "path": settings.LANGUAGE_COOKIE_PATH}
+        response.set_cookie(LANGUAGE_COOKIE, lang, samesite="Lax", httponly=True, **kept)
     return response
 
 
 def _everywhere(lang: str) -> dict[str, Any]:
     return {
+        "base": settings.MYAGENT_BASE_PATH,
         "has_logins": settings.MYAGENT_AUTH == "token",
         "html_lang": "zh-Hans" if lang == "zh-hans" else lang,
         "languages": [
@@ -178,7 +186,7 @@ def _files(*, is_site: bool) -> WhiteNoise:
     files = WhiteNoise(
         None,
         root=settings.STATIC_DIR,
-        prefix=settings.STATIC_URL,
+        prefix=STATIC,
         # The tree may change under a running process, by an update for example.
         autorefresh=True,
         # Revalidated each time, so that page and scripts always have the same version.
@@ -186,5 +194,5 @@ def _files(*, is_site: bool) -> WhiteNoise:
     )
     if is_site:
         for storage in AppDirectoriesFinder().storages.values():
-            files.add_files(storage.location, prefix=settings.STATIC_URL)
+            files.add_files(storage.location, prefix=STATIC)
     return files

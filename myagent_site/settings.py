@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
 from myagent import env_file
-from myagent_site import database, secret_key, version
+from myagent_site import base_path, database, secret_key, version
 from myagent_site.options import OPTIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,6 +55,12 @@ globals().update(
         if name.startswith(("MYAGENT_", "OTEL_", "SENTRY_"))
     }
 )
+
+try:
+    MYAGENT_BASE_PATH = base_path.normalized(OPTION_VALUES["MYAGENT_BASE_PATH"])
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from error
+FORCE_SCRIPT_NAME = MYAGENT_BASE_PATH or None
 
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
@@ -172,7 +178,7 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+STATIC_URL = f"{MYAGENT_BASE_PATH}/static/"
 STATIC_DIR = PACKAGE_DIR / "static"
 STATICFILES_DIRS = [STATIC_DIR]
 
@@ -207,7 +213,8 @@ AXES_VERBOSE = False
 # Not logged: some people type their password into this field. The address is useful.
 AXES_SENSITIVE_PARAMETERS = ["username"]
 
-# Sites on several ports of one machine must not log each other out.
+# Sites on several ports of one machine, or below several paths, must not log each other out.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{MYAGENT_BASE_PATH}/"
 SESSION_COOKIE_NAME = "myagent_session"
 CSRF_COOKIE_NAME = "myagent_csrf"
 CSRF_FAILURE_VIEW = "myagent_site.error_pages.stale_form"
@@ -242,6 +249,7 @@ SPECTACULAR_SETTINGS = {
     "something takes `application/json` only.",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": MYAGENT_BASE_PATH}] if MYAGENT_BASE_PATH else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
