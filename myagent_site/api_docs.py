@@ -14,7 +14,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from myagent_site.pages import PAGE_HEADERS
+from myagent_site.pages import PAGE_HEADERS, content_security_policy
 from services.rest import errors
 
 HEADERS = PAGE_HEADERS | {
@@ -59,7 +59,8 @@ class DocsView(SpectacularSwaggerSplitView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         response.data["base"] = settings.MYAGENT_BASE_PATH
-        for name, value in HEADERS.items():
+        policy = {"Content-Security-Policy": content_security_policy(request._request)}
+        for name, value in (HEADERS | policy).items():
             response[name] = value
         return response
 

@@ -23,7 +23,7 @@ from agents.sentences import say
 from myagent_site.admin_pages import ADMIN
 from myagent_site.chat_texts import translated
 from myagent_site.error_pages import is_for_people, told
-from myagent_site.pages import CONTENT_SECURITY_POLICY, draw, language_of
+from myagent_site.pages import content_security_policy, draw, language_of
 
 LOGIN = "/login/"
 LOGOUT = "/logout/"
@@ -42,8 +42,6 @@ TEXTS = {
     "wrong": gettext_noop("That is no user name and password of this site."),
     "logged_in_as": gettext_noop("You are logged in as {name}."),
 }
-
-POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -119,7 +117,8 @@ def _draw(
         "action": address(LOGOUT if name else LOGIN),
     }
     response = draw(request, lang, "login.html", context, status)
-    response.headers["Content-Security-Policy"] = POLICY
+    policy = content_security_policy(request, form_action="'self'")
+    response.headers["Content-Security-Policy"] = policy
     # Without a referrer, browsers hide the origin of the form too.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "no-store"

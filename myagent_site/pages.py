@@ -31,21 +31,7 @@ YEAR_S = 365 * 24 * 3600
 HEARTBEAT_SLACK_S = 10.0
 """Seconds that a heartbeat may be late before a page considers its connection dead."""
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self' ws: wss:",
-        "img-src 'self' data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-
 PAGE_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -53,6 +39,24 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Accept-Language, Cookie",
 }
+
+
+def content_security_policy(request: HttpRequest, *, form_action: str = "'none'") -> str:
+    """What a page may load, and whom it may talk to: its own site alone."""
+    host = request.get_host()
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            # Not every browser counts sockets of the same host as 'self'.
+            f"connect-src 'self' ws://{host} wss://{host}",
+            "img-src 'self' data:",
+            "base-uri 'none'",
+            f"form-action {form_action}",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
@@ -131,7 +135,8 @@ def draw(
     """The same, in the given language."""
     with translation.override(lang):
         page = render_to_string(template, context | _everywhere(lang))
-    headers = PAGE_HEADERS | {"Content-Language": lang}
+    policy = {"Content-Security-Policy": content_security_policy(request)}
+    headers = PAGE_HEADERS | policy | {"Content-Language": lang}
     response = HttpResponse(page, headers=headers, status=status)
     if supported(request.GET.get("lang")) == lang:
         kept: Any = {"max_age": YEAR_S, "path": settings.LANGUAGE_COOKIE_PATH}

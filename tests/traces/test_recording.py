@@ -14,8 +14,8 @@ from django.db import connection, models
 from agents.log import recorders
 from myagent.inner_spans import InnerSpan
 from myagent.models.base import Usage
-from myagent.worker.protocol import AgentInfo, ToolInfo
-from tests.traces.recorded import AGENT, Story
+from myagent.worker.protocol import AgentInfo
+from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
 from traces.models import MAX_EXCERPT, Price, Span, Trace, Waiting
@@ -177,8 +177,7 @@ def test_names_that_were_made_of_what_was_said_are_texts(
     hook: Any, setting: str, redact: str, shown: list[str]
 ) -> None:
     hook.MYAGENT_TRACE_CONTENT, hook.MYAGENT_TRACE_REDACT = setting, redact
-    tool = ToolInfo("search", "", idempotent=False, requires_confirmation=False, timeout_s=60)
-    story = Story(agent=replace(AGENT, tools=[tool]))
+    story = Story()
     ref = story.ask("hello")
     story.think(ref, "tool_4711")
     part = replace(QUERY, name="GET /4711")
