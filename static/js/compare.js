@@ -2,7 +2,7 @@
 
 import { Announcer } from "./chat/announcer.js";
 import { element, iconButton } from "./chat/dom.js";
-import { fullMoment, page, say } from "./chat/page.js";
+import { BASE, fullMoment, page, say } from "./chat/page.js";
 import { RequestFailed } from "./chat/requests.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
@@ -32,12 +32,15 @@ let shownDetail = null;
 /** Whether one of them goes on. Both are shown at once. */
 async function read() {
   if (!ids.every(Boolean)) throw new RequestFailed(say("names_two_traces"), { status: 404 });
-  const goOn = await Promise.all(records.map((record) => record.read()));
+  // Both to their end: a record must not be read twice at a time.
+  const reads = await Promise.allSettled(records.map((record) => record.read()));
+  const failed = reads.find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
   traces = records.map(({ trace }) => trace);
   pairs = pairsOf(...records.map(({ spans }) => plant(spans)), forkOf(...traces));
   showTotals();
   arrange();
-  return goOn.some(Boolean);
+  return reads.some(({ value: goesOn }) => goesOn);
 }
 
 const forkOf = ({ trace_id: id }, { rerun_of: origin }) => (origin?.trace_id === id ? origin.step : 0);
@@ -46,7 +49,7 @@ const nameOf = (place) => say(place === 0 ? "first_run" : "second_run");
 
 function linkTo({ trace_id: id, request, started_at: at }, place) {
   const words = `${nameOf(place)} · ${fullMoment(new Date(at))}`;
-  const href = `/traces/${encodeURIComponent(id)}/`;
+  const href = `${BASE}/traces/${encodeURIComponent(id)}/`;
   return element("a", { href, title: request || id }, words);
 }
 
