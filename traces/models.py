@@ -21,6 +21,9 @@ MAX_NAMED = 191
 NANO = 1_000_000_000
 """Costs are kept in billionths of the currency of the site's prices."""
 
+PARTS_LEFT_OUT = "myagent.parts_left_out"
+"""The attribute of a tool's span with the number of parts of its work that were too many."""
+
 
 class Trace(models.Model):
     """One run, from its start to its end, over all attempts.
@@ -101,7 +104,8 @@ class Span(models.Model):
     of the model's reply, or of the one that called the tool, whose call is `step_id`. The session's
     log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
     0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
-    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them.
+    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them; those of a
+    tool say how many parts were left out, if any were.
     """
 
     class Kind(models.TextChoices):

@@ -82,13 +82,16 @@ class Story:
         *,
         step: int = 1,
         spans: Sequence[InnerSpan] = (),
+        spans_left_out: int = 0,
     ) -> None:
         """A tool works, and it is the last of its step."""
         started = ToolStarted(f"call_{tool}", tool, {"a": 1})
         run = RunFacts(ref.run_id, 1, step, True, 60)
         self._write([kinds.tool_call(started, ref, "en")], run)
         message = ChatMessage("tool", text, tool_call_id=f"call_{tool}")
-        finished = ToolFinished(f"call_{tool}", tool, status, text, 7, message, spans=tuple(spans))
+        finished = ToolFinished(
+            f"call_{tool}", tool, status, text, 7, message, None, tuple(spans), spans_left_out
+        )
         self._write([kinds.tool_result(finished, ref)], replace(run, has_open_calls=False))
 
     def answer(self, ref: RunRef, text: str, *, usage: Usage = LAST, step: int = 2) -> None:

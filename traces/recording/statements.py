@@ -104,6 +104,9 @@ def write_part() -> str:
     return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
 
 
+SAY_OF_SPAN = f"UPDATE {_SPAN} SET attributes=%s WHERE trace_id=%s AND span_id=%s"
+
+
 @cache
 def rate() -> str:
     """Keeps a client's last word on a run; of one that has no trace, nothing.
@@ -124,7 +127,7 @@ def rate() -> str:
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
-        *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
+        *(START_TRACE, write_span(), write_part(), SAY_OF_SPAN, CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, END_TRACE, FORGET_SPANS, FORGET_TRACE),
         *(rate(), ADD_WAITING),
     )

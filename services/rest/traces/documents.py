@@ -111,7 +111,9 @@ class SpanSerializer(Answer):
         allow_null=True, help_text="`message` and `reasoning` of a reply, `result` of a tool."
     )
     attributes = serializers.DictField(
-        allow_null=True, help_text="What a tool's code said of a part of its work."
+        allow_null=True,
+        help_text="What a tool's code said of a part of its work; of a tool, "
+        "`myagent.parts_left_out`, if there were too many.",
     )
 
 
