@@ -145,6 +145,16 @@ def test_a_hook_that_does_not_work_is_told_before_anything_starts(hook: Any, pat
     assert "MYAGENT_TRACE_REDACT names no function" in error.msg
 
 
+@pytest.mark.parametrize("setting", ["on", "off", "redacted"])
+def test_a_hook_that_new_traces_do_not_ask_is_warned_of(hook: Any, setting: str) -> None:
+    hook.MYAGENT_TRACE_CONTENT = setting
+    assert check_redact() == []
+    hook.MYAGENT_TRACE_REDACT = f"{__name__}.hide"
+    found = check_redact()
+    assert [each.id for each in found] == (["myagent.W020"] if setting == "on" else [])
+    assert all("MYAGENT_TRACE_CONTENT=redacted" in each.msg for each in found)
+
+
 def test_a_long_question_is_cut() -> None:
     Story().ask("é" * 1_000_000)
     request = the_trace().request

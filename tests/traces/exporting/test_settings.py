@@ -127,7 +127,10 @@ def test_of_the_site_s_headers_no_worker_gets_any_but_it_may_have_its_own(
             },
             False,
         ),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": ""}, True),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": ""},
+            True,
+        ),
     ],
 )
 def test_an_endpoint_switches_it_on_and_without_one_nothing_is_imported(
