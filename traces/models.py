@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from agents import principals
 from agents.models import Run, Session
@@ -296,6 +297,11 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+    def clean(self) -> None:
+        if "*" in self.model[:-1]:
+            said = gettext("* stands for the rest of a name: it can only be the last of it.")
+            raise ValidationError({"model": said})
 
 
 class Label(models.Model):
