@@ -25,6 +25,9 @@ NANO = 1_000_000_000
 PARTS_LEFT_OUT = "myagent.parts_left_out"
 """The attribute of a tool's span with the number of parts of its work that were too many."""
 
+NEVER_RAN = "myagent.never_ran"
+"""The attribute, true, of the span of a tool that ended while it waited for a yes."""
+
 
 class Trace(models.Model):
     """One run, from its start to its end, over all attempts.
@@ -106,7 +109,7 @@ class Span(models.Model):
     log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
     0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
     `parent_id`, and `attributes` are a JSON object, as far as the trace may show them; those of a
-    tool say how many parts were left out, if any were.
+    tool say how many parts were left out, or that it never ran.
     """
 
     class Kind(models.TextChoices):

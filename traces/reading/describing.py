@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from agents.runtime.durations import ms_between
 from myagent.protocol import timestamp, timestamp_or_none
-from traces.models import NANO, PARTS_LEFT_OUT, Span, Trace
+from traces.models import NANO, NEVER_RAN, PARTS_LEFT_OUT, Span, Trace
 from traces.reading.contents import Contents, contents_of
 from traces.reading.feedback import feedback_json
 
@@ -130,10 +130,18 @@ def duration_ms(span: Span) -> int | None:
 
 def parts_left_out(span: Span) -> int:
     """Of a tool: parts of its work that there were besides those that are kept."""
-    if span.kind != Span.Kind.TOOL or not span.attributes:
-        return 0
-    count: int = orjson.loads(span.attributes).get(PARTS_LEFT_OUT, 0)
+    count: int = _of_tool(span).get(PARTS_LEFT_OUT, 0)
     return count
+
+
+def never_ran(span: Span) -> bool:
+    """A tool: nobody agreed to it."""
+    return span.status == Span.Status.DECLINED or NEVER_RAN in _of_tool(span)
+
+
+def _of_tool(span: Span) -> Json:
+    is_said = span.kind == Span.Kind.TOOL and span.attributes
+    return orjson.loads(span.attributes) if is_said else {}
 
 
 def usage_of(row: Trace | Span) -> Json:

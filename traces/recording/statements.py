@@ -5,12 +5,13 @@ A test holds its columns against the models.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 
 from django.db import connection
 
-from traces.models import Feedback, Span, Trace, Waiting
+from traces.models import NEVER_RAN, Feedback, Span, Trace, Waiting
 
 _TRACE = Trace._meta.db_table
 _SPAN = Span._meta.db_table
@@ -63,11 +64,15 @@ END_TRACE = (
 )
 
 _IS_OPEN = "ended_at IS NULL"
-CUT_SPANS = (
-    f"UPDATE {_SPAN} SET status=%s, ended_at=%s WHERE trace_id=%s AND attempt<%s AND {_IS_OPEN}"
+_NEVER_RAN = json.dumps({NEVER_RAN: True})
+# Before its status is another one: MySQL sets one after another.
+_END = (
+    f"UPDATE {_SPAN} SET attributes=CASE WHEN status='{Span.Status.WAITING.value}' "
+    f"THEN '{_NEVER_RAN}' ELSE attributes END, status=%s, ended_at=%s"
 )
+CUT_SPANS = f"{_END} WHERE trace_id=%s AND attempt<%s AND {_IS_OPEN}"
 """Ends what an interrupted attempt left open."""
-END_SPANS = f"UPDATE {_SPAN} SET status=%s, ended_at=%s, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
+END_SPANS = f"{_END}, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
 
 ADD_WAITING = _insert(Waiting._meta.db_table, WAITING_COLUMNS)
 

@@ -113,7 +113,8 @@ class SpanSerializer(Answer):
     attributes = serializers.DictField(
         allow_null=True,
         help_text="What a tool's code said of a part of its work; of a tool, "
-        "`myagent.parts_left_out`, if there were too many.",
+        "`myagent.parts_left_out`, if there were too many, and `myagent.never_ran`, if it "
+        "ended while it waited for a confirmation.",
     )
 
 
