@@ -14,7 +14,8 @@ NAME = ".env"
 
 OF_SITES = frozenset(
     {
-        *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DEBUG", "ALLOWED_HOSTS"),
+        *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"),
+        *("DEBUG", "ALLOWED_HOSTS"),
         *("DJANGO_SETTINGS_MODULE", "PYTHONPATH"),
     }
 )

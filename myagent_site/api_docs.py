@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
@@ -13,7 +14,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from myagent_site.pages import PAGE_HEADERS
+from myagent_site.pages import PAGE_HEADERS, content_security_policy
 from services.rest import errors
 
 HEADERS = PAGE_HEADERS | {
@@ -57,7 +58,9 @@ class DocsView(SpectacularSwaggerSplitView):
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-        for name, value in HEADERS.items():
+        response.data["base"] = settings.MYAGENT_BASE_PATH
+        policy = {"Content-Security-Policy": content_security_policy(request._request)}
+        for name, value in (HEADERS | policy).items():
             response[name] = value
         return response
 

@@ -8,6 +8,7 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from agents.runtime.base_path import below
 from agents.serving import ServerProcess
 from agents.sockets.handshake import SERVER, Receive, Scope, Send
 from myagent_site.access import OpenAccess, TokenAccess
@@ -27,9 +28,25 @@ class Serving:
         await self._application({**scope, SERVER: self._server}, receive, send)
 
 
+class BelowBase:
+    """ASGI middleware: what is behind it finds the path from the site's own root in the scope."""
+
+    def __init__(self, application: Any, base: str) -> None:
+        self._application = application
+        self._base = base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = below(scope, self._base)
+        await self._application(scope, receive, send)
+
+
 def application_for(server: ServerProcess) -> Serving:
     """Requests pass the checks of Host and Origin, and then get their principal."""
     pages = BoundedBodies(get_asgi_application())
     router = ProtocolTypeRouter({"http": pages, "websocket": sockets})
     access = TokenAccess if settings.MYAGENT_AUTH == "token" else OpenAccess
-    return Serving(Guard(access(router)), server)
+    guarded: Any = Guard(access(router))
+    if settings.MYAGENT_BASE_PATH:
+        guarded = BelowBase(guarded, settings.MYAGENT_BASE_PATH)
+    return Serving(guarded, server)

@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.utils import translation
 
+from agents.runtime.base_path import address
 from agents.runtime.long_answers import end_with_the_server
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import TEXTS
@@ -79,7 +80,7 @@ def page(request: HttpRequest) -> HttpResponse:
             with translation.override(lang):
                 context = {"text": texts, "missing": why_not(request, VIEW)}
             return answer(request, lang, "no_leave.html", context, status=403)
-        return redirect_to_login(request.path, LOGIN)
+        return redirect_to_login(request.path, address(LOGIN))
     given = {
         "lang": lang,
         "texts": texts,

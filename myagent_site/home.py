@@ -7,6 +7,7 @@ from typing import Any
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from agents.runtime.base_path import address
 from myagent_site.chat_texts import translated
 from myagent_site.console import VIEW
 from myagent_site.console_texts import HOME_TEXTS
@@ -35,7 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def to_home(request: HttpRequest) -> HttpResponse:
     """A path of services without a name: redirects to the home page, which lists them."""
     query = request.META.get("QUERY_STRING", "")
-    return HttpResponseRedirect(f"/?{query}" if query else "/")
+    return HttpResponseRedirect(address(f"/?{query}" if query else "/"))
 
 
 def _seen_by(request: HttpRequest) -> dict[str, Any]:

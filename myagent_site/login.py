@@ -18,11 +18,12 @@ from django.urls import path
 from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_protect
 
+from agents.runtime.base_path import address
 from agents.sentences import say
 from myagent_site.admin_pages import ADMIN
 from myagent_site.chat_texts import translated
 from myagent_site.error_pages import is_for_people, told
-from myagent_site.pages import CONTENT_SECURITY_POLICY, draw, language_of
+from myagent_site.pages import content_security_policy, draw, language_of
 
 LOGIN = "/login/"
 LOGOUT = "/logout/"
@@ -42,8 +43,6 @@ TEXTS = {
     "logged_in_as": gettext_noop("You are logged in as {name}."),
 }
 
-POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
-
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
@@ -59,7 +58,7 @@ def require_login(get_response: GetResponse) -> GetResponse:
             return await get_response(request)
         if not is_for_people(request):
             return told(say(language_of(request), "unauthenticated"), "unauthenticated", 401)
-        return redirect_to_login(request.get_full_path(), LOGIN)
+        return redirect_to_login(request.get_full_path(), address(LOGIN))
 
     return middleware
 
@@ -71,7 +70,8 @@ require_login.sync_capable = False  # type: ignore[attr-defined]
 class SiteLogin(LoginView):
     """Where nothing else is said, it leads to the home page."""
 
-    next_page = "/"
+    def get_default_redirect_url(self) -> str:
+        return address("/")
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return _draw(request, then=str(self.get_redirect_url()))
@@ -85,9 +85,9 @@ def logout(request: HttpRequest) -> HttpResponse:
     """Asks, and ends the login."""
     if request.method == "POST":
         end_login(request)
-        return HttpResponseRedirect(LOGIN)
+        return HttpResponseRedirect(address(LOGIN))
     if not request.user.is_authenticated:
-        return HttpResponseRedirect(LOGIN)
+        return HttpResponseRedirect(address(LOGIN))
     return _draw(request, name=request.user.get_username())
 
 
@@ -114,10 +114,11 @@ def _draw(
         "then": then,
         "csrf": get_token(request),
         "logged_in_as": texts["logged_in_as"].format(name=name) if name else "",
-        "action": LOGOUT if name else LOGIN,
+        "action": address(LOGOUT if name else LOGIN),
     }
     response = draw(request, lang, "login.html", context, status)
-    response.headers["Content-Security-Policy"] = POLICY
+    policy = content_security_policy(request, form_action="'self'")
+    response.headers["Content-Security-Policy"] = policy
     # Without a referrer, browsers hide the origin of the form too.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "no-store"

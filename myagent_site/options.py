@@ -30,6 +30,13 @@ OPTIONS = (
         "Signs and encrypts. Empty: on SQLite one is generated and kept in the var folder; "
         "with another database it is required.",
     ),
+    Option(
+        "SECRET_KEY_FALLBACKS",
+        "list",
+        [],
+        "Former secret keys, and one that is to come, that are accepted beside SECRET_KEY while it "
+        "is changed. None may have a comma.",
+    ),
     Option("DEBUG", "bool", False, "Django's debug mode. Never on a network."),
     Option(
         "DATABASE_URL",
@@ -65,6 +72,13 @@ OPTIONS = (
         [],
         "Origins of pages on other hosts that may open sockets, as `https://app.example.com`; "
         "`null` for pages opened from a file.",
+    ),
+    Option(
+        "MYAGENT_BASE_PATH",
+        "str",
+        "",
+        "Path of the host below which the site is, as `/agents/`, where a proxy in front has other "
+        "paths for other things. Empty: the whole host is the site's.",
     ),
     Option(
         "MYAGENT_TRUSTED_PROXIES",

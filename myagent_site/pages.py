@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from whitenoise import WhiteNoise
 
+from agents.runtime.base_path import address
 from agents.sentences import choose, supported
 from agents.serving import server_of
 from myagent_site.chat_texts import TEXTS, translated
@@ -22,26 +23,15 @@ from myagent_site.introduction import Introduction, introduce
 from services.tokens.judging import key_of_user
 
 LANGUAGE_COOKIE = "myagent_lang"
+STATIC = "/static/"
+"""The path of files, within the site."""
+
 YEAR_S = 365 * 24 * 3600
 
 HEARTBEAT_SLACK_S = 10.0
 """Seconds that a heartbeat may be late before a page considers its connection dead."""
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self' ws: wss:",
-        "img-src 'self' data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-
 PAGE_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -49,6 +39,24 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Vary": "Accept-Language, Cookie",
 }
+
+
+def content_security_policy(request: HttpRequest, *, form_action: str = "'none'") -> str:
+    """What a page may load, and whom it may talk to: its own site alone."""
+    host = request.get_host()
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            # Not every browser counts sockets of the same host as 'self'.
+            f"connect-src 'self' ws://{host} wss://{host}",
+            "img-src 'self' data:",
+            "base-uri 'none'",
+            f"form-action {form_action}",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 async def chat(request: HttpRequest) -> HttpResponse:
@@ -61,7 +69,9 @@ async def chat(request: HttpRequest) -> HttpResponse:
     if settings.MYAGENT_AUTH == "token":
         # Found already, without waiting, by what asks for the login.
         request.user = await request.auser()
-    return chat_page(request, introduced, service=server.service, socket="/", has_traces=True)
+    return chat_page(
+        request, introduced, service=server.service, socket=address("/"), has_traces=True
+    )
 
 
 def chat_page(
@@ -125,15 +135,18 @@ def draw(
     """The same, in the given language."""
     with translation.override(lang):
         page = render_to_string(template, context | _everywhere(lang))
-    headers = PAGE_HEADERS | {"Content-Language": lang}
+    policy = {"Content-Security-Policy": content_security_policy(request)}
+    headers = PAGE_HEADERS | policy | {"Content-Language": lang}
     response = HttpResponse(page, headers=headers, status=status)
     if supported(request.GET.get("lang")) == lang:
-        response.set_cookie(LANGUAGE_COOKIE, lang, max_age=YEAR_S, samesite="Lax", httponly=True)
+        kept: Any = {"max_age": YEAR_S, "path": settings.LANGUAGE_COOKIE_PATH}
+        response.set_cookie(LANGUAGE_COOKIE, lang, samesite="Lax", httponly=True, **kept)
     return response
 
 
 def _everywhere(lang: str) -> dict[str, Any]:
     return {
+        "base": settings.MYAGENT_BASE_PATH,
         "has_logins": settings.MYAGENT_AUTH == "token",
         "html_lang": "zh-Hans" if lang == "zh-hans" else lang,
         "languages": [
@@ -178,7 +191,7 @@ def _files(*, is_site: bool) -> WhiteNoise:
     files = WhiteNoise(
         None,
         root=settings.STATIC_DIR,
-        prefix=settings.STATIC_URL,
+        prefix=STATIC,
         # The tree may change under a running process, by an update for example.
         autorefresh=True,
         # Revalidated each time, so that page and scripts always have the same version.
@@ -186,5 +199,5 @@ def _files(*, is_site: bool) -> WhiteNoise:
     )
     if is_site:
         for storage in AppDirectoriesFinder().storages.values():
-            files.add_files(storage.location, prefix=settings.STATIC_URL)
+            files.add_files(storage.location, prefix=STATIC)
     return files

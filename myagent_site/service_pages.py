@@ -6,6 +6,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from agents.runtime.base_path import address
 from agents.sockets.handshake import OWN_DOOR
 from myagent_site import error_pages
 from myagent_site.chat_texts import translated
@@ -46,7 +47,7 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
 
 def chat_at_own_door(request: ASGIRequest) -> HttpResponse:
     """The chat page on the service's own port."""
-    return chat(request, request.scope[OWN_DOOR], socket="/")
+    return chat(request, request.scope[OWN_DOOR], socket=address("/"))
 
 
 def no_chat_here(request: HttpRequest, name: str) -> HttpResponse:

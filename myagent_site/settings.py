@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
 from myagent import env_file
-from myagent_site import database, secret_key, version
+from myagent_site import base_path, database, secret_key, version
 from myagent_site.options import OPTIONS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -56,6 +56,12 @@ globals().update(
     }
 )
 
+try:
+    MYAGENT_BASE_PATH = base_path.normalized(OPTION_VALUES["MYAGENT_BASE_PATH"])
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from error
+FORCE_SCRIPT_NAME = MYAGENT_BASE_PATH or None
+
 RAY_ADDRESS = OPTION_VALUES["RAY_ADDRESS"]
 
 # Where the processes of one `serve` keep their metrics; prometheus_client reads it as well.
@@ -78,6 +84,8 @@ VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or _beside / "var").resolve()
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
     VAR_DIR, may_generate=IS_EMBEDDED
 )
+
+SECRET_KEY_FALLBACKS = OPTION_VALUES["SECRET_KEY_FALLBACKS"]
 
 INSTALLED_APPS = [
     # Before `staticfiles`: its `runserver` serves sockets too.
@@ -170,7 +178,7 @@ TEMPLATES = [
         },
     }
 ]
-STATIC_URL = "/static/"
+STATIC_URL = f"{MYAGENT_BASE_PATH}/static/"
 STATIC_DIR = PACKAGE_DIR / "static"
 STATICFILES_DIRS = [STATIC_DIR]
 
@@ -205,7 +213,8 @@ AXES_VERBOSE = False
 # Not logged: some people type their password into this field. The address is useful.
 AXES_SENSITIVE_PARAMETERS = ["username"]
 
-# Sites on several ports of one machine must not log each other out.
+# Sites on several ports of one machine, or below several paths, must not log each other out.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{MYAGENT_BASE_PATH}/"
 SESSION_COOKIE_NAME = "myagent_session"
 CSRF_COOKIE_NAME = "myagent_csrf"
 CSRF_FAILURE_VIEW = "myagent_site.error_pages.stale_form"
@@ -216,6 +225,14 @@ LOGIN_URL = "admin:login"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 """Bytes of a request's body; see `bodies.py`."""
 
+# What `check --deploy` demands of all responses, and the site does where it is right.
+SILENCED_SYSTEM_CHECKS = [
+    # Every page has X-Frame-Options from its own middleware, with its Content-Security-Policy.
+    "security.W002",
+    # HSTS, Secure cookies: `tls.secure_over_tls`, for requests that came over https. One process
+    # may be reached both ways, and a proxy redirects.
+    *("security.W004", "security.W008", "security.W012", "security.W016"),
+]
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -232,6 +249,7 @@ SPECTACULAR_SETTINGS = {
     "something takes `application/json` only.",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": MYAGENT_BASE_PATH}] if MYAGENT_BASE_PATH else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -244,6 +262,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceStatus": "services.rest.documents.STATUSES",
         "InstanceState": "services.rest.documents.STATES",
+        "InstanceHealth": "services.models.Instance.HEALTH",
         "RoutingStrategy": "services.rest.rule_schemas.STRATEGIES",
         "SessionStatus": "services.rest.conversations.documents.STATUSES",
     },

@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from agents.runtime.base_path import address
 from myagent_site import console, service_pages, trace_pages
 from myagent_site.admin_pages import ADMIN
 from myagent_site.api_docs import DocsView, SchemaView
@@ -11,6 +12,7 @@ from services.rest.metrics import MetricsView
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "MyAgent Site"
+admin.site.site_url = address("/")
 admin.site.enable_nav_sidebar = False
 
 urlpatterns = [

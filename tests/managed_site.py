@@ -57,7 +57,7 @@ class Command:
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, *arguments],
-                cwd=ROOT,
+                cwd=site.tree,
                 env=site.environment | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -101,11 +101,15 @@ class Module(Command):
 
 
 class ManagedSite:
-    """`close` ends every process of the site, whoever started it."""
+    """`close` ends every process of the site, whoever started it.
+
+    `tree`: the checkout whose commands are started from now on.
+    """
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
         self.database_url = database_url
         self.folder = folder
+        self.tree = ROOT
         self.commands: list[Command] = []
         self._instances: defaultdict[str, set[str]] = defaultdict(set)
         self.environment = (
@@ -125,7 +129,7 @@ class ManagedSite:
         """A command that ends by itself; what it wrote. `expect`: its exit status, None for any."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.tree,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

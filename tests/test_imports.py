@@ -79,6 +79,8 @@ ROOMS = {
             "waiting",
             "routing",
             "views",
+            "doctor",
+            "backups",
             "metrics",
         ),
         *("cli", "rest", "admin"),

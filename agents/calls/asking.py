@@ -73,13 +73,16 @@ async def cancel(call: WaitingCall, event: Cancel) -> Logged:
 
 async def rate(call: WaitingCall, event: Feedback) -> Logged:
     """Says what an answer is worth; the entry that holds it."""
-    wanted = (event.metadata.message_id, event.metadata.score, key_of(call.principal))
+    said = event.metadata
+    comment = "" if said.score is None else (event.content or "").strip()
+    wanted = (said.message_id, said.score, comment, key_of(call.principal))
 
     def is_meant(logged: Logged) -> bool:
         if logged.event != "user.feedback":
             return False
-        given = logged.data["metadata"]
-        return wanted == (given["message_id"], given["score"], given.get("principal", ""))
+        words, given = logged.data["content"] or "", logged.data["metadata"]
+        who = given.get("principal", "")
+        return wanted == (given["message_id"], given["score"], words, who)
 
     with call.waits_for(is_meant) as rated:
         await call.host.port.send(call, event)

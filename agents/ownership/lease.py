@@ -92,6 +92,7 @@ class Lease:
             address=self.address,
             process=own_identity(),
             source=self._source,
+            version=settings.VERSION,
         )
         await self._thread.run(partial(self._register, server))
         self.server_id = server.pk

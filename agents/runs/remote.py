@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from agents.runs.link_keys import dialling_context
+from agents.runs.link_keys import dialling_contexts
 from agents.runs.worker_process import Paths
 from myagent.worker.tcp import host_and_port, joined, notice_lost_peers
 
@@ -72,6 +72,17 @@ async def connected(remote: Remote, new_protocol: Callable[[], P]) -> P:
     Raises `OSError`; cancelling is safe. That the worker refuses this end is told by the end of
     the connection.
     """
+    failure: OSError | None = None
+    for context in dialling_contexts(remote.instance_id):
+        try:
+            return await _connected(remote, new_protocol, context)
+        except ssl.SSLCertVerificationError as error:
+            failure = error
+    raise PermissionError(OTHER_KEY) from failure
+
+
+async def _connected(remote: Remote, new_protocol: Callable[[], P], context: ssl.SSLContext) -> P:
+    """Raises `ssl.SSLCertVerificationError` if the worker has keys of another SECRET_KEY."""
     async with asyncio.timeout(CONNECT_S):
         connection = await _reached(remote.host, remote.port)
     try:
@@ -79,12 +90,10 @@ async def connected(remote: Remote, new_protocol: Callable[[], P]) -> P:
         _, protocol = await asyncio.get_running_loop().create_connection(
             new_protocol,
             sock=connection,
-            ssl=dialling_context(remote.instance_id),
+            ssl=context,
             server_hostname="",
             ssl_handshake_timeout=HANDSHAKE_S,
         )
-    except ssl.SSLCertVerificationError as error:
-        raise PermissionError(OTHER_KEY) from error
     except BaseException:
         connection.close()
         raise

@@ -19,7 +19,7 @@ from myagent.sentence import Said
 from myagent.worker import codec
 from myagent.worker.protocol import LinkError
 
-SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
+SECRETS = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"})
 SECRET_PREFIXES = ("MYSQL_",)
 KEYS_OF_RECEIVERS = frozenset(
     {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"},

@@ -9,7 +9,10 @@ from pathlib import Path
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext
 from filelock import FileLock, Timeout
 
@@ -43,6 +46,16 @@ def apply_pending(var_dir: Path) -> None:
     with _lock(var_dir):
         if _is_pending():
             call_command("migrate", interactive=False, verbosity=0)
+
+
+def unknown_migrations(database: BaseDatabaseWrapper) -> list[str]:
+    """Applied migrations that this version does not have: a newer one was here."""
+    loader = MigrationLoader(database)
+    # Of a squashed one the parts may be recorded as well.
+    known = loader.graph.nodes.keys() | (loader.disk_migrations or {}).keys()
+    apps = {app for app, _ in known}
+    applied = MigrationRecorder(database).applied_migrations()
+    return [f"{app}.{name}" for app, name in applied if app in apps and (app, name) not in known]
 
 
 def _make_private() -> None:

@@ -44,8 +44,8 @@ class Forks:
         is_full = resources.is_draining or self._sessions.capacity.is_full
         if is_full or listed.url or not resources.may_wait(service):
             raise Refused("service_unavailable")
-        await self._sessions.capacity.claim(listed)
         await self._count(asker, service)
+        await self._sessions.capacity.claim(listed)
 
     def can_continue(self, service: str) -> bool:
         """Whether its agent can go on in the middle of a run, as far as is known."""

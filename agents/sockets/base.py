@@ -20,6 +20,7 @@ from agents import metrics
 from agents.directory import Facts
 from agents.log.entry import Logged
 from agents.ports import Refused
+from agents.runtime.base_path import path_within
 from agents.runtime.edge import headers_of
 from agents.runtime.limits import TokenBucket
 from agents.sockets.arrival import Arrival
@@ -212,7 +213,7 @@ class SocketConsumer(Arrival):
         """For the log."""
         return {
             "connection_id": self.connection_id,
-            "path": self.scope["path"],
+            "path": path_within(self.scope),
             "service": self.service,
         }
 

@@ -13,6 +13,7 @@ from agents.directory import Facts, Listed
 from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime import file_pages
+from agents.runtime.base_path import path_within
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
@@ -171,7 +172,7 @@ def facts_of(scope: Scope, principal: Principal | None, metadata: Mapping[str, A
     return Facts(
         client_ip=address_of(scope),
         user_agent=headers.get("user-agent", ""),
-        path=scope["path"],
+        path=path_within(scope),
         user="" if principal is None else principal.name,
         headers=headers,
         query={name: said for name, said in query_of(scope).items() if name not in SECRET_QUERY},

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from agents.principals import key_of
+from agents.runtime.base_path import path_within
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.edge import headers_of
@@ -135,7 +136,7 @@ def _row(consumer: SocketConsumer, server_id: str, now: datetime) -> Fresh:
         id=consumer.connection_id,
         server_id=server_id,
         service=_service_of(consumer),
-        path=_kept(consumer.scope["path"], MAX_TEXT),
+        path=_kept(path_within(consumer.scope), MAX_TEXT),
         address=_kept(address_of(consumer.scope), MAX_ADDRESS),
         user_agent=_kept(user_agent, MAX_TEXT),
         principal=key_of(consumer.principal),

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext, gettext_lazy
 
+from agents.runtime.base_path import address
 from agents.terminal.inert import one_line, readable
 from services.admin.conversations import may_read
 from services.admin.read_only import ReadOnly
@@ -126,7 +127,7 @@ class TraceAdmin(ReadOnly, TraceModelAdmin):
 
     def view_on_site(self, obj: Trace) -> str:
         """The page of the trace."""
-        return f"/traces/{obj.pk}/"
+        return address(f"/traces/{obj.pk}/")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Only what the list's own filters ask: others would find out what no page shows."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from agents.runtime.program import command
 from services import control
-from services.catalogue import ports, registry
+from services.catalogue import ports, reencrypting, registry
 from services.cli.screen import Screen
 from services.logs.logfiles import path_of, tail
 from services.models import Service
@@ -68,6 +68,18 @@ def unregister(screen: Screen, options: Options) -> None:
     else:
         service.refresh_from_db()
         _see_to(screen, service, options)
+
+
+def reencrypt(screen: Screen, options: Options) -> None:
+    done = reencrypting.reencrypt_all()
+    said = gettext("Encrypted anew: {changed}; under the present key already: {current}.")
+    screen.say(said.format(changed=done.changed, current=done.current))
+    if done.unreadable:
+        raise CommandError(
+            gettext(
+                "No key in SECRET_KEY or SECRET_KEY_FALLBACKS opens the variables of: {names}."
+            ).format(names=", ".join(done.unreadable))
+        )
 
 
 def _ask(screen: Screen, options: Options, verb: Callable[[Service], None]) -> None:

@@ -80,6 +80,9 @@ def add_verbs(parser: argparse.ArgumentParser) -> None:
         _add_name(added)
         _add_waiting(added)
     _add_views(verb)
+    verb(
+        "reencrypt", gettext("Encrypts the variables of all services under the present SECRET_KEY")
+    )
     rule_arguments.add_verbs(verb("routes", gettext("Shows and changes the rules of routing")))
 
 

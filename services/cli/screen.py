@@ -34,7 +34,7 @@ from services.models import Instance, Service
 BREAKABLE = frozenset({"status", "machine", "supervisor", "started", "ended", "checked"})
 """Columns whose values may continue on the next line of a narrow terminal."""
 
-LONG = frozenset({"tags", "error", "detail", "title"})
+LONG = frozenset({"tags", "error", "detail", "title", "finding", "what to do"})
 """Columns that are shown below their row if there is no room beside it; they may be broken, too."""
 
 NARROWEST = 12
@@ -51,6 +51,7 @@ STYLES: dict[str, str] = {
     **{Service.Status.UNHEALTHY: "yellow", Service.Status.ERROR: "bold red", "degraded": "yellow"},
     **{Service.Status.STARTING: "cyan", Service.Status.STOPPING: "cyan"},
     Instance.State.DRAINING: "cyan",
+    **{"ok": "green", "warning": "yellow", "problem": "bold red"},
     **{"failed": "bold red", "timed_out": "bold red", "cut_off": "yellow", "unknown": "yellow"},
 }
 """Styles by the text of a cell."""

@@ -12,6 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.runtime.base_path import address
 from myagent.protocol import timestamp
 from services.catalogue import registry
 from services.logs import reading as logs
@@ -59,7 +60,9 @@ class ResourcesView(View):
 
     @_documented("What there is", documents.ResourcesSerializer, *answers.READ, tag="site")
     def get(self, request: Request) -> Response:
-        found = {name: request.build_absolute_uri(path) for name, path in RESOURCES.items()}
+        found = {
+            name: request.build_absolute_uri(address(path)) for name, path in RESOURCES.items()
+        }
         return Response(found)
 
 

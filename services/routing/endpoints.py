@@ -14,6 +14,7 @@ from django.db.models import Case, Value, When
 from django.http import HttpRequest
 
 from agents.models import LEASE_HOLDS, Server
+from agents.runtime.base_path import address
 from agents.runtime.process import is_provably_gone
 from services.models import Service
 from services.routing.sides import Side, side_of
@@ -22,8 +23,8 @@ HOST = re.compile(r"[\w.:\[\]-]+")
 
 
 def path_of(name: str) -> str:
-    """The service's path at a server of the site."""
-    return f"/services/{quote(name, safe='')}/"
+    """The service's path at a server of the site, as browsers ask for it."""
+    return address(f"/services/{quote(name, safe='')}/")
 
 
 def endpoint_of(service: Service, site: str) -> str:

@@ -161,7 +161,10 @@ def _confirmed(
         user = users.get(data.get(SESSION_KEY, ""))
         if user is None or data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
             continue
-        if constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
+        # Those of former keys too: Django renews the hash when it is next asked for a page.
+        valid = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+        said_hash = data.get(HASH_SESSION_KEY, "")
+        if any(constant_time_compare(said_hash, each) for each in valid):
             yield key, user
 
 

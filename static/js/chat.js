@@ -5,7 +5,7 @@ import { Composer } from "./chat/composer.js";
 import { setUpCopying } from "./chat/copying.js";
 import { arrange, element, iconButton } from "./chat/dom.js";
 import { KeptConversations } from "./chat/kept_conversations.js";
-import { keyOf, page, say } from "./chat/page.js";
+import { BASE, keyOf, page, say } from "./chat/page.js";
 import { Sidebar } from "./chat/sidebar.js";
 import { lasting, ofThisTab } from "./chat/storage.js";
 import { StoredConversations } from "./chat/stored_conversations.js";
@@ -288,7 +288,7 @@ function offerLogin() {
   const link = byId("log-in");
   if (!link) return;
   const back = location.pathname + location.search + location.hash;
-  link.href = `/login/?next=${encodeURIComponent(back)}`;
+  link.href = `${BASE}/login/?next=${encodeURIComponent(back)}`;
   link.hidden = false;
 }
 

@@ -2,7 +2,7 @@
 
 import { Announcer } from "./chat/announcer.js";
 import { element, iconButton } from "./chat/dom.js";
-import { fullMoment, page, say } from "./chat/page.js";
+import { BASE, fullMoment, page, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { plant } from "./traces/forest.js";
@@ -55,7 +55,7 @@ const nameOf = (place) => say(place === 0 ? "first_run" : "second_run");
 
 function linkTo({ trace_id: id, request, started_at: at }, place) {
   const words = `${nameOf(place)} · ${fullMoment(new Date(at))}`;
-  const href = `/traces/${encodeURIComponent(id)}/`;
+  const href = `${BASE}/traces/${encodeURIComponent(id)}/`;
   return element("a", { href, title: request || id }, words);
 }
 

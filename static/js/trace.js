@@ -2,7 +2,7 @@
 
 import { Announcer } from "./chat/announcer.js";
 import { iconButton } from "./chat/dom.js";
-import { fullMoment, page, say } from "./chat/page.js";
+import { BASE, fullMoment, page, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { detailOf, figureList } from "./traces/detail.js";
@@ -65,9 +65,9 @@ function showSummary(trace) {
   byId("summary").replaceChildren(...figureList(given).children);
   byId("summary").dataset.status = trace.status;
   byId("download").disabled = false;
-  const chat = page.isSite ? `/services/${encodeURIComponent(trace.service)}/` : "/";
+  const chat = page.isSite ? `${BASE}/services/${encodeURIComponent(trace.service)}/` : `${BASE}/`;
   byId("conversation").href = `${chat}#${encodeURIComponent(trace.session_id)}`;
-  byId("all-of-it").href = `/traces/?${new URLSearchParams({ session_id: trace.session_id })}`;
+  byId("all-of-it").href = `${BASE}/traces/?${new URLSearchParams({ session_id: trace.session_id })}`;
   byId("all-of-it").hidden = byId("conversation").hidden = false;
   if (!hasNeighbours) showNeighbours(trace);
 }
@@ -79,7 +79,7 @@ async function showNeighbours(trace) {
     const found = await neighboursOf(trace);
     for (const name of ["previous", "next"]) {
       byId(name).hidden = found[name] === null;
-      if (found[name]) byId(name).href = `/traces/${encodeURIComponent(found[name])}/`;
+      if (found[name]) byId(name).href = `${BASE}/traces/${encodeURIComponent(found[name])}/`;
     }
   } catch {
     hasNeighbours = false; // It is tried again with the next news.

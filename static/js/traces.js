@@ -1,7 +1,7 @@
 // The list of traces: what was asked for, what came since, and what operations took.
 
 import { element } from "./chat/dom.js";
-import { fullMoment, moment, say } from "./chat/page.js";
+import { BASE, fullMoment, moment, say } from "./chat/page.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { Choice } from "./traces/choice.js";
@@ -105,7 +105,7 @@ function rowOf(trace) {
     "tr",
     {},
     element("td", {}, choice.boxFor(id), element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
-    element("td", { className: "request" }, element("a", { href: `/traces/${id}/` }, words)),
+    element("td", { className: "request" }, element("a", { href: `${BASE}/traces/${id}/` }, words)),
     element("td", {}, service),
     element("td", {}, ...thumbsOf(trace.feedback)),
     cell(count(trace.steps)),

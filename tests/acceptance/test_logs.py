@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from agents.runtime import sentry
 from tests.recording import PATIENCE_S, Recorder
 from tests.runners import ROOT
 
@@ -132,12 +134,22 @@ async def test_an_error_comes_to_sentry_without_what_was_said(
         told = came.get(timeout=PATIENCE_S)
     assert nonce not in told
     event = json.loads(told.splitlines()[2])
-    assert event["logentry"]["message"]
-    assert event["exception"]["values"][-1]["type"] == "ValueError"
-    assert any(
-        frame["function"] == "hide"
-        for frame in event["exception"]["values"][-1]["stacktrace"]["frames"]
-    )
+    assert event["logentry"]["message"] == "text_not_redacted"
+
+
+def test_what_an_exception_says_is_not_sent() -> None:
+    event = {
+        "request": {"data": "secret"},
+        "logentry": {"message": "secret"},
+        "exception": {"values": [{"type": "ValueError", "value": "secret", "stacktrace": {}}]},
+    }
+    said = {"event": "it_failed", "session_id": "s-1", "text": "secret"}
+    record = logging.makeLogRecord({"name": "agents.log", "msg": said})
+    sent = sentry._without_texts(event, {"log_record": record})
+    assert "secret" not in json.dumps(sent)
+    assert sent["logentry"]["message"] == "it_failed"
+    assert sent["tags"] == {"session_id": "s-1"}
+    assert sent["exception"]["values"][0]["type"] == "ValueError"
 
 
 def test_an_address_that_sentry_does_not_have_is_a_sentence() -> None:

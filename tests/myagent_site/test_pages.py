@@ -44,6 +44,12 @@ async def test_without_an_agent_the_page_says_what_to_do() -> None:
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
 
 
+async def test_a_page_may_talk_to_its_own_host_alone(single_agent: AsyncClient) -> None:
+    response = await single_agent.get("/")
+    policy = response.headers["Content-Security-Policy"]
+    assert "connect-src 'self' ws://testserver wss://testserver;" in policy
+
+
 async def test_a_page_holds_no_script_or_style_of_its_own(single_agent: AsyncClient) -> None:
     text = (await single_agent.get("/")).content.decode()
     assert "style=" not in text

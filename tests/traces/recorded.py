@@ -14,11 +14,15 @@ from myagent.inner_spans import InnerSpan
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import Usage
 from myagent.steps import Answer, ConfirmationAsked, Thought, ToolFinished, ToolStarted, ToolStatus
-from myagent.worker.protocol import AgentInfo
+from myagent.worker.protocol import AgentInfo, ToolInfo
 from tests.agents.logs import created, new_server
 from traces.recording.recorder import TraceRecorder
 
-AGENT = AgentInfo("helper", model="gpt-large", max_steps=5)
+TOOLS = [
+    ToolInfo(name, "", idempotent=False, requires_confirmation=False, timeout_s=60)
+    for name in ("search", "look_up")
+]
+AGENT = AgentInfo("helper", tools=TOOLS, model="gpt-large", max_steps=5)
 FIRST, LAST = Usage(100, 20), Usage(10, 2)
 
 

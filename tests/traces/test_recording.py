@@ -108,6 +108,17 @@ def hide(text: str) -> str:
     return text.replace("4711", "****")
 
 
+def fail_at(text: str) -> Any:
+    """A hook that can't do everything."""
+    if "RAISE" in text:
+        raise ValueError(f"can't hide {text}")
+    return None if "NONE" in text else text
+
+
+def names() -> list[str]:
+    return list(Span.objects.exclude(kind="think").order_by("pk").values_list("name", flat=True))
+
+
 @pytest.fixture
 def hook(settings: Any) -> Iterator[Any]:
     content.redact.cache_clear()
@@ -136,6 +147,57 @@ def test_what_people_say_is_kept_as_the_operator_wants(
     trace = the_trace()
     assert (trace.content, trace.request, trace.answer) == (setting, request_, request_)
     assert Span.objects.get(kind="tool").error == error
+
+
+@pytest.mark.parametrize("word", ["RAISE", "NONE"])
+def test_a_text_that_the_hook_fails_on_is_hidden_and_nothing_else_is_missing(
+    hook: Any, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.MYAGENT_TRACE_CONTENT, hook.MYAGENT_TRACE_REDACT = "redacted", f"{__name__}.fail_at"
+    story = Story()
+    ref = story.ask(f"{word} 4711")
+    story.think(ref, "search")
+    story.work(ref, "search", "success", f"{word} 4712")
+    story.answer(ref, "fine")
+    trace = the_trace()
+    assert (trace.request, trace.answer, trace.steps) == ("•••", "fine", 2)
+    think, tool, _ = spans_json(trace, list(spans_of(trace)))
+    assert think["inputs"]["messages"][0] == {"role": "user", "content": "•••"}
+    assert (tool["inputs"], tool["outputs"]) == ({"args": {"a": 1}}, {"result": "•••"})
+    assert word not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "redact", "shown"),
+    [
+        ("on", "", ["tool_4711", "GET /4711"]),
+        ("redacted", f"{__name__}.hide", ["tool_****", "GET /****"]),
+        ("off", "", ["•••", "•••"]),
+    ],
+)
+def test_names_that_were_made_of_what_was_said_are_texts(
+    hook: Any, setting: str, redact: str, shown: list[str]
+) -> None:
+    hook.MYAGENT_TRACE_CONTENT, hook.MYAGENT_TRACE_REDACT = setting, redact
+    story = Story()
+    ref = story.ask("hello")
+    story.think(ref, "tool_4711")
+    part = replace(QUERY, name="GET /4711")
+    story.work(ref, "tool_4711", "error", "There is no such tool.", spans=[part])
+    assert names() == shown
+    story.think(ref, "search", step=2)
+    story.work(ref, "search", "success", "rows", step=2)
+    assert names()[2:] == ["search"], "one that there is says nothing"
+
+
+def test_a_number_that_the_hook_leaves_alone_stays_one(hook: Any) -> None:
+    hook.MYAGENT_TRACE_CONTENT, hook.MYAGENT_TRACE_REDACT = "redacted", f"{__name__}.hide"
+    story = Story()
+    ref = story.ask("hello")
+    story.think(ref, "search")
+    part = replace(QUERY, attributes={"rows": 3, "card": 4711, "is_new": True})
+    story.work(ref, "search", "success", "rows", spans=[part])
+    assert Span.objects.get(kind="work").attributes == '{"rows":3,"card":"****","is_new":true}'
 
 
 @pytest.mark.parametrize("path", ["no.such.function", "math.sqrt", f"{__name__}.spans"])
@@ -265,7 +327,7 @@ def test_what_is_in_it_is_hidden_as_all_else_is(
     story.think(ref, "search")
     story.work(ref, "search", "success", "rows", spans=[QUERY, LOOKUP])
     query, lookup = Span.objects.filter(kind="work").order_by("pk")
-    assert (query.name, query.attributes) == ("query", attributes)
+    assert (query.name, query.attributes) == ("•••", attributes)
     assert "no such host" not in lookup.error
 
 

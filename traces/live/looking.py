@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-import structlog
 from django.conf import settings
 from django.db.models import Prefetch
 
@@ -17,8 +16,6 @@ from myagent.protocol import TERMINAL_EVENTS
 from traces.live.messages import Inside, Message, messages_of
 from traces.models import MAX_EXCERPT, Feedback, Span, Trace
 from traces.reading.contents import LogEntry, Shown, contents_in, entries_of
-
-logger = structlog.get_logger(__name__)
 
 STEPS = Prefetch("spans", Span.objects.exclude(kind=Span.Kind.WORK))
 """The spans that the trace dialect tells of."""
@@ -97,21 +94,16 @@ def all_messages(
 
 
 def _inside(now: Present, entries: Sequence[LogEntry]) -> Inside:
-    """Empty if it may not be shown, or if the operator's hook fails."""
+    """Empty if it may not be shown."""
     if now.trace.content == Trace.Content.OFF:
         return Inside()
     shown = Shown(now.trace.content)
     texts = {each.event: each.data["content"] for each in entries}
-    try:
-        return Inside(
-            shown.json(texts.get("user.message")),
-            shown.json(texts.get("agent.final_answer")),
-            contents_in(entries, now.trace, now.spans),
-        )
-    except Exception:
-        # Whatever it raises: only the operator can mend it.
-        logger.exception("content_not_shown", trace_id=now.trace.pk)
-        return Inside()
+    return Inside(
+        shown.json(texts.get("user.message")),
+        shown.json(texts.get("agent.final_answer")),
+        contents_in(entries, now.trace, now.spans),
+    )
 
 
 def _bare(run: Run) -> Trace:

@@ -11,7 +11,7 @@ from django.db.models import Max, Q, QuerySet
 
 from agents.models import Event, Run
 from myagent import exact_json
-from traces.content import shown_text
+from traces.content import shown_text, shown_value
 from traces.models import Span, Trace
 
 MOST_CHARACTERS = 64 * 1024
@@ -215,9 +215,7 @@ class Shown:
                 return {name: self.json(each) for name, each in value.items()}
             case list():
                 return [self.json(each) for each in value]
-        # A number may be a secret as well.
-        is_hidden = self._content == Trace.Content.REDACTED and value is not None
-        return self._text(str(value)) if is_hidden and not isinstance(value, bool) else value
+        return shown_value(value, self._content)
 
     def _text(self, text: str) -> Any:
         shown = shown_text(text, self._content)

@@ -140,8 +140,10 @@ def never_ran(span: Span) -> bool:
 
 
 def _of_tool(span: Span) -> Json:
-    is_said = span.kind == Span.Kind.TOOL and span.attributes
-    return orjson.loads(span.attributes) if is_said else {}
+    if span.kind != Span.Kind.TOOL or not span.attributes:
+        return {}
+    found: Json = orjson.loads(span.attributes)
+    return found
 
 
 def usage_of(row: Trace | Span) -> Json:

@@ -11,7 +11,7 @@ from agents.log.writes import RunFacts
 from myagent import exact_json, span_ids
 from myagent.inner_spans import InnerSpan
 from myagent.models.base import Usage
-from traces.content import shown_text
+from traces.content import shown_name, shown_text, shown_value
 from traces.models import MAX_EXCERPT, PARTS_LEFT_OUT, Span, Trace
 from traces.recording import statements
 
@@ -88,7 +88,7 @@ def _part(tool: Subject, given: InnerSpan, parent_id: str, began_at: datetime, c
     end = start + timedelta(milliseconds=given.duration_ms)
     run = tool.run
     values = (
-        *(run.run_id, given.span_id, WORK, given.name[:MAX_NAME]),
+        *(run.run_id, given.span_id, WORK, shown_name(given.name, content)[:MAX_NAME]),
         *(given.status, run.attempt, tool.step, tool.step_id),
         *(adapted(start), adapted(end), round(given.duration_ms)),
         shown_text(given.error, content)[:MAX_EXCERPT],
@@ -101,11 +101,11 @@ def _part(tool: Subject, given: InnerSpan, parent_id: str, began_at: datetime, c
 def _attributes(given: InnerSpan, content: str) -> str | None:
     if content == Trace.Content.OFF or not given.attributes:
         return None
-    # A number may be a secret as well.
-    is_hidden = content == Trace.Content.REDACTED
     return exact_json.dumps(
         {
-            name: shown_text(str(value), content) if is_hidden else value
+            name: shown_text(value, content)
+            if isinstance(value, str)
+            else shown_value(value, content)
             for name, value in given.attributes.items()
         }
     )

@@ -13,13 +13,14 @@ from agents.log.writes import NextAttempt, RunFacts, Write
 from agents.models import Run
 from myagent.models.base import Usage
 from myagent.protocol import MAX_COMMENT, TERMINAL_EVENTS
-from traces.content import excerpt, shown_text
-from traces.models import MAX_EXCERPT, MAX_NAMED, Span
+from traces.content import excerpt, shown_name, shown_text
+from traces.models import MAX_EXCERPT, MAX_NAMED, Span, Trace
 from traces.recording import spans, statements
 from traces.recording.prices import PriceList
 from traces.recording.spans import NO_COUNTS, NO_TOKENS, Outcome, Subject, adapted, counts
 
 # As plain texts, see `spans`.
+ON = str(Trace.Content.ON)
 RUNNING, WAITING = str(Span.Status.RUNNING), str(Span.Status.WAITING)
 SUCCESS, ERROR = str(Span.Status.SUCCESS), str(Span.Status.ERROR)
 CANCELLED, CUT_OFF = str(Span.Status.CANCELLED), str(Span.Status.CUT_OFF)
@@ -192,7 +193,14 @@ class Writing:
         return Subject(run, spans.THINK, self._model or UNKNOWN_MODEL, step)
 
     def _tool(self, run: RunFacts, step_id: str, name: str) -> Subject:
+        if self._content != ON and not self._has_tool(name):
+            # The model has made it up, of whatever it was told.
+            name = shown_name(name, self._content)
         return Subject(run, spans.TOOL, name, run.step, step_id)
+
+    def _has_tool(self, name: str) -> bool:
+        tools = self._agent.tools if self._agent else ()
+        return any(tool.name == name for tool in tools)
 
     # Its interruption and its end, and what is said of it then.
 

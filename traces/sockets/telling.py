@@ -8,18 +8,14 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
 import structlog
-from django.db import Error as DatabaseFailure
 
 from agents.runtime import background
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
 from traces.live.looking import all_messages, present_or_bare
 from traces.live.messages import Message
+from traces.live.retrying import ask
 
 logger = structlog.get_logger(__name__)
-
-RETRY_S = 0.5
-"""Seconds after which a database that was away is asked again."""
 
 
 class Telling:
@@ -60,10 +56,6 @@ class Telling:
             self._wake.clear()
             try:
                 await self._tell_news()
-            except DatabaseFailure as error:
-                logger.warning("storage_away", error=explain(error))
-                await asyncio.sleep(RETRY_S)
-                self._wake.set()
             except Exception:
                 logger.exception("trace_not_told")
                 on_failed()
@@ -73,7 +65,7 @@ class Telling:
         if not self._told:
             return
         before = {run_id: frozenset(told) for run_id, told in self._told.items()}
-        for run_id, messages in (await self._database.run(_read, before)).items():
+        for run_id, messages in (await ask(self._database, _read, before)).items():
             told = self._told[run_id]
             for message in messages:
                 if message.message_id not in told:

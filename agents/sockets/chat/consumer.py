@@ -177,7 +177,7 @@ def _token_in(text: str | None) -> str | None:
 def _user_id(scope: Scope) -> str:
     """The path's segment, decoded; a slash in it is its own, so the raw path is read."""
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
-    path = PATH.fullmatch(raw.decode("latin-1"))
+    path = PATH.fullmatch(raw.decode("latin-1").removeprefix(scope.get("root_path", "")))
     return unquote(path["user_id"]) if path else ""
 
 

@@ -33,6 +33,7 @@ VERBS = {
     "stats": looking.show_stats,
     "logs": logs.show_logs,
     "health": looking.show_health,
+    "reencrypt": acting.reencrypt,
     "routes": routes.carry_out,
 }
 
@@ -48,7 +49,7 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.ending = ""
         try:
-            schema.apply_pending(settings.VAR_DIR)
+            self.prepare()
             self.run(options)
         except CommandError as error:
             raise CommandError(readable(error), returncode=error.returncode) from error
@@ -68,6 +69,10 @@ class Command(TerminalCommand):
         except BrokenPipeError:
             # The reader has closed the pipe; Python must not complain at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def prepare(self) -> None:
+        """What is done before the command itself."""
+        schema.apply_pending(settings.VAR_DIR)
 
     def run(self, options: dict[str, Any]) -> None:
         VERBS[options["verb"]](self.screen(options), options)

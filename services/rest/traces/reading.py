@@ -29,6 +29,7 @@ SPANS_CHARACTERS = 1024 * 1024
 
 class TracesView(ConversationView):
     @extend_schema(
+        operation_id="traces_list",
         summary="List traces",
         description="The newest first, unless `order` says otherwise: one's own; with the "
         "permission to see everybody's conversations, or where nobody logs in, all. What begins "

@@ -2,4 +2,5 @@
 
 const NAME = "myagent_timezone";
 const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-if (timeZone) document.cookie = `${NAME}=${timeZone}; path=/admin/; max-age=31536000; samesite=lax`;
+const { pathname } = new URL("../../../admin/", import.meta.url);
+if (timeZone) document.cookie = `${NAME}=${timeZone}; path=${pathname}; max-age=31536000; samesite=lax`;

@@ -2,14 +2,18 @@
 
 export const page = JSON.parse(document.getElementById("page").textContent);
 
+/** What the site's addresses begin with, where it is below a path of its host. */
+export const BASE = new URL("../../..", import.meta.url).pathname.replace(/\/$/, "");
+
 /** A text of `chat_texts.py` or `console_texts.py`, its `{placeholders}` filled in. */
 export function say(name, values = {}) {
   return page.texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
-/** A key of what the browser keeps: the pages of a site's services share one storage. */
+/** A key of what the browser keeps: the pages of a host share one storage. */
 export function keyOf(name) {
-  return page.socket === "/" ? name : `${name}.${page.service}`;
+  const own = page.socket === `${BASE}/` ? name : `${name}.${page.service}`;
+  return BASE ? `${own}@${BASE}` : own;
 }
 
 // English is the page's language; whether its day has 12 or 24 hours is the reader's own affair.

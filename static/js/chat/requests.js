@@ -1,6 +1,6 @@
 // Requests to the site's REST interface, as programs send them.
 
-import { page, say } from "./page.js";
+import { BASE, page, say } from "./page.js";
 
 /**
  * Throws an Error whose message is for people; if there was an answer with its `status`, and with
@@ -11,7 +11,7 @@ export async function request(method, address, body) {
   const headers = { "Content-Type": "application/json", "X-CSRFToken": page.csrf };
   let answer;
   try {
-    answer = await fetch(`/api/v1/${address}`, {
+    answer = await fetch(`${BASE}/api/v1/${address}`, {
       method,
       headers: isQuestion ? {} : headers,
       body: isQuestion ? undefined : JSON.stringify(body ?? {}),

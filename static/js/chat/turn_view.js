@@ -2,7 +2,7 @@
 
 import { arrange, element, icon } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
-import { duration, fullMoment, moment, page, say } from "./page.js";
+import { BASE, duration, fullMoment, moment, page, say } from "./page.js";
 import { RatingView } from "./rating_view.js";
 import { ToolView } from "./tool_view.js";
 import { isAsking } from "./turns.js";
@@ -159,7 +159,7 @@ export class TurnView {
 
   /** What happened in the run, for who may see it. */
   #traceLink() {
-    const href = `/traces/${encodeURIComponent(this.#turn.runId)}/`;
+    const href = `${BASE}/traces/${encodeURIComponent(this.#turn.runId)}/`;
     const given = { href, className: "text-button to-trace", "aria-label": say("show_trace") };
     return element("a", given, say("trace"));
   }

@@ -1,6 +1,8 @@
 // The events of the site: one line to it, which comes back by itself and rests while nobody looks.
 
-const ADDRESS = "/console/events";
+import { BASE } from "../chat/page.js";
+
+const ADDRESS = `${BASE}/console/events`;
 const SILENCE_MS = 15000; // The site says something every 5 seconds.
 const FIRST_MS = 500;
 const LONGEST_MS = 15000;

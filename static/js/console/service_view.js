@@ -1,7 +1,7 @@
 // One service: what it is, how it does, what can be done with it; its details when asked for.
 
 import { element, icon } from "../chat/dom.js";
-import { page, say } from "../chat/page.js";
+import { BASE, page, say } from "../chat/page.js";
 import { Charts } from "./charts.js";
 import { InstancesView, setText } from "./instances_view.js";
 import { LogView } from "./log_view.js";
@@ -186,7 +186,7 @@ export class ServiceView {
     if (address) chat.href = address;
     chat.setAttribute("aria-label", named("chat", name));
     settings.hidden = !page.mayChange;
-    settings.href = `/admin/services/service/${encodeURIComponent(service.service_id)}/change/`;
+    settings.href = `${BASE}/admin/services/service/${encodeURIComponent(service.service_id)}/change/`;
     settings.setAttribute("aria-label", named("settings", name));
     const verbs = page.mayControl ? service.verbs : [];
     const verb = verbs.includes("stop") ? "stop" : "start";

@@ -1,6 +1,6 @@
 // How one service did over the last hour: what the site has kept, then what comes in.
 
-import { page } from "../chat/page.js";
+import { BASE, page } from "../chat/page.js";
 
 const EVERY_S = 10; // One live point at most.
 const SHORTEST_S = 300;
@@ -67,7 +67,7 @@ export class Trend {
   }
 
   async #read() {
-    const answer = await fetch(`/console/history?service=${encodeURIComponent(this.#serviceId)}`);
+    const answer = await fetch(`${BASE}/console/history?service=${encodeURIComponent(this.#serviceId)}`);
     if (!answer.ok) throw new Error(`history: ${answer.status}`);
     const { points, restarts } = await answer.json();
     this.#points = points;

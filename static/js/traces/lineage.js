@@ -1,15 +1,15 @@
 // A run again: the form that begins one at a step, and the links between it and what it ran again.
 
 import { element } from "../chat/dom.js";
-import { fullMoment, say } from "../chat/page.js";
+import { BASE, fullMoment, say } from "../chat/page.js";
 import { readReruns, runAgain } from "./reading.js";
 
 const MOST = 5; // Links to runs again.
 
-const addressOf = (id) => `/traces/${encodeURIComponent(id)}/`;
+const addressOf = (id) => `${BASE}/traces/${encodeURIComponent(id)}/`;
 
 export const compareAddress = (one, other) =>
-  `/traces/compare/?${new URLSearchParams({ a: one, b: other })}`;
+  `${BASE}/traces/compare/?${new URLSearchParams({ a: one, b: other })}`;
 
 /** One form for all steps: what is typed stays while the trace grows. */
 export class RerunForm {

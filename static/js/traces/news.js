@@ -1,5 +1,7 @@
 // Says when traces have changed: by the socket of all traces, for as long as that is open.
 
+import { BASE } from "../chat/page.js";
+
 const FIRST_MS = 500;
 const LONGEST_MS = 15000;
 const FOR_GOOD = new Set([4001, 4003, 4004, 4400]); // It won't be let in later either.
@@ -45,7 +47,7 @@ export class News {
 
   #dial() {
     this.#timer = null;
-    const address = new URL(`/ws/traces/?${this.#query}`, location.href);
+    const address = new URL(`${BASE}/ws/traces/?${this.#query}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address);
     this.#socket = socket;

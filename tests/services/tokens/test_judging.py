@@ -103,6 +103,16 @@ def test_a_login_stands_for_its_user_until_the_password_changes(ada: User) -> No
     assert judge([login])[login] is Denial.UNKNOWN
 
 
+def test_a_login_outlives_a_change_of_the_secret_key_while_the_former_is_accepted(
+    ada: User, settings: Any
+) -> None:
+    login, former = login_of(ada), settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another one", [former]
+    assert judge([login])[login] == Principal(f"user:{ada.pk}", "ada")
+    settings.SECRET_KEY_FALLBACKS = []
+    assert judge([login])[login] is Denial.UNKNOWN
+
+
 def test_agents_are_for_those_with_the_permission_and_tokens_with_the_right(ada: User) -> None:
     _, viewing = issuing.issue(ada, "watch", rights=["view"])
     _, of_bob = issuing.issue(user_who_may("view_service", name="bob"), "ci")

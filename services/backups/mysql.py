@@ -1,0 +1,134 @@
+"""MySQL and MariaDB, by the programs that come with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.utils.translation import gettext_noop
+
+from services.backups.files import HEAD_OF_SQL
+from services.errors import ServiceError
+
+DUMPERS = ("mariadb-dump", "mysqldump")
+CLIENTS = ("mariadb", "mysql")
+
+ONE_SNAPSHOT = (
+    # One transaction that sees the database at one moment, and locks nothing.
+    *("--single-transaction", "--quick", "--skip-lock-tables"),
+    # Needs no privileges beyond those on the database.
+    *("--no-tablespaces", "--skip-triggers"),
+    *("--hex-blob", "--default-character-set=utf8mb4"),
+)
+
+ONLY_OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
+"""What MySQL's program adds by default another server, or user, would refuse."""
+
+COMPLETE = b"-- Dump completed"
+"""How the last line of a whole dump begins."""
+
+
+def dump(database: Mapping[str, Any], target: Path) -> None:
+    """Writes everything that is committed at one moment. Raises `ServiceError`.
+
+    `database`: Django's settings of it.
+    """
+    program = _found(DUMPERS)
+    options = [*ONE_SNAPSHOT, *(() if _is_of_mariadb(program) else ONLY_OF_MYSQL)]
+    with target.open("wb") as file:
+        file.write(HEAD_OF_SQL)
+        file.flush()
+        _run([program, *options, database["NAME"]], database, output=file)
+    with target.open("rb") as file:
+        file.seek(max(0, target.stat().st_size - 200))
+        if COMPLETE not in file.read():
+            raise _failed(program, "it stopped in the middle")
+
+
+def load(database: Mapping[str, Any], source: Path) -> None:
+    """Executes a dump in an empty database. Raises `ServiceError`."""
+    program = _found(CLIENTS)
+    with source.open("rb") as file:
+        _run([program, "--default-character-set=utf8mb4", database["NAME"]], database, dump=file)
+
+
+def _run(
+    command: Sequence[str],
+    database: Mapping[str, Any],
+    *,
+    dump: BinaryIO | None = None,
+    output: BinaryIO | None = None,
+) -> None:
+    program, *rest = command
+    with _credentials(database) as file:
+        # First, and instead of all other files of options. A command line is read by anybody.
+        done = subprocess.run(
+            [program, f"--defaults-file={file}", *rest],
+            stdin=dump or subprocess.DEVNULL,
+            stdout=output or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise _failed(program, lines[-1] if lines else f"exit status {done.returncode}")
+
+
+@contextmanager
+def _credentials(database: Mapping[str, Any]) -> Iterator[str]:
+    """A file that only this user can read, for as long as it is needed."""
+    host = database["HOST"] or "localhost"
+    place = "socket" if host.startswith("/") else "host"
+    options = {
+        place: host,
+        "port": str(database["PORT"] or 3306),
+        "user": database["USER"],
+        "password": database["PASSWORD"],
+    }
+    ssl: Mapping[str, str] = database.get("OPTIONS", {}).get("ssl", {})
+    options |= {f"ssl-{name}": value for name, value in ssl.items()}
+    # It is made with mode 0600.
+    with tempfile.NamedTemporaryFile("w", prefix="myagent-", suffix=".cnf") as file:
+        file.write("[client]\n")
+        file.writelines(f"{name}={_quoted(value)}\n" for name, value in options.items() if value)
+        file.flush()
+        yield file.name
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _found(names: Sequence[str]) -> str:
+    for name in names:
+        if (program := shutil.which(name)) is not None:
+            return program
+    raise ServiceError(
+        "no_program",
+        gettext_noop(
+            "{program} is not installed: it comes with the client of MariaDB or MySQL, such as "
+            "Debian's packages mariadb-client and default-mysql-client."
+        ),
+        program=names[0],
+    )
+
+
+def _is_of_mariadb(program: str) -> bool:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return "mariadb" in said.stdout.lower()
+
+
+def _failed(program: str, reason: str) -> ServiceError:
+    return ServiceError(
+        "program_failed",
+        gettext_noop("{program}: {reason}"),
+        program=os.path.basename(program),
+        reason=reason,
+    )

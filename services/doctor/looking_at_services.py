@@ -1,0 +1,132 @@
+"""Looks at the services' files and interpreters, for `service_files` to judge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation import gettext_noop
+
+from myagent.sdk import sdk_folder
+from myagent.sentence import Said
+from services.catalogue import secrets
+from services.catalogue.agent_files import is_exposed
+from services.doctor import service_files
+from services.doctor.finding import Finding
+from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
+from services.errors import ServiceError
+from services.models import Instance, Service
+from services.nodes import this_node
+from services.supervision.supervisor_lease import is_anybody_in_charge, is_supervised_apart
+from services.telling import told
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Larger files are not parsed here."""
+
+INTERPRETER_S = 15.0
+
+PROBE = (
+    "import myagent, myagent.worker.server, sys; assert sys.version_info >= (3, 11), sys.version"
+)
+
+
+def look_at_services() -> Iterator[Finding]:
+    is_supervised = is_anybody_in_charge()
+    services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")
+    for service in services:
+        yield from service_files.judge(_facts_of(service, is_supervised=is_supervised))
+
+
+def _facts_of(service: Service, *, is_supervised: bool) -> ServiceFacts:
+    live = Instance.objects.filter(service=service, live_slot__isnull=False)
+    nodes = set(live.values_list("node", flat=True))
+    is_here = not service.is_external and not (nodes and this_node() not in nodes)
+    # Ray's nodes have interpreters of their own.
+    has_own_python = is_here and settings.MYAGENT_LAUNCHER == "local"
+    return ServiceFacts(
+        name=service.name,
+        file=file_of(service.agent_factory_path) if is_here else None,
+        interpreter=interpreter_of(service.python or sys.executable) if has_own_python else None,
+        nodes="" if is_here else ", ".join(sorted(nodes)),
+        has_readable_variables=_has_readable_variables(service),
+        status=service.status,
+        error=told(service.error_message),
+        is_wanted=service.desired == Service.Desired.RUNNING,
+        has_supervisor=is_supervised or is_supervised_apart(service),
+    )
+
+
+def file_of(path: str) -> AgentFile:
+    try:
+        found = os.stat(path)
+        if not os.path.isfile(path):
+            return AgentFile(path, Said(gettext_noop("its agent file is not a file")))
+        with open(path, "rb") as file:
+            source = file.read(MOST_BYTES)
+    except FileNotFoundError:
+        return AgentFile(path, Said(gettext_noop("its agent file is gone")))
+    except OSError as error:
+        reason = {"reason": error.strerror or str(error)}
+        return AgentFile(path, Said(gettext_noop("its agent file can't be read: {reason}"), reason))
+    folders = [Path(folder).resolve() for folder in settings.MYAGENT_AGENT_DIRS]
+    return AgentFile(
+        path,
+        None if len(source) == MOST_BYTES else _why_not_parsed(path, source),
+        is_exposed=is_exposed(found, user=os.geteuid(), group=os.getegid()),
+        is_outside=bool(folders)
+        and not any(Path(path).resolve().is_relative_to(folder) for folder in folders),
+    )
+
+
+def _why_not_parsed(path: str, source: bytes) -> Said | None:
+    try:
+        # Nothing of it is executed.
+        compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        values = {
+            "line": getattr(error, "lineno", None) or 1,
+            "reason": getattr(error, "msg", None) or str(error),
+        }
+        return Said(gettext_noop("line {line} of its agent file is wrong: {reason}"), values)
+    return None
+
+
+@cache
+def interpreter_of(python: str) -> Interpreter:
+    """Starts it, as a worker would be, to import the SDK."""
+    try:
+        # Not the site's own: nothing is made in its folder here.
+        with tempfile.TemporaryDirectory(prefix="myagent-") as folder:
+            done = subprocess.run(
+                [python, "-P", "-c", PROBE],
+                env={
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "PYTHONPATH": str(sdk_folder(Path(folder))),
+                },
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=INTERPRETER_S,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        return Interpreter(python, f"no answer within {INTERPRETER_S:.0f} s")
+    except OSError as error:
+        return Interpreter(python, error.strerror or str(error))
+    if not done.returncode:
+        return Interpreter(python)
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return Interpreter(python, lines[-1][:300] if lines else f"exit status {done.returncode}")
+
+
+def _has_readable_variables(service: Service) -> bool:
+    try:
+        secrets.decrypt(service.environment)
+    except ServiceError:
+        return False
+    return True

@@ -1,0 +1,266 @@
+"""`manage.py doctor` names what is really wrong with a site, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.managed_site import ManagedSite, managed_site
+from tests.runners import ROOT
+from tests.servers import MariaDB, Redis, execute_sql
+
+pytestmark = pytest.mark.processes
+
+KEY = "qmCwcQvYEI6oFh0hYl8cGq2v4m0Jw1c1Yx8vXh3d0mM2uN9pLkT7sRzA5bE"
+AGENT = "async def agent(text):\n    yield text\n"
+
+
+class Patient:
+    """A site, and what the doctor finds out about it."""
+
+    def __init__(self, site: ManagedSite) -> None:
+        self.site = site
+
+    def examine(
+        self, *, before: Callable[[], None] | None = None, **environment: str
+    ) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "doctor", "--json"],
+            cwd=ROOT,
+            env=self.site.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            preexec_fn=before,
+            check=False,
+        )
+        said = json.loads(done.stdout)
+        assert done.returncode == (1 if said["problems"] else 0), done.stderr
+        assert all(each["what_to_do"] for each in said["findings"] if each["level"] != "ok")
+        found: list[dict[str, Any]] = said["findings"]
+        return found
+
+    def problems(self, **environment: str) -> dict[str, str]:
+        """Of each check that found a problem, what it said last."""
+        found = self.examine(**environment)
+        return {each["check"]: each["finding"] for each in found if each["level"] == "problem"}
+
+
+@pytest.fixture
+def patient(fresh_database_url: str, tmp_path: Path) -> Iterator[Patient]:
+    with managed_site(fresh_database_url, tmp_path, SECRET_KEY=KEY) as site:
+        yield Patient(site)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.both_databases
+def test_a_site_that_serves_has_no_problem(patient: Patient) -> None:
+    patient.site.serve()
+    patient.site.register("echo", patient.site.write("echo.py", AGENT), "--auto-start")
+    patient.site.until_runs("echo")
+    found = patient.examine()
+    assert [each for each in found if each["level"] == "problem"] == []
+    named = {each["check"] for each in found}
+    assert {"database", "migrations", "redis", "disk", "open_files", "servers"} <= named
+    assert any("echo" in each["finding"] for each in found if each["check"] == "service")
+
+
+@pytest.mark.both_databases
+def test_migrations_that_are_missing_are_named_and_not_applied(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    if empty_database_url.startswith("sqlite"):
+        Path(empty_database_url.removeprefix("sqlite:///")).touch(mode=0o600)
+    # Nothing of it is left running, and it has no tables to look for that in.
+    site = ManagedSite(empty_database_url, tmp_path, SECRET_KEY=KEY)
+    for _ in range(2):
+        assert "migrations" in Patient(site).problems()
+
+
+def test_the_settings_are_judged(patient: Patient) -> None:
+    problems = patient.problems(
+        SECRET_KEY="changeme",
+        DEBUG="true",
+        ALLOWED_HOSTS="https://agents.example.com",
+        MYAGENT_ALLOWED_ORIGINS="app.example.com",
+        MYAGENT_TRUSTED_PROXIES="0.0.0.0/0",
+    )
+    assert set(problems) == {"secret_key", "debug", "hosts", "origins", "trusted_proxies"}
+    assert "app.example.com" in problems["origins"]
+
+
+def test_a_database_that_is_away_is_named(patient: Patient) -> None:
+    pytest.importorskip("MySQLdb")
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert "database" in patient.problems(DATABASE_URL=f"mysql://root@127.0.0.1:{port}/site")
+
+
+def test_a_database_and_a_redis_that_hang_are_named_in_time(
+    patient: Patient, silent_port: int
+) -> None:
+    pytest.importorskip("MySQLdb")
+    problems = patient.problems(
+        DATABASE_URL=f"mysql://root@127.0.0.1:{silent_port}/site",
+        REDIS_URL=f"redis://127.0.0.1:{silent_port}/0",
+    )
+    assert set(problems) == {"database", "redis"}
+
+
+def test_a_redis_that_answers_and_forgets_is_named(patient: Patient, redis_server: Redis) -> None:
+    def of_redis() -> list[tuple[str, str]]:
+        found = patient.examine(REDIS_URL=redis_server.url)
+        return [(one["check"], one["level"]) for one in found if one["check"].startswith("redis")]
+
+    assert of_redis() == [("redis", "ok")]
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert of_redis() == [("redis", "ok"), ("redis_eviction", "warning")]
+        finally:
+            client.config_set("maxmemory", "0")
+            client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_folder_that_cannot_be_written_is_named(patient: Patient, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert str(file) in patient.problems(MYAGENT_VAR_DIR=str(file))["disk"]
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_named(patient: Patient) -> None:
+    found = patient.examine(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    (files,) = [each for each in found if each["check"] == "open_files"]
+    assert files["level"] == "problem"
+    assert "128" in files["finding"]
+
+
+def test_a_process_that_holds_the_lock_is_named(patient: Patient) -> None:
+    database = patient.site.database_url.removeprefix("sqlite:///")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+        said = patient.problems()["database_writes"]
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert f"kill -CONT {holder.pid}" in said
+
+
+HOLD = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA journal_mode=WAL")
+database.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_every_service_is_looked_at(patient: Patient, tmp_path: Path) -> None:
+    site = patient.site
+    for name in ("broken", "gone", "odd"):
+        site.register(name, site.write(f"{name}.py", AGENT))
+    site.register("sealed", site.write("sealed.py", AGENT), "--env", "LLM_X=secret")
+    (tmp_path / "broken.py").write_text("def agent(:\n")
+    (tmp_path / "gone.py").unlink()
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\necho 'No module named myagent' >&2; exit 1\n")
+    old.chmod(0o755)
+    site.execute(f"UPDATE services_service SET python = '{old}' WHERE name = 'odd'")
+    before = sorted((tmp_path / "var").rglob("*"))
+    found = [each for each in patient.examine(SECRET_KEY=KEY[::-1]) if each["level"] == "problem"]
+    said = {each["check"] + " " + each["finding"].partition(":")[0] for each in found}
+    assert said == {
+        *("service_file broken", "service_file gone"),
+        *("service_python odd", "service_variables sealed"),
+    }
+    assert sorted((tmp_path / "var").rglob("*")) == before
+    assert any("line 1" in each["finding"] for each in found)
+    assert any("No module named myagent" in each["finding"] for each in found)
+
+
+def test_a_service_that_nothing_supervises_and_a_server_that_died_are_named(
+    patient: Patient,
+) -> None:
+    serving = patient.site.serve()
+    patient.site.register("echo", patient.site.write("echo.py", AGENT), "--auto-start")
+    patient.site.until_runs("echo")
+    serving.kill()
+    found = patient.examine()
+    levels = {each["check"]: each["level"] for each in found if each["level"] != "ok"}
+    assert levels.items() >= {"supervisor": "problem", "servers": "warning"}.items()
+
+
+def test_faults_of_a_database_server_are_named(mariadb: MariaDB, tmp_path: Path) -> None:
+    pytest.importorskip("MySQLdb")
+    execute_sql(mariadb.port, "CREATE DATABASE latin CHARACTER SET latin1")
+    execute_sql(mariadb.port, "CREATE USER reader@'127.0.0.1'")
+    execute_sql(mariadb.port, "GRANT SELECT ON latin.* TO reader@'127.0.0.1'")
+    columns = "id INT, app VARCHAR(9), name VARCHAR(9), applied DATETIME"
+    execute_sql(mariadb.port, f"CREATE TABLE latin.django_migrations ({columns}) ENGINE=Aria")
+    odd_clock = "init_command=SET+timestamp%3D86400"
+    url = f"mysql://reader@127.0.0.1:{mariadb.port}/latin?{odd_clock}&isolation_level=serializable"
+    problems = Patient(ManagedSite(url, tmp_path, SECRET_KEY=KEY)).problems()
+    assert {
+        *("database_charset", "database_tables", "database_writes", "database_session", "clock"),
+        "migrations",
+    } <= problems.keys()
+
+
+def test_a_site_that_is_deployed_as_documented_passes_the_checks(patient: Patient) -> None:
+    deployed = {
+        "MYAGENT_AUTH": "token",
+        "ALLOWED_HOSTS": "agents.example.com",
+        "MYAGENT_TRUSTED_PROXIES": "127.0.0.1",
+        "MYAGENT_ALLOWED_ORIGINS": "https://app.example.com",
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env=patient.site.environment | deployed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert patient.problems(**deployed) == {}
+
+
+def test_people_read_a_line_for_each_check(patient: Patient) -> None:
+    said = patient.site.manage("doctor")
+    assert said.startswith("level\tcheck\tfinding\twhat to do\n")
+    assert "\nok\tdatabase\tSQLite " in said
+    chinese = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=ROOT,
+        env=patient.site.environment | {"LC_ALL": "zh_CN.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "密钥" in chinese
