@@ -159,6 +159,9 @@ TEXTS = (
         "runs_again": gettext_noop("Ran step {step} of this run again"),
         "compare_with_it": gettext_noop("Compare with it"),
         "was_run_again": gettext_noop("Run again from step {step}, {at}"),
+        "parts_left_out": gettext_noop(
+            "{count} more parts of its work were left out: only so many are kept."
+        ),
         "contents_hidden": gettext_noop(
             "What went in and out is not shown: when the run began, MYAGENT_TRACE_CONTENT hid it, "
             "or the conversation has been removed."
