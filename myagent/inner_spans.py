@@ -8,7 +8,9 @@ from typing import Literal
 Scalar = str | int | float | bool
 
 MOST_SPANS = 200
-"""Of one tool call; later ones are left out."""
+"""Of one tool call. Beyond them the innermost are left out, of those the last to end: what is kept
+has all that is above it.
+"""
 
 MOST_NAME = 200
 MOST_ERROR = 500
@@ -18,7 +20,7 @@ MOST_VALUE = 1000
 """Characters; the beginnings of longer texts are kept."""
 
 MOST_ATTRIBUTE_CHARACTERS = 64 * 1024
-"""Of all attributes of one tool call; spans that end later keep none."""
+"""Of all attributes of one tool call; a span whose own find no room keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,14 @@ class InnerSpan:
     status: Literal["success", "error"] = "success"
     error: str = ""
     attributes: dict[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class InnerSpans:
+    """Those of one tool call, parents first. `left_out`: how many more had ended."""
+
+    kept: list[InnerSpan] = field(default_factory=list)
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ OpenTelemetry and its SDK is installed.
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet, WeakValueDictionary
 
 from opentelemetry import context, trace
@@ -29,6 +31,7 @@ from myagent.inner_spans import (
     MOST_SPANS,
     MOST_VALUE,
     InnerSpan,
+    InnerSpans,
     RunPlace,
     Scalar,
 )
@@ -38,45 +41,86 @@ logger = logging.getLogger(__name__)
 NS_IN_MS = 1_000_000
 
 
+class Kept(NamedTuple):
+    """In the order in which they give way: the innermost first, of those the last to end."""
+
+    minus_depth: int
+    minus_number: int
+    span: InnerSpan
+    size: int
+
+
 class Collector:
-    """The spans of one tool call. They may end in any thread, and after the call has ended."""
+    """The spans of one tool call. They may begin and end in any thread, and after the call has
+    ended.
+    """
 
     def __init__(self, tool_span_id: int) -> None:
-        self.spans: list[InnerSpan] = []
         self._tool_span_id = tool_span_id
         self._began_ns = time.time_ns()
         self._room = MOST_ATTRIBUTE_CHARACTERS
         self._is_open = True
+        self._ended = 0
+        self._kept: list[Kept] = []
+        # Of those that are open, by their ids.
+        self._depths: dict[int, int] = {}
+        # What is removed from memory meanwhile, in the same thread, may end a span as well.
+        self._lock = threading.RLock()
 
-    def close(self) -> None:
-        self._is_open = False
+    def close(self, found: InnerSpans) -> None:
+        """No span is taken any more; `found` is given those that are kept."""
+        with self._lock:
+            self._is_open = False
+            # Whoever reads them finds a parent before its children.
+            found.kept = sorted((each.span for each in self._kept), key=lambda it: it.offset_ms)
+            found.left_out = self._ended - len(self._kept)
+
+    def begin(self, span_id: int, parent_id: int | None) -> None:
+        with self._lock:
+            # Below one that has ended, or is not ours, it hangs below the tool.
+            above = 0 if parent_id is None else self._depths.get(parent_id, 0)
+            self._depths[span_id] = above + 1
 
     def take(self, span: ReadableSpan) -> None:
-        if not self._is_open or len(self.spans) >= MOST_SPANS:
-            return
         found = span.get_span_context()
-        assert found is not None and span.start_time is not None and span.end_time is not None
+        assert found is not None
+        with self._lock:
+            depth = self._depths.pop(found.span_id, 1)
+            if not self._is_open:
+                return
+            self._ended += 1
+            if len(self._kept) >= MOST_SPANS and -self._kept[0].minus_depth <= depth:
+                return
+            attributes, size = self._fitting(span.attributes or {})
+            told = self._told(span, found.span_id, attributes)
+            heapq.heappush(self._kept, Kept(-depth, -self._ended, told, size))
+            while len(self._kept) > MOST_SPANS:
+                self._room += heapq.heappop(self._kept).size
+
+    def _told(self, span: ReadableSpan, span_id: int, attributes: dict[str, Scalar]) -> InnerSpan:
+        assert span.start_time is not None and span.end_time is not None
         is_error = span.status.status_code is StatusCode.ERROR
         parent_id = span.parent.span_id if span.parent is not None else self._tool_span_id
-        self.spans.append(
-            InnerSpan(
-                trace.format_span_id(found.span_id),
-                "" if parent_id == self._tool_span_id else trace.format_span_id(parent_id),
-                span.name[:MOST_NAME],
-                max(0.0, (span.start_time - self._began_ns) / NS_IN_MS),
-                max(0.0, (span.end_time - span.start_time) / NS_IN_MS),
-                "error" if is_error else "success",
-                (span.status.description or "")[:MOST_ERROR] if is_error else "",
-                self._attributes(span.attributes or {}),
-            )
+        return InnerSpan(
+            trace.format_span_id(span_id),
+            "" if parent_id == self._tool_span_id else trace.format_span_id(parent_id),
+            span.name[:MOST_NAME],
+            max(0.0, (span.start_time - self._began_ns) / NS_IN_MS),
+            max(0.0, (span.end_time - span.start_time) / NS_IN_MS),
+            "error" if is_error else "success",
+            (span.status.description or "")[:MOST_ERROR] if is_error else "",
+            attributes,
         )
 
-    def _attributes(self, given: Mapping[str, Any]) -> dict[str, Scalar]:
-        kept: dict[str, Scalar] = {}
-        for name, value in islice(given.items(), MOST_ATTRIBUTES):
-            kept[name[:MOST_KEY]] = kept_value = _scalar(value)
-            self._room -= len(name) + len(str(kept_value))
-        return kept if self._room >= 0 else {}
+    def _fitting(self, given: Mapping[str, Any]) -> tuple[dict[str, Scalar], int]:
+        """What there is room for, which it takes, and its size in characters."""
+        first = islice(given.items(), MOST_ATTRIBUTES)
+        kept = {name[:MOST_KEY]: _scalar(value) for name, value in first}
+        size = sum(len(name) + len(str(value)) for name, value in kept.items())
+        if size > self._room:
+            return {}, 0
+        self._room -= size
+        return kept, size
 
 
 def _scalar(value: Any) -> Scalar:
@@ -100,7 +144,9 @@ class Listener(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         collector = _collector.get()
         if collector is not None:
-            self._collectors[span.get_span_context().span_id] = collector
+            span_id = span.get_span_context().span_id
+            self._collectors[span_id] = collector
+            collector.begin(span_id, None if span.parent is None else span.parent.span_id)
 
     def on_end(self, span: ReadableSpan) -> None:
         found = span.get_span_context()
@@ -132,7 +178,7 @@ def is_listening() -> bool:
 
 
 @contextmanager
-def collecting(place: RunPlace, step_id: str) -> Iterator[list[InnerSpan]]:
+def collecting(place: RunPlace, step_id: str) -> Iterator[InnerSpans]:
     """See `span_collection.collecting`."""
     tool = SpanContext(
         int(span_ids.trace_id(place.run_id, place.traceparent), 16),
@@ -143,11 +189,10 @@ def collecting(place: RunPlace, step_id: str) -> Iterator[list[InnerSpan]]:
     collector = Collector(tool.span_id)
     around = context.attach(trace.set_span_in_context(NonRecordingSpan(tool)))
     before = _collector.set(collector)
+    found = InnerSpans()
     try:
-        yield collector.spans
+        yield found
     finally:
-        collector.close()
-        # Whoever reads them finds a parent before its children.
-        collector.spans.sort(key=lambda span: span.offset_ms)
+        collector.close(found)
         _collector.reset(before)
         context.detach(around)

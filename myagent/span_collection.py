@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 
-from myagent.inner_spans import InnerSpan, RunPlace
+from myagent.inner_spans import InnerSpans, RunPlace
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ def enter(place: RunPlace) -> None:
 
 
 @contextmanager
-def collecting(step_id: str) -> Iterator[list[InnerSpan]]:
-    """The list fills with the spans that end while the tool call `step_id` is at work.
+def collecting(step_id: str) -> Iterator[InnerSpans]:
+    """Once it is left, it has the spans that ended while the tool call `step_id` was at work.
 
     They are children of its span, as are those of services that it calls with the current context.
     """
@@ -35,13 +35,13 @@ def collecting(step_id: str) -> Iterator[list[InnerSpan]]:
     # A server of an older version does not say which run it is.
     recording = _recording() if place is not None and place.run_id else None
     if place is None or recording is None:
-        yield []
+        yield InnerSpans()
         return
     with recording(place, step_id) as spans:
         yield spans
 
 
-def _recording() -> Callable[[RunPlace, str], AbstractContextManager[list[InnerSpan]]] | None:
+def _recording() -> Callable[[RunPlace, str], AbstractContextManager[InnerSpans]] | None:
     """None where no spans are made: OpenTelemetry is not used, or only its interface is there."""
     if "opentelemetry.trace" not in sys.modules or not _has_sdk():
         return None

@@ -85,7 +85,7 @@ class ToolFinished:
     """The outcome of a tool call. `message` is what the model is told.
 
     `full_length` is the text's length in characters if it had to be cut. `spans`: what the tool's
-    code recorded of its own work.
+    code recorded of its own work, `spans_left_out` of which were too many.
     """
 
     step_id: str
@@ -96,6 +96,7 @@ class ToolFinished:
     message: ChatMessage
     full_length: int | None = None
     spans: tuple[InnerSpan, ...] = ()
+    spans_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Option:
 
 KINDS = {
     "bool": "`true` or `false`",
-    "int": "a whole number of at most 15 digits",
+    "int": f"a whole number from 0 to {10**15 - 1}",
     "float": f"a number from 0 to {LARGEST:.0f}",
 }
 

@@ -456,7 +456,7 @@ OPTIONS = (
         "OTEL_TRACES_EXPORTER",
         "list",
         ["otlp"],
-        "`none`: traces are not sent, whatever the endpoint.",
+        "`otlp`, or `none`: traces are not sent, whatever the endpoint. The site has no other.",
         is_standard=True,
     ),
     Option(

@@ -167,6 +167,9 @@ TEXTS = (
         "compare_with_it": gettext_noop("Compare with it"),
         "was_run_again": gettext_noop("Was run again from step {step}, {at}"),
         "is_a_rerun": gettext_noop("Runs another run again, from step {step}"),
+        "parts_left_out": gettext_noop(
+            "{count} more parts of its work were left out: only so many are kept."
+        ),
         "contents_hidden": gettext_noop(
             "What went in and out is not shown: when the run began, MYAGENT_TRACE_CONTENT hid it, "
             "or the conversation has been removed."

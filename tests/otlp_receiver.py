@@ -42,11 +42,15 @@ class Request:
 
 @dataclass
 class Receiver:
-    """`statuses`: what it answers, one after another, before it accepts everything."""
+    """`statuses`: what it answers, one after another, before it accepts everything, with
+    `retry_after` if that is not empty. `asked`: how many requests came.
+    """
 
     port: int
     requests: list[Request] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    retry_after: str = ""
+    asked: int = 0
     refuses: set[str] = field(default_factory=set)
     """Names of spans that it answers with 400."""
     arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -75,6 +79,7 @@ class Receiver:
             body = gzip.decompress(body)
         request = Request(path, headers, list(_spans(ExportTraceServiceRequest.FromString(body))))
         with self.arrived:
+            self.asked += 1
             status = self.statuses.pop(0) if self.statuses else 200
             if self.refuses & {span.name for span in request.spans}:
                 status = 400
@@ -112,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.send_response(self.receiver.take(self.path, headers, body))
+        status = self.receiver.take(self.path, headers, body)
+        self.send_response(status)
+        if status != 200 and self.receiver.retry_after:
+            self.send_header("Retry-After", self.receiver.retry_after)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

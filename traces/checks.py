@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from agents.checks import TAG
 from traces.content import redact
 from traces.exporting import destination
+from traces.models import Trace
 
 
 @register(TAG)
@@ -22,7 +23,7 @@ def check_limits(**_: Any) -> list[Error]:
 
 
 @register(TAG)
-def check_redact(**_: Any) -> list[Error]:
+def check_redact(**_: Any) -> list[CheckMessage]:
     try:
         hook = redact()
         has_answered = isinstance(hook("a text"), str)
@@ -31,9 +32,22 @@ def check_redact(**_: Any) -> list[Error]:
     else:
         reason = "" if has_answered else "it does not return a text"
     if not reason:
-        return []
+        return _without_use()
     sentence = f"MYAGENT_TRACE_REDACT names no function that takes a text: {reason}."
     return [Error(sentence, hint="Say package.module.function.", id="myagent.E020")]
+
+
+def _without_use() -> list[CheckMessage]:
+    """Whoever names a function believes that it is asked. Where nothing is shown, older traces may
+    still need it.
+    """
+    if not settings.MYAGENT_TRACE_REDACT or settings.MYAGENT_TRACE_CONTENT != Trace.Content.ON:
+        return []
+    sentence = (
+        "MYAGENT_TRACE_REDACT hides nothing of new traces: that needs "
+        "MYAGENT_TRACE_CONTENT=redacted."
+    )
+    return [Warning(sentence, id="myagent.W020")]
 
 
 @register(TAG)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from agents import principals
 from agents.models import Run, Session
@@ -20,6 +21,12 @@ MAX_NAMED = 191
 
 NANO = 1_000_000_000
 """Costs are kept in billionths of the currency of the site's prices."""
+
+PARTS_LEFT_OUT = "myagent.parts_left_out"
+"""The attribute of a tool's span with the number of parts of its work that were too many."""
+
+NEVER_RAN = "myagent.never_ran"
+"""The attribute, true, of the span of a tool that ended while it waited for a yes."""
 
 
 class Trace(models.Model):
@@ -101,7 +108,8 @@ class Span(models.Model):
     of the model's reply, or of the one that called the tool, whose call is `step_id`. The session's
     log holds what went in and out: a reply and a result at `end_seq`, arguments at `start_seq`;
     0 where there is none. The parent of a tool's span follows from `step`; that of a part of it is
-    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them.
+    `parent_id`, and `attributes` are a JSON object, as far as the trace may show them; those of a
+    tool say how many parts were left out, or that it never ran.
     """
 
     class Kind(models.TextChoices):
@@ -292,6 +300,11 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+    def clean(self) -> None:
+        if "*" in self.model[:-1]:
+            said = gettext("* stands for the rest of a name: it can only be the last of it.")
+            raise ValidationError({"model": said})
 
 
 class Label(models.Model):

@@ -99,7 +99,7 @@ def tool_result(step: ToolFinished, run: RunRef) -> Entry:
         step.step_id,
         step.message,
         run_id=run.run_id,
-        aside={"spans": step.spans},
+        aside={"spans": step.spans, "spans_left_out": step.spans_left_out},
     )
 
 

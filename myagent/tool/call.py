@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from myagent import exact_json
-from myagent.inner_spans import InnerSpan
+from myagent.inner_spans import InnerSpans
 from myagent.messages import ChatMessage, ToolCall
 from myagent.span_collection import collecting
 from myagent.steps import (
@@ -175,7 +175,7 @@ def _note(entry: PreparedTool, call: ToolCall, decision: Decision | None) -> str
 
 
 def _ran(
-    call: ToolCall, result: ToolResult, note: str, duration_ms: int, spans: Sequence[InnerSpan]
+    call: ToolCall, result: ToolResult, note: str, duration_ms: int, spans: InnerSpans
 ) -> ToolFinished:
     status: ToolStatus = "error" if result.is_error else "success"
     text = result.error if result.is_error else result.output
@@ -189,7 +189,7 @@ def _finished(
     *,
     note: str = "",
     duration_ms: int = 0,
-    spans: Sequence[InnerSpan] = (),
+    spans: InnerSpans | None = None,
 ) -> ToolFinished:
     text, full_length = cut(clean(text))
     told = f"Error: {text}" if status == "error" else text or "(The tool gave no output.)"
@@ -203,5 +203,6 @@ def _finished(
         duration_ms=duration_ms,
         message=ChatMessage("tool", note + told, tool_call_id=call.id),
         full_length=full_length,
-        spans=tuple(spans),
+        spans=() if spans is None else tuple(spans.kept),
+        spans_left_out=0 if spans is None else spans.left_out,
     )

@@ -27,7 +27,7 @@ def add_verb(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--step", type=int, metavar="N", default=1, help=gettext("the reply to ask for again (1)")
     )
     parser.add_argument(
-        "--question", metavar="TEXT", default="", help=gettext("another question, from step 1 on")
+        "--question", metavar="TEXT", help=gettext("another question, from step 1 on")
     )
     parser.add_argument("--json", action="store_true", help=gettext("the same as JSON"))
 
@@ -35,7 +35,7 @@ def add_verb(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
 def rerun(screen: Screen, options: dict[str, Any]) -> None:
     """The servers do the work: this only writes down what is to be done."""
     trace = _find(options["id"])
-    question = options["question"].encode(errors="replace").decode().strip()
+    question = _question(options["question"])
     try:
         new = Rerun(trace, options["step"], None, question).write()
     except NotRerun as error:
@@ -45,6 +45,16 @@ def rerun(screen: Screen, options: dict[str, Any]) -> None:
         return
     sentence = gettext("It runs again, as trace {id}, as soon as a server of '{name}' is there.")
     screen.say(sentence.format(id=new.pk, name=readable(new.service)))
+
+
+def _question(given: str | None) -> str:
+    """'' for the run's own."""
+    if given is None:
+        return ""
+    question = given.encode(errors="replace").decode().strip()
+    if not question:
+        raise CommandError(gettext("The other question is empty."))
+    return question
 
 
 def _find(trace_id: str) -> Trace:

@@ -36,7 +36,15 @@ async def look(text: str) -> str:
             pass
         return trace.format_trace_id(span.get_span_context().trace_id)
 
-agent = create_react_agent(name="looker", tools=[look], max_steps=3)
+@tool
+async def dig(text: str) -> str:
+    with TRACER.start_as_current_span("all of it"):
+        for _ in range(500):
+            with TRACER.start_as_current_span("one of many"):
+                pass
+    return text
+
+agent = create_react_agent(name="looker", tools=[look, dig], max_steps=3)
 """
 
 
@@ -83,6 +91,23 @@ async def test_spans_of_a_tool_and_the_trace_of_a_client_meet(
     assert (query["kind"], query["parent_span_id"]) == ("work", tool["span_id"])
     assert (query["attributes"], lookup["parent_span_id"]) == ({"db.rows": 3}, query["span_id"])
     assert re.search(r"look.*\n.*query.*\n.*lookup", site.manage("traces", "show", run_id))
+
+
+async def test_of_too_many_spans_none_is_without_its_parent_and_the_others_are_counted(
+    served: tuple[ManagedSite, str],
+) -> None:
+    site, door = served
+    async with await Recorder.open(door) as client:
+        session = await client.create_session()
+        await client.send("user.message", session, content='go [[tool dig {"text": "a"}]]')
+        end = await client.until("agent.final_answer")
+    spans = exported(site, end["metadata"]["run_id"])["spans"]
+    (tool,) = [span for span in spans if span["kind"] == "tool"]
+    (whole,) = [span for span in spans if span["name"] == "all of it"]
+    many = [span for span in spans if span["name"] == "one of many"]
+    assert {span["parent_span_id"] for span in many} == {whole["span_id"]}
+    assert whole["parent_span_id"] == tool["span_id"]
+    assert tool["attributes"] == {"myagent.parts_left_out": 501 - 1 - len(many)}
 
 
 async def test_the_header_of_a_request_is_its_parent_and_nonsense_is_none(

@@ -238,11 +238,14 @@ async def test_what_a_tool_does_inside_is_below_it(new_page: NewPage, rows: Rows
     page = await new_page(f"/traces/{ref.run_id}/")
     await expect(page.locator("#rows [role=row]")).to_have_count(1)
     query = InnerSpan("a" * 16, "", "query", 1.0, 3.0, attributes={"db.system": "mysql"})
-    await rows(story.work, ref, "look_up", "success", "found", spans=[query])
+    await rows(story.work, ref, "look_up", "success", "found", spans=[query], spans_left_out=1_301)
     inner = page.locator("#rows [role=row]", has_text="query")
     await expect(inner).to_have_attribute("aria-level", "3")
     await inner.click()
-    await expect(page.get_by_role("region", name="Details of the step")).to_contain_text("mysql")
+    detail = page.get_by_role("region", name="Details of the step")
+    await expect(detail).to_contain_text("mysql")
+    await page.locator("#rows [role=row]", has_text="look_up").click()
+    await expect(detail).to_contain_text("1,301 more parts of its work were left out")
 
 
 async def test_a_page_says_why_contents_are_not_shown(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
@@ -13,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from myagent import inner_spans, span_collection, span_ids
-from myagent.inner_spans import InnerSpan, RunPlace
+from myagent.inner_spans import InnerSpan, InnerSpans, RunPlace
 from myagent.messages import ToolCall
 from myagent.span_collection import collecting
 from myagent.steps import OpenCall, ToolFinished
@@ -29,8 +31,11 @@ TRACER = trace.get_tracer("an agent's file")
 
 def collected(work: Callable[[], Any], place: RunPlace | None = PLACE) -> list[InnerSpan]:
     """What is heard of `work` as a tool's."""
+    return all_of(work, place).kept
 
-    def run() -> list[InnerSpan]:
+
+def all_of(work: Callable[[], Any], place: RunPlace | None = PLACE) -> InnerSpans:
+    def run() -> InnerSpans:
         if place is not None:
             span_collection.enter(place)
         with collecting("call_1") as spans:
@@ -98,6 +103,42 @@ def test_there_is_a_limit_to_all_of_it() -> None:
     assert max(len(span.attributes) for span in spans) <= inner_spans.MOST_ATTRIBUTES
     sizes = [len(key) + len(str(value)) for span in spans for key, value in span.attributes.items()]
     assert 0 < sum(sizes) <= inner_spans.MOST_ATTRIBUTE_CHARACTERS
+
+
+def test_of_too_many_the_outer_ones_are_kept_and_the_others_counted() -> None:
+    def chatter() -> None:
+        with TRACER.start_as_current_span("all", attributes={"rows": 3}):
+            for _ in range(5):
+                with TRACER.start_as_current_span("part"):
+                    for _ in range(100):
+                        with TRACER.start_as_current_span("row", attributes={"v": "v" * 1000}):
+                            pass
+
+    found = all_of(chatter)
+    names = Counter(span.name for span in found.kept)
+    assert names == {"all": 1, "part": 5, "row": inner_spans.MOST_SPANS - 6}
+    assert found.left_out == 506 - inner_spans.MOST_SPANS
+    known = {span.span_id for span in found.kept} | {""}
+    assert {span.parent_id for span in found.kept} <= known
+    assert found.kept[0].name == "all"
+    # The first to end are those of rows, which take all the room there is for attributes.
+    sizes = [len(str(value)) for span in found.kept for value in span.attributes.values()]
+    assert sum(sizes) <= inner_spans.MOST_ATTRIBUTE_CHARACTERS
+
+
+def test_spans_of_many_threads_are_counted_as_well() -> None:
+    def chatter() -> None:
+        def rows() -> None:
+            for _ in range(100):
+                with TRACER.start_as_current_span("row"):
+                    pass
+
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(4):
+                pool.submit(copy_context().run, rows)
+
+    found = all_of(chatter)
+    assert (len(found.kept), found.left_out) == (inner_spans.MOST_SPANS, 200)
 
 
 def test_the_agents_own_exporter_gets_them_too() -> None:

@@ -79,6 +79,13 @@ def test_no_wrong_value_is_taken_for_another_one(name: str, text: str) -> None:
         option.parse(text)
 
 
+def test_a_number_below_zero_is_told_where_numbers_begin() -> None:
+    for option in OPTIONS:
+        if option.kind in ("int", "float"):
+            with pytest.raises(ValueError, match=r"number from 0 to \d+, not '-1'"):
+                option.parse("-1")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

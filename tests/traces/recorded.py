@@ -77,6 +77,12 @@ class Story:
         run = RunFacts(ref.run_id, 1, step, True, 60)
         self._write([kinds.user_response(content, f"call_{tool}", ref)], run)
 
+    def start(self, ref: RunRef, tool: str, *, step: int = 1) -> None:
+        """A tool begins its work."""
+        started = ToolStarted(f"call_{tool}", tool, {"a": 1})
+        run = RunFacts(ref.run_id, 1, step, True, 60)
+        self._write([kinds.tool_call(started, ref, "en")], run)
+
     def work(
         self,
         ref: RunRef,
@@ -86,13 +92,15 @@ class Story:
         *,
         step: int = 1,
         spans: Sequence[InnerSpan] = (),
+        spans_left_out: int = 0,
     ) -> None:
         """A tool works, and it is the last of its step."""
-        started = ToolStarted(f"call_{tool}", tool, {"a": 1})
+        self.start(ref, tool, step=step)
         run = RunFacts(ref.run_id, 1, step, True, 60)
-        self._write([kinds.tool_call(started, ref, "en")], run)
         message = ChatMessage("tool", text, tool_call_id=f"call_{tool}")
-        finished = ToolFinished(f"call_{tool}", tool, status, text, 7, message, spans=tuple(spans))
+        finished = ToolFinished(
+            f"call_{tool}", tool, status, text, 7, message, None, tuple(spans), spans_left_out
+        )
         self._write([kinds.tool_result(finished, ref)], replace(run, has_open_calls=False))
 
     def answer(self, ref: RunRef, text: str, *, usage: Usage = LAST, step: int = 2) -> None:

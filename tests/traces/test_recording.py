@@ -18,6 +18,8 @@ from myagent.worker.protocol import AgentInfo
 from tests.traces.recorded import Story
 from traces import content
 from traces.checks import check_redact
+from traces.exporting import conventions
+from traces.live.messages import Inside, messages_of
 from traces.models import MAX_EXCERPT, Price, Span, Trace, Waiting
 from traces.reading.describing import spans_json, spans_of
 from traces.recording import prices, statements
@@ -205,6 +207,16 @@ def test_a_hook_that_does_not_work_is_told_before_anything_starts(hook: Any, pat
     assert "MYAGENT_TRACE_REDACT names no function" in error.msg
 
 
+@pytest.mark.parametrize("setting", ["on", "off", "redacted"])
+def test_a_hook_that_new_traces_do_not_ask_is_warned_of(hook: Any, setting: str) -> None:
+    hook.MYAGENT_TRACE_CONTENT = setting
+    assert check_redact() == []
+    hook.MYAGENT_TRACE_REDACT = f"{__name__}.hide"
+    found = check_redact()
+    assert [each.id for each in found] == (["myagent.W020"] if setting == "on" else [])
+    assert all("MYAGENT_TRACE_CONTENT=redacted" in each.msg for each in found)
+
+
 def test_a_long_question_is_cut() -> None:
     Story().ask("é" * 1_000_000)
     request = the_trace().request
@@ -265,6 +277,30 @@ def test_what_a_tool_recorded_of_its_work_is_part_of_it() -> None:
     assert shown[LOOKUP.span_id]["attributes"] is None
     # Steps are the model's and its tools' alone.
     assert (the_trace().span_count, the_trace().error_count) == (2, 0)
+
+
+def test_a_part_whose_parent_was_left_out_is_below_its_tool_which_says_how_many_were() -> None:
+    story = Story()
+    ref = story.ask("What is new?")
+    story.think(ref, "search")
+    story.work(ref, "search", "success", "rows", spans=[LOOKUP], spans_left_out=301)
+    story.answer(ref, "nothing")
+    trace = the_trace()
+    found = list(spans_of(trace))
+    tool = Span.objects.get(kind="tool")
+    shown = {span["span_id"]: span for span in spans_json(trace, found)}
+    assert shown[LOOKUP.span_id]["parent_span_id"] == tool.span_id
+    assert shown[tool.span_id]["attributes"] == {"myagent.parts_left_out": 301}
+    told = {
+        message.data["run_id"]: message.data
+        for message in messages_of(trace, found, Inside())
+        if message.event_type in ("tool_completed", "work_completed")
+    }
+    assert told[LOOKUP.span_id]["parent_run_id"] == tool.span_id
+    assert told[tool.span_id]["metadata"]["parts_left_out"] == 301
+    sent = {span.span_id: span for span in conventions.spans_of(trace, found, {}, "USD")}
+    assert sent[LOOKUP.span_id].parent_id == tool.span_id
+    assert sent[tool.span_id].attributes["myagent.parts_left_out"] == 301
 
 
 def test_no_part_of_a_tool_s_work_moves_a_step() -> None:

@@ -194,6 +194,7 @@ def _of_tool(span: Span, contents: Contents) -> dict[str, Attribute]:
         "gen_ai.tool.call.id": span.step_id,
         "myagent.step": span.step,
     }
+    found |= _own(span)
     if contents.inputs is not None:
         found["gen_ai.tool.call.arguments"] = texts.value(contents.inputs["args"])
     if contents.outputs is not None:
@@ -202,5 +203,5 @@ def _of_tool(span: Span, contents: Contents) -> dict[str, Attribute]:
 
 
 def _own(span: Span) -> dict[str, Attribute]:
-    """What the tool's code said."""
+    """What the tool's code said, or is said of a tool."""
     return dict(exact_json.loads(span.attributes)) if span.attributes else {}

@@ -17,6 +17,8 @@ PATH = "/v1/traces"
 
 NEEDED = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.common")
 
+EXPORTER = "otlp"
+
 PROTOCOL = "http/protobuf"
 
 COMPRESSIONS = ("none", "gzip")
@@ -50,6 +52,8 @@ def configured() -> Destination:
             "pip install 'myagent-site[otel]'."
         )
     resource_attributes()
+    if not {each.strip().lower() for each in settings.OTEL_TRACES_EXPORTER} <= {EXPORTER}:
+        raise DestinationError("OTEL_TRACES_EXPORTER must be otlp or none: the site has no other.")
     if settings.OTEL_EXPORTER_OTLP_PROTOCOL.strip() not in ("", PROTOCOL):
         raise DestinationError(
             f"OTEL_EXPORTER_OTLP_PROTOCOL must be {PROTOCOL}: traces are sent over HTTP."

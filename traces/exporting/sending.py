@@ -6,8 +6,9 @@ A receiver that is away costs a server one request a second, and runs are not he
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -48,21 +49,28 @@ class Parcel(NamedTuple):
 class Sender:
     """One server's. `send` may be cancelled: what it has claimed is sent when the claim is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rests_until = clock()
         self._is_away = False
         self._has_looked = False
         self._destination: Destination | None = None
 
     async def send(self, database: DatabaseThreads) -> None:
-        """Sends what is due, until nothing is or the receiver is away. Raises `django.db.Error`."""
+        """Sends what is due, until nothing is or the receiver is away. Raises `django.db.Error`.
+
+        A receiver that has asked for a pause is sent nothing before it is over.
+        """
         where = self._where()
-        if where is None or not (claimed := await database.run(_claim)):
+        if where is None or self._clock() < self._rests_until:
+            return
+        if not (claimed := await database.run(_claim)):
             return
         late = 0
         async with Receiver(where) as receiver:
             for left in reversed(range(MOST_IN_A_ROW)):
                 turn = Turn(database, receiver, claimed)
-                self._say(await turn.send(), where)
+                self._note(await turn.send(), where)
                 late += turn.late
                 if not (left and turn.is_whole and (claimed := await database.run(_claim))):
                     break
@@ -79,10 +87,11 @@ class Sender:
                 logger.error("traces_not_sent", reason=str(error))
         return self._destination
 
-    def _say(self, answer: Answer | None, where: Destination) -> None:
-        """Once when a receiver goes away, and once when it is back."""
+    def _note(self, answer: Answer | None, where: Destination) -> None:
+        """Says it once when a receiver goes away, and once when it is back."""
         if answer is None:
             return
+        self._rests_until = self._clock() + answer.pause_s
         is_away = _is_away(answer)
         if is_away and not self._is_away:
             logger.warning("otlp_receiver_away", receiver=where.host, reason=answer.reason)

@@ -20,7 +20,7 @@ from myagent.protocol import timestamp
 from traces.live.steps import completed_data, started_data
 from traces.models import Feedback, Span, Trace
 from traces.reading.contents import Contents
-from traces.reading.describing import cost_of, parents_among
+from traces.reading.describing import cost_of, never_ran, parents_among
 from traces.reading.feedback import comment_of
 
 Json = dict[str, Any]
@@ -176,7 +176,7 @@ def _messages_of_spans(trace: Trace, spans: Sequence[Span], inside: Inside) -> I
     for span in spans:
         is_tool = span.kind == Span.Kind.TOOL
         place = (span.attempt, span.step)
-        if span.status != Span.Status.DECLINED:
+        if not never_ran(span):
             for message in _starts(trace, span, parents.get(span.span_id)):
                 told.append(((*place, 2 * is_tool, span.start_seq), message))
         if span.ended_at is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from myagent.protocol import timestamp, timestamp_or_none
 from traces.models import Span, Trace
 from traces.reading.contents import Contents
-from traces.reading.describing import cost_of, duration_ms, usage_of
+from traces.reading.describing import cost_of, duration_ms, parts_left_out, usage_of
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ def _place(span: Span) -> Json:
 
 def _measured(trace: Trace, span: Span) -> Json:
     if span.kind == Span.Kind.TOOL:
-        return {}
+        return {"parts_left_out": count} if (count := parts_left_out(span)) else {}
     return {
         "model": trace.model,
         "first_token_ms": span.first_token_ms,

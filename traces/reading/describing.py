@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from agents.runtime.durations import ms_between
 from myagent.protocol import timestamp, timestamp_or_none
-from traces.models import NANO, Span, Trace
+from traces.models import NANO, NEVER_RAN, PARTS_LEFT_OUT, Span, Trace
 from traces.reading.contents import Contents, contents_of
 from traces.reading.feedback import feedback_json
 
@@ -126,6 +126,24 @@ def duration_ms(span: Span) -> int | None:
     if span.duration_ms is not None or span.ended_at is None:
         return span.duration_ms
     return ms_between(span.started_at, span.ended_at)
+
+
+def parts_left_out(span: Span) -> int:
+    """Of a tool: parts of its work that there were besides those that are kept."""
+    count: int = _of_tool(span).get(PARTS_LEFT_OUT, 0)
+    return count
+
+
+def never_ran(span: Span) -> bool:
+    """A tool: nobody agreed to it."""
+    return span.status == Span.Status.DECLINED or NEVER_RAN in _of_tool(span)
+
+
+def _of_tool(span: Span) -> Json:
+    if span.kind != Span.Kind.TOOL or not span.attributes:
+        return {}
+    found: Json = orjson.loads(span.attributes)
+    return found
 
 
 def usage_of(row: Trace | Span) -> Json:

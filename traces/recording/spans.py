@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from myagent import exact_json, span_ids
 from myagent.inner_spans import InnerSpan
 from myagent.models.base import Usage
 from traces.content import shown_name, shown_text, shown_value
-from traces.models import MAX_EXCERPT, Span, Trace
+from traces.models import MAX_EXCERPT, PARTS_LEFT_OUT, Span, Trace
 from traces.recording import statements
 
 MAX_NAME = 200
@@ -64,8 +65,25 @@ def ended(subject: Subject, status: str, at: datetime, outcome: Outcome) -> Row:
     return _row(subject, status, began_at, end)
 
 
-def part(tool: Subject, given: InnerSpan, began_at: datetime, content: str) -> Row:
-    """A part of a tool's work, which began at `began_at`."""
+def parts(
+    tool: Subject, aside: Mapping[str, Any], began_at: datetime, content: str
+) -> Iterator[Row]:
+    """Those of a tool's work, which began at `began_at`; `aside` is that of its result.
+
+    What has none of them above it, as its parent was left out or is not the tool's, belongs to the
+    tool.
+    """
+    given: Sequence[InnerSpan] = aside.get("spans", ())
+    known = {each.span_id for each in given}
+    for each in given:
+        parent_id = each.parent_id if each.parent_id in known else tool.span_id
+        yield _part(tool, each, parent_id, began_at, content)
+    if count := aside.get("spans_left_out", 0):
+        told = exact_json.dumps({PARTS_LEFT_OUT: count})
+        yield Row(statements.SAY_OF_SPAN, (told, tool.run.run_id, tool.span_id))
+
+
+def _part(tool: Subject, given: InnerSpan, parent_id: str, began_at: datetime, content: str) -> Row:
     start = began_at + timedelta(milliseconds=given.offset_ms)
     end = start + timedelta(milliseconds=given.duration_ms)
     run = tool.run
@@ -74,7 +92,7 @@ def part(tool: Subject, given: InnerSpan, began_at: datetime, content: str) -> R
         *(given.status, run.attempt, tool.step, tool.step_id),
         *(adapted(start), adapted(end), round(given.duration_ms)),
         shown_text(given.error, content)[:MAX_EXCERPT],
-        *(given.parent_id or tool.span_id, _attributes(given, content)),
+        *(parent_id, _attributes(given, content)),
         *(*NO_COUNTS, 0, 0),
     )
     return Row(statements.write_part(), values)

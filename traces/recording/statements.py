@@ -5,12 +5,13 @@ A test holds its columns against the models.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 
 from django.db import connection
 
-from traces.models import Feedback, Span, Trace, Waiting
+from traces.models import NEVER_RAN, Feedback, Span, Trace, Waiting
 
 _TRACE = Trace._meta.db_table
 _SPAN = Span._meta.db_table
@@ -63,11 +64,15 @@ END_TRACE = (
 )
 
 _IS_OPEN = "ended_at IS NULL"
-CUT_SPANS = (
-    f"UPDATE {_SPAN} SET status=%s, ended_at=%s WHERE trace_id=%s AND attempt<%s AND {_IS_OPEN}"
+_NEVER_RAN = json.dumps({NEVER_RAN: True})
+# Before its status is another one: MySQL sets one after another.
+_END = (
+    f"UPDATE {_SPAN} SET attributes=CASE WHEN status='{Span.Status.WAITING.value}' "
+    f"THEN '{_NEVER_RAN}' ELSE attributes END, status=%s, ended_at=%s"
 )
+CUT_SPANS = f"{_END} WHERE trace_id=%s AND attempt<%s AND {_IS_OPEN}"
 """Ends what an interrupted attempt left open."""
-END_SPANS = f"UPDATE {_SPAN} SET status=%s, ended_at=%s, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
+END_SPANS = f"{_END}, error=%s WHERE trace_id=%s AND {_IS_OPEN}"
 
 ADD_WAITING = _insert(Waiting._meta.db_table, WAITING_COLUMNS)
 
@@ -104,6 +109,9 @@ def write_part() -> str:
     return f"{_insert(_SPAN, PART_COLUMNS)} ON {conflict}"
 
 
+SAY_OF_SPAN = f"UPDATE {_SPAN} SET attributes=%s WHERE trace_id=%s AND span_id=%s"
+
+
 @cache
 def rate() -> str:
     """Keeps a client's last word on a run; of one that has no trace, nothing.
@@ -124,7 +132,7 @@ def rate() -> str:
 def in_order() -> tuple[str, ...]:
     """The statements, in the order in which a batch's rows are written."""
     return (
-        *(START_TRACE, write_span(), write_part(), CUT_SPANS, END_SPANS),
+        *(START_TRACE, write_span(), write_part(), SAY_OF_SPAN, CUT_SPANS, END_SPANS),
         *(CONTINUE_TRACE, ADD_TO_TRACE, END_TRACE, FORGET_SPANS, FORGET_TRACE),
         *(rate(), ADD_WAITING),
     )

@@ -174,8 +174,7 @@ class Writing:
         tool = self._tool(run, entry.step_id, entry.metadata["tool"])
         yield spans.ended(tool, status, self._at, outcome)
         began_at = self._at - timedelta(milliseconds=outcome.duration_ms)
-        for given in entry.aside.get("spans", ()):
-            yield spans.part(tool, given, began_at, self._content)
+        yield from spans.parts(tool, entry.aside, began_at, self._content)
 
     def _next_reply(self) -> Iterator[Row]:
         """The model is asked, unless it was asked before this write."""

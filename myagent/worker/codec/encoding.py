@@ -218,7 +218,8 @@ def _spans_json(step: ToolFinished) -> Json:
                 "attributes": span.attributes,
             }
             for span in step.spans
-        ]
+        ],
+        "spans_left_out": step.spans_left_out,
     }
 
 

@@ -345,6 +345,8 @@ _STEPS: dict[str, Callable[[Json], Step]] = {
         _message(d),
         count_or_none(d, "full_length"),
         _spans(d) if "spans" in d else (),
+        # A worker that was started before an update does not send it.
+        count(d, "spans_left_out") if "spans_left_out" in d else 0,
     ),
     "answer": lambda d: Answer(
         text(d, "text", MAX_ANSWER_BYTES),

@@ -18,7 +18,7 @@ from myagent import exact_json, protocol
 from myagent.protocol import MAX_COMMENT, ClientEvent, ProtocolError
 from services.rest.conversations.documents import STATUSES
 from services.rest.conversations.later import Problem, own_language
-from services.rest.fields import Strict, Text, WholeParameter, YesNo
+from services.rest.fields import Number, Strict, Text, WholeParameter, YesNo
 from services.rest.inputs import MAX_LIMIT
 
 MAX_SEQ = 2**53
@@ -94,7 +94,7 @@ class CancelInput(Strict):
 
 
 class FeedbackInput(Strict):
-    score = serializers.FloatField(
+    score = Number(
         min_value=-1, max_value=1, help_text="From -1, bad, to 1, good. Thumbs are -1 and 1."
     )
     comment = Text(

@@ -100,7 +100,7 @@ class CancelView(ConversationView):
         },
     )
     def post(self, request: Request, id: str) -> Response:
-        body = CancelInput(data=request.data or {})
+        body = CancelInput(data=request.data)
         body.is_valid(raise_exception=True)
         event = client_event(event="user.cancel", session_id=id, metadata=dict(body.validated_data))
         assert isinstance(event, Cancel)

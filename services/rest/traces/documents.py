@@ -111,7 +111,10 @@ class SpanSerializer(Answer):
         allow_null=True, help_text="`message` and `reasoning` of a reply, `result` of a tool."
     )
     attributes = serializers.DictField(
-        allow_null=True, help_text="What a tool's code said of a part of its work."
+        allow_null=True,
+        help_text="What a tool's code said of a part of its work; of a tool, "
+        "`myagent.parts_left_out`, if there were too many, and `myagent.never_ran`, if it "
+        "ended while it waited for a confirmation.",
     )
 
 

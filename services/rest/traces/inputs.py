@@ -92,13 +92,16 @@ class RerunInput(Strict):
     )  # fmt: skip
     question = Text(
         required=False, allow_blank=True,
-        help_text="Asked instead of the run's own, up to 256 KiB; before the first step only.",
+        help_text="Asked instead of the run's own, up to 256 KiB; before the first step only. "
+        "Left out or `\"\"`: its own.",
     )  # fmt: skip
 
     def validate_question(self, value: str) -> str:
         if len(value.encode(errors="replace")) > MAX_MESSAGE_BYTES:
             raise serializers.ValidationError(gettext("It is larger than 256 KiB."))
-        return value if value.strip() else ""
+        if value and not value.strip():
+            raise serializers.ValidationError(gettext("The other question is empty."))
+        return value
 
 
 class StatsQuery(serializers.Serializer[Any]):

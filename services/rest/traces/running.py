@@ -47,7 +47,7 @@ class RerunView(ConversationView):
         responses={201: documents.RERUN, **documents.errors(*documents.ASK)},
     )
     def post(self, request: Request, id: str) -> Response:
-        body = RerunInput(data=request.data or {})
+        body = RerunInput(data=request.data)
         body.is_valid(raise_exception=True)
         trace = trace_of(request, id)
         rerun = Rerun(trace, principal=principal_of(request), **body.validated_data)

@@ -18,9 +18,17 @@ export function detailOf(span, currency) {
     figuresOf(span, currency),
     span.error ? part("error", text(span.error, "error-text")) : null,
     isHidden ? element("p", { className: "notice" }, say("contents_hidden")) : null,
+    span.kind === "tool" ? leftOutOf(span) : null,
     ...(span.kind === "think" ? replyOf(span) : workOf(span)),
     element("details", {}, element("summary", {}, say("raw")), text(inFull(span))),
   ].filter((each) => each !== null);
+}
+
+/** How many parts of a tool's work were not kept, if any. */
+function leftOutOf({ attributes }) {
+  const parts = attributes?.["myagent.parts_left_out"];
+  if (!parts) return null;
+  return element("p", { className: "notice" }, say("parts_left_out", { count: count(parts) }));
 }
 
 function figuresOf(span, currency) {
@@ -55,9 +63,9 @@ export function figureList(pairs) {
 }
 
 /** Of a tool, or of a part of its work. */
-function workOf({ inputs, outputs, attributes }) {
+function workOf({ kind, inputs, outputs, attributes }) {
   return [
-    attributes ? part("attributes", text(inFull(attributes))) : null,
+    attributes && kind === "work" ? part("attributes", text(inFull(attributes))) : null,
     inputs ? part("arguments", text(inFull(inputs.args))) : null,
     outputs ? part("result", text(wordsOf(outputs.result))) : null,
   ];

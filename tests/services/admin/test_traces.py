@@ -131,3 +131,15 @@ def test_prices_are_added_changed_and_removed_by_who_may(person: Person) -> None
     assert str(Price.objects.get().cached) == "0.500000"
     assert editor.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Price.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("lab-*x", 200), ("*-lab", 200), ("lab-**", 200), ("lab-*", 302), ("*", 302)],
+)
+def test_a_star_is_the_last_of_a_name(person: Person, model: str, status: int) -> None:
+    form = {"model": model, "valid_from_0": "2026-01-01", "valid_from_1": "00:00:00"}
+    amounts = {"prompt": "1", "cached": "", "completion": "2"}
+    answer = person("view_price", "add_price").post(f"{PRICES}add/", form | amounts)
+    assert answer.status_code == status
+    assert ("* stands for the rest" in answer.content.decode()) == (status == 200)

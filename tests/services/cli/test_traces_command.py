@@ -190,5 +190,8 @@ def test_a_run_is_written_down_to_run_again() -> None:
     new = json.loads(traces("rerun", origin, "--question", " Is it dry? ", "--json"))
     assert (new["request"], new["status"]) == ("Is it dry?", "running")
     assert f"{origin}, from step 1" in traces("show", new["trace_id"])
+    for empty in ("", "  "):
+        with pytest.raises(CommandError, match="The other question is empty"):
+            traces("rerun", origin, "--question", empty)
     with pytest.raises(CommandError, match="from steps 1 to 2"):
         traces("rerun", origin, "--step", "0")

@@ -105,6 +105,19 @@ def test_a_new_title_stays_and_is_found(client: Client) -> None:
         assert client.patch(f"sessions/{session}", {"title": title}).status == 400
 
 
+@pytest.mark.parametrize("body", [[], 0, ""])
+def test_only_an_object_stops_an_answer(client: Client, body: Any) -> None:
+    answer = client.post(f"sessions/{stored.stored('going on')}/cancel", body)
+    assert (answer.status, answer.code) == (400, "invalid")
+
+
+@pytest.mark.parametrize("score", [True, False, "1", None, 1.01, [1]])
+def test_a_score_is_a_number_as_on_sockets(client: Client, score: Any) -> None:
+    path = f"sessions/{stored.stored('said')}/messages/m/feedback"
+    answer = client.put(path, {"score": score})
+    assert (answer.status, answer.code) == (400, "invalid")
+
+
 def test_a_conversation_at_rest_is_removed_with_all_of_it(client: Client) -> None:
     session, other = stored.stored("gone", "soon"), stored.stored("stays")
     assert client.delete(f"sessions/{session}").status == 204

@@ -254,7 +254,8 @@ class TestRunningAgain:
         assert (answer.status, answer.code) == (403, "forbidden")
         assert "take part" in answer.json["detail"]
         both = staff("use_service", "see_conversations", "join_conversations", name="both")
-        assert both.post(path, {}).code == "no_service"
+        # An empty question is the run's own.
+        assert both.post(path, {"question": ""}).code == "no_service"
 
     def test_a_page_of_another_site_can_not_ask_for_it(self, staff: StaffClient) -> None:
         chief = staff("use_service", "see_conversations", "join_conversations")
@@ -265,7 +266,11 @@ class TestRunningAgain:
 
     @pytest.mark.parametrize(
         "body",
-        [{"step": 0}, {"step": "1"}, {"step": 2**40}, {"question": 1}, {"other": 1}, [1]],
+        [
+            *({"step": 0}, {"step": "1"}, {"step": 2**40}, {"other": 1}),
+            *({"question": 1}, {"question": "  "}, {"question": "\n"}),
+            *([1], [], "", 0, False),
+        ],
     )
     def test_a_request_that_is_wrong_is_refused(self, client: Client, body: Any) -> None:
         answer = client.post(f"traces/{told()}/rerun", body)

@@ -208,6 +208,26 @@ def test_a_receiver_that_is_busy_is_asked_again(receiver: Receiver, status: int)
     assert len(receiver.requests) == 1 and not Waiting.objects.exists()
 
 
+@pytest.mark.parametrize(("asks_for", "waits_s"), [("120", 120), ("100000", 300)])
+def test_a_receiver_that_asks_for_a_pause_is_left_alone_by_all_traces(
+    receiver: Receiver, asks_for: str, waits_s: int
+) -> None:
+    receiver.statuses, receiver.retry_after = [429], asks_for
+    now = 1_000.0
+    sender = Sender(lambda: now)
+    finished("first")
+    send(sender)
+    finished("second")
+    now += waits_s - 1
+    make_due()
+    send(sender)
+    assert receiver.asked == 1
+    assert [each.claim for each in Waiting.objects.all()] == ["", ""]
+    now += 1
+    send(sender)
+    assert len(by_name(receiver.accepted)["invoke_agent helper"]) == 2
+
+
 def test_what_fails_before_does_not_hold_up_what_comes_later(receiver: Receiver) -> None:
     """The receiver has an error of its own with one of them, each time."""
     for number in range(3):

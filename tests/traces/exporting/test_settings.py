@@ -67,16 +67,24 @@ def test_headers_of_traces_replace_the_others(settings: LazySettings) -> None:
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "must be none or gzip"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem", "can't be read: No such file"),
         ("OTEL_RESOURCE_ATTRIBUTES", KEY, "part 1 is not"),
+        ("OTEL_TRACES_EXPORTER", ["console"], "must be otlp or none"),
+        ("OTEL_TRACES_EXPORTER", ["otlp", "zipkin"], "must be otlp or none"),
     ],
 )
 def test_a_wrong_one_is_said_without_what_may_be_secret(
-    settings: LazySettings, name: str, value: str, sentence: str
+    settings: LazySettings, name: str, value: str | list[str], sentence: str
 ) -> None:
     setattr(settings, name, value)
     (error,) = check_export()
     assert name in error.msg and sentence in error.msg
     assert KEY not in error.msg
     settings.MYAGENT_TRACE_EXPORT = False
+    assert check_export() == []
+
+
+@pytest.mark.parametrize("exporters", [[], ["otlp"], [" OTLP "]])
+def test_the_exporter_is_this_one(settings: LazySettings, exporters: list[str]) -> None:
+    settings.OTEL_TRACES_EXPORTER = exporters
     assert check_export() == []
 
 
@@ -118,6 +126,10 @@ def test_of_the_site_s_headers_no_worker_gets_any_but_it_may_have_its_own(
                 "OTEL_TRACES_EXPORTER": "none",
             },
             False,
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": ""},
+            True,
         ),
     ],
 )

@@ -90,6 +90,40 @@ def test_a_run_that_fails_has_one_error_and_one_end() -> None:
     assert (error.data["error"], error.data["error_type"]) == ("The model is away.", "model_error")
 
 
+def told_of_a_tool(told: list[Message]) -> list[tuple[str, str]]:
+    """What is said of tools, by the state of the agent or the status of the span."""
+    return [
+        (each.event_type, each.data.get("agent_state") or each.data["status"])
+        for each in told
+        if each.data.get("agent_state") in ("acting", "waiting")
+        or each.data.get("run_type") == "tool"
+    ]
+
+
+def test_a_tool_that_was_cancelled_before_anybody_agreed_was_never_at_work() -> None:
+    story = Story()
+    ref = story.ask("Delete it.")
+    story.think(ref, "delete")
+    story.wait(ref, "delete")
+    waiting = [("status_update", "waiting"), ("span_started", "waiting")]
+    assert told_of_a_tool(now_told()) == waiting
+    story.interrupt(ref)
+    assert told_of_a_tool(now_told()) == [("tool_completed", "cancelled")]
+
+
+def test_a_tool_that_was_cancelled_at_work_has_begun() -> None:
+    story = Story()
+    ref = story.ask("Delete it.")
+    story.think(ref, "delete")
+    story.wait(ref, "delete")
+    story.start(ref, "delete")
+    story.interrupt(ref)
+    assert told_of_a_tool(now_told()) == [
+        *(("status_update", "acting"), ("span_started", "running")),
+        ("tool_completed", "cancelled"),
+    ]
+
+
 def test_a_run_without_a_trace_has_a_start_and_an_end() -> None:
     story = Story()
     ref = story.ask("a")
