@@ -48,7 +48,13 @@ TEXTS = (
         "live": gettext_noop("Live"),
         "at_rest": gettext_noop("Ended"),
         "lost": gettext_noop("Not connected; trying again"),
+        "trying_again": gettext_noop("Trying again"),
         "refused": gettext_noop("Not shown"),
+        "not_all_read": gettext_noop("Not everything could be read: {problem}"),
+        "page_failed": gettext_noop(
+            "This page has failed; what went wrong is in the browser's console."
+        ),
+        "no_trace": gettext_noop("There is no trace '{id}'."),
         "no_answer": gettext_noop("the site did not answer"),
         "log_in": gettext_noop("Log in"),
         "needs_scripts": gettext_noop("The pages of traces need JavaScript."),
@@ -134,6 +140,7 @@ TEXTS = (
         "run_again": gettext_noop("Run again from step {step}"),
         "another_question": gettext_noop("Another question (left empty: the same)"),
         # Two traces.
+        "names_two_traces": gettext_noop("The page's address names two traces: ?a=ID&b=ID."),
         "two_traces": gettext_noop("Two traces side by side"),
         "compare_chosen": gettext_noop("Compare the two chosen"),
         "choose_for_comparison": gettext_noop("Choose for a comparison"),
@@ -158,7 +165,8 @@ TEXTS = (
         # Again.
         "runs_again": gettext_noop("Ran step {step} of this run again"),
         "compare_with_it": gettext_noop("Compare with it"),
-        "was_run_again": gettext_noop("Run again from step {step}, {at}"),
+        "was_run_again": gettext_noop("Was run again from step {step}, {at}"),
+        "is_a_rerun": gettext_noop("Runs another run again, from step {step}"),
         "parts_left_out": gettext_noop(
             "{count} more parts of its work were left out: only so many are kept."
         ),

@@ -3,6 +3,7 @@
 import { Announcer } from "./chat/announcer.js";
 import { element, iconButton } from "./chat/dom.js";
 import { BASE, fullMoment, page, say } from "./chat/page.js";
+import { RequestFailed } from "./chat/requests.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { plant } from "./traces/forest.js";
@@ -11,45 +12,38 @@ import { keepQuery } from "./traces/languages.js";
 import { follow } from "./traces/live.js";
 import { bothInFull, pairRows, totalsOf } from "./traces/pairs_view.js";
 import { nextDifference, pairsOf } from "./traces/pairs.js";
-import { readSpans, readTrace } from "./traces/reading.js";
+import { Record } from "./traces/record.js";
+import { showStanding } from "./traces/standing.js";
 import { count } from "./traces/words.js";
 
 const EVERY_MS = 2000;
-const STATES = { open: "live", rest: "at_rest", waiting: "lost", closed: "refused" };
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const view = pairRows(byId("grid"), byId("rows"), ({ id }) => choose(id));
+const ids = [page.compares.a, page.compares.b];
+const records = ids.map((id) => new Record(id, () => {}));
 let traces = [];
 let pairs = [];
 let shown = [];
 let selected = null;
 let shownDetail = null;
 
-async function readOne(id) {
-  const trace = await readTrace(id);
-  const spans = [];
-  for await (const items of readSpans(id, 0)) spans.push(...items);
-  return { trace, spans };
-}
-
+/** Whether one of them goes on. Both are shown at once. */
 async function read() {
-  const [one, other] = await Promise.all([page.compares.a, page.compares.b].map(readOne));
-  traces = [one.trace, other.trace];
-  pairs = pairsOf(plant(one.spans), plant(other.spans), forkOf(one.trace, other.trace));
+  if (!ids.every(Boolean)) throw new RequestFailed(say("names_two_traces"), { status: 404 });
+  // Both to their end: a record must not be read twice at a time.
+  const reads = await Promise.allSettled(records.map((record) => record.read()));
+  const failed = reads.find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+  traces = records.map(({ trace }) => trace);
+  pairs = pairsOf(...records.map(({ spans }) => plant(spans)), forkOf(...traces));
   showTotals();
   arrange();
-  return traces.some(({ status }) => status === "running");
+  return reads.some(({ value: goesOn }) => goesOn);
 }
 
 const forkOf = ({ trace_id: id }, { rerun_of: origin }) => (origin?.trace_id === id ? origin.step : 0);
-
-function showState(state, error) {
-  byId("link-state").dataset.state = state === "rest" ? "open" : state;
-  byId("link-text").textContent = say(STATES[state]);
-  byId("problem").hidden = state !== "closed";
-  byId("problem").textContent = state === "closed" ? error.message : "";
-}
 
 const nameOf = (place) => say(place === 0 ? "first_run" : "second_run");
 
@@ -142,7 +136,7 @@ setUpTheme(byId("theme"), lasting);
 keepQuery();
 follow({
   read,
-  about: () => [page.compares.a, page.compares.b].map((id) => ["trace_id", id]),
-  state: showState,
+  about: () => ids.map((id) => ["trace_id", id]),
+  state: showStanding,
   everyMs: EVERY_MS,
 });

@@ -13,13 +13,13 @@ import { RerunForm, showLineage } from "./traces/lineage.js";
 import { follow } from "./traces/live.js";
 import { neighboursOf } from "./traces/reading.js";
 import { Record } from "./traces/record.js";
+import { showStanding } from "./traces/standing.js";
 import { Waterfall } from "./traces/waterfall.js";
 import { count, cost, statusOf, took, tokensOf } from "./traces/words.js";
 
 const EVERY_MS = 1000;
 const GROW_MS = 200; // Between two looks of a bar that grows.
 const ZOOM = 2;
-const STATES = { open: "live", rest: "at_rest", waiting: "lost", closed: "refused" };
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -32,7 +32,7 @@ let critical = new Set();
 let time = null; // What is zoomed to; null: all.
 let selected = location.hash.slice(1);
 let shownDetail = null;
-let hasNeighbours = false;
+let hasSurroundings = false;
 
 // What there is.
 
@@ -69,21 +69,25 @@ function showSummary(trace) {
   byId("conversation").href = `${chat}#${encodeURIComponent(trace.session_id)}`;
   byId("all-of-it").href = `${BASE}/traces/?${new URLSearchParams({ session_id: trace.session_id })}`;
   byId("all-of-it").hidden = byId("conversation").hidden = false;
-  if (!hasNeighbours) showNeighbours(trace);
 }
 
 async function showNeighbours(trace) {
-  hasNeighbours = true;
-  try {
-    await showLineage(trace, byId("lineage"));
-    const found = await neighboursOf(trace);
-    for (const name of ["previous", "next"]) {
-      byId(name).hidden = found[name] === null;
-      if (found[name]) byId(name).href = `${BASE}/traces/${encodeURIComponent(found[name])}/`;
-    }
-  } catch {
-    hasNeighbours = false; // It is tried again with the next news.
+  const found = await neighboursOf(trace);
+  for (const name of ["previous", "next"]) {
+    byId(name).hidden = found[name] === null;
+    if (found[name]) byId(name).href = `${BASE}/traces/${encodeURIComponent(found[name])}/`;
   }
+}
+
+/** Whether the run goes on. What is around it is read once, and at its end and after that anew. */
+async function read() {
+  const goesOn = await record.read();
+  if (!goesOn || !hasSurroundings) {
+    await showLineage(record.trace, byId("lineage"));
+    await showNeighbours(record.trace);
+    hasSurroundings = true;
+  }
+  return goesOn;
 }
 
 // What is seen of it.
@@ -92,7 +96,7 @@ function arrange() {
   const words = byId("search").value.trim();
   const errorsFirst = byId("errors-first").getAttribute("aria-pressed") === "true";
   rows = forest.rowsOf(roots, { collapsed, words, errorsFirst });
-  byId("no-steps").hidden = rows.length > 0;
+  byId("no-steps").hidden = !record.isWhole || rows.length > 0;
   byId("fold").textContent = say(collapsed.size ? "expand_all" : "collapse_all");
   draw();
   const span = record.spans.find((each) => each.span_id === selected);
@@ -247,13 +251,8 @@ setInterval(() => {
   if (!document.hidden && record.spans.some(forest.isOpen)) draw();
 }, GROW_MS);
 follow({
-  read: () => record.read(),
-  about: () => ({ trace_id: page.traceId }),
+  read,
+  about: () => ({ trace_id: page.traceId, rerun_of: page.traceId }),
   everyMs: EVERY_MS,
-  state(state, error) {
-    byId("link-state").dataset.state = state === "rest" ? "open" : state;
-    byId("link-text").textContent = say(STATES[state]);
-    byId("problem").hidden = state !== "closed";
-    byId("problem").textContent = state === "closed" ? error.message : "";
-  },
+  state: showStanding,
 });

@@ -2,6 +2,7 @@
 
 import { element } from "./chat/dom.js";
 import { BASE, fullMoment, moment, say } from "./chat/page.js";
+import { RequestFailed } from "./chat/requests.js";
 import { lasting } from "./chat/storage.js";
 import { setUpTheme } from "./chat/theme.js";
 import { Choice } from "./traces/choice.js";
@@ -9,20 +10,19 @@ import { thumbsOf } from "./traces/feedback.js";
 import { asked, FilterForm, filtersIn, queryWith } from "./traces/filters.js";
 import { follow } from "./traces/live.js";
 import { keepQuery } from "./traces/languages.js";
+import { Listed } from "./traces/listed.js";
 import { Operations } from "./traces/operations.js";
 import { readTraces } from "./traces/reading.js";
+import { showProblem, showStanding } from "./traces/standing.js";
 import { count, cost, statusOf, took, tokensOf } from "./traces/words.js";
 
 const EVERY_MS = 2000;
 const PAGE = 50;
-const STATES = { open: "live", rest: "live", waiting: "lost", closed: "refused" };
 
 const byId = (id) => document.getElementById(id);
 let filters = filtersIn(location.search);
-let traces = new Map(); // By their ids.
-let views = new Map(); // Their rows, by their ids.
-let cursor = null;
-let isComplete = true;
+let list = new Listed(PAGE);
+let views = new Map(); // By the ids of traces: {trace, row}.
 let asking = 0; // Answers to earlier questions are too late.
 
 const choice = new Choice(byId("compare"));
@@ -34,66 +34,71 @@ const form = new FilterForm(byId("filters"), byId("clear"), (changed) => {
 
 function begin() {
   asking += 1;
-  [traces, views, cursor, isComplete] = [new Map(), new Map(), null, true];
+  list = new Listed(PAGE);
   line.again();
 }
 
 async function readNewest() {
   const question = asking;
-  const isFirst = traces.size === 0;
-  const found = await readTraces({ ...asked(filters, Date.now()), limit: PAGE });
+  const found = await readTraces({ ...asked(filters, Date.now()), limit: list.limit });
   if (question !== asking) {
     queueMicrotask(() => line.again());
     return true;
   }
-  const isApart = !isFirst && isAfterAGap(found);
-  if (isApart) [asking, traces, views] = [asking + 1, new Map(), new Map()];
-  if (isFirst || isApart) ({ cursor, complete: isComplete } = found);
-  keep(found.items);
+  list.renew(found);
+  show();
   return true;
-}
-
-/** Whether more came than a page holds: what lies between is read as what is older. */
-function isAfterAGap({ items, cursor: next, complete }) {
-  return complete && next !== null && !items.some(({ trace_id: id }) => traces.has(id));
 }
 
 async function readOlder() {
   const question = asking;
   byId("more").disabled = true;
   try {
+    const cursor = list.reach();
     const found = await readTraces({ ...asked(filters, Date.now()), limit: PAGE, cursor });
     if (question !== asking) return;
-    ({ cursor, complete: isComplete } = found);
-    keep(found.items);
+    list.add(found, cursor);
+    show();
   } catch (error) {
+    if (!(error instanceof RequestFailed)) throw error;
     showProblem(error.message);
   } finally {
     byId("more").disabled = false;
   }
 }
 
-function keep(items) {
-  for (const item of items) {
-    const before = traces.get(item.trace_id);
-    if (before && JSON.stringify(before) === JSON.stringify(item)) continue;
-    traces.set(item.trace_id, item);
-    views.set(item.trace_id, rowOf(item));
-  }
-  const newestFirst = [...traces.keys()].sort().reverse();
-  byId("rows").replaceChildren(...newestFirst.map((id) => views.get(id)));
+function show() {
+  const { items, cursor, isComplete } = list;
+  views = new Map(items.map((trace) => [trace.trace_id, viewOf(trace)]));
+  place([...views.values()].map(({ row }) => row));
   byId("services").replaceChildren(
-    ...[...new Set([...traces.values()].map((each) => each.service))].map((name) =>
-      element("option", { value: name }),
-    ),
+    ...[...new Set(items.map(({ service }) => service))].map((name) => element("option", { value: name })),
   );
   const isFiltered = Object.keys(filters).length > 0;
-  byId("list").hidden = traces.size === 0;
-  byId("none").hidden = traces.size > 0;
+  byId("list").hidden = items.length === 0;
+  byId("none").hidden = items.length > 0;
   byId("none").textContent = say(isFiltered ? "none_match" : "none");
   byId("more").hidden = cursor === null;
   byId("more").textContent = say(isComplete ? "more" : "look_further");
   byId("clear").hidden = !isFiltered;
+}
+
+/** That of before, if it would look the same. */
+function viewOf(trace) {
+  const before = views.get(trace.trace_id);
+  const isSame = before && JSON.stringify(before.trace) === JSON.stringify(trace);
+  return isSame ? before : { trace, row: rowOf(trace) };
+}
+
+/** Rows that stay are not moved: one of them may have the focus. */
+function place(rows) {
+  const wanted = new Set(rows);
+  for (const row of [...byId("rows").children]) if (!wanted.has(row)) row.remove();
+  let next = byId("rows").firstElementChild;
+  for (const row of rows) {
+    if (row === next) next = next.nextElementSibling;
+    else byId("rows").insertBefore(row, next);
+  }
 }
 
 function rowOf(trace) {
@@ -105,7 +110,7 @@ function rowOf(trace) {
     "tr",
     {},
     element("td", {}, choice.boxFor(id), element("span", { className: "badge" }, statusOf(status)), failuresOf(trace)),
-    element("td", { className: "request" }, element("a", { href: `${BASE}/traces/${id}/` }, words)),
+    element("td", { className: "request" }, markOf(trace), element("a", { href: `${BASE}/traces/${id}/` }, words)),
     element("td", {}, service),
     element("td", {}, ...thumbsOf(trace.feedback)),
     cell(count(trace.steps)),
@@ -118,6 +123,13 @@ function rowOf(trace) {
   return row;
 }
 
+/** Of a run that ran another one again. */
+function markOf({ rerun_of: origin }) {
+  if (!origin) return null;
+  const words = say("is_a_rerun", { step: origin.step });
+  return element("span", { className: "rerun-mark", title: words, "aria-label": words, role: "img" }, "↻");
+}
+
 /** How many steps failed, whatever became of the run. */
 function failuresOf({ errors }) {
   if (!errors) return null;
@@ -125,15 +137,8 @@ function failuresOf({ errors }) {
   return element("span", { className: "failures", title: words, "aria-label": words, role: "img" }, `✕ ${count(errors)}`);
 }
 
-function showProblem(sentence) {
-  byId("problem").hidden = sentence === "";
-  byId("problem").textContent = sentence;
-}
-
 function showState(state, error) {
-  byId("link-state").dataset.state = state === "rest" ? "open" : state;
-  byId("link-text").textContent = say(STATES[state]);
-  showProblem(state === "closed" ? error.message : "");
+  showStanding(state, error);
   if (state === "closed") byId("clear").hidden = Object.keys(filters).length === 0;
 }
 

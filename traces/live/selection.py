@@ -20,11 +20,15 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Empty: all. `since`: the cursor after which the viewer goes on; None: from now on."""
+    """Empty: all. Named are `trace_ids`, and the runs again of those in `rerun_of`.
+
+    `since`: the cursor after which the viewer goes on; None: from now on.
+    """
 
     service: str | None = None
     statuses: frozenset[str] = frozenset()
     trace_ids: frozenset[str] = frozenset()
+    rerun_of: frozenset[str] = frozenset()
     since: int | None = None
 
     @classmethod
@@ -36,7 +40,10 @@ class Selection:
         trace_ids = frozenset(query.get("trace_id", ()))
         if len(trace_ids) > MOST_NAMED:
             raise Unusable("trace_id")
-        return cls(service, statuses, trace_ids, _cursor_in(query.get("since", ())))
+        rerun_of = frozenset(query.get("rerun_of", ()))
+        if len(rerun_of) > MOST_NAMED:
+            raise Unusable("rerun_of")
+        return cls(service, statuses, trace_ids, rerun_of, _cursor_in(query.get("since", ())))
 
     def takes(self, trace: Trace, principal: Principal | None, *, is_known: bool) -> bool:
         """Whether the viewer, who is that principal, is told of a trace as it is now.
@@ -46,10 +53,16 @@ class Selection:
         return (
             (self.service is None or trace.service == self.service)
             and (is_known or not self.statuses or trace.status in self.statuses)
-            and (not self.trace_ids or trace.pk in self.trace_ids)
+            and self._names(trace)
             and may_see(principal, trace.principal)
             and may_use_service(principal, trace.service)
         )
+
+    def _names(self, trace: Trace) -> bool:
+        if not (self.trace_ids or self.rerun_of):
+            return True
+        is_rerun = bool(trace.rerun_of) and trace.rerun_of in self.rerun_of
+        return is_rerun or trace.pk in self.trace_ids
 
 
 def _cursor_in(said: Sequence[str]) -> int | None:

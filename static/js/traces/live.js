@@ -1,16 +1,20 @@
 // What changes on a page of traces: read when something is new, as long as somebody looks.
 
+import { RequestFailed } from "../chat/requests.js";
 import { News } from "./news.js";
 
 const GATHER_MS = 100; // Between two reads, however much is new.
 const LONGEST_MS = 15000;
 
 /**
- * Calls `read()`, which says whether there may be news later, one call at a time, whenever the
- * traces of `about()` (parameters of the socket) change. Where no socket says so, `everyMs`.
+ * Calls `read()`, which says whether what it read goes on, one call at a time, whenever the traces of
+ * `about()` (parameters of the socket) change. Where no socket says so, every `everyMs`, as long as
+ * it goes on.
  *
- * Calls `state` with "open", "rest" (nothing more will come), "waiting" (it failed, and is tried
- * again) or "closed" (refused), and the error of the last two. While nobody looks, it rests.
+ * Calls `state` with "open", "rest" (it has ended; news of it are read still), "waiting" (a request
+ * failed, and is tried again), "closed" (refused: no more is read), or "broken" (the page's own
+ * fault, which is thrown: with the next news, it is read again); and with the error of the last
+ * three. While nobody looks, it rests.
  */
 export function follow({ read, about, state, everyMs }) {
   const news = new News(() => {
@@ -21,37 +25,50 @@ export function follow({ read, about, state, everyMs }) {
   let dueAt = Infinity;
   let isReading = false;
   let isNew = false; // Since the present read began.
-  let hasEnded = false;
+  let goesOn = true;
+  let isRefused = false;
   let delay = everyMs;
 
   const isFailing = () => delay > everyMs;
 
   async function turn() {
     dueAt = Infinity;
-    if (document.hidden || hasEnded || isReading) return;
+    if (document.hidden || isRefused || isReading) return;
     isReading = true;
     isNew = false;
     try {
-      hasEnded = !(await read());
+      goesOn = await read();
       delay = everyMs;
-      state(hasEnded ? "rest" : "open");
+      state(goesOn ? "open" : "rest");
     } catch (error) {
-      hasEnded = error.status >= 400 && error.status < 500 && error.status !== 429;
-      delay = Math.min(LONGEST_MS, delay * 2);
-      state(hasEnded ? "closed" : "waiting", error);
+      fail(error);
+    } finally {
+      isReading = false;
+      proceed();
     }
-    isReading = false;
-    goOn();
   }
 
-  function goOn() {
-    if (hasEnded || document.hidden) {
+  /** Throws what is no failed request. */
+  function fail(error) {
+    if (!(error instanceof RequestFailed)) {
+      goesOn = false;
+      delay = everyMs;
+      state("broken", error);
+      throw error;
+    }
+    isRefused = error.status >= 400 && error.status < 500 && error.status !== 429;
+    delay = Math.min(LONGEST_MS, delay * 2);
+    state(isRefused ? "closed" : "waiting", error);
+  }
+
+  function proceed() {
+    if (isRefused || document.hidden) {
       news.stop();
       return;
     }
     news.listen(about());
     if (isNew && !isFailing()) turnIn(GATHER_MS);
-    else if (isFailing() || !news.isOpen) turnIn(delay);
+    else if (isFailing() || (goesOn && !news.isOpen)) turnIn(delay);
   }
 
   /** At the latest. */
@@ -64,14 +81,14 @@ export function follow({ read, about, state, everyMs }) {
   }
 
   function again() {
-    hasEnded = false;
+    isRefused = false;
     delay = everyMs;
     turnIn(0);
   }
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) news.stop();
-    else if (!hasEnded) again();
+    else if (!isRefused) again();
   });
   turnIn(0);
   return { again };

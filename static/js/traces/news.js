@@ -45,6 +45,13 @@ export class News {
     socket?.close();
   }
 
+  /** Of traces that are not named, but are of one that is: that they have begun. */
+  #concerns(type, { trace_id: id }) {
+    if (!id) return false;
+    const named = new URLSearchParams(this.#query).getAll("trace_id");
+    return named.length === 0 || named.includes(id) || type === "trace_started";
+  }
+
   #dial() {
     this.#timer = null;
     const address = new URL(`${BASE}/ws/traces/?${this.#query}`, location.href);
@@ -55,7 +62,7 @@ export class News {
       if (socket !== this.#socket) return;
       const { event_type: type, data: told } = JSON.parse(data);
       this.#delay = FIRST_MS;
-      if (type === "connection_established" || told.trace_id) this.#changed();
+      if (type === "connection_established" || this.#concerns(type, told)) this.#changed();
     });
     socket.addEventListener("close", ({ code }) => {
       if (socket !== this.#socket) return;

@@ -1,22 +1,30 @@
-// What the pages of traces ask of the site. What fails throws an Error whose message is for people.
+// What the pages of traces ask of the site. What fails throws `RequestFailed`.
 
-import { request } from "../chat/requests.js";
+import { say } from "../chat/page.js";
+import { ask, request, RequestFailed } from "../chat/requests.js";
 
 const HOUR_MS = 3600000;
 const MOST = 500; // Of a page of the interface.
 
-const get = async (address) => (await request("GET", address)).json();
 const addressOf = (id) => `traces/${encodeURIComponent(id)}`;
 
 /** {items, cursor, complete}; `query`: the parameters of the interface. */
-export const readTraces = (query) => get(`traces?${new URLSearchParams(query)}`);
+export const readTraces = (query) => ask(`traces?${new URLSearchParams(query)}`);
 
-export const readTrace = (id) => get(addressOf(id));
+/** The message of its failure says which trace is not there. */
+export async function readTrace(id) {
+  try {
+    return await ask(addressOf(id));
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    throw new RequestFailed(say("no_trace", { id }), error);
+  }
+}
 
 /** The spans from a place on, page by page. */
 export async function* readSpans(id, from) {
   for (let cursor = from; cursor !== null; ) {
-    const page = await get(`${addressOf(id)}/spans?limit=${MOST}&cursor=${cursor}`);
+    const page = await ask(`${addressOf(id)}/spans?limit=${MOST}&cursor=${cursor}`);
     yield page.items;
     cursor = page.cursor;
   }
@@ -42,5 +50,5 @@ export const runAgain = async (id, { step, question }) =>
 /** `hours`: of the time until now. */
 export const readStats = (by, hours) => {
   const since = new Date(Date.now() - hours * HOUR_MS).toISOString();
-  return get(`traces/stats?${new URLSearchParams({ by, since })}`);
+  return ask(`traces/stats?${new URLSearchParams({ by, since })}`);
 };

@@ -6,6 +6,7 @@ import { readSpans, readTrace } from "./reading.js";
 export class Record {
   trace = null;
   spans = [];
+  isWhole = false; // Whether all steps were read once.
   #id;
   #changed;
 
@@ -14,7 +15,7 @@ export class Record {
     [this.#id, this.#changed] = [id, changed];
   }
 
-  /** Whether there may be more later. Rejects if it can't be read. */
+  /** Whether it goes on. Rejects if it can't be read. */
   async read() {
     this.trace = await readTrace(this.#id);
     this.#changed();
@@ -24,6 +25,10 @@ export class Record {
       const rest = this.spans.slice(place).filter((span) => !read.has(span.span_id));
       this.spans = [...this.spans.slice(0, place), ...items, ...rest];
       place += items.length;
+      this.#changed();
+    }
+    if (!this.isWhole) {
+      this.isWhole = true;
       this.#changed();
     }
     return this.trace.status === "running";

@@ -52,7 +52,8 @@ export class Waterfall {
     const { time, now, critical } = this.#how;
     name.style.paddingInlineStart = `${Math.min(depth, 12) * INDENT_PX}px`;
     const isFine = span.status === "success";
-    name.querySelector(".badge").textContent = isFine ? "" : statusOf(span.status);
+    const badge = name.querySelector(".badge");
+    badge.title = badge.textContent = isFine ? "" : statusOf(span.status);
     length.textContent = took(span.duration_ms ?? (isOpen(span) ? now - Date.parse(span.started_at) : NaN));
     tokens.textContent = span.usage && !isOpen(span) ? tokensOf(span.usage) : "";
     const bar = line.firstElementChild;

@@ -13,7 +13,8 @@ ROOT = Principal("user:2", "root", sees_everything=True)
 
 
 def trace(**fields: str) -> Trace:
-    return Trace(**({"id": "t", "service": "weather", "status": "running"} | fields))
+    usual = {"id": "t", "service": "weather", "status": "running", "rerun_of": "o"}
+    return Trace(**(usual | fields))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,11 @@ def trace(**fields: str) -> Trace:
         ({"trace_id": ["t", "u"]}, None, True),
         ({"trace_id": ["u"]}, None, False),
         ({"trace_id": ["t"], "status": ["failed"]}, None, False),
+        ({"rerun_of": ["o"]}, None, True),
+        ({"rerun_of": ["t"]}, None, False),
+        ({"trace_id": ["u"], "rerun_of": ["o"]}, None, True),
+        ({"trace_id": ["t"], "rerun_of": ["u"]}, None, True),
+        ({"rerun_of": [""]}, None, False),
     ],
 )
 def test_every_filter_must_hold(
@@ -68,6 +74,7 @@ def test_one_sees_ones_own_or_what_one_may(principal: Principal | None, is_taken
         ({"since": ["1" * 100_000]}, "since"),
         ({"status": ["running", "odd"]}, "status"),
         ({"trace_id": [str(number) for number in range(MOST_NAMED + 1)]}, "trace_id"),
+        ({"rerun_of": [str(number) for number in range(MOST_NAMED + 1)]}, "rerun_of"),
     ],
 )
 def test_what_has_no_meaning_is_named(query: dict[str, list[str]], name: str) -> None:
