@@ -110,9 +110,17 @@ async def test_a_run_survives_its_tab_and_is_told_from_its_start_to_the_next(
         assert known[frame["message_id"]] == frame, "what is told again has its id, and is the same"
 
 
-async def test_two_tabs_of_a_label_see_the_same_run(runner: Runner, nonce: str) -> None:
+async def test_two_tabs_of_a_label_see_the_same_run(
+    runner: Runner, model: FakeModelControl, nonce: str
+) -> None:
+    hold = f"hold{nonce}"
     async with watcher(at(runner, nonce)) as one, watcher(at(runner, nonce)) as other:
-        await asyncio.gather(one.start(f"a {nonce}"), other.start(f"b {nonce}"))
+        questions = [f"[[hold {hold}]] {name} {nonce}" for name in "ab"]
+        await asyncio.gather(one.start(questions[0]), other.start(questions[1]))
+        # Before both are there, the first run must not end: ended ones are not told.
+        for client in (one, other):
+            await client.until("trace_started")
+        await model.release(hold)
         for client in (one, other):
             for _ in range(2):
                 await client.until("trace_completed")
