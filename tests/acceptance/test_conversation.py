@@ -239,7 +239,7 @@ async def test_a_tool_that_raises_costs_one_line_of_the_log(serve: Serve) -> Non
     (line,) = [line for line in runner.log if "the wheel came off" in line]
     told = json.loads(line)
     assert (told["event"], told["tool"]) == ("tool_raised", "broken")
-    assert (told["session"], told["run"]) == (session, run_id)
+    assert (told["session_id"], told["run_id"]) == (session, run_id)
     assert told["error"] == "ValueError: the wheel came off"
 
 
