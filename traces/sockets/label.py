@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from django.db import Error as DatabaseFailure
@@ -15,12 +13,13 @@ from agents.runtime.file_locks import explain
 from agents.sentences import say
 from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send
 from agents.sockets.single import LANE, SingleConversation
-from agents.transients import Notice, Problem, Transient
+from agents.transients import Problem, Transient
 from myagent import span_ids
 from myagent.protocol import CloseCode, CloseSession
 from myagent.protocol.trace import MAX_LABEL, StartAgent, Stop, parse
-from traces.live.messages import Json, Message, frame, problem_data, status_data
+from traces.live.messages import Message
 from traces.sockets import labels
+from traces.sockets.dialect import TraceSocket
 from traces.sockets.telling import Telling
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +28,7 @@ NOT_TOLD = frozenset({"span_started", "feedback"})
 """Messages that are for the viewers of all traces alone."""
 
 
-class LabelConsumer(SingleConversation):
+class LabelConsumer(TraceSocket, SingleConversation):
     """A socket of the trace dialect. The log's entries say when its traces have changed."""
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
@@ -44,14 +43,13 @@ class LabelConsumer(SingleConversation):
     def render_text(session_id: str, run_id: str, step: int, offset: int, text: str) -> str:
         raise NotImplementedError("the dialect has no text")
 
-    def render_problem(self, problem: Problem) -> str:
-        return frame_now(
-            "error", "run_error", self._label, problem_data(problem.text, problem.code)
-        )
+    @property
+    def session_name(self) -> str:
+        return self._label
 
     def greet(self) -> None:
         data = {"status": "connected", "session_id": self._label}
-        self._say(frame_now("connection", "connection_established", self._label, data))
+        self.say_now(self.frame_now("connection", "connection_established", data))
 
     def keep_warm(self) -> None:
         """WebSocket pings do; the dialect has no word for it."""
@@ -72,33 +70,19 @@ class LabelConsumer(SingleConversation):
         return True
 
     def tell(self, transient: Transient) -> None:
-        match transient:
-            case Problem():
-                self.note_problem()
-                self.answer(transient)
-            case Notice():
-                message_id = f"notice_{transient.code}_{uuid4().hex[:8]}"
-                self._say_status(message_id, transient.code, say(transient.lang, transient.code))
+        if isinstance(transient, Problem):
+            self.note_problem()
+        super().tell(transient)
 
     def answer(self, problem: Problem) -> None:
-        self._say(self.render_problem(problem))
+        self.say_now(self.render_problem(problem))
 
     def _note_message(self, logged: Logged) -> None:
         metadata = logged.data["metadata"]
         self._telling.add(metadata["run_id"])
         if metadata["position"]:
             message_id = f"status_queued_{span_ids.run_span_id(metadata['run_id'])}"
-            self._say_status(message_id, "queued", say(self.lang, "queued"))
-
-    def _say_status(self, message_id: str, state: str, sentence: str) -> None:
-        data = status_data(state, sentence)
-        self._say(frame("status_update", message_id, datetime.now(UTC), self._label, data))
-
-    def _say(self, text: str) -> None:
-        """Sends what is not in the log; closes the socket if the client does not take even that."""
-        self.outbox.push_frame(text)
-        if self.outbox.is_overfull:
-            self.close_slow()
+            self.say_status(message_id, "queued", say(self.lang, "queued"))
 
     async def _tell_message(self, message: Message) -> None:
         if message.event_type in NOT_TOLD:
@@ -190,11 +174,6 @@ class LabelConsumer(SingleConversation):
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable") from error
         return found
-
-
-def frame_now(kind: str, event_type: str, label: str, data: Json) -> str:
-    """A message that is told once, now."""
-    return frame(event_type, f"{kind}_{uuid4().hex[:8]}", datetime.now(UTC), label, data)
 
 
 def _label_in(scope: Scope) -> str:

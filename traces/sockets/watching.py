@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from uuid import uuid4
 
 import structlog
 
 from agents.log.entry import Logged
 from agents.runtime import background
 from agents.sentences import say
-from agents.sockets.base import SocketConsumer
 from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send, query_of
-from agents.transients import Notice, Problem, Transient
+from agents.transients import Problem
 from myagent.protocol import CloseCode, ProtocolError
 from myagent.protocol.client_events import read_object
-from traces.live.messages import Json, Message, frame, problem_data, status_data
+from traces.live.messages import Message
 from traces.live.selection import Selection, Unusable
 from traces.live.tail import tail_of
 from traces.live.viewer import TooFarBehind, Viewer
 from traces.live.watched import Watched
+from traces.sockets.dialect import TraceSocket, told_once
 
 logger = structlog.get_logger(__name__)
 
 
-class WatchingConsumer(SocketConsumer):
+class WatchingConsumer(TraceSocket):
     """A socket of `/ws/traces/`, and the `Screen` of its viewer."""
 
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
@@ -45,7 +43,7 @@ class WatchingConsumer(SocketConsumer):
         """With a cursor, once the viewer has a place in the log."""
         if cursor is not None:
             data = {"status": "connected", "session_id": None}
-            self._say("connection", "connection_established", data)
+            self.say_now(self.frame_now("connection", "connection_established", data))
 
     async def _talk(self) -> None:
         watching = asyncio.get_running_loop().create_task(self._watch())
@@ -81,36 +79,19 @@ class WatchingConsumer(SocketConsumer):
         self.outbox.add_frame(watched.frame(message, self.lang, cursor))
 
     def say_behind(self) -> None:
-        self._say_status("behind", "behind", "behind")
+        self._say_state("behind")
 
     # What the server says.
 
     def keep_warm(self) -> None:
-        self._say_status("watching", "watching", "watching")
+        self._say_state("watching")
 
-    def tell(self, transient: Transient) -> None:
-        match transient:
-            case Problem():
-                self._say("error", "run_error", problem_data(transient.text, transient.code))
-            case Notice():
-                self._say_status("notice", transient.code, transient.code)
+    def _say_state(self, state: str) -> None:
+        self.say_status(told_once(state), state, say(self.lang, state))
 
-    def render_problem(self, problem: Problem) -> str:
-        return self._frame("error", "run_error", problem_data(problem.text, problem.code))
-
-    def _say_status(self, kind: str, state: str, sentence: str) -> None:
-        self._say(kind, "status_update", status_data(state, say(self.lang, sentence)))
-
-    def _say(self, kind: str, event_type: str, data: Json) -> None:
-        """Sends what is in no trace; closes the socket if the client does not take even that."""
-        self.outbox.push_frame(self._frame(kind, event_type, data))
-        if self.outbox.is_overfull:
-            self.close_slow()
-
-    def _frame(self, kind: str, event_type: str, data: Json) -> str:
-        cursor = None if self._viewer is None else str(self._viewer.cursor)
-        message_id = f"{kind}_{uuid4().hex[:8]}"
-        return frame(event_type, message_id, datetime.now(UTC), None, data, cursor)
+    @property
+    def cursor(self) -> str | None:
+        return None if self._viewer is None else str(self._viewer.cursor)
 
     # What the client says.
 
