@@ -14,6 +14,7 @@ from agents.log import reading
 from agents.log.entry import Logged
 from agents.ports import Refused
 from agents.principals import key_of
+from agents.sessions.feedback import says
 from myagent.protocol import (
     TERMINAL_EVENTS,
     Cancel,
@@ -73,16 +74,13 @@ async def cancel(call: WaitingCall, event: Cancel) -> Logged:
 
 async def rate(call: WaitingCall, event: Feedback) -> Logged:
     """Says what an answer is worth; the entry that holds it."""
-    said = event.metadata
-    comment = "" if said.score is None else (event.content or "").strip()
-    wanted = (said.message_id, said.score, comment, key_of(call.principal))
+    wanted = (event.metadata.message_id, key_of(call.principal))
 
     def is_meant(logged: Logged) -> bool:
         if logged.event != "user.feedback":
             return False
-        words, given = logged.data["content"] or "", logged.data["metadata"]
-        who = given.get("principal", "")
-        return wanted == (given["message_id"], given["score"], words, who)
+        given = logged.data["metadata"]
+        return wanted == (given["message_id"], given.get("principal", "")) and says(logged, event)
 
     with call.waits_for(is_meant) as rated:
         await call.host.port.send(call, event)

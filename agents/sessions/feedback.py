@@ -59,7 +59,7 @@ class Ratings:
             raise Refused("unknown_message", message_id=message_id)
         if not found.has_ended:
             raise Refused("busy", message_id=message_id, sentence="not_ended")
-        if not is_in_doubt and found.feedback is not None and _says(found.feedback, event):
+        if not is_in_doubt and found.feedback is not None and says(found.feedback, event):
             asker.tell(Repeated(found.feedback))
             return
         self._check(message_id)
@@ -99,7 +99,8 @@ def _comment_of(event: Feedback) -> str | None:
     return comment if comment and event.metadata.score is not None else None
 
 
-def _says(logged: Logged, event: Feedback) -> bool:
+def says(logged: Logged, event: Feedback) -> bool:
+    """Whether an entry with feedback says the same as an event."""
     data = orjson.loads(logged.payload)
     said = (data["metadata"]["score"], data["content"])
     return said == (event.metadata.score, _comment_of(event))
