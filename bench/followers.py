@@ -7,23 +7,19 @@ rate. A client that sees an entry twice, out of order or not at all raises.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.arguments import parser_of
+from bench import redis_or_not
 from bench.clients import TERMINAL, TURN_S, TurnLostError
-from bench.report import Figure, publish, quantiles
-from bench.subjects import ECHO_AGENT, Site, open_site
-from tests.servers import Redis
-
-TARGETS_MS = {"Redis": 50.0, "no Redis": 300.0}
+from bench.redis_or_not import TARGETS_MS
+from bench.report import Figure, quantiles
+from bench.subjects import ECHO_AGENT, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +179,6 @@ async def follow(site: Site, scale: Scale, **environment: str) -> Lags:
     return lags
 
 
-async def measure_all(database: str, scale: Scale) -> list[Figure]:
-    found: dict[str, list[Lags]] = {"Redis": [], "no Redis": []}
-    with ExitStack() as stack:
-        site = stack.enter_context(open_site(database))
-        redis = stack.enter_context(Redis())
-        for _ in range(scale.rounds):
-            found["Redis"].append(await follow(site, scale, REDIS_URL=redis.url))
-            found["no Redis"].append(await follow(site, scale, REDIS_URL=""))
-    return [figure for how, rounds in found.items() for figure in figures_of(how, rounds)]
-
-
 def figures_of(how: str, rounds: Sequence[Lags]) -> list[Figure]:
     following = [quantiles(each.following) for each in rounds]
     beside = [quantiles(each.beside) for each in rounds]
@@ -214,16 +199,15 @@ def figures_of(how: str, rounds: Sequence[Lags]) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = parser_of(__doc__)
-    parser.add_argument("--rounds", type=int, default=0, help="3 by default")
-    options = parser.parse_args(arguments)
-    scale = QUICK if options.quick else FULL
-    if options.rounds:
-        scale = replace(scale, rounds=options.rounds)
-    load = os.getloadavg()[0]
-    figures = asyncio.run(measure_all(options.database, scale))
-    title = f"Clients at a second server, {scale.turns_per_s:g} turns/s, {options.database}"
-    publish(title + f", load {load:.1f} at the start", figures, options.json)
+    redis_or_not.run(
+        arguments,
+        about=__doc__,
+        title="Clients at a second server",
+        full=FULL,
+        quick=QUICK,
+        measure=follow,
+        figures_of=figures_of,
+    )
 
 
 if __name__ == "__main__":
