@@ -2,7 +2,7 @@
 
 const LIMITS = ["hours", "min_duration_ms", "min_cost"];
 const NAMES = ["service", "status", ...LIMITS, "feedback", "text", "session_id"];
-const HOUR_MS = 3600000;
+export const HOUR_MS = 3600000;
 
 /** Those that the address names. */
 export function filtersIn(search) {

@@ -3,13 +3,13 @@
 import { element } from "../chat/dom.js";
 import { say } from "../chat/page.js";
 import { feedbackTable } from "./feedback.js";
+import { HOUR_MS } from "./filters.js";
 import { Hourly, pointsOf } from "./hourly.js";
 import { readStats } from "./reading.js";
 import { cost, count, took } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [96, 24];
-const HOUR_MS = 3600000;
 const HEADS = ["step", "runs", "errors", "median", "p95", "tokens", "cost", "time"];
 
 export class Operations {

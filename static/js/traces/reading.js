@@ -2,8 +2,8 @@
 
 import { say } from "../chat/page.js";
 import { ask, request, RequestFailed } from "../chat/requests.js";
+import { HOUR_MS } from "./filters.js";
 
-const HOUR_MS = 3600000;
 const MOST = 500; // Of a page of the interface.
 
 const addressOf = (id) => `traces/${encodeURIComponent(id)}`;
