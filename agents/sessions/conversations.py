@@ -185,9 +185,6 @@ class Conversations:
         await self.database.run(requests.sweep)
 
     async def _measure(self) -> None:
-        self.measure()
-
-    def measure(self) -> None:
         """Sets the metrics that tell how things stand now."""
         self._measuring.measure(self._sessions, self.connection_count())
 

@@ -11,12 +11,11 @@ from django.utils.translation import gettext
 
 from agents.models import LEASE_HOLDS, Server
 from agents.terminal.inert import readable
+from services.cli import trace_finding
 from services.cli.screen import Screen, as_json
 from services.models import Service
 from traces.models import Trace
-from traces.reading import finding
 from traces.reading.describing import trace_json
-from traces.reading.finding import NoTrace
 from traces.rerunning import NotRerun, Rerun
 
 
@@ -58,11 +57,7 @@ def _question(given: str | None) -> str:
 
 
 def _find(trace_id: str) -> Trace:
-    try:
-        trace = finding.find(trace_id, None)
-    except NoTrace:
-        said = gettext("There is no trace '{id}'.").format(id=readable(trace_id))
-        raise CommandError(said) from None
+    trace = trace_finding.find(trace_id)
     is_registered = Service.objects.filter(name=trace.service, url="").exists()
     if not (is_registered or Server.objects.filter(LEASE_HOLDS, service=trace.service).exists()):
         said = gettext("There is no service '{name}' any more that could run it again.")

@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.core.management.base import CommandError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from agents.terminal.inert import one_line, readable
-from services.cli import trace_rerun, trace_stats
+from services.cli import trace_finding, trace_rerun, trace_stats
 from services.cli.arguments import add_listing, verb_adder
 from services.cli.cells import Moment, Summary, Word
 from services.cli.parsing import span_count, time_length
@@ -23,7 +22,7 @@ from traces.models import Trace
 from traces.reading import finding
 from traces.reading.describing import Json, spans_json, spans_of, trace_json
 from traces.reading.feedback import Kind
-from traces.reading.finding import NoTrace, Wanted
+from traces.reading.finding import Wanted
 from traces.statistics.rolling import roll_a_while
 
 Options = dict[str, Any]
@@ -129,7 +128,7 @@ def _row(shown: Json) -> Sequence[object]:
 
 
 def show_one(screen: Screen, options: Options) -> None:
-    trace = _find(options["id"])
+    trace = trace_finding.find(options["id"])
     shown = trace_json(trace)
     usage = shown.pop("usage")
     currency = shown.pop("currency")
@@ -147,7 +146,7 @@ def show_one(screen: Screen, options: Options) -> None:
 
 
 def export(screen: Screen, options: Options) -> None:
-    trace = _find(options["id"])
+    trace = trace_finding.find(options["id"])
     document = {"trace": trace_json(trace), "spans": spans_json(trace, list(spans_of(trace)))}
     screen.say(as_json(document))
 
@@ -182,14 +181,6 @@ VERBS: dict[str, Callable[[Screen, Options], None]] = {
     "stats": trace_stats.show,
     "prune": prune,
 }
-
-
-def _find(trace_id: str) -> Trace:
-    try:
-        return finding.find(trace_id, None)
-    except NoTrace:
-        said = gettext("There is no trace '{id}'.").format(id=readable(trace_id))
-        raise CommandError(said) from None
 
 
 def _cost(shown: Json) -> str | None:

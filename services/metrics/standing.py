@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agents.models import Run, Server
+from agents.models import LEASE_HOLDS, Run, Server
 from agents.runtime.file_locks import explain
 from services.models import Instance, Service
 from services.supervision.lifecycle import FAILURES
@@ -106,7 +106,6 @@ def _failures() -> Metric:
 
 
 def _site() -> Iterator[Metric]:
-    now = timezone.now()
     yield GaugeMetricFamily(
         "myagent_supervised",
         "1 if a supervisor is in charge, else 0.",
@@ -115,7 +114,7 @@ def _site() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "myagent_servers",
         "Servers that hold their lease.",
-        value=Server.objects.filter(ended_at=None, lease_until__gt=now).count(),
+        value=Server.objects.filter(LEASE_HOLDS).count(),
     )
     runs = GaugeMetricFamily(
         "myagent_unfinished_runs", "Runs of the site that have not ended.", labels=["status"]

@@ -14,15 +14,16 @@ from traces.recording.refreshing import recorder
 
 def count(write: Write) -> None:
     """An observer of `agents.log.counting`."""
-    present, facts = recorder(), write.facts
-    if present is None or facts is None or facts.agent is None:
+    # Most writes have none.
+    replies = [entry for entry in write.entries if entry.event == "agent.thinking"]
+    facts = write.facts
+    if not replies or facts is None or facts.agent is None or (present := recorder()) is None:
         return
-    for entry in write.entries:
-        if entry.event == "agent.thinking":
-            usage = usage_of(entry.metadata)
-            nano = present.prices.cost_nano(facts.agent.model, usage, timezone.now())
-            if nano:
-                metrics.COST.labels(facts.service).inc(nano / NANO)
+    for reply in replies:
+        usage = usage_of(reply.metadata)
+        nano = present.prices.cost_nano(facts.agent.model, usage, timezone.now())
+        if nano:
+            metrics.COST.labels(facts.service).inc(nano / NANO)
 
 
 counting.observers.append(count)
