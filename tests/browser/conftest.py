@@ -33,6 +33,7 @@ from tests.databases import fresh_database
 from tests.fake_model import fake_model_process
 from tests.fake_model_control import FakeModelControl
 from tests.runners import ROOT, Runner
+from tests.sites import Site, url_of_test_database
 
 CHROMIUMS = ("chromium-headless-shell", "chromium")
 """The first that is installed is used: without windows, a page costs a quarter of the time."""
@@ -127,6 +128,13 @@ def serve(
     folder = tmp_path_factory.mktemp("runner")
     with fresh_database(folder) as url:
         yield lambda **how: Runner(agent_file, url, folder, env=model.environment, **how)
+
+
+@pytest.fixture(scope="module")
+def site_of_rows(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a site whose database has the test's own rows."""
+    with Site(url_of_test_database(), tmp_path_factory.mktemp("site")) as site:
+        yield site.url
 
 
 @pytest.fixture(scope="module")

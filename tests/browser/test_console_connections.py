@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,6 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.looks import in_every_look
 from tests.browser.test_looks import serious_problems
-from tests.sites import Site, url_of_test_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,14 +26,8 @@ CONNECT = """() => new Promise((resolve, reject) => {
 
 
 @pytest.fixture(scope="module")
-def console_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(url_of_test_database(), tmp_path_factory.mktemp("console")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def site(console_site: Site) -> str:
-    return console_site.url
+def site(site_of_rows: str) -> str:
+    return site_of_rows
 
 
 async def opened(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -14,7 +14,6 @@ from tests.browser.conftest import PATIENCE_MS, Watch
 from tests.browser.test_module import FAKE_SOCKET
 from tests.browser.test_waiting import SERVER, act
 from tests.services.measured import add_service
-from tests.sites import Site, url_of_test_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,9 +21,8 @@ CHINESE = "天气"
 
 
 @pytest.fixture(scope="module")
-def site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Site(url_of_test_database(), tmp_path_factory.mktemp("pages")) as site:
-        yield site.url
+def site(site_of_rows: str) -> str:
+    return site_of_rows
 
 
 @pytest_asyncio.fixture(loop_scope="session")

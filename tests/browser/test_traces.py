@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,6 @@ from myagent.inner_spans import InnerSpan
 from tests.browser.conftest import NewPage, Rows, Watch
 from tests.browser.looks import in_every_look
 from tests.browser.test_looks import serious_problems
-from tests.sites import Site, url_of_test_database
 from tests.traces.recorded import Story
 from traces.models import Span, Trace
 
@@ -31,14 +29,8 @@ MANY = 5_000
 
 
 @pytest.fixture(scope="module")
-def trace_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(url_of_test_database(), tmp_path_factory.mktemp("traces")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def site(trace_site: Site) -> str:
-    return trace_site.url
+def site(site_of_rows: str) -> str:
+    return site_of_rows
 
 
 def told(question: str = "Is it raining?", *, service: str = "weather", fails: bool = False) -> str:

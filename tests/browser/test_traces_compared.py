@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,21 +11,14 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import NewPage, Rows, Watch
 from tests.browser.looks import in_every_look
 from tests.browser.test_traces import judge, long_one, told
-from tests.sites import Site, url_of_test_database
 from tests.traces.recorded import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(scope="module")
-def trace_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(url_of_test_database(), tmp_path_factory.mktemp("compared")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def site(trace_site: Site) -> str:
-    return trace_site.url
+def site(site_of_rows: str) -> str:
+    return site_of_rows
 
 
 def two(question: str = "Is it raining?") -> tuple[str, str]:

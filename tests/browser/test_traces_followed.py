@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -10,7 +9,6 @@ from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import NewPage, Rows, Watch
 from tests.browser.test_traces import told
-from tests.sites import Site, url_of_test_database
 from tests.traces.recorded import Story
 from traces.models import Trace
 from traces.rerunning import Rerun
@@ -22,14 +20,8 @@ SPANS = "**/api/v1/traces/*/spans?*"
 
 
 @pytest.fixture(scope="module")
-def trace_site(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(url_of_test_database(), tmp_path_factory.mktemp("followed")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def site(trace_site: Site) -> str:
-    return trace_site.url
+def site(site_of_rows: str) -> str:
+    return site_of_rows
 
 
 def run_again(trace: str) -> str:

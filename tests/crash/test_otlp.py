@@ -114,15 +114,23 @@ async def test_a_run_and_one_that_waited_for_it_are_below_their_clients_spans(
     await witness.leave()
 
 
+async def begin_and_hold(
+    site: Site, agent: Path, receiver: Receiver, traceparent: str
+) -> tuple[Runner, Witness]:
+    """A run for a client's span, which waits in the middle of its model's reply."""
+    runner = await start(site, agent, receiver)
+    witness = await Witness.arrive(runner.url)
+    text = '[[hold model after=1]] go [[tool look {"text": "a"}]]'
+    await witness.say(text, message_id="first", traceparent=traceparent)
+    await site.fake.wait_held("model")
+    return runner, witness
+
+
 async def test_a_run_that_a_dead_worker_left_is_below_the_same_span(
     site: Site, agent: Path, receiver: Receiver
 ) -> None:
-    runner = await start(site, agent, receiver)
-    witness = await Witness.arrive(runner.url)
     trace_id, span_id, told = client_span(3)
-    text = '[[hold model after=1]] go [[tool look {"text": "a"}]]'
-    await witness.say(text, message_id="first", traceparent=told)
-    await site.fake.wait_held("model")
+    runner, witness = await begin_and_hold(site, agent, receiver, told)
     await kill_worker(runner)
     site.fake.release("model")
     await witness.until_ended(1)
@@ -141,12 +149,8 @@ async def test_a_run_that_a_dead_worker_left_is_below_the_same_span(
 async def test_a_run_that_a_dead_server_left_is_below_the_same_span(
     site: Site, agent: Path, receiver: Receiver
 ) -> None:
-    runner = await start(site, agent, receiver)
-    witness = await Witness.arrive(runner.url)
     trace_id, span_id, told = client_span(4)
-    text = '[[hold model after=1]] go [[tool look {"text": "a"}]]'
-    await witness.say(text, message_id="first", traceparent=told)
-    await site.fake.wait_held("model")
+    runner, witness = await begin_and_hold(site, agent, receiver, told)
     await kill(runner, witness)
     site.fake.release("model")
     runner = await start(site, agent, receiver)
