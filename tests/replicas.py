@@ -27,12 +27,12 @@ def statements(port: int, *texts: str) -> None:
             connection.cursor().execute(text)
 
 
-def row(port: int, text: str) -> dict[str, Any]:
-    """The first row of an answer, by names of columns; empty if there is none."""
+def rows(port: int, text: str) -> list[dict[str, Any]]:
+    """An answer, by names of columns, which are in small letters."""
     with closing(MySQLdb.connect(host="127.0.0.1", port=port, user="root")) as connection:
         cursor = connection.cursor(DictCursor)
         cursor.execute(text)
-        return dict(cursor.fetchone() or {})
+        return [{name.lower(): value for name, value in row.items()} for row in cursor.fetchall()]
 
 
 def make_site(port: int, name: str = "site") -> str:
@@ -64,7 +64,7 @@ class Replicas:
         """The copy applies what it has received, and takes writes from then on."""
         if self._speaks_mysql:
             statements(self.copy.port, "STOP REPLICA IO_THREAD")
-            received = row(self.copy.port, "SHOW REPLICA STATUS")["Retrieved_Gtid_Set"]
+            received = rows(self.copy.port, "SHOW REPLICA STATUS")[0]["retrieved_gtid_set"]
             statements(
                 self.copy.port,
                 f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{received}', {PATIENCE})",
@@ -73,7 +73,7 @@ class Replicas:
             )
         else:
             statements(self.copy.port, "STOP SLAVE IO_THREAD")
-            received = row(self.copy.port, "SHOW SLAVE STATUS")["Gtid_IO_Pos"]
+            received = rows(self.copy.port, "SHOW SLAVE STATUS")[0]["gtid_io_pos"]
             statements(
                 self.copy.port,
                 f"SELECT MASTER_GTID_WAIT('{received}', {PATIENCE})",

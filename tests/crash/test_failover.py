@@ -18,7 +18,7 @@ from tests.crash.witness import Witness, until
 from tests.cutting_proxy import CuttingProxy
 from tests.fake_model import FakeModel
 from tests.mysql_server import database_server
-from tests.replicas import SITE_USER, Replicas, make_site, replicas, row, statements
+from tests.replicas import SITE_USER, Replicas, make_site, replicas, rows, statements
 from tests.runners import Runner
 
 TALKERS = 4
@@ -89,4 +89,4 @@ async def test_a_primary_that_lives_on_read_only_does_not_keep_the_connections(
 
     await talk_through(runner, servers, move)
     left = f"SELECT id FROM information_schema.processlist WHERE user = '{SITE_USER}'"
-    await until(lambda: not row(servers.primary.port, left))
+    await until(lambda: not rows(servers.primary.port, left))
