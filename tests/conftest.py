@@ -15,8 +15,9 @@ import pytest
 from tests import second_database
 from tests.databases import empty_database, fresh_database, share_migrated
 from tests.lanes import LANE_FDS, Lane
+from tests.mysql_server import database_server
 from tests.ordering import cost_of
-from tests.servers import MariaDB, PrivateServer, Redis
+from tests.servers import PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
 PRIVATE = ("OPENAI_", "LLM_", "ANTHROPIC_", "AZURE_")
@@ -128,8 +129,8 @@ def quick_emptying() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[PrivateServer]:
-    """A private MariaDB for the whole session. Tests that crash one start their own."""
-    yield from serve(MariaDB)
+    """A private MariaDB, or MySQL, for the whole session. Tests that crash one start their own."""
+    yield from serve(database_server())
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from agents.log.commit import Batch, find_duplicate
 from agents.log.entry import Logged
 from agents.log.recorders import Recorder
 from agents.log.writes import Write
-from agents.runtime.database import drop_connection
+from agents.runtime.database import drop_connection, note_failure
 from agents.runtime.database_errors import is_passing
 from agents.runtime.file_locks import explain
 
@@ -229,6 +229,7 @@ class Journal:
                 self._is_out = False
                 return results
             except DatabaseFailure as error:
+                note_failure(error)
                 drop_connection()
                 if not is_passing(error):
                     raise

@@ -15,6 +15,8 @@ from django.db import (
     connections,
 )
 
+from agents.runtime.database_errors import is_about_the_server
+
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
@@ -44,11 +46,12 @@ class DatabaseThreads:
         return self._executor.submit(self._work, work, args)
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-        close_old_connections()
+        check_connection()
         self._opened[threading.get_ident()] = connections["default"]
         try:
             return work(*args)
-        except Error:
+        except Error as error:
+            note_failure(error)
             connections["default"].close_if_unusable_or_obsolete()
             raise
 
@@ -73,6 +76,42 @@ class DatabaseThreads:
             connection.inc_thread_sharing()
             _close(connection)
         self._opened.clear()
+
+
+class _Moves:
+    """How often the database was found at a server that takes no writes. Thread-safe.
+
+    When a copy has been promoted, connections to the former primary stay open, and could still read
+    what nobody writes any more. So the connections of all threads are left then.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._seen = threading.local()
+
+    def note(self) -> None:
+        self._count += 1
+
+    def is_new(self) -> bool:
+        """Whether there was one since this thread asked last."""
+        before, self._seen.count = getattr(self._seen, "count", 0), self._count
+        return bool(before != self._seen.count)
+
+
+_moves = _Moves()
+
+
+def check_connection() -> None:
+    """Before work: closes this thread's connection if it is old, or to a server of before."""
+    if _moves.is_new():
+        drop_connection()
+    close_old_connections()
+
+
+def note_failure(error: Error) -> None:
+    """After work that failed: every thread leaves a server that takes no writes."""
+    if is_about_the_server(error):
+        _moves.note()
 
 
 def drop_connection() -> None:

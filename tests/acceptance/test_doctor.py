@@ -222,7 +222,7 @@ def test_faults_of_a_database_server_are_named(mariadb: MariaDB, tmp_path: Path)
     execute_sql(mariadb.port, "CREATE USER reader@'127.0.0.1'")
     execute_sql(mariadb.port, "GRANT SELECT ON latin.* TO reader@'127.0.0.1'")
     columns = "id INT, app VARCHAR(9), name VARCHAR(9), applied DATETIME"
-    execute_sql(mariadb.port, f"CREATE TABLE latin.django_migrations ({columns}) ENGINE=Aria")
+    execute_sql(mariadb.port, f"CREATE TABLE latin.django_migrations ({columns}) ENGINE=MyISAM")
     odd_clock = "init_command=SET+timestamp%3D86400"
     url = f"mysql://reader@127.0.0.1:{mariadb.port}/latin?{odd_clock}&isolation_level=serializable"
     problems = Patient(ManagedSite(url, tmp_path, SECRET_KEY=KEY)).problems()

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.mysql_server import database_server
 from tests.recording import (
     NOBODYS,
     Frame,
@@ -25,7 +26,7 @@ from tests.recording import (
     log_of,
 )
 from tests.runners import SERVERS_WHEN_LONG, Runner
-from tests.servers import MariaDB, execute_sql
+from tests.servers import execute_sql
 
 from .conftest import Serve
 from .plain_http import health, http_request
@@ -597,9 +598,9 @@ async def test_while_the_database_is_locked_nothing_is_accepted_and_nothing_is_l
 async def test_while_the_database_server_is_down_nothing_is_accepted_and_nothing_is_lost(
     serve: Serve,
 ) -> None:
-    if not MariaDB.is_installed():
+    if not database_server().is_installed():
         pytest.skip("MariaDB is not installed")
-    with MariaDB() as server:
+    with database_server()() as server:
         execute_sql(server.port, "CREATE DATABASE site CHARACTER SET utf8mb4")
         runner = serve("odd.py", database_url=server.url("site"))
         async with await Recorder.open(runner.url) as client:
