@@ -13,9 +13,11 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.arguments import parser_of
 from bench.report import Figure, publish
+from bench.site import profile
 from bench.site.figures import Stretch, all_figures, markdown, one
 from bench.site.kills import KILLS, Plan, carry_out
 from bench.site.mix import mix_of
@@ -26,6 +28,7 @@ from bench.site.resources import Sampler
 CLIENTS, QUICK_CLIENTS = 100, 10
 WARM_UP_S, QUICK_WARM_UP_S = 30.0, 2.0
 QUICK_S = 15.0
+PROFILE_S = 60
 QUICK_KILLS = ("a worker", "a server")
 
 
@@ -35,6 +38,8 @@ async def measure(site: WholeSite, options: Namespace) -> list[Figure]:
     plan = Plan.of(options.seconds, len(options.kill))
     async with mix_of(site, options.clients) as mix:
         await asyncio.sleep(options.warm_up_s)
+        if options.profile:
+            await profile_busiest(site, options.profile)
         start = time.perf_counter()
         kills = await carry_out(site, options.kill, plan)
         stretch = Stretch(start, time.perf_counter(), kills)
@@ -45,12 +50,21 @@ async def measure(site: WholeSite, options: Namespace) -> list[Figure]:
     return figures + all_figures(mix.diary, sampler.use, stretch)
 
 
+async def profile_busiest(site: WholeSite, file: Path) -> None:
+    kind, pid = await profile.busiest(site)
+    found = await profile.record(pid, PROFILE_S, file)
+    print(f"The busiest process: {kind}, pid {pid}\n{profile.table(found)}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__, has_databases=False)
     parser.add_argument("--minutes", type=float, default=10.0, help="10 by default")
     parser.add_argument("--clients", type=int, default=0, help=f"who talk; {CLIENTS} by default")
     parser.add_argument(
         "--kill", action="append", choices=(*KILLS, "nothing"), help="only this; may be repeated"
+    )
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="also of the busiest process, for a minute"
     )
     options = parser.parse_args(arguments)
     options.seconds = QUICK_S if options.quick else options.minutes * 60

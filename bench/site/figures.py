@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report import Figure, quantiles
@@ -78,16 +79,31 @@ def turn_figures(diary: Diary, stretch: Stretch) -> list[Figure]:
 
 
 def kill_figures(turns: Sequence[Turn], stretch: Stretch) -> list[Figure]:
+    """How much later turns end than they do while nothing dies."""
+    usual_s = usual(turn for turn in turns if stretch.is_quiet(turn))
     figures = []
     for kill in stretch.kills:
         under_way = [turn for turn in turns if turn.began <= kill.at < turn.ended]
         after = [turn for turn in turns if kill.at < turn.began <= kill.at + AFTERMATH_S]
         detail = f"{len(under_way)} turns under way, back after {kill.back - kill.at:.1f} s"
-        last = max((turn.ended for turn in under_way), default=kill.at) - kill.at
-        figures.append(one(f"{kill.what}: until these have ended", detail, last, "s"))
-        what = f"{kill.what}: turns of the next {AFTERMATH_S:.0f} s"
-        figures += spread(what, [turn.ended - turn.began for turn in after])
+        last = max((lateness(turn, usual_s) for turn in under_way), default=0.0)
+        figures.append(one(f"{kill.what}: the latest of these is late by", detail, last, "s"))
+        late = [lateness(turn, usual_s) for turn in after]
+        figures += spread(f"{kill.what}: turns of the next {AFTERMATH_S:.0f} s late by", late)
     return figures
+
+
+def usual(quiet: Iterable[Turn]) -> dict[str, float]:
+    """The median seconds of a turn, by its kind."""
+    found: dict[str, list[float]] = {}
+    for turn in quiet:
+        found.setdefault(turn.kind, []).append(turn.ended - turn.began)
+    return {kind: statistics.median(seconds) for kind, seconds in found.items()}
+
+
+def lateness(turn: Turn, usual_s: Mapping[str, float]) -> float:
+    """Seconds beyond what such a turn usually takes."""
+    return max(0.0, turn.ended - turn.began - usual_s.get(turn.kind, 0.0))
 
 
 def read_figures(diary: Diary, stretch: Stretch) -> list[Figure]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ REPLICAS = 2
 SERVERS = 2
 PEOPLE = 20
 OPERATOR = "operator"
+DOWN_S = 3.0
+"""How long a part that was killed is missing before it is started again."""
 
 SHIPPED = AS_SHIPPED | {
     "MYAGENT_MESSAGES_PER_SECOND": "10",
@@ -126,14 +129,17 @@ class WholeSite:
 
     def kill_server(self) -> None:
         self.servers[0].kill()
+        time.sleep(DOWN_S)
         self.servers[0] = self._serve(self._ports[0])
 
     def kill_supervisor(self) -> None:
         self.supervisor.kill()
+        time.sleep(DOWN_S)
         self.supervisor = self._site.supervise()
 
     def kill_nginx(self) -> None:
         self.nginx.kill()
+        time.sleep(DOWN_S)
         self.nginx.restart()
 
     def reload_nginx(self) -> None:
@@ -141,10 +147,12 @@ class WholeSite:
 
     def kill_redis(self) -> None:
         self.redis.kill()
+        time.sleep(DOWN_S)
         self.redis.restart()
 
     def kill_mariadb(self) -> None:
         self.mariadb.kill()
+        time.sleep(DOWN_S)
         self.mariadb.restart()
 
     # The operating system's view.
