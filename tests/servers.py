@@ -89,6 +89,10 @@ class PrivateServer(ABC):
             raise ServerError(f"{self.program} is not running.")
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and wait until it answers; the first time on a port of its choice."""
         if self.port:

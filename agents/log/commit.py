@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError
 
 from agents.log import barriers
 from agents.log.entry import Logged
-from agents.log.recorders import Recorder, Recording, RowsRefused
-from agents.log.statements import (
+from agents.log.lookups import (
+    Lookup,
     MessageKey,
-    Rows,
     SessionState,
     accepted_messages,
-    insert_and_update,
     key_of,
-    live_runs,
-    lock_sessions,
+    locking,
 )
+from agents.log.recorders import Recorder, Recording, RowsRefused
+from agents.log.statements import Rows, insert_and_update
+from agents.log.transaction import one_transaction
 from agents.log.writes import DuplicateMessage, OwnershipLost, Result, RunEnded, Write
 from agents.models import Event, Run
 
@@ -70,9 +69,9 @@ class Batch:
         self, recorders: Sequence[Recorder], *, looks_up: bool, failures: int
     ) -> list[Result]:
         self.planned = []
-        with transaction.atomic(), connection.cursor() as cursor:
-            sessions = lock_sessions(cursor, self.writes)
-            live = live_runs(cursor, self.writes)
+        lookup = Lookup(self.writes)
+        with one_transaction(*lookup.queries) as (cursor, answers):
+            sessions, live = lookup.read(answers)
             accepted = accepted_messages(cursor, self.writes) if looks_up else {}
             rows, recording = Rows(), Recording(recorders)
             for write in self.writes:
@@ -96,8 +95,7 @@ class Batch:
         """
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:
-                with transaction.atomic(), connection.cursor() as cursor:
-                    lock_sessions(cursor, [replace(write, new_session=None)])
+                with one_transaction(locking([write.session_id])):
                     is_there = Event.objects.filter(
                         session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
                     ).exists()

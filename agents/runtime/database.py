@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -23,6 +25,15 @@ logger = structlog.get_logger(__name__)
 
 THREADS = 4
 
+FRESH_S = 0.5
+"""Seconds for which a connection that has just answered is not asked first whether it still does.
+
+That would be one more way to the database and back for each piece of work. A connection lost within
+them is told by the work itself, as one that is lost in the midst of it.
+"""
+
+NEVER = -math.inf
+
 STOP_S = 10.0
 """Seconds that `stop` waits for the database."""
 
@@ -33,6 +44,7 @@ class DatabaseThreads:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._opened: dict[int, Any] = {}
+        self._answered = threading.local()
         self._ending: threading.Thread | None = None
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
@@ -47,13 +59,19 @@ class DatabaseThreads:
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         check_connection()
-        self._opened[threading.get_ident()] = connections["default"]
+        connection = connections["default"]
+        self._opened[threading.get_ident()] = connection
+        if time.monotonic() - getattr(self._answered, "at", NEVER) < FRESH_S:
+            connection.health_check_done = True
         try:
-            return work(*args)
+            result = work(*args)
         except Error as error:
             note_failure(error)
-            connections["default"].close_if_unusable_or_obsolete()
+            self._answered.at = NEVER
+            connection.close_if_unusable_or_obsolete()
             raise
+        self._answered.at = time.monotonic()
+        return result
 
     async def stop(self) -> None:
         """Waits for functions that have started, and closes the connections. May be called twice.
