@@ -99,6 +99,7 @@ async def test_a_connection_that_has_just_answered_is_not_asked_whether_it_does(
     is_usable = kind.is_usable
     monkeypatch.setattr(kind, "is_usable", lambda self: asked.append(True) or is_usable(self))
     monkeypatch.setattr(database, "FRESH_S", PATIENCE_S)
+    monkeypatch.setattr(database, "THREADS", 1)
     threads = DatabaseThreads()
     for _ in range(3):
         await threads.run(Session.objects.count)
@@ -116,6 +117,7 @@ async def test_a_connection_that_was_lost_meanwhile_costs_one_piece_of_work(
     if connections["default"].vendor != "mysql":
         return  # There is no connection that could be lost.
     monkeypatch.setattr(database, "FRESH_S", PATIENCE_S)
+    monkeypatch.setattr(database, "THREADS", 1)
     threads = DatabaseThreads()
 
     def lose() -> None:
