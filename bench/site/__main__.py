@@ -16,18 +16,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.arguments import parser_of
+from bench.crowd import allow_files
 from bench.report import Figure, publish
 from bench.site import profile
 from bench.site.figures import Stretch, all_figures, markdown, one
+from bench.site.idle import idle_figures
 from bench.site.kills import KILLS, Plan, carry_out
 from bench.site.mix import mix_of
 from bench.site.parts import WholeSite, whole_site
 from bench.site.record import judge
 from bench.site.resources import Sampler
+from bench.site.rising import QUICK_STEPS, STEPS, rising_figures
 
 CLIENTS, QUICK_CLIENTS = 100, 10
 WARM_UP_S, QUICK_WARM_UP_S = 30.0, 2.0
 QUICK_S = 15.0
+STEP_S, QUICK_STEP_S = 30.0, 3.0
+IDLE, QUICK_IDLE = 1_000, 20
+"""Clients that come after all the others, and are silent."""
+
 PROFILE_S = 60
 QUICK_KILLS = ("a worker", "a server")
 
@@ -56,12 +63,36 @@ async def profile_busiest(site: WholeSite, file: Path) -> None:
     print(f"The busiest process: {kind}, pid {pid}\n{profile.table(found)}")
 
 
+async def run(site: WholeSite, options: Namespace) -> list[Figure]:
+    if options.rising:
+        steps = QUICK_STEPS if options.quick else STEPS
+        return await rising_figures(site, steps, QUICK_STEP_S if options.quick else STEP_S)
+    figures = await measure(site, options)
+    return figures + await idle_figures(site, QUICK_IDLE if options.quick else IDLE)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    allow_files(IDLE)
+    load = os.getloadavg()[0]
+    with whole_site() as site:
+        figures = asyncio.run(run(site, options))
+    title = f"A whole site, {options.clients} clients, {options.seconds / 60:g} minutes"
+    if options.rising:
+        title = "A whole site, more and more clients"
+    publish(f"{title}, load {load:.1f} at the start", figures, options.json)
+    print(markdown(figures))
+
+
+def _options(arguments: Sequence[str] | None) -> Namespace:
     parser = parser_of(__doc__, has_databases=False)
     parser.add_argument("--minutes", type=float, default=10.0, help="10 by default")
     parser.add_argument("--clients", type=int, default=0, help=f"who talk; {CLIENTS} by default")
     parser.add_argument(
         "--kill", action="append", choices=(*KILLS, "nothing"), help="only this; may be repeated"
+    )
+    parser.add_argument(
+        "--rising", action="store_true", help="instead, more and more clients, and no kills"
     )
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="also of the busiest process, for a minute"
@@ -72,12 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.warm_up_s = QUICK_WARM_UP_S if options.quick else WARM_UP_S
     options.kill = options.kill or list(QUICK_KILLS if options.quick else KILLS)
     options.kill = [name for name in options.kill if name != "nothing"]
-    load = os.getloadavg()[0]
-    with whole_site() as site:
-        figures = asyncio.run(measure(site, options))
-    title = f"A whole site, {options.clients} clients, {options.seconds / 60:g} minutes"
-    publish(f"{title}, load {load:.1f} at the start", figures, options.json)
-    print(markdown(figures))
+    return options
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 from bench.site.parts import WholeSite
 from bench.site.record import Diary, ended_runs
-from bench.site.talkers import Address, SecondScreen, Talker, Way, read_on
+from bench.site.seats import Address, read_on
+from bench.site.talkers import SecondScreen, Talker, Way
 from bench.site.viewers import Reader, TraceViewer
 
 SHORT_ANSWER = "[[chunks=8 delay_ms=20]]"

@@ -12,7 +12,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.site.record import Diary, LostError
-from bench.site.talkers import FIRST_PAUSE_S, GONE, Address, RefusedError, name_of
+from bench.site.seats import FIRST_PAUSE_S, GONE, Address, RefusedError, name_of
 
 PATHS = (
     "/health",
