@@ -26,8 +26,11 @@ MYSQL_OPTIONS = {
     # transaction with its locks. MySQL has no such limit (the comment is for MariaDB alone), so
     # there a frozen process keeps its locks. A wait for a lock lasts longer than that limit, and
     # ends before the read time-out below.
-    "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
-    "innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
+    #
+    # MySQL tells the driver that it commits by itself, also where the operator has it set otherwise:
+    # the driver would take its word, and nothing outside of a transaction would ever be committed.
+    "init_command": "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
+    "sql_safe_updates=0, innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
     # The rows of a commit are sent together, see `agents.log.bulk`.
     "multi_statements": True,
     "connect_timeout": 5,
