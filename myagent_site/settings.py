@@ -229,8 +229,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SILENCED_SYSTEM_CHECKS = [
     # Every page has X-Frame-Options from its own middleware, with its Content-Security-Policy.
     "security.W002",
-    # HSTS, Secure cookies: `tls.secure_over_tls`, for requests that came over https. One process
-    # may be reached both ways, and a proxy redirects.
+    # HSTS: `safe_answers`; Secure cookies: `tls.secure_over_tls`; both for requests that came over
+    # https. One process may be reached both ways, and a proxy redirects.
     *("security.W004", "security.W008", "security.W012", "security.W016"),
 ]
 SECURE_REFERRER_POLICY = "no-referrer"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import Iterator
-from wsgiref.simple_server import WSGIServer
 
 import structlog
 from django.conf import settings
-from prometheus_client import Metric, start_http_server
+from prometheus_client import Metric, make_wsgi_app
 
 from agents.chores import Chore
 from agents.runtime.database import DatabaseThreads, drop_connection
 from services.metrics.exposition import registry
 from services.metrics.standing import Standing
+from services.metrics.web import MetricsServer, served
 
 logger = structlog.get_logger(__name__)
 
@@ -38,23 +39,25 @@ async def _serve(database: DatabaseThreads) -> None:
     """As long as the server lives."""
     if not settings.MYAGENT_METRICS_PORT:
         await asyncio.Event().wait()
-    address = (settings.MYAGENT_METRICS_PORT, settings.MYAGENT_METRICS_HOST)
+    host, port = settings.MYAGENT_METRICS_HOST, settings.MYAGENT_METRICS_PORT
     try:
-        server, thread = start_http_server(*address, registry=registry(_AloneInItsThread()))
+        server = served(host, port, make_wsgi_app(registry(_AloneInItsThread())))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            logger.info("metrics_port_in_use", port=address[0])
+            logger.info("metrics_port_in_use", port=port)
         else:
-            logger.warning("metrics_port_not_open", port=address[0], error=str(error))
+            logger.warning("metrics_port_not_open", port=port, error=str(error))
         return
-    logger.info("metrics_at", port=address[0], host=address[1])
+    logger.info("metrics_at", port=port, host=host)
+    serving = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    serving.start()
     try:
         await asyncio.Event().wait()
     finally:
-        await asyncio.to_thread(_stop, server, thread)
+        await asyncio.to_thread(_stop, server)
 
 
-def _stop(server: WSGIServer, thread: object) -> None:
+def _stop(server: MetricsServer) -> None:
     server.shutdown()
     server.server_close()
 
