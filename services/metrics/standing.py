@@ -75,7 +75,7 @@ def _workers() -> Iterator[Metric]:
     )
     lag = GaugeMetricFamily(
         "myagent_worker_loop_lag_seconds",
-        "The worst lag of a worker's event loop since its last report.",
+        "The worst lag of a worker's event loop since the check before the last.",
         labels=["service", "slot"],
     )
     states: Counter[tuple[str, str]] = Counter()

@@ -1,0 +1,89 @@
+"""A managed site, a real Prometheus that reads its servers, and clients that keep them busy."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+from tests.conftest import need
+from tests.deploy.prometheus import Alert, Prometheus
+from tests.fake_model_control import FakeModelControl
+from tests.managed_site import Command, ManagedSite, managed_site
+from tests.ports import free_port
+from tests.recording import Recorder
+from tests.runners import ROOT
+
+ECHO = ROOT / "examples" / "echo_agent.py"
+TOOLS = ROOT / "tests" / "agent_files" / "tools.py"
+ODD = ROOT / "tests" / "agent_files" / "odd.py"
+
+
+class Watched:
+    """`prometheus` reads the servers that were started when it was first asked for."""
+
+    def __init__(self, site: ManagedSite, parts: ExitStack) -> None:
+        self.site = site
+        self._parts = parts
+        self._ports: list[int] = []
+        self._prometheus: Prometheus | None = None
+
+    @property
+    def prometheus(self) -> Prometheus:
+        if self._prometheus is None:
+            need(Prometheus)
+            self._prometheus = self._parts.enter_context(Prometheus(*self._ports))
+            self._prometheus.until_scraped()
+        return self._prometheus
+
+    def serve(self, *options: str, **environment: str) -> Command:
+        self._ports.append(free_port())
+        return self.site.serve(*options, MYAGENT_METRICS_PORT=str(self._ports[-1]), **environment)
+
+    def register(self, name: str, file: Path, *options: str) -> None:
+        """A service that runs."""
+        self.site.register(name, file, "--auto-start", *options)
+        self.site.until_runs(name)
+
+    def register_with_model(self, name: str, model: FakeModelControl, *options: str) -> None:
+        given = [f"--env={key}={value}" for key, value in model.environment.items()]
+        self.register(name, TOOLS, *given, *options)
+
+    def carry_out(self, alert: Alert, *, expect: int = 0) -> str:
+        """Types the one command that the alert's action names; what it says."""
+        (command,) = alert.commands
+        return self.site.manage(*shlex.split(" ".join(command)), expect=expect)
+
+
+@contextmanager
+def watched_site(database_url: str, folder: Path, **environment: str) -> Iterator[Watched]:
+    """A site on a migrated database."""
+    with managed_site(database_url, folder, **environment) as site, ExitStack() as parts:
+        yield Watched(site, parts)
+
+
+@asynccontextmanager
+async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[list[Recorder]]:
+    """So many clients, each in a conversation of its own: one turn after the other until left."""
+
+    async def talk(client: Recorder, session: str) -> None:
+        while True:
+            await client.ask(session, text)
+
+    clients = [await Recorder.open(url) for _ in range(count)]
+    sessions = [await client.create_session() for client in clients]
+    talks = [
+        asyncio.create_task(talk(*each)) for each in zip(clients, sessions, strict=True)
+    ]
+    try:
+        yield clients
+    finally:
+        for each in talks:
+            each.cancel()
+        ends = await asyncio.gather(*talks, return_exceptions=True)
+        for client in clients:
+            await client.socket.close()
+        if failures := [end for end in ends if isinstance(end, Exception)]:
+            raise ExceptionGroup("clients that could not go on", failures)
