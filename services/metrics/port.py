@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterator
 from wsgiref.simple_server import WSGIServer
 
 import structlog
 from django.conf import settings
-from prometheus_client import Metric, start_http_server
+from prometheus_client import start_http_server
 
 from agents.chores import Chore
-from agents.runtime.database import DatabaseThreads, drop_connection
+from agents.runtime.database import DatabaseThreads
 from services.metrics.exposition import registry
-from services.metrics.standing import Standing
+from services.metrics.patience import PatientStanding
 
 logger = structlog.get_logger(__name__)
 
@@ -24,23 +23,13 @@ takes over.
 """
 
 
-class _AloneInItsThread(Standing):
-    """Each request has a thread of its own, and that a connection of its own."""
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            yield from list(super().collect())
-        finally:
-            drop_connection()
-
-
 async def _serve(database: DatabaseThreads) -> None:
     """As long as the server lives."""
     if not settings.MYAGENT_METRICS_PORT:
         await asyncio.Event().wait()
     address = (settings.MYAGENT_METRICS_PORT, settings.MYAGENT_METRICS_HOST)
     try:
-        server, thread = start_http_server(*address, registry=registry(_AloneInItsThread()))
+        server, thread = start_http_server(*address, registry=registry(PatientStanding()))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             logger.info("metrics_port_in_use", port=address[0])

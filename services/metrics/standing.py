@@ -40,10 +40,14 @@ class Standing(Collector):
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             found = []
-        yield GaugeMetricFamily(
-            "myagent_database_up", "1 if the database answers, else 0.", value=bool(found)
-        )
+        yield database_up(bool(found))
         yield from found
+
+
+def database_up(answers: bool) -> Metric:
+    return GaugeMetricFamily(
+        "myagent_database_up", "1 if the database answers, else 0.", value=answers
+    )
 
 
 def _services() -> Iterator[Metric]:
