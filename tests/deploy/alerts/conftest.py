@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import serve
 from tests.databases import fresh_database
 from tests.deploy.alerts.watched import Watched, watched_site
 from tests.fake_model import fake_model_process
 from tests.fake_model_control import FakeModelControl
-from tests.servers import MariaDB
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 @pytest.fixture
-def own_mariadb() -> Iterator[MariaDB]:
-    """One that may be stopped."""
-    for server in serve(MariaDB):
-        assert isinstance(server, MariaDB)
-        yield server
+def own(fresh_database_url: str, tmp_path: Path) -> Iterator[Watched]:
+    """A site of the test's own, without a server."""
+    with watched_site(fresh_database_url, tmp_path) as watched:
+        yield watched

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import serve
 from tests.databases import migrate
 from tests.deploy.alerts.watched import ECHO, Watched, talkers, watched_site
+from tests.deploy.prometheus import Alert
 from tests.servers import MariaDB, execute_sql
 
 pytestmark = pytest.mark.processes
@@ -43,11 +44,15 @@ def watched(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield watched
 
 
+def says_what_is_wrong(watched: Watched, alert: Alert) -> None:
+    said = watched.carry_out(alert, expect=1)
+    assert re.search(r"problem\W+database\b", said), said
+
+
 def test_a_database_that_is_stopped(watched: Watched, mariadb: MariaDB) -> None:
     mariadb.kill()
     alert = watched.prometheus.until_firing("MyAgentDatabaseDown")
-    said = watched.carry_out(alert, expect=1)
-    assert re.search(r"problem\W+database\b", said), said
+    says_what_is_wrong(watched, alert)
     mariadb.restart()
     watched.prometheus.until_quiet("MyAgentDatabaseDown")
 
@@ -55,7 +60,8 @@ def test_a_database_that_is_stopped(watched: Watched, mariadb: MariaDB) -> None:
 def test_a_database_that_does_not_answer(watched: Watched, mariadb: MariaDB) -> None:
     os.kill(mariadb.pid, signal.SIGSTOP)
     try:
-        watched.prometheus.until_firing("MyAgentDatabaseDown")
+        alert = watched.prometheus.until_firing("MyAgentDatabaseDown")
+        says_what_is_wrong(watched, alert)
         # A scrape was too late at first, as these don't wait for the ten seconds of others.
         watched.prometheus.until_quiet("MyAgentServerDown")
         assert watched.prometheus.firing("MyAgentDatabaseDown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +20,11 @@ from tests.runners import ROOT
 ECHO = ROOT / "examples" / "echo_agent.py"
 TOOLS = ROOT / "tests" / "agent_files" / "tools.py"
 ODD = ROOT / "tests" / "agent_files" / "odd.py"
+
+PATIENT = {"MYAGENT_LEASE_S": "60", "MYAGENT_SUPERVISOR": "external"}
+"""A server that sleeps for seconds keeps what it has."""
+
+ASLEEP_S, AWAKE_S = 3.0, 1.0
 
 
 class Watched:
@@ -65,8 +71,11 @@ def watched_site(database_url: str, folder: Path, **environment: str) -> Iterato
 
 
 @asynccontextmanager
-async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[list[Recorder]]:
-    """So many clients, each in a conversation of its own: one turn after the other until left."""
+async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[list[str]]:
+    """So many clients, each in a conversation of its own: one turn after the other until left.
+
+    Their sessions.
+    """
 
     async def talk(client: Recorder, session: str) -> None:
         while True:
@@ -78,7 +87,7 @@ async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[li
         asyncio.create_task(talk(*each)) for each in zip(clients, sessions, strict=True)
     ]
     try:
-        yield clients
+        yield sessions
     finally:
         for each in talks:
             each.cancel()
@@ -87,3 +96,22 @@ async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[li
             await client.socket.close()
         if failures := [end for end in ends if isinstance(end, Exception)]:
             raise ExceptionGroup("clients that could not go on", failures)
+
+
+@asynccontextmanager
+async def drowsy(server: Command) -> AsyncIterator[None]:
+    """A server that does not get its processor for seconds, again and again."""
+
+    async def doze() -> None:
+        while True:
+            server.send(signal.SIGSTOP)
+            await asyncio.sleep(ASLEEP_S)
+            server.send(signal.SIGCONT)
+            await asyncio.sleep(AWAKE_S)
+
+    dozing = asyncio.create_task(doze())
+    try:
+        yield
+    finally:
+        dozing.cancel()
+        server.send(signal.SIGCONT)
