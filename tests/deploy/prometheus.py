@@ -80,6 +80,15 @@ class Prometheus(PrivateServer):
         """The series that it has for this now."""
         return list(self._ask("query", query=expression)["result"])
 
+    def value(self, expression: str) -> float:
+        """Of an expression that is a number."""
+        return float(self._ask("query", query=expression)["result"][1])
+
+    def rule_errors(self) -> list[str]:
+        """Of rules that could not be asked."""
+        rules = [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+        return [f"{rule['name']}: {rule['lastError']}" for rule in rules if rule["health"] != "ok"]
+
     def firing(self, name: str = "", **labels: str) -> list[Alert]:
         """The alerts of this name, or all, that fire with these labels."""
         told = [each for each in self._ask("alerts")["alerts"] if each["state"] == "firing"]
