@@ -114,6 +114,10 @@ class Prometheus(PrivateServer):
         wanted = len(self._targets)
         until(lambda: len(self.query('up{job="myagent"} == 1')) == wanted, "all are scraped")
 
+    def until_time(self, moment: float) -> None:
+        """By its own clock, which is that of its windows."""
+        until(lambda: self.value("time()") >= moment, "time passes")
+
     def _ask(self, path: str, **query: str) -> dict[str, Any]:
         address = f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(address, timeout=ASK_S) as answer:

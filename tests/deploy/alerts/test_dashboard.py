@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import psutil
 import pytest
 
-from tests.deploy.alerts.watched import PATIENT, Watched, talkers
+from tests.deploy.alerts.watched import Watched, onlookers, talkers
 from tests.deploy.dashboard import filled, panels
 from tests.deploy.prometheus import Prometheus
 from tests.fake_model_control import FakeModelControl
@@ -41,11 +41,11 @@ async def happen(clients: AsyncExitStack, own: Watched, urls: Sequence[str]) -> 
     """Turns that others see, errors, refusals, and a worker that dies at its work."""
     sessions = await clients.enter_async_context(talkers(urls[0], 1, TOOL))
     await clients.enter_async_context(talkers(urls[0], 1, "[[status 400]] hello"))
-    onlooker = await clients.enter_async_context(await Recorder.open(urls[1]))
-    await onlooker.reconnect(sessions[0])
-    await onlooker.say(NOBODYS, "hello")
-    (pid,) = own.site.until_runs("tools")
+    await clients.enter_async_context(onlookers(urls[1], sessions))
     cut_off = await clients.enter_async_context(await Recorder.open(urls[0]))
+    await cut_off.say(NOBODYS, "hello")
+    await cut_off.error("unknown_session")
+    (pid,) = own.site.until_runs("tools")
     session = await cut_off.create_session()
     await cut_off.say(session, "[[chunks=20 delay_ms=100]] hello")
     await cut_off.until("agent.partial_answer")
@@ -55,8 +55,7 @@ async def happen(clients: AsyncExitStack, own: Watched, urls: Sequence[str]) -> 
 
 async def test_every_panel_has_something_to_show(own: Watched, model: FakeModelControl) -> None:
     own.site.execute(PRICE)
-    own.site.supervise()
-    servers = [own.serve(**PATIENT) for _ in range(2)]
+    servers = [own.serve(), own.serve(MYAGENT_SUPERVISOR="external")]
     own.register_with_model("tools", model)
     prometheus = own.prometheus
     async with AsyncExitStack() as clients:

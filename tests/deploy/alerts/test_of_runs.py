@@ -9,21 +9,15 @@ import pytest
 from tests.deploy.alerts.watched import Watched, talkers
 from tests.deploy.prometheus import Alert
 from tests.fake_model_control import FakeModelControl
-from tests.recording import Recorder
 
 pytestmark = pytest.mark.processes
 
 CLIENTS = 6
-WAITING = 60
 SLOW = "[[chunks=2 delay_ms=2000]] hello"
 
 
 async def fires(watched: Watched, name: str, service: str) -> Alert:
     return await asyncio.to_thread(watched.prometheus.until_firing, name, service=service)
-
-
-async def is_quiet(watched: Watched, name: str, service: str) -> None:
-    await asyncio.to_thread(watched.prometheus.until_quiet, name, service=service)
 
 
 def url_of(watched: Watched, service: str) -> str:
@@ -47,17 +41,3 @@ async def test_a_model_that_is_slow_to_begin(watched: Watched, model: FakeModelC
     assert alert.summary.startswith("The model of slow takes 2")
     assert alert.summary.endswith("s to begin")
     assert not watched.prometheus.firing("MyAgentRunsFail", service="slow")
-
-
-async def test_a_client_that_sends_more_than_can_be_answered(
-    watched: Watched, model: FakeModelControl
-) -> None:
-    watched.register_with_model("flooded", model)
-    async with await Recorder.open(url_of(watched, "flooded")) as client:
-        session = await client.create_session()
-        for number in range(WAITING):
-            await client.say(session, f"[[hold flood]] {number}")
-        alert = await fires(watched, "MyAgentMessagesWait", "flooded")
-        assert alert.summary == f"{WAITING - 1} messages to flooded wait for the run before them"
-        await model.release("flood")
-        await is_quiet(watched, "MyAgentMessagesWait", "flooded")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import AsyncExitStack
 
 import psutil
 import pytest
 
-from tests.deploy.alerts.watched import ECHO, Watched, talkers
+from tests.deploy.alerts.watched import ECHO, Watched, onlookers, talkers
 from tests.deploy.rules import TIMES_FASTER, alerts
 from tests.fake_model_control import FakeModelControl
-from tests.recording import Recorder
 
 pytestmark = pytest.mark.processes
 
@@ -27,25 +25,23 @@ async def test_all_alerts_are_quiet_at_a_site_that_is_well(
     own: Watched, model: FakeModelControl
 ) -> None:
     """Through turns at two servers, tools, a death, and a restart."""
-    own.site.supervise()
-    servers = [own.serve(MYAGENT_SUPERVISOR="external") for _ in range(2)]
+    servers = [own.serve(), own.serve(MYAGENT_SUPERVISOR="external")]
     own.site.register("echo", ECHO, "--auto-start", "--replicas=2")
     one, _ = own.site.until_runs("echo", 2)
     own.register_with_model("tools", model)
     echo, elsewhere = (own.site.url(server, "echo") for server in servers)
     tools = own.site.url(servers[0], "tools")
     prometheus = own.prometheus
-    async with AsyncExitStack() as clients:
-        sessions = await clients.enter_async_context(talkers(echo, CLIENTS))
-        await clients.enter_async_context(talkers(tools, CLIENTS, TOOL))
-        onlooker = await clients.enter_async_context(await Recorder.open(elsewhere))
-        await onlooker.reconnect(sessions[0])
+    async with (
+        talkers(echo, CLIENTS) as sessions,
+        talkers(tools, CLIENTS, TOOL),
+        onlookers(elsewhere, sessions),
+    ):
         begun_at = prometheus.value("time()")
         psutil.Process(one).kill()
         await asyncio.to_thread(own.site.until_runs, "echo", 2, not_as={one})
         await asyncio.to_thread(own.site.services, "restart", "echo")
-        while prometheus.value("time()") < begun_at + LONGEST_S:
-            await onlooker.receive()
+        await asyncio.to_thread(prometheus.until_time, begun_at + LONGEST_S)
     assert prometheus.query('count_over_time(ALERTS{alertstate="firing"}[1h])') == []
     for alert in alerts():
         for name in re.findall(r"\bmyagent_\w+", alert["expr"]):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import need
 from tests.deploy.prometheus import Alert, Prometheus
@@ -83,15 +85,38 @@ async def talkers(url: str, count: int, text: str = "hello") -> AsyncIterator[li
 
     clients = [await Recorder.open(url) for _ in range(count)]
     sessions = [await client.create_session() for client in clients]
-    talks = [
-        asyncio.create_task(talk(*each)) for each in zip(clients, sessions, strict=True)
-    ]
-    try:
+    async with _busy(clients, starmap(talk, zip(clients, sessions, strict=True))):
         yield sessions
+
+
+@asynccontextmanager
+async def onlookers(url: str, sessions: Iterable[str]) -> AsyncIterator[None]:
+    """Clients that see what is said in these, until left."""
+
+    async def look(client: Recorder) -> None:
+        while True:
+            await client.receive()
+
+    clients = []
+    for session in sessions:
+        clients.append(await Recorder.open(url))
+        await clients[-1].reconnect(session)
+    async with _busy(clients, map(look, clients)):
+        yield
+
+
+@asynccontextmanager
+async def _busy(
+    clients: Sequence[Recorder], work: Iterable[Coroutine[Any, Any, None]]
+) -> AsyncIterator[None]:
+    """Raises what kept one of them from going on."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
     finally:
-        for each in talks:
-            each.cancel()
-        ends = await asyncio.gather(*talks, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
         for client in clients:
             await client.socket.close()
         if failures := [end for end in ends if isinstance(end, Exception)]:
