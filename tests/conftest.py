@@ -105,12 +105,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
-def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
-    """For fixtures: a private server, where it is installed."""
+def need(server: type[PrivateServer]) -> None:
+    """Skips the test where the server is not installed."""
     if not server.is_installed():
         if IS_CI:
             pytest.fail(f"{server.program} must be installed under CI.")
         pytest.skip(f"{server.program} is not installed")
+
+
+def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
+    """For fixtures: a private server, where it is installed."""
+    need(server)
     with server() as running:
         yield running
 

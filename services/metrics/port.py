@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-from collections.abc import Iterator
 
 import structlog
 from django.conf import settings
-from prometheus_client import Metric, make_wsgi_app
+from prometheus_client import make_wsgi_app
 
 from agents.chores import Chore
-from agents.runtime.database import DatabaseThreads, drop_connection
+from agents.runtime.database import DatabaseThreads
 from services.metrics.exposition import registry
-from services.metrics.standing import Standing
+from services.metrics.patience import PatientStanding
 from services.metrics.web import MetricsServer, served
 
 logger = structlog.get_logger(__name__)
@@ -25,23 +24,13 @@ takes over.
 """
 
 
-class _AloneInItsThread(Standing):
-    """Each request has a thread of its own, and that a connection of its own."""
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            yield from list(super().collect())
-        finally:
-            drop_connection()
-
-
 async def _serve(database: DatabaseThreads) -> None:
     """As long as the server lives."""
     if not settings.MYAGENT_METRICS_PORT:
         await asyncio.Event().wait()
     host, port = settings.MYAGENT_METRICS_HOST, settings.MYAGENT_METRICS_PORT
     try:
-        server = served(host, port, make_wsgi_app(registry(_AloneInItsThread())))
+        server = served(host, port, make_wsgi_app(registry(PatientStanding())))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             logger.info("metrics_port_in_use", port=port)
