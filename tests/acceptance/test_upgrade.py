@@ -20,7 +20,7 @@ from tests.runners import ROOT
 
 pytestmark = [pytest.mark.processes, pytest.mark.long]
 
-CLIENTS = 50
+CLIENTS = 200
 PATIENCE_S = 300.0
 NEXT = "999.0.0"
 

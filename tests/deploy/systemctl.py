@@ -122,9 +122,10 @@ class Service:
     def _spawn(self, command: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         has_rights = set("+!") & set(command[:2])
         user = None if has_rights else self.unit.last("User") or None
-        limit = int(self.unit.last("LimitNOFILE", "1024").partition(":")[0])
-        # Its own, which are handed on: the user of a unit may not raise them.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = min(most, int(self.unit.last("LimitNOFILE", "1024").partition(":")[0]))
+        # Its own, which is handed on: the user of a unit may not raise it.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
         with (LOGS / self.name).open("ab") as log:
             return subprocess.Popen(
                 words_of(command, environment),
