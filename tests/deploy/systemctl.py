@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,6 +79,7 @@ class Service:
             return
         for folder in (STATE, LOGS):
             folder.mkdir(parents=True, exist_ok=True)
+        make_volatile_folders()
         self._make_folders("RuntimeDirectory", Path("/run"))
         self._make_folders("StateDirectory", Path("/var/lib"))
         self.run(self.unit.of("ExecStartPre"))
@@ -107,7 +109,9 @@ class Service:
             return
         is_alone = self.unit.last("KillMode") in ("process", "mixed")
         (os.kill if is_alone else os.killpg)(pid, signal.SIGTERM)
-        deadline = time.monotonic() + float(self.unit.last("TimeoutStopSec", "90"))
+        # 0 means without an end.
+        patience_s = float(self.unit.last("TimeoutStopSec", "0")) or PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while self.main_pid() == pid:
             if time.monotonic() > deadline:
                 sys.exit(f"{self.name} did not end in time.")
@@ -149,6 +153,17 @@ class Service:
             if user := self.unit.last("User"):
                 owner = pwd.getpwnam(user)
                 os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+
+def make_volatile_folders() -> None:
+    """Those in /run that tmpfiles.d demands, as systemd makes them at its start."""
+    for file in Path("/usr/lib/tmpfiles.d").glob("*.conf"):
+        for line in file.read_text("utf-8").splitlines():
+            kind, folder, mode, user, group = (*line.split(), *[""] * 5)[:5]
+            if kind == "d" and folder.startswith("/run/") and user not in ("", "-", "root"):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                Path(folder).chmod(int(mode, 8))
+                shutil.chown(folder, user, group)
 
 
 def tell(arguments: list[str]) -> None:
