@@ -79,14 +79,10 @@ def prepare(root: Path, clean: Path) -> None:
     for name in ("systemd_unit.py", "systemctl.py"):
         shutil.copy(ROOT / "tests/deploy" / name, root / "usr/local/sbin" / name)
     for name in ("systemctl", "journalctl"):
-        (root / "usr/local/sbin" / name).write_text(stand_in(name), "utf-8")
-        (root / "usr/local/sbin" / name).chmod(0o755)
-
-
-def stand_in(name: str) -> str:
-    program = "import runpy, sys; sys.argv[0] = sys.argv.pop(1); "
-    program += 'runpy.run_path("/usr/local/sbin/systemctl.py", run_name="__main__")'
-    return f"#!/bin/sh\nexec /usr/bin/python3 -c '{program}' {name} \"$@\"\n"
+        program = root / "usr/local/sbin" / name
+        line = f'exec /usr/bin/python3 /usr/local/sbin/systemctl.py {name} "$@"'
+        program.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+        program.chmod(0o755)
 
 
 def blocks(page: str, part: str = PART) -> list[str]:

@@ -172,4 +172,4 @@ def tell(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    (tell if Path(sys.argv[0]).name == "journalctl" else main)(sys.argv[1:])
+    (tell if sys.argv[1] == "journalctl" else main)(sys.argv[2:])
