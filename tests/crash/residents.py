@@ -49,12 +49,16 @@ class Resident:
         """Its next turn begins with a new socket."""
         self._is_to_go_home = True
 
-    async def live(self, dice: random.Random, is_over: asyncio.Event) -> None:
-        """Takes turns until it is over."""
+    async def live(
+        self, dice: random.Random, is_over: asyncio.Event, *, thinks_s: float = 0
+    ) -> None:
+        """Takes turns until it is over; thinks for up to so many seconds before each."""
         while not is_over.is_set():
             if self._is_to_go_home:
                 self._is_to_go_home = False
                 await self.come_back()
+            if thinks_s:
+                await asyncio.sleep(dice.uniform(0, thinks_s))
             await self.take_turn(_text_of(f"{self.name}-{self.turns}", dice))
 
     async def until_turns(self, count: int) -> None:
