@@ -6,7 +6,8 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,13 @@ from tests.ports import free_port
 from tests.recording import TERMINAL, Recorder
 from tests.runners import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.long]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(900)]
 
 CLIENTS = 200
-THINKS_S = 4.0
+THINKS_S = 2.0
 """A client's longest pause before a message: the site is to be busy, and not out of breath."""
 
-PATIENCE_S = 400.0
+PATIENCE_S = 800.0
 NEXT = "999.0.0"
 
 NOT_COPIED = shutil.ignore_patterns(
@@ -233,8 +234,18 @@ async def assert_nobody_noticed(rolling: Rolling) -> None:
         assert_promises(rolling.site.database_url, session_id, resident.witness)
         assert_all_answered(resident)
         await resident.witness.leave()
-    turns = sum(resident.turns for resident in rolling.residents)
-    print(f"{len(rolling.residents)} clients took {turns} turns")
+    print(summary(rolling.residents))
+
+
+def summary(residents: Sequence[Resident]) -> str:
+    turns = sum(each.turns for each in residents)
+    absences = sorted(absence for each in residents for absence in each.absences_s)
+    refusals = Counter(code for each in residents for code in each.refusals)
+    return (
+        f"{len(residents)} clients took {turns} turns and came back {len(absences)} times, after "
+        f"{absences[len(absences) // 2]:.2f} s (the last after {absences[-1]:.1f} s); asked "
+        f"again: {dict(refusals)}"
+    )
 
 
 def assert_all_answered(resident: Resident) -> None:

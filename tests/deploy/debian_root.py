@@ -108,6 +108,7 @@ class Shell:
 
     def run(self, command: Sequence[str]) -> str:
         given = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
+        given.pop("PIP_FIND_LINKS", None)  # A folder of this machine.
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         given |= {"PATH": path, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
         done = subprocess.run(

@@ -13,6 +13,14 @@ from tests.runners import ROOT
 PACKAGES_UNITS = "systemctl start mariadb redis-server nginx"
 """What systemd does when it is told to install them."""
 
+BACK = """\
+ln -sfn myagent-1 /opt/myagent
+systemctl restart myagent-server
+systemctl restart myagent-supervisor
+myagent-site services restart weather
+"""
+"""What the page says about the way back."""
+
 JOURNAL = "journalctl --unit myagent-server"
 PASSWORD = r"Log in as 'admin' with the password (\S+)"
 READY_S = 60.0
@@ -81,7 +89,9 @@ def main(root: Path) -> None:
     use(shell, token[0], password)
     for block in later:
         shell.carry_out(block)
-        use(shell, token[0], password)
+    use(shell, token[0], password)
+    shell.carry_out(BACK)
+    use(shell, token[0], password)
     print(f"A site was set up on {root.name}, used and upgraded, by the page alone.")
 
 
