@@ -7,7 +7,7 @@ import asyncio
 from bench.crowd import Crowd
 from bench.report import Figure
 from bench.site.figures import one
-from bench.site.parts import WholeSite
+from bench.site.parts import PEOPLE, WholeSite
 from bench.site.resources import PERIOD_S
 
 AT_ONCE = 20
@@ -15,11 +15,15 @@ KIBIBYTE = 1024
 
 
 async def idle_figures(site: WholeSite, clients: int) -> list[Figure]:
-    """So many come through nginx, with a conversation of one turn each, and stay."""
+    """So many come through nginx, with a conversation of one turn each, and stay.
+
+    `clients` is a multiple of the people.
+    """
     before = await asyncio.to_thread(own_memory, site)
     with Crowd() as crowd:
-        url = site.url_with_token("echo")
-        await asyncio.to_thread(crowd.connect, "session", url, clients, AT_ONCE)
+        for url in site.urls_with_token("echo"):
+            share = clients // PEOPLE
+            await asyncio.to_thread(crowd.connect, "session", url, share, AT_ONCE)
         await asyncio.to_thread(crowd.take_turns, 1, AT_ONCE)
         await asyncio.sleep(PERIOD_S)
         after = await asyncio.to_thread(own_memory, site)

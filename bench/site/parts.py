@@ -116,9 +116,10 @@ class WholeSite:
     def socket_url(self, service: str) -> str:
         return f"{self.nginx.socket_url}services/{service}/"
 
-    def url_with_token(self, service: str) -> str:
-        """For clients that can't send headers."""
-        return f"{self.socket_url(service)}?token={self._tokens[OPERATOR]}"
+    def urls_with_token(self, service: str) -> Iterator[str]:
+        """One of each person, for clients that can't send headers."""
+        for number in range(PEOPLE):
+            yield f"{self.socket_url(service)}?token={self._tokens[f'person{number}']}"
 
     def _serve(self, port: int) -> Command:
         return self._site.serve("--port", str(port), MYAGENT_SUPERVISOR="external")
