@@ -61,11 +61,7 @@ class Site:
         **environment: str,
     ) -> Subject:
         """`tree`: another checkout; it gets a database of its own, as one that is `apart` does."""
-        url = self.database_url
-        if tree != ROOT:
-            url = f"sqlite:///{self._folder / 'other.db'}"
-        elif apart:
-            url = self._other_url
+        url = self._other_url if apart or tree != ROOT else self.database_url
         runner = self._stack.enter_context(self._start(agent_file, url, tree, environment))
         return Subject(name, runner.url, runner.pid, SessionClient)
 
