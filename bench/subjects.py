@@ -31,6 +31,18 @@ UNLIMITED = {
 AS_SHIPPED = {"MYAGENT_LEASE_S": "15", "MYAGENT_RENEW_S": "5", "MYAGENT_ADOPT_S": "2"}
 
 
+class DurableMariaDB(MariaDB):
+    """Every commit is on the disk, as `deploy/mysql.cnf` has it."""
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(),
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-buffer-pool-size=512M",
+            "--max-connections=300",
+        ]
+
+
 class Site:
     """Starts subjects over one database and one stand-in for a model; stops them at the end.
 
@@ -99,7 +111,7 @@ def open_site(database: str) -> Iterator[Site]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         urls = [f"sqlite:///{folder / name}.db" for name in ("site", "apart")]
         if database == "mariadb":
-            server = stack.enter_context(MariaDB())
+            server = stack.enter_context(DurableMariaDB())
             urls = [new_database(server, name) for name in ("bench", "apart")]
         yield Site(stack, urls[0], folder, other_url=urls[1])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Self
 
 from bench.crowd import Crowd
 from bench.report import Figure
@@ -13,8 +15,24 @@ from tests.crash.witness import query
 
 AT_ONCE = 20
 KIBIBYTE = 1024
-KEEPING = ("server", "worker", "nginx", "MariaDB", "Redis")
+KINDS = ("server", "worker", "nginx", "MariaDB", "Redis")
 CONNECTED = "SHOW STATUS LIKE 'Threads_connected'"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Bytes of all processes of a kind, each with its part of what is shared; open files."""
+
+    memory: dict[str, int]
+    files: dict[str, int]
+
+    @classmethod
+    def of(cls, site: WholeSite) -> Self:
+        found = site.processes()
+        return cls(
+            {kind: sum(one.memory_full_info().pss for one in found[kind]) for kind in KINDS},
+            {kind: sum(one.num_fds() for one in found[kind]) for kind in KINDS},
+        )
 
 
 async def idle_figures(site: WholeSite, clients: int) -> list[Figure]:
@@ -22,47 +40,29 @@ async def idle_figures(site: WholeSite, clients: int) -> list[Figure]:
 
     `clients` is a multiple of the people.
     """
-    before, files_before = await asyncio.to_thread(lambda: (own_memory(site), open_files(site)))
+    before = await asyncio.to_thread(Holding.of, site)
     with Crowd() as crowd:
         for url in site.urls_with_token("echo"):
-            share = clients // PEOPLE
-            await asyncio.to_thread(crowd.connect, "session", url, share, AT_ONCE)
+            await asyncio.to_thread(crowd.connect, "session", url, clients // PEOPLE, AT_ONCE)
         await asyncio.to_thread(crowd.take_turns, 1, AT_ONCE)
         await asyncio.sleep(PERIOD_S)
-        after, files = await asyncio.to_thread(lambda: (own_memory(site), open_files(site)))
-        told = await asyncio.to_thread(query, site.database_url, CONNECTED)
-    memory = [
-        one(
-            f"memory a silent client: {kind}",
-            f"{clients} clients, {after[kind] / MEBIBYTE:.0f} MiB in all",
-            (after[kind] - before[kind]) / clients / KIBIBYTE,
-            "KiB",
-        )
-        for kind in KEEPING
-    ]
-    opened = [
-        one(
-            f"files a silent client: {kind}",
-            f"{files[kind]} open in all",
-            (files[kind] - files_before[kind]) / clients,
-            "",
-        )
-        for kind in KEEPING
-    ]
+        after = await asyncio.to_thread(Holding.of, site)
+        ((_, connected),) = await asyncio.to_thread(query, site.database_url, CONNECTED)
     detail = f"{SERVERS} servers and a supervisor"
-    return [*memory, *opened, one("connections to the database", detail, int(told[0][1]), "")]
+    return [
+        *_figures(before, after, clients),
+        one("connections to the database", detail, int(connected), ""),
+    ]
 
 
-def own_memory(site: WholeSite) -> dict[str, int]:
-    """Bytes of all processes of a kind, each with its part of what is shared."""
-    return {
-        kind: sum(process.memory_full_info().pss for process in processes)
-        for kind, processes in site.processes().items()
-    }
-
-
-def open_files(site: WholeSite) -> dict[str, int]:
-    return {
-        kind: sum(process.num_fds() for process in processes)
-        for kind, processes in site.processes().items()
-    }
+def _figures(before: Holding, after: Holding, clients: int) -> list[Figure]:
+    figures = []
+    for kind in KINDS:
+        grown = (after.memory[kind] - before.memory[kind]) / clients / KIBIBYTE
+        detail = f"{clients} clients, {after.memory[kind] / MEBIBYTE:.0f} MiB in all"
+        figures.append(one(f"memory a silent client: {kind}", detail, grown, "KiB"))
+    for kind in KINDS:
+        opened = (after.files[kind] - before.files[kind]) / clients
+        detail = f"{after.files[kind]} in all"
+        figures.append(one(f"open files a silent client: {kind}", detail, opened, ""))
+    return figures
