@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -260,11 +260,12 @@ class Sessions:
                 self._to_free[session.session_id] = session.epoch
         await self._free()
 
-    async def give_up(self, session: LiveSession) -> None:
-        """Leaves an idle session to its followers. Raises `django.db.Error`."""
-        if self._drop(session):
-            session.leave()
-            self._to_free[session.session_id] = session.epoch
+    async def give_up(self, sessions: Iterable[LiveSession]) -> None:
+        """Leaves idle sessions to their followers. Raises `django.db.Error`."""
+        for session in sessions:
+            if self._drop(session):
+                session.leave()
+                self._to_free[session.session_id] = session.epoch
         await self._free()
 
     @property

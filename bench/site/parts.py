@@ -15,14 +15,21 @@ from pathlib import Path
 
 import psutil
 
-from bench.subjects import AS_SHIPPED, ECHO_AGENT, MODEL_AGENT, ROOT, new_database
+from bench.subjects import (
+    AS_SHIPPED,
+    ECHO_AGENT,
+    MODEL_AGENT,
+    ROOT,
+    DurableMariaDB,
+    new_database,
+)
 from tests.accounts import make
 from tests.fake_model import fake_model_process
 from tests.fake_model_control import FakeModelControl
 from tests.managed_site import Command, ManagedSite, command_of, managed_site
 from tests.nginx import Nginx
 from tests.ports import free_port
-from tests.servers import MariaDB, Redis
+from tests.servers import PrivateServer, Redis
 
 SERVICES = {
     "echo": ECHO_AGENT,
@@ -47,14 +54,6 @@ SHIPPED = AS_SHIPPED | {
     "MYAGENT_AUTH": "token",
 }
 """What a site has by itself, where the tests' own have it shorter."""
-
-
-class DurableMariaDB(MariaDB):
-    """Every commit is on the disk, as `deploy/mysql.cnf` says."""
-
-    def command(self) -> list[str]:
-        durable = ("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=512M")
-        return [*super().command(), *durable, "--max-connections=300"]
 
 
 class WholeSite:
@@ -116,9 +115,10 @@ class WholeSite:
     def socket_url(self, service: str) -> str:
         return f"{self.nginx.socket_url}services/{service}/"
 
-    def url_with_token(self, service: str) -> str:
-        """For clients that can't send headers."""
-        return f"{self.socket_url(service)}?token={self._tokens[OPERATOR]}"
+    def urls_with_token(self, service: str) -> Iterator[str]:
+        """One of each person, for clients that can't send headers."""
+        for number in range(PEOPLE):
+            yield f"{self.socket_url(service)}?token={self._tokens[f'person{number}']}"
 
     def _serve(self, port: int) -> Command:
         return self._site.serve("--port", str(port), MYAGENT_SUPERVISOR="external")
@@ -193,7 +193,7 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _pids_of(server: MariaDB | Redis | Nginx) -> list[int]:
+def _pids_of(server: PrivateServer) -> list[int]:
     return [server.pid] if server.is_running else []
 
 

@@ -48,7 +48,7 @@ async def record(pid: int, seconds: int, file: Path) -> list[Share]:
     if program is None:
         raise NoProfilerError("py-spy is missing: scripts/bootstrap --test installs it.")
     what = ("--pid", str(pid), "--duration", str(seconds), "--rate", str(SAMPLES_A_SECOND))
-    how = ("--format", "raw", "--output", str(file))
+    how = ("--format", "raw", "--output", str(file), "--gil")
     process = await asyncio.create_subprocess_exec(
         program,
         "record",
