@@ -27,8 +27,8 @@ MYSQL_OPTIONS = {
     # there a frozen process keeps its locks. A wait for a lock lasts longer than that limit, and
     # ends before the read time-out below.
     #
-    # MySQL tells the driver that it commits by itself, also where the operator has it set otherwise:
-    # the driver would take its word, and nothing outside of a transaction would ever be committed.
+    # MySQL tells the driver that it commits by itself, even where the operator has set it otherwise.
+    # The driver would believe it, and nothing outside of a transaction would ever be committed.
     "init_command": "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
     "sql_safe_updates=0, innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
     # The rows of a commit are sent together, see `agents.log.bulk`.
