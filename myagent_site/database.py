@@ -27,7 +27,7 @@ MYSQL_OPTIONS = {
     # there a frozen process keeps its locks. A wait for a lock lasts longer than that limit, and
     # ends before the read time-out below.
     #
-    # MySQL tells the driver that it commits by itself, even where the operator has set it otherwise.
+    # MySQL tells the driver that it commits by itself, even where the operator set it otherwise.
     # The driver would believe it, and nothing outside of a transaction would ever be committed.
     "init_command": "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
     "sql_safe_updates=0, innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
