@@ -1,5 +1,6 @@
-"""Runs tests beside the first pytest process: those marked `both_databases` on MariaDB
-(or MySQL, see `tests.mysql_server`), and those of real processes and browsers, so that two cores have something to do: tests wait a lot.
+"""Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, or on
+MySQL (see `tests.mysql_server`), and those of real processes and browsers, so that two cores have
+something to do: tests wait a lot.
 
 Django's settings hold for a process, so other pytest processes run them, and send their reports to
 the first: one list of failures, one closing line.
@@ -15,8 +16,8 @@ from itertools import chain
 import pytest
 
 from tests.lanes import Waiting, run
-from tests.ordering import Cost, cost_of
 from tests.mysql_server import database_server
+from tests.ordering import Cost, cost_of
 from tests.servers import MariaDB
 from tests.side_streams import Part, SideStream
 

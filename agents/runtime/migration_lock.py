@@ -48,7 +48,7 @@ def _name(connection: BaseDatabaseWrapper) -> str:
     return _NAME.format(hash=hashlib.sha1(database.encode(), usedforsecurity=False).hexdigest())
 
 
-def _ask(connection: BaseDatabaseWrapper, function: str, *values: object) -> object:
+def _ask(connection: BaseDatabaseWrapper, function: str, *values: str | int) -> object:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}", values)
         row = cursor.fetchone()

@@ -18,7 +18,7 @@ from tests.managed_site import ManagedSite
 from tests.replicas import SITE_USER, make_site, rows, statements
 from tests.servers import MariaDB
 
-ODD = "it's \"quoted\" \\ back\\\\slash\\n %s %% ; -- /* é ﷽ 𝔘 😀 \u0000 | || `tick`"
+ODD = 'it\'s "quoted" \\ back\\\\slash\\n %s %% ; -- /* é ﷽ 𝔘 😀 \u0000 | || `tick`'
 """What a server could read in another way than it was meant."""
 
 HOST = "127.0.0.1"
@@ -33,9 +33,7 @@ ODD_MODES = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,ONLY_FULL_GROUP_BY
 
 
 @pytest.fixture
-def site(
-    own_mariadb: MariaDB, tmp_path: Path, fake_model: FakeModel, runners: ExitStack
-) -> Site:
+def site(own_mariadb: MariaDB, tmp_path: Path, fake_model: FakeModel, runners: ExitStack) -> Site:
     return Site(make_site(own_mariadb.port), tmp_path, fake_model, runners)
 
 

@@ -222,6 +222,17 @@ def test_waiting_is_stopped_by_the_server_as_well(
         assert "took more than 1 s" in str(refused)
 
 
+def test_a_driver_that_lacks_what_a_password_needs_says_which_package(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(**_: Any) -> None:
+        raise RuntimeError("'cryptography' package is required for caching_sha2_password")
+
+    monkeypatch.setattr("pymysql.connect", connect)
+    refused = example.run_query("SELECT 1").error
+    assert "can't log in" in refused and "'cryptography' package" in refused
+
+
 def become_root(example: ModuleType, server: PrivateServer) -> None:
     """The example as somebody who may do anything: then only its own guards hold."""
     lines = ("USER=root", f"PORT={server.port}", "PASSWORD=", "DATABASE=myagent_demo")
