@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,8 @@ def _told(name: str) -> Json:
     return {"licenses": found} if found else {}
 
 
-def licence_in(told: PackageMetadata) -> list[Json]:
-    """An SPDX expression where the package has one; else what it calls its licence."""
+def licence_in(told: Any) -> list[Json]:
+    """Of a package's metadata: an SPDX expression if it has one, else what it calls its licence."""
     if expression := told.get("License-Expression"):
         return licences(expression)
     names = [
@@ -118,7 +118,9 @@ def licences(expression: str) -> list[Json]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m myagent_site.sbom", description=__doc__)
-    parser.add_argument("--lock", type=Path, default=ROOT / "requirements.txt", help="(%(default)s)")
+    parser.add_argument(
+        "--lock", type=Path, default=ROOT / "requirements.txt", help="(%(default)s)"
+    )
     given = parser.parse_args()
     try:
         found = document(given.lock, VENDOR)

@@ -1,4 +1,4 @@
-"""A connection to our own server without a network: its protocols, on a transport that keeps all."""
+"""A connection to our own server, or to a worker, without a network: on a transport in memory."""
 
 from __future__ import annotations
 

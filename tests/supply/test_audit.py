@@ -102,7 +102,7 @@ def test_the_step_fails_for_a_weakness_and_is_loud_without_an_answer(
     osv: Any, tmp_path: Path, is_reached: bool
 ) -> None:
     npm = tmp_path / "npm"
-    npm.write_text('#!/bin/sh\necho \'{"vulnerabilities": {}}\'\n' if is_reached else "exit 1\n")
+    npm.write_text("#!/bin/sh\necho '{\"vulnerabilities\": {}}'\n" if is_reached else "exit 1\n")
     npm.chmod(0o755)
     url = osv.url if is_reached else f"http://127.0.0.1:{free_port()}/"
     done = subprocess.run(

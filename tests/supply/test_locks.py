@@ -1,4 +1,4 @@
-"""The locks pin everything, within what pyproject.toml allows, and under licences that we can take."""
+"""The locks pin everything, within what the project asks for, under licences that we can take."""
 
 from __future__ import annotations
 
