@@ -228,7 +228,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # What `check --deploy` demands of all responses, and the site does where it is right.
 SILENCED_SYSTEM_CHECKS = [
-    # Every page has X-Frame-Options from its own middleware, with its Content-Security-Policy.
+    # Every response has X-Frame-Options: see `safe_answers`.
     "security.W002",
     # HSTS: `safe_answers`; Secure cookies: `tls.secure_over_tls`; both for requests that came over
     # https. One process may be reached both ways, and a proxy redirects.

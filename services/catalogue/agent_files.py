@@ -62,7 +62,7 @@ def _confined(path: Path) -> str:
                 _refuse_exposed(resolved, max(around, key=lambda folder: len(folder.parts)))
                 return str(resolved)
         except (OSError, RuntimeError, ValueError):
-            # A name that is too long for a file, or that no file can have; a loop of symbolic links.
+            # A name that is too long, or that no file can have; a loop of symbolic links.
             continue
     raise invalid(
         "agent_factory_path",

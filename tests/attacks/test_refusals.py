@@ -1,4 +1,4 @@
-"""What the server itself refuses, before the site is asked, says no more and no less than the site."""
+"""What the server itself refuses, before the site is asked, is as safe as the site's answers."""
 
 from __future__ import annotations
 

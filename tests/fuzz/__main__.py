@@ -58,8 +58,6 @@ def main() -> None:
     atheris.Fuzz()
 
 
-
-
 def _atheris() -> Any:
     try:
         import atheris

@@ -1,4 +1,4 @@
-"""A connection to our own server without a network: its protocols, on a transport that keeps all."""
+"""A connection to our own server, or to a worker, without a network: on a transport in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from uvicorn.server import ServerState
 
 from agents.runtime.server import Configuration, configuration
 
-MOST_TURNS = 60
-"""Of the event loop, until all that was sent is answered."""
+MOST_TURNS = 200
+"""Of the event loop, for what arrived together."""
+
+QUIET_TURNS = 4
+"""In a row without anything to do: all that was sent is answered."""
 
 
 class Transport(asyncio.Transport):
@@ -109,17 +112,22 @@ async def _deliver(pieces: Sequence[bytes], config: Configuration) -> bytes:
     for piece in pieces:
         if not transport.is_closing():
             transport.protocol.data_received(piece)
-            await _turns(state)
+            await _turns(state, transport)
     transport.protocol.connection_lost(None)
-    await _turns(state)
+    await _turns(state, transport)
     assert not failures.found, failures.found
     assert not state.connections and not state.tasks
     return bytes(transport.written)
 
 
-async def _turns(state: ServerState) -> None:
+async def _turns(state: ServerState, transport: Transport) -> None:
+    quiet, before = 0, (-1, -1)
     for _ in range(MOST_TURNS):
         await asyncio.sleep(0)
+        now = (len(transport.written), len(state.tasks))
+        quiet, before = (quiet + 1 if now == before else 0), now
+        if quiet == QUIET_TURNS:
+            return
 
 
 class _Run:

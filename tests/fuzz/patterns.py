@@ -1,8 +1,8 @@
 """Tries the project's regular expressions on texts that make a careless one search for ages.
 
 A program, `python -m tests.fuzz.patterns`: it prints each pattern that takes longer than
-`MOST_CPU_S` for a text of `LENGTH` characters, which a linear one reads in milliseconds. Time is the
-process's own, so that a busy machine finds nothing else.
+`MOST_CPU_S` for a text of `LENGTH` characters, which a linear one reads in milliseconds. Time is
+the process's own, so that a busy machine finds nothing else.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     for package in PACKAGES:
         for module in _modules(package):
             for name, value in vars(module).items():
-                if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
-                    if value.pattern not in seen:
-                        seen.add(value.pattern)
-                        yield f"{module.__name__}.{name}", value
+                is_one = isinstance(value, re.Pattern) and isinstance(value.pattern, str)
+                if is_one and value.pattern not in seen:
+                    seen.add(value.pattern)
+                    yield f"{module.__name__}.{name}", value
 
 
 def _modules(package: str) -> Iterator[Any]:

@@ -40,7 +40,9 @@ FROM_WORKER = [
                 protocol.VERSION,
                 "i",
                 1,
-                protocol.AgentInfo("a", "d", [protocol.ToolInfo("f", "d", True, False, 60.0)], "m", 9),
+                protocol.AgentInfo(
+                    "a", "d", [protocol.ToolInfo("f", "d", True, False, 60.0)], "m", 9
+                ),
             ),
             protocol.Unfit(1),
             protocol.Pong(1, protocol.Report(1, 1, 1.5, 0)),

@@ -26,7 +26,7 @@ def target(name: str, *seeds: bytes) -> Callable[[Target], Target]:
 
 
 def _pieces(data: bytes) -> tuple[list[bytes], bytes]:
-    """The input in pieces whose lengths its first bytes tell, as a network delivers it; and whole."""
+    """The input in pieces whose lengths its first bytes tell, as networks do; and whole."""
     cuts, rest = data[:4], data[4:]
     places = sorted({0, *(cut % (len(rest) + 1) for cut in cuts), len(rest)})
     return [rest[start:end] for start, end in pairwise(places)], rest
@@ -159,7 +159,8 @@ def _stream(*chunks: bytes) -> bytes:
 
 CALL = (
     b'{"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", '
-    b'"arguments": "{\\"a\\": 1}"}}]}, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 1}}'
+    b'"arguments": "{\\"a\\": 1}"}}]}, "finish_reason": "tool_calls"}], '
+    b'"usage": {"total_tokens": 1}}'
 )
 
 
@@ -224,7 +225,7 @@ def edge(data: bytes) -> None:
 
     names = (b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto", b"authorization")
     lines = data.split(b"\n")
-    headers = list(zip(names, lines, strict=False)) + [(b"accept-language", lines[-1])]
+    headers = [*zip(names, lines, strict=False), (b"accept-language", lines[-1])]
     host, origin = (lines[0].decode("latin-1"), lines[1 % len(lines)].decode("latin-1"))
     scope = {
         "type": "http",
