@@ -108,7 +108,7 @@ async def test_a_log_that_somebody_else_locks_for_seconds(
     url = watched.site.url(watched.site.commands[0], "echo")
     with locking(mariadb.port):
         async with talkers(url, CLIENTS):
-            alert = await asyncio.to_thread(watched.prometheus.until_firing, "MyAgentLogSlow")
+            alert = await watched.prometheus.fires("MyAgentLogSlow")
     assert alert.summary.endswith("commits slowly: every message waits for that")
 
 
@@ -121,7 +121,7 @@ async def test_a_log_that_somebody_else_locks_for_good(watched: Watched, mariadb
             cursor.execute("BEGIN")
             cursor.execute("SELECT id FROM agents_session FOR UPDATE")
             await client.say(session, "hello")
-            await asyncio.to_thread(prometheus.until_firing, "MyAgentDatabaseDown")
+            await prometheus.fires("MyAgentDatabaseDown")
             assert prometheus.query("myagent_database_up == 1")
             await asyncio.to_thread(serving.wait_for_log, "storage_away")
         await client.until("agent.final_answer")
