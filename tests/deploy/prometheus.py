@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import urllib.parse
@@ -99,12 +100,20 @@ class Prometheus(PrivateServer):
             if name in ("", each.name) and labels.items() <= each.labels.items()
         ]
 
+    def names(self) -> set[str]:
+        """Of all alerts that fire."""
+        return {alert.name for alert in self.firing()}
+
     def until_firing(self, name: str, **labels: str) -> Alert:
         """The alert, once it fires. What it says has to be a sentence."""
         (alert,) = until(lambda: self.firing(name, **labels), f"{name} fires")
         for text in (alert.summary, alert.action):
             assert not UNRENDERED.search(text), text
         return alert
+
+    async def fires(self, name: str, **labels: str) -> Alert:
+        """The same where clients go on meanwhile."""
+        return await asyncio.to_thread(self.until_firing, name, **labels)
 
     def until_quiet(self, name: str, **labels: str) -> None:
         until(lambda: not self.firing(name, **labels), f"{name} is quiet", patience_s=QUIET_S)

@@ -1,4 +1,4 @@
-"""Alerts about the database: away, silent, slow, or without a table."""
+"""Alerts about the database: away, silent, slow, or held by somebody else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,14 @@ from tests.conftest import serve
 from tests.databases import migrate
 from tests.deploy.alerts.watched import ECHO, Watched, talkers, watched_site
 from tests.deploy.prometheus import Alert
+from tests.recording import Recorder
 from tests.servers import MariaDB, execute_sql
 
 pytestmark = pytest.mark.processes
 
 CLIENTS = 4
 NAME = "site"
-SLOW_S = 2
+SLOW_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +75,14 @@ def test_a_database_that_does_not_answer(watched: Watched, mariadb: MariaDB) -> 
 @contextmanager
 def locking(port: int) -> Iterator[None]:
     """Somebody who locks the log for seconds, again and again."""
-    import MySQLdb
-
     is_over = threading.Event()
 
     def lock() -> None:
-        with closing(MySQLdb.connect(host="127.0.0.1", port=port, user="root", db=NAME)) as one:
+        with connected(port) as cursor:
             while not is_over.is_set():
-                one.cursor().execute("LOCK TABLES agents_event WRITE")
+                cursor.execute("LOCK TABLES agents_event WRITE")
                 is_over.wait(SLOW_S)
-                one.cursor().execute("UNLOCK TABLES")
+                cursor.execute("UNLOCK TABLES")
 
     thread = threading.Thread(target=lock)
     thread.start()
@@ -93,20 +93,35 @@ def locking(port: int) -> Iterator[None]:
         thread.join()
 
 
-async def test_a_log_that_somebody_else_locks(watched: Watched, mariadb: MariaDB) -> None:
+@contextmanager
+def connected(port: int) -> Iterator[Any]:
+    """A cursor, outside the site."""
+    import MySQLdb
+
+    with closing(MySQLdb.connect(host="127.0.0.1", port=port, user="root", db=NAME)) as one:
+        yield one.cursor()
+
+
+async def test_a_log_that_somebody_else_locks_for_seconds(
+    watched: Watched, mariadb: MariaDB
+) -> None:
     url = watched.site.url(watched.site.commands[0], "echo")
     with locking(mariadb.port):
         async with talkers(url, CLIENTS):
-            alert = await asyncio.to_thread(watched.prometheus.until_firing, "MyAgentLogSlow")
+            alert = await watched.prometheus.fires("MyAgentLogSlow")
     assert alert.summary.endswith("commits slowly: every message waits for that")
 
 
-async def test_a_table_of_traces_that_is_missing(watched: Watched, mariadb: MariaDB) -> None:
-    serving = watched.site.commands[0]
-    execute_sql(mariadb.port, f"RENAME TABLE {NAME}.traces_span TO {NAME}.away")
-    async with talkers(watched.site.url(serving, "echo"), 1):
-        alert = await asyncio.to_thread(
-            watched.prometheus.until_firing, "MyAgentTracesNotRecorded"
-        )
-    execute_sql(mariadb.port, f"RENAME TABLE {NAME}.away TO {NAME}.traces_span")
-    assert any(word in serving.log for word in re.findall(r"`(\w+)`", alert.action))
+async def test_a_log_that_somebody_else_locks_for_good(watched: Watched, mariadb: MariaDB) -> None:
+    """The database answers, and takes nothing."""
+    serving, prometheus = watched.site.commands[0], watched.prometheus
+    async with await Recorder.open(watched.site.url(serving, "echo")) as client:
+        session = await client.create_session()
+        with connected(mariadb.port) as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT id FROM agents_session FOR UPDATE")
+            await client.say(session, "hello")
+            await prometheus.fires("MyAgentDatabaseDown")
+            assert prometheus.query("myagent_database_up == 1")
+            await asyncio.to_thread(serving.wait_for_log, "storage_away")
+        await client.until("agent.final_answer")

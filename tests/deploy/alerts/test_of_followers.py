@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.deploy.alerts.watched import ECHO, PATIENT, Watched, drowsy, onlookers, talkers
@@ -23,5 +21,5 @@ async def test_a_server_that_is_late_with_what_others_do(own: Watched) -> None:
         onlookers(own.site.url(follower, "echo"), sessions),
         drowsy(follower),
     ):
-        alert = await asyncio.to_thread(prometheus.until_firing, "MyAgentFollowersLate")
+        alert = await prometheus.fires("MyAgentFollowersLate")
     assert "see what other servers do" in alert.summary

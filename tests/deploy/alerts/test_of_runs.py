@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.deploy.alerts.watched import Watched, talkers
-from tests.deploy.prometheus import Alert
 from tests.fake_model_control import FakeModelControl
 
 pytestmark = pytest.mark.processes
 
 CLIENTS = 6
 SLOW = "[[chunks=2 delay_ms=2000]] hello"
-
-
-async def fires(watched: Watched, name: str, service: str) -> Alert:
-    return await asyncio.to_thread(watched.prometheus.until_firing, name, service=service)
 
 
 def url_of(watched: Watched, service: str) -> str:
@@ -27,7 +20,7 @@ def url_of(watched: Watched, service: str) -> str:
 async def test_a_model_that_refuses(watched: Watched, model: FakeModelControl) -> None:
     watched.register_with_model("refused", model)
     async with talkers(url_of(watched, "refused"), CLIENTS, "[[status 400]] hello"):
-        alert = await fires(watched, "MyAgentRunsFail", "refused")
+        alert = await watched.prometheus.fires("MyAgentRunsFail", service="refused")
     assert alert.summary.endswith("% of the runs of refused fail")
     assert "failed" in watched.carry_out(alert)
     codes = watched.prometheus.query('myagent_run_errors_total{service="refused"}')
@@ -37,7 +30,7 @@ async def test_a_model_that_refuses(watched: Watched, model: FakeModelControl) -
 async def test_a_model_that_is_slow_to_begin(watched: Watched, model: FakeModelControl) -> None:
     watched.register_with_model("slow", model)
     async with talkers(url_of(watched, "slow"), 2 * CLIENTS, SLOW):
-        alert = await fires(watched, "MyAgentModelSlow", "slow")
+        alert = await watched.prometheus.fires("MyAgentModelSlow", service="slow")
     assert alert.summary.startswith("The model of slow takes 2")
     assert alert.summary.endswith("s to begin")
     assert not watched.prometheus.firing("MyAgentRunsFail", service="slow")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.deploy.alerts.watched import ECHO, PATIENT, Watched, drowsy
@@ -17,6 +15,7 @@ def test_a_server_that_is_killed(own: Watched) -> None:
     lost.kill()
     alert = prometheus.until_firing("MyAgentServerDown")
     assert alert.labels["instance"] in alert.summary
+    assert prometheus.names() == {"MyAgentServerDown"}
     assert len(prometheus.query('up{job="myagent"} == 1')) == 1
     assert other.process.poll() is None
 
@@ -28,6 +27,7 @@ def test_a_site_without_a_supervisor(own: Watched) -> None:
     prometheus = own.prometheus
     supervisor.kill()
     alert = prometheus.until_firing("MyAgentNotSupervised")
+    assert prometheus.names() == {"MyAgentNotSupervised"}
     assert ["supervise"] in alert.commands
     assert own.site.workers("echo")
     own.site.supervise()
@@ -38,5 +38,5 @@ async def test_a_server_that_does_not_get_its_processor(own: Watched) -> None:
     server = own.serve(**PATIENT)
     prometheus = own.prometheus
     async with drowsy(server):
-        alert = await asyncio.to_thread(prometheus.until_firing, "MyAgentLoopLags")
+        alert = await prometheus.fires("MyAgentLoopLags")
     assert alert.summary.endswith("has more to do than it can")

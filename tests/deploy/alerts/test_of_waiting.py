@@ -24,10 +24,9 @@ async def test_a_client_that_sends_more_than_can_be_answered(
         session = await client.create_session()
         for number in range(WAITING):
             await client.say(session, f"[[hold flood]] {number}")
-        alert = await asyncio.to_thread(
-            prometheus.until_firing, "MyAgentMessagesWait", service="flooded"
-        )
+        alert = await prometheus.fires("MyAgentMessagesWait", service="flooded")
         assert alert.summary == f"{WAITING - 1} messages to flooded wait for the run before them"
         assert session in watched.carry_out(alert)
+        assert prometheus.names() == {"MyAgentMessagesWait"}
         await model.release("flood")
         await asyncio.to_thread(prometheus.until_quiet, "MyAgentMessagesWait")
