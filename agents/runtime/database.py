@@ -59,7 +59,7 @@ class DatabaseThreads:
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         check_connection()
-        connection = connections["default"]
+        connection: Any = connections["default"]
         self._opened[threading.get_ident()] = connection
         if time.monotonic() - getattr(self._answered, "at", NEVER) < FRESH_S:
             connection.health_check_done = True
