@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import serve
 from tests.crash.residents import Resident
 from tests.crash.witness import assert_promises, read_log
-from tests.conftest import serve
 from tests.managed_site import Command, ManagedSite, managed_site
 from tests.nginx import Nginx
 from tests.ports import free_port

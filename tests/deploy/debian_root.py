@@ -28,6 +28,8 @@ ADDRESS = "203.0.113.1"
 PASSED = ("PIP_", "SSL_", "http_", "https_", "HTTP_", "HTTPS_", "no_proxy")
 """How this machine reaches its network; a machine of one's own has no need of it."""
 
+STAND_IN = "usr/local/lib/stand-in"
+
 FETCHING = re.compile(r"apt-get|git clone|bootstrap")
 
 START = f"""
@@ -76,11 +78,13 @@ def prepare(root: Path, clean: Path) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n", "utf-8")
     policy.chmod(0o755)
+    stand_in = root / STAND_IN / "tests/deploy"
+    stand_in.mkdir(parents=True)
     for name in ("systemd_unit.py", "systemctl.py"):
-        shutil.copy(ROOT / "tests/deploy" / name, root / "usr/local/sbin" / name)
+        shutil.copy(ROOT / "tests/deploy" / name, stand_in)
     for name in ("systemctl", "journalctl"):
         program = root / "usr/local/sbin" / name
-        line = f'exec /usr/bin/python3 /usr/local/sbin/systemctl.py {name} "$@"'
+        line = f'PYTHONPATH=/{STAND_IN} exec /usr/bin/python3 -m tests.deploy.systemctl {name} "$@"'
         program.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
         program.chmod(0o755)
 

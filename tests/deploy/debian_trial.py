@@ -51,7 +51,8 @@ sys.exit("Whoever has no token got an answer.")
 
 LOG_IN = f"""
 import http.cookiejar, re, sys, urllib.error, urllib.parse, urllib.request
-browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+browser = urllib.request.build_opener(cookies)
 def ask(path, **fields):
     body = urllib.parse.urlencode(fields).encode() or None
     request = urllib.request.Request("https://{HOST}" + path, body, {{"Referer": "https://{HOST}/"}})

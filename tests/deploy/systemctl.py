@@ -1,7 +1,7 @@
 """Stands in for systemctl and journalctl in a root in which no systemd runs.
 
-Starts, stops and reloads what unit files say, with their user, environment, folders and limits. What
-a unit writes goes into /var/log/units. Only for a root that is thrown away.
+Starts, stops and reloads what unit files say, with their user, environment, folders and limits.
+What a unit writes goes into /var/log/units. Only for a root that is thrown away.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from systemd_unit import Unit, words_of  # noqa: E402
+from tests.deploy.systemd_unit import Unit, words_of
 
 FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 STATE = Path("/run/units")

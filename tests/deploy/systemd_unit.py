@@ -32,7 +32,9 @@ class Unit:
         return self._values[name][-1] if self._values[name] else default
 
     def environment(self) -> dict[str, str]:
-        pairs = (word.partition("=") for line in self.of("Environment") for word in shlex.split(line))
+        pairs = (
+            word.partition("=") for line in self.of("Environment") for word in shlex.split(line)
+        )
         return {name: value for name, _, value in pairs}
 
 
