@@ -152,6 +152,7 @@ MYAGENT_CHORES = [
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
     "services.metrics.port.METRICS",
+    "services.roll_call.ROLL_CALL",
 ]
 
 # Whether finished traces are sent somewhere.

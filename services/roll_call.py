@@ -6,19 +6,25 @@ another Redis, works, and its clients wait for news that never come.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
+import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import Min
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
 
 from agents.chores import Chore
 from agents.models import Server
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.process import own_identity
+
+logger = structlog.get_logger(__name__)
 
 NAME = "myagent:servers"
 """A hash in Redis: what each server says of itself, by its id."""
@@ -48,23 +54,25 @@ def database_mark() -> str:
 
 
 async def _answer(database: DatabaseThreads) -> None:
+    """A Redis that doesn't answer is no failure: the bell says so, and `EVERY_S` later is soon."""
     if not settings.REDIS_URL:
         return
-    found = await database.run(_own)
-    if found is None:
+    own = await database.run(_own)
+    if own is None:
         return
     # A site without Redis need not have the package.
     from redis.asyncio import Redis
+    from redis.exceptions import RedisError
 
-    async with Redis.from_url(settings.REDIS_URL, socket_timeout=EVERY_S / 3) as redis:
-        said = orjson.dumps([found.name, found.database, found.at])
-        async with redis.pipeline() as pipeline:
-            pipeline.hset(NAME, found.server_id, said)
-            pipeline.expire(NAME, round(FORGOTTEN_S))
-            await pipeline.execute()
-        late = [each.server_id for each in read(await redis.hgetall(NAME)) if is_late(each)]
-        if late:
-            await redis.hdel(NAME, *late)
+    try:
+        async with asyncio.timeout(EVERY_S), Redis.from_url(settings.REDIS_URL) as redis:
+            await redis.hset(NAME, own.server_id, orjson.dumps([own.name, own.database, own.at]))
+            late = [each.server_id for each in read(await redis.hgetall(NAME)) if is_late(each)]
+            if late:
+                await redis.hdel(NAME, *late)
+            await redis.expire(NAME, round(FORGOTTEN_S))
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.debug("roll_call_missed", error=str(error))
 
 
 def _own() -> Present | None:
@@ -75,7 +83,7 @@ def _own() -> Present | None:
     return Present(server.pk, f"{server.host}:{server.port}", database_mark(), time.time())
 
 
-def read(said: dict[bytes, bytes]) -> list[Present]:
+def read(said: Mapping[Any, Any]) -> list[Present]:
     """What Redis has of `NAME`."""
     return [Present(server_id.decode(), *orjson.loads(text)) for server_id, text in said.items()]
 

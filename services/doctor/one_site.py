@@ -20,7 +20,9 @@ class Registered:
     is_new: bool = False
 
 
-def judge(own: str, registered: Sequence[Registered], present: Sequence[Present]) -> Iterator[Finding]:
+def judge(
+    own: str, registered: Sequence[Registered], present: Sequence[Present]
+) -> Iterator[Finding]:
     """`own`: the mark of this database; `present`: who answers in this Redis."""
     absent = {server.server_id: server for server in registered if not server.is_new}
     for server in present:

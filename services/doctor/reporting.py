@@ -1,4 +1,4 @@
-"""Judges what the site tells of itself to others: metrics, its log's file, errors, traces. No I/O."""
+"""Judges what the site tells of itself to others: metrics, logs, errors, traces. No I/O."""
 
 from __future__ import annotations
 
