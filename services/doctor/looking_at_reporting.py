@@ -14,7 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
+from myagent.sentence import Said
 from services.backups.mysql import DUMPERS
 from services.doctor import reporting
 from services.doctor.finding import Finding
@@ -95,14 +97,15 @@ def receiver_of_errors(dsn: str) -> Receiver | None:
         return None
     # The extra is not everywhere.
     if find_spec("sentry_sdk") is None:
-        return Receiver("", "the package sentry-sdk is not installed.")
+        return Receiver("", Said(gettext_noop("the package sentry-sdk is not installed."), {}))
     from sentry_sdk.utils import BadDsn, Dsn
 
     try:
         return Receiver(Dsn(dsn).host)
     except BadDsn as error:
         # It quotes nothing of what may be a secret.
-        return Receiver("", f"SENTRY_DSN can't be read: {error}.")
+        reason = {"reason": str(error)}
+        return Receiver("", Said(gettext_noop("SENTRY_DSN can't be read: {reason}."), reason))
 
 
 def receiver_of_traces() -> Receiver | None:

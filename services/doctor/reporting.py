@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop
 
+from myagent.sentence import Said
 from services.doctor.finding import Finding, fine, problem, warning
 
 
@@ -35,7 +36,7 @@ class Receiver:
     """Of errors or traces. `failure`: why it gets none, '' if nothing is in the way."""
 
     host: str
-    failure: str = ""
+    failure: str | Said = ""
 
 
 def judge_metrics(found: MetricsPort | None) -> Iterator[Finding]:
