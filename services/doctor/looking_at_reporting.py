@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from agents.runtime.listening import MAX_PORT
 from myagent.sentence import Said
 from services.backups.mysql import DUMPERS
 from services.doctor import reporting
@@ -48,6 +49,9 @@ def metrics_port() -> MetricsPort | None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     is_exposed = False
     try:
+        if not 0 < port <= MAX_PORT:
+            # The system would truncate it to 16 bits.
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         [(family, kind, _, _, place), *_] = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
@@ -55,10 +59,10 @@ def metrics_port() -> MetricsPort | None:
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(place)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if _tells_metrics(port):
             return MetricsPort(address, is_served=True, is_exposed=is_exposed)
-        return MetricsPort(address, failure=getattr(error, "strerror", None) or str(error))
+        return MetricsPort(address, failure=error.strerror or str(error))
     return MetricsPort(address, is_exposed=is_exposed)
 
 
