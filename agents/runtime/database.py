@@ -57,7 +57,7 @@ class DatabaseThreads:
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         close_old_connections()
-        connection = connections["default"]
+        connection: Any = connections["default"]
         self._opened[threading.get_ident()] = connection
         if time.monotonic() - getattr(self._answered, "at", NEVER) < FRESH_S:
             connection.health_check_done = True
