@@ -1,4 +1,4 @@
-"""The openai package's clients: one for each event loop that asks."""
+"""Clients of a model's server: one for each event loop that asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from myagent.models.transport import ModelClient
 
 
 class LoopClients:
@@ -17,12 +17,12 @@ class LoopClients:
     generators down, which `asyncio.run` and `asyncio.Runner` do.
     """
 
-    def __init__(self, open_client: Callable[[], AsyncOpenAI]) -> None:
+    def __init__(self, open_client: Callable[[], ModelClient]) -> None:
         self._open_client = open_client
-        self._open: dict[asyncio.AbstractEventLoop, AsyncGenerator[AsyncOpenAI, None]] = {}
-        self._clients: dict[asyncio.AbstractEventLoop, AsyncOpenAI] = {}
+        self._open: dict[asyncio.AbstractEventLoop, AsyncGenerator[ModelClient, None]] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, ModelClient] = {}
 
-    async def get(self) -> AsyncOpenAI:
+    async def get(self) -> ModelClient:
         """The running loop's client."""
         loop = asyncio.get_running_loop()
         if (client := self._clients.get(loop)) is not None:
@@ -39,7 +39,7 @@ class LoopClients:
         if lifetime is not None:
             await lifetime.aclose()
 
-    async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[AsyncOpenAI, None]:
+    async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[ModelClient, None]:
         client = self._clients[loop] = self._open_client()
         try:
             yield client

@@ -19,9 +19,9 @@ from myagent.models.requests import RequestEncoder
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI
 
     from myagent.models.body import ReplyBody
+    from myagent.models.transport import ModelClient
 
 TIMEOUT_S = 300.0
 """How long a server may send nothing, unless another limit is set."""
@@ -132,12 +132,12 @@ class OpenAIModel:
     ) -> httpx2.Response:
         """The response, its head read. Raises `ModelError`."""
         self._import()
-        from myagent.models import failures, transport
+        from myagent.models import failures
 
         origin, without = _origin(self.address, self.model), frozenset(self._refused_fields)
         body = self._encoder.encode(messages, tools, origin=origin, without=without)
         try:
-            return await transport.ask(await self._clients.get(), body)
+            return await (await self._clients.get()).ask(body)
         except failures.CALL_FAILURES as error:
             field = failures.refused_field(error)
             if field is None or field in without:
@@ -157,7 +157,7 @@ class OpenAIModel:
                 package=error.name,
             ) from error
 
-    def _open_client(self) -> AsyncOpenAI:
+    def _open_client(self) -> ModelClient:
         from myagent.models import transport
 
         client = transport.open_client(

@@ -1,9 +1,16 @@
-"""Calls of a chat model's server: the part that needs the openai package."""
+"""Calls of a chat model's server: the part that needs the openai package.
+
+The package builds a request anew for every call, which costs more than sending it. What it made of
+the first one is kept, so that later calls differ in their body alone; those that fail go on in the
+package, which decides whether to ask again, when, and what the error says.
+"""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any, cast
 
+import aiohttp
 import httpx2
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
@@ -13,21 +20,112 @@ from myagent.models.base import ModelError
 
 _CONNECT_S = 10.0
 
+_TRANSPORT_FAILURES = (httpx2.HTTPError, aiohttp.ClientError, OSError)
+
+Outcome = httpx2.Response | Exception
+"""What became of a request: a response whose head was read, or what sending it raised."""
+
+_known: ContextVar[Outcome | None] = ContextVar("_known", default=None)
+"""The outcome of the request that the package is about to send."""
+
+
+class _Http(httpx2.AsyncClient):
+    """What both kinds of HTTP clients of the package get here."""
+
+    has_sent = False
+    _first_sent: httpx2.Request
+    _first_headers: list[tuple[str, str]]
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        if not self.has_sent:
+            self._keep(request)
+        if (outcome := _known.get()) is None:
+            return await super().send(request, **options)
+        _known.set(None)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def again(self, body: bytes) -> httpx2.Request:
+        """The first request that was sent, with another body."""
+        first, headers = self._first_sent, self._first_headers
+        return httpx2.Request(
+            first.method, first.url, headers=headers, content=body, extensions=first.extensions
+        )
+
+    def _keep(self, first: httpx2.Request) -> None:
+        self._first_sent, self.has_sent = first, True
+        named = first.headers.multi_items()
+        self._first_headers = [each for each in named if each[0].lower() != "content-length"]
+
+
+class _AioHttp(_Http, DefaultAioHttpClient):
+    pass
+
+
+class _Httpx(_Http, DefaultAsyncHttpxClient):
+    pass
+
+
+class ModelClient:
+    """The package's client of one address. `open_client` makes it."""
+
+    def __init__(self, client: AsyncOpenAI, http: _Http) -> None:
+        self._client = client
+        self._http = http
+
+    @property
+    def api_key(self) -> str:
+        return self._client.api_key
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def ask(self, body: bytes) -> httpx2.Response:
+        """The response, its head read. Raises `failures.CALL_FAILURES`."""
+        if not self._http.has_sent:
+            return await self._post(body)
+        outcome: Outcome
+        try:
+            outcome = await self._http.send(self._http.again(body), stream=True)
+        except _TRANSPORT_FAILURES as error:
+            outcome = error
+        if isinstance(outcome, httpx2.Response) and outcome.is_success:
+            return outcome
+        token = _known.set(outcome)
+        try:
+            return await self._post(body)
+        finally:
+            _known.reset(token)
+
+    async def _post(self, body: bytes) -> httpx2.Response:
+        response = await self._client.post(
+            "/chat/completions",
+            content=body,
+            cast_to=httpx2.Response,
+            stream=True,
+            stream_cls=AsyncStream[Any],
+        )
+        # The type of a stream is declared; asked for as a response, it is that.
+        return cast("httpx2.Response", response)
+
 
 def open_client(
     *, api_key: str | None, address: str, timeout_s: float, max_retries: int
-) -> AsyncOpenAI:
+) -> ModelClient:
     """Raises `ModelError` for an unusable address or proxy."""
     _check(address)
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     with installed.packages():
-        return AsyncOpenAI(
+        http = _http_client(proxy_for(address), timeout)
+        client = AsyncOpenAI(
             api_key=api_key,
             base_url=address,
             timeout=timeout,
             max_retries=max_retries,
-            http_client=_http_client(proxy_for(address), timeout),
+            http_client=http,
         )
+    return ModelClient(client, http)
 
 
 def _check(address: str) -> None:
@@ -46,7 +144,7 @@ def _check(address: str) -> None:
         )
 
 
-def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> _Http:
     """The environment determines the trusted certificates; its proxies are handled here.
 
     The package would raise for an unknown kind of proxy even if the server is reached without it.
@@ -58,9 +156,9 @@ def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClie
     }
     try:
         if proxy is None or not is_socks(proxy):
-            return DefaultAioHttpClient(proxy=proxy, **options)
+            return _AioHttp(proxy=proxy, **options)
         # The proxy resolves the name, because the other transport does not support SOCKS.
-        return DefaultAsyncHttpxClient(proxy=f"socks5h://{proxy.partition('://')[2]}", **options)
+        return _Httpx(proxy=f"socks5h://{proxy.partition('://')[2]}", **options)
     except ImportError as error:
         raise ModelError(
             "The model can't be asked through the SOCKS proxy {proxy}: the agent's environment "
@@ -75,16 +173,3 @@ def _http_client(proxy: str | None, timeout: httpx2.Timeout) -> httpx2.AsyncClie
             is_retryable=False,
             proxy=named(proxy or ""),
         ) from error
-
-
-async def ask(client: AsyncOpenAI, body: bytes) -> httpx2.Response:
-    """The response, its head read. Raises `failures.CALL_FAILURES`."""
-    response = await client.post(
-        "/chat/completions",
-        content=body,
-        cast_to=httpx2.Response,
-        stream=True,
-        stream_cls=AsyncStream[Any],
-    )
-    # The type of a stream is declared; asked for as a response, it is that.
-    return cast("httpx2.Response", response)

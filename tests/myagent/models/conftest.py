@@ -15,9 +15,16 @@ async def fake() -> AsyncIterator[FakeModel]:
         yield fake
 
 
-@pytest.fixture
-async def model(fake: FakeModel) -> AsyncIterator[OpenAIModel]:
+@pytest.fixture(params=["at first", "later"])
+async def model(
+    request: pytest.FixtureRequest, fake: FakeModel, ask: Ask
+) -> AsyncIterator[OpenAIModel]:
+    """Later calls reuse what the openai package made of the first one."""
     model = OpenAIModel("test-model", api_key="secret-key", base_url=fake.base_url)
+    if request.param == "later":
+        await ask(model, "Is anybody there?")
+        fake.requests.clear()
+        fake.api_keys.clear()
     yield model
     await model.aclose()
 

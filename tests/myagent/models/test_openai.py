@@ -106,6 +106,43 @@ async def test_a_busy_server_is_asked_again_when_it_says(fake, model, ask, statu
     assert len(fake.requests) == 3
 
 
+async def test_calls_at_once_get_their_own_answers_though_some_are_asked_again(fake, model, ask):
+    questions = [
+        f"{number} {'[[status 503 times=1 retry_after=0.01]]' if number % 2 else ''}"
+        for number in range(12)
+    ]
+    answers = await asyncio.gather(*(ask(model, question) for question in questions))
+    assert [completion.text for _, completion in answers] == [
+        f"Answer to: {number}" for number in range(12)
+    ]
+    assert len(fake.requests) == 18
+
+
+async def test_every_call_has_the_headers_of_the_first(ask):
+    heads = []
+
+    async def answer(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(re.search(r"content-length: (\d+)", head, re.IGNORECASE)[1])
+        body = json.loads(await reader.readexactly(length))
+        heads.append(re.sub(r"(?i)(content-length): \d+", r"\1: n", head))
+        text = json.dumps({"choices": [{"delta": {"content": body["messages"][0]["content"]}}]})
+        writer.write(
+            f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+            f"data: {text}\n\ndata: [DONE]\n\n".encode()
+        )
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1?api-version=7"
+        model = OpenAIModel("m", api_key="k", base_url=url)
+        asked = ["one", "a second question"]
+        assert [(await ask(model, question))[1].text for question in asked] == asked
+        await model.aclose()
+    assert heads[0] == heads[1]
+    assert "authorization: bearer k" in heads[0].lower()
+
+
 @pytest.mark.parametrize(
     ("directive", "sentence", "is_retryable"),
     [
