@@ -35,6 +35,8 @@ RUN packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_pa
         >/opt/venv/bin/myagent-ws \
     && cp /srv/myagent/deploy/image/serve-agents /opt/venv/bin/serve-agents \
     && chmod 755 /opt/venv/bin/myagent-ws /opt/venv/bin/serve-agents
+# What is in here, with versions and licences (CycloneDX).
+RUN cd /srv/myagent && /opt/venv/bin/python -m myagent_site.sbom >sbom.json
 RUN /opt/venv/bin/python -m compileall -q /srv/myagent
 
 ENV PATH=/opt/venv/bin:$PATH \

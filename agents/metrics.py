@@ -88,5 +88,5 @@ STORAGE_AVAILABLE = Gauge(
     multiprocess_mode="livemin",
 )
 RECORDER_FAILURES = Counter(
-    "myagent_recorder_failures", "Writes that could not be recorded for traces."
+    "myagent_recorder_failures", "Times that writes could not be recorded for traces."
 )

@@ -31,6 +31,18 @@ UNLIMITED = {
 AS_SHIPPED = {"MYAGENT_LEASE_S": "15", "MYAGENT_RENEW_S": "5", "MYAGENT_ADOPT_S": "2"}
 
 
+class DurableMariaDB(MariaDB):
+    """Every commit is on the disk, as `deploy/mysql.cnf` has it."""
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(),
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-buffer-pool-size=512M",
+            "--max-connections=300",
+        ]
+
+
 class Site:
     """Starts subjects over one database and one stand-in for a model; stops them at the end.
 
@@ -61,11 +73,7 @@ class Site:
         **environment: str,
     ) -> Subject:
         """`tree`: another checkout; it gets a database of its own, as one that is `apart` does."""
-        url = self.database_url
-        if tree != ROOT:
-            url = f"sqlite:///{self._folder / 'other.db'}"
-        elif apart:
-            url = self._other_url
+        url = self._other_url if apart or tree != ROOT else self.database_url
         runner = self._stack.enter_context(self._start(agent_file, url, tree, environment))
         return Subject(name, runner.url, runner.pid, SessionClient)
 
@@ -103,7 +111,7 @@ def open_site(database: str) -> Iterator[Site]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         urls = [f"sqlite:///{folder / name}.db" for name in ("site", "apart")]
         if database == "mariadb":
-            server = stack.enter_context(MariaDB())
+            server = stack.enter_context(DurableMariaDB())
             urls = [new_database(server, name) for name in ("bench", "apart")]
         yield Site(stack, urls[0], folder, other_url=urls[1])
 

@@ -179,9 +179,7 @@ async def measure_all(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--sessions", type=int, default=0, help="at once; 50 by default")
-    parser.add_argument(
-        "--before", type=Path, metavar="TREE", help="only against another checkout, on SQLite"
-    )
+    parser.add_argument("--before", type=Path, metavar="TREE", help="only against another checkout")
     parser.add_argument(
         "--tracing", action="store_true", help="only with traces against without them"
     )

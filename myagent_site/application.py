@@ -14,7 +14,9 @@ from agents.sockets.handshake import SERVER, Receive, Scope, Send
 from myagent_site.access import OpenAccess, TokenAccess
 from myagent_site.bodies import BoundedBodies
 from myagent_site.guard import Guard
+from myagent_site.request_ids import NamedRequests
 from myagent_site.routing import sockets
+from myagent_site.safe_answers import SafeAnswers
 
 
 class Serving:
@@ -42,11 +44,14 @@ class BelowBase:
 
 
 def application_for(server: ServerProcess) -> Serving:
-    """Requests pass the checks of Host and Origin, and then get their principal."""
+    """Requests pass the checks of Host and Origin, and then get their principal.
+
+    What a browser must not do with a response is added last, to refusals as well.
+    """
     pages = BoundedBodies(get_asgi_application())
     router = ProtocolTypeRouter({"http": pages, "websocket": sockets})
     access = TokenAccess if settings.MYAGENT_AUTH == "token" else OpenAccess
     guarded: Any = Guard(access(router))
     if settings.MYAGENT_BASE_PATH:
         guarded = BelowBase(guarded, settings.MYAGENT_BASE_PATH)
-    return Serving(guarded, server)
+    return Serving(SafeAnswers(NamedRequests(guarded)), server)

@@ -26,14 +26,20 @@ MYSQL_OPTIONS = {
     # transaction with its locks. MySQL has no such limit (the comment is for MariaDB alone), so
     # there a frozen process keeps its locks. A wait for a lock lasts longer than that limit, and
     # ends before the read time-out below.
-    "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
-    "innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
+    #
+    # MySQL tells the driver that it commits by itself, even where the operator set it otherwise.
+    # The driver would believe it, and nothing outside of a transaction would ever be committed.
+    "init_command": "SET autocommit=1, time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES', "
+    "sql_safe_updates=0, innodb_lock_wait_timeout=15 /*M!100300 , idle_transaction_timeout=10 */",
     # The rows of a commit are sent together, see `agents.log.bulk`.
     "multi_statements": True,
     "connect_timeout": 5,
     "read_timeout": 30,
     "write_timeout": 30,
 }
+
+TLS_FILES = ("ca", "cert", "key")
+"""An address may name them as `ssl_ca` and so on, beside the driver's own `ssl_mode`."""
 
 
 def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
             raise ImproperlyConfigured(
                 "MySQL needs the package mysqlclient: run scripts/bootstrap --production."
             )
-        settings["OPTIONS"] = MYSQL_OPTIONS | settings.get("OPTIONS", {})
+        settings["OPTIONS"] = MYSQL_OPTIONS | _with_tls(settings.get("OPTIONS", {}))
         settings["OPTIONS"].setdefault("charset", options["MYSQL_CHARSET"])
     settings["CONN_MAX_AGE"] = 60
     settings["CONN_HEALTH_CHECKS"] = True
@@ -75,6 +81,14 @@ def _named_by(url: str) -> dict[str, Any]:
             "characters in a password must be percent-encoded."
         ) from None
     return settings
+
+
+def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
+    """The files of TLS in one mapping, which is how the driver wants them."""
+    named = {f"ssl_{kind}": kind for kind in TLS_FILES}
+    files = {named[name]: value for name, value in options.items() if name in named}
+    others = {name: value for name, value in options.items() if name not in named}
+    return others | ({"ssl": files} if files else {})
 
 
 def _mysql(options: dict[str, Any]) -> dict[str, Any]:

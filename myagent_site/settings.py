@@ -111,7 +111,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "myagent_site.request_ids.name_requests",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",
@@ -152,6 +151,7 @@ MYAGENT_CHORES = [
     "traces.statistics.rolling.ROLLING",
     "traces.live.ringing.RINGING",
     "services.metrics.port.METRICS",
+    "services.roll_call.ROLL_CALL",
 ]
 
 # Whether finished traces are sent somewhere.
@@ -227,10 +227,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # What `check --deploy` demands of all responses, and the site does where it is right.
 SILENCED_SYSTEM_CHECKS = [
-    # Every page has X-Frame-Options from its own middleware, with its Content-Security-Policy.
+    # Every response has X-Frame-Options: see `safe_answers`.
     "security.W002",
-    # HSTS, Secure cookies: `tls.secure_over_tls`, for requests that came over https. One process
-    # may be reached both ways, and a proxy redirects.
+    # HSTS: `safe_answers`; Secure cookies: `tls.secure_over_tls`; both for requests that came over
+    # https. One process may be reached both ways, and a proxy redirects.
     *("security.W004", "security.W008", "security.W012", "security.W016"),
 ]
 SECURE_REFERRER_POLICY = "no-referrer"

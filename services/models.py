@@ -120,7 +120,7 @@ class Instance(models.Model):
     `node`, the machine whose supervisor launched it. It listens at
     `agents.runs.worker_process.Paths` there; `address` is where other machines reach it, as
     tcp://HOST:PORT, if they can (see `agents.runs.remote`). `report` is what it last reported:
-    `running`, `sessions`, `lag_ms` and `abandoned`.
+    `running`, `sessions` and `abandoned`, with the worst `lag_ms` since the check before.
     """
 
     class State(models.TextChoices):

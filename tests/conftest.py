@@ -15,8 +15,9 @@ import pytest
 from tests import second_database
 from tests.databases import empty_database, fresh_database, share_migrated
 from tests.lanes import LANE_FDS, Lane
+from tests.mysql_server import database_server
 from tests.ordering import cost_of
-from tests.servers import MariaDB, PrivateServer, Redis
+from tests.servers import PrivateServer, Redis
 
 IS_CI = bool(os.environ.get("CI"))
 PRIVATE = ("OPENAI_", "LLM_", "ANTHROPIC_", "AZURE_")
@@ -104,12 +105,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
-def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
-    """For fixtures: a private server, where it is installed."""
+def need(server: type[PrivateServer]) -> None:
+    """Skips the test where the server is not installed."""
     if not server.is_installed():
         if IS_CI:
             pytest.fail(f"{server.program} must be installed under CI.")
         pytest.skip(f"{server.program} is not installed")
+
+
+def serve(server: type[PrivateServer]) -> Iterator[PrivateServer]:
+    """For fixtures: a private server, where it is installed."""
+    need(server)
     with server() as running:
         yield running
 
@@ -128,8 +134,8 @@ def quick_emptying() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[PrivateServer]:
-    """A private MariaDB for the whole session. Tests that crash one start their own."""
-    yield from serve(MariaDB)
+    """A private MariaDB, or MySQL, for the whole session. Tests that crash one start their own."""
+    yield from serve(database_server())
 
 
 @pytest.fixture(scope="session")

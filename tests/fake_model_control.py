@@ -36,10 +36,14 @@ class FakeModelControl:
         stats: dict[str, int] = await self._call("GET", f"__stats?disconnects={disconnects}")
         return stats
 
+    async def requests(self) -> list[dict[str, Any]]:
+        """The bodies of the last questions, oldest first."""
+        bodies: list[dict[str, Any]] = await self._call("GET", "__requests")
+        return bodies
+
     async def requests_about(self, text: str) -> list[list[dict[str, Any]]]:
         """The messages of each question in which the text occurs, oldest first."""
-        requests = await self._call("GET", "__requests")
-        messages = [request["messages"] for request in requests]
+        messages = [request["messages"] for request in await self.requests()]
         return [each for each in messages if text in json.dumps(each, ensure_ascii=False)]
 
     async def _call(self, method: str, path: str) -> Any:

@@ -1,5 +1,6 @@
-"""Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, and
-those of real processes and browsers, so that two cores have something to do: tests wait a lot.
+"""Runs tests beside the first pytest process: those marked `both_databases` on MariaDB, or on
+MySQL (see `tests.mysql_server`), and those of real processes and browsers, so that two cores have
+something to do: tests wait a lot.
 
 Django's settings hold for a process, so other pytest processes run them, and send their reports to
 the first: one list of failures, one closing line.
@@ -15,11 +16,10 @@ from itertools import chain
 import pytest
 
 from tests.lanes import Waiting, run
+from tests.mysql_server import database_server
 from tests.ordering import Cost, cost_of
 from tests.servers import MariaDB
 from tests.side_streams import Part, SideStream
-
-LABEL = " [mariadb]"
 
 BESIDE = 3
 """Processes for tests of real processes. They wait most of the time."""
@@ -29,7 +29,7 @@ BESIDE_AGAIN = 2
 
 
 def is_available() -> bool:
-    return MariaDB.is_installed() and importlib.util.find_spec("MySQLdb") is not None
+    return database_server().is_installed() and importlib.util.find_spec("MySQLdb") is not None
 
 
 class SecondRun:
@@ -47,7 +47,7 @@ class SecondRun:
         if not is_available():
             self._report_as_skipped(again)
             return None
-        with MariaDB() as server:
+        with database_server()() as server:
             here, parts = _divided(session.items, again, server)
             with ExitStack() as stack:
                 options = self._options()
@@ -83,8 +83,8 @@ class SecondRun:
         for item in items:
             path, number, name = item.location
             report = pytest.TestReport(
-                nodeid=f"{item.nodeid}{LABEL}",
-                location=(path, number, f"{name}{LABEL}"),
+                nodeid=f"{item.nodeid} [{MariaDB.label}]",
+                location=(path, number, f"{name} [{MariaDB.label}]"),
                 keywords={},
                 outcome="skipped",
                 longrepr=(path, number or 0, "Skipped: MariaDB or mysqlclient is not installed"),
@@ -105,9 +105,10 @@ def _divided(
     quick, slow = _by_cost(items)
     quick_again, slow_again = _by_cost(again)
     waiting, waiting_again = Waiting(slow), Waiting(slow_again)
-    parts = [Part(waiting_again, quick_again, LABEL, server.url("myagent_0"))]
+    label = f" [{server.label}]"
+    parts = [Part(waiting_again, quick_again, label, server.url("myagent_0"))]
     for number in range(1, min(BESIDE_AGAIN, len(waiting_again.paths))):
-        parts.append(Part(waiting_again, [], LABEL, server.url(f"myagent_{number}")))
+        parts.append(Part(waiting_again, [], label, server.url(f"myagent_{number}")))
     if quick:  # Else there is nothing that the others could run beside.
         parts += [Part(waiting) for _ in range(min(BESIDE, len(waiting.paths)))]
     return chain([quick], waiting), parts

@@ -64,13 +64,18 @@ class PrivateServer(ABC):
 
     def __init__(self) -> None:
         # Short, as the path of a Unix socket may have 107 bytes only.
-        self.folder = Path(tempfile.mkdtemp(prefix="myagent-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="myagent-", dir=self.parent()))
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def is_installed(cls) -> bool:
         return shutil.which(cls.program) is not None
+
+    @classmethod
+    def parent(cls) -> Path:
+        """Where its folder is made."""
+        return Path("/tmp")
 
     @property
     def log(self) -> str:
@@ -83,6 +88,10 @@ class PrivateServer(ABC):
         if self._process is None:
             raise ServerError(f"{self.program} is not running.")
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     def start(self) -> None:
         """Start it and wait until it answers; the first time on a port of its choice."""
@@ -175,6 +184,7 @@ class MariaDB(PrivateServer):
     """A MariaDB whose user `root` needs no password."""
 
     program = "mariadbd"
+    label = "mariadb"
 
     @property
     def _data(self) -> Path:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError
 
 from agents.log import barriers
 from agents.log.entry import Logged
-from agents.log.recorders import Recorder, Recording, RowsRefused
-from agents.log.statements import (
+from agents.log.lookups import (
+    Lookup,
     MessageKey,
-    Rows,
     SessionState,
     accepted_messages,
-    insert_and_update,
     key_of,
-    live_runs,
-    lock_sessions,
+    locking,
 )
+from agents.log.recorders import Recorder, Recording, RowsRefused
+from agents.log.statements import Rows, insert_and_update
+from agents.log.transaction import one_transaction
 from agents.log.writes import DuplicateMessage, OwnershipLost, Result, RunEnded, Write
 from agents.models import Event, Run
 
@@ -69,10 +68,13 @@ class Batch:
     def _commit_with(
         self, recorders: Sequence[Recorder], *, looks_up: bool, failures: int
     ) -> list[Result]:
-        self.planned = []
-        with transaction.atomic(), connection.cursor() as cursor:
-            sessions = lock_sessions(cursor, self.writes)
-            live = live_runs(cursor, self.writes)
+        former, self.planned = self.planned, []
+        lookup = Lookup(self.writes)
+        with one_transaction(*lookup.queries) as (cursor, answers):
+            sessions, live = lookup.read(answers)
+            if self._holds(former, sessions):
+                self.planned = former
+                return former
             accepted = accepted_messages(cursor, self.writes) if looks_up else {}
             rows, recording = Rows(), Recording(recorders)
             for write in self.writes:
@@ -87,6 +89,18 @@ class Batch:
         self.recorder_failures = recording.failures + failures
         return self.planned
 
+    def _holds(self, former: Sequence[Result], sessions: dict[str, SessionState]) -> bool:
+        """Whether an attempt of unknown outcome took effect after all, perhaps a moment ago.
+
+        A copy of the database may have been promoted since `find_committed` looked, and have
+        executed only then what it had received.
+        """
+        for write, result in zip(self.writes, former, strict=False):
+            session = sessions.get(write.session_id)
+            if session is not None and isinstance(result, list) and result:
+                return session.epoch == write.epoch and session.last_seq >= result[0].seq
+        return False
+
     def find_committed(self) -> list[Result] | None:
         """After a commit of unknown outcome: its results if it took effect, else None.
 
@@ -96,8 +110,7 @@ class Batch:
         """
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:
-                with transaction.atomic(), connection.cursor() as cursor:
-                    lock_sessions(cursor, [replace(write, new_session=None)])
+                with one_transaction(locking([write.session_id])):
                     is_there = Event.objects.filter(
                         session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
                     ).exists()

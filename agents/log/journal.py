@@ -23,7 +23,7 @@ from agents.log.commit import Batch, find_duplicate
 from agents.log.entry import Logged
 from agents.log.recorders import Recorder
 from agents.log.writes import Write
-from agents.runtime.database import drop_connection
+from agents.runtime.database import drop_connection, note_failure
 from agents.runtime.database_errors import is_passing
 from agents.runtime.file_locks import explain
 
@@ -73,6 +73,8 @@ class Journal:
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backlog = 0
+        self.answered_at = -float("inf")
+        """When the database last took a batch, by `time.monotonic`."""
         self._is_out = False
         self._commit_began_at: float | None = None
         self._is_waiting = True
@@ -227,8 +229,10 @@ class Journal:
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False
+                self.answered_at = time.monotonic()
                 return results
             except DatabaseFailure as error:
+                note_failure(error)
                 drop_connection()
                 if not is_passing(error):
                     raise

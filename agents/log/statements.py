@@ -1,4 +1,4 @@
-"""The log's plain SQL: the rows that a batch reads, inserts and updates.
+"""The log's plain SQL: the rows that a batch inserts and updates.
 
 Plain SQL, as in the register of connections and in recorders: `agents.log.bulk` writes it at a
 third of what the ORM's bulk calls cost here, and every message passes through. A test holds its
@@ -17,7 +17,8 @@ from django.db.backends.utils import CursorWrapper
 
 from agents.log.bulk import write_rows
 from agents.log.entry import Entry
-from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart, Write
+from agents.log.lookups import SessionState
+from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart
 from agents.models import Event, InboxRow, Run, Session
 from agents.titles import title_from
 
@@ -28,15 +29,6 @@ def _now() -> datetime:
     """The moment in whole milliseconds, as clients see it."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-@dataclass(slots=True)
-class SessionState:
-    """A session's row as the batch leaves it."""
-
-    epoch: int
-    last_seq: int
-    is_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -134,52 +126,6 @@ class Rows:
 
 def _marks(values: Iterable[Any]) -> str:
     return ",".join("%s" for _ in values)
-
-
-def lock_sessions(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[str, SessionState]:
-    """The sessions that the writes are about and that exist, locked until the transaction ends."""
-    ids = sorted({write.session_id for write in writes if write.new_session is None})
-    if not ids:
-        return {}
-    # Sorted: two processes that lock the same rows do it in the same order.
-    suffix = " ORDER BY id FOR UPDATE" if connection.features.has_select_for_update else ""
-    cursor.execute(
-        f"SELECT id, epoch, last_seq FROM {_SESSION} WHERE id IN ({_marks(ids)}){suffix}", ids
-    )
-    return {id_: SessionState(epoch, last_seq) for id_, epoch, last_seq in cursor.fetchall()}
-
-
-def live_runs(cursor: CursorWrapper, writes: Sequence[Write]) -> set[str]:
-    """Of the runs that the writes need alive, those that are stored and have not ended."""
-    ids = sorted(set().union(*(write.needs_live() for write in writes)))
-    if not ids:
-        return set()
-    cursor.execute(f"SELECT id FROM {_RUN} WHERE id IN ({_marks(ids)}) AND ended_at IS NULL", ids)
-    return {id_ for (id_,) in cursor.fetchall()}
-
-
-MessageKey = tuple[str, str]
-"""A session, and what stands for a message's id there (see `Run.key_of`)."""
-
-
-def key_of(write: Write) -> MessageKey:
-    """The key of the message that the write's new run is for."""
-    assert write.new_run is not None
-    return write.session_id, Run.key_of(write.new_run.message_id)
-
-
-def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[MessageKey, int]:
-    """The place in the log of each new message that was accepted before."""
-    keys = sorted({key_of(write) for write in writes if write.new_run is not None})
-    if not keys:
-        return {}
-    # Alternatives, and not one list of pairs: every database finds each by the index.
-    wanted = " OR ".join("(session_id=%s AND message_key=%s)" for _ in keys)
-    cursor.execute(
-        f"SELECT session_id, message_key, accepted_seq FROM {_RUN} WHERE {wanted}",
-        [value for key in keys for value in key],
-    )
-    return {(session_id, key): seq for session_id, key, seq in cursor.fetchall()}
 
 
 _SESSION = Session._meta.db_table

@@ -14,9 +14,8 @@ from typing import TypeVar
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections
 
-from agents.runtime.database import drop_connection
+from agents.runtime.database import check_connection, drop_connection, note_failure
 from agents.runtime.file_locks import explain
 
 T = TypeVar("T")
@@ -75,9 +74,10 @@ class LeaseThread:
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
-            close_old_connections()
+            check_connection()
             work()
         except DatabaseFailure as error:
+            note_failure(error)
             logger.warning("storage_away", error=explain(error))
         except Exception:
             logger.exception("lease_work_failed")
@@ -89,4 +89,6 @@ def _settle(future: Future[T], work: Callable[[], T]) -> None:
     try:
         future.set_result(work())
     except Exception as error:
+        if isinstance(error, DatabaseFailure):
+            note_failure(error)
         future.set_exception(error)

@@ -86,6 +86,7 @@ class Link(asyncio.Protocol):
         self.instance_id = ""
         self.pid = 0
         self.report = Report()
+        self._worst_lag_ms = 0.0
         self.is_draining = False
         self.is_debugging = False
         self.is_closed = False
@@ -131,6 +132,13 @@ class Link(asyncio.Protocol):
             return 0.0
         silence_s = self._loop.time() - self._pinged_at
         return silence_s if silence_s > SILENT_AFTER_S else 0.0
+
+    def take_lag_ms(self) -> float:
+        """How late the worker's event loop was at worst since the last call, or still is: while it
+        is blocked it can't say so itself.
+        """
+        worst_ms, self._worst_lag_ms = self._worst_lag_ms, 0.0
+        return max(worst_ms, round(self.silent_for_s * 1000, 1))
 
     @property
     def process(self) -> str | None:
@@ -274,6 +282,7 @@ class Link(asyncio.Protocol):
         match message:
             case protocol.Pong(number, report):
                 self.report = report
+                self._worst_lag_ms = max(self._worst_lag_ms, report.lag_ms)
                 if number == self._pings:
                     self._pinged_at = None
             case protocol.Draining():

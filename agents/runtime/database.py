@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -15,11 +17,22 @@ from django.db import (
     connections,
 )
 
+from agents.runtime.database_errors import is_about_the_server
+
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
 THREADS = 4
+
+FRESH_S = 0.5
+"""Seconds for which a connection that has just answered is not asked first whether it still does.
+
+That would be one more way to the database and back for each piece of work. A connection lost within
+them is told by the work itself, as one that is lost in the midst of it.
+"""
+
+NEVER = -math.inf
 
 STOP_S = 10.0
 """Seconds that `stop` waits for the database."""
@@ -31,6 +44,7 @@ class DatabaseThreads:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
         self._opened: dict[int, Any] = {}
+        self._answered = threading.local()
         self._ending: threading.Thread | None = None
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
@@ -44,13 +58,20 @@ class DatabaseThreads:
         return self._executor.submit(self._work, work, args)
 
     def _work(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-        close_old_connections()
-        self._opened[threading.get_ident()] = connections["default"]
+        check_connection()
+        connection: Any = connections["default"]
+        self._opened[threading.get_ident()] = connection
+        if time.monotonic() - getattr(self._answered, "at", NEVER) < FRESH_S:
+            connection.health_check_done = True
         try:
-            return work(*args)
-        except Error:
-            connections["default"].close_if_unusable_or_obsolete()
+            result = work(*args)
+        except Error as error:
+            note_failure(error)
+            self._answered.at = NEVER
+            connection.close_if_unusable_or_obsolete()
             raise
+        self._answered.at = time.monotonic()
+        return result
 
     async def stop(self) -> None:
         """Waits for functions that have started, and closes the connections. May be called twice.
@@ -73,6 +94,42 @@ class DatabaseThreads:
             connection.inc_thread_sharing()
             _close(connection)
         self._opened.clear()
+
+
+class _Moves:
+    """How often the database was found at a server that takes no writes. Thread-safe.
+
+    When a copy has been promoted, connections to the former primary stay open, and could still read
+    what nobody writes any more. So the connections of all threads are left then.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._seen = threading.local()
+
+    def note(self) -> None:
+        self._count += 1
+
+    def is_new(self) -> bool:
+        """Whether there was one since this thread asked last."""
+        before, self._seen.count = getattr(self._seen, "count", 0), self._count
+        return bool(before != self._seen.count)
+
+
+_moves = _Moves()
+
+
+def check_connection() -> None:
+    """Before work: closes this thread's connection if it is old, or to a server of before."""
+    if _moves.is_new():
+        drop_connection()
+    close_old_connections()
+
+
+def note_failure(error: Error) -> None:
+    """After work that failed: every thread leaves a server that takes no writes."""
+    if is_about_the_server(error):
+        _moves.note()
 
 
 def drop_connection() -> None:

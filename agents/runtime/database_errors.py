@@ -19,6 +19,9 @@ _MYSQL_LOCK_ERRORS = frozenset({1205, 1213, 3572})
 # The connection is lost: whether the last statement was executed is not known.
 _MYSQL_LOST = frozenset({2006, 2013, 2055})
 
+# The server takes no writes: it was made, or is still, a copy of another.
+_MYSQL_READ_ONLY = frozenset({1290, 1836})
+
 # The table, column, key, primary key or constraint exists already, or the table, column or key to
 # drop or rename does not exist.
 _MYSQL_SO_ALREADY = frozenset(
@@ -57,6 +60,11 @@ def is_about_a_lock(error: Exception) -> bool:
 def is_about_the_connection(error: Exception) -> bool:
     """Whether it is unknown if the statement took effect."""
     return isinstance(error, InterfaceError) or _code_of(error) in _MYSQL_LOST
+
+
+def is_about_the_server(error: Exception) -> bool:
+    """Whether another server may have the database now, at the same address."""
+    return isinstance(error, OperationalError) and _code_of(error) in _MYSQL_READ_ONLY
 
 
 def is_so_already(error: Exception) -> bool:

@@ -18,6 +18,9 @@ from myagent.sentence import Said
 
 MAX_PORT = 65535
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
+
 IN_USE = gettext_noop(
     "Port {port} on {host} is in use or can't be used: stop what listens there, or "
     "choose another with --port."
@@ -54,9 +57,10 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, for a command. Blocks while the name is looked up.
+    """A socket that has the port, for a command. Blocks while the name is looked up.
 
-    Raises `CommandError`.
+    It takes connections once a server serves at it. Before that they are refused, and not kept
+    waiting: a proxy in front asks the next server then. Raises `CommandError`.
     """
     try:
         with _in_sentences(host, port):
@@ -69,13 +73,26 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def listen_meanwhile(host: str, port: int) -> socket.socket:
-    """The same; the event loop goes on while the name is looked up. Cancelling is safe."""
+    """One that listens; the event loop goes on while the name is looked up. Cancelling is safe."""
     with _in_sentences(host, port):
-        return _bound(
+        listener = _bound(
             await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         )
+        listener.listen(BACKLOG)
+        return listener
+
+
+@contextmanager
+def told_if_taken(listener: socket.socket) -> Iterator[None]:
+    """While a server begins to serve at what `listen` returned: another may have been faster."""
+    try:
+        yield
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        sentence = translation.gettext(IN_USE).format(port=port, host=host)
+        raise CommandError(sentence) from error
 
 
 def is_loopback(listener: socket.socket) -> bool:
@@ -86,7 +103,16 @@ def is_loopback(listener: socket.socket) -> bool:
 def _bound(found: Sequence[tuple[Any, ...]]) -> socket.socket:
     # 'localhost' may resolve to ::1 first; programs expect 127.0.0.1 at least.
     family, _, _, _, address = min(found, key=lambda info: info[0])
-    listener = socket.create_server(address[:2], family=family, backlog=2048)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Sockets of a former server may linger at the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address[:2])
+    except BaseException:
+        listener.close()
+        raise
     # Accepted sockets inherit it: small frames must not wait for each other.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

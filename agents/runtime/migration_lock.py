@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,8 @@ WAIT_S = 120
 _ASK_S = 5
 """Seconds; less than the connection's read timeout."""
 
-_NAME = "CONCAT('migrate.', SHA1(DATABASE()))"
+_NAME = "migrate.{hash}"
+"""Of a lock: at most 64 characters, fewer than a database's name may have."""
 
 
 @contextmanager
@@ -26,7 +28,9 @@ def only_one(connection: BaseDatabaseWrapper) -> Iterator[None]:
     if connection.vendor != "mysql":
         yield
         return
-    if not any(_ask(connection, f"GET_LOCK({_NAME}, {_ASK_S})") for _ in range(WAIT_S // _ASK_S)):
+    name = _name(connection)
+    asks = range(WAIT_S // _ASK_S)
+    if not any(_ask(connection, "GET_LOCK(%s, %s)", name, _ASK_S) for _ in asks):
         raise CommandError(
             gettext(
                 "Another process has been changing the database's tables for {seconds} s."
@@ -35,11 +39,17 @@ def only_one(connection: BaseDatabaseWrapper) -> Iterator[None]:
     try:
         yield
     finally:
-        _ask(connection, f"RELEASE_LOCK({_NAME})")
+        _ask(connection, "RELEASE_LOCK(%s)", name)
 
 
-def _ask(connection: BaseDatabaseWrapper, function: str) -> object:
+def _name(connection: BaseDatabaseWrapper) -> str:
+    """Hashed here: MySQL 9.6 and later have no function for it."""
+    database = str(_ask(connection, "DATABASE()"))
+    return _NAME.format(hash=hashlib.sha1(database.encode(), usedforsecurity=False).hexdigest())
+
+
+def _ask(connection: BaseDatabaseWrapper, function: str, *values: str | int) -> object:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}")
+        cursor.execute(f"SELECT {function}", values)
         row = cursor.fetchone()
     return row and row[0]

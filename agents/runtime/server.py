@@ -16,6 +16,7 @@ from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.http.requests import BoundedHttp
 from agents.runtime.http.sockets import BoundedWebSocket
 from agents.runtime.leaving import Leaving
+from agents.runtime.listening import BACKLOG, told_if_taken
 
 HARD_FRAME_LIMIT = 1024 * 1024
 """Bytes of an incoming frame above which the server itself closes the socket."""
@@ -51,7 +52,10 @@ class Server(uvicorn.Server):
         if self._leaving.task is not None:
             await asyncio.wait([self._leaving.task])
             return
-        await super().startup(sockets)
+        with contextlib.ExitStack() as told:
+            for listener in sockets or ():
+                told.enter_context(told_if_taken(listener))
+            await super().startup(sockets)
         if self.started:
             self._say_ready()
 
@@ -128,5 +132,5 @@ def configuration(app: Any, *, is_debug: bool, admission: Admission | None = Non
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=5,
-        backlog=2048,
+        backlog=BACKLOG,
     )

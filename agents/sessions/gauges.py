@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from agents import metrics
@@ -17,6 +18,9 @@ MOST_TURNS = 5000
 """Number of turns that are remembered for a service; only the newest ones count."""
 
 LAG_SAMPLE_S = 0.5
+
+MOST_SAMPLES = 1_200
+"""Samples of one lag that are counted: of ten minutes."""
 
 
 class Gauges:
@@ -51,9 +55,21 @@ class LoopLag:
         await asyncio.sleep(LAG_SAMPLE_S)
         late_ms = (time.perf_counter() - began - LAG_SAMPLE_S) * 1000
         self._worst_ms = max(self._worst_ms, late_ms)
-        metrics.LOOP_LAG_SECONDS.observe(late_ms / 1000)
+        for lag_s in samples_of(late_ms / 1000):
+            metrics.LOOP_LAG_SECONDS.observe(lag_s)
 
     def worst_ms(self) -> float:
         """The maximum since the last call."""
         worst_ms, self._worst_ms = self._worst_ms, 0.0
         return round(worst_ms, 1)
+
+
+def samples_of(lag_s: float) -> Iterator[float]:
+    """The lag, and those of the samples that it kept from being taken.
+
+    So each sample stands for the same time, and a quantile of them is one of time: a loop that is
+    blocked for half of it would have few samples that say so.
+    """
+    yield lag_s
+    missed = min(int(lag_s / LAG_SAMPLE_S), MOST_SAMPLES)
+    yield from (lag_s - number * LAG_SAMPLE_S for number in range(1, missed + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -240,7 +240,7 @@ class Sessions:
             raise Refused("forbidden", sentence="forbidden_session")
 
     async def give_up_idle(self) -> None:
-        """Removes sessions from memory that were unused for long, or that are too many.
+        """Removes sessions from memory that have ended, were unused for long, or are too many.
 
         Raises `django.db.Error`; then the next call releases those that are still owned.
         """
@@ -254,17 +254,19 @@ class Sessions:
         for place, session in enumerate(idle):
             has_expired = now - session.idle_since >= self._timeout_s(session.service)
             is_too_much = place < excess or tokens > settings.MYAGENT_LIVE_TOKENS
-            if (is_too_much or has_expired) and self._drop(session):
+            may_leave = session.has_ended or has_expired or is_too_much
+            if may_leave and self._drop(session):
                 tokens -= session.tokens
                 session.leave()
                 self._to_free[session.session_id] = session.epoch
         await self._free()
 
-    async def give_up(self, session: LiveSession) -> None:
-        """Leaves an idle session to its followers. Raises `django.db.Error`."""
-        if self._drop(session):
-            session.leave()
-            self._to_free[session.session_id] = session.epoch
+    async def give_up(self, sessions: Iterable[LiveSession]) -> None:
+        """Leaves idle sessions to their followers. Raises `django.db.Error`."""
+        for session in sessions:
+            if self._drop(session):
+                session.leave()
+                self._to_free[session.session_id] = session.epoch
         await self._free()
 
     @property

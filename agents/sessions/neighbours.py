@@ -15,6 +15,7 @@ from agents.runtime.bell import Bell
 from agents.runtime.file_locks import explain
 from agents.sessions.errands import Errands
 from agents.sessions.holding import Sessions
+from agents.sessions.live import LiveSession
 from agents.sessions.pieces import Piece
 from agents.sessions.relay import name_of
 from agents.sessions.resources import Resources
@@ -115,17 +116,22 @@ class Neighbours:
             self._resources.relay.send(server_id, session_id, piece)
 
     async def _hand_over(self) -> None:
-        """Leaves what is idle here to the servers whose clients follow it."""
-        servers = self._resources.relay.followers
-        for session_id, followed_by in servers.items():
+        """Leaves what is idle here to the servers whose clients follow it.
+
+        All at once: when a proxy restarts, every second client may come to another server.
+        """
+        left: list[LiveSession] = []
+        followed_by: set[str] = set()
+        for session_id, servers in self._resources.relay.followers.items():
             live = self._sessions.get(session_id)
-            if live is not None and is_handed_over(
-                is_idle=live.is_idle, is_followed=bool(followed_by)
-            ):
+            if live is not None and is_handed_over(is_idle=live.is_idle, is_followed=bool(servers)):
                 logger.info("session_handed_over", session_id=session_id)
-                await self._sessions.give_up(live)
-                for server_id in followed_by:
-                    self._resources.relay.ring(server_id)
+                left.append(live)
+                followed_by |= servers
+        if left:
+            await self._sessions.give_up(left)
+        for server_id in followed_by:
+            self._resources.relay.ring(server_id)
 
     def _on_asked(self, owner_id: str) -> None:
         """This server has asked something of an owner, or has to read the log."""

@@ -109,6 +109,9 @@ class Database:
                     return _rows(cursor)
         except (pymysql.MySQLError, OSError) as error:
             raise Refused(_sentence(error, settings)) from error
+        except RuntimeError as error:
+            # The driver's own way to say what it needs for MySQL's usual plugin of passwords.
+            raise Refused(f"The agent can't log in to the database: {error}.") from error
 
 
 def _connect(settings: Settings) -> pymysql.Connection[SSCursor]:

@@ -287,7 +287,8 @@ def _check_sizes(event: ClientEvent) -> None:
 def timestamp(moment: datetime | None = None) -> str:
     """ISO 8601 in UTC with milliseconds and `Z`; of now by default."""
     moment = moment or datetime.now(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    # Each frame has one, and `strftime` takes ten times as long.
+    return f"{moment.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def timestamp_or_none(moment: datetime | None) -> str | None:

@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 Form = Literal["lines", "json", "console"]
 
-_FIELD = re.compile(r"(?P<name>\w+)=(?:%(?P<kind>[rsd])|'(?P<text>[^']*)')")
+# From the beginning of a word alone: a long one, in a message of anybody's, is read once.
+_FIELD = re.compile(r"(?<!\w)(?P<name>\w+)=(?:%(?P<kind>[rsd])|'(?P<text>[^']*)')")
 
 
 _COLOURS = {"error": "31", "warning": "33", "info": "32", "debug": "32"}

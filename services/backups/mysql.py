@@ -30,6 +30,9 @@ ONE_SNAPSHOT = (
 ONLY_OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
 """What MySQL's program adds by default another server, or user, would refuse."""
 
+VERIFYING = ("VERIFY_CA", "VERIFY_IDENTITY")
+"""Values of the driver's option `ssl_mode` that demand a certificate that is trusted."""
+
 COMPLETE = b"-- Dump completed"
 """How the last line of a whole dump begins."""
 
@@ -66,7 +69,8 @@ def _run(
     output: BinaryIO | None = None,
 ) -> None:
     program, *rest = command
-    with _credentials(database) as file:
+    tls = _tls(database.get("OPTIONS", {}), is_of_mariadb=_is_of_mariadb(program))
+    with _credentials(database, tls) as file:
         # First, and instead of all other files of options. A command line is read by anybody.
         done = subprocess.run(
             [program, f"--defaults-file={file}", *rest],
@@ -81,8 +85,8 @@ def _run(
 
 
 @contextmanager
-def _credentials(database: Mapping[str, Any]) -> Iterator[str]:
-    """A file that only this user can read, for as long as it is needed."""
+def _credentials(database: Mapping[str, Any], more: Mapping[str, str]) -> Iterator[str]:
+    """A file that only this user can read, for as long as it is needed; `more`: other options."""
     host = database["HOST"] or "localhost"
     place = "socket" if host.startswith("/") else "host"
     options = {
@@ -91,14 +95,26 @@ def _credentials(database: Mapping[str, Any]) -> Iterator[str]:
         "user": database["USER"],
         "password": database["PASSWORD"],
     }
-    ssl: Mapping[str, str] = database.get("OPTIONS", {}).get("ssl", {})
-    options |= {f"ssl-{name}": value for name, value in ssl.items()}
+    options |= more
     # It is made with mode 0600.
     with tempfile.NamedTemporaryFile("w", prefix="myagent-", suffix=".cnf") as file:
         file.write("[client]\n")
         file.writelines(f"{name}={_quoted(value)}\n" for name, value in options.items() if value)
         file.flush()
         yield file.name
+
+
+def _tls(options: Mapping[str, Any], *, is_of_mariadb: bool) -> dict[str, str]:
+    """What the driver was told of TLS, as the programs want to be told."""
+    told = {f"ssl-{name}": str(value) for name, value in options.get("ssl", {}).items()}
+    mode = str(options.get("ssl_mode", ""))
+    if not is_of_mariadb:
+        return told | ({"ssl-mode": mode} if mode else {})
+    if mode in ("REQUIRED", *VERIFYING):
+        told["ssl"] = "1"
+    if mode in VERIFYING:
+        told["ssl-verify-server-cert"] = "1"
+    return told
 
 
 def _quoted(value: str) -> str:

@@ -61,8 +61,9 @@ def _confined(path: Path) -> str:
             if around and resolved.is_file():
                 _refuse_exposed(resolved, max(around, key=lambda folder: len(folder.parts)))
                 return str(resolved)
-        except (OSError, RuntimeError):
-            continue  # A name that is too long for a file, or a loop of symbolic links.
+        except (OSError, RuntimeError, ValueError):
+            # A name that is too long, or that no file can have; a loop of symbolic links.
+            continue
     raise invalid(
         "agent_factory_path",
         gettext_noop("There is no file '{path}' below the folders of MYAGENT_AGENT_DIRS."),

@@ -30,7 +30,7 @@ ANSWER_S = 5
 SERVER = """
     SELECT VERSION(), s.default_character_set_name, s.default_collation_name, @@sql_mode,
         @@time_zone, @@max_allowed_packet, @@global.read_only,
-        @@global.innodb_flush_log_at_trx_commit, {isolation}
+        @@global.innodb_flush_log_at_trx_commit, {isolation}, @@autocommit
     FROM information_schema.schemata s WHERE s.schema_name = DATABASE()
 """
 
@@ -124,6 +124,7 @@ def _mysql_server(connection: Any) -> MysqlServer:
         is_read_only=str(row[6]) not in ("0", "OFF"),
         flushes=int(row[7]),
         isolation=row[8],
+        commits_itself=bool(row[9]),
         write_failure=_write_failure(connection, change),
         odd_tables=odd,
     )

@@ -84,6 +84,18 @@ def judge_keys(found: Configuration) -> Iterator[Finding]:
         )
 
 
+def judge_former_keys(needing: Sequence[str]) -> Finding:
+    """Where there are former keys. `needing`: services whose variables only those open."""
+    if needing:
+        return warning(
+            "former_keys",
+            gettext_noop("Former keys are still needed: by the variables of {names}."),
+            gettext_noop("`manage.py services reencrypt`, before you take them out."),
+            names=", ".join(needing),
+        )
+    return fine("former_keys", gettext_noop("No service's variables need the former keys."))
+
+
 def weakness_of(key: str) -> Said | None:
     """What makes a key easy to guess, in a few words; None if nothing does."""
     if key.startswith(INSECURE_PREFIX):

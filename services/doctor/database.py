@@ -36,6 +36,8 @@ class MysqlServer:
     isolation: str
     sql_mode: str
     time_zone: str
+    commits_itself: bool
+    """Outside of transactions."""
     packet_mb: float
     is_read_only: bool
     write_failure: str
@@ -150,6 +152,8 @@ def _judge_session(found: MysqlServer) -> Iterator[Finding]:
         wrong.append(f"isolation={found.isolation}")
     if found.time_zone not in ("+00:00", "UTC"):
         wrong.append(f"time_zone={found.time_zone}")
+    if not found.commits_itself:
+        wrong.append("autocommit=0")
     if wrong:
         yield problem(
             "database_session",

@@ -15,7 +15,9 @@ from services.doctor.bounded import within
 from services.doctor.configuration import Configuration
 from services.doctor.deployment import look_at_checks
 from services.doctor.finding import Finding, Level, problem
+from services.doctor.looking_at_one_site import look_at_one_site
 from services.doctor.looking_at_processes import look_at_processes
+from services.doctor.looking_at_reporting import look_at_reporting
 from services.doctor.looking_at_services import look_at_services
 from services.doctor.measuring import look_at_disks
 from services.doctor.redis_server import look_at_redis
@@ -34,6 +36,7 @@ def examine() -> Iterator[Finding]:
     """Each finding as soon as it is there. What needs the database is left out without it."""
     yield from _guarded("settings", look_at_settings)
     yield from _guarded("check", look_at_checks)
+    yield from _guarded("reporting", look_at_reporting)
     yield from _guarded("disk", look_at_disks)
     yield from _guarded("redis", lambda: look_at_redis(settings.REDIS_URL))
     asked = _guarded("database", look_at_database)
@@ -41,6 +44,7 @@ def examine() -> Iterator[Finding]:
     if any(_keeps_from_reading(finding) for finding in asked):
         return
     yield from _guarded("processes", look_at_processes)
+    yield from _guarded("one_site", look_at_one_site)
     yield from _guarded("services", look_at_services, within_s=SERVICES_S)
 
 

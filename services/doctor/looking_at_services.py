@@ -17,7 +17,7 @@ from myagent.sdk import sdk_folder
 from myagent.sentence import Said
 from services.catalogue import secrets
 from services.catalogue.agent_files import is_exposed
-from services.doctor import service_files
+from services.doctor import configuration, service_files
 from services.doctor.finding import Finding
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
 from services.errors import ServiceError
@@ -41,6 +41,15 @@ def look_at_services() -> Iterator[Finding]:
     services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")
     for service in services:
         yield from service_files.judge(_facts_of(service, is_supervised=is_supervised))
+    if settings.SECRET_KEY_FALLBACKS:
+        yield configuration.judge_former_keys(
+            [
+                service.name
+                for service in services
+                if not secrets.is_under_present_key(service.environment)
+                and _has_readable_variables(service)
+            ]
+        )
 
 
 def _facts_of(service: Service, *, is_supervised: bool) -> ServiceFacts:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterator
-from wsgiref.simple_server import WSGIServer
+import threading
 
 import structlog
 from django.conf import settings
-from prometheus_client import Metric, start_http_server
+from prometheus_client import make_wsgi_app
 
 from agents.chores import Chore
-from agents.runtime.database import DatabaseThreads, drop_connection
+from agents.runtime.database import DatabaseThreads
 from services.metrics.exposition import registry
-from services.metrics.standing import Standing
+from services.metrics.patience import PatientStanding
+from services.metrics.web import MetricsServer, served
 
 logger = structlog.get_logger(__name__)
 
@@ -24,37 +24,29 @@ takes over.
 """
 
 
-class _AloneInItsThread(Standing):
-    """Each request has a thread of its own, and that a connection of its own."""
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            yield from list(super().collect())
-        finally:
-            drop_connection()
-
-
 async def _serve(database: DatabaseThreads) -> None:
     """As long as the server lives."""
     if not settings.MYAGENT_METRICS_PORT:
         await asyncio.Event().wait()
-    address = (settings.MYAGENT_METRICS_PORT, settings.MYAGENT_METRICS_HOST)
+    host, port = settings.MYAGENT_METRICS_HOST, settings.MYAGENT_METRICS_PORT
     try:
-        server, thread = start_http_server(*address, registry=registry(_AloneInItsThread()))
+        server = served(host, port, make_wsgi_app(registry(PatientStanding())))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            logger.info("metrics_port_in_use", port=address[0])
+            logger.info("metrics_port_in_use", port=port)
         else:
-            logger.warning("metrics_port_not_open", port=address[0], error=str(error))
+            logger.warning("metrics_port_not_open", port=port, error=str(error))
         return
-    logger.info("metrics_at", port=address[0], host=address[1])
+    logger.info("metrics_at", port=port, host=host)
+    serving = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    serving.start()
     try:
         await asyncio.Event().wait()
     finally:
-        await asyncio.to_thread(_stop, server, thread)
+        await asyncio.to_thread(_stop, server)
 
 
-def _stop(server: WSGIServer, thread: object) -> None:
+def _stop(server: MetricsServer) -> None:
     server.shutdown()
     server.server_close()
 

@@ -40,10 +40,14 @@ class Standing(Collector):
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             found = []
-        yield GaugeMetricFamily(
-            "myagent_database_up", "1 if the database answers, else 0.", value=bool(found)
-        )
+        yield database_up(bool(found))
         yield from found
+
+
+def database_up(answers: bool) -> Metric:
+    return GaugeMetricFamily(
+        "myagent_database_up", "1 if the database answers, else 0.", value=answers
+    )
 
 
 def _services() -> Iterator[Metric]:
@@ -75,7 +79,7 @@ def _workers() -> Iterator[Metric]:
     )
     lag = GaugeMetricFamily(
         "myagent_worker_loop_lag_seconds",
-        "The worst lag of a worker's event loop since its last report.",
+        "The worst lag of a worker's event loop since the check before the last.",
         labels=["service", "slot"],
     )
     states: Counter[tuple[str, str]] = Counter()
@@ -85,7 +89,7 @@ def _workers() -> Iterator[Metric]:
         place = [each.service.name, str(each.slot)]
         if each.memory_mb is not None:
             memory.add_metric(place, each.memory_mb * MIB)
-        if (lag_ms := each.report.get("lag_ms")) is not None:
+        if isinstance(lag_ms := each.report.get("lag_ms"), int | float):
             lag.add_metric(place, lag_ms / 1000)
     for labels, number in states.items():
         count.add_metric(list(labels), number)

@@ -174,7 +174,7 @@ def _as_linked(finding: Finding, links: Links) -> Finding:
     if link.is_debugging:
         # It is being debugged: no answer is to be expected.
         finding = replace(finding, detail="")
-    return replace(finding, report=asdict(link.report))
+    return replace(finding, report=asdict(link.report) | {"lag_ms": link.take_lag_ms()})
 
 
 def serving_here(charge: Charge = MACHINE) -> Sequence[Instance | Service]:

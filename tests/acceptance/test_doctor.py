@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.managed_site import ManagedSite, managed_site
+from tests.databases import fresh_database
+from tests.managed_site import ManagedSite, managed_site, until
+from tests.ports import free_port
 from tests.runners import ROOT
 from tests.servers import MariaDB, Redis, execute_sql
 
@@ -148,6 +150,78 @@ def test_a_folder_that_cannot_be_written_is_named(patient: Patient, tmp_path: Pa
     assert str(file) in patient.problems(MYAGENT_VAR_DIR=str(file))["disk"]
 
 
+def test_metrics_logs_errors_and_traces_that_can_go_nowhere_are_named(
+    patient: Patient, tmp_path: Path, silent_port: int
+) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobodys = f"127.0.0.1:{taken.getsockname()[1]}"
+        found = patient.examine(
+            MYAGENT_METRICS_PORT=str(silent_port),
+            MYAGENT_LOG_FILE=str(tmp_path / "gone" / "site.log"),
+            SENTRY_DSN="sentry.example.com",
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{nobodys}",
+        )
+    levels = {each["check"]: each["level"] for each in found if each["level"] != "ok"}
+    assert levels.items() >= {
+        *(("metrics", "problem"), ("log_file", "problem"), ("sentry", "problem")),
+        ("otlp", "warning"),
+    }
+
+
+def test_metrics_that_other_machines_may_read_are_named_and_our_own_port_is_not_taken(
+    patient: Patient,
+) -> None:
+    ours = {"MYAGENT_METRICS_PORT": str(free_port())}
+    patient.site.serve(**ours).wait_for_log("metrics_at")
+    [found] = [each for each in patient.examine(**ours) if each["check"] == "metrics"]
+    assert found["level"] == "ok"
+    found = of_check(patient.examine(**ours, MYAGENT_METRICS_HOST="0.0.0.0"), "metrics")
+    assert found["level"] == "warning"
+
+
+def of_check(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    [one] = [each for each in found if each["check"] == check]
+    return one
+
+
+def test_it_says_whether_former_keys_are_still_needed(patient: Patient) -> None:
+    site = patient.site
+    site.register("sealed", site.write("sealed.py", AGENT), "--env", "LLM_X=secret")
+    keys = {"SECRET_KEY": KEY[::-1], "SECRET_KEY_FALLBACKS": KEY}
+    found = of_check(patient.examine(**keys), "former_keys")
+    assert (found["level"], "sealed" in found["finding"]) == ("warning", True)
+    site.environment |= keys
+    site.services("reencrypt")
+    assert of_check(patient.examine(), "former_keys")["level"] == "ok"
+
+
+def test_servers_that_have_not_the_same_redis_and_database_are_named(
+    patient: Patient, redis_server: Redis, tmp_path: Path
+) -> None:
+    site, url = patient.site, redis_server.url
+    site.serve(REDIS_URL=url)
+    with redis.Redis.from_url(url) as client:
+        until(lambda: client.hlen("myagent:servers") == 1, "the server answers")
+        assert of_check(patient.examine(REDIS_URL=url), "one_site")["level"] == "ok"
+        # A server is not judged while it is new.
+        site.execute("UPDATE agents_server SET started_at = '2026-01-01 00:00:00'")
+        assert of_check(patient.examine(REDIS_URL=url), "one_site")["level"] == "ok"
+        apart = {"REDIS_URL": f"{url.rpartition('/')[0]}/1"}
+        assert of_check(patient.examine(**apart), "one_redis")["level"] == "warning"
+        (tmp_path / "other").mkdir()
+        with (
+            fresh_database(tmp_path / "other") as other,
+            managed_site(other, tmp_path / "other", SECRET_KEY=KEY, REDIS_URL=url) as neighbour,
+        ):
+            # Databases of tests are copies of one.
+            neighbour.execute("UPDATE django_migrations SET applied = '2026-01-01 00:00:00'")
+            neighbour.serve()
+            until(lambda: client.hlen("myagent:servers") == 2, "the other answers")
+            found = of_check(patient.examine(REDIS_URL=url), "one_database")
+        assert found["level"] == "warning"
+
+
 def test_a_limit_of_open_files_that_is_too_low_is_named(patient: Patient) -> None:
     found = patient.examine(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
     (files,) = [each for each in found if each["check"] == "open_files"]
@@ -222,7 +296,7 @@ def test_faults_of_a_database_server_are_named(mariadb: MariaDB, tmp_path: Path)
     execute_sql(mariadb.port, "CREATE USER reader@'127.0.0.1'")
     execute_sql(mariadb.port, "GRANT SELECT ON latin.* TO reader@'127.0.0.1'")
     columns = "id INT, app VARCHAR(9), name VARCHAR(9), applied DATETIME"
-    execute_sql(mariadb.port, f"CREATE TABLE latin.django_migrations ({columns}) ENGINE=Aria")
+    execute_sql(mariadb.port, f"CREATE TABLE latin.django_migrations ({columns}) ENGINE=MyISAM")
     odd_clock = "init_command=SET+timestamp%3D86400"
     url = f"mysql://reader@127.0.0.1:{mariadb.port}/latin?{odd_clock}&isolation_level=serializable"
     problems = Patient(ManagedSite(url, tmp_path, SECRET_KEY=KEY)).problems()

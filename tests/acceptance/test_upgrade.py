@@ -1,27 +1,35 @@
-"""A site goes from one version to the next, process by process, and no client notices."""
+"""A site goes from one version to the next and back, process by process, and no client notices."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import shutil
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import serve
 from tests.crash.residents import Resident
 from tests.crash.witness import assert_promises, read_log
 from tests.managed_site import Command, ManagedSite, managed_site
+from tests.nginx import Nginx
 from tests.ports import free_port
 from tests.recording import TERMINAL, Recorder
 from tests.runners import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.long]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(900)]
 
-CLIENTS = 50
-PATIENCE_S = 300.0
+CLIENTS = 200
+THINKS_S = 2.0
+"""A client's longest pause before a message: the site is to be busy, and not out of breath."""
+
+PATIENCE_S = 800.0
 NEXT = "999.0.0"
 
 NOT_COPIED = shutil.ignore_patterns(
@@ -78,16 +86,24 @@ def replace(file: Path, old: str, new: str) -> None:
 @pytest.fixture
 def site(fresh_database_url: str, tmp_path: Path) -> Iterator[ManagedSite]:
     quiet = {"MYAGENT_CONNECTIONS_PER_ADDRESS": "0", "MYAGENT_SHUTDOWN_GRACE_S": "20"}
+    # Nothing dies here: a busy machine is not to look as if.
+    quiet |= {"MYAGENT_LEASE_S": "15", "MYAGENT_RENEW_S": "3"}
     with managed_site(fresh_database_url, tmp_path, **quiet) as site:
         yield site
 
 
 class Rolling:
-    """A supervisor, two servers, two workers, and their clients."""
+    """A supervisor, two servers, two workers, and their clients, who come through nginx if there
+    is one.
+    """
 
-    def __init__(self, site: ManagedSite) -> None:
+    def __init__(self, site: ManagedSite, nginx: Nginx | None = None) -> None:
         self.site = site
         self._ports = [free_port(), free_port()]
+        self._nginx = nginx
+        if nginx is not None:
+            nginx.pass_to(self._ports)
+            nginx.restart()
         self._supervisor = site.supervise()
         self._servers = [self._serve(port) for port in self._ports]
         file = site.write("sdk.py", AGENT)
@@ -97,6 +113,8 @@ class Rolling:
 
     @property
     def urls(self) -> list[str]:
+        if self._nginx is not None:
+            return [f"{self._nginx.socket_url}services/sdk/"]
         return [f"ws://127.0.0.1:{port}/services/sdk/" for port in self._ports]
 
     def _serve(self, port: int) -> Command:
@@ -123,7 +141,7 @@ class Rolling:
 
     def replace_workers(self) -> None:
         self.site.services("restart", "sdk")
-        self.site.until_runs("sdk", 2, not_as=self._workers)
+        self._workers = set(self.site.until_runs("sdk", 2, not_as=self._workers))
 
     def versions(self) -> set[str]:
         rows = self.site.query("SELECT version FROM agents_server WHERE ended_at IS NULL")
@@ -134,42 +152,102 @@ async def upgrade(rolling: Rolling, tree: Path, *, workers_first: bool) -> None:
     """As docs/operating.md says, or the other way round: each works beside either version."""
     await rolling.go_on()
     rolling.site.tree = tree
-    await asyncio.to_thread(rolling.site.manage, "migrate", "--verbosity=0")
+    await timed("migrate", partial(rolling.site.manage, "migrate", "--verbosity=0"))
     await rolling.go_on()
     # The present version does not know the new column.
     async with await Recorder.open(rolling.urls[0]) as client:
         await client.ask(await client.create_session(), "before")
+    await roll(rolling, workers_first=workers_first)
+
+
+async def roll(rolling: Rolling, *, workers_first: bool) -> None:
+    """Each process in turn becomes one of the site's present tree."""
     steps = [
         *(partial(rolling.replace_server, number) for number in range(2)),
         *(rolling.replace_supervisor, rolling.replace_workers),
     ]
     for step in steps[2:] + steps[:2] if workers_first else steps:
-        await asyncio.to_thread(step)
+        await timed(getattr(step, "func", step).__name__, step)
         await rolling.go_on()
 
 
+async def timed(what: str, step: Callable[[], object]) -> None:
+    """Says how long it took, for whoever looks (`-s`)."""
+    begun = time.monotonic()
+    await asyncio.to_thread(step)
+    print(f"{what}: {time.monotonic() - begun:.1f} s")
+
+
+@pytest.fixture
+def nginx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nginx]:
+    for running in serve(Nginx):
+        assert isinstance(running, Nginx)
+        # Its clients trust it.
+        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
+        yield running
+
+
 @pytest.mark.both_databases
-@pytest.mark.parametrize("workers_first", [False, True])
-async def test_an_upgrade_process_by_process_fails_no_turn_and_loses_no_event(
-    site: ManagedSite, next_version: Path, workers_first: bool
+async def test_an_upgrade_as_documented_and_the_way_back_fail_no_turn_and_lose_no_event(
+    site: ManagedSite, next_version: Path, nginx: Nginx
+) -> None:
+    rolling = await asyncio.to_thread(Rolling, site, nginx)
+    async with living(rolling):
+        await upgrade(rolling, next_version, workers_first=False)
+        assert rolling.versions() == {NEXT}
+        await assert_is_next_version(rolling, next_version)
+        # Back again: the database stays as it is.
+        site.tree = ROOT
+        await roll(rolling, workers_first=False)
+    await assert_nobody_noticed(rolling)
+    assert NEXT not in rolling.versions()
+
+
+@pytest.mark.both_databases
+async def test_workers_may_be_upgraded_before_servers(
+    site: ManagedSite, next_version: Path
 ) -> None:
     rolling = await asyncio.to_thread(Rolling, site)
+    async with living(rolling):
+        await upgrade(rolling, next_version, workers_first=True)
+    await assert_nobody_noticed(rolling)
+    assert rolling.versions() == {NEXT}
+    await assert_is_next_version(rolling, next_version)
+
+
+@asynccontextmanager
+async def living(rolling: Rolling) -> AsyncIterator[None]:
+    """The clients take one turn after the other meanwhile."""
     await rolling.settle()
     dice, is_over = random.Random(7), asyncio.Event()
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for resident in rolling.residents:
-            tasks.create_task(resident.live(random.Random(dice.random()), is_over))
-        await upgrade(rolling, next_version, workers_first=workers_first)
+            life = resident.live(random.Random(dice.random()), is_over, thinks_s=THINKS_S)
+            tasks.create_task(life)
+        yield
         is_over.set()
+
+
+async def assert_nobody_noticed(rolling: Rolling) -> None:
     for resident in rolling.residents:
         session_id = resident.witness.session_id
-        log = read_log(site.database_url, session_id)
+        log = read_log(rolling.site.database_url, session_id)
         await resident.see_all(log[-1]["seq"])
-        assert_promises(site.database_url, session_id, resident.witness)
+        assert_promises(rolling.site.database_url, session_id, resident.witness)
         assert_all_answered(resident)
         await resident.witness.leave()
-    assert rolling.versions() == {NEXT}
-    await assert_is_next_version(rolling, next_version)
+    print(summary(rolling.residents))
+
+
+def summary(residents: Sequence[Resident]) -> str:
+    turns = sum(each.turns for each in residents)
+    absences = sorted(absence for each in residents for absence in each.absences_s)
+    refusals = Counter(code for each in residents for code in each.refusals)
+    return (
+        f"{len(residents)} clients took {turns} turns and came back {len(absences)} times, after "
+        f"{absences[len(absences) // 2]:.2f} s (the last after {absences[-1]:.1f} s); asked "
+        f"again: {dict(refusals)}"
+    )
 
 
 def assert_all_answered(resident: Resident) -> None:

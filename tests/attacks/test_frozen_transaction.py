@@ -20,7 +20,9 @@ TURNS = 20
 @pytest.fixture
 def fresh_database_url(mariadb: MariaDB) -> str:
     """A database server: SQLite has a single lock, so a frozen process is only named there."""
-    execute_sql(mariadb.port, "CREATE OR REPLACE DATABASE frozen CHARACTER SET utf8mb4")
+    if mariadb.label != MariaDB.label:
+        pytest.skip("MySQL has no limit for a transaction that nobody goes on with")
+    execute_sql(mariadb.port, "CREATE DATABASE frozen CHARACTER SET utf8mb4")
     return mariadb.url("frozen")
 
 

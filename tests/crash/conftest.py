@@ -14,16 +14,17 @@ import pytest
 from tests.conftest import serve
 from tests.crash.witness import query
 from tests.fake_model import FakeModel
+from tests.mysql_server import database_server
 from tests.runners import ROOT, Runner
-from tests.servers import MariaDB, PrivateServer, Redis
+from tests.servers import PrivateServer, Redis
 
 AGENT_FILES = Path(__file__).resolve().parent.parent / "agent_files"
 
 
 @pytest.fixture
 def own_mariadb() -> Iterator[PrivateServer]:
-    """A MariaDB that may be killed."""
-    yield from serve(MariaDB)
+    """A MariaDB, or MySQL, that may be killed."""
+    yield from serve(database_server())
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.crash.witness import Witness
-from tests.recording import TERMINAL, Frame, Recorder
+from tests.recording import TERMINAL, Frame, Recorder, durable
 
 PAUSE_S = 0.1
 """A client's own pause before it tries again."""
@@ -22,16 +24,21 @@ class Refusal(Exception):
 class Resident:
     """One client. It comes back to the server that it calls home, or else to another.
 
-    What is not acknowledged is sent again, with the same message id.
+    What is not acknowledged is sent again, with the same message id. `absences_s`: how long it was
+    without a socket each time; `refusals`: the codes of what it was refused, and asked for again.
     """
 
     def __init__(self, name: str, urls: Sequence[str], recorder: Recorder, session_id: str) -> None:
         self.name = name
         self.turns = 0
+        self.absences_s: list[float] = []
+        self.refusals: list[str] = []
         self.witness = Witness(recorder, session_id)
         self._urls = urls
         self._has_turned = asyncio.Event()
         self._is_to_go_home = False
+        self._known = 0
+        self._told: defaultdict[str | None, set[str]] = defaultdict(set)
 
     @classmethod
     async def begin(cls, name: str, urls: Sequence[str]) -> Resident:
@@ -49,12 +56,16 @@ class Resident:
         """Its next turn begins with a new socket."""
         self._is_to_go_home = True
 
-    async def live(self, dice: random.Random, is_over: asyncio.Event) -> None:
-        """Takes turns until it is over."""
+    async def live(
+        self, dice: random.Random, is_over: asyncio.Event, *, thinks_s: float = 0
+    ) -> None:
+        """Takes turns until it is over; thinks for up to so many seconds before each."""
         while not is_over.is_set():
             if self._is_to_go_home:
                 self._is_to_go_home = False
                 await self.come_back()
+            if thinks_s:
+                await asyncio.sleep(dice.uniform(0, thinks_s))
             await self.take_turn(_text_of(f"{self.name}-{self.turns}", dice))
 
     async def until_turns(self, count: int) -> None:
@@ -90,10 +101,12 @@ class Resident:
 
     async def come_back(self) -> None:
         """Tries one server after the other until one has replayed what it missed."""
+        begun = time.monotonic()
         while True:
             for url in self._urls:
                 try:
                     await self._resume_at(url)
+                    self.absences_s.append(time.monotonic() - begun)
                     return
                 except (OSError, WebSocketException, Refusal, TimeoutError):
                     await asyncio.sleep(PAUSE_S)
@@ -113,15 +126,16 @@ class Resident:
         """Raises `Refusal`."""
         if frame["event"] == "system.error":
             assert frame["metadata"]["retryable"], frame
-            raise Refusal(frame["metadata"]["code"])
+            self.refusals.append(frame["metadata"]["code"])
+            raise Refusal(self.refusals[-1])
         return frame
 
     def _has(self, message_id: str, events: set[str]) -> bool:
-        return any(
-            frame["metadata"]["message_id"] == message_id
-            for frame in self.witness.durable
-            if frame["event"] in events
-        )
+        seen = self.witness.seen
+        for frame in durable(seen[self._known :], self.witness.session_id):
+            self._told[frame["metadata"].get("message_id")].add(frame["event"])
+        self._known = len(seen)
+        return not events.isdisjoint(self._told[message_id])
 
 
 def _text_of(message_id: str, dice: random.Random) -> str:

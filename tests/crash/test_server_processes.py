@@ -39,7 +39,7 @@ agent.idempotent = True
 def site(
     mariadb: MariaDB, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ManagedSite]:
-    execute_sql(mariadb.port, "CREATE OR REPLACE DATABASE processes CHARACTER SET utf8mb4")
+    execute_sql(mariadb.port, "CREATE DATABASE processes CHARACTER SET utf8mb4")
     folder = tmp_path_factory.mktemp("processes")
     url, redis = mariadb.url("processes"), redis_server.url
     with managed_site(url, folder, REDIS_URL=redis, MYAGENT_RENEW_S="0.3") as site:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed
@@ -148,7 +148,14 @@ async def until_logged_ends(database_url: str, session_id: str, count: int) -> N
     await until(is_there)
 
 
-def assert_promises(database_url: str, session_id: str, *witnesses: Witness) -> None:
+class HasDurable(Protocol):
+    """A client's record: the durable events of one session, in the order in which they came."""
+
+    @property
+    def durable(self) -> list[Frame]: ...
+
+
+def assert_promises(database_url: str, session_id: str, *witnesses: HasDurable) -> None:
     """One end for each message, no gap, nothing but feedback after a run's end, every client saw it
     all.
     """

@@ -212,3 +212,41 @@ def test_what_the_documents_show_for_an_nginx_with_other_sites_is_valid(nginx: N
     command += ["-g", f"pid {folder}/pid;"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert found.returncode == 0, found.stderr
+
+
+SAFE = ("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options")
+
+
+def assert_safe(answer: http.client.HTTPResponse | Answer) -> None:
+    names = [name.lower() for name in answer.headers.keys()]  # noqa: SIM118 - a name may come twice
+    assert [name for name in sorted(names) if name in SAFE] == list(SAFE)
+    assert answer.headers["Server"] == "nginx", "and no version"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 200), ("/nothing", 404), (SCRIPT, 200), ("/?" + "x" * 20_000, 414)]
+)
+def test_what_the_site_says_to_browsers_comes_through_once(
+    proxy: Nginx, path: str, status: int
+) -> None:
+    answer = ask(proxy, path)
+    assert answer.status == status
+    assert_safe(answer)
+
+
+def test_nginxs_own_answers_are_as_safe_and_name_no_version(nginx: Nginx, proxy: Nginx) -> None:
+    large = ask(proxy, "/", Content_Length=str(3 * 1024 * 1024))
+    assert large.status == 413
+    assert_safe(large)
+    connection = http.client.HTTPConnection("localhost", proxy.plain_port, timeout=30)
+    connection.request("GET", "/")
+    redirect = connection.getresponse()
+    assert redirect.status == 301
+    assert_safe(redirect)
+    connection.close()
+    nginx.pass_to([9])
+    nginx.restart()
+    nobody = ask(nginx, "/")
+    assert nobody.status == 502
+    assert_safe(nobody)
+    assert b"nginx/" not in nobody.body

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,13 @@ import yaml
 
 from agents import metrics
 from services.metrics import exposition
-from tests.runners import ROOT
+from tests.deploy.dashboard import filled, panels
+from tests.deploy.rules import CONFIGURATION, RULES, alerts
 
-DEPLOY = ROOT / "deploy"
-RULES = DEPLOY / "prometheus" / "alerts.yml"
-CONFIGURATION = DEPLOY / "prometheus" / "prometheus.yml"
-DASHBOARD = DEPLOY / "grafana" / "dashboard.json"
-ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+ALERTS = alerts()
 
 NAME = re.compile(r"\bmyagent_\w+")
+AWAITED = re.compile(r'(?:until_firing|fires)\("(\w+)"')
 HOLDS = "30m"
 """When the rules are asked: after the longest `for`."""
 
@@ -42,13 +38,6 @@ def installed(command: str) -> str:
             pytest.fail("Prometheus must be installed under CI.")
         pytest.skip("SKIPPED: Prometheus is not installed (scripts/bootstrap --test installs it).")
     return found
-
-
-def panels() -> Iterator[tuple[str, str]]:
-    """The title and a query of each panel."""
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        for target in panel["targets"]:
-            yield panel["title"], target["expr"]
 
 
 @pytest.mark.django_db
@@ -81,13 +70,6 @@ def test_the_configuration_and_the_queries_are_valid(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     done = promtool("check", "rules", file)
     assert done.returncode == 0, done.stderr
-
-
-def filled(query: str) -> str:
-    """As Grafana asks it."""
-    return (
-        query.replace("$__rate_interval", "1m").replace("$service", ".*").replace("$instance", ".*")
-    )
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
@@ -196,7 +178,11 @@ def test_all_alerts_are_quiet_at_a_site_in_good_health(tmp_path: Path) -> None:
 
 
 def test_no_alert_is_forgotten() -> None:
-    assert FAULTS.keys() == {alert["alert"] for alert in ALERTS}
+    """Neither here nor where faults are made for real."""
+    names = {alert["alert"] for alert in ALERTS}
+    assert FAULTS.keys() == names
+    tests = (Path(__file__).parent / "alerts").glob("test_*.py")
+    assert {name for test in tests for name in AWAITED.findall(test.read_text())} == names
 
 
 @pytest.mark.parametrize("alert", FAULTS)

@@ -50,6 +50,17 @@ def test_an_address_of_no_database_is_refused_without_showing_its_password(
     assert "hunter2" not in "".join(traceback.format_exception(refusal.value))
 
 
+def test_an_address_names_the_files_of_tls(tmp_path: Path) -> None:
+    pytest.importorskip("MySQLdb")
+    url = (
+        "mysql://user:secret@host/site?ssl_mode=VERIFY_IDENTITY&ssl_ca=/etc/ca.pem&charset=utf8mb4"
+    )
+    options = configured(tmp_path, DATABASE_URL=url)["OPTIONS"]
+    assert options["ssl"] == {"ca": "/etc/ca.pem"}
+    assert options["ssl_mode"] == "VERIFY_IDENTITY"
+    assert not {"ssl_ca", "ssl_cert"} & options.keys()
+
+
 def test_without_an_address_it_is_a_file_in_the_data_folder(tmp_path: Path) -> None:
     settings = configured(tmp_path)
     assert settings["ENGINE"] == "django.db.backends.sqlite3"

@@ -10,6 +10,7 @@ import pytest
 from django.core.asgi import get_asgi_application
 
 from myagent_site.guard import Guard
+from myagent_site.safe_answers import SafeAnswers
 
 LOGIN = "/admin/login/"
 OVER_TLS = [(b"x-forwarded-proto", b"https")]
@@ -40,7 +41,8 @@ async def headers_of_login(
         for name, value in message.get("headers", ()):
             found.setdefault(name.decode().lower(), []).append(value.decode())
 
-    await cast(Awaitable[None], Guard(get_asgi_application())(scope, incoming.get, send))
+    site = SafeAnswers(Guard(get_asgi_application()))
+    await cast(Awaitable[None], site(scope, incoming.get, send))
     return found
 
 

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agents.runtime.edge import counted_as
 from agents.runtime.http.admission import Admission
 from agents.runtime.http.heads import Head, TooLarge
+from agents.runtime.http.safe_headers import SAFE_LINES
 
 logger = structlog.get_logger(__name__)
 
@@ -247,7 +248,9 @@ class BoundedHttp(HttpToolsProtocol):
         body = f"{phrase}\n".encode()
         self.transport.write(
             f"HTTP/1.1 {status} {phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+            f"content-length: {len(body)}\r\nconnection: close\r\n".encode()
+            + SAFE_LINES
+            + b"\r\n"
             + body
         )
 

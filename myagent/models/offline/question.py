@@ -12,7 +12,7 @@ Span = tuple[int, int]
 Value = tuple[Any, Span]
 """A value, and where it begins and ends in the text."""
 
-_QUOTED = re.compile(r"(?<!\w)'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^”\n]+)”|「([^」\n]+)」")
+_QUOTED = re.compile(r"(?<!\w)'([^'\n]+)'(?!\w)|\"([^\"\n]+)\"|“([^“”\n]+)”|「([^「」\n]+)」")
 _ANNOUNCING = re.compile(r"\b(?:saying|says)\b|内容[是为]|说|：|:\s", re.IGNORECASE)
 _WORD = re.compile(rf"[^\W_{CJK}]+(?:[.@_-]+[^\W_{CJK}]+)*")
 _NAME = re.compile(rf"{_WORD.pattern}(?: {_WORD.pattern})*|[{CJK}]+")
@@ -30,7 +30,8 @@ _EDGES_ZH = "了吗呢吧啊呀哦嘛我你您他她请在查看问找给从到�
 _START_ZH = re.compile(f"(?:(?!用户)[{_EDGES_ZH}])*")
 _PAIR_ZH = re.compile(rf"(?=([{CJK}]{{2}}))")
 _TEXT_START = re.compile(r"^(?:[\s,.:;，。：；、]|(?:a|an|for|me|of|please|that|the|to)\s)*", re.I)
-_TEXT_END = re.compile(r"(?:\s+(?:for|in|into|of|please|to|with)|[\s,.!?:;，。！？：；、])+$", re.I)
+_SMALL_ENDS = frozenset({"for", "in", "into", "of", "please", "to", "with"})
+_MARKS = frozenset(",.!?:;，。！？：；、")
 _STOP, _OWN, _TAKEN = "\0", "\1", "\2"
 
 
@@ -124,5 +125,21 @@ class Question:
         """The text up to the next used part, without punctuation and small words at its edges."""
         end = (self._left + _TAKEN).index(_TAKEN, start)
         start = end - len(_TEXT_START.sub("", self.text[start:end]))
-        text = _TEXT_END.sub("", self.text[start:end])
+        text = _without_end(self.text[start:end])
         return [(text, (start, start + len(text)))] if text else []
+
+
+def _without_end(text: str) -> str:
+    """The text without punctuation and small words at its end.
+
+    No regular expression: one that searches for an end begins again at every blank before it.
+    """
+    while True:
+        end = len(text)
+        while end and (text[end - 1].isspace() or text[end - 1] in _MARKS):
+            end -= 1
+        text = text[:end]
+        before, *last = text.rsplit(None, 1)[:2] or [""]
+        if not last or last[0].casefold() not in _SMALL_ENDS:
+            return text
+        text = before

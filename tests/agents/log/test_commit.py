@@ -400,6 +400,18 @@ def test_a_commit_at_which_the_server_is_still_at_work_takes_effect_once(
     assert [event for _, _, event, _ in logged(session_id)].count("agent.thinking") == 1
 
 
+def test_what_a_promoted_copy_executed_at_the_last_moment_is_not_written_again(
+    session_id: str,
+) -> None:
+    """Between the look for it and the next attempt."""
+    ref = new_ref()
+    commit(accepted(session_id, 1, ref))
+    batch = Batch([Write(session_id, 1, [thought(ref)])])
+    first = batch.commit()
+    assert batch.commit() == first
+    assert [event for _, _, event, _ in logged(session_id)].count("agent.thinking") == 1
+
+
 def test_what_was_not_committed_is_not_found(session_id: str) -> None:
     written = Batch([accepted(session_id, 1, new_ref())])
     assert written.find_committed() is None

@@ -200,6 +200,8 @@ STOPPED = {"kind": "stopped", "epoch": 1, "attempt": 1, "said": None, "is_retrya
     "detail": ""
 }
 
+PONG = {"kind": "pong", "number": 1, "running": 0, "sessions": 0, "abandoned": 0}
+
 
 class Impostor:
     """Listens like a worker, and says whatever it is told to."""
@@ -214,7 +216,7 @@ class Impostor:
     def say(self, *frames: dict[str, Any]) -> None:
         self._writer.write(b"".join(framed(orjson.dumps(frame)) for frame in frames))
 
-    async def hear(self, kind: str, session: str) -> None:
+    async def hear(self, kind: str, session: str | None) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while (kind, session) not in [(m["kind"], m.get("session")) for m in self.heard]:
                 self._has_heard.clear()
@@ -357,6 +359,22 @@ async def test_a_worker_that_turns_a_run_away_as_draining_is_draining() -> None:
         worker.say(STOPPED | {"session": "session", "how": "draining"})
         await run.until("draining")
         assert link.is_draining and not pool.has_worker
+        link.close()
+        await link.until_closed()
+
+
+async def test_a_lag_is_remembered_until_somebody_asks() -> None:
+    """Also if the worker was well again since: it tells of itself more often than it is asked."""
+    async with impostor() as worker:
+        link = await dial(worker.path, "a test")
+        run = Server(link)
+        run.start(1)
+        await worker.hear("ping", None)
+        worker.say(PONG | {"lag_ms": 900.0}, PONG | {"lag_ms": 1.0})
+        worker.say(TEXT | {"session": "session"})
+        await run.until("text")
+        assert link.take_lag_ms() == 900
+        assert link.take_lag_ms() == 0
         link.close()
         await link.until_closed()
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import Error, connections
 
 from agents.models import Session
 from agents.runtime import database
@@ -88,3 +88,46 @@ async def test_a_database_that_hangs_does_not_hold_up_the_stop(
     monkeypatch.setattr(database, "STOP_S", PATIENCE_S)
     await threads.stop()
     assert [connection.connection for connection in used] == [None] * THREADS
+
+
+@pytest.mark.both_databases
+async def test_a_connection_that_has_just_answered_is_not_asked_whether_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+    kind = type(connections["default"])
+    is_usable = kind.is_usable
+    monkeypatch.setattr(kind, "is_usable", lambda self: asked.append(True) or is_usable(self))
+    monkeypatch.setattr(database, "FRESH_S", PATIENCE_S)
+    monkeypatch.setattr(database, "THREADS", 1)
+    threads = DatabaseThreads()
+    for _ in range(3):
+        await threads.run(Session.objects.count)
+    assert asked == []
+    monkeypatch.setattr(database, "FRESH_S", 0.0)
+    await threads.run(Session.objects.count)
+    assert asked == [True]
+    await threads.stop()
+
+
+@pytest.mark.both_databases
+async def test_a_connection_that_was_lost_meanwhile_costs_one_piece_of_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if connections["default"].vendor != "mysql":
+        return  # There is no connection that could be lost.
+    monkeypatch.setattr(database, "FRESH_S", PATIENCE_S)
+    monkeypatch.setattr(database, "THREADS", 1)
+    threads = DatabaseThreads()
+
+    def lose() -> None:
+        connection = connections["default"]
+        connection.ensure_connection()
+        with connection.copy().cursor() as other:
+            other.execute(f"KILL {connection.connection.thread_id()}")
+
+    await threads.run(lose)
+    with pytest.raises(Error):
+        await threads.run(Session.objects.count)
+    assert await threads.run(Session.objects.count) == 0
+    await threads.stop()

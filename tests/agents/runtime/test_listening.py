@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management.base import CommandError
 
-from agents.runtime.listening import CannotListen, listen, listen_meanwhile
+from agents.runtime.listening import CannotListen, listen, listen_meanwhile, told_if_taken
 from tests.ports import free_port
 
 
@@ -59,3 +59,22 @@ def test_a_number_that_no_port_has_is_refused_like_any_other() -> None:
     with pytest.raises(CommandError) as refused:
         listen("127.0.0.1", 70_000)
     assert refused.type is CommandError, "its name is printed"
+
+
+def test_connections_are_refused_until_a_server_serves() -> None:
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()[:2]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=30)
+        listener.listen()
+        socket.create_connection(address, timeout=30).close()
+
+
+async def test_of_two_that_have_a_port_only_one_can_serve_at_it() -> None:
+    with contextlib.closing(listen("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with contextlib.closing(listen("127.0.0.1", port)) as second:
+            first.listen()
+            in_use = f"Port {port} on 127.0.0.1 is in use"
+            with pytest.raises(CommandError, match=in_use), told_if_taken(second):
+                second.listen()

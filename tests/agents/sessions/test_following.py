@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from agents.log import reading
 from agents.models import Event, InboxRow
-from agents.ownership import followers, requests, servers
+from agents.ownership import followers, requests, servers, taking
 from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
 from agents.runs.link import dial
@@ -292,3 +292,24 @@ async def test_what_is_passed_on_to_the_next_owner_is_done_or_explained(
         await heard(site.socket, "agent.final_answer", message_id="a")
     else:
         await heard(site.socket, "system.error", code="internal_error", message_id="a")
+
+
+async def test_all_that_rests_is_handed_over_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go, decide = False, neighbours.is_handed_over
+    monkeypatch.setattr(
+        neighbours, "is_handed_over", lambda **standing: may_go and decide(**standing)
+    )
+    calls, give_up = [], taking.give_up
+    monkeypatch.setattr(taking, "give_up", lambda *args: calls.append(args) or give_up(*args))
+    first, sessions = site.conversations, [await begin_session(site) for _ in range(10)]
+    other = await site.start_another()
+    for session_id in sessions:
+        await site.visit(other, session_id)
+    for socket in site.sockets:
+        first.port.detach(socket)
+    await until(lambda: set(sessions) <= first._neighbours._resources.relay.followers.keys())
+    may_go = True
+    await until(lambda: all(other._sessions.get(each) is not None for each in sessions))
+    assert len(calls) == 1

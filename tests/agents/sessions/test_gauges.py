@@ -7,7 +7,7 @@ import time
 import pytest
 
 from agents.sessions import gauges
-from agents.sessions.gauges import Gauges, LoopLag
+from agents.sessions.gauges import LAG_SAMPLE_S, MOST_SAMPLES, Gauges, LoopLag, samples_of
 
 
 def test_turns_are_counted_and_the_slow_ones_show() -> None:
@@ -46,3 +46,13 @@ async def test_a_blocked_loop_shows_as_lag(monkeypatch: pytest.MonkeyPatch) -> N
     await watching
     assert lag.worst_ms() >= 30
     assert lag.worst_ms() == 0
+
+
+def test_a_lag_counts_for_as_long_as_it_was() -> None:
+    """Blocked for ten seconds of twenty, half of the samples are late."""
+    assert list(samples_of(0.01)) == [0.01]
+    blocked_s = 10.0
+    samples = list(samples_of(blocked_s))
+    assert len(samples) == 1 + blocked_s / LAG_SAMPLE_S
+    assert max(samples) == blocked_s
+    assert len(list(samples_of(1e9))) == 1 + MOST_SAMPLES

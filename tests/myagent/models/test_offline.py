@@ -10,6 +10,8 @@ import pytest
 from myagent.messages import ChatMessage, ToolCall
 from myagent.models.base import ChatModel, Completion, ToolSpec
 from myagent.models.offline import OfflineModel
+from myagent.models.offline.model import MAX_READ
+from myagent.models.offline.question import Question
 
 STRING = {"type": "string"}
 INTEGER = {"type": "integer"}
@@ -474,3 +476,15 @@ async def test_an_odd_schema_is_no_crash(parameters: dict[str, Any]) -> None:
 async def test_arguments_from_elsewhere_may_be_malformed() -> None:
     text = await answer("weather", ENGLISH, (ToolCall("call_1", "get_weather", "{oops"), "Sunny"))
     assert "Sunny" in text
+
+
+@pytest.mark.parametrize("pad", [" ", "\n", "!", " for", "“", "a b "])
+def test_a_text_that_is_hard_to_search_is_read_at_once(pad: str) -> None:
+    text = "note:" + pad * (MAX_READ // len(pad)) + "x"
+    question = Question(text[:MAX_READ], set())
+    assert question.announced() or question.quoted() == []
+
+
+def test_small_words_and_marks_at_the_end_of_a_text_are_left_out() -> None:
+    [(text, _)] = Question("note: buy milk, please for me, in  .", set()).announced()
+    assert text == "buy milk, please for me"

@@ -26,6 +26,7 @@ LOGGED: dict[str, Logged] = {
     "no field": ("too_many_links", (), "too_many_links", {}),
     "a sentence": ("an agent failed to tidy up", (), "an agent failed to tidy up", {}),
     "another form": ("%s of %s", (1, 2), "1 of 2", {}),
+    "one long word": ("a" * 500_000, (), "a" * 500_000, {}),
 }
 
 

@@ -8,13 +8,25 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from myagent.sentence import Said
-from services.doctor import configuration, database, machine, processes, redis_server, service_files
+from services.doctor import (
+    configuration,
+    database,
+    machine,
+    one_site,
+    processes,
+    redis_server,
+    reporting,
+    service_files,
+)
 from services.doctor.configuration import Configuration, is_host, is_origin, weakness_of
 from services.doctor.database import Migrations, MysqlServer, SqliteFile
 from services.doctor.finding import Finding, Level
 from services.doctor.machine import Disk, Files
+from services.doctor.one_site import Registered
 from services.doctor.processes import Chores, ServerFacts
+from services.doctor.reporting import LogFile, MetricsPort, Receiver
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
+from services.roll_call import Present
 from services.telling import tell
 
 KEY = "qmCwcQvYEI6oFh0hYl8cGq2v4m0Jw1c1Yx8vXh3d0mM2uN9pLkT7sRzA5bE"
@@ -38,6 +50,7 @@ MYSQL = MysqlServer(
     isolation="READ-COMMITTED",
     sql_mode="STRICT_TRANS_TABLES",
     time_zone="+00:00",
+    commits_itself=True,
     packet_mb=16,
     is_read_only=False,
     write_failure="",
@@ -108,6 +121,7 @@ def test_a_generated_key_is_strong() -> None:
         ({"isolation": "REPEATABLE-READ"}, ("database_session", "problem")),
         ({"sql_mode": ""}, ("database_session", "problem")),
         ({"time_zone": "SYSTEM"}, ("database_session", "problem")),
+        ({"commits_itself": False}, ("database_session", "problem")),
         ({"packet_mb": 1}, ("database_packet", "problem")),
         ({"is_read_only": True}, ("database_writes", "problem")),
         ({"write_failure": "denied"}, ("database_writes", "problem")),
@@ -231,3 +245,59 @@ def test_chores_that_nobody_does_are_named() -> None:
     assert faults(processes.judge_chores(Chores(NOW - timedelta(hours=1), None), NOW)) == []
     late = Chores(NOW - timedelta(days=2), NOW - timedelta(days=40))
     assert faults(processes.judge_chores(late, NOW)) == [("chores", "warning")] * 2
+
+
+@pytest.mark.parametrize(
+    ("port", "levels"),
+    [
+        (None, []),
+        (MetricsPort("127.0.0.1:9100"), []),
+        (MetricsPort("127.0.0.1:9100", is_served=True), []),
+        (MetricsPort("0.0.0.0:9100", is_served=True, is_exposed=True), ["warning"]),
+        (MetricsPort("127.0.0.1:80", failure="Permission denied"), ["problem"]),
+    ],
+)
+def test_a_port_for_metrics_that_is_taken_or_open_to_others_is_named(
+    port: MetricsPort | None, levels: list[str]
+) -> None:
+    found = faults(reporting.judge_metrics(port))
+    assert found == [("metrics", level) for level in levels]
+
+
+def test_logs_errors_and_traces_that_arrive_nowhere_are_named() -> None:
+    assert not faults(
+        [
+            *reporting.judge_log_file(LogFile("/var/log/myagent.log")),
+            *reporting.judge_log_file(None),
+            *reporting.judge_errors(Receiver("sentry.example.com")),
+            *reporting.judge_traces(Receiver("otel.example.com:4318")),
+            reporting.judge_backups("/usr/bin/mariadb-dump"),
+        ]
+    )
+    assert faults(
+        [
+            *reporting.judge_log_file(LogFile("/gone/myagent.log", "No such file or directory")),
+            *reporting.judge_errors(Receiver("", "SENTRY_DSN can't be read.")),
+            *reporting.judge_traces(Receiver("otel.example.com:4318", "Connection refused")),
+            reporting.judge_backups(None),
+        ]
+    ) == [
+        *(("log_file", "problem"), ("sentry", "problem"), ("otlp", "warning")),
+        ("backups", "warning"),
+    ]
+
+
+def test_former_keys_that_variables_still_need_are_named() -> None:
+    assert not faults([configuration.judge_former_keys([])])
+    assert faults([configuration.judge_former_keys(["weather"])]) == [("former_keys", "warning")]
+
+
+def test_servers_with_another_redis_or_another_database_are_named() -> None:
+    here, there = Registered("1", "a:8000"), Registered("2", "b:8000")
+    present = [Present(each.server_id, each.name, "mine", 0.0) for each in (here, there)]
+    assert not faults(one_site.judge("mine", [here, there], present))
+    assert not faults(one_site.judge("mine", [here, replace(there, is_new=True)], present[:1]))
+    assert faults(one_site.judge("mine", [here, there], present[:1])) == [("one_redis", "warning")]
+    strange = Present("3", "c:8000", "another", 0.0)
+    found = faults(one_site.judge("mine", [here, there], [*present, strange]))
+    assert found == [("one_database", "warning")]

@@ -1,0 +1,1 @@
+"""A whole site under a mixed load: see `bench.site.__main__`."""
