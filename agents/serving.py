@@ -202,7 +202,7 @@ class ServerProcess:
         # One unhealthy service of many does not affect the others.
         is_able = (
             is_served
-            and self.conversations.journal.is_available
+            and self.conversations.storage_is_available
             and not (self.service and unhealthy)
         )
         return {
@@ -213,7 +213,7 @@ class ServerProcess:
             "active_connections": len(self.connections),
             "active_sessions": self.conversations.session_count,
             "running": self.conversations.running_count,
-            "storage_available": self.conversations.journal.is_available,
+            "storage_available": self.conversations.storage_is_available,
             "agent_stuck_for_s": round(silent_for_s, 1),
             "abandoned_tools": sum(link.report.abandoned for pool in pools for link in pool),
             "draining": self.conversations.is_draining,

@@ -14,6 +14,7 @@ from agents.sockets.handshake import SERVER, Receive, Scope, Send
 from myagent_site.access import OpenAccess, TokenAccess
 from myagent_site.bodies import BoundedBodies
 from myagent_site.guard import Guard
+from myagent_site.request_ids import NamedRequests
 from myagent_site.routing import sockets
 from myagent_site.safe_answers import SafeAnswers
 
@@ -53,4 +54,4 @@ def application_for(server: ServerProcess) -> Serving:
     guarded: Any = Guard(access(router))
     if settings.MYAGENT_BASE_PATH:
         guarded = BelowBase(guarded, settings.MYAGENT_BASE_PATH)
-    return Serving(SafeAnswers(guarded), server)
+    return Serving(SafeAnswers(NamedRequests(guarded)), server)

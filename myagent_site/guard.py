@@ -73,6 +73,7 @@ class Guard:
             host,
             settings.MYAGENT_ALLOWED_ORIGINS,
             is_open_on_loopback=_is_open_socket(scope),
+            is_over_tls=scheme_of(scope, settings.MYAGENT_TRUSTED_PROXIES) in ("https", "wss"),
         )
 
 

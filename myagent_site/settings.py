@@ -111,7 +111,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "myagent_site.request_ids.name_requests",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",

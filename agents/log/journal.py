@@ -73,6 +73,8 @@ class Journal:
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backlog = 0
+        self.answered_at = -float("inf")
+        """When the database last took a batch, by `time.monotonic`."""
         self._is_out = False
         self._commit_began_at: float | None = None
         self._is_waiting = True
@@ -227,6 +229,7 @@ class Journal:
                 if self._is_out:
                     logger.info("storage_back")
                 self._is_out = False
+                self.answered_at = time.monotonic()
                 return results
             except DatabaseFailure as error:
                 note_failure(error)

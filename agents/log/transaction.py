@@ -67,8 +67,8 @@ def ask(cursor: CursorWrapper, queries: Sequence[Query]) -> list[Answer]:
 
 def _answer(cursor: CursorWrapper, query: Query) -> Answer:
     cursor.execute(query.text, query.values)
-    answer: Answer = cursor.fetchall()
-    return answer
+    rows: Answer = cursor.fetchall()
+    return rows
 
 
 def _roll_back() -> None:

@@ -60,6 +60,8 @@ class Lease:
         self._kept_id = ""
         """What the thread renews: `server_id`, or what that is about to become."""
         self._may_expire_at = float("inf")
+        self.answered_at = -float("inf")
+        """When the database last answered a renewal, by `time.monotonic`."""
         self._stands_still = False
         self._ended_id: str | None = None
         self._has_ended = asyncio.Event()
@@ -122,6 +124,7 @@ class Lease:
 
     def _register(self, server: Server) -> None:
         servers.register(server, settings.MYAGENT_LEASE_S)
+        self.answered_at = time.monotonic()
         self._kept_id = server.pk
         self._wait_for_others()
 
@@ -133,6 +136,7 @@ class Lease:
             if not self._kept_id or not self._is_moving(pulse.moved_at):
                 return
             found = servers.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
+            self.answered_at = time.monotonic()
             if found is Renewal.LAPSED:
                 self._wait_for_others()
                 logger.warning("lease_had_lapsed", server_id=self._kept_id)

@@ -24,6 +24,7 @@ logger = structlog.get_logger(__name__)
 class Employer(Protocol):
     """What a placement needs to know of the run's session."""
 
+    session_id: str
     history: History
     pool: Pool
     """The workers of the session's service."""
@@ -185,7 +186,8 @@ class Placement:
         session = self._session
         session.worker = link
         if logs.is_debug():
-            logger.debug("run_begins", run_id=self._run_id, pid=link.pid)
+            names = {"session_id": session.session_id, "run_id": self._run_id}
+            logger.debug("run_begins", **names, pid=link.pid)
         self.attempt = link.start(
             session.next_key(),
             session.history,

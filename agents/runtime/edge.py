@@ -42,12 +42,18 @@ def host_is_allowed(host_header: str, allowed: Sequence[str]) -> bool:
 
 
 def origin_is_allowed(
-    origin: str | None, host_header: str, allowed: Iterable[str], *, is_open_on_loopback: bool
+    origin: str | None,
+    host_header: str,
+    allowed: Iterable[str],
+    *,
+    is_open_on_loopback: bool,
+    is_over_tls: bool = False,
 ) -> bool:
     """Programs send no Origin. A page's must be the site's own or on the allow list.
 
-    `is_open_on_loopback`: the site requires no authentication and is reached over loopback; then
-    pages from any loopback origin pass, whatever their port.
+    `is_over_tls`: the request is; then a page that came without TLS, which anybody on its way may
+    have written, is not the site's own. `is_open_on_loopback`: the site requires no authentication
+    and is reached over loopback; then pages from any loopback origin pass, whatever their port.
     """
     if origin is None:
         return True
@@ -61,7 +67,7 @@ def origin_is_allowed(
     if parts.scheme not in ("http", "https") or not origin_host:
         return False
     if parts.netloc.lower() == host_header.lower():
-        return True
+        return parts.scheme == "https" or not is_over_tls
     return is_open_on_loopback and is_loopback(origin_host)
 
 

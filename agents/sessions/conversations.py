@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -33,6 +34,9 @@ logger = structlog.get_logger(__name__)
 FORGET_SERVERS_AFTER = timedelta(days=1)
 FORGET_SERVERS_S = 30.0
 """Seconds between two checks for servers to be removed from the table."""
+
+RENEWAL_S = 1.0
+"""Seconds that a renewal of the lease may take before its database counts as away."""
 
 
 class Conversations:
@@ -65,7 +69,7 @@ class Conversations:
         self.elsewhere = Elsewhere(self.resources)
         self.forks = Forks(self.resources, self._sessions)
         self._lag = LoopLag()
-        self._measuring = Measuring(self.journal)
+        self._measuring = Measuring(self.journal, lambda: self.storage_is_available)
         self.connection_count: Callable[[], int] = lambda: 0
         self.forwarded: Mapping[str, int] = {}
         """The number of sockets of each external service."""
@@ -144,6 +148,13 @@ class Conversations:
     def clients_of(self, service: str) -> int:
         """The sockets that are attached to sessions of the service, or have one open to it."""
         return self.resources.clients[service] + self.forwarded.get(service, 0)
+
+    @property
+    def storage_is_available(self) -> bool:
+        """Whether messages can be saved. Without any, the renewals of the lease tell."""
+        answered_at = max(self.journal.answered_at, self.lease.answered_at)
+        patience_s = 2 * settings.MYAGENT_RENEW_S + RENEWAL_S
+        return self.journal.is_available and time.monotonic() - answered_at < patience_s
 
     @property
     def running_count(self) -> int:

@@ -240,7 +240,7 @@ class Sessions:
             raise Refused("forbidden", sentence="forbidden_session")
 
     async def give_up_idle(self) -> None:
-        """Removes sessions from memory that were unused for long, or that are too many.
+        """Removes sessions from memory that have ended, were unused for long, or are too many.
 
         Raises `django.db.Error`; then the next call releases those that are still owned.
         """
@@ -254,7 +254,8 @@ class Sessions:
         for place, session in enumerate(idle):
             has_expired = now - session.idle_since >= self._timeout_s(session.service)
             is_too_much = place < excess or tokens > settings.MYAGENT_LIVE_TOKENS
-            if (is_too_much or has_expired) and self._drop(session):
+            may_leave = session.has_ended or has_expired or is_too_much
+            if may_leave and self._drop(session):
                 tokens -= session.tokens
                 session.leave()
                 self._to_free[session.session_id] = session.epoch

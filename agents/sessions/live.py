@@ -144,6 +144,11 @@ class LiveSession:
         return not (is_at_work or self.audience)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it can only be read from now on."""
+        return self._log.is_closed
+
+    @property
     def tokens(self) -> int:
         """The size of its history, estimated."""
         return self._log.history.tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Gauge
 
@@ -18,8 +18,9 @@ MEASURE_S = 5.0
 class Measuring:
     """Its methods belong to the event loop."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, storage_is_available: Callable[[], bool]) -> None:
         self._journal = journal
+        self._storage_is_available = storage_is_available
         self._services: set[str] = set()
         """Those that had a session here: they are 0 later, and not what they were last."""
 
@@ -40,7 +41,7 @@ class Measuring:
             self._set(gauge, counts)
         metrics.CONNECTIONS.set(connections)
         metrics.BACKLOG.set(self._journal.backlog)
-        metrics.STORAGE_AVAILABLE.set(self._journal.is_available)
+        metrics.STORAGE_AVAILABLE.set(self._storage_is_available())
 
     def _set(self, gauge: Gauge, counts: Counter[str]) -> None:
         for service in self._services:

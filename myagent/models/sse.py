@@ -72,6 +72,9 @@ class EventSplitter:
         begin = begin.removeprefix(_BOM)
         if first := begin.lstrip():
             self._is_json = first.startswith(b"{")
+        if self._is_json:
+            # Blanks that came in pieces before it are gone as well.
+            return first
         return begin if self._is_json is not None else b""
 
     def _lines(self) -> list[bytes]:

@@ -89,7 +89,7 @@ def _workers() -> Iterator[Metric]:
         place = [each.service.name, str(each.slot)]
         if each.memory_mb is not None:
             memory.add_metric(place, each.memory_mb * MIB)
-        if (lag_ms := each.report.get("lag_ms")) is not None:
+        if isinstance(lag_ms := each.report.get("lag_ms"), int | float):
             lag.add_metric(place, lag_ms / 1000)
     for labels, number in states.items():
         count.add_metric(list(labels), number)

@@ -11,10 +11,13 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import structlog
 from django.conf import settings
 
 from agents.runtime.edge import host_is_allowed
 from agents.runtime.http.safe_headers import SAFE_HEADERS
+
+logger = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 16
 """Connections that are open at once; one more is closed."""
@@ -64,7 +67,8 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that leaves or is cut off is no news; what metrics fail at is logged elsewhere."""
+        """What metrics fail at was logged by then: mostly, a peer has left, or was cut off."""
+        logger.debug("metrics_peer_lost", peer=client_address, exc_info=True)
 
 
 class _Handler(WSGIRequestHandler):

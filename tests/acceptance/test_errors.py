@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.mysql_server import database_server
 from tests.recording import (
     NOBODYS,
+    PATIENCE_S,
     Frame,
     Recorder,
     assert_gapless,
@@ -610,6 +611,26 @@ async def test_while_the_database_server_is_down_nothing_is_accepted_and_nothing
             await lose_storage(runner, client, session)
             server.start()
             await find_storage(runner, client, session)
+
+
+async def test_health_tells_of_a_database_that_is_away_though_nobody_writes(serve: Serve) -> None:
+    if not database_server().is_installed():
+        pytest.skip("MariaDB is not installed")
+    with database_server()() as server:
+        execute_sql(server.port, "CREATE DATABASE site CHARACTER SET utf8mb4")
+        runner = serve("odd.py", database_url=server.url("site"), env={"MYAGENT_RENEW_S": "0.5"})
+        assert (await health(runner))["storage_available"] is True
+        server.kill()
+        await until_health(runner, 503)
+        server.start()
+        await until_health(runner, 200)
+
+
+async def until_health(runner: Runner, status: int) -> None:
+    """The server asks the database by itself, and sends no event."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await health(runner))["http_status"] != status:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 async def lose_storage(runner: Runner, client: Recorder, session: str) -> None:

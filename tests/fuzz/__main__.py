@@ -7,6 +7,7 @@ kept in `--corpus`. An input at which it fails is written there too, and shown: 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -25,8 +26,12 @@ def main() -> None:
     # Only what is imported here is looked into: the project, and not its libraries.
     with atheris.instrument_imports(include=["myagent", "agents", "services", "traces"]):
         import django
+        import structlog
 
         django.setup()
+        # What a refusal is logged as takes longer than the refusal.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        logging.disable()
         from tests.fuzz.mutating import mutated
         from tests.fuzz.targets import SEEDS, TARGETS
 

@@ -50,7 +50,7 @@ def test_services_and_workers_are_told_as_they_stand() -> None:
     service("two", desired="stopped", status="stopped")
     service("elsewhere", url="ws://127.0.0.1:1/")
     worker(one, 0, "running", memory_mb=64, report={"lag_ms": 250})
-    worker(one, 1, "starting")
+    worker(one, 1, "starting", report={"lag_ms": "nonsense"})
     crashed = {"cause": "crash", "ended_at": timezone.now()}
     worker(one, 2, "error", **crashed)
     worker(one, 3, "error", cause="crash", ended_at=timezone.now() - timedelta(hours=2))

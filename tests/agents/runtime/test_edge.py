@@ -98,6 +98,14 @@ def test_pages_of_other_ports_need_an_open_site_on_loopback() -> None:
     assert not allowed("http://localhost:3000", "192.168.1.7:8080", is_open=False)
 
 
+@pytest.mark.parametrize(("scheme", "expected"), [("https", True), ("http", False)])
+def test_over_tls_the_sites_own_pages_came_over_tls(scheme: str, expected: bool) -> None:
+    origin, host = f"{scheme}://chat.example.com", "chat.example.com"
+    over_tls = {"is_open_on_loopback": False, "is_over_tls": True}
+    assert origin_is_allowed(origin, host, [], **over_tls) is expected
+    assert origin_is_allowed(origin, host, [origin], **over_tls)
+
+
 def test_the_sites_own_page_comes_in_whatever_its_name() -> None:
     assert allowed("https://Chat.Example.com", "chat.example.com", is_open=False)
 

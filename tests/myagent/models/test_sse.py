@@ -59,6 +59,7 @@ def test_a_last_event_without_its_empty_line_counts():
 def test_plain_json_is_one_event():
     assert split(b"\n", b'{\n\n"a":', b" 1}\n") == [b'{\n\n"a": 1}\n']
     assert split(b"\xef", b'\xbb\xbf{"a"', b": 1}") == [b'{"a": 1}']
+    assert split(b'\n\n{"a": 1}') == split(b"\n", b'\n{"a": 1}') == [b'{"a": 1}']
 
 
 @pytest.mark.parametrize(
