@@ -174,7 +174,7 @@ def test_metrics_that_other_machines_may_read_are_named_and_our_own_port_is_not_
 ) -> None:
     ours = {"MYAGENT_METRICS_PORT": str(free_port())}
     patient.site.serve(**ours).wait_for_log("metrics_at")
-    [found] = [each for each in patient.examine(**ours) if each["check"] == "metrics"]
+    found = of_check(patient.examine(**ours, http_proxy="http://127.0.0.1:9"), "metrics")
     assert found["level"] == "ok"
     found = of_check(patient.examine(**ours, MYAGENT_METRICS_HOST="0.0.0.0"), "metrics")
     assert found["level"] == "warning"
