@@ -9,21 +9,24 @@ from django.utils.translation import gettext_noop
 
 from services.doctor.finding import Finding, fine, warning
 
-LIKENESS = 0.75
-"""How alike a setting's name must be to be the one that was meant; see `difflib`."""
+PREFIX = "MYAGENT_"
+
+LIKENESS = 0.7
+"""How alike the rest of a setting's name must be to be the one that was meant; see `difflib`."""
 
 
 def judge(strange: Collection[str], known: Collection[str]) -> Iterator[Finding]:
-    """`strange`: variables with the prefix of settings that are none."""
+    """`strange`: variables with the `PREFIX` of settings that are none."""
+    rests = [name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)]
     for name in strange:
-        meant = get_close_matches(name, known, n=1, cutoff=LIKENESS)
+        meant = get_close_matches(name.removeprefix(PREFIX), rests, n=1, cutoff=LIKENESS)
         if meant:
             yield warning(
                 "setting_names",
                 gettext_noop("There is no setting {name}: it has no effect."),
                 gettext_noop("Is {meant} meant? Write that, or take it out."),
                 name=name,
-                meant=meant[0],
+                meant=f"{PREFIX}{meant[0]}",
             )
         else:
             yield warning(
