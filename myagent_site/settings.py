@@ -47,6 +47,9 @@ def _read() -> dict[str, Any]:
     return values
 
 
+NAMES_LIKE_SETTINGS = sorted(name for name in os.environ if name.startswith("MYAGENT_"))
+"""Variables that are settings, or were perhaps meant to be."""
+
 OPTION_VALUES = _read()
 globals().update(
     {
@@ -280,4 +283,4 @@ LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplifi
 LOCALE_PATHS = [BASE_DIR / "myagent_site" / "locale"]
 
 LOGGING_CONFIG = None
-"""Commands that serve set logging up; see `agents.runtime.logs`."""
+"""`manage.py` sets logging up, and commands that serve once more; see `agents.runtime.logs`."""
