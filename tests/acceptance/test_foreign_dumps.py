@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,14 +41,20 @@ def backup(whole: bytes, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def empty(mariadb: MariaDB, tmp_path: Path) -> Iterator[ManagedSite]:
+@contextmanager
+def empty_database(mariadb: MariaDB) -> Iterator[str]:
     name = f"site_{uuid4().hex}"
     execute_sql(mariadb.port, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    yield mariadb.url(name)
+    execute_sql(mariadb.port, f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def empty(mariadb: MariaDB, tmp_path: Path) -> Iterator[ManagedSite]:
     folder = tmp_path / "empty"
     folder.mkdir()
-    yield ManagedSite(mariadb.url(name), folder)
-    execute_sql(mariadb.port, f"DROP DATABASE {name}")
+    with empty_database(mariadb) as url:
+        yield ManagedSite(url, folder)
 
 
 def tables(site: ManagedSite) -> list[tuple[str, ...]]:
@@ -56,6 +63,21 @@ def tables(site: ManagedSite) -> list[tuple[str, ...]]:
 
 def write(backup: Path, lines: list[bytes]) -> None:
     backup.write_bytes(b"".join(lines))
+
+
+def test_what_people_said_is_taken_for_no_line_of_the_dump(
+    mariadb: MariaDB, whole: bytes, empty: ManagedSite, tmp_path: Path
+) -> None:
+    said = "first\nUSE mysql;\r\n\\! ls\n/*!50000 DROP DATABASE a */;\n"
+    (tmp_path / "first").write_bytes(whole)
+    empty.manage("restore", str(tmp_path / "first"))
+    literal = said.encode().hex()
+    empty.execute(f"INSERT INTO auth_group (name) VALUES (CONVERT(0x{literal} USING utf8mb4))")
+    empty.manage("backup", str(tmp_path / "second"))
+    with empty_database(mariadb) as url:
+        again = ManagedSite(url, empty.folder)
+        again.manage("restore", str(tmp_path / "second"))
+        assert again.query("SELECT name FROM auth_group") == [(said,)]
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, 1.0])
