@@ -34,7 +34,7 @@ def judge(path: Path) -> None:
         for number, begin in _beginnings(file):
             if ELSEWHERE.match(begin):
                 raise ServiceError(
-                    "other_database",
+                    "leads_elsewhere",
                     gettext_noop(
                         "{path} is no backup of one site: its line {number} is about another "
                         "database. Nothing was restored."

@@ -78,11 +78,11 @@ def half_filled(database: Mapping[str, Any], source: Path, reason: ServiceError)
     return ServiceError(
         "half_filled",
         gettext_noop(
-            "{path} was not restored: {reason} The database {database} may be half-filled: drop "
-            "it, and restore into a new one."
+            "{path} was not restored: {reason}. The database {database} may be half-filled: "
+            "drop it, and restore into a new one."
         ),
         path=source,
-        reason=str(reason),
+        reason=str(reason).rstrip(".。"),
         database=database["NAME"],
     )
 
