@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 # Beside an SQLite file every command finds its key, its locks and its logs.
 _beside = Path(DATABASES["default"]["NAME"]).parent if IS_EMBEDDED else DATA_DIR
 VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or _beside / "var").resolve()
+# A restored site has the key of the one that was backed up: another must not be in its place.
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
-    VAR_DIR, may_generate=IS_EMBEDDED
+    VAR_DIR, may_generate=IS_EMBEDDED, is_kept=sys.argv[1:2] != ["restore"]
 )
 
 SECRET_KEY_FALLBACKS = OPTION_VALUES["SECRET_KEY_FALLBACKS"]
