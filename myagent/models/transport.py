@@ -43,10 +43,15 @@ class _Head(NamedTuple):
         others = [each for each in headers if each[0].lower() != "content-length"]
         return cls(request.method, request.url, others, request.extensions)
 
-    def before(self, body: bytes) -> httpx2.Request:
-        """The request with this body."""
+    def before(self, body: bytes, cookies: httpx2.Cookies) -> httpx2.Request:
+        """The request with this body, and the cookies that have come since."""
         return httpx2.Request(
-            self.method, self.url, headers=self.headers, content=body, extensions=self.extensions
+            self.method,
+            self.url,
+            headers=self.headers,
+            cookies=cookies,
+            content=body,
+            extensions=self.extensions,
         )
 
 
@@ -97,7 +102,8 @@ class ModelClient:
             return await self._post(body)
         outcome: Outcome
         try:
-            outcome = await self._http.send(head.before(body), stream=True)
+            request = head.before(body, self._http.cookies)
+            outcome = await self._http.send(request, stream=True)
         except _TRANSPORT_FAILURES as error:
             outcome = error
         if isinstance(outcome, httpx2.Response) and outcome.is_success:
