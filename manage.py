@@ -19,11 +19,13 @@ def main() -> None:
         from myagent.manager.cli.missing import how_to_install
 
         sys.exit(how_to_install(error))
+    from agents.runtime import logs
     from agents.runtime.garbage import leave_to_system
     from agents.terminal.encoding import accept_any_text
 
     accept_any_text()
     leave_to_system()
+    logs.set_up_for_commands()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

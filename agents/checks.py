@@ -10,6 +10,7 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.checks import Error, register
+from django.utils.translation import gettext
 
 TAG = "myagent"
 
@@ -51,20 +52,20 @@ NOT_NEGATIVE = (
 @register(TAG)
 def check_numbers(**_: Any) -> list[Error]:
     errors = [
-        Error(f"{name} must be greater than 0.", id="myagent.E001")
+        Error(gettext("{name} must be greater than 0.").format(name=name), id="myagent.E001")
         for name in POSITIVE
         if not getattr(settings, name) > 0
     ]
     errors += [
-        Error(f"{name} must not be negative.", id="myagent.E001")
+        Error(gettext("{name} must not be negative.").format(name=name), id="myagent.E001")
         for name in NOT_NEGATIVE
         if not getattr(settings, name) >= 0
     ]
     if settings.MYAGENT_RENEW_S * 2 > settings.MYAGENT_LEASE_S:
-        hint = "A server must have two chances to renew its lease."
+        hint = gettext("A server must have two chances to renew its lease.")
         errors.append(
             Error(
-                "MYAGENT_RENEW_S must be at most half of MYAGENT_LEASE_S.",
+                gettext("MYAGENT_RENEW_S must be at most half of MYAGENT_LEASE_S."),
                 hint=hint,
                 id="myagent.E002",
             )
@@ -77,8 +78,8 @@ def check_channel_layer(**_: Any) -> list[Error]:
     try:
         get_channel_layer()
     except (ImportError, InvalidChannelLayerError) as error:
-        hint = "scripts/bootstrap --production installs what it needs."
-        message = f"REDIS_URL can't be used: {error}"
+        hint = gettext("scripts/bootstrap --production installs what it needs.")
+        message = gettext("REDIS_URL can't be used: {error}").format(error=error)
         return [Error(message, hint=hint, id="myagent.E005")]
     return []
 
@@ -90,9 +91,13 @@ def check_names(**_: Any) -> list[Error]:
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
-            message = f"MYAGENT_TRUSTED_PROXIES: '{network}' is no address or network."
+            message = gettext(
+                "MYAGENT_TRUSTED_PROXIES: '{network}' is no address or network."
+            ).format(network=network)
             errors.append(Error(message, id="myagent.E003"))
     if settings.MYAGENT_LOG_LEVEL.upper() not in logging.getLevelNamesMapping():
-        message = f"MYAGENT_LOG_LEVEL: there is no level '{settings.MYAGENT_LOG_LEVEL}'."
+        message = gettext("MYAGENT_LOG_LEVEL: there is no level '{level}'.").format(
+            level=settings.MYAGENT_LOG_LEVEL
+        )
         errors.append(Error(message, id="myagent.E004"))
     return errors

@@ -9,14 +9,18 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 
-def of_installation(var_dir: Path, *, may_generate: bool) -> str:
-    """The stored key, or a new one, which is stored.
+def of_installation(var_dir: Path, *, may_generate: bool, is_kept: bool = True) -> str:
+    """The stored key, or a new one, which is stored unless `is_kept` is false.
 
     Raises `ImproperlyConfigured` if there is none and none may be generated or kept.
     """
     path = var_dir / "secret_key"
     try:
-        return _kept(path) or _generated(path, may_generate=may_generate)
+        if key := _kept(path):
+            return key
+        if may_generate and not is_kept:
+            return secrets.token_urlsafe(50)
+        return _generated(path, may_generate=may_generate)
     except UnicodeDecodeError as error:
         raise ImproperlyConfigured(
             f"{path} holds no key: remove the file, or set SECRET_KEY."

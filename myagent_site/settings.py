@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def _read() -> dict[str, Any]:
     return values
 
 
+NAMES_LIKE_SETTINGS = sorted(name for name in os.environ if name.startswith("MYAGENT_"))
+"""Variables that are settings, or were perhaps meant to be."""
+
 OPTION_VALUES = _read()
 globals().update(
     {
@@ -81,8 +85,9 @@ IS_EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 # Beside an SQLite file every command finds its key, its locks and its logs.
 _beside = Path(DATABASES["default"]["NAME"]).parent if IS_EMBEDDED else DATA_DIR
 VAR_DIR = Path(OPTION_VALUES["MYAGENT_VAR_DIR"] or _beside / "var").resolve()
+# A restored site has the key of the one that was backed up: another must not be in its place.
 SECRET_KEY = OPTION_VALUES["SECRET_KEY"] or secret_key.of_installation(
-    VAR_DIR, may_generate=IS_EMBEDDED
+    VAR_DIR, may_generate=IS_EMBEDDED, is_kept=sys.argv[1:2] != ["restore"]
 )
 
 SECRET_KEY_FALLBACKS = OPTION_VALUES["SECRET_KEY_FALLBACKS"]
@@ -280,4 +285,4 @@ LANGUAGES = [("en", gettext_lazy("English")), ("zh-hans", gettext_lazy("Simplifi
 LOCALE_PATHS = [BASE_DIR / "myagent_site" / "locale"]
 
 LOGGING_CONFIG = None
-"""Commands that serve set logging up; see `agents.runtime.logs`."""
+"""`manage.py` sets logging up, and commands that serve once more; see `agents.runtime.logs`."""

@@ -7,7 +7,6 @@ another Redis, works, and its clients wait for news that never come.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +35,12 @@ FORGOTTEN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """`database`: see `database_mark`. `at`: when it was said, by the server's own clock."""
+    """`database`: see `database_mark`. `at`: when it was said, in seconds of Redis's clock."""
 
     server_id: str
     name: str
     database: str
-    at: float
+    at: float = 0.0
 
 
 def database_mark() -> str:
@@ -66,8 +65,10 @@ async def _answer(database: DatabaseThreads) -> None:
 
     try:
         async with asyncio.timeout(EVERY_S), Redis.from_url(settings.REDIS_URL) as redis:
-            await redis.hset(NAME, own.server_id, orjson.dumps([own.name, own.database, own.at]))
-            late = [each.server_id for each in read(await redis.hgetall(NAME)) if is_late(each)]
+            now, _ = await redis.time()
+            await redis.hset(NAME, own.server_id, orjson.dumps([own.name, own.database, now]))
+            present = read(await redis.hgetall(NAME))
+            late = [each.server_id for each in present if is_late(each, now)]
             if late:
                 await redis.hdel(NAME, *late)
             await redis.expire(NAME, round(FORGOTTEN_S))
@@ -80,16 +81,17 @@ def _own() -> Present | None:
     server = Server.objects.filter(process=own_identity(), ended_at__isnull=True).first()
     if server is None:
         return None
-    return Present(server.pk, f"{server.host}:{server.port}", database_mark(), time.time())
+    return Present(server.pk, f"{server.host}:{server.port}", database_mark())
 
 
 def read(said: Mapping[Any, Any]) -> list[Present]:
-    """What Redis has of `NAME`."""
-    return [Present(server_id.decode(), *orjson.loads(text)) for server_id, text in said.items()]
+    """What Redis has of `NAME`. Servers of a later version may say more."""
+    return [Present(id_.decode(), *orjson.loads(text)[:3]) for id_, text in said.items()]
 
 
-def is_late(present: Present) -> bool:
-    return time.time() - present.at > FORGOTTEN_S
+def is_late(present: Present, now: float) -> bool:
+    """`now`: by Redis's clock. Those of the machines may differ."""
+    return now - present.at > FORGOTTEN_S
 
 
 ROLL_CALL = Chore(EVERY_S, _answer)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.utils.translation import gettext
 
 from agents.checks import TAG
 from traces.content import redact
@@ -16,7 +17,7 @@ from traces.models import Trace
 @register(TAG)
 def check_limits(**_: Any) -> list[Error]:
     return [
-        Error(f"{name} must not be negative.", id="myagent.E001")
+        Error(gettext("{name} must not be negative.").format(name=name), id="myagent.E001")
         for name in ("MYAGENT_TRACE_DAYS", "MYAGENT_TRACE_SPANS")
         if getattr(settings, name) < 0
     ]
@@ -30,11 +31,12 @@ def check_redact(**_: Any) -> list[CheckMessage]:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     else:
-        reason = "" if has_answered else "it does not return a text"
+        reason = "" if has_answered else gettext("it does not return a text")
     if not reason:
         return _without_use()
-    sentence = f"MYAGENT_TRACE_REDACT names no function that takes a text: {reason}."
-    return [Error(sentence, hint="Say package.module.function.", id="myagent.E020")]
+    sentence = gettext("MYAGENT_TRACE_REDACT names no function that takes a text: {reason}.")
+    hint = gettext("Say package.module.function.")
+    return [Error(sentence.format(reason=reason), hint=hint, id="myagent.E020")]
 
 
 def _without_use() -> list[CheckMessage]:
@@ -43,7 +45,7 @@ def _without_use() -> list[CheckMessage]:
     """
     if not settings.MYAGENT_TRACE_REDACT or settings.MYAGENT_TRACE_CONTENT != Trace.Content.ON:
         return []
-    sentence = (
+    sentence = gettext(
         "MYAGENT_TRACE_REDACT hides nothing of new traces: that needs "
         "MYAGENT_TRACE_CONTENT=redacted."
     )
@@ -58,6 +60,6 @@ def check_export(**_: Any) -> list[Error]:
     try:
         destination.configured()
     except destination.DestinationError as error:
-        hint = "OTEL_TRACES_EXPORTER=none: traces are not sent."
+        hint = gettext("OTEL_TRACES_EXPORTER=none: traces are not sent.")
         return [Error(str(error), hint=hint, id="myagent.E021")]
     return []

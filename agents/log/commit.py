@@ -68,13 +68,13 @@ class Batch:
     def _commit_with(
         self, recorders: Sequence[Recorder], *, looks_up: bool, failures: int
     ) -> list[Result]:
-        former, self.planned = self.planned, []
         lookup = Lookup(self.writes)
         with one_transaction(*lookup.queries) as (cursor, answers):
             sessions, live = lookup.read(answers)
-            if self._holds(former, sessions):
-                self.planned = former
-                return former
+            if self._took_effect(sessions):
+                return self.planned
+            # Only now: until the rows are locked, a former attempt may still take effect.
+            self.planned = []
             accepted = accepted_messages(cursor, self.writes) if looks_up else {}
             rows, recording = Rows(), Recording(recorders)
             for write in self.writes:
@@ -89,16 +89,18 @@ class Batch:
         self.recorder_failures = recording.failures + failures
         return self.planned
 
-    def _holds(self, former: Sequence[Result], sessions: dict[str, SessionState]) -> bool:
-        """Whether an attempt of unknown outcome took effect after all, perhaps a moment ago.
+    def _took_effect(self, sessions: dict[str, SessionState]) -> bool:
+        """Whether an attempt of unknown outcome did after all, perhaps a moment ago.
 
         A copy of the database may have been promoted since `find_committed` looked, and have
         executed only then what it had received.
         """
-        for write, result in zip(self.writes, former, strict=False):
+        for write, result in zip(self.writes, self.planned, strict=False):
             session = sessions.get(write.session_id)
-            if session is not None and isinstance(result, list) and result:
-                return session.epoch == write.epoch and session.last_seq >= result[0].seq
+            if session is None or session.epoch != write.epoch or not isinstance(result, list):
+                continue
+            if result and session.last_seq >= result[0].seq:
+                return True
         return False
 
     def find_committed(self) -> list[Result] | None:

@@ -46,7 +46,7 @@ class Lookup:
         if self._sessions:
             yield locking(self._sessions)
         if self._runs:
-            places = _marks(self._runs)
+            places = marks(self._runs)
             text = f"SELECT id FROM {_RUN} WHERE id IN ({places}) AND ended_at IS NULL"
             yield Query(text, self._runs)
 
@@ -61,7 +61,7 @@ class Lookup:
 def locking(session_ids: Sequence[str]) -> Query:
     """Id, epoch and last place in the log of those of the sessions that exist; locks them."""
     suffix = " ORDER BY id FOR UPDATE" if connection.features.has_select_for_update else ""
-    places = _marks(session_ids)
+    places = marks(session_ids)
     return Query(
         f"SELECT id, epoch, last_seq FROM {_SESSION} WHERE id IN ({places}){suffix}", session_ids
     )
@@ -87,5 +87,6 @@ def accepted_messages(cursor: CursorWrapper, writes: Sequence[Write]) -> dict[Me
     return {(session_id, key): seq for session_id, key, seq in cursor.fetchall()}
 
 
-def _marks(values: Iterable[Any]) -> str:
+def marks(values: Iterable[Any]) -> str:
+    """A place for each value."""
     return ",".join("%s" for _ in values)

@@ -7,7 +7,7 @@ columns against the models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from agents.log.bulk import write_rows
 from agents.log.entry import Entry
-from agents.log.lookups import SessionState
+from agents.log.lookups import SessionState, marks
 from agents.log.writes import NewRun, NewSession, NextAttempt, RunStart
 from agents.models import Event, InboxRow, Run, Session
 from agents.titles import title_from
@@ -124,10 +124,6 @@ class Rows:
         self.titles.append((title_from(message), session_id))
 
 
-def _marks(values: Iterable[Any]) -> str:
-    return ",".join("%s" for _ in values)
-
-
 _SESSION = Session._meta.db_table
 _RUN = Run._meta.db_table
 _EVENT = Event._meta.db_table
@@ -147,7 +143,7 @@ EVENT_COLUMNS = (
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({_marks(columns)})"
+    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks(columns)})"
 
 
 _INSERT_SESSION = _insert(_SESSION, SESSION_COLUMNS)

@@ -14,6 +14,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from agents.runtime.database import drop_connection
+
 Answer = Sequence[tuple[Any, ...]]
 """The rows of a query."""
 
@@ -74,4 +76,4 @@ def _roll_back() -> None:
     try:
         connection.rollback()
     except DatabaseFailure:
-        connection.close()
+        drop_connection()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import sys
+from io import TextIOWrapper
 from typing import Any, Literal
 
 import structlog
@@ -56,11 +58,29 @@ class LogFile(logging.handlers.WatchedFileHandler):
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self._failures = Seldom(pause_s=60.0, at_once=1)
 
+    def _open(self) -> TextIOWrapper:
+        """Lines may quote what clients sent: a file that is made is its owner's alone."""
+        return open(
+            self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_owners_alone
+        )
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A disk that is full costs lines of the file, and neither requests nor the other log."""
         if self._failures.take() is not None:
             error = sys.exc_info()[1]
             sys.stderr.write(f"{self.baseFilename} takes no more lines: {error}\n")
+
+
+def _owners_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def set_up_for_commands() -> None:
+    """The log of commands that do not serve: warnings and errors alone, on standard error.
+
+    Standard output belongs to what the command tells.
+    """
+    set_up("WARNING")
 
 
 def set_up(level: str, file: str = "") -> None:

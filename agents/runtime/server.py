@@ -52,10 +52,11 @@ class Server(uvicorn.Server):
         if self._leaving.task is not None:
             await asyncio.wait([self._leaving.task])
             return
-        with contextlib.ExitStack() as told:
-            for listener in sockets or ():
-                told.enter_context(told_if_taken(listener))
-            await super().startup(sockets)
+        for listener in sockets or ():
+            # Done here: uvloop would close a socket at which it can't listen, and say nothing.
+            with told_if_taken(listener):
+                listener.listen(BACKLOG)
+        await super().startup(sockets)
         if self.started:
             self._say_ready()
 

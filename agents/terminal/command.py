@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 from django.db import Error as DatabaseFailure
 from django.utils import translation
 from django.utils.translation import gettext
@@ -74,11 +74,25 @@ class TerminalCommand(BaseCommand):
     `help` is marked with `gettext_noop`.
     """
 
+    _called_from_command_line: bool
+
     def run_from_argv(self, argv: list[str]) -> None:
         with in_language_of_terminal():
             super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        """What it refuses is a sentence alone if it was typed, without the name of an exception."""
+        try:
+            return self._execute(*args, **options)
+        except SystemCheckError:
+            raise
+        except CommandError as error:
+            if not self._called_from_command_line or options["traceback"]:
+                raise
+            self.stderr.write(str(error))
+            sys.exit(error.returncode)
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
         """A database that can't be used is a sentence, whatever the command was doing."""
         try:
             return super().execute(*args, **options)

@@ -41,17 +41,14 @@ QUICK_KILLS = ("a worker", "a server")
 
 async def measure(site: WholeSite, options: Namespace) -> list[Figure]:
     sampler = Sampler(site)
-    looking = asyncio.create_task(sampler.live())
     plan = Plan.of(options.seconds, len(options.kill))
-    async with mix_of(site, options.clients) as mix:
+    async with sampler.looking(), mix_of(site, options.clients) as mix:
         await asyncio.sleep(options.warm_up_s)
         if options.profile:
             await profile_busiest(site, options.profile)
         start = time.perf_counter()
         kills = await carry_out(site, options.kill, plan)
         stretch = Stretch(start, time.perf_counter(), kills)
-    looking.cancel()
-    await asyncio.wait([looking])
     entries = await judge(site, mix.diary)
     figures = [one("entries on which log and clients agree", "all", entries, "")]
     return figures + all_figures(mix.diary, sampler.use, stretch)

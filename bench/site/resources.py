@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psutil
@@ -49,7 +50,15 @@ class Sampler:
         self._total: defaultdict[str, float] = defaultdict(float)
         self._is_first = True
 
-    async def live(self) -> None:
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[None]:
+        """Until the context ends. What keeps it from looking ends the context as well."""
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(self._live())
+            yield
+            task.cancel()
+
+    async def _live(self) -> None:
         while True:
             await asyncio.to_thread(self.look)
             await asyncio.sleep(PERIOD_S)

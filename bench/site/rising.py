@@ -6,7 +6,6 @@ Clients and the stand-in for the model share the machine; what they use is told 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -29,9 +28,8 @@ ENOUGH_S = 2.0
 
 async def rising_figures(site: WholeSite, steps: Sequence[int], step_s: float) -> list[Figure]:
     sampler = Sampler(site)
-    looking = asyncio.create_task(sampler.live())
     figures: list[Figure] = []
-    async with mix_of(site, 0) as mix:
+    async with sampler.looking(), mix_of(site, 0) as mix:
         for clients in steps:
             await mix.grow_to(clients)
             await asyncio.sleep(SETTLE_S)
@@ -42,9 +40,6 @@ async def rising_figures(site: WholeSite, steps: Sequence[int], step_s: float) -
                   sep="\n", flush=True)  # fmt: skip
             if quantiles([0.0, *_echo_turns(mix.diary, stretch)])[1] > ENOUGH_S:
                 break
-    looking.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await looking
     await judge(site, mix.diary)
     return figures
 

@@ -8,7 +8,7 @@ package, which decides whether to ask again, when, and what the error says.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, NamedTuple, Self, cast
 
 import aiohttp
 import httpx2
@@ -29,34 +29,49 @@ _known: ContextVar[Outcome | None] = ContextVar("_known", default=None)
 """The outcome of the request that the package is about to send."""
 
 
-class _Http(httpx2.AsyncClient):
-    """What both kinds of HTTP clients of the package get here."""
+class _Head(NamedTuple):
+    """All of a request but its body."""
 
-    has_sent = False
-    _first_sent: httpx2.Request
-    _first_headers: list[tuple[str, str]]
+    method: str
+    url: httpx2.URL
+    headers: list[tuple[str, str]]
+    extensions: dict[str, Any]
+
+    @classmethod
+    def of(cls, request: httpx2.Request) -> Self:
+        headers = request.headers.multi_items()
+        others = [each for each in headers if each[0].lower() != "content-length"]
+        return cls(request.method, request.url, others, request.extensions)
+
+    def before(self, body: bytes, cookies: httpx2.Cookies) -> httpx2.Request:
+        """The request with this body, and the cookies that have come since."""
+        return httpx2.Request(
+            self.method,
+            self.url,
+            headers=self.headers,
+            cookies=cookies,
+            content=body,
+            extensions=self.extensions,
+        )
+
+
+class _Http(httpx2.AsyncClient):
+    """What both kinds of HTTP clients of the package get here.
+
+    `first_head`: of the first request that was sent; None until then.
+    """
+
+    first_head: _Head | None = None
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        if not self.has_sent:
-            self._keep(request)
+        if self.first_head is None:
+            self.first_head = _Head.of(request)
         if (outcome := _known.get()) is None:
             return await super().send(request, **options)
         _known.set(None)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
-
-    def again(self, body: bytes) -> httpx2.Request:
-        """The first request that was sent, with another body."""
-        first, headers = self._first_sent, self._first_headers
-        return httpx2.Request(
-            first.method, first.url, headers=headers, content=body, extensions=first.extensions
-        )
-
-    def _keep(self, first: httpx2.Request) -> None:
-        self._first_sent, self.has_sent = first, True
-        named = first.headers.multi_items()
-        self._first_headers = [each for each in named if each[0].lower() != "content-length"]
 
 
 class _AioHttp(_Http, DefaultAioHttpClient):
@@ -83,11 +98,12 @@ class ModelClient:
 
     async def ask(self, body: bytes) -> httpx2.Response:
         """The response, its head read. Raises `failures.CALL_FAILURES`."""
-        if not self._http.has_sent:
+        if (head := self._http.first_head) is None:
             return await self._post(body)
         outcome: Outcome
         try:
-            outcome = await self._http.send(self._http.again(body), stream=True)
+            request = head.before(body, self._http.cookies)
+            outcome = await self._http.send(request, stream=True)
         except _TRANSPORT_FAILURES as error:
             outcome = error
         if isinstance(outcome, httpx2.Response) and outcome.is_success:

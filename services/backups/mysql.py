@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from django.utils.translation import gettext_noop
 
+from services.backups.dump import is_whole, skip_head
 from services.backups.files import HEAD_OF_SQL
 from services.errors import ServiceError
 
@@ -33,8 +34,13 @@ ONLY_OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
 VERIFYING = ("VERIFY_CA", "VERIFY_IDENTITY")
 """Values of the driver's option `ssl_mode` that demand a certificate that is trusted."""
 
-COMPLETE = b"-- Dump completed"
-"""How the last line of a whole dump begins."""
+TO_THE_SERVER_ALONE = (
+    # No line is a command of the program: such could start others, or read and write files.
+    "--binary-mode",
+    # Nor does the server get files of this machine.
+    "--local-infile=0",
+)
+"""For what others may have written."""
 
 
 def dump(database: Mapping[str, Any], target: Path) -> None:
@@ -50,15 +56,35 @@ def dump(database: Mapping[str, Any], target: Path) -> None:
         _run([program, *options, database["NAME"]], database, output=file)
     with target.open("rb") as file:
         file.seek(max(0, target.stat().st_size - 200))
-        if COMPLETE not in file.read():
+        if not is_whole(file.readlines()[-1]):
             raise _failed(program, "it stopped in the middle")
 
 
 def load(database: Mapping[str, Any], source: Path) -> None:
     """Executes a dump in an empty database. Raises `ServiceError`."""
     program = _found(CLIENTS)
-    with source.open("rb") as file:
-        _run([program, "--default-character-set=utf8mb4", database["NAME"]], database, dump=file)
+    command = [program, *TO_THE_SERVER_ALONE, "--default-character-set=utf8mb4", database["NAME"]]
+    try:
+        # Unbuffered, so that the program goes on where this one has stopped reading.
+        with source.open("rb", buffering=0) as file:
+            skip_head(file)
+            _run(command, database, dump=file)
+    except ServiceError as error:
+        raise half_filled(database, source, error) from error
+
+
+def half_filled(database: Mapping[str, Any], source: Path, reason: ServiceError) -> ServiceError:
+    """Says that the dump was not executed whole, and what to do."""
+    return ServiceError(
+        "half_filled",
+        gettext_noop(
+            "{path} was not restored: {reason}. The database {database} may be half-filled: "
+            "drop it, and restore into a new one."
+        ),
+        path=source,
+        reason=str(reason).rstrip(".。"),
+        database=database["NAME"],
+    )
 
 
 def _run(

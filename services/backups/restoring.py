@@ -6,15 +6,21 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
 from agents.models import Connection, Server, Session
 from agents.runtime import schema
-from services.backups import mysql, sqlite
+from agents.runtime.migration_journal import MigrationJournal
+from services.backups import contents, dump, mysql, sqlite
+from services.backups.contents import Contents
 from services.backups.files import is_of_sqlite, written_whole
 from services.errors import Conflict, ServiceError
 from services.models import Instance, Service, Supervisor
+
+ACTING = ("trigger", "routine", "event")
+"""What acts by itself in MySQL and MariaDB; `backup` writes none of these."""
 
 
 def restore(path: Path) -> None:
@@ -51,6 +57,7 @@ def _copy(path: Path, target: Path) -> None:
             )
     with written_whole(target) as draft:
         sqlite.copy(path, draft)
+        contents.judge(sqlite.contents(draft), path)
 
 
 def _load(path: Path) -> None:
@@ -62,8 +69,30 @@ def _load(path: Path) -> None:
                 "utf8mb4)."
             ),
         )
+    dump.judge(path)
     connection.close()
-    mysql.load(settings.DATABASES["default"], path)
+    database = settings.DATABASES["default"]
+    mysql.load(database, path)
+    # Within a migration, tables come and go before it is recorded.
+    if MigrationJournal(connection).exists():
+        return
+    try:
+        contents.judge(_loaded(), path, may_have_more=True)
+    except ServiceError as error:
+        raise mysql.half_filled(database, path, error) from error
+
+
+def _loaded() -> Contents:
+    acting = []
+    with connection.cursor() as cursor:
+        for kind in ACTING:
+            cursor.execute(
+                f"SELECT {kind}_name FROM information_schema.{kind}s "
+                f"WHERE {kind}_schema = DATABASE()"
+            )
+            acting += [f"{kind} {name}" for (name,) in cursor.fetchall()]
+    migrations = MigrationRecorder(connection).applied_migrations()
+    return Contents(connection.introspection.table_names(), migrations, acting)
 
 
 def _refuse_newer() -> None:

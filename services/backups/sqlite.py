@@ -8,7 +8,11 @@ from pathlib import Path
 
 from django.utils.translation import gettext_noop
 
+from services.backups.contents import RECORDS, Contents
 from services.errors import ServiceError
+
+ALL_BUT_OWN = "SELECT type, name FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'"
+MIGRATIONS = f"SELECT app, name FROM {RECORDS}"
 
 WAIT_S = 20.0
 """Seconds for a lock; writers of the site are not waited for in WAL."""
@@ -33,6 +37,19 @@ def copy(source: Path, target: Path) -> None:
         raise _failed(source, str(error)) from error
     if verdict != "ok":
         raise _failed(source, verdict)
+
+
+def contents(path: Path) -> Contents:
+    """What a file has that nobody else uses. Raises `ServiceError`."""
+    try:
+        with closing(sqlite3.connect(path, WAIT_S)) as file:
+            rows = file.execute(ALL_BUT_OWN).fetchall()
+            tables = {name for kind, name in rows if kind == "table"}
+            migrations = file.execute(MIGRATIONS).fetchall() if RECORDS in tables else []
+    except sqlite3.Error as error:
+        raise _failed(path, str(error)) from error
+    acting = [f"{kind} {name}" for kind, name in rows if kind in ("trigger", "view")]
+    return Contents(tables, migrations, acting)
 
 
 def _quoted(path: Path) -> str:

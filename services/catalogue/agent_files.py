@@ -24,8 +24,18 @@ def found(value: str, *, is_confined: bool) -> str:
     path = Path(value)
     if is_confined:
         return _confined(path)
-    path = path.expanduser().absolute()
-    if not path.is_file():
+    try:
+        path = path.expanduser().absolute()
+        is_there = path.is_file()
+    except (OSError, RuntimeError) as error:
+        # A folder that can't be entered, a name that is too long; `~` of a user that there is not.
+        raise invalid(
+            "agent_factory_path",
+            gettext_noop("The file {path} can't be reached: {reason}."),
+            path=value,
+            reason=getattr(error, "strerror", None) or str(error),
+        ) from error
+    if not is_there:
         raise invalid(
             "agent_factory_path", gettext_noop("There is no file {path}."), path=str(path)
         )

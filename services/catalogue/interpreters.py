@@ -25,7 +25,17 @@ def found(value: str, *, is_confined: bool) -> str:
                 "register --python."
             ),
         )
-    path = Path(value).expanduser().absolute()
-    if not path.is_file() or not os.access(path, os.X_OK):
+    try:
+        path = Path(value).expanduser().absolute()
+        is_there = path.is_file() and os.access(path, os.X_OK)
+    except (OSError, RuntimeError) as error:
+        # A folder that can't be entered, a name that is too long; `~` of a user that there is not.
+        raise invalid(
+            "python",
+            gettext_noop("The interpreter {path} can't be reached: {reason}."),
+            path=value,
+            reason=getattr(error, "strerror", None) or str(error),
+        ) from error
+    if not is_there:
         raise invalid("python", gettext_noop("There is no interpreter {path}."), path=str(path))
     return str(path)

@@ -37,21 +37,6 @@ class Configuration:
     is_open: bool
 
 
-def judge(found: Configuration) -> Iterator[Finding]:
-    yield from judge_keys(found)
-    if found.is_debug:
-        yield problem(
-            "debug",
-            gettext_noop("DEBUG is on: pages of errors show code and settings to everybody."),
-            gettext_noop("Take DEBUG out of the settings, and restart the servers."),
-        )
-    else:
-        yield fine("debug", gettext_noop("DEBUG is off."))
-    yield from judge_hosts(found.hosts)
-    yield from judge_origins(found.origins)
-    yield from judge_access(found)
-
-
 def judge_keys(found: Configuration) -> Iterator[Finding]:
     if weakness := weakness_of(found.secret_key):
         yield problem(
@@ -84,6 +69,17 @@ def judge_keys(found: Configuration) -> Iterator[Finding]:
         )
 
 
+def judge_debug(found: Configuration) -> Iterator[Finding]:
+    if found.is_debug:
+        yield problem(
+            "debug",
+            gettext_noop("DEBUG is on: pages of errors show code and settings to everybody."),
+            gettext_noop("Take DEBUG out of the settings, and restart the servers."),
+        )
+    else:
+        yield fine("debug", gettext_noop("DEBUG is off."))
+
+
 def judge_former_keys(needing: Sequence[str]) -> Finding:
     """Where there are former keys. `needing`: services whose variables only those open."""
     if needing:
@@ -109,13 +105,22 @@ def weakness_of(key: str) -> Said | None:
     return None
 
 
-def judge_hosts(hosts: Sequence[str]) -> Iterator[Finding]:
+def judge_hosts(found: Configuration) -> Iterator[Finding]:
+    hosts = found.hosts
     wrong = [host for host in hosts if not is_host(host)]
+    whole = [host for host in hosts if is_top_level(host)]
     for host in wrong:
         yield problem(
             "hosts",
             gettext_noop("ALLOWED_HOSTS has '{host}', which no request can have as its host."),
             gettext_noop("Write the name alone, without a scheme, a port or a path."),
+            host=host,
+        )
+    for host in whole:
+        yield problem(
+            "hosts",
+            gettext_noop("ALLOWED_HOSTS has '{host}': any site below it can pose as ours."),
+            gettext_noop("Name the hosts under which the site is addressed instead."),
             host=host,
         )
     if "*" in hosts:
@@ -124,7 +129,7 @@ def judge_hosts(hosts: Sequence[str]) -> Iterator[Finding]:
             gettext_noop("ALLOWED_HOSTS allows any name: a page of another site can pose as ours."),
             gettext_noop("Name the hosts under which the site is addressed instead of '*'."),
         )
-    elif not wrong:
+    elif not wrong and not whole:
         yield fine(
             "hosts",
             gettext_noop("Allowed names of the site: {hosts}; addresses and localhost always are."),
@@ -137,7 +142,13 @@ def is_host(text: str) -> bool:
     return text == "*" or not (set(text) & set("/:*?#@ ")) or text.startswith("[")
 
 
-def judge_origins(origins: Sequence[str]) -> Iterator[Finding]:
+def is_top_level(text: str) -> bool:
+    """Whether it allows all names of a top-level domain, as `.com` does."""
+    return text.startswith(".") and "." not in text.strip(".") and text != ".localhost"
+
+
+def judge_origins(found: Configuration) -> Iterator[Finding]:
+    origins = found.origins
     wrong = [origin for origin in origins if not is_origin(origin)]
     for origin in wrong:
         yield problem(
@@ -172,15 +183,31 @@ def is_origin(text: str) -> bool:
     return text == f"{parts.scheme}://{parts.netloc}" and parts.netloc == parts.netloc.lower()
 
 
-def judge_access(found: Configuration) -> Iterator[Finding]:
+def judge_proxies(found: Configuration) -> Iterator[Finding]:
     for proxy in found.trusted_proxies:
-        if ipaddress.ip_network(proxy, strict=False).prefixlen == 0:
+        try:
+            is_everybody = ipaddress.ip_network(proxy, strict=False).prefixlen == 0
+        except ValueError:
+            yield problem(
+                "trusted_proxies",
+                gettext_noop("MYAGENT_TRUSTED_PROXIES has '{proxy}', which is no address."),
+                gettext_noop(
+                    "Write the addresses or networks of your proxies, as `10.0.0.7` or "
+                    "`10.0.0.0/24`, not their names: no server starts."
+                ),
+                proxy=proxy,
+            )
+            continue
+        if is_everybody:
             yield problem(
                 "trusted_proxies",
                 gettext_noop("MYAGENT_TRUSTED_PROXIES has {proxy}: every client is believed."),
                 gettext_noop("Name the addresses of your proxies alone."),
                 proxy=proxy,
             )
+
+
+def judge_access(found: Configuration) -> Iterator[Finding]:
     if not found.is_open:
         yield fine("access", gettext_noop("Clients prove who they are (MYAGENT_AUTH=token)."))
     elif found.hosts or found.trusted_proxies:
@@ -194,3 +221,7 @@ def judge_access(found: Configuration) -> Iterator[Finding]:
         )
     else:
         yield fine("access", gettext_noop("Whoever can connect may use the agents (open)."))
+
+
+JUDGES = (judge_keys, judge_debug, judge_hosts, judge_origins, judge_proxies, judge_access)
+"""Each sees to a part, so that what one can't judge does not hide what others find."""

@@ -9,8 +9,10 @@ from django.utils.translation import gettext_noop
 
 from services.doctor.finding import Finding, fine, problem, warning
 
-JUDGED_HERE = frozenset({"security.W009", "security.W018", "security.W025"})
-"""What `configuration` says in words of its own."""
+JUDGED_HERE = frozenset(
+    {"security.W009", "security.W018", "security.W025", "myagent.E003", "myagent.E013"}
+)
+"""What `configuration` and `reporting` say in words of their own."""
 
 
 def look_at_checks() -> Iterator[Finding]:

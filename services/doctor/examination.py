@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,9 +15,11 @@ from services.doctor.asking_database import look_at_database
 from services.doctor.bounded import within
 from services.doctor.configuration import Configuration
 from services.doctor.deployment import look_at_checks
-from services.doctor.finding import Finding, Level, problem
+from services.doctor.finding import Finding, Level, problem, warning
+from services.doctor.looking_at_names import look_at_names
 from services.doctor.looking_at_one_site import look_at_one_site
 from services.doctor.looking_at_processes import look_at_processes
+from services.doctor.looking_at_registering import look_at_registering
 from services.doctor.looking_at_reporting import look_at_reporting
 from services.doctor.looking_at_services import look_at_services
 from services.doctor.measuring import look_at_disks
@@ -25,17 +28,21 @@ from services.doctor.redis_server import look_at_redis
 logger = structlog.get_logger(__name__)
 
 LOOK_S = 20.0
-"""Seconds for each look but that at the services, which starts their interpreters."""
+"""Seconds for a look that waits for others, such as the database."""
 
-SERVICES_S = 120.0
+WORK_S = 120.0
+"""Seconds for a look that mostly computes: the site's checks, the services' interpreters."""
 
 Look = Callable[[], Iterable[Finding]]
 
 
 def examine() -> Iterator[Finding]:
     """Each finding as soon as it is there. What needs the database is left out without it."""
-    yield from _guarded("settings", look_at_settings)
-    yield from _guarded("check", look_at_checks)
+    for judge in configuration.JUDGES:
+        yield from _guarded("settings", partial(_judged, judge))
+    yield from _guarded("settings", look_at_names)
+    yield from _guarded("settings", look_at_registering)
+    yield from _guarded("check", look_at_checks, within_s=WORK_S)
     yield from _guarded("reporting", look_at_reporting)
     yield from _guarded("disk", look_at_disks)
     yield from _guarded("redis", lambda: look_at_redis(settings.REDIS_URL))
@@ -45,50 +52,69 @@ def examine() -> Iterator[Finding]:
         return
     yield from _guarded("processes", look_at_processes)
     yield from _guarded("one_site", look_at_one_site)
-    yield from _guarded("services", look_at_services, within_s=SERVICES_S)
+    yield from _guarded("services", look_at_services, within_s=WORK_S)
 
 
-def look_at_settings() -> Iterator[Finding]:
+def configuration_in_force() -> Configuration:
     file = Path(settings.VAR_DIR) / "secret_key"
     is_in_file = not settings.OPTION_VALUES["SECRET_KEY"] and file.exists()
-    return configuration.judge(
-        Configuration(
-            secret_key=settings.SECRET_KEY,
-            fallback_keys=[str(key) for key in settings.SECRET_KEY_FALLBACKS],
-            key_file=str(file),
-            key_file_mode=file.stat().st_mode if is_in_file else None,
-            is_debug=settings.DEBUG,
-            hosts=settings.SITE_HOSTS,
-            origins=settings.MYAGENT_ALLOWED_ORIGINS,
-            trusted_proxies=settings.MYAGENT_TRUSTED_PROXIES,
-            is_open=settings.MYAGENT_AUTH == "open",
-        )
+    return Configuration(
+        secret_key=settings.SECRET_KEY,
+        fallback_keys=[str(key) for key in settings.SECRET_KEY_FALLBACKS],
+        key_file=str(file),
+        key_file_mode=file.stat().st_mode if is_in_file else None,
+        is_debug=settings.DEBUG,
+        hosts=settings.SITE_HOSTS,
+        origins=settings.MYAGENT_ALLOWED_ORIGINS,
+        trusted_proxies=settings.MYAGENT_TRUSTED_PROXIES,
+        is_open=settings.MYAGENT_AUTH == "open",
     )
+
+
+def _judged(judge: Callable[[Configuration], Iterator[Finding]]) -> Iterator[Finding]:
+    return judge(configuration_in_force())
 
 
 def _guarded(check: str, look: Look, *, within_s: float = LOOK_S) -> list[Finding]:
     """What hangs or fails is a finding too, and does not keep others from being found."""
+    found: list[Finding] = []
+
+    def collect() -> None:
+        for each in look():
+            found.append(each)
+
     try:
-        return within(within_s, lambda: list(look()))
+        within(within_s, collect)
     except TimeoutError:
-        return [
-            problem(
-                check,
-                gettext_noop("No answer within {seconds} s."),
-                gettext_noop("See whether what it is about hangs, and the network to it."),
-                seconds=round(within_s),
-            )
-        ]
+        return [*found, _overdue(check, within_s)]
     except Exception as error:
-        logger.debug("examination_failed", check=check, exc_info=True)
+        logger.warning("examination_failed", check=check, exc_info=True)
         return [
+            *found,
             problem(
                 check,
                 gettext_noop("It could not be looked at: {reason}"),
                 gettext_noop("See to the other problems first, then examine again."),
                 reason=f"{type(error).__name__}: {error}",
-            )
+            ),
         ]
+    return found
+
+
+def _overdue(check: str, within_s: float) -> Finding:
+    if within_s == WORK_S:
+        return warning(
+            check,
+            gettext_noop("Not looked at to the end within {seconds} s."),
+            gettext_noop("This machine may be busy: examine again when it is not."),
+            seconds=round(within_s),
+        )
+    return problem(
+        check,
+        gettext_noop("No answer within {seconds} s."),
+        gettext_noop("See whether what it is about hangs, and the network to it."),
+        seconds=round(within_s),
+    )
 
 
 def _keeps_from_reading(finding: Finding) -> bool:

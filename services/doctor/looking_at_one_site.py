@@ -31,9 +31,10 @@ def look_at_one_site() -> Iterator[Finding]:
     try:
         with redis.Redis.from_url(settings.REDIS_URL, **times) as client:
             said: Any = client.hgetall(roll_call.NAME)
+            now = client.time()[0]
     except (redis.RedisError, OSError, ValueError):
         return
-    present = [each for each in roll_call.read(said) if not roll_call.is_late(each)]
+    present = [each for each in roll_call.read(said) if not roll_call.is_late(each, now)]
     yield from one_site.judge(roll_call.database_mark(), _registered(), present)
 
 

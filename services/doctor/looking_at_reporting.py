@@ -29,6 +29,12 @@ ANSWER_S = 3.0
 OF_OURS = b"# HELP myagent_"
 """What our metrics have, and others have not."""
 
+MOST_BYTES = 1024 * 1024
+"""Of an answer that are read: it may be anybody's."""
+
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""This machine's own ports are asked, whatever proxy its environment names."""
+
 
 def look_at_reporting() -> Iterator[Finding]:
     yield from reporting.judge_base_path(settings.MYAGENT_BASE_PATH)
@@ -72,8 +78,8 @@ def _tells_metrics(port: int) -> bool:
     for host in hosts:
         url = f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
         try:
-            with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
-                if OF_OURS in answer.read():
+            with DIRECTLY.open(url, timeout=ANSWER_S) as answer:
+                if OF_OURS in answer.read(MOST_BYTES):
                     return True
         except (OSError, ValueError):
             continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -29,11 +31,16 @@ from services.telling import told
 MOST_BYTES = 16 * 1024 * 1024
 """Larger files are not parsed here."""
 
-INTERPRETER_S = 15.0
+INTERPRETER_S = 45.0
+"""Seconds in which an interpreter imports the SDK, on a busy machine too."""
 
 PROBE = (
-    "import myagent, myagent.worker.server, sys; assert sys.version_info >= (3, 11), sys.version"
+    "import myagent, myagent.worker.server, sys; assert sys.version_info >= (3, 11), sys.version; "
+    "print(*sys.version_info[:2])"
 )
+
+VERSION = re.compile(rb"(?:^|\n)3 \d+\s*$")
+"""What the probe prints last; a program that is no Python ends without."""
 
 
 def look_at_services() -> Iterator[Finding]:
@@ -87,6 +94,7 @@ def file_of(path: str) -> AgentFile:
     return AgentFile(
         path,
         None if len(source) == MOST_BYTES else _why_not_parsed(path, source),
+        is_open_to_all=bool(found.st_mode & stat.S_IWOTH),
         is_exposed=is_exposed(found, user=os.geteuid(), group=os.getegid()),
         is_outside=bool(folders)
         and not any(Path(path).resolve().is_relative_to(folder) for folder in folders),
@@ -124,11 +132,13 @@ def interpreter_of(python: str) -> Interpreter:
                 check=False,
             )
     except subprocess.TimeoutExpired:
-        return Interpreter(python, f"no answer within {INTERPRETER_S:.0f} s")
+        seconds = {"seconds": round(INTERPRETER_S)}
+        return Interpreter(python, Said(gettext_noop("no answer within {seconds} s"), seconds))
     except OSError as error:
         return Interpreter(python, error.strerror or str(error))
     if not done.returncode:
-        return Interpreter(python)
+        is_python = VERSION.search(done.stdout)
+        return Interpreter(python, "" if is_python else Said(gettext_noop("it is no Python")))
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     return Interpreter(python, lines[-1][:300] if lines else f"exit status {done.returncode}")
 

@@ -18,22 +18,24 @@ from services.doctor.finding import Finding, fine, problem, warning
 class AgentFile:
     """`failure`: why it can't be read or parsed, None if it can.
 
-    `is_exposed`: others than the site's user and root may change it. `is_outside`: it is below none
+    `is_exposed`: others than the site's user and root may change it; `is_open_to_all`: all users of
+    the machine. `is_outside`: it is below none
     of the folders of MYAGENT_AGENT_DIRS, if that names any.
     """
 
     path: str
     failure: Said | None = None
     is_exposed: bool = False
+    is_open_to_all: bool = False
     is_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """`failure`: why it can't run agent files, in its own words; '' if it can."""
+    """`failure`: why it can't run agent files; what is in its own words is plain; '' if it can."""
 
     path: str
-    failure: str = ""
+    failure: str | Said = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,14 @@ def _judge_file(name: str, found: AgentFile | None) -> Iterator[Finding]:
             reason=found.failure,
             **values,
         )
-    if found.is_exposed:
+    if found.is_open_to_all:
+        yield problem(
+            "service_file",
+            gettext_noop("{name}: every user of this machine may change {path}, and so run code."),
+            gettext_noop("chmod o-w {path}; and see that nobody has changed it."),
+            **values,
+        )
+    elif found.is_exposed:
         yield warning(
             "service_file",
             gettext_noop("{name}: not only the site's user may change {path}."),

@@ -46,10 +46,15 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # The system has no thread left.
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         end = threading.Timer(MOST_S, _cut_off, [request])
@@ -94,7 +99,7 @@ def _safe(application: WSGIApplication) -> WSGIApplication:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             return start_response(status, [*headers, *HEADERS], *more)
 
-        is_local = ipaddress.ip_address(environ[REACHED_AT]).is_loopback
+        is_local = _is_loopback(environ[REACHED_AT])
         host = str(environ.get("HTTP_HOST", ""))
         if is_local and host and not host_is_allowed(host, settings.SITE_HOSTS):
             start("403 Forbidden", [("content-type", "text/plain; charset=utf-8")])
@@ -102,6 +107,14 @@ def _safe(application: WSGIApplication) -> WSGIApplication:
         return application(environ, start)
 
     return answer
+
+
+def _is_loopback(address: str) -> bool:
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        # A socket that takes both kinds of addresses tells the older ones so.
+        found = found.ipv4_mapped or found
+    return found.is_loopback
 
 
 def _cut_off(request: socket.socket) -> None:

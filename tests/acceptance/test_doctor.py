@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,6 +110,64 @@ def test_the_settings_are_judged(patient: Patient) -> None:
     assert "app.example.com" in problems["origins"]
 
 
+def test_a_setting_that_cannot_be_read_hides_nothing_and_shows_no_secret(patient: Patient) -> None:
+    patient.site.environment |= {"MYAGENT_TRUSTED_PROXIES": "nginx", "ALLOWED_HOSTS": ".com"}
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        assert KEY not in patient.site.manage(*arguments, expect=1)
+    problems = patient.problems()
+    assert {"trusted_proxies", "hosts"} <= problems.keys()
+    assert "'nginx'" in problems["trusted_proxies"]
+
+
+def test_a_look_that_fails_is_a_sentence_beside_what_it_found_and_shows_no_variables(
+    patient: Patient, tmp_path: Path
+) -> None:
+    # The judge of keys can't read a folder that is none.
+    program = tmp_path / "examine.py"
+    program.write_text(FAILING)
+    done = subprocess.run(
+        [sys.executable, program, "doctor", "--json"],
+        cwd=ROOT,
+        env=patient.site.environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout)["findings"]
+    failed = [each["finding"] for each in found if each["check"] == "settings"]
+    assert failed == ["It could not be looked at: ZeroDivisionError: division by zero"]
+    assert {"debug", "hosts", "database"} <= {each["check"] for each in found}
+    assert "examination_failed" in done.stderr
+    assert KEY not in done.stdout + done.stderr
+
+
+FAILING = """
+import manage
+from services.doctor import configuration
+
+def fails(found):
+    yield from configuration.judge_debug(found)
+    1 / 0
+
+configuration.JUDGES = (fails, *configuration.JUDGES[2:])
+manage.main()
+"""
+
+
+def test_settings_that_have_no_effect_or_too_much_are_named(
+    patient: Patient, tmp_path: Path
+) -> None:
+    found = patient.examine(
+        MYAGENT_AUHT="token",
+        MYAGENT_ENV_ALLOWED="APP_*,LD_PRELOAD",
+        MYAGENT_AGENT_DIRS=f"/,{tmp_path / 'gone'}",
+    )
+    said = [(each["check"], each["level"]) for each in found if each["level"] != "ok"]
+    assert {("setting_names", "warning"), ("env_allowed", "problem")} <= set(said)
+    assert {("agent_dirs", "problem"), ("agent_dirs", "warning")} <= set(said)
+    assert "MYAGENT_AUTH " in of_check(found, "setting_names")["what_to_do"]
+
+
 def test_a_database_that_is_away_is_named(patient: Patient) -> None:
     pytest.importorskip("MySQLdb")
     with closing(socket.socket()) as taken:
@@ -174,7 +233,7 @@ def test_metrics_that_other_machines_may_read_are_named_and_our_own_port_is_not_
 ) -> None:
     ours = {"MYAGENT_METRICS_PORT": str(free_port())}
     patient.site.serve(**ours).wait_for_log("metrics_at")
-    [found] = [each for each in patient.examine(**ours) if each["check"] == "metrics"]
+    found = of_check(patient.examine(**ours, http_proxy="http://127.0.0.1:9"), "metrics")
     assert found["level"] == "ok"
     found = of_check(patient.examine(**ours, MYAGENT_METRICS_HOST="0.0.0.0"), "metrics")
     assert found["level"] == "warning"
@@ -257,7 +316,7 @@ sys.stdin.read()
 
 def test_every_service_is_looked_at(patient: Patient, tmp_path: Path) -> None:
     site = patient.site
-    for name in ("broken", "gone", "odd"):
+    for name in ("broken", "gone", "odd", "true", "open"):
         site.register(name, site.write(f"{name}.py", AGENT))
     site.register("sealed", site.write("sealed.py", AGENT), "--env", "LLM_X=secret")
     (tmp_path / "broken.py").write_text("def agent(:\n")
@@ -266,12 +325,17 @@ def test_every_service_is_looked_at(patient: Patient, tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho 'No module named myagent' >&2; exit 1\n")
     old.chmod(0o755)
     site.execute(f"UPDATE services_service SET python = '{old}' WHERE name = 'odd'")
+    true = tmp_path / "true"
+    shutil.copy("/usr/bin/true", true)
+    site.execute(f"UPDATE services_service SET python = '{true}' WHERE name = 'true'")
+    (tmp_path / "open.py").chmod(0o666)
     before = sorted((tmp_path / "var").rglob("*"))
     found = [each for each in patient.examine(SECRET_KEY=KEY[::-1]) if each["level"] == "problem"]
     said = {each["check"] + " " + each["finding"].partition(":")[0] for each in found}
     assert said == {
         *("service_file broken", "service_file gone"),
         *("service_python odd", "service_variables sealed"),
+        *("service_python true", "service_file open"),
     }
     assert sorted((tmp_path / "var").rglob("*")) == before
     assert any("line 1" in each["finding"] for each in found)

@@ -92,7 +92,7 @@ def test_a_service_that_fails_keeps_what_happened_and_not_in_whose_language(
     broken.write_text("agent = None\n")
     done = run(site, "services", "register", "broken", str(broken), "--auto-start")
     assert done.returncode == 1
-    assert done.stderr.startswith("CommandError: broken 失败：")
+    assert done.stderr.startswith("broken 失败：")
     english = run(site, "services", "status", "broken", "--json", locale=C).stdout
     assert "has no agent" in english
     assert not CHINESE.search(english)

@@ -109,8 +109,9 @@ async def test_whatever_sockets_say_they_are_answered_and_forgotten(
     async with await Recorder.open(runner.url) as client:
         answer = await client.ask(await client.create_session(), "hello")
         assert answer["event"] in TERMINAL
-    while await asyncio.to_thread(connections_at, runner.port) != (0, 0):  # noqa: ASYNC110 - another process
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        while await asyncio.to_thread(connections_at, runner.port) != (0, 0):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
     log = "".join(runner.log)
     assert "Traceback" not in log and not LEVEL.search(log), log[-4000:]
     assert "was never" not in log

@@ -15,6 +15,13 @@ PACKAGES_UNITS = "systemctl start mariadb redis-server nginx"
 
 BACK = """\
 ln -sfn myagent-1 /opt/myagent
+cd /opt/myagent
+cp deploy/systemd/*.service /etc/systemd/system/
+install deploy/systemd/myagent-site /usr/local/bin/
+systemctl daemon-reload
+cp deploy/nginx.conf /etc/nginx/
+cp deploy/nginx/proxy.conf /etc/nginx/nginx/
+nginx -t && systemctl reload nginx
 systemctl restart myagent-server
 systemctl restart myagent-supervisor
 myagent-site services restart weather

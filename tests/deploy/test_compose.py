@@ -198,16 +198,31 @@ def test_prepare_writes_secrets_and_a_certificate_once(copy: Path) -> None:
         input=certificate, capture_output=True, check=True,
     )  # fmt: skip
     assert b"does match" in shown.stdout
-    assert prepare(copy, "other.example.com").returncode == 0
+    assert "stays" not in prepare(copy, "agents.example.com").stderr
+    other = prepare(copy, "other.example.com")
+    assert other.returncode == 0
+    assert "stays that of 'agents.example.com'" in other.stderr
     assert env.read_text("utf-8") == written
     assert (copy / "tls/fullchain.pem").read_bytes() == certificate
 
 
-@pytest.mark.parametrize("arguments", [(), ("a b",), ("a.example.com", "b"), ("x;y",)])
+NO_HOSTS = ("a b", "x;y", "--help", "-h", "a.-b", "a-.b", "a..b", ".", "a.", "")
+
+
+@pytest.mark.parametrize("arguments", [(), *((host,) for host in NO_HOSTS), ("a.example.com", "b")])
 def test_prepare_says_how_it_is_called(copy: Path, arguments: tuple[str, ...]) -> None:
     found = prepare(copy, *arguments)
     assert (found.returncode, found.stderr[:6]) == (2, "Usage:")
     assert not (copy / ".env").exists()
+
+
+def test_what_the_page_says_can_not_be_set_is_what_compose_sets() -> None:
+    """A value with a default of the file's is compose's word only if nothing else is given."""
+    read = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["x-site"]["environment"]
+    given = {name for name, value in read.items() if f"${{{name}:" in value}
+    page = (ROOT / "docs/deploying.md").read_text("utf-8")
+    [row] = re.findall(r"^\| any of \[the settings\].*; but (.*)$", page, re.MULTILINE)
+    assert set(re.findall(r"`([A-Z_]+)`", row)) - {"SITE_HOST"} == set(read) - given
 
 
 def test_no_secret_is_in_the_files() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from myagent_site.options import OPTIONS
 from tests.deploy.debian_root import FETCHING, blocks
+from tests.deploy.manifests import parsed
 from tests.deploy.systemd_unit import Unit, words_of
 from tests.runners import ROOT
 
@@ -36,6 +37,30 @@ def test_the_settings_that_are_written_exist() -> None:
     written = re.findall(r"^(\w+)=", block.partition("site.env <<END")[2], re.MULTILINE)
     assert {"SECRET_KEY", "DATABASE_URL", "MYAGENT_TRUSTED_PROXIES"} <= set(written)
     assert set(written) <= {option.name for option in OPTIONS}
+
+
+def test_cron_has_commands_of_the_site_and_the_folders_of_their_programs() -> None:
+    [block] = [block for block in BLOCKS if "/etc/cron.d/" in block]
+    [path] = re.findall(r"^PATH=(.*)$", block, re.MULTILINE)
+    assert {"/usr/local/bin", "/usr/sbin", "/usr/bin"} <= set(path.split(":"))
+    lines = re.findall(r"^[\d*]+ [\d*]+ \* \* \* root (.*)$", block, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        # To cron a plain one is the end of the line.
+        assert not re.search(r"(?<!\\)%", line)
+        program, *words = re.sub(r"\$\(.*?\)", "today", line).partition(" && ")[0].split()
+        assert program == "myagent-site"
+        parsed(["python", "manage.py", *words])
+
+
+def test_what_is_copied_at_first_is_copied_again_with_a_new_version() -> None:
+    first, again = (
+        {line for block in part for line in block.splitlines() if "deploy/systemd" in line}
+        for part in (BLOCKS[:-1], BLOCKS[-1:])
+    )
+    assert first == again
+    for name in ("deploy/nginx.conf", "deploy/nginx/proxy.conf"):
+        assert name in BLOCKS[-1]
 
 
 def test_what_needs_the_network_is_apart_from_what_needs_the_site() -> None:

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -101,6 +102,14 @@ def test_whoever_comes_without_tls_is_sent_to_the_same_address_with_it(proxy: Ng
     assert answer.status == 301
     assert answer.headers["Location"] == "https://localhost/services/?a=b"
     connection.close()
+
+
+def test_a_client_that_names_no_host_is_sent_nowhere(proxy: Nginx) -> None:
+    with socket.create_connection(("localhost", proxy.plain_port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    assert answer.split()[1] == b"400"
+    assert b"Location" not in answer
 
 
 def test_the_proof_for_a_certificate_is_served_without_tls(proxy: Nginx) -> None:

@@ -29,7 +29,18 @@ def test_the_root_is_no_path(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["/a b/", "/a//b/", "/a/../b/", "https://example.com/a/", "/a?b", "/a%20b", "/ä/", '/"/'],
+    [
+        "/a b/",
+        "/a//b/",
+        "//evil.example/",
+        "/a//",
+        "/a/../b/",
+        "https://example.com/a/",
+        "/a?b",
+        "/a%20b",
+        "/ä/",
+        '/"/',
+    ],
 )
 def test_what_is_no_plain_path_is_refused_by_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="MYAGENT_BASE_PATH must be a path"):

@@ -30,6 +30,13 @@ def test_where_every_process_needs_the_same_key_none_is_made(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_only_fills_the_database_leaves_the_place_of_the_key_empty(tmp_path: Path) -> None:
+    assert len(of_installation(tmp_path / "var", may_generate=True, is_kept=False)) > 40
+    assert list(tmp_path.iterdir()) == []
+    key = of_installation(tmp_path / "var", may_generate=True)
+    assert of_installation(tmp_path / "var", may_generate=True, is_kept=False) == key
+
+
 def test_a_folder_that_can_not_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "MYAGENT_VAR_DIR" in refusal(tmp_path / "file" / "var")

@@ -1,4 +1,4 @@
-"""Settings for a Ray cluster that can't work are told before anything starts."""
+"""Settings for services that can't work are told before anything starts."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def test_where_ray_is_missing_the_sentence_says_how_to_install_it(
 def test_a_site_without_a_cluster_needs_none_of_it(settings: LazySettings) -> None:
     settings.RAY_ADDRESS, settings.MYAGENT_RAY_ENV = "", ""
     assert not said()
+
+
+def test_a_port_for_metrics_that_no_port_can_be_is_a_sentence(settings: LazySettings) -> None:
+    settings.MYAGENT_METRICS_PORT = 65_535
+    assert checks.check_ports() == []
+    settings.MYAGENT_METRICS_PORT = 99_999
+    [error] = checks.check_ports()
+    assert error.msg == "MYAGENT_METRICS_PORT must be at most 65535, not 99999."

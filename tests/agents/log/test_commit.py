@@ -412,6 +412,39 @@ def test_what_a_promoted_copy_executed_at_the_last_moment_is_not_written_again(
     assert [event for _, _, event, _ in logged(session_id)].count("agent.thinking") == 1
 
 
+def test_an_attempt_that_did_not_reach_the_database_makes_none_before_it_forgotten(
+    session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = new_ref()
+    commit(accepted(session_id, 1, ref))
+    batch = Batch([Write(session_id, 1, [thought(ref)])])
+    first = batch.commit()
+
+    def away(*queries: object) -> Any:
+        raise OperationalError(2003, "there is no server")
+
+    with monkeypatch.context() as lost, pytest.raises(OperationalError):
+        lost.setattr(commit_module, "one_transaction", away)
+        batch.commit()
+    assert batch.find_committed() == first
+    assert batch.commit() == first
+    assert [event for _, _, event, _ in logged(session_id)].count("agent.thinking") == 1
+
+
+def test_a_session_that_was_taken_over_meanwhile_has_no_other_written_again(
+    session_id: str,
+) -> None:
+    other, refs = created(new_server()), [new_ref(), new_ref()]
+    commit(other)
+    ids = [session_id, other.session_id]
+    commit(*(accepted(id_, 1, ref) for id_, ref in zip(ids, refs, strict=True)))
+    batch = Batch([Write(id_, 1, [thought(ref)]) for id_, ref in zip(ids, refs, strict=True)])
+    first = batch.commit()
+    Session.objects.filter(pk=session_id).update(epoch=2)
+    assert batch.commit() == first
+    assert [event for _, _, event, _ in logged(ids[1])].count("agent.thinking") == 1
+
+
 def test_what_was_not_committed_is_not_found(session_id: str) -> None:
     written = Batch([accepted(session_id, 1, new_ref())])
     assert written.find_committed() is None

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.core.management.base import CommandError
 
-from agents.runtime.listening import CannotListen, listen, listen_meanwhile, told_if_taken
+from agents.runtime.listening import CannotListen, listen, listen_meanwhile
+from agents.runtime.server import Server, configuration, new_event_loop
 from tests.ports import free_port
 
 
@@ -58,7 +59,7 @@ async def test_a_port_that_others_have_is_said_to_be_in_use() -> None:
 def test_a_number_that_no_port_has_is_refused_like_any_other() -> None:
     with pytest.raises(CommandError) as refused:
         listen("127.0.0.1", 70_000)
-    assert refused.type is CommandError, "its name is printed"
+    assert refused.type is CommandError
 
 
 def test_connections_are_refused_until_a_server_serves() -> None:
@@ -70,11 +71,27 @@ def test_connections_are_refused_until_a_server_serves() -> None:
         socket.create_connection(address, timeout=30).close()
 
 
-async def test_of_two_that_have_a_port_only_one_can_serve_at_it() -> None:
+def test_of_two_that_have_a_port_the_slower_one_says_that_it_is_in_use() -> None:
+    """On the event loop that servers have."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        pytest.fail("nobody connects")
+
+    async def leave() -> None:
+        """There is nothing to leave."""
+
+    def ready() -> None:
+        pytest.fail("it does not serve")
+
     with contextlib.closing(listen("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
         with contextlib.closing(listen("127.0.0.1", port)) as second:
             first.listen()
+            config = configuration(application, is_debug=False)
+            server = Server(config, ready=ready, leave=leave)
             in_use = f"Port {port} on 127.0.0.1 is in use"
-            with pytest.raises(CommandError, match=in_use), told_if_taken(second):
-                second.listen()
+            with (
+                pytest.raises(CommandError, match=in_use),
+                asyncio.Runner(loop_factory=new_event_loop) as loop,
+            ):
+                loop.run(server.serve(sockets=[second]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,15 @@ def test_a_terminal_is_shown_no_values_of_variables(
     assert "ZeroDivisionError" in shown
     assert "sk-secret" not in shown
     assert len(shown.splitlines()) < 10
+
+
+def test_a_log_file_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        logs.LogFile(str(tmp_path / "site.log")).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "site.log").stat().st_mode & 0o777 == 0o600
 
 
 def fail(key: str) -> None:

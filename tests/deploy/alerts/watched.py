@@ -139,4 +139,5 @@ async def drowsy(server: Command) -> AsyncIterator[None]:
         yield
     finally:
         dozing.cancel()
+        await asyncio.wait([dozing])
         server.send(signal.SIGCONT)

@@ -12,9 +12,11 @@ from services.doctor import (
     configuration,
     database,
     machine,
+    names,
     one_site,
     processes,
     redis_server,
+    registering,
     reporting,
     service_files,
 )
@@ -24,6 +26,7 @@ from services.doctor.finding import Finding, Level
 from services.doctor.machine import Disk, Files
 from services.doctor.one_site import Registered
 from services.doctor.processes import Chores, ServerFacts
+from services.doctor.registering import Folder, what_it_reaches
 from services.doctor.reporting import LogFile, MetricsPort, Receiver
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
 from services.roll_call import Present
@@ -81,16 +84,58 @@ def faults(findings: object) -> list[tuple[str, str]]:
         ({"is_debug": True}, ("debug", "problem")),
         ({"hosts": ["https://agents.example.com"]}, ("hosts", "problem")),
         ({"hosts": ["*"]}, ("hosts", "problem")),
+        ({"hosts": [".com"]}, ("hosts", "problem")),
+        ({"hosts": [".example.com", ".localhost"]}, None),
         ({"origins": ["app.example.com"]}, ("origins", "problem")),
         ({"trusted_proxies": ["0.0.0.0/0"]}, ("trusted_proxies", "problem")),
+        ({"trusted_proxies": ["nginx", "10.0.0.7"]}, ("trusted_proxies", "problem")),
         ({"is_open": True}, ("access", "warning")),
     ],
 )
 def test_a_fault_of_the_settings_is_named(
     changes: dict[str, object], fault: tuple[str, str] | None
 ) -> None:
-    found = faults(configuration.judge(replace(GOOD, **changes)))  # type: ignore[arg-type]
+    settings = replace(GOOD, **changes)  # type: ignore[arg-type]
+    found = faults([each for judge in configuration.JUDGES for each in judge(settings)])
     assert found == ([fault] if fault else [])
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() -> None:
+    known = ("MYAGENT_AUTH", "MYAGENT_AGENT", "MYAGENT_LEASE_S")
+    found = list(names.judge(["MYAGENT_AUHT", "MYAGENT_WEATHER"], known))
+    assert faults(found) == [("setting_names", "warning")] * 2
+    assert "MYAGENT_AUTH " in tell(found[0].advice)
+    assert faults(names.judge([], known)) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "levels"),
+    [
+        (Folder("/srv/agents", "/srv/agents"), []),
+        (Folder("/", "/"), ["problem"]),
+        (Folder("/gone", "/gone", is_folder=False), ["warning"]),
+        (Folder("agents", "/home/me/agents", is_relative=True), ["warning"]),
+        (Folder("../..", "/", is_relative=True), ["problem", "warning"]),
+        (Folder("/srv/agents", "/srv/agents", is_open_to_all=True), ["problem"]),
+    ],
+)
+def test_a_folder_of_agent_files_that_is_not_as_it_should_be_is_named(
+    folder: Folder, levels: list[str]
+) -> None:
+    found = faults(registering.judge_folders([folder]))
+    assert found == [("agent_dirs", level) for level in levels]
+
+
+@pytest.mark.parametrize("name", ["*", "P*", "PATH", "PYTHONSTARTUP", "LD_*", "LD_PRELOAD", "B*"])
+def test_a_variable_that_runs_code_is_named(name: str) -> None:
+    assert faults(registering.judge_variables(["APP_*", name])) == [("env_allowed", "problem")]
+
+
+@pytest.mark.parametrize(
+    "name", ["OPENAI_*", "LLM_*", "APP_*", "PATHS", "WEATHER_CITY", "NODE_ENV"]
+)
+def test_a_variable_of_agents_runs_no_code(name: str) -> None:
+    assert what_it_reaches(name) == []
 
 
 @pytest.mark.parametrize(
@@ -213,6 +258,10 @@ def test_a_fault_of_redis_is_named(said: dict[str, object], fault: tuple[str, st
             ("service_file", "problem"),
         ),
         ({"file": AgentFile("weather.py", is_exposed=True)}, ("service_file", "warning")),
+        (
+            {"file": AgentFile("weather.py", is_exposed=True, is_open_to_all=True)},
+            ("service_file", "problem"),
+        ),
         ({"file": AgentFile("weather.py", is_outside=True)}, ("service_file", "warning")),
         ({"interpreter": Interpreter("/no/python", "gone")}, ("service_python", "problem")),
         ({"has_readable_variables": False}, ("service_variables", "problem")),

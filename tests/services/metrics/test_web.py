@@ -12,6 +12,7 @@ import pytest
 from services.metrics import web
 
 PATIENCE_S = 30.0
+HOST = "127.0.0.1"
 ASK = b"GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
 
 Open = Callable[..., socket.socket]
@@ -23,15 +24,15 @@ def application(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.fixture
-def dial() -> Iterator[Open]:
+def dial(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens a connection, which is closed in the end."""
-    server = web.served("127.0.0.1", 0, application)
+    server = web.served(getattr(request, "param", HOST), 0, application)
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()
     connections: list[socket.socket] = []
 
     def dial(said: bytes = b"") -> socket.socket:
-        connection = socket.create_connection(server.server_address[:2], timeout=PATIENCE_S)  # type: ignore[arg-type]
+        connection = socket.create_connection((HOST, server.server_port), timeout=PATIENCE_S)
         connections.append(connection)
         connection.sendall(said)
         return connection
@@ -67,6 +68,7 @@ def test_what_is_no_request_is_told_no_version(dial: Open) -> None:
     assert b"400" in answer and b"Python" not in answer
 
 
+@pytest.mark.parametrize("dial", [HOST, "0.0.0.0", "::"], indirect=True)
 def test_a_page_that_gave_this_machine_its_own_name_learns_nothing(dial: Open) -> None:
     answer = rest_of(dial(ASK % b"evil.example:9100"))
     assert answer.startswith(b"HTTP/1.0 403") and b"metrics 1" not in answer
