@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.alerts.watched import ODD, Watched
 from tests.recording import Recorder
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CHECK_S = 4.0
 """Seconds between checks: a worker that misses six is replaced, and nothing is left to look at."""

@@ -20,7 +20,7 @@ from tests.deploy.prometheus import Alert
 from tests.recording import Recorder
 from tests.servers import MariaDB, execute_sql
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CLIENTS = 4
 NAME = "site"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.deploy.alerts.watched import ECHO, PATIENT, Watched, drowsy, onlookers, talkers
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CLIENTS = 12
 

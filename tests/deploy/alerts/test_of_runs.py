@@ -7,7 +7,7 @@ import pytest
 from tests.deploy.alerts.watched import Watched, talkers
 from tests.fake_model_control import FakeModelControl
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CLIENTS = 6
 SLOW = "[[chunks=2 delay_ms=2000]] hello"

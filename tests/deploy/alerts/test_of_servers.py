@@ -6,7 +6,7 @@ import pytest
 
 from tests.deploy.alerts.watched import ECHO, PATIENT, Watched, drowsy
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 
 def test_a_server_that_is_killed(own: Watched) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.deploy.alerts.watched import ECHO, Watched, talkers
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 
 async def test_a_table_of_traces_that_is_missing(own: Watched) -> None:

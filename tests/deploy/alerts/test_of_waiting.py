@@ -10,7 +10,7 @@ from tests.deploy.alerts.watched import Watched
 from tests.fake_model_control import FakeModelControl
 from tests.recording import Recorder
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 WAITING = 60
 
