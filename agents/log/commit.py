@@ -71,7 +71,7 @@ class Batch:
         lookup = Lookup(self.writes)
         with one_transaction(*lookup.queries) as (cursor, answers):
             sessions, live = lookup.read(answers)
-            if self._took_effect(sessions):
+            if self._took_effect():
                 return self.planned
             # Only now: until the rows are locked, a former attempt may still take effect.
             self.planned = []
@@ -89,34 +89,37 @@ class Batch:
         self.recorder_failures = recording.failures + failures
         return self.planned
 
-    def _took_effect(self, sessions: dict[str, SessionState]) -> bool:
-        """Whether an attempt of unknown outcome did after all, perhaps a moment ago.
-
-        A copy of the database may have been promoted since `find_committed` looked, and have
-        executed only then what it had received.
-        """
-        for write, result in zip(self.writes, self.planned, strict=False):
-            session = sessions.get(write.session_id)
-            if session is None or session.epoch != write.epoch or not isinstance(result, list):
-                continue
-            if result and session.last_seq >= result[0].seq:
-                return True
-        return False
-
     def find_committed(self) -> list[Result] | None:
         """After a commit of unknown outcome: its results if it took effect, else None.
 
-        Under one epoch a single process writes a session's log, so an entry at the planned place
-        with our epoch can only be ours. The row is locked first, even if it is new: the server may
-        still be executing the commit of the lost connection.
+        The row is locked first, even if it is new: the server may still be executing the commit of
+        the lost connection. A copy of the database that is promoted may execute it even later, so
+        `commit` looks once more.
         """
+        if (planned := self._first_planned()) is None:
+            return None
+        write, _ = planned
+        with one_transaction(locking([write.session_id])):
+            return self.planned if self._took_effect() else None
+
+    def _took_effect(self) -> bool:
+        """Whether an attempt of before did, as the log is now.
+
+        Under one epoch a single process writes a session's log, so an entry at the planned place
+        with our epoch can only be ours.
+        """
+        if (planned := self._first_planned()) is None:
+            return False
+        write, first = planned
+        return Event.objects.filter(
+            session_id=write.session_id, seq=first.seq, epoch=write.epoch
+        ).exists()
+
+    def _first_planned(self) -> tuple[Write, Logged] | None:
+        """The first entry that the last attempt was to write: all were, or none."""
         for write, result in zip(self.writes, self.planned, strict=False):
             if isinstance(result, list) and result:
-                with one_transaction(locking([write.session_id])):
-                    is_there = Event.objects.filter(
-                        session_id=write.session_id, seq=result[0].seq, epoch=write.epoch
-                    ).exists()
-                return self.planned if is_there else None
+                return write, result[0]
         return None
 
 
