@@ -69,7 +69,7 @@ class Conversations:
         self.elsewhere = Elsewhere(self.resources)
         self.forks = Forks(self.resources, self._sessions)
         self._lag = LoopLag()
-        self._measuring = Measuring(self.journal, lambda: self.storage_is_available)
+        self._measuring = Measuring(self.journal)
         self.connection_count: Callable[[], int] = lambda: 0
         self.forwarded: Mapping[str, int] = {}
         """The number of sockets of each external service."""
@@ -197,7 +197,11 @@ class Conversations:
 
     async def _measure(self) -> None:
         """Sets the metrics that tell how things stand now."""
-        self._measuring.measure(self._sessions, self.connection_count())
+        self._measuring.measure(
+            self._sessions,
+            self.connection_count(),
+            storage_is_available=self.storage_is_available,
+        )
 
     def report(self) -> dict[str, Any]:
         """The report that the server stores with its lease; `services` by name."""

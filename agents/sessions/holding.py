@@ -255,19 +255,23 @@ class Sessions:
             has_expired = now - session.idle_since >= self._timeout_s(session.service)
             is_too_much = place < excess or tokens > settings.MYAGENT_LIVE_TOKENS
             may_leave = session.has_ended or has_expired or is_too_much
-            if may_leave and self._drop(session):
+            if may_leave and self._give_up(session):
                 tokens -= session.tokens
-                session.leave()
-                self._to_free[session.session_id] = session.epoch
         await self._free()
 
     async def give_up(self, sessions: Iterable[LiveSession]) -> None:
         """Leaves idle sessions to their followers. Raises `django.db.Error`."""
         for session in sessions:
-            if self._drop(session):
-                session.leave()
-                self._to_free[session.session_id] = session.epoch
+            self._give_up(session)
         await self._free()
+
+    def _give_up(self, session: LiveSession) -> bool:
+        """Removes it from memory if it can be; `_free` releases it then."""
+        if not self._drop(session):
+            return False
+        session.leave()
+        self._to_free[session.session_id] = session.epoch
+        return True
 
     @property
     def sweep_s(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from prometheus_client import Gauge
 
@@ -18,13 +18,14 @@ MEASURE_S = 5.0
 class Measuring:
     """Its methods belong to the event loop."""
 
-    def __init__(self, journal: Journal, storage_is_available: Callable[[], bool]) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._storage_is_available = storage_is_available
         self._services: set[str] = set()
         """Those that had a session here: they are 0 later, and not what they were last."""
 
-    def measure(self, sessions: Iterable[LiveSession], connections: int) -> None:
+    def measure(
+        self, sessions: Iterable[LiveSession], connections: int, *, storage_is_available: bool
+    ) -> None:
         live: Counter[str] = Counter()
         running: Counter[str] = Counter()
         queued: Counter[str] = Counter()
@@ -41,7 +42,7 @@ class Measuring:
             self._set(gauge, counts)
         metrics.CONNECTIONS.set(connections)
         metrics.BACKLOG.set(self._journal.backlog)
-        metrics.STORAGE_AVAILABLE.set(self._storage_is_available())
+        metrics.STORAGE_AVAILABLE.set(storage_is_available)
 
     def _set(self, gauge: Gauge, counts: Counter[str]) -> None:
         for service in self._services:
