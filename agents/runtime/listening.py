@@ -84,11 +84,10 @@ async def listen_meanwhile(host: str, port: int) -> socket.socket:
         return listener
 
 
-@contextmanager
-def told_if_taken(listener: socket.socket) -> Iterator[None]:
-    """While a server begins to serve at what `listen` returned: another may have been faster."""
+def take_connections(listener: socket.socket) -> None:
+    """Of what `listen` returned. Raises `CommandError` if another program was faster."""
     try:
-        yield
+        listener.listen(BACKLOG)
     except OSError as error:
         host, port = listener.getsockname()[:2]
         sentence = translation.gettext(IN_USE).format(port=port, host=host)

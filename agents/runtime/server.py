@@ -16,7 +16,7 @@ from agents.runtime.http.admission import Admission, Bounds
 from agents.runtime.http.requests import BoundedHttp
 from agents.runtime.http.sockets import BoundedWebSocket
 from agents.runtime.leaving import Leaving
-from agents.runtime.listening import BACKLOG, told_if_taken
+from agents.runtime.listening import BACKLOG, take_connections
 
 HARD_FRAME_LIMIT = 1024 * 1024
 """Bytes of an incoming frame above which the server itself closes the socket."""
@@ -54,8 +54,7 @@ class Server(uvicorn.Server):
             return
         for listener in sockets or ():
             # Done here: uvloop would close a socket at which it can't listen, and say nothing.
-            with told_if_taken(listener):
-                listener.listen(BACKLOG)
+            take_connections(listener)
         await super().startup(sockets)
         if self.started:
             self._say_ready()
