@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from services.catalogue.paths import reached
 from services.fields import invalid
 
 NO_FOLDERS = gettext_noop(
@@ -24,17 +25,10 @@ def found(value: str, *, is_confined: bool) -> str:
     path = Path(value)
     if is_confined:
         return _confined(path)
-    try:
+    unreachable = gettext_noop("The file {path} can't be reached: {reason}.")
+    with reached("agent_factory_path", value, unreachable):
         path = path.expanduser().absolute()
         is_there = path.is_file()
-    except (OSError, RuntimeError) as error:
-        # A folder that can't be entered, a name that is too long; `~` of a user that there is not.
-        raise invalid(
-            "agent_factory_path",
-            gettext_noop("The file {path} can't be reached: {reason}."),
-            path=value,
-            reason=getattr(error, "strerror", None) or str(error),
-        ) from error
     if not is_there:
         raise invalid(
             "agent_factory_path", gettext_noop("There is no file {path}."), path=str(path)

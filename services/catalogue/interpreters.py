@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.utils.translation import gettext_noop
 
+from services.catalogue.paths import reached
 from services.fields import invalid
 
 
@@ -25,17 +26,10 @@ def found(value: str, *, is_confined: bool) -> str:
                 "register --python."
             ),
         )
-    try:
+    unreachable = gettext_noop("The interpreter {path} can't be reached: {reason}.")
+    with reached("python", value, unreachable):
         path = Path(value).expanduser().absolute()
         is_there = path.is_file() and os.access(path, os.X_OK)
-    except (OSError, RuntimeError) as error:
-        # A folder that can't be entered, a name that is too long; `~` of a user that there is not.
-        raise invalid(
-            "python",
-            gettext_noop("The interpreter {path} can't be reached: {reason}."),
-            path=value,
-            reason=getattr(error, "strerror", None) or str(error),
-        ) from error
     if not is_there:
         raise invalid("python", gettext_noop("There is no interpreter {path}."), path=str(path))
     return str(path)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runtime.listening import MAX_PORT
 from myagent.sentence import Said
+from myagent.worker.tcp import joined
 from services.backups.mysql import DUMPERS
 from services.doctor import reporting
 from services.doctor.finding import Finding
@@ -52,7 +53,7 @@ def metrics_port() -> MetricsPort | None:
     host, port = settings.MYAGENT_METRICS_HOST, settings.MYAGENT_METRICS_PORT
     if not port:
         return None
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = joined(host, port)
     is_exposed = False
     try:
         if not 0 < port <= MAX_PORT:
@@ -76,9 +77,8 @@ def _tells_metrics(port: int) -> bool:
     """Whether a server of ours has the port, of this site or of another on this machine."""
     hosts = {settings.MYAGENT_METRICS_HOST, "127.0.0.1"} - {"", "0.0.0.0", "::"}
     for host in hosts:
-        url = f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
         try:
-            with DIRECTLY.open(url, timeout=ANSWER_S) as answer:
+            with DIRECTLY.open(f"http://{joined(host, port)}/metrics", timeout=ANSWER_S) as answer:
                 if OF_OURS in answer.read(MOST_BYTES):
                     return True
         except (OSError, ValueError):

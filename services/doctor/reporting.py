@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 
 from django.utils.translation import gettext_noop
 
@@ -71,59 +71,65 @@ def judge_metrics(found: MetricsPort | None) -> Iterator[Finding]:
 
 
 def judge_log_file(found: LogFile | None) -> Iterator[Finding]:
-    if found is None:
-        return
-    values = {"path": found.path, "reason": found.failure}
-    if found.failure:
-        yield problem(
-            "log_file",
-            gettext_noop("Nothing can be added to the log file {path}: {reason}."),
-            gettext_noop(
-                "Let the site's user write there, or change MYAGENT_LOG_FILE: servers do not start "
-                "without it."
-            ),
-            **values,
-        )
-    else:
-        yield fine("log_file", gettext_noop("Servers add their log to {path}."), **values)
+    yield from _judge(
+        found,
+        "log_file",
+        gettext_noop("Servers add their log to {path}."),
+        gettext_noop("Nothing can be added to the log file {path}: {reason}."),
+        gettext_noop(
+            "Let the site's user write there, or change MYAGENT_LOG_FILE: servers do not start "
+            "without it."
+        ),
+    )
 
 
 def judge_errors(found: Receiver | None) -> Iterator[Finding]:
     """What SENTRY_DSN names."""
-    if found is None:
-        return
-    values = {"host": found.host, "reason": found.failure}
-    if found.failure:
-        yield problem(
-            "sentry",
-            gettext_noop("No error is sent to Sentry: {reason}"),
-            gettext_noop(
-                "Copy SENTRY_DSN from Sentry as it is, and install what sends errors: "
-                "`pip install 'myagent-site[sentry]'`."
-            ),
-            **values,
-        )
-    else:
-        yield fine("sentry", gettext_noop("Errors are sent to {host}."), **values)
+    yield from _judge(
+        found,
+        "sentry",
+        gettext_noop("Errors are sent to {host}."),
+        gettext_noop("No error is sent to Sentry: {reason}"),
+        gettext_noop(
+            "Copy SENTRY_DSN from Sentry as it is, and install what sends errors: "
+            "`pip install 'myagent-site[sentry]'`."
+        ),
+    )
 
 
 def judge_traces(found: Receiver | None) -> Iterator[Finding]:
     """What OTEL_EXPORTER_OTLP_ENDPOINT names, where its settings are right."""
+    yield from _judge(
+        found,
+        "otlp",
+        gettext_noop("Traces are sent to {host}."),
+        gettext_noop("The receiver of traces, {host}, can't be reached: {reason}."),
+        gettext_noop(
+            "See that it runs, and that OTEL_EXPORTER_OTLP_ENDPOINT names it. Traces stay at "
+            "the site, and what it misses is sent later."
+        ),
+        failing=warning,
+    )
+
+
+def _judge(
+    found: LogFile | Receiver | None,
+    check: str,
+    well: str,
+    wrong: str,
+    advice: str,
+    *,
+    failing: Callable[..., Finding] = problem,
+) -> Iterator[Finding]:
+    """Nothing where nothing was asked for. The texts may name its fields, and the `reason`."""
     if found is None:
         return
-    values = {"host": found.host, "reason": found.failure}
-    if found.failure:
-        yield warning(
-            "otlp",
-            gettext_noop("The receiver of traces, {host}, can't be reached: {reason}."),
-            gettext_noop(
-                "See that it runs, and that OTEL_EXPORTER_OTLP_ENDPOINT names it. Traces stay at "
-                "the site, and what it misses is sent later."
-            ),
-            **values,
-        )
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    reason = values.pop("failure")
+    if reason:
+        yield failing(check, wrong, advice, reason=reason, **values)
     else:
-        yield fine("otlp", gettext_noop("Traces are sent to {host}."), **values)
+        yield fine(check, well, **values)
 
 
 def judge_backups(program: str | None) -> Finding:
