@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.ports import is_open
 from tests.runners import ROOT
 from tests.servers import PrivateServer, ServerError
 
@@ -75,13 +75,7 @@ class Caddy(PrivateServer):
         return [self.program, "run", "--adapter", "caddyfile", "--config", str(self.write())]
 
     def answers(self) -> bool:
-        if not self.certificate.exists():
-            return False
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+        return self.certificate.exists() and is_open(self.port)
 
     def reload(self) -> None:
         """The present configuration; `ServerError` if it is wrong."""

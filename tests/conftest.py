@@ -16,6 +16,7 @@ from tests import second_database
 from tests.databases import empty_database, fresh_database, share_migrated
 from tests.lanes import LANE_FDS, Lane
 from tests.mysql_server import database_server
+from tests.nginx import Nginx
 from tests.ordering import cost_of
 from tests.servers import PrivateServer, Redis
 
@@ -142,6 +143,15 @@ def mariadb() -> Iterator[PrivateServer]:
 def redis_server() -> Iterator[PrivateServer]:
     """A private Redis for the whole session. Tests that crash one start their own."""
     yield from serve(Redis)
+
+
+@pytest.fixture
+def nginx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nginx]:
+    """A private nginx that passes to nobody yet; clients of this process trust it."""
+    for running in serve(Nginx):
+        assert isinstance(running, Nginx)
+        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
+        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.nginx import DEPLOY
-from tests.servers import START_S, MariaDB, ServerError
+from tests.servers import MariaDB, ServerError, run_first
 
 MYSQL_ROOT = "MYAGENT_TEST_MYSQLD"
 """Environment variable: the folder of the root."""
@@ -92,14 +92,6 @@ class MySQL(MariaDB):
         shutil.copy(DEPLOY / "mysql.cnf", self.folder / "my.cnf")
         (self.folder / "users.sql").write_text(ROOT_USER)
         users = Path("/", self.folder.relative_to(self.root()), "users.sql")
-        result = subprocess.run(
-            [*self._mysqld(), "--initialize-insecure", f"--init-file={users}"],
-            capture_output=True,
-            text=True,
-            timeout=START_S,
-            check=False,
-        )
-        if result.returncode:
-            raise ServerError(f"mysqld could not be initialised:\n{result.stdout}{result.stderr}")
+        run_first([*self._mysqld(), "--initialize-insecure", f"--init-file={users}"])
         # Which server it is, to others: each copy is another.
         (self._data / "auto.cnf").unlink(missing_ok=True)

@@ -6,14 +6,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.ports import free_port
+from tests.ports import free_port, is_open
 from tests.runners import ROOT
 from tests.servers import PrivateServer, ServerError
 
@@ -107,11 +106,7 @@ class Nginx(PrivateServer):
         return [self.program, "-p", str(self.folder), "-c", f"{self.folder}/nginx.conf", "-g", own]
 
     def answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+        return is_open(self.port)
 
     def reload(self) -> None:
         """The present configuration; `ServerError` if it is wrong."""

@@ -10,7 +10,6 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 FIRST, END = 12_000, 30_000
 """Below what Linux, BSD and macOS give out by themselves."""
@@ -47,11 +46,20 @@ def _listening(port: int) -> socket.socket | None:
         return None
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def until_open(port: int) -> None:
     """Waits until somebody listens there."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if is_open(port):
             return
         time.sleep(0.05)
     raise AssertionError(f"nobody listens at port {port}")

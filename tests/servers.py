@@ -7,6 +7,7 @@ port and the data stay the same. `stop()` may be called twice.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -28,6 +29,13 @@ POLL_S = 0.02
 
 class ServerError(Exception):
     """A private server could not be installed, started or reached; the text holds its log."""
+
+
+def run_first(command: list[str]) -> None:
+    """What a server needs once before its first start."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    if result.returncode:
+        raise ServerError(f"{shlex.join(command)} failed:\n{result.stdout}{result.stderr}")
 
 
 def execute_sql(port: int, statement: str) -> None:
@@ -199,7 +207,7 @@ class MariaDB(PrivateServer):
         return f"mysql://root@127.0.0.1:{self.port}/{database}"
 
     def install(self) -> None:
-        result = subprocess.run(
+        run_first(
             [
                 "mariadb-install-db",
                 "--no-defaults",
@@ -207,14 +215,8 @@ class MariaDB(PrivateServer):
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._user(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=START_S,
-            check=False,
+            ]
         )
-        if result.returncode:
-            raise ServerError(f"mariadb-install-db failed:\n{result.stdout}{result.stderr}")
 
     def command(self) -> list[str]:
         return [

@@ -142,22 +142,16 @@ class WholeSite:
         self.supervisor = self._site.supervise()
 
     def kill_nginx(self) -> None:
-        self.nginx.kill()
-        time.sleep(DOWN_S)
-        self.nginx.restart()
+        _kill(self.nginx)
 
     def reload_nginx(self) -> None:
         self.nginx.reload()
 
     def kill_redis(self) -> None:
-        self.redis.kill()
-        time.sleep(DOWN_S)
-        self.redis.restart()
+        _kill(self.redis)
 
     def kill_mariadb(self) -> None:
-        self.mariadb.kill()
-        time.sleep(DOWN_S)
-        self.mariadb.restart()
+        _kill(self.mariadb)
 
     # The operating system's view.
 
@@ -187,6 +181,12 @@ class WholeSite:
                     continue
                 if process.environ().get("OPENAI_BASE_URL") == self._model_url:
                     yield process
+
+
+def _kill(server: PrivateServer) -> None:
+    server.kill()
+    time.sleep(DOWN_S)
+    server.restart()
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import serve
 from tests.crash.residents import Resident
 from tests.crash.witness import assert_promises, read_log
 from tests.managed_site import Command, ManagedSite, managed_site
@@ -176,15 +175,6 @@ async def timed(what: str, step: Callable[[], object]) -> None:
     begun = time.monotonic()
     await asyncio.to_thread(step)
     print(f"{what}: {time.monotonic() - begun:.1f} s")
-
-
-@pytest.fixture
-def nginx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nginx]:
-    for running in serve(Nginx):
-        assert isinstance(running, Nginx)
-        # Its clients trust it.
-        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
-        yield running
 
 
 @pytest.mark.both_databases

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import serve
 from tests.crash.conftest import Site
 from tests.crash.residents import Resident
 from tests.crash.test_two_servers import PATIENCE_S, SHORT, Pair
@@ -16,15 +14,6 @@ from tests.nginx import Nginx
 
 CLIENTS = 200
 BEHIND = {"MYAGENT_TRUSTED_PROXIES": "127.0.0.1"}
-
-
-@pytest.fixture
-def nginx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nginx]:
-    """Passes to nobody yet; clients of this process trust it."""
-    for running in serve(Nginx):
-        assert isinstance(running, Nginx)
-        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
-        yield running
 
 
 async def behind(nginx: Nginx, pair: Pair, clients: int, *, balancing: str) -> None:
