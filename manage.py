@@ -19,6 +19,9 @@ def main() -> None:
         from myagent.manager.cli.missing import how_to_install
 
         sys.exit(how_to_install(error))
+    from agents.runtime.imports import import_structlog
+
+    import_structlog()
     from agents.runtime import logs
     from agents.runtime.garbage import leave_to_system
     from agents.terminal.encoding import accept_any_text

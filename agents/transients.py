@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.log.entry import Logged
 from agents.sentences import say
 from myagent.protocol import ErrorCode
+
+if TYPE_CHECKING:
+    from agents.log.entry import Logged
 
 RETRYABLE = frozenset(
     {

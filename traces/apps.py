@@ -3,6 +3,8 @@ import importlib
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy
 
+from agents.log import observers
+
 
 class TracesConfig(AppConfig):
     name = "traces"
@@ -12,4 +14,4 @@ class TracesConfig(AppConfig):
     def ready(self) -> None:
         # They register themselves.
         importlib.import_module("traces.checks")
-        importlib.import_module("traces.recording.costs")
+        observers.register("traces.recording.costs.count")

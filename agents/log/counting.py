@@ -8,17 +8,13 @@ from typing import Any
 import structlog
 
 from agents import metrics
+from agents.log import observers
 from agents.log.entry import Entry
 from agents.log.fold import usage_of
 from agents.log.writes import Write
 from agents.runtime.limits import Seldom
 
 logger = structlog.get_logger(__name__)
-
-observers: list[Callable[[Write], None]] = []
-"""Other apps' counters: called with each committed write, in the journal's thread. They are
-quick.
-"""
 
 _failures = Seldom()
 
@@ -40,7 +36,7 @@ def _count_all(seconds: float, writes: Sequence[Write]) -> None:
     metrics.COMMIT_WRITES.observe(len(writes))
     for write in writes:
         _count(write)
-        for observe in observers:
+        for observe in observers.registered():
             observe(write)
 
 

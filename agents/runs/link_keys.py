@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.x509.oid import NameOID
 from django.conf import settings
 
 from myagent.worker.tls import LinkKey, context_of
@@ -69,6 +67,10 @@ def _identity(role: str, instance_id: str, secret: str) -> tuple[str, str]:
 
 
 def _certificate(role: str, key: Ed25519PrivateKey) -> str:
+    # Slow to import, and only links over TCP need it.
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"myagent {role}")])
     begin, end = ALWAYS
     made = (

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from django.conf import settings
 
 from agents.directory import Facts, Listed
-from agents.ports import SessionPort
 from agents.principals import Principal
 from agents.runtime import file_pages
 from agents.runtime.base_path import path_within
-from agents.runtime.database import DatabaseThreads
 from agents.runtime.edge import Headers, client_address, counted_as, headers_of
 from agents.sentences import choose
-from agents.sessions.elsewhere import Elsewhere
-from agents.sockets.connections import Connections
 from agents.transients import Problem
 from myagent.protocol import ErrorCode
+
+if TYPE_CHECKING:
+    from agents.ports import SessionPort
+    from agents.runtime.database import DatabaseThreads
+    from agents.sessions.elsewhere import Elsewhere
+    from agents.sockets.connections import Connections
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

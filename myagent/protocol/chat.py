@@ -9,12 +9,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from myagent.protocol.client_events import (
-    MAX_MESSAGE_BYTES,
-    ProtocolError,
-    Saying,
-    read_object,
-)
+from myagent.protocol.client_events import Saying, read_object
+from myagent.protocol.terms import MAX_MESSAGE_BYTES, ProtocolError
 
 MAX_USER_ID = 191
 """Characters of the path's user id."""

@@ -6,12 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from myagent.protocol.client_events import (
-    MAX_MESSAGE_BYTES,
-    ProtocolError,
-    Saying,
-    read_object,
-)
+from myagent.protocol.client_events import Saying, read_object
+from myagent.protocol.terms import MAX_MESSAGE_BYTES, ProtocolError
 
 MAX_LABEL = 191
 """Characters of the path's label."""

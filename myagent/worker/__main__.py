@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from myagent.worker import surroundings
+from myagent.worker import ORPHAN_AFTER_S, surroundings
 
 if __name__ == "__main__":
     surroundings.clear()
 
 from myagent.worker.logs import FORMATTERS
-from myagent.worker.process import ORPHAN_AFTER_S, Options, run_worker
+from myagent.worker.process import Options, run_worker
 from myagent.worker.tcp import host_and_port
 from myagent.worker.tls import VARIABLE, BadLinkKey
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from myagent.loading import AgentFile, AgentFileError, load_agent_file
 from myagent.runnable import Runnable
-from myagent.worker import descendants, logs, signals, surroundings
+from myagent.worker import ORPHAN_AFTER_S, descendants, logs, signals, surroundings
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
@@ -29,7 +29,6 @@ from myagent.worker.tls import take_key
 EX_CONFIG = 78
 """The exit status when the agent file can't be used: starting it again changes nothing."""
 
-ORPHAN_AFTER_S = 60.0
 CLOSE_S = 2.0
 """How long what agent code left on the loop may take to end once it is cancelled."""
 OOM_SCORE = 500

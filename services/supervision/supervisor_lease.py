@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from agents.models import LEASE_HOLDS
 from agents.runtime.ids import new_id
 from agents.runtime.process import is_provably_gone, own_identity
-from myagent.worker.process import ORPHAN_AFTER_S
+from myagent.worker import ORPHAN_AFTER_S
 from services.models import Instance, Service, Supervisor
 from services.nodes import LONGEST_NODE, this_node
 

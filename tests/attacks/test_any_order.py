@@ -12,8 +12,7 @@ from typing import Any, get_args
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from myagent.protocol import CloseCode
-from myagent.protocol.client_events import ErrorCode
+from myagent.protocol import CloseCode, ErrorCode
 from tests.attacks.plain_health import connections_at
 from tests.databases import fresh_database
 from tests.fuzz.mutating import mutated

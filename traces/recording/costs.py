@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.utils import timezone
 
 from agents import metrics
-from agents.log import counting
 from agents.log.fold import usage_of
 from agents.log.writes import Write
 from traces.models import NANO
@@ -13,7 +12,7 @@ from traces.recording.refreshing import recorder
 
 
 def count(write: Write) -> None:
-    """An observer of `agents.log.counting`."""
+    """See `agents.log.observers`."""
     # Most writes have none.
     replies = [entry for entry in write.entries if entry.event == "agent.thinking"]
     facts = write.facts
@@ -24,6 +23,3 @@ def count(write: Write) -> None:
         nano = present.prices.cost_nano(facts.agent.model, usage, timezone.now())
         if nano:
             metrics.COST.labels(facts.service).inc(nano / NANO)
-
-
-counting.observers.append(count)

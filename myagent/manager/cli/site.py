@@ -101,6 +101,9 @@ def _load_site() -> None:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
+    from agents.runtime.imports import import_structlog
+
+    import_structlog()
     try:
         django.setup()
     except ImproperlyConfigured as error:

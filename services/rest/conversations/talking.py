@@ -19,7 +19,7 @@ from agents.log.entry import Logged
 from agents.runtime.ids import new_id
 from agents.sentences import say
 from myagent.protocol import Cancel, UserMessage
-from myagent.protocol.client_events import MAX_TRACEPARENT
+from myagent.protocol.terms import MAX_TRACEPARENT
 from services.rest.conversations import documents
 from services.rest.conversations.inputs import (
     LAST_EVENT_ID,

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from rest_framework import serializers
 
 from agents.principals import MAX_KEY
-from myagent.protocol.client_events import MAX_MESSAGE_BYTES
+from myagent.protocol import MAX_MESSAGE_BYTES
 from services.rest.fields import (
     NumberParameter,
     Strict,

@@ -22,7 +22,7 @@ from agents.runs.workers import Pool, Workers
 from agents.runtime.process import own_identity
 from myagent import create_react_agent
 from myagent.testing import ScriptedModel
-from myagent.worker.process import ORPHAN_AFTER_S
+from myagent.worker import ORPHAN_AFTER_S
 from services import doorbell
 from services.models import Instance, Service, Supervisor
 from services.routing.directory import SiteDirectory

@@ -20,7 +20,7 @@ from agents.models import Event, Run, Session
 from agents.ownership.ending import end_unfinished_runs
 from agents.runtime.ids import new_id
 from agents.runtime.process import identity_of, is_alive, own_identity
-from myagent.worker.process import ORPHAN_AFTER_S
+from myagent.worker import ORPHAN_AFTER_S
 from services import control
 from services.catalogue import registry
 from services.logs.logfiles import path_of, tail
