@@ -2,8 +2,8 @@
 
 By default Python scans all objects whenever the old generation has grown by a quarter, and
 everything else stops meanwhile: for half a second with six thousand sockets, again and again while
-they connect. It finds little: sockets and runs leave no reference cycles, only sessions that leave
-memory do, each with its history.
+they connect. It finds little: sockets and runs leave no reference cycles, and sessions only small
+ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import gc
 
-LEAST = 5
+LEAST = 20
 """Number of young collections (one per some 7,000 new objects) between two full ones."""
 
 SOCKETS_A_LOOK = 30
