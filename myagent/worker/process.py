@@ -21,6 +21,7 @@ from myagent.worker import ORPHAN_AFTER_S, descendants, logs, signals, surroundi
 from myagent.worker.codec import encode_said
 from myagent.worker.describing import describe
 from myagent.worker.endings import sentence_of
+from myagent.worker.garbage import little_garbage
 from myagent.worker.listening import Listening
 from myagent.worker.loops import run_to_end
 from myagent.worker.server import LinkServer
@@ -97,8 +98,9 @@ def run_worker(options: Options) -> int:
 def _serve(options: Options, listening: Listening) -> None:
     surroundings.enter(options.file)
     # Before the loop runs: files may use one of their own while they are loaded.
-    file = load_agent_file(options.file)
-    _prepare(file)
+    with little_garbage():
+        file = load_agent_file(options.file)
+        _prepare(file)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
