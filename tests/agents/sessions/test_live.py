@@ -18,6 +18,7 @@ from agents.log.journal import JournalStopped, RowRefused
 from agents.log.writes import OwnershipLost, RunEnded, Write
 from agents.models import Event, Run
 from agents.ownership import servers
+from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
 from agents.sessions.conversations import Conversations
 from myagent.foreign import ForeignAgent
@@ -451,6 +452,21 @@ async def test_a_history_that_leaves_memory_does_not_wait_for_the_garbage_collec
     try:
         await story.conversations._sweep()
         assert [each() for each in messages] == [None] * len(messages)
+    finally:
+        gc.enable()
+
+
+async def test_a_session_that_is_not_found_leaves_nothing_to_the_garbage_collector(
+    story: Story,
+) -> None:
+    gc.disable()
+    try:
+        try:
+            await story.conversations._sessions.opening.open("nowhere")
+        except UnknownSession as error:
+            found = weakref.ref(error)
+        await asyncio.sleep(0)
+        assert found() is None
     finally:
         gc.enable()
 
