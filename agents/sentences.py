@@ -116,6 +116,7 @@ SENTENCES = {
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."
     ),
+    "storage_away": gettext_noop("The database can't be used just now. Try again soon."),
     "storage_uncertain": gettext_noop(
         "It is not known whether this was saved. Send it again: a message with the same message_id "
         "is accepted only once."

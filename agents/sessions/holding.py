@@ -202,7 +202,7 @@ class Sessions:
             return await self._find_or_follow(session_id)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error
 
     def _here(self, session_id: str) -> LiveSession | FollowedSession | None:
         return self._live.get(session_id) or self.following.get(session_id)

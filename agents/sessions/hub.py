@@ -102,7 +102,7 @@ class Hub:
     def _check_begin(self, socket: Socket, listed: Listed) -> None:
         """Raises `Refused` unless a session of the service may begin now."""
         if not self._resources.journal.is_available:
-            raise Refused("storage_unavailable")
+            raise Refused("storage_unavailable", sentence="storage_away")
         is_leaving = self._resources.is_draining
         if is_leaving or not self.may_wait(listed.name) or self._sessions.capacity.is_full:
             raise Refused("service_unavailable")
@@ -290,7 +290,7 @@ class Hub:
             return await asked
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error
 
 
 def _named(socket: Socket, event: CreateSession) -> str | None:

@@ -205,6 +205,7 @@ def test_a_lost_database_is_said(client: Client, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(registry, "find", lost)
     answer = client.get("services/echo")
     assert (answer.status, answer.code) == (503, "storage_unavailable")
+    assert answer.headers["retry-after"] == "5"
     assert b"10.0.0.5" not in answer.body
 
 
