@@ -266,12 +266,7 @@ class Hub:
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession | FollowedSession:
         """The session, if the client may use it and it belongs to the addressed service."""
-        session = await self._sessions.find(session_id, socket.principal)
-        if socket.service not in (None, session.service):
-            raise Refused("unknown_session")
-        if not may_use_service(socket.principal, session.service):
-            raise Refused("forbidden", sentence="forbidden_service")
-        return session
+        return await self._sessions.find(session_id, socket.principal, socket.service)
 
     def _attach(
         self, socket: Socket, session: LiveSession | FollowedSession, seq: int | None = None
