@@ -227,6 +227,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_NAME = "myagent_lang"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = f"{MYAGENT_BASE_PATH}/"
+"""Where a login leads, the admin's too, that names no page of this site."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 """Bytes of a request's body; see `bodies.py`."""
 
