@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
-from django.utils.log import log_response
 
 from agents.runtime.database_errors import is_away
 from agents.runtime.file_locks import explain
@@ -18,6 +17,7 @@ from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import ERROR_TEXTS
 from myagent_site.pages import draw, language_of
+from myagent_site.unavailable import note
 from services import permissions
 from services.rest.errors import AWAY_RETRY_S
 
@@ -86,15 +86,8 @@ def _without_database(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.warning("storage_away", error=explain(error))
     response = _answer(request, AWAY)
     response.headers["Retry-After"] = str(AWAY_RETRY_S)
-    # Django logs a response once: else it would as an error of ours, with a traceback each time.
-    log_response(
-        "%s: %s",
-        response.reason_phrase,
-        request.path,
-        response=response,
-        request=request,
-        level="debug",
-    )
+    # Else Django logs the exception as an error of ours, with a traceback each time.
+    note(request, response, "debug")
     return response
 
 

@@ -116,6 +116,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "myagent_site.unavailable.log_as_warnings",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",

@@ -185,7 +185,7 @@ async def test_a_site_whose_database_answers_is_ready(async_client: AsyncClient)
 
 
 async def test_a_site_without_its_database_says_so(
-    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost() -> None:
         raise OperationalError("gone away: 10.0.0.5")
@@ -196,6 +196,8 @@ async def test_a_site_without_its_database_says_so(
     assert response.json()["code"] == "storage_unavailable"
     assert response.json()["detail"].endswith(".")
     assert b"10.0.0.5" not in response.content
+    # An error in the log calls somebody.
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
 async def test_a_database_that_never_answers_is_not_waited_for(
