@@ -11,6 +11,10 @@ if sys.flags.safe_path:
 
 
 def main() -> None:
+    from agents.runtime.garbage import collect_less, leave_to_system
+
+    collect_less()
+    leave_to_system()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "myagent_site.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured
@@ -23,11 +27,9 @@ def main() -> None:
 
     import_structlog()
     from agents.runtime import logs
-    from agents.runtime.garbage import leave_to_system
     from agents.terminal.encoding import accept_any_text
 
     accept_any_text()
-    leave_to_system()
     logs.set_up_for_commands()
     try:
         execute_from_command_line(sys.argv)

@@ -150,12 +150,12 @@ class ChatMessage:
     @cached_property
     def json(self) -> bytes:
         """`to_dict`, encoded once: a long history is joined, never encoded again."""
-        return exact_json.encode(self.to_dict())
+        return fast_json.compact(exact_json.encode(self.to_dict()))
 
     @cached_property
     def wire_json(self) -> bytes:
         """`wire`, encoded once. Raises `TypeError` for text that can't be sent."""
-        return fast_json.dumps(self.wire())
+        return fast_json.compact(fast_json.dumps(self.wire()))
 
     @cached_property
     def has_legal_calls(self) -> bool:

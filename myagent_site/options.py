@@ -350,8 +350,8 @@ OPTIONS = (
         "MYAGENT_LIVE_TOKENS",
         "int",
         25_000_000,
-        "Estimated tokens of the histories of all sessions in a server's memory, some 4 bytes "
-        "each. Above it idle sessions without a socket leave early.",
+        "Estimated tokens of the histories of all sessions in a server's memory, some 10 bytes "
+        "each, of short messages 30. Above it idle sessions without a socket leave early.",
     ),
     Option(
         "MYAGENT_CONTEXT_TOKENS",

@@ -32,6 +32,12 @@ def is_available() -> bool:
     return database_server().is_installed() and importlib.util.find_spec("MySQLdb") is not None
 
 
+def runs_again(item: pytest.Item, *, is_long: bool) -> bool:
+    """Whether it is marked so; `when_long`: only if all is to run."""
+    marker = item.get_closest_marker("both_databases")
+    return marker is not None and (is_long or not marker.kwargs.get("when_long", False))
+
+
 class SecondRun:
     """In the first process: keeps the side streams, and reports their reports at the end."""
 
@@ -40,7 +46,8 @@ class SecondRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        again = [item for item in session.items if item.get_closest_marker("both_databases")]
+        is_long = session.config.getoption("--long")
+        again = [item for item in session.items if runs_again(item, is_long=is_long)]
         if session.config.option.collectonly or session.testsfailed:
             return None
         session.testscollected += len(again)

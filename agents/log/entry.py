@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from agents.log.fold import Fact
-from myagent import exact_json, protocol
+from myagent import exact_json, fast_json, protocol
 from myagent.messages import ChatMessage
 
 
@@ -34,7 +34,8 @@ class Entry:
 
     @cached_property
     def payload(self) -> bytes:
-        return exact_json.encode({"content": self.content, "metadata": self.metadata})
+        whole = {"content": self.content, "metadata": self.metadata}
+        return fast_json.compact(exact_json.encode(whole))
 
     def fact(self, at: datetime) -> Fact:
         return Fact(self.event, self.step_id, at, self.content, self.metadata, self.message)

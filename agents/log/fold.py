@@ -131,6 +131,13 @@ class History:
         if place is not None:
             self._results.remove(place)
 
+    def clear(self) -> None:
+        """Drops all turns, as the oldest ones are above `max_tokens`."""
+        self.first = self.end
+        self._turns, self._messages = [], []
+        self._calls, self._results = {}, []
+        self._tokens = 0
+
     @property
     def end(self) -> int:
         return self.first + len(self._messages)

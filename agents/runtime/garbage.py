@@ -2,7 +2,8 @@
 
 By default Python scans all objects whenever the old generation has grown by a quarter, and
 everything else stops meanwhile: for half a second with six thousand sockets, again and again while
-they connect. It finds next to nothing, since sockets and runs leave no reference cycles.
+they connect. It finds little: sockets and runs leave no reference cycles, and sessions only small
+ones.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ alone never bring about a full collection, and garbage is at most about twice th
 
 _NEVER = 1_000_000_000
 
+USUAL = gc.get_threshold()
+IMPORTED = 50_000
+"""New objects between two young collections while a program starts."""
+
 
 class SeldomCollected:
     """Controls the process's garbage collector from `begin` to `end`."""
@@ -30,6 +35,7 @@ class SeldomCollected:
     def begin(self) -> None:
         """Objects that exist now are never scanned again. May be called twice."""
         if self._threshold is None:
+            collect_as_usual()
             self._threshold = gc.get_threshold()
             gc.freeze()
             # The young generation is collected as usual.
@@ -51,6 +57,18 @@ class SeldomCollected:
 def is_due(young_looks: int, sockets: int) -> bool:
     """Whether a full collection is due, given the number of young ones since the last."""
     return young_looks >= LEAST + sockets // SOCKETS_A_LOOK
+
+
+def collect_less() -> None:
+    """Until `collect_as_usual`: what a program makes while it starts is next to never garbage.
+
+    Looking for some takes a tenth of a command's start.
+    """
+    gc.set_threshold(IMPORTED, *USUAL[1:])
+
+
+def collect_as_usual() -> None:
+    gc.set_threshold(*USUAL)
 
 
 def leave_to_system() -> None:

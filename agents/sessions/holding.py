@@ -253,8 +253,9 @@ class Sessions:
             has_expired = now - session.idle_since >= self._timeout_s(session.service)
             is_too_much = place < excess or tokens > settings.MYAGENT_LIVE_TOKENS
             may_leave = session.has_ended or has_expired or is_too_much
+            size = session.tokens
             if may_leave and self._give_up(session):
-                tokens -= session.tokens
+                tokens -= size
         await self._free()
 
     async def give_up(self, sessions: Iterable[LiveSession]) -> None:

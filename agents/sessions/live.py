@@ -210,6 +210,10 @@ class LiveSession:
         for link in self._pool:
             link.forget(self.session_id, self.epoch)
         self.audience.clear()
+        if self._runs.is_at_rest:
+            # The session's parts refer to each other and wait for the garbage collector: by far the
+            # most of its memory does not wait with them.
+            self._log.history.clear()
 
     # Internals.
 

@@ -74,7 +74,12 @@ class Opening:
             task = asyncio.get_running_loop().create_task(self._take(session_id, is_asked_for))
             self._tasks[session_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(session_id, None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # A failure refers to this frame, and the task to the failure: a cycle would wait for
+            # the garbage collector.
+            del task
 
     async def open_asked(self, session_id: str) -> LiveSession:
         """The same for clients at other servers, or here while it was followed."""

@@ -364,7 +364,7 @@ async def test_an_answer_that_breaks_off_is_taken_back_and_told_again(
         assert [frame["status"] for frame in resets] == ["thinking"]
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_an_answer_is_whole_after_its_runner_was_killed(
     serve: Serve, model: FakeModelControl, nonce: str
 ) -> None:
@@ -382,7 +382,7 @@ async def test_an_answer_is_whole_after_its_runner_was_killed(
             assert client.frames[0]["data"]["reset"] is True
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_an_answer_that_was_finished_after_a_crash_waits_for_its_client(
     serve: Serve, model: FakeModelControl, fresh_database_url: str, nonce: str
 ) -> None:

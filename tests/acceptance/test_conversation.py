@@ -24,7 +24,7 @@ from tests.runners import SERVERS, Runner
 
 from .conftest import Serve
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

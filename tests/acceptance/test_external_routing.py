@@ -422,6 +422,7 @@ async def test_the_fewest_clients_count_those_of_external_services(
             assert (await answer_to(fourth, theirs, "hello"))["content"] == "You said hello."
 
 
+@pytest.mark.long
 async def test_an_unhealthy_one_is_passed_over_unless_it_is_the_last(
     site: ManagedSite, door: str, tmp_path: Path
 ) -> None:

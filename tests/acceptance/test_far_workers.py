@@ -101,7 +101,7 @@ def by_link(site: ManagedSite, pid: int) -> set[str]:
     return {each.laddr.ip for each in connections if each.status == psutil.CONN_ESTABLISHED}
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_a_turn_outlives_a_far_worker_that_is_killed_and_stop_ends_the_others(
     site: ManagedSite,
 ) -> None:
@@ -159,6 +159,7 @@ async def test_a_restart_rolls_a_far_worker_at_a_fixed_port(site: ManagedSite) -
     assert await asyncio.to_thread(far.command.stop, signal.SIGINT) == 0
 
 
+@pytest.mark.long
 def test_another_agent_file_may_be_used_here(site: ManagedSite) -> None:
     url = registered(site)
     here = site.write("here.py", "async def agent(text):\n    return 'here'\n")

@@ -14,7 +14,7 @@ from tests.runners import SERVERS, Runner
 
 from .conftest import Serve
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 
 @pytest.fixture(scope="module", params=SERVERS)

@@ -47,7 +47,7 @@ async def until_answered_by(site: ManagedSite, serving: Command, pids: set[int])
             seen.add(int(pid))
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_servers_and_workers_of_both_keys_work_together_until_the_former_is_given_up(
     site: ManagedSite,
 ) -> None:
@@ -76,7 +76,7 @@ async def test_servers_and_workers_of_both_keys_work_together_until_the_former_i
     await until_answered_by(site, third, {new.pids[-1], newest.pids[-1]})
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_variables_that_no_known_key_opens_are_named_and_left(site: ManagedSite) -> None:
     read = "SELECT environment FROM services_service"
     before = site.query(read)

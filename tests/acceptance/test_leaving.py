@@ -43,7 +43,7 @@ async def held(client: Recorder, model: FakeModelControl, nonce: str) -> str:
 # Leaving.
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_a_runner_that_is_told_to_leave_finishes_what_runs(
     serve: Serve, model: FakeModelControl, nonce: str
 ) -> None:
@@ -78,7 +78,7 @@ async def test_an_idle_runner_leaves_at_once(serve: Serve) -> None:
     assert await exit_status(runner) == 0
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_a_second_signal_hurries_and_the_run_goes_on_in_the_next_process(
     serve: Serve, model: FakeModelControl, nonce: str
 ) -> None:
@@ -110,7 +110,7 @@ async def asked(client: Recorder) -> dict[str, object]:
     return await client.until("agent.user_confirm")
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 async def test_a_question_survives_a_restart_and_can_be_answered(serve: Serve) -> None:
     first = serve("tools.py", env={"MYAGENT_SHUTDOWN_GRACE_S": "600"})
     async with await Recorder.open(first.url) as client:

@@ -815,7 +815,7 @@ asyncio.run(main())
     ]
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_without_a_path_it_is_the_site_s_database(folder: Folder, fresh_database_url: str) -> None:
     folder.environment |= {"DATABASE_URL": fresh_database_url, "SECRET_KEY": "for tests"}
     folder.environment["MYAGENT_VAR_DIR"] = str(folder.path / "kept")

@@ -86,6 +86,7 @@ async def test_a_door_lets_nobody_into_another_services_conversation(
             await stranger.error("no_service")
 
 
+@pytest.mark.long
 async def test_where_no_service_is_named_the_only_one_that_runs_is_meant(
     site: ManagedSite, serving: Command
 ) -> None:
@@ -195,6 +196,7 @@ async def test_a_stop_lets_runs_finish_and_refuses_new_ones_until_the_next_start
         assert_gapless(client.frames)
 
 
+@pytest.mark.long
 async def test_unregistering_a_service_ends_its_runs(
     site: ManagedSite, serving: Command, tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ async def test_unregistering_a_service_ends_its_runs(
         await unregistering
 
 
+@pytest.mark.long
 async def test_a_port_of_its_own_stays_open_over_a_restart(
     site: ManagedSite, serving: Command
 ) -> None:
@@ -314,6 +317,7 @@ agent = create_react_agent(tools=[order], model=ScriptedModel([call("order"), "d
 """
 
 
+@pytest.mark.long
 async def test_a_stop_ends_also_what_waits_for_somebodys_yes(
     site: ManagedSite, serving: Command
 ) -> None:

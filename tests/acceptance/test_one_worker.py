@@ -71,6 +71,7 @@ async def answer(url: str, text: str) -> str:
     return events[-1].content
 
 
+@pytest.mark.long
 def test_its_worker_answers_where_nobody_supervises(site: ManagedSite) -> None:
     site.register("echo", ECHO)
     desire(site)
@@ -88,7 +89,7 @@ def test_its_worker_answers_where_nobody_supervises(site: ManagedSite) -> None:
     assert site.service("echo")["status"] == "stopped"
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_beside_a_supervisor_it_is_none_of_the_replicas(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("which", site.write("which.py", WHICH), "--auto-start", "--replicas=2")
@@ -145,7 +146,7 @@ def test_when_it_is_killed_its_worker_ends_and_somebody_else_says_so(
         assert "runagent" in site.until_status("echo", "error")["error_message"]
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_stop_ends_it_and_a_start_is_waited_for(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO)
@@ -183,6 +184,7 @@ def test_without_a_supervisor_stop_and_restart_arrive_by_it(site: ManagedSite) -
     assert command.process.wait(30) == 0
 
 
+@pytest.mark.long
 def test_taken_off_the_list_the_service_goes_with_it(site: ManagedSite) -> None:
     site.register("echo", ECHO)
     desire(site)

@@ -113,27 +113,29 @@ def _judge(site: ManagedSite, base_url: str, document: Path, headers: Headers, *
 
 
 QUICKLY = ("--phases", "fuzzing", "--max-examples", "1")
-THOROUGHLY = ("--max-examples", "15")
+
+
+def quickly_or(*thoroughly: str) -> pytest.MarkDecorator:
+    """Gives a test `how`: one request of each kind, or thousands with --long."""
+    long = pytest.param(thoroughly, id="thoroughly", marks=pytest.mark.long)
+    return pytest.mark.parametrize("how", [pytest.param(QUICKLY, id="quickly"), long])
 
 
 # Thousands of requests: against hanging alone, on a busy machine too.
 @pytest.mark.timeout(1500)
-def test_no_request_is_answered_otherwise_than_the_document_says(site: ManagedSite) -> None:
+@quickly_or("--max-examples", "5")
+def test_no_request_is_answered_otherwise_than_the_document_says(
+    site: ManagedSite, how: tuple[str, ...]
+) -> None:
     document = site.folder / "openapi.yaml"
     with gateway(site) as base_url:
         _register(base_url, {})
         _save_document(base_url, {}, document)
-        _judge(site, base_url, document, {}, "--max-examples", "5")
+        _judge(site, base_url, document, {}, *how)
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param(QUICKLY, id="quickly"),
-        pytest.param(THOROUGHLY, id="thoroughly", marks=pytest.mark.long),
-    ],
-)
+@quickly_or("--max-examples", "15")
 def test_the_same_holds_where_everybody_proves_who_they_are(
     site: ManagedSite, how: tuple[str, ...]
 ) -> None:

@@ -16,7 +16,7 @@ from tests.managed_site import Command, ManagedSite, managed_site
 from tests.recording import TERMINAL
 from tests.runners import ROOT
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 PARROT = '''
 async def agent(text):

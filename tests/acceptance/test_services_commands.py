@@ -224,6 +224,7 @@ def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
     supervisor.kill()
 
 
+@pytest.mark.long
 def test_the_manager_s_name_does_the_same_on_any_file(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "another manager+100%.db"
     options = ("--db-path", file)

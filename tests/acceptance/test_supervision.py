@@ -94,7 +94,7 @@ def test_a_supervisor_that_slept_does_nothing_twice(site: ManagedSite) -> None:
     assert site.until_runs("echo", 2) == after
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_a_restart_changes_every_process_and_never_leaves_nobody(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO, "--auto-start", "--replicas=2")
@@ -114,7 +114,7 @@ def test_a_restart_changes_every_process_and_never_leaves_nobody(site: ManagedSi
     site.until_runs("echo", 2, not_as=set(before))
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_a_file_that_can_not_be_loaded_is_an_error_until_it_is_mended(site: ManagedSite) -> None:
     site.supervise()
     broken = site.write("broken.py", "def create_agent(:\n")
@@ -380,7 +380,7 @@ def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite)
     assert "manage.py supervise" in site.services("start", "echo", expect=1)
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
     serving = site.serve()
     forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"

@@ -12,6 +12,7 @@ from bench import failover
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_no_turn_of_the_bench_is_lost_and_every_figure_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

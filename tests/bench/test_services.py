@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_every_figure_of_the_bench_is_told(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     # A process of its own: it sets up Django for a database of its own.

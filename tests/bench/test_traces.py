@@ -17,6 +17,7 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.mark.skipif(not MariaDB.is_installed(), reason="MariaDB is not installed")
+@pytest.mark.long
 def test_every_question_of_the_bench_is_answered_and_every_figure_is_told(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     # It connects Django to a database of its own.

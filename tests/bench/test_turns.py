@@ -10,6 +10,7 @@ from bench import turns
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_every_turn_of_the_bench_arrives_and_every_figure_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from bench import watching
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_every_viewer_of_the_bench_sees_every_step_and_every_figure_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.crash.workers import kill_worker
 from tests.otlp_receiver import PATIENCE_S, ReceivedSpan, Receiver, otlp_receiver
 from tests.runners import Runner
 
-pytestmark = [pytest.mark.both_databases, pytest.mark.processes]
+pytestmark = [pytest.mark.both_databases(when_long=True), pytest.mark.processes]
 
 AGENT = """
 import os

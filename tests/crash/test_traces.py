@@ -11,7 +11,7 @@ from tests.crash.test_kill import finish, kill
 from tests.crash.witness import Witness, until
 from tests.crash.workers import kill_worker
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 
 def spans(site: Site) -> list[tuple[Any, ...]]:

@@ -66,10 +66,11 @@ def run_class(program: str, place: str, arguments: list[str]) -> None:
 
 
 def _run(program: str, find: Callable[[], Any], arguments: list[str]) -> None:
-    _set_up()
-    from agents.runtime.garbage import leave_to_system
+    from agents.runtime.garbage import collect_less, leave_to_system
 
+    collect_less()
     leave_to_system()
+    _set_up()
     first, _, last = program.rpartition(" ")
     _or_how_to_install(find).run_from_argv([first, last, *arguments])
 

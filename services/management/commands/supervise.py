@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
 from agents.runtime import schema
+from agents.runtime.garbage import collect_as_usual
 from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.inert import readable
 from services.cli.parsing import interval
@@ -56,6 +57,7 @@ class Command(TerminalCommand):
         with in_language_of_site():
             if options["automatic"]:
                 announcement = AUTOMATIC.format(node=this_node())
+            collect_as_usual()
             asyncio.run(self._run(process, announcement))
         if process.has_replaced_automatic and supervisor_start.is_needed():
             self._hand_over()

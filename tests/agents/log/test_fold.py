@@ -373,3 +373,17 @@ def test_who_has_a_part_of_the_memory_knows_what_is_new_by_the_numbers() -> None
     assert [message.content[0] for message in history.messages(end)] == ["y"]
     history.drop_turn("two")
     assert history.generation != seen, "another message may get the same number"
+
+
+def test_a_memory_that_was_cleared_holds_nothing_and_goes_on_behind_its_numbers() -> None:
+    history = History(max_tokens=1_000)
+    history.start_turn("one")
+    history.add("one", ChatMessage("user", "x" * 60))
+    end = history.end
+    history.clear()
+    assert (history.first, history.end, history.tokens, history.messages()) == (end, end, 0, [])
+    history.add("one", ChatMessage("assistant", "late"))
+    assert history.messages() == [], "its turn is gone"
+    history.start_turn("two")
+    history.add("two", ChatMessage("user", "y"))
+    assert [message.content for message in history.messages(end)] == ["y"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.garbage import LEAST, SeldomCollected, is_due
+from agents.runtime.garbage import LEAST, SeldomCollected, collect_less, is_due
 from tests.databases import copy_migrated
 from tests.runners import ROOT
 
@@ -46,6 +46,16 @@ def test_what_is_there_at_the_beginning_is_not_looked_at_again_until_the_end(
     collected.end()
     collected.end()
     assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)
+
+
+def test_a_server_collects_as_usual_whatever_its_start_did(collected: SeldomCollected) -> None:
+    usual = gc.get_threshold()
+    collect_less()
+    assert gc.get_threshold()[0] > usual[0]
+    collected.begin()
+    assert gc.get_threshold()[:2] == usual[:2]
+    collected.end()
+    assert gc.get_threshold() == usual
 
 
 def test_python_does_not_look_at_everything_by_itself(collected: SeldomCollected) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -431,6 +433,26 @@ async def test_idle_sessions_leave_memory_when_their_histories_are_too_large_tog
     assert story.conversations.session_count == 2
     settings.MYAGENT_LIVE_TOKENS = 1
     await sweep_and_come_back(story)
+
+
+async def test_a_history_that_leaves_memory_does_not_wait_for_the_garbage_collector(
+    story: Story, settings: Any
+) -> None:
+    story.permits.open()
+    await story.do(SAY_A)
+    await story.socket.hear("agent.final_answer")
+    await crowd(story)
+    session = story.conversations._sessions.get(story.session_id)
+    assert session is not None
+    messages = [weakref.ref(each) for each in session._log.history.messages()]
+    assert messages
+    settings.MYAGENT_LIVE_TOKENS = 1
+    gc.disable()
+    try:
+        await story.conversations._sweep()
+        assert [each() for each in messages] == [None] * len(messages)
+    finally:
+        gc.enable()
 
 
 async def test_at_twice_the_bound_no_new_session_is_started(story: Story, settings: Any) -> None:
