@@ -52,6 +52,9 @@ SENTENCES = {
     "session_closed": gettext_noop("This conversation has ended. Start a new one."),
     "forbidden": gettext_noop("This address or page may not connect to the service."),
     "unauthenticated": gettext_noop("Log in, or connect with a token that is valid."),
+    "pages_need_login": gettext_noop(
+        "Pages need a login: a token is for the REST API and for sockets."
+    ),
     "forbidden_account": gettext_noop("Your account or token may not use agents."),
     "forbidden_session": gettext_noop("This conversation belongs to somebody else."),
     "forbidden_to_act": gettext_noop("You may read this conversation, but not take part in it."),
@@ -116,6 +119,7 @@ SENTENCES = {
     "storage_unavailable": gettext_noop(
         "The message could not be saved just now and was not accepted. Try again soon."
     ),
+    "storage_away": gettext_noop("The database can't be used just now. Try again soon."),
     "storage_uncertain": gettext_noop(
         "It is not known whether this was saved. Send it again: a message with the same message_id "
         "is accepted only once."

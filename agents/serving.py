@@ -141,7 +141,7 @@ class ServerProcess:
             return Refusal(CloseCode.GOING_AWAY, "service_unavailable")
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable", "storage_away")
         except NameTaken as error:
             logger.error("name_taken", service=self.service, source=error.source)
             return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "service_unavailable")

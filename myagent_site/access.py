@@ -150,7 +150,7 @@ class SocketVisitor:
                     break
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable")
+            return Refusal(CloseCode.NO_SERVICE_AVAILABLE, "storage_unavailable", "storage_away")
         if isinstance(verdict, Denial):
             return REFUSALS[verdict]
         client.principal = verdict

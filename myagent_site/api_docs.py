@@ -11,11 +11,14 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from myagent_site.pages import PAGE_HEADERS, content_security_policy
 from services.rest import errors
+from services.rest.base import BearerToken, SessionLogin
 
 HEADERS = PAGE_HEADERS | {
     # Pages on other ports must not read its scripts: one contains the CSRF token.
@@ -25,13 +28,20 @@ HEADERS = PAGE_HEADERS | {
 }
 
 
+class IsKnown(BasePermission):
+    """With `MYAGENT_AUTH=token`, whoever has an account or a token, whatever that is good for."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return settings.MYAGENT_AUTH != "token" or bool(request.user.is_authenticated)
+
+
 @extend_schema(exclude=True)
 class SchemaView(SpectacularAPIView):
     """The schema as JSON, or as YAML if asked for. Nothing in it is secret."""
 
     renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]  # noqa: RUF012
-    authentication_classes = ()
-    permission_classes = ()
+    authentication_classes = (BearerToken, SessionLogin)
+    permission_classes = (IsKnown,)
 
     def get_exception_handler(self) -> Any:
         return errors.answer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_noop
 
+from agents.sentences import SENTENCES
 from myagent_site.chat_texts import TEXTS as CHAT
 from myagent_site.rule_texts import TEXTS as RULES
 
@@ -191,6 +192,8 @@ ERROR_TEXTS = (
         "internal_error": gettext_noop(
             "The error is on our side; the server’s log has the details."
         ),
+        "storage_unavailable_title": gettext_noop("The site can’t be used just now"),
+        "storage_unavailable": SENTENCES["storage_away"],
         "too_many_logins_title": gettext_noop("One login at a time"),
         "too_many_logins": gettext_noop(
             "Another login from your address is being checked, or too many from elsewhere. Wait a "
@@ -205,8 +208,6 @@ NO_CHAT_TEXTS = (
     SHARED
     | PLACES
     | {
-        "title": HOME_TEXTS["title"],
-        "storage_away": TEXTS["storage_away"],
         "no_service_title": gettext_noop("No such service"),
         "no_service": gettext_noop("No service of this site has this name:"),
         "to_home": gettext_noop("See the services that run"),

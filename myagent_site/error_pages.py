@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
+import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
 
+from agents.runtime.database_errors import is_away
+from agents.runtime.file_locks import explain
 from agents.sentences import say
 from agents.serving import server_of
 from agents.sockets.handshake import OWN_DOOR
 from myagent_site.chat_texts import translated
 from myagent_site.console_texts import ERROR_TEXTS
 from myagent_site.pages import draw, language_of
+from myagent_site.unavailable import note
 from services import permissions
+from services.rest.errors import AWAY_RETRY_S
+
+logger = structlog.get_logger(__name__)
 
 MAX_PATH = 200
 """Maximum number of characters of an address that are repeated."""
@@ -33,6 +41,7 @@ STALE_FORM = Trouble(403, "stale_form")
 BAD_REQUEST = Trouble(400, "bad_request")
 TOO_MANY_LOGINS = Trouble(429, "too_many_logins")
 FAILED = Trouble(500, "internal_error")
+AWAY = Trouble(503, "storage_unavailable")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -63,8 +72,23 @@ def too_many_logins(request: HttpRequest, *, retry_after_s: int) -> HttpResponse
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Needs nothing that may have failed: no database, no login."""
+    """Needs nothing that may have failed: no database, no login.
+
+    Called by Django while it handles the exception, from a view or from a middleware.
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, Exception) and is_away(error):
+        return _without_database(request, error)
     return _answer(request, FAILED)
+
+
+def _without_database(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.warning("storage_away", error=explain(error))
+    response = _answer(request, AWAY)
+    response.headers["Retry-After"] = str(AWAY_RETRY_S)
+    # Else Django logs the exception as an error of ours, with a traceback each time.
+    note(request, response, "debug")
+    return response
 
 
 def only_sockets(request: HttpRequest) -> HttpResponse:

@@ -24,6 +24,7 @@ from myagent_site.admin_pages import ADMIN
 from myagent_site.chat_texts import translated
 from myagent_site.error_pages import is_for_people, told
 from myagent_site.pages import content_security_policy, draw, language_of
+from services.access import bearer_in
 
 LOGIN = "/login/"
 LOGOUT = "/logout/"
@@ -33,6 +34,9 @@ FREE = (
     *(f"/{ADMIN}", "/api/v1"),
 )
 """Paths that ask for a login themselves, or tell nothing."""
+
+DESCRIPTION = "/api/schema"
+"""The path of what describes the REST interface; tokens are judged as they are there."""
 
 TEXTS = {
     "log_in": gettext_noop("Log in"),
@@ -56,8 +60,13 @@ def require_login(get_response: GetResponse) -> GetResponse:
             return await get_response(request)
         if (await request.auser()).is_authenticated:
             return await get_response(request)
+        # It is described by the site, but for the programs that use it.
+        has_token = bearer_in(request) is not None
+        if has_token and path_.startswith(DESCRIPTION):
+            return await get_response(request)
         if not is_for_people(request):
-            return told(say(language_of(request), "unauthenticated"), "unauthenticated", 401)
+            sentence = "pages_need_login" if has_token else "unauthenticated"
+            return told(say(language_of(request), sentence), "unauthenticated", 401)
         return redirect_to_login(request.get_full_path(), address(LOGIN))
 
     return middleware
@@ -69,9 +78,6 @@ require_login.sync_capable = False  # type: ignore[attr-defined]
 
 class SiteLogin(LoginView):
     """Where nothing else is said, it leads to the home page."""
-
-    def get_default_redirect_url(self) -> str:
-        return address("/")
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return _draw(request, then=str(self.get_redirect_url()))

@@ -22,17 +22,14 @@ def chat(request: HttpRequest, name: str, socket: str = "") -> HttpResponse:
 
     `socket`: its path, if it is not the service's path at the site.
     """
-    try:
-        service = Service.objects.filter(name=name).first()
-    except DatabaseFailure:
-        return _no_chat(request, name, status=503)
+    service = Service.objects.filter(name=name).first()
     # MySQL compares names without regard to case; sockets don't.
     if service is None or service.name != name:
-        return _no_chat(request, name, status=404)
+        return _no_chat(request, name)
     if service.is_external:
         elsewhere = chat_of(service)
         if not elsewhere:
-            return _no_chat(request, name, status=404)
+            return _no_chat(request, name)
         return HttpResponseRedirect(elsewhere)
     agent = introduce(service.agent, name=service.name, description=service.description)
     return chat_page(
@@ -65,13 +62,10 @@ def with_slash(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponseRedirect(f"{path_of(name)}?{query}" if query else path_of(name))
 
 
-def _no_chat(request: HttpRequest, name: str, status: int) -> HttpResponse:
+def _no_chat(request: HttpRequest, name: str) -> HttpResponse:
     lang = language_of(request)
-    text, is_away = translated(NO_CHAT_TEXTS, lang), status == 503
+    text = translated(NO_CHAT_TEXTS, lang)
     if request.method in ("GET", "HEAD") and not error_pages.is_for_people(request):
-        if is_away:
-            return error_pages.told(text["storage_away"], "storage_unavailable", status)
         detail = f"{text['no_service']} {name[: error_pages.MAX_PATH]}"
-        return error_pages.told(detail, "no_service", status)
-    context = {"text": text, "name": name, "is_away": is_away}
-    return answer(request, lang, "no_chat.html", context, status=status)
+        return error_pages.told(detail, "no_service", 404)
+    return answer(request, lang, "no_chat.html", {"text": text, "name": name}, status=404)

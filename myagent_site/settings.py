@@ -116,6 +116,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "myagent_site.unavailable.log_as_warnings",
     "myagent_site.roles.pages_of_this_process",
     "myagent_site.tls.secure_over_tls",
     "myagent_site.logins.slow_failed_logins",
@@ -227,6 +228,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_NAME = "myagent_lang"
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = f"{MYAGENT_BASE_PATH}/"
+"""Where a login leads, the admin's too, that names no page of this site."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 """Bytes of a request's body; see `bodies.py`."""
 

@@ -70,10 +70,9 @@ class Opened:
         return cls(History(max_tokens), 0)
 
 
-def creator_of(session_id: str) -> str | None:
-    """The key of the principal that created the session; None if there is no such session."""
-    found = Session.objects.filter(pk=session_id).values_list("principal", flat=True)
-    return found.first()
+def origin_of(session_id: str) -> tuple[str, str] | None:
+    """The key of the principal that created the session, and its service; None if there is none."""
+    return Session.objects.filter(pk=session_id).values_list("principal", "service").first()
 
 
 def has_ended(session_id: str) -> bool:

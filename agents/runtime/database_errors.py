@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlite3 import SQLITE_BUSY, SQLITE_ERROR
+
 from django.db import (
     DataError,
     IntegrityError,
@@ -42,6 +44,20 @@ def is_passing(error: Exception) -> bool:
     if not isinstance(error, OperationalError):
         return False
     return _code_of(error) not in _MYSQL_ROW_ERRORS
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether the database can't be used now: it is gone, locked, full or takes no writes.
+
+    False for a statement that is wrong, which the same databases report as operational errors too.
+    """
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    # Django's errors have the driver's as their cause; only SQLite's have this attribute.
+    kind: int = getattr(error.__cause__, "sqlite_errorcode", SQLITE_BUSY) & 0xFF
+    return kind != SQLITE_ERROR and _code_of(error) not in _MYSQL_ROW_ERRORS | _MYSQL_SO_ALREADY
 
 
 def is_about_a_row(error: Exception) -> bool:

@@ -32,23 +32,47 @@ REFUSING = ("django.request", "django.security")
 """Loggers that have a warning for each request that is answered with 4xx."""
 
 
-class SeldomRefusals(logging.Filter):
-    """Leaves out most lines about refused requests: anybody can cause any number of them."""
+OUTAGE = "storage_away"
+"""The event that everything tells that needs the database, while that is away."""
+
+
+class SeldomLines(logging.Filter):
+    """Leaves out most lines about refused requests, of which anybody can cause any number, and
+    about a database that is away, of which everything tells that needs it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._refusals = Seldom()
+        self._outages = Seldom()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith(REFUSING) or record.levelno > logging.WARNING:
+        seldom = self._of(record)
+        if seldom is None:
             return True
         # It passes once for each place that lines go to.
         if not hasattr(record, "is_left_out"):
-            left_out = self._refusals.take()
+            left_out = seldom.take()
             record.__dict__["is_left_out"] = left_out is None
             if left_out:
-                record.msg, record.args = "%s (left_out=%d)", (record.getMessage(), left_out)
+                _tell(record, left_out)
         return not record.__dict__["is_left_out"]
+
+    def _of(self, record: logging.LogRecord) -> Seldom | None:
+        if record.levelno > logging.WARNING:
+            return None
+        if record.name.startswith(REFUSING):
+            return self._refusals
+        is_outage = isinstance(record.msg, dict) and record.msg.get("event") == OUTAGE
+        return self._outages if is_outage else None
+
+
+def _tell(record: logging.LogRecord, left_out: int) -> None:
+    """Adds the number of lines that were left out before this one."""
+    if isinstance(record.msg, dict):
+        record.msg["left_out"] = left_out + record.msg.get("left_out", 0)
+    else:
+        record.msg, record.args = "%s (left_out=%d)", (record.getMessage(), left_out)
 
 
 class LogFile(logging.handlers.WatchedFileHandler):
@@ -107,9 +131,9 @@ def set_up(level: str, file: str = "") -> None:
     written: list[tuple[Form, logging.Handler]] = [(form(), logging.StreamHandler(sys.stderr))]
     if file:
         written.append(("json", LogFile(file)))
-    root, refusals = logging.getLogger(), SeldomRefusals()
+    root, seldom = logging.getLogger(), SeldomLines()
     for form_, handler in written:
-        handler.addFilter(refusals)
+        handler.addFilter(seldom)
         handler.setFormatter(
             structlog.stdlib.ProcessorFormatter(
                 foreign_pre_chain=shared,

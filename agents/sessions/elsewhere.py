@@ -111,4 +111,4 @@ class Elsewhere:
             return await self._resources.database.run(work, *args)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error

@@ -40,7 +40,7 @@ class Forks:
         if listed is None:
             raise Refused("no_service")
         if not resources.journal.is_available:
-            raise Refused("storage_unavailable")
+            raise Refused("storage_unavailable", sentence="storage_away")
         is_full = resources.is_draining or self._sessions.capacity.is_full
         if is_full or listed.url or not resources.may_wait(service):
             raise Refused("service_unavailable")

@@ -18,7 +18,7 @@ from agents.ownership.adoption import Adopted
 from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent, message_of
-from agents.principals import Principal, may_see
+from agents.principals import Principal, may_see, may_use_service
 from agents.runtime.file_locks import explain
 from agents.sessions.capacity import Capacity
 from agents.sessions.followed import FollowedSession
@@ -190,19 +190,25 @@ class Sessions:
         return True
 
     async def find(
-        self, session_id: str, principal: Principal | None
+        self, session_id: str, principal: Principal | None, addressed: str | None = None
     ) -> LiveSession | FollowedSession:
-        """The session, alive or followed, if it is open to the principal; raises `Refused`."""
+        """The session, alive or followed, if it is open to the principal; raises `Refused`.
+
+        `addressed`: the only service whose sessions are meant, None for any.
+        """
         if (here := self._here(session_id)) is not None:
-            if not may_see(principal, here.principal):
-                raise Refused("forbidden", sentence="forbidden_session")
+            _check_origin(here.principal, here.service, principal, addressed)
             return here
         try:
-            await self._check_creator(session_id, principal)
+            # Before it is taken over, which its owner would notice.
+            if (principal, addressed) != (None, None):
+                origin = await self._run(reading.origin_of, session_id)
+                if origin is not None:
+                    _check_origin(*origin, principal, addressed)
             return await self._find_or_follow(session_id)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error
 
     def _here(self, session_id: str) -> LiveSession | FollowedSession | None:
         return self._live.get(session_id) or self.following.get(session_id)
@@ -230,14 +236,6 @@ class Sessions:
         if (live := self._live.get(session_id)) is not None:
             # It was adopted meanwhile.
             self.following.cease(live)
-
-    async def _check_creator(self, session_id: str, principal: Principal | None) -> None:
-        """Raises `Refused` before a session is taken over for a client that may not open it."""
-        if principal is None:
-            return
-        creator = await self._run(reading.creator_of, session_id)
-        if creator is not None and not may_see(principal, creator):
-            raise Refused("forbidden", sentence="forbidden_session")
 
     async def give_up_idle(self) -> None:
         """Removes sessions from memory that have ended, were unused for long, or are too many.
@@ -303,3 +301,15 @@ class Sessions:
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await self._resources.database.run(work, *args)
+
+
+def _check_origin(
+    creator: str, service: str, principal: Principal | None, addressed: str | None
+) -> None:
+    """Raises `Refused` if a session of this creator and service is not open to the principal."""
+    if not may_see(principal, creator):
+        raise Refused("forbidden", sentence="forbidden_session")
+    if addressed not in (None, service):
+        raise Refused("unknown_session")
+    if not may_use_service(principal, service):
+        raise Refused("forbidden", sentence="forbidden_service")

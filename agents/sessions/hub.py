@@ -102,7 +102,7 @@ class Hub:
     def _check_begin(self, socket: Socket, listed: Listed) -> None:
         """Raises `Refused` unless a session of the service may begin now."""
         if not self._resources.journal.is_available:
-            raise Refused("storage_unavailable")
+            raise Refused("storage_unavailable", sentence="storage_away")
         is_leaving = self._resources.is_draining
         if is_leaving or not self.may_wait(listed.name) or self._sessions.capacity.is_full:
             raise Refused("service_unavailable")
@@ -266,12 +266,7 @@ class Hub:
 
     async def _find(self, socket: Socket, session_id: str) -> LiveSession | FollowedSession:
         """The session, if the client may use it and it belongs to the addressed service."""
-        session = await self._sessions.find(session_id, socket.principal)
-        if socket.service not in (None, session.service):
-            raise Refused("unknown_session")
-        if not may_use_service(socket.principal, session.service):
-            raise Refused("forbidden", sentence="forbidden_service")
-        return session
+        return await self._sessions.find(session_id, socket.principal, socket.service)
 
     def _attach(
         self, socket: Socket, session: LiveSession | FollowedSession, seq: int | None = None
@@ -290,7 +285,7 @@ class Hub:
             return await asked
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error
 
 
 def _named(socket: Socket, event: CreateSession) -> str | None:

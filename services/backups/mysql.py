@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -33,6 +34,12 @@ ONLY_OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
 
 VERIFYING = ("VERIFY_CA", "VERIFY_IDENTITY")
 """Values of the driver's option `ssl_mode` that demand a certificate that is trusted."""
+
+QUOTED = re.compile(r"\b(near|entry|value:?) '.*' (at line|for key|for column)")
+"""How a server quotes a statement or a value, which may be somebody's secret."""
+
+MOST_READ, MOST_LINES, MOST_SAID = 8_000, 5, 500
+"""Of what a program said: characters that are looked at, lines and characters that are shown."""
 
 TO_THE_SERVER_ALONE = (
     # No line is a command of the program: such could start others, or read and write files.
@@ -106,8 +113,20 @@ def _run(
             check=False,
         )
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise _failed(program, lines[-1] if lines else f"exit status {done.returncode}")
+        said = last_said(done.stderr.decode(errors="replace"))
+        raise _failed(program, said or f"exit status {done.returncode}")
+
+
+def last_said(text: str) -> str:
+    """The last error that a program told of, in one line; without what it quotes of the data.
+
+    An error of a statement has the lines of that statement within.
+    """
+    lines = text.strip()[-MOST_READ:].splitlines()
+    begun = [place for place, line in enumerate(lines) if line.startswith("ERROR ")]
+    start = begun[-1] if begun else max(0, len(lines) - MOST_LINES)
+    said = QUOTED.sub(r"\1 … \2", " ".join(map(str.strip, lines[start:])))
+    return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}…"
 
 
 @contextmanager

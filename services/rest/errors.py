@@ -7,13 +7,15 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django.utils import translation
 from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from agents.runtime.database_errors import is_away
 from agents.runtime.file_locks import explain
+from agents.sentences import SENTENCES
 from services.errors import (
     Conflict,
     ServiceError,
@@ -26,6 +28,9 @@ from services.supervision.supervisor_start import SupervisorNotStarted
 logger = structlog.get_logger(__name__)
 
 NO_SUPERVISOR = "no_supervisor"
+
+AWAY_RETRY_S = 5
+"""Seconds after which to ask again for what needs the database, while that is away."""
 
 MAX_FIELDS = 20
 MAX_FIELD_NAME = 100
@@ -52,10 +57,11 @@ def answer(error: Exception, context: Mapping[str, Any]) -> Response:
         return _known(error)
     if isinstance(error, RequestDataTooBig):
         return _said(413, "too_large", gettext("The request is too large."))
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_away(error):
         logger.warning("storage_away", error=explain(error))
-        sentence = gettext("The database can't be used just now. Try again soon.")
-        return _said(503, "storage_unavailable", sentence)
+        response = _said(503, "storage_unavailable", translation.gettext(SENTENCES["storage_away"]))
+        response["Retry-After"] = str(AWAY_RETRY_S)
+        return response
     logger.error("request_failed", exc_info=error)
     sentence = gettext("Something went wrong on the server. Its log has the details.")
     return _said(500, "internal_error", sentence)

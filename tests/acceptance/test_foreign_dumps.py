@@ -100,6 +100,18 @@ def test_a_dump_that_fails_midway_names_the_file_and_what_to_do(
     assert "half-filled: drop it" in said
 
 
+def test_the_error_of_a_statement_with_several_lines_is_told_without_what_is_in_it(
+    backup: Path, empty: ManagedSite
+) -> None:
+    lines = backup.read_bytes().splitlines(keepends=True)
+    broken = b"\nINSERT INTO auth_user NONSENSE\nVALUES ('a secret\n of ada's');\n"
+    write(backup, [*lines[: len(lines) // 2], broken, *lines[len(lines) // 2 :]])
+    said = empty.manage("restore", str(backup), expect=1)
+    assert "ERROR 1064 (42000) at line" in said
+    assert "You have an error in your SQL syntax" in said
+    assert "secret" not in said and "NONSENSE" not in said
+
+
 def test_a_dump_without_one_of_the_tables_is_told_from_a_whole_one(
     backup: Path, empty: ManagedSite
 ) -> None:

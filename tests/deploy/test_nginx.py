@@ -14,6 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from agents.runtime.http.safe_headers import SAFE_HEADERS
 from tests.conftest import serve
 from tests.databases import fresh_database
 from tests.nginx import Nginx
@@ -156,6 +157,32 @@ def test_what_is_too_large_gets_the_sentence_of_the_site(proxy: Nginx) -> None:
     assert ask(proxy, "/", Long="x" * 20_000).status == 431
 
 
+def test_a_body_that_trickles_costs_the_servers_nothing(nginx: Nginx) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        nginx.pass_to([server.getsockname()[1]])
+        nginx.restart()
+        head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
+        with tls(nginx) as slow, tls(nginx) as other:
+            slow.sendall(head.encode() + b"x")
+            other.sendall(b"GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert first_line(server) == b"GET /other HTTP/1.1"
+            slow.sendall(b"yz")
+            assert first_line(server) == b"POST / HTTP/1.1"
+
+
+def tls(nginx: Nginx) -> socket.socket:
+    plain = socket.create_connection(("localhost", nginx.port), timeout=30)
+    return nginx.trust.wrap_socket(plain, server_hostname="localhost")
+
+
+def first_line(server: socket.socket) -> bytes:
+    """Of the next request that comes; its client is hung up on."""
+    connection, _ = server.accept()
+    with connection, connection.makefile("rb") as lines:
+        return lines.readline().rstrip()
+
+
 async def test_an_address_has_a_number_of_connections(nginx: Nginx, servers: list[Runner]) -> None:
     nginx.changes["limit_conn connections 2000;"] = "limit_conn connections 1;"
     try:
@@ -223,12 +250,12 @@ def test_what_the_documents_show_for_an_nginx_with_other_sites_is_valid(nginx: N
     assert found.returncode == 0, found.stderr
 
 
-SAFE = ("content-security-policy", "referrer-policy", "x-content-type-options", "x-frame-options")
+SAFE = sorted(name.decode() for name, _ in SAFE_HEADERS)
 
 
 def assert_safe(answer: http.client.HTTPResponse | Answer) -> None:
     names = [name.lower() for name in answer.headers.keys()]  # noqa: SIM118 - a name may come twice
-    assert [name for name in sorted(names) if name in SAFE] == list(SAFE)
+    assert [name for name in sorted(names) if name in SAFE] == SAFE
     assert answer.headers["Server"] == "nginx", "and no version"
 
 
@@ -240,6 +267,19 @@ def test_what_the_site_says_to_browsers_comes_through_once(
 ) -> None:
     answer = ask(proxy, path)
     assert answer.status == status
+    assert_safe(answer)
+
+
+def test_a_handshake_that_the_site_refuses_is_as_safe(proxy: Nginx) -> None:
+    answer = ask(
+        proxy,
+        "/",
+        Connection="Upgrade",
+        Upgrade="websocket",
+        Sec_WebSocket_Version="99",
+        Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    assert answer.status == 400
     assert_safe(answer)
 
 
@@ -258,4 +298,6 @@ def test_nginxs_own_answers_are_as_safe_and_name_no_version(nginx: Nginx, proxy:
     nobody = ask(nginx, "/")
     assert nobody.status == 502
     assert_safe(nobody)
+    for name, value in SAFE_HEADERS:
+        assert nobody.headers[name.decode()] == value.decode()
     assert b"nginx/" not in nobody.body

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import AsyncClient
 
 from myagent_site import health
+from services.tokens import issuing
 
 STATUSES = {
     "get": {"200", "401", "403", "503"},
@@ -117,6 +120,63 @@ async def test_what_the_address_says_is_no_markup(async_client: AsyncClient, que
         assert b"<script>alert" not in (await async_client.get(address)).content
 
 
+@pytest.fixture
+async def ada(db: None, settings: Any) -> User:
+    """Somebody without any permission, on a site where everybody logs in."""
+    settings.MYAGENT_AUTH = "token"
+    ada: User = await User.objects.acreate_user("ada")
+    return ada
+
+
+def bearing(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/api/schema", "/api/schema/"])
+async def test_a_generator_with_a_token_is_given_the_document(
+    async_client: AsyncClient, ada: User, path: str
+) -> None:
+    _, text = await sync_to_async(issuing.issue)(ada, "generator", rights=["use"])
+    response = await async_client.get(path, headers=bearing(text))
+    assert (response.status_code, response.json()["openapi"]) == (200, "3.1.0")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_whoever_is_logged_in_is_given_the_document(
+    async_client: AsyncClient, ada: User
+) -> None:
+    await async_client.aforce_login(ada)
+    response = await async_client.get("/api/schema/")
+    assert (response.status_code, response.json()["openapi"]) == (200, "3.1.0")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_nobody_is_given_the_document_by_a_wrong_token_or_none(
+    async_client: AsyncClient, ada: User
+) -> None:
+    wrong = await async_client.get("/api/schema/", headers=bearing("myagent_wrong"))
+    assert (wrong.status_code, wrong.json()["detail"]) == (401, "The token is not valid.")
+    assert wrong.headers["WWW-Authenticate"].startswith("Bearer")
+    none = await async_client.get("/api/schema/")
+    assert (none.status_code, none.json()["code"]) == (401, "unauthenticated")
+    browser = await async_client.get("/api/schema/", headers={"Accept": "text/html"})
+    assert browser.headers["Location"] == "/login/?next=/api/schema/"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_token_at_a_page_is_told_that_pages_need_a_login(
+    async_client: AsyncClient, ada: User
+) -> None:
+    _, text = await sync_to_async(issuing.issue)(ada, "program")
+    response = await async_client.get("/docs", headers=bearing(text))
+    assert response.status_code == 401
+    assert response.json() == {
+        "detail": "Pages need a login: a token is for the REST API and for sockets.",
+        "code": "unauthenticated",
+    }
+
+
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 async def test_a_site_whose_database_answers_is_ready(async_client: AsyncClient) -> None:
@@ -125,7 +185,7 @@ async def test_a_site_whose_database_answers_is_ready(async_client: AsyncClient)
 
 
 async def test_a_site_without_its_database_says_so(
-    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost() -> None:
         raise OperationalError("gone away: 10.0.0.5")
@@ -136,6 +196,8 @@ async def test_a_site_without_its_database_says_so(
     assert response.json()["code"] == "storage_unavailable"
     assert response.json()["detail"].endswith(".")
     assert b"10.0.0.5" not in response.content
+    # An error in the log calls somebody.
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
 async def test_a_database_that_never_answers_is_not_waited_for(

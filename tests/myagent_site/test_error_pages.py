@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError, ProgrammingError
+from django.db.backends.utils import CursorWrapper
 from django.http import HttpRequest
 from django.test import AsyncClient, RequestFactory
+from structlog.testing import capture_logs
 
 from agents.runs.standalone import StandaloneWorker
 from agents.serving import standalone
@@ -74,6 +79,73 @@ def test_each_trouble_has_its_sentence(
 async def test_a_page_is_there_with_and_without_its_slash(path: str) -> None:
     for address in (path, f"{path}/"):
         assert (await at_this_machine().get(address)).status_code == 200
+
+
+def fail_statements(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Every statement of this process fails."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(CursorWrapper, "execute", fail)
+
+
+LOGIN = {"username": "ada", "password": "correct horse battery staple"}
+
+
+@pytest.fixture
+async def known(db: None) -> AsyncClient:
+    """A client that is logged in, and whose requests raise nothing."""
+    user = await get_user_model().objects.acreate_superuser("ada", password=LOGIN["password"])
+    client = AsyncClient(raise_request_exception=False)
+    await client.aforce_login(user)
+    return client
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *[("get", path) for path in ("/", "/console", "/traces/", "/admin/", "/docs")],
+        *[("get", path) for path in ("/services/weather/", "/nowhere")],
+        *[("post", path) for path in ("/login/", "/admin/login/")],
+    ],
+)
+async def test_while_the_database_is_away_every_page_says_so(
+    known: AsyncClient,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+) -> None:
+    settings.MYAGENT_AUTH = "token"
+    fail_statements(monkeypatch, OperationalError(2002, "Can't connect to 'db.internal'"))
+    sentence = "The database can't be used just now. Try again soon."
+    with capture_logs() as ours:
+        told = await getattr(known, method)(path, LOGIN, headers={"Accept": "application/json"})
+    assert (told.status_code, told.headers["Retry-After"]) == (503, "5")
+    assert told.json() == {"detail": sentence, "code": "storage_unavailable"}
+    page = await getattr(known, method)(path, LOGIN, headers=BROWSER)
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+    assert "<h1>" in page.content.decode() and "internal" not in page.content.decode()
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert [(line["event"], line["log_level"]) for line in ours] == [("storage_away", "warning")]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_mistake_in_a_statement_is_an_error_of_ours(
+    known: AsyncClient,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.MYAGENT_AUTH = "token"
+    fail_statements(monkeypatch, ProgrammingError(1146, "Table 'x' doesn't exist"))
+    response = await known.get("/traces/")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert [record for record in caplog.records if record.levelno == logging.ERROR]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -101,6 +101,13 @@ async def test_the_time_out_ends_though_it_is_tried_on(settings: Any) -> None:
     assert (await log_in(guesser, PASSWORD)).status_code == 302
 
 
+@pytest.mark.parametrize("path", ["/login/", "/admin/login/"])
+async def test_a_login_that_names_another_site_leads_to_the_home_page(path: str) -> None:
+    form = {"username": "admin", "password": PASSWORD, "next": "//evil.example/"}
+    answer: Any = await at_this_machine().post(path, form)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+
+
 async def test_only_a_failed_login_is_answered_late(pauses: list[float]) -> None:
     client = at_this_machine()
     await client.get(LOGIN)

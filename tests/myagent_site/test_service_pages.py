@@ -150,6 +150,8 @@ async def test_the_page_of_a_service_elsewhere_is_there(here: AsyncClient) -> No
 async def test_a_database_that_is_away_is_said_to_be(
     here: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    here.raise_request_exception = False
+
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("gone away")
 
@@ -157,6 +159,7 @@ async def test_a_database_that_is_away_is_said_to_be(
     page = await here.get("/services/weather/", headers=BROWSER)
     told = await here.get("/services/weather/", headers={"Accept": "application/json"})
     assert (page.status_code, told.status_code) == (503, 503)
+    assert page.headers["Retry-After"] == told.headers["Retry-After"]
     assert "database" in page.content.decode()
     assert told.json()["code"] == "storage_unavailable"
     assert "database" in told.json()["detail"]

@@ -124,6 +124,13 @@ def test_the_named_file_of_settings_is_read(tmp_path: Path) -> None:
     assert check(tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(("base", "home"), [("", "/"), ("agents", "/agents/")])
+def test_a_login_leads_to_the_home_page_of_the_site(tmp_path: Path, base: str, home: str) -> None:
+    show = "from django.conf import settings; print(settings.LOGIN_REDIRECT_URL)"
+    found = run(tmp_path, "shell", "-v0", "-c", show, MYAGENT_BASE_PATH=base)
+    assert found.stdout.strip() == home, found.stderr
+
+
 def test_an_answer_of_redis_is_not_overdue_while_it_may_be_waited_for() -> None:
     limit = channels_redis.core.RedisChannelLayer.brpop_timeout
     assert settings._REDIS["socket_timeout"] > limit

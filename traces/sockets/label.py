@@ -172,7 +172,7 @@ class LabelConsumer(TraceSocket, SingleConversation):
             found: str | None = await self.host.database.run(work, *values)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
-            raise Refused("storage_unavailable") from error
+            raise Refused("storage_unavailable", sentence="storage_away") from error
         return found
 
 

@@ -9,6 +9,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.protocol import OPEN
 
+from agents.runtime.http import refused_handshakes
 from agents.runtime.http.requests import cut_off_when_silent
 from agents.runtime.limits import TokenBucket
 
@@ -66,6 +67,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _rate: TokenBucket | None = None
     _frames_after_close = 0
     _had_waited = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = refused_handshakes.replaced(self.conn, self.config.ws_max_size)
 
     # Callbacks of the transport.
 

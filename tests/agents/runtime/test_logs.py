@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from agents.runtime import logs
+from agents.runtime import limits, logs
 
 
 def test_a_terminal_is_shown_no_values_of_variables(
@@ -80,7 +81,7 @@ def test_what_we_log_passes_the_loggers_that_people_know(known: str, ours: str) 
 
 
 def test_refused_requests_do_not_fill_the_log() -> None:
-    handler = logs.SeldomRefusals()
+    handler = logs.SeldomLines()
 
     def passes(name: str, level: int) -> bool:
         return bool(handler.filter(logging.LogRecord(name, level, "", 0, "%s", ("x",), None)))
@@ -96,5 +97,35 @@ def test_refused_requests_do_not_fill_the_log() -> None:
 def test_the_line_after_those_left_out_has_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs.Seldom, "take", lambda _: 7)
     record = logging.LogRecord("django.request", logging.WARNING, "", 0, "No: %s", ("/x",), None)
-    assert logs.SeldomRefusals().filter(record)
+    assert logs.SeldomLines().filter(record)
     assert record.getMessage() == "No: /x (left_out=7)"
+
+
+def test_a_database_that_is_away_does_not_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    configured: dict[str, Any] = structlog.get_config()
+    monkeypatch.setattr(logs, "form", lambda: "json")
+    clock = [0.0]
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock[0])
+    try:
+        logs.set_up("INFO")
+        for number in range(100):
+            structlog.get_logger(f"tested_{number % 7}").warning("storage_away", error="gone")
+        structlog.get_logger("tested").warning("something_else")
+        clock[0] += 10
+        structlog.get_logger("tested").warning("storage_away", error="gone", left_out=3)
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        structlog.configure(**configured)
+    written = list(map(json.loads, capsys.readouterr().err.splitlines()))
+    assert [line["event"] for line in written] == [
+        *["storage_away"] * 5,
+        "something_else",
+        "storage_away",
+    ]
+    assert written[-1]["left_out"] == 95 + 3
+    assert written[-1]["error"] == "gone"

@@ -12,10 +12,11 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from agents.log import reading
-from agents.models import Event, InboxRow
+from agents.models import Event, InboxRow, Session
 from agents.ownership import followers, requests, servers, taking
 from agents.ownership.taking import UnknownSession
 from agents.ports import Refused
+from agents.principals import Principal
 from agents.runs.link import dial
 from agents.sessions import asking, neighbours
 from agents.sessions.conversations import Conversations
@@ -313,3 +314,40 @@ async def test_all_that_rests_is_handed_over_at_once(
     may_go = True
     await until(lambda: all(other._sessions.get(each) is not None for each in sessions))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("principal", "addressed", "code"),
+    [
+        (Principal("ada", "ada"), None, "forbidden"),
+        (Principal("", "", services=frozenset({"weather"})), None, "forbidden"),
+        (None, "weather", "unknown_session"),
+    ],
+)
+async def test_who_may_not_open_a_session_moves_it_nowhere(
+    site: Site, principal: Principal | None, addressed: str | None, code: str
+) -> None:
+    owner = site.conversations
+    owner.port.detach(site.socket)
+    before = await owner_of(site.session_id)
+    other = await site.start_another()
+    client = RecordingSocket()
+    client.principal, client.service = principal, addressed
+    close = parsed("user.close_session", session_id=site.session_id)
+    with pytest.raises(Refused) as refused:
+        await other.port.attach(client, site.session_id, 0)
+    assert refused.value.code == code
+    with pytest.raises(Refused) as refused:
+        await other.port.send(client, close)
+    assert refused.value.code == code
+    assert await owner_of(site.session_id) == before
+    assert not client.attached
+    assert owner._sessions.get(site.session_id) is not None
+    assert other._sessions.following.get(site.session_id) is None
+
+
+async def owner_of(session_id: str) -> tuple[str | None, int]:
+    found: tuple[str | None, int] = await Session.objects.values_list("owner_id", "epoch").aget(
+        pk=session_id
+    )
+    return found

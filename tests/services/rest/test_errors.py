@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -198,13 +199,17 @@ def test_a_name_is_not_shown_as_markup(client: Client) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_lost_database_is_said(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_database_is_said(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def lost(*_: Any) -> None:
         raise OperationalError("server has gone away at 10.0.0.5")
 
     monkeypatch.setattr(registry, "find", lost)
     answer = client.get("services/echo")
     assert (answer.status, answer.code) == (503, "storage_unavailable")
+    assert answer.headers["retry-after"] == "5"
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
     assert b"10.0.0.5" not in answer.body
 
 

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from agents.runtime.http import requests, sockets
 from agents.runtime.http.admission import Admission, Bounds
+from agents.runtime.http.safe_headers import SAFE_HEADERS
 from agents.runtime.server import configuration
 
 PATIENCE_S = 30.0
@@ -156,6 +157,28 @@ async def test_a_socket_that_is_gone_is_free_without_a_garbage_collection(
             await is_free.wait()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        (UPGRADE.replace(b"Version: 13", b"Version: 99"), 400),
+        (UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key"), 400),
+        (UPGRADE.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 8200 + b"\r\n\r\n"), 431),
+    ],
+    ids=["version", "key", "a long line"],
+)
+async def test_a_refused_handshake_tells_browsers_what_every_response_does(
+    admission: Admission, port: int, wrong: bytes, status: int
+) -> None:
+    give_time(admission)
+    connection = await dial(port, wrong)
+    head = (await rest_of(connection)).partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    await hang_up(connection)
+    assert head[0].split()[1] == str(status).encode()
+    for name, value in SAFE_HEADERS:
+        found = [line for line in head if line.startswith(name + b":")]
+        assert found == [b"%s: %s" % (name, value.lower())]
 
 
 async def test_a_socket_with_a_heartbeat_of_its_own_is_not_pinged(port: int) -> None:
