@@ -19,6 +19,7 @@ from services.doctor import (
     registering,
     reporting,
     service_files,
+    settings_file,
 )
 from services.doctor.configuration import Configuration, is_host, is_origin, weakness_of
 from services.doctor.database import Migrations, MysqlServer, SqliteFile
@@ -29,6 +30,7 @@ from services.doctor.processes import Chores, ServerFacts
 from services.doctor.registering import Folder, what_it_reaches
 from services.doctor.reporting import LogFile, MetricsPort, Receiver
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
+from services.doctor.settings_file import SettingsFile
 from services.roll_call import Present
 from services.telling import tell
 
@@ -98,6 +100,27 @@ def test_a_fault_of_the_settings_is_named(
     settings = replace(GOOD, **changes)  # type: ignore[arg-type]
     found = faults([each for judge in configuration.JUDGES for each in judge(settings)])
     assert found == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "levels"),
+    [
+        *((0o600, []), (0o400, []), (0o640, []), (0o440, [])),
+        *((0o644, ["warning"]), (0o604, ["warning"]), (0o660, ["warning"]), (0o664, ["warning"])),
+        *((0o666, ["problem"]), (0o602, ["problem"])),
+    ],
+)
+def test_a_settings_file_that_others_may_read_or_change_is_named_with_its_mode(
+    mode: int, levels: list[str]
+) -> None:
+    found = list(settings_file.judge(SettingsFile("/etc/myagent/site.env", 0o100000 | mode)))
+    assert faults(found) == [("settings_file", level) for level in levels]
+    assert f"/etc/myagent/site.env (mode {mode:04o})" in tell(found[0].fact) or not levels
+    assert not levels or "chmod 600 /etc/myagent/site.env" in tell(found[0].advice)
+
+
+def test_where_no_file_has_settings_nothing_is_said_of_it() -> None:
+    assert list(settings_file.judge(None)) == []
 
 
 def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() -> None:
