@@ -21,6 +21,7 @@ from services.catalogue import secrets
 from services.catalogue.agent_files import is_exposed
 from services.doctor import configuration, service_files
 from services.doctor.finding import Finding
+from services.doctor.looking_at_processes import frozen_supervisors
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
 from services.errors import ServiceError
 from services.models import Instance, Service
@@ -44,10 +45,13 @@ VERSION = re.compile(rb"(?:^|\n)3 \d+\s*$")
 
 
 def look_at_services() -> Iterator[Finding]:
-    is_supervised = is_anybody_in_charge()
+    frozen = {row.service_id for row in frozen_supervisors()}
+    # One that is frozen was named already.
+    is_supervised = is_anybody_in_charge() or None in frozen
     services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")
     for service in services:
-        yield from service_files.judge(_facts_of(service, is_supervised=is_supervised))
+        is_its = is_supervised or service.pk in frozen or is_supervised_apart(service)
+        yield from service_files.judge(_facts_of(service, is_supervised=is_its))
     if settings.SECRET_KEY_FALLBACKS:
         yield configuration.judge_former_keys(
             [
@@ -74,7 +78,7 @@ def _facts_of(service: Service, *, is_supervised: bool) -> ServiceFacts:
         status=service.status,
         error=told(service.error_message),
         is_wanted=service.desired == Service.Desired.RUNNING,
-        has_supervisor=is_supervised or is_supervised_apart(service),
+        has_supervisor=is_supervised,
     )
 
 

@@ -313,6 +313,17 @@ def test_servers_that_are_gone_exposed_or_of_another_version_are_named() -> None
     assert faults(processes.judge_servers(found[1:2], is_open=True)) == []
 
 
+def test_a_server_that_is_frozen_is_not_called_gone_and_counts_for_nothing() -> None:
+    found = [
+        ServerFacts("a", "1.0", is_dead=True, is_exposed=True, frozen_pid=7),
+        ServerFacts("b", "1.1", is_dead=False),
+    ]
+    judged = list(processes.judge_servers(found, is_open=True))
+    assert faults(judged) == [("servers", "warning")]
+    assert "kill -CONT 7" in tell(judged[0].advice)
+    assert tell(judged[1].fact) == "Servers that run: 1."
+
+
 def test_chores_that_nobody_does_are_named() -> None:
     assert faults(processes.judge_chores(Chores(NOW - timedelta(hours=1), None), NOW)) == []
     late = Chores(NOW - timedelta(days=2), NOW - timedelta(days=40))
