@@ -291,6 +291,14 @@ def test_a_fault_of_redis_is_named(said: dict[str, object], fault: tuple[str, st
         ({"is_wanted": True, "has_supervisor": False}, ("supervisor", "problem")),
         ({"is_wanted": True, "status": "error", "error": "exit 1"}, ("service", "problem")),
         ({"is_wanted": True, "status": "unhealthy", "error": "lag"}, ("service", "warning")),
+        (
+            {"is_wanted": True, "status": "unhealthy", "has_supervisor": False},
+            ("supervisor", "problem"),
+        ),
+        ({"is_wanted": True, "is_degraded": True, "answering": 0}, ("service", "warning")),
+        ({"is_wanted": True, "is_degraded": True, "frozen": [7]}, ("service", "warning")),
+        ({"is_wanted": True, "status": "unhealthy", "frozen": [7]}, ("service", "warning")),
+        ({"is_degraded": True}, None),
         ({"file": None, "interpreter": None, "nodes": "b"}, None),
     ],
 )
