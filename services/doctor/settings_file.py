@@ -35,7 +35,10 @@ def judge(found: SettingsFile | None) -> Iterator[Finding]:
             gettext_noop(
                 "Every user of this machine may change the settings in {file} (mode {mode})."
             ),
-            gettext_noop("chmod 600 {file}; and see that nobody has changed it."),
+            gettext_noop(
+                "chmod 600 {file}; see that nobody has changed it, and change the keys and "
+                "passwords in it if those who may read it are not to be trusted."
+            ),
             **values,
         )
     elif found.mode & stat.S_IROTH:
