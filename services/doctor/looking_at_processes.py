@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import psutil
 from django.conf import settings
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,11 +24,11 @@ from traces.models import Span
 from traces.statistics import rolling
 
 REMEMBERED = timedelta(hours=1)
-"""For so long a server that was given up is missed."""
+"""For so long a server that was given up is missed; one that is frozen, for as long as it is."""
 
 
 def look_at_processes() -> Iterator[Finding]:
-    rows = list(_servers())
+    rows = _servers()
     holding = set(Server.objects.filter(LEASE_HOLDS).values_list("pk", flat=True))
     found = [_facts_of(row, has_lease=row.pk in holding) for row in rows]
     is_open = settings.MYAGENT_AUTH == "open"
@@ -41,14 +41,16 @@ def look_at_processes() -> Iterator[Finding]:
     yield from processes.judge_chores(_chores(), timezone.now())
 
 
-def _servers() -> QuerySet[Server]:
+def _servers() -> list[Server]:
     """Those that have not ended, and those that others gave up and nobody has started again."""
     followed = Server.objects.filter(
         host=OuterRef("host"), port=OuterRef("port"), started_at__gt=OuterRef("started_at")
     )
     # Without a port it had no clients: it was a command.
-    given_up = Q(WAS_GIVEN_UP, ~Exists(followed), ended_at__gt=Now() - REMEMBERED, port__gt=0)
-    return Server.objects.filter(Q(ended_at__isnull=True) | given_up).order_by("started_at")
+    given_up = Q(WAS_GIVEN_UP, ~Exists(followed), port__gt=0)
+    known = Server.objects.filter(Q(ended_at__isnull=True) | given_up).order_by("started_at")
+    long_ago = set(known.filter(ended_at__lte=Now() - REMEMBERED).values_list("pk", flat=True))
+    return [row for row in known if row.pk not in long_ago or is_stopped(row.process)]
 
 
 def frozen_supervisors() -> list[Supervisor]:

@@ -117,6 +117,13 @@ def test_a_frozen_server_is_named_with_how_it_goes_on(frozen: str, is_given_up: 
     assert "Start it again" not in said
 
 
+def test_a_server_that_was_given_up_is_named_for_as_long_as_it_is_frozen(frozen: str) -> None:
+    row = server(process=frozen)
+    servers.end(row.pk)
+    ended(row, hours=20)
+    assert "is stopped" in named()["servers"]
+
+
 @pytest.mark.parametrize("lease_s", [-60, 60])
 def test_a_frozen_supervisor_is_named_and_not_missed(frozen: str, lease_s: int) -> None:
     add_service("weather", Service.Status.RUNNING)
