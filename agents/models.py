@@ -27,8 +27,9 @@ class Server(models.Model):
     """A process that holds sockets and sessions: its lease and its report.
 
     `process` identifies the operating-system process (see `agents.runtime.process`); the lease is
-    by the database's clock. `address` is where clients on its machine reach it; empty if that is
-    not known. A server of a single agent file has its `service` and `source`, the path of the file.
+    by the database's clock, and not over at `ended_at` if the server left by itself. `address` is
+    where clients on its machine reach it; empty if that is not known. A server of a single agent
+    file has its `service` and `source`, the path of the file.
     """
 
     id = models.CharField(max_length=36, primary_key=True)

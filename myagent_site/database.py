@@ -54,7 +54,7 @@ def configuration(options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     if settings["NAME"] in ("", ":memory:"):
         raise ImproperlyConfigured("DATABASE_URL must name a database: it is kept, not in memory.")
     if engine == "django.db.backends.sqlite3":
-        settings["OPTIONS"] = SQLITE_OPTIONS | settings.get("OPTIONS", {})
+        settings["OPTIONS"] = _sqlite_options() | settings.get("OPTIONS", {})
     if engine == "django.db.backends.mysql":
         if find_spec("MySQLdb") is None:
             raise ImproperlyConfigured(
@@ -81,6 +81,13 @@ def _named_by(url: str) -> dict[str, Any]:
             "characters in a password must be percent-encoded."
         ) from None
     return settings
+
+
+def _sqlite_options() -> dict[str, Any]:
+    # Other databases do without this import.
+    from agents.runtime.private_file import PrivateConnection
+
+    return SQLITE_OPTIONS | {"factory": PrivateConnection}
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:

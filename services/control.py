@@ -18,6 +18,7 @@ from services import doorbell
 from services.catalogue import ports
 from services.errors import Conflict, being_unregistered
 from services.models import Instance, Service
+from services.supervision.observing import was_given_up
 from services.supervision.supervisor_lease import machines_supervised
 
 Desired = Service.Desired
@@ -77,10 +78,10 @@ def has_arrived(service: Service) -> bool:
 
 def has_failed(service: Service) -> bool:
     """Whether it can't get there unless a person acts. `service`: freshly read."""
-    return service.desired == Desired.RUNNING and (
-        service.status == Status.ERROR
-        or (service.status == Status.UNHEALTHY and bool(service.error_message))
-    )
+    if service.desired != Desired.RUNNING or service.status != Status.UNHEALTHY:
+        return service.desired == Desired.RUNNING and service.status == Status.ERROR
+    # Some of it may serve, and no more be started. What only misses checks may answer again.
+    return bool(service.error_message) if service.is_external else was_given_up(service)
 
 
 def _desire_running(service: Service, **changes: Any) -> None:

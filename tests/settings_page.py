@@ -16,8 +16,9 @@ Every setting has a default that works; none is needed to start. Settings come f
 environment, and from a file `.env` beside `manage.py` (for an installed `myagent-ws`: in the
 folder where it is started). The environment wins. In `.env` each setting has a line of its own,
 `NAME=value`, as python-dotenv reads it: blanks around `=`, quotes, `export`, `${OTHER}` and
-comments behind ` #` are fine; `.env.example` is a start. An invalid line stops the start with
-an error that names the file and the line, but does not show its text, which may contain a key.
+comments behind ` #` are fine; `.env.example` is a start, copied by `install -m 600 .env.example
+.env`, as it will hold keys. An invalid line stops the start with an error that names the file and
+the line, but does not show its text, which may contain a key.
 Lists are separated by commas. A value of the wrong type stops the start with an error that names
 the setting; an empty number or bool means the default.
 

@@ -10,10 +10,16 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
-from django.db.models.functions import Now
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 
 from agents.models import LEASE_HOLDS, Connection, Server, Session
 from agents.runtime.process import is_provably_gone
+
+WAS_GIVEN_UP = Q(lease_until__lte=F("ended_at"))
+"""Servers that others declared dead. One that leaves by itself does so before its lease is over."""
+
+LEFT_BEFORE = timedelta(seconds=1)
 
 
 class NameTaken(Exception):
@@ -66,15 +72,23 @@ def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
 
 
 def end(server_id: str) -> None:
-    """Ends a server's lease: its sessions are free from now on, and its sockets are gone."""
+    """Declares a server dead: its sessions are free from now on, and its sockets are gone."""
     Connection.objects.filter(server_id=server_id).delete()
-    Server.objects.filter(pk=server_id, ended_at__isnull=True).update(ended_at=Now())
+    Server.objects.filter(pk=server_id, ended_at__isnull=True).update(
+        ended_at=Now(), lease_until=Now()
+    )
 
 
 def retire(server_id: str) -> None:
     """Releases the server's sessions and its lease on an orderly shutdown."""
     Session.objects.filter(owner_id=server_id).update(owner=None)
-    end(server_id)
+    Connection.objects.filter(server_id=server_id).delete()
+    note_left(Server.objects.filter(pk=server_id))
+
+
+def note_left(rows: QuerySet[Server]) -> None:
+    """Ends leases without giving the servers up; one that was given up has left after all."""
+    rows.update(ended_at=Coalesce("ended_at", Now()), lease_until=Now() + LEFT_BEFORE)
 
 
 def end_gone_servers(own_id: str) -> None:

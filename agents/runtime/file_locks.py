@@ -9,6 +9,8 @@ import psutil
 from django.db import connection
 from django.utils.translation import gettext
 
+from agents.runtime.process import identity_of, is_stopped
+
 LOCKS = Path("/proc/locks")
 
 WRITE_BYTE = 120
@@ -58,10 +60,9 @@ def _sentence(pid: int) -> str:
     try:
         process = psutil.Process(pid)
         name = " ".join(process.cmdline()[:4]) or process.name()
-        is_stopped = process.status() == psutil.STATUS_STOPPED
     except psutil.Error:
-        name, is_stopped = "?", False
-    if is_stopped:
+        name = "?"
+    if is_stopped(identity_of(pid) or ""):
         return gettext(
             "Process {pid} ({name}) holds the lock and is stopped: let it go on (kill -CONT {pid}) "
             "or end it."

@@ -84,3 +84,14 @@ def is_provably_gone(identity: str) -> bool:
     """
     pid = pid_of(identity)
     return pid is not None and is_of_here(identity) and identity_of(pid) != identity
+
+
+def is_stopped(identity: str) -> bool:
+    """Whether it is certain, from here, that the process is frozen, as by SIGSTOP."""
+    pid = pid_of(identity)
+    if pid is None or not is_alive(identity):
+        return False
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False

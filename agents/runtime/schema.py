@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -40,7 +39,6 @@ def apply_pending(var_dir: Path) -> None:
     Raises `OldProcess`, `filelock.Timeout`, and `ImproperlyConfigured` if the folder for the lock
     can't be used.
     """
-    _make_private()
     if not _is_pending():
         return
     with _lock(var_dir):
@@ -56,16 +54,6 @@ def unknown_migrations(database: BaseDatabaseWrapper) -> list[str]:
     apps = {app for app, _ in known}
     applied = MigrationRecorder(database).applied_migrations()
     return [f"{app}.{name}" for app, name in applied if app in apps and (app, name) not in known]
-
-
-def _make_private() -> None:
-    """A new SQLite file is readable only by its owner, because it holds conversations."""
-    if connection.vendor != "sqlite":
-        return
-    try:
-        os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_EXCL, 0o600))
-    except OSError:
-        return  # It exists already, or can't be created: connecting raises the better error.
 
 
 def _lock(var_dir: Path) -> AbstractContextManager[object]:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
 from agents.models import Connection, Server, Session
+from agents.ownership import servers
 from agents.runtime import schema
 from agents.runtime.migration_journal import MigrationJournal
 from services.backups import contents, dump, mysql, sqlite
@@ -115,7 +116,7 @@ def leave_processes_behind() -> None:
     with transaction.atomic():
         Connection.objects.all().delete()
         Session.objects.filter(owner__isnull=False).update(owner=None)
-        Server.objects.filter(ended_at__isnull=True).update(ended_at=Now())
+        servers.note_left(Server.objects.filter(ended_at__isnull=True))
         Supervisor.objects.all().delete()
         Instance.objects.filter(live_slot__isnull=False).update(
             live_slot=None, state=Instance.State.STOPPED, ended_at=Now()

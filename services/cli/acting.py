@@ -183,12 +183,14 @@ def why(service: Service) -> str:
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     said = told(service.error_message).splitlines()
+    heading = gettext("The last lines of its log:")
     error = [line for line in said if line not in lines]
+    if error[-1:] == [heading]:
+        # What it is about follows once, below.
+        error.pop()
     if not error:
         # The log contains it as well: the reason why the process could not be started.
         error, lines = said, [line for line in lines if line not in said]
     if not lines:
         return "\n".join(error)
-    return "\n".join(
-        [*error, gettext("The last lines of its log:"), *(f"  {line}" for line in lines)]
-    )
+    return "\n".join([*error, heading, *(f"  {line}" for line in lines)])

@@ -22,6 +22,7 @@ from services.doctor.looking_at_processes import look_at_processes
 from services.doctor.looking_at_registering import look_at_registering
 from services.doctor.looking_at_reporting import look_at_reporting
 from services.doctor.looking_at_services import look_at_services
+from services.doctor.looking_at_settings_file import look_at_settings_file
 from services.doctor.measuring import look_at_disks
 from services.doctor.redis_server import look_at_redis
 
@@ -40,6 +41,7 @@ def examine() -> Iterator[Finding]:
     """Each finding as soon as it is there. What needs the database is left out without it."""
     for judge in configuration.JUDGES:
         yield from _guarded("settings", partial(_judged, judge))
+    yield from _guarded("settings", look_at_settings_file)
     yield from _guarded("settings", look_at_names)
     yield from _guarded("settings", look_at_registering)
     yield from _guarded("check", look_at_checks, within_s=WORK_S)

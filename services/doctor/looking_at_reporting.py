@@ -8,6 +8,7 @@ import shutil
 import socket
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -69,8 +70,14 @@ def metrics_port() -> MetricsPort | None:
     except OSError as error:
         if _tells_metrics(port):
             return MetricsPort(address, is_served=True, is_exposed=is_exposed)
-        return MetricsPort(address, failure=error.strerror or str(error))
+        return MetricsPort(address, failure=_why_not(error))
     return MetricsPort(address, is_exposed=is_exposed)
+
+
+def _why_not(error: OSError) -> str | Said:
+    if error.errno == errno.EADDRINUSE:
+        return Said(gettext_noop("something else has the port"))
+    return error.strerror or str(error)
 
 
 def _tells_metrics(port: int) -> bool:
@@ -81,7 +88,7 @@ def _tells_metrics(port: int) -> bool:
             with DIRECTLY.open(f"http://{joined(host, port)}/metrics", timeout=ANSWER_S) as answer:
                 if OF_OURS in answer.read(MOST_BYTES):
                     return True
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             continue
     return False
 

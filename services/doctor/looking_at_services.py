@@ -8,25 +8,29 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from agents.runtime.process import is_stopped, pid_of
 from myagent.sdk import sdk_folder
 from myagent.sentence import Said
 from services.catalogue import secrets
 from services.catalogue.agent_files import is_exposed
 from services.doctor import configuration, service_files
 from services.doctor.finding import Finding
+from services.doctor.looking_at_processes import frozen_supervisors
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
 from services.errors import ServiceError
 from services.models import Instance, Service
 from services.nodes import this_node
 from services.supervision.supervisor_lease import is_anybody_in_charge, is_supervised_apart
 from services.telling import told
+from services.views import describing
+from services.views.observers import Observers
 
 MOST_BYTES = 16 * 1024 * 1024
 """Larger files are not parsed here."""
@@ -44,10 +48,14 @@ VERSION = re.compile(rb"(?:^|\n)3 \d+\s*$")
 
 
 def look_at_services() -> Iterator[Finding]:
-    is_supervised = is_anybody_in_charge()
+    frozen = {row.service_id for row in frozen_supervisors()}
+    # One that is frozen was named already.
+    is_supervised = is_anybody_in_charge() or None in frozen
     services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")
+    observers = Observers.read()
     for service in services:
-        yield from service_files.judge(_facts_of(service, is_supervised=is_supervised))
+        is_its = is_supervised or service.pk in frozen or is_supervised_apart(service)
+        yield from service_files.judge(_facts_of(service, observers, is_supervised=is_its))
     if settings.SECRET_KEY_FALLBACKS:
         yield configuration.judge_former_keys(
             [
@@ -59,9 +67,9 @@ def look_at_services() -> Iterator[Finding]:
         )
 
 
-def _facts_of(service: Service, *, is_supervised: bool) -> ServiceFacts:
-    live = Instance.objects.filter(service=service, live_slot__isnull=False)
-    nodes = set(live.values_list("node", flat=True))
+def _facts_of(service: Service, observers: Observers, *, is_supervised: bool) -> ServiceFacts:
+    live = describing.live_instances(service)
+    nodes = {instance.node for instance in live}
     is_here = not service.is_external and not (nodes and this_node() not in nodes)
     # Ray's nodes have interpreters of their own.
     has_own_python = is_here and settings.MYAGENT_LAUNCHER == "local"
@@ -74,8 +82,19 @@ def _facts_of(service: Service, *, is_supervised: bool) -> ServiceFacts:
         status=service.status,
         error=told(service.error_message),
         is_wanted=service.desired == Service.Desired.RUNNING,
-        has_supervisor=is_supervised or is_supervised_apart(service),
+        has_supervisor=is_supervised,
+        frozen=[pid_of(one.process) or 0 for one in live if is_stopped(one.process)],
+        is_degraded=_is_degraded(service, live, observers),
+        answering=sum(observers.health_of(one) == "healthy" for one in live),
+        replicas=service.replicas,
     )
+
+
+def _is_degraded(service: Service, live: Sequence[Instance], observers: Observers) -> bool:
+    """Whether it runs and some of it misses checks, which `/health` tells too."""
+    if service.status != Service.Status.RUNNING:
+        return False
+    return describing.health_of(service, live, observers) in ("degraded", "unhealthy")
 
 
 def file_of(path: str) -> AgentFile:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_noop
 
-from services.doctor.finding import Finding, fine, warning
+from services.doctor.finding import Finding, fine, problem, warning
 
 ROLL_UP_LATE = timedelta(hours=2)
 """After so long beyond its due an hour should have been counted."""
@@ -20,13 +20,25 @@ PRUNING_LATE = timedelta(days=1)
 class ServerFacts:
     """`is_dead`: its process is provably gone, or its lease has expired without its end.
 
-    `is_exposed`: it listens where other machines reach it.
+    `frozen_pid`: that of its process if it is stopped, which comes before its death. `is_exposed`:
+    it listens where other machines reach it.
     """
 
     name: str
     version: str
     is_dead: bool
     is_exposed: bool = False
+    frozen_pid: int | None = None
+
+    @property
+    def runs(self) -> bool:
+        return not self.is_dead and self.frozen_pid is None
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSupervisor:
+    name: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +52,9 @@ class Chores:
 
 
 def judge_servers(found: Sequence[ServerFacts], *, is_open: bool) -> Iterator[Finding]:
-    live = [server for server in found if not server.is_dead]
+    live = [server for server in found if server.runs]
     for server in found:
-        if server.is_dead:
-            yield warning(
-                "servers",
-                gettext_noop("The server {name} is gone without having left."),
-                gettext_noop("Start it again: its conversations go on at any server of the site."),
-                name=server.name,
-            )
-        elif server.is_exposed and is_open:
-            yield warning(
-                "access",
-                gettext_noop(
-                    "{name} can be reached from other machines, and MYAGENT_AUTH is open."
-                ),
-                gettext_noop("Set MYAGENT_AUTH=token, or listen on 127.0.0.1 behind a proxy."),
-                name=server.name,
-            )
+        yield from _judge_server(server, is_open=is_open)
     versions = {server.version for server in live} - {""}
     if len(versions) > 1:
         yield warning(
@@ -67,6 +64,47 @@ def judge_servers(found: Sequence[ServerFacts], *, is_open: bool) -> Iterator[Fi
             versions=", ".join(sorted(versions)),
         )
     yield fine("servers", gettext_noop("Servers that run: {count}."), count=len(live))
+
+
+def _judge_server(found: ServerFacts, *, is_open: bool) -> Iterator[Finding]:
+    if found.frozen_pid is not None:
+        yield warning(
+            "servers",
+            gettext_noop("The server {name} is stopped, and answers nobody."),
+            gettext_noop(
+                "Let it go on (kill -CONT {pid}) or end it: its conversations go on at any server "
+                "of the site."
+            ),
+            name=found.name,
+            pid=found.frozen_pid,
+        )
+    elif found.is_dead:
+        yield warning(
+            "servers",
+            gettext_noop("The server {name} is gone without having left."),
+            gettext_noop("Start it again: its conversations go on at any server of the site."),
+            name=found.name,
+        )
+    elif found.is_exposed and is_open:
+        yield warning(
+            "access",
+            gettext_noop("{name} can be reached from other machines, and MYAGENT_AUTH is open."),
+            gettext_noop("Set MYAGENT_AUTH=token, or listen on 127.0.0.1 behind a proxy."),
+            name=found.name,
+        )
+
+
+def judge_supervisors(frozen: Sequence[FrozenSupervisor]) -> Iterator[Finding]:
+    for supervisor in frozen:
+        yield problem(
+            "supervisor",
+            gettext_noop(
+                "The supervisor of {name} (process {pid}) is stopped: it starts and checks nothing."
+            ),
+            gettext_noop("Let it go on (kill -CONT {pid}), or end it and start another."),
+            name=supervisor.name,
+            pid=supervisor.pid,
+        )
 
 
 def judge_chores(found: Chores, now: datetime) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ class MetricsPort:
     """
 
     address: str
-    failure: str = ""
+    failure: str | Said = ""
     is_served: bool = False
     is_exposed: bool = False
 

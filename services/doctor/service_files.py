@@ -5,7 +5,7 @@ No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop
@@ -40,7 +40,11 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFacts:
-    """`file`, `interpreter`: None for what is elsewhere. `nodes`: other machines that run it."""
+    """`file`, `interpreter`: None for what is elsewhere. `nodes`: other machines that run it.
+
+    `frozen`: the pids of its processes here that are stopped. `answering`: how many passed their
+    last check, of the `replicas` that should.
+    """
 
     name: str
     file: AgentFile | None
@@ -51,6 +55,10 @@ class ServiceFacts:
     error: str = ""
     is_wanted: bool = False
     has_supervisor: bool = True
+    frozen: Sequence[int] = ()
+    is_degraded: bool = False
+    answering: int = 1
+    replicas: int = 1
 
 
 def judge(found: ServiceFacts) -> Iterator[Finding]:
@@ -59,6 +67,7 @@ def judge(found: ServiceFacts) -> Iterator[Finding]:
         *_judge_file(found.name, found.file),
         *_judge_interpreter(found.name, found.interpreter),
         *_judge_state(found),
+        *_judge_health(found),
     ]
     yield from wrong
     if wrong:
@@ -150,10 +159,35 @@ def _judge_state(found: ServiceFacts) -> Iterator[Finding]:
             gettext_noop("See `manage.py services logs {name}`, then `services start {name}`."),
             **values,
         )
-    elif found.is_wanted and found.status == "unhealthy":
+
+
+def _judge_health(found: ServiceFacts) -> Iterator[Finding]:
+    values = {"name": found.name, "error": found.error}
+    for pid in found.frozen:
+        yield warning(
+            "service",
+            gettext_noop("{name}: its process {pid} is stopped, and does not answer."),
+            gettext_noop("Let it go on (kill -CONT {pid}) or end it: then it is started again."),
+            pid=pid,
+            **values,
+        )
+    if found.frozen or not (found.is_wanted and found.has_supervisor):
+        return
+    if found.status == "unhealthy":
         yield warning(
             "service",
             gettext_noop("{name} is unhealthy: {error}"),
             gettext_noop("See `manage.py services health {name}`."),
+            **values,
+        )
+    elif found.is_degraded:
+        yield warning(
+            "service",
+            gettext_noop(
+                "{name} is degraded: {answering} of its {replicas} processes passed the last check."
+            ),
+            gettext_noop("See `manage.py services health {name}`."),
+            answering=found.answering,
+            replicas=found.replicas,
             **values,
         )

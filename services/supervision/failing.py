@@ -22,6 +22,9 @@ logger = structlog.get_logger(__name__)
 LINES_SHOWN = 5
 """Last lines of the log that go with the sentence."""
 
+LAST_LINES = Said(gettext_noop("The last lines of its log:"))
+"""What they begin with: they may be about something else, that the process survived."""
+
 
 def why_it_failed(
     instance: Instance, cause: Cause, exit_code: int | None, last_lines: Sequence[Part]
@@ -29,8 +32,10 @@ def why_it_failed(
     """What the instance reported, or else what was observed of its end, and its last log lines."""
     if instance.error:
         return instance.error
-    shown = [line for line in last_lines if isinstance(line, Said) or line.strip()]
-    more = [part for line in shown[-LINES_SHOWN:] for part in ("\n", line)]
+    shown = [line for line in last_lines if isinstance(line, Said) or line.strip()][-LINES_SHOWN:]
+    if any(isinstance(line, str) for line in shown):
+        shown.insert(0, LAST_LINES)
+    more = [part for line in shown for part in ("\n", line)]
     return kept(_sentence(instance, cause, exit_code), *more)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
 
 from services.models import Instance, Service
-from services.supervision.decision import Desired, Failure, Seen
+from services.supervision.decision import Desired, Failure, Seen, is_given_up
 from services.supervision.launchers import Polled
 from services.supervision.lifecycle import FAILURES, Cause, State
 from services.supervision.supervisor_lease import MACHINE, Charge
@@ -51,7 +50,13 @@ def services_of(charge: Charge) -> QuerySet[Service]:
     return launched if charge.is_machine else launched.filter(pk=charge.service_id)
 
 
-def _failed(charge: Charge) -> Iterable[Instance]:
+def was_given_up(service: Service) -> bool:
+    """Whether no instance of it is started any more, until a person acts."""
+    failures = [_failure(one) for one in _failed(MACHINE).filter(service=service)]
+    return is_given_up(desired_of(service, is_leaving=False), failures)
+
+
+def _failed(charge: Charge) -> QuerySet[Instance]:
     """The failures since a person last started the service, newest first."""
     since = Q(service__cleared_at__isnull=True) | Q(ended_at__gte=F("service__cleared_at"))
     # Instances replaced by a restart are of an older generation: their ends do not count.

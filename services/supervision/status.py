@@ -10,9 +10,11 @@ from services import doorbell
 from services.models import Instance, Service
 from services.supervision.decision import CLEAR_S, Desired, counted, is_given_up
 from services.supervision.failing import why_it_is_given_up
+from services.supervision.health import LAST_FAILED
 from services.supervision.lifecycle import State
 from services.supervision.observing import Observation, desired_of
 from services.supervision.supervisor_lease import Charge, machines_supervised
+from services.telling import kept
 
 
 def is_known_to(charge: Charge, observation: Observation, *, is_leaving: bool) -> bool:
@@ -47,14 +49,25 @@ def note(observation: Observation, status: str) -> None:
 
 
 def _error_of(observation: Observation, desired: Desired) -> str:
-    """What is wrong, for people; empty if nothing is."""
-    if not desired.is_running or not observation.failures:
+    """What is wrong now, for people; empty if nothing is."""
+    if not desired.is_running:
         return ""
     if is_given_up(desired, observation.failures):
         count = len(counted(observation.failures))
         return why_it_is_given_up(count, observation.last_error, restarts=desired.auto_restart)
-    is_well_again = any(one.state == State.RUNNING for one in observation.live)
-    return "" if is_well_again else observation.last_error
+    states = {one.state for one in observation.live}
+    if State.RUNNING in states:
+        return ""
+    # Why an earlier process failed is not why this one does not answer.
+    return _why_unhealthy(observation) if State.UNHEALTHY in states else observation.last_error
+
+
+def _why_unhealthy(observation: Observation) -> str:
+    """What its newest failed check found."""
+    ill = [one.pk for one in observation.live if one.state == State.UNHEALTHY]
+    checks = observation.service.health_checks.filter(instance__in=ill, is_healthy=False)
+    newest = checks.order_by("-checked_at").first()
+    return newest.detail if newest is not None else kept(LAST_FAILED)
 
 
 def _restarts(observation: Observation, desired: Desired) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import traceback
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import ConnectionHandler
 
 from myagent_site import database
 from myagent_site.options import OPTIONS
@@ -71,3 +76,27 @@ def test_an_address_of_a_file_is_kept_and_durable(tmp_path: Path) -> None:
     settings = configured(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path / 'site.db'}")
     assert settings["NAME"] == str(tmp_path / "site.db")
     assert "synchronous=FULL" in settings["OPTIONS"]["init_command"]
+
+
+@pytest.fixture
+def generous() -> Iterator[None]:
+    """New files may be read by everybody, as is usual."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def write_into(settings: dict[str, Any]) -> int:
+    """The file's mode, once something was written with these settings."""
+    django = ConnectionHandler({"default": settings})["default"]
+    with closing(django.get_new_connection(django.get_connection_params())) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        return stat.S_IMODE(Path(settings["NAME"]).stat().st_mode)
+
+
+@pytest.mark.usefixtures("generous")
+def test_a_new_file_is_for_its_owner_alone_whoever_makes_it(tmp_path: Path) -> None:
+    assert write_into(configured(tmp_path)) == 0o600
+    kept = tmp_path / "kept.db"
+    kept.touch(mode=0o640)
+    assert write_into(configured(tmp_path, DATABASE_URL=f"sqlite:///{kept}")) == 0o640

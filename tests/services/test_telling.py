@@ -23,12 +23,20 @@ def test_a_failure_is_told_in_the_language_of_the_reader() -> None:
     error = why_it_is_given_up(3, last, restarts=True)
     assert told(error) == (
         "It failed 3 times in a row and is not started again. The last time: "
-        "It was killed by signal 9 (SIGKILL).\none\n二"
+        "It was killed by signal 9 (SIGKILL).\nThe last lines of its log:\none\n二"
     )
     with translation.override("zh-hans"):
         assert told(error) == (
-            "已连续失败 3 次，不再重新启动。最后一次：其进程被信号 9 (SIGKILL) 终止。\none\n二"
+            "已连续失败 3 次，不再重新启动。最后一次：其进程被信号 9 (SIGKILL) 终止。\n"
+            "其日志的最后几行：\none\n二"
         )
+
+
+def test_a_log_that_can_not_be_read_or_is_empty_is_not_introduced() -> None:
+    unread = Said("Its log can't be read: {reason}.", {"reason": "x"})
+    for lines, more in (([unread], "\nIts log can't be read: x."), ([""], ""), ([], "")):
+        told_of = told(why_it_failed(Instance(), Cause.CRASH, 7, lines))
+        assert told_of == f"Its process ended by itself with status 7.{more}"
 
 
 @pytest.mark.parametrize("cause", list(Cause))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from agents.runtime.process import is_provably_gone, own_identity
+from agents.runtime.process import is_provably_gone, is_stopped, own_identity
 
 SAY_AND_WAIT = """\
 from agents.runtime.process import own_identity
@@ -70,3 +72,22 @@ def test_another_namespace_cannot_be_judged() -> None:
     boot, _, rest = own_identity().partition("/")
     _, _, process = rest.partition("/")
     assert not is_provably_gone(f"{boot}/1/{process}")
+
+
+def test_one_that_is_frozen_is_told_from_one_that_goes_on_or_is_gone(
+    child: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, identity = child
+    place, _, start = identity.rpartition("/")
+    assert not is_stopped(identity)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    assert is_stopped(identity)
+    assert not is_stopped(f"{place}/{int(start) - 1}")
+    process.send_signal(signal.SIGCONT)
+    os.waitid(os.P_PID, process.pid, os.WCONTINUED)
+    assert not is_stopped(identity)
+    process.kill()
+    process.wait()
+    assert not is_stopped(identity)
+    assert not is_stopped("nonsense")

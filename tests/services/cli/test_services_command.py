@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from services.catalogue import registry, secrets
+from services.cli import acting
 from services.models import HealthCheck, Instance, Service
 from services.supervision import supervisor_lease
 from services.supervision.one_worker import machines_of_the_site
@@ -431,6 +432,19 @@ def test_what_does_not_happen_in_time_is_a_failure_that_tells_how_it_is() -> Non
     told = refusal("start", "weather", "--timeout", 0.3)
     assert told.startswith("weather has not got there after 0.3 seconds: starting.")
     assert told.endswith("The last lines of its log:\n  a line\n  the last")
+
+
+def test_the_last_lines_of_the_log_are_told_once_though_the_error_has_them_too() -> None:
+    error = "It was killed.\nThe last lines of its log:\na line\nthe last"
+    service = rows.service("weather", Service.Status.ERROR, error_message=error)
+    ended = rows.instance(service, Instance.State.ERROR)
+    rows.write_log(ended, "before", "a line", "the last")
+    said = "It was killed.\nThe last lines of its log:\n  before\n  a line\n  the last"
+    assert acting.why(service) == said
+    rows.write_log(ended, "of a later start")
+    told = acting.why(service)
+    assert told.startswith(error)
+    assert told.endswith("The last lines of its log:\n  of a later start")
 
 
 @pytest.mark.usefixtures("idle_supervisor")

@@ -19,6 +19,7 @@ from services.doctor import (
     registering,
     reporting,
     service_files,
+    settings_file,
 )
 from services.doctor.configuration import Configuration, is_host, is_origin, weakness_of
 from services.doctor.database import Migrations, MysqlServer, SqliteFile
@@ -29,6 +30,7 @@ from services.doctor.processes import Chores, ServerFacts
 from services.doctor.registering import Folder, what_it_reaches
 from services.doctor.reporting import LogFile, MetricsPort, Receiver
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
+from services.doctor.settings_file import SettingsFile
 from services.roll_call import Present
 from services.telling import tell
 
@@ -98,6 +100,27 @@ def test_a_fault_of_the_settings_is_named(
     settings = replace(GOOD, **changes)  # type: ignore[arg-type]
     found = faults([each for judge in configuration.JUDGES for each in judge(settings)])
     assert found == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "levels"),
+    [
+        *((0o600, []), (0o400, []), (0o640, []), (0o440, [])),
+        *((0o644, ["warning"]), (0o604, ["warning"]), (0o660, ["warning"]), (0o664, ["warning"])),
+        *((0o666, ["problem"]), (0o602, ["problem"])),
+    ],
+)
+def test_a_settings_file_that_others_may_read_or_change_is_named_with_its_mode(
+    mode: int, levels: list[str]
+) -> None:
+    found = list(settings_file.judge(SettingsFile("/etc/myagent/site.env", 0o100000 | mode)))
+    assert faults(found) == [("settings_file", level) for level in levels]
+    assert f"/etc/myagent/site.env (mode {mode:04o})" in tell(found[0].fact) or not levels
+    assert not levels or "chmod 600 /etc/myagent/site.env" in tell(found[0].advice)
+
+
+def test_where_no_file_has_settings_nothing_is_said_of_it() -> None:
+    assert list(settings_file.judge(None)) == []
 
 
 def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant() -> None:
@@ -268,6 +291,14 @@ def test_a_fault_of_redis_is_named(said: dict[str, object], fault: tuple[str, st
         ({"is_wanted": True, "has_supervisor": False}, ("supervisor", "problem")),
         ({"is_wanted": True, "status": "error", "error": "exit 1"}, ("service", "problem")),
         ({"is_wanted": True, "status": "unhealthy", "error": "lag"}, ("service", "warning")),
+        (
+            {"is_wanted": True, "status": "unhealthy", "has_supervisor": False},
+            ("supervisor", "problem"),
+        ),
+        ({"is_wanted": True, "is_degraded": True, "answering": 0}, ("service", "warning")),
+        ({"is_wanted": True, "is_degraded": True, "frozen": [7]}, ("service", "warning")),
+        ({"is_wanted": True, "status": "unhealthy", "frozen": [7]}, ("service", "warning")),
+        ({"is_degraded": True}, None),
         ({"file": None, "interpreter": None, "nodes": "b"}, None),
     ],
 )
@@ -288,6 +319,17 @@ def test_servers_that_are_gone_exposed_or_of_another_version_are_named() -> None
     named = faults(processes.judge_servers(found, is_open=True))
     assert named == [("access", "warning"), ("servers", "warning"), ("versions", "warning")]
     assert faults(processes.judge_servers(found[1:2], is_open=True)) == []
+
+
+def test_a_server_that_is_frozen_is_not_called_gone_and_counts_for_nothing() -> None:
+    found = [
+        ServerFacts("a", "1.0", is_dead=True, is_exposed=True, frozen_pid=7),
+        ServerFacts("b", "1.1", is_dead=False),
+    ]
+    judged = list(processes.judge_servers(found, is_open=True))
+    assert faults(judged) == [("servers", "warning")]
+    assert "kill -CONT 7" in tell(judged[0].advice)
+    assert tell(judged[1].fact) == "Servers that run: 1."
 
 
 def test_chores_that_nobody_does_are_named() -> None:

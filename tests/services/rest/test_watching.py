@@ -144,11 +144,13 @@ def test_what_went_wrong_is_said_in_the_language_that_is_asked_for(
         (
             {},
             "It failed 3 times in a row and is not started again. The last time: "
-            "Its process ended by itself with status 7.\n最后一行",
+            "Its process ended by itself with status 7.\nThe last lines of its log:\n"
+            "最后一行",
         ),
         (
             {"accept_language": "zh"},
-            "已连续失败 3 次，不再重新启动。最后一次：其进程自行结束，退出状态为 7。\n最后一行",
+            "已连续失败 3 次，不再重新启动。最后一次：其进程自行结束，退出状态为 7。\n"
+            "其日志的最后几行：\n最后一行",
         ),
     ],
 )

@@ -171,6 +171,25 @@ def test_a_process_that_ends_leaves_no_row_of_its_own_alive(
         assert told(first.error) == "其进程被信号 9 (SIGKILL) 终止。"
 
 
+def test_what_a_process_logged_before_its_end_is_not_taken_for_the_reason(
+    passes: Passes, service: Service
+) -> None:
+    passes.work()
+    (instance,) = live(service)
+    assert instance.pid is not None
+    rows.write_log(instance, "Traceback (most recent call last):", "RuntimeError: survived")
+    os.kill(instance.pid, signal.SIGKILL)
+    until(lambda: not is_alive(instance.process))
+    passes.work()
+    instance.refresh_from_db()
+    assert told(instance.error).splitlines() == [
+        "It was killed by signal 9 (SIGKILL).",
+        "The last lines of its log:",
+        "Traceback (most recent call last):",
+        "RuntimeError: survived",
+    ]
+
+
 def kept_apart(service: Service, **fields: Any) -> Instance:
     """The row of a worker beside the replicas; nothing of it runs."""
     return rows.instance(service, **{"kept_by": f"{this_node()}/1"} | fields)
