@@ -78,8 +78,10 @@ def has_arrived(service: Service) -> bool:
 
 def has_failed(service: Service) -> bool:
     """Whether it can't get there unless a person acts. `service`: freshly read."""
-    if service.desired != Desired.RUNNING or service.status != Status.UNHEALTHY:
-        return service.desired == Desired.RUNNING and service.status == Status.ERROR
+    if service.desired != Desired.RUNNING:
+        return False
+    if service.status != Status.UNHEALTHY:
+        return bool(service.status == Status.ERROR)
     # Some of it may serve, and no more be started. What only misses checks may answer again.
     return bool(service.error_message) if service.is_external else was_given_up(service)
 

@@ -20,6 +20,9 @@ WAS_GIVEN_UP = Q(lease_until__lte=F("ended_at"))
 """Servers that others declared dead. One that leaves by itself does so before its lease is over."""
 
 LEFT_BEFORE = timedelta(seconds=1)
+"""How long before the end of its lease a server that leaves by itself has left: it only has to be
+above zero.
+"""
 
 
 class NameTaken(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlite3 import SQLITE_BUSY, SQLITE_ERROR
+from sqlite3 import SQLITE_ERROR
 
 from django.db import (
     DataError,
@@ -23,6 +23,19 @@ _MYSQL_LOST = frozenset({2006, 2013, 2055})
 
 # The server takes no writes: it was made, or is still, a copy of another.
 _MYSQL_READ_ONLY = frozenset({1290, 1836})
+
+# By these the client itself tells that it can't connect, or not any more.
+_MYSQL_OF_THE_CLIENT = range(2000, 3000)
+
+# The server can't work for us now: no disk, memory or connection is left, we may not come in, there
+# is no such database, it shuts down or has blocked us, the network, limits, an interruption.
+_MYSQL_AWAY = (
+    frozenset({1021, 1030, 1037, 1038, 1040, 1041, 1044, 1045, 1049, 1053, 1114, 1129, 1130})
+    | frozenset({1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 4031})
+    | _MYSQL_LOCK_ERRORS
+    | _MYSQL_LOST
+    | _MYSQL_READ_ONLY
+)
 
 # The table, column, key, primary key or constraint exists already, or the table, column or key to
 # drop or rename does not exist.
@@ -56,8 +69,10 @@ def is_away(error: BaseException | None) -> bool:
     if not isinstance(error, OperationalError):
         return False
     # Django's errors have the driver's as their cause; only SQLite's have this attribute.
-    kind: int = getattr(error.__cause__, "sqlite_errorcode", SQLITE_BUSY) & 0xFF
-    return kind != SQLITE_ERROR and _code_of(error) not in _MYSQL_ROW_ERRORS | _MYSQL_SO_ALREADY
+    if (kind := getattr(error.__cause__, "sqlite_errorcode", None)) is not None:
+        return bool(kind & 0xFF != SQLITE_ERROR)
+    code = _code_of(error)
+    return not isinstance(code, int) or code in _MYSQL_OF_THE_CLIENT or code in _MYSQL_AWAY
 
 
 def is_about_a_row(error: Exception) -> bool:

@@ -64,7 +64,7 @@ def _sentence(pid: int) -> str:
         name = "?"
     if is_stopped(identity_of(pid) or ""):
         return gettext(
-            "Process {pid} ({name}) holds the lock and is stopped: let it go on (kill -CONT {pid}) "
-            "or end it."
+            "Process {pid} ({name}) holds the lock and is frozen (SIGSTOP): let it go on "
+            "(kill -CONT {pid}) or end it (kill -KILL {pid})."
         ).format(pid=pid, name=name)
     return gettext("Process {pid} ({name}) holds the lock.").format(pid=pid, name=name)

@@ -44,6 +44,7 @@ class SeldomLines(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._refusals = Seldom()
+        self._unavailable = Seldom()
         self._outages = Seldom()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -62,7 +63,8 @@ class SeldomLines(logging.Filter):
         if record.levelno > logging.WARNING:
             return None
         if record.name.startswith(REFUSING):
-            return self._refusals
+            is_ours = getattr(record, "status_code", 0) >= 500
+            return self._unavailable if is_ours else self._refusals
         is_outage = isinstance(record.msg, dict) and record.msg.get("event") == OUTAGE
         return self._outages if is_outage else None
 

@@ -12,7 +12,7 @@ from agents.directory import Directory
 from agents.limits.messages import MessageRates
 from agents.limits.rates import Rates
 from agents.limits.runs import RunsAtOnce
-from agents.log import recorders
+from agents.log import observers, recorders
 from agents.log.journal import Journal
 from agents.runs.workers import Workers
 from agents.runtime.background import Background
@@ -32,6 +32,8 @@ class Resources:
         self.directory = directory
         self.workers = workers
         self.journal = Journal(recorders.configured())
+        # One that can't be imported is found now, and not by the first commit.
+        observers.registered()
         self.database = DatabaseThreads()
         self.background = Background()
         self.relay = Relay(self.background)

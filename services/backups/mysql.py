@@ -35,8 +35,13 @@ ONLY_OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
 VERIFYING = ("VERIFY_CA", "VERIFY_IDENTITY")
 """Values of the driver's option `ssl_mode` that demand a certificate that is trusted."""
 
-QUOTED = re.compile(r"\b(near|entry|value:?) '.*' (at line|for key|for column)")
+QUOTED = re.compile(
+    r"\b(near|entry|value:?|column) '(?:.*'(?= at line| for key| for column| in )|.*'$)"
+)
 """How a server quotes a statement or a value, which may be somebody's secret."""
+
+BEGUN = re.compile(r"ERROR (\d+ \(|at line)")
+"""How the client begins to tell of an error."""
 
 MOST_READ, MOST_LINES, MOST_SAID = 8_000, 5, 500
 """Of what a program said: characters that are looked at, lines and characters that are shown."""
@@ -123,9 +128,9 @@ def last_said(text: str) -> str:
     An error of a statement has the lines of that statement within.
     """
     lines = text.strip()[-MOST_READ:].splitlines()
-    begun = [place for place, line in enumerate(lines) if line.startswith("ERROR ")]
+    begun = [place for place, line in enumerate(lines) if BEGUN.match(line)]
     start = begun[-1] if begun else max(0, len(lines) - MOST_LINES)
-    said = QUOTED.sub(r"\1 … \2", " ".join(map(str.strip, lines[start:])))
+    said = QUOTED.sub(r"\1 …", " ".join(map(str.strip, lines[start:])))
     return said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}…"
 
 

@@ -20,8 +20,8 @@ PRUNING_LATE = timedelta(days=1)
 class ServerFacts:
     """`is_dead`: its process is provably gone, or its lease has expired without its end.
 
-    `frozen_pid`: that of its process if it is stopped, which comes before its death. `is_exposed`:
-    it listens where other machines reach it.
+    `frozen_pid`: that of its process if it is frozen, which is told even if its lease has expired.
+    `is_exposed`: it listens where other machines reach it.
     """
 
     name: str
@@ -70,10 +70,10 @@ def _judge_server(found: ServerFacts, *, is_open: bool) -> Iterator[Finding]:
     if found.frozen_pid is not None:
         yield warning(
             "servers",
-            gettext_noop("The server {name} is stopped, and answers nobody."),
+            gettext_noop("The server {name} is frozen (SIGSTOP), and answers nobody."),
             gettext_noop(
-                "Let it go on (kill -CONT {pid}) or end it: its conversations go on at any server "
-                "of the site."
+                "Let it go on (kill -CONT {pid}) or end it (kill -KILL {pid}): its conversations "
+                "go on at any server of the site."
             ),
             name=found.name,
             pid=found.frozen_pid,
@@ -99,9 +99,12 @@ def judge_supervisors(frozen: Sequence[FrozenSupervisor]) -> Iterator[Finding]:
         yield problem(
             "supervisor",
             gettext_noop(
-                "The supervisor of {name} (process {pid}) is stopped: it starts and checks nothing."
+                "The supervisor of {name} (process {pid}) is frozen (SIGSTOP): it starts and "
+                "checks nothing."
             ),
-            gettext_noop("Let it go on (kill -CONT {pid}), or end it and start another."),
+            gettext_noop(
+                "Let it go on (kill -CONT {pid}), or end it (kill -KILL {pid}) and start another."
+            ),
             name=supervisor.name,
             pid=supervisor.pid,
         )

@@ -166,8 +166,11 @@ def _judge_health(found: ServiceFacts) -> Iterator[Finding]:
     for pid in found.frozen:
         yield warning(
             "service",
-            gettext_noop("{name}: its process {pid} is stopped, and does not answer."),
-            gettext_noop("Let it go on (kill -CONT {pid}) or end it: then it is started again."),
+            gettext_noop("{name}: its process {pid} is frozen (SIGSTOP), and does not answer."),
+            gettext_noop(
+                "Let it go on (kill -CONT {pid}) or end it (kill -KILL {pid}): then it is started "
+                "again."
+            ),
             pid=pid,
             **values,
         )

@@ -70,7 +70,7 @@ def test_the_process_that_holds_the_lock_is_named_and_if_it_is_frozen(
     writer.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, writer.pid, os.WSTOPPED)
     assert psutil.Process(writer.pid).status() == psutil.STATUS_STOPPED
-    assert f"is stopped: let it go on (kill -CONT {writer.pid})" in file_locks.explain(
+    assert f"is frozen (SIGSTOP): let it go on (kill -CONT {writer.pid})" in file_locks.explain(
         refused(file)
     )
 

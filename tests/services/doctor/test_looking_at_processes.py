@@ -112,7 +112,7 @@ def test_a_frozen_server_is_named_with_how_it_goes_on(frozen: str, is_given_up: 
     if is_given_up:
         servers.end(row.pk)
     said = named()["servers"]
-    assert "is stopped" in said
+    assert "is frozen" in said
     assert f"(kill -CONT {pid_of(frozen)})" in said
     assert "Start it again" not in said
 
@@ -121,7 +121,7 @@ def test_a_server_that_was_given_up_is_named_for_as_long_as_it_is_frozen(frozen:
     row = server(process=frozen)
     servers.end(row.pk)
     ended(row, hours=20)
-    assert "is stopped" in named()["servers"]
+    assert "is frozen" in named()["servers"]
 
 
 @pytest.mark.parametrize("lease_s", [-60, 60])
@@ -130,7 +130,7 @@ def test_a_frozen_supervisor_is_named_and_not_missed(frozen: str, lease_s: int) 
     assert "nothing supervises it" in named()["supervisor"]
     add_supervisor(process=frozen, lease_until=Now() + timedelta(seconds=lease_s))
     said = named()["supervisor"]
-    assert said.startswith(f"The supervisor of machine-1 (process {pid_of(frozen)}) is stopped")
+    assert said.startswith(f"The supervisor of machine-1 (process {pid_of(frozen)}) is frozen")
     assert f"(kill -CONT {pid_of(frozen)})" in said
     Supervisor.objects.update(ended_at=Now())
     assert "nothing supervises it" in named()["supervisor"]

@@ -74,7 +74,7 @@ def test_a_frozen_process_is_named_with_how_it_goes_on(
 ) -> None:
     worker(weather, process=frozen, misses=misses)
     [said] = named()
-    assert said.startswith(f"weather: its process {pid_of(frozen)} is stopped")
+    assert said.startswith(f"weather: its process {pid_of(frozen)} is frozen")
     assert f"(kill -CONT {pid_of(frozen)})" in said
 
 
