@@ -26,6 +26,7 @@ LONG = (
     *("crash/test_kill.py", "acceptance/test_supervision.py", "crash/test_migrations.py"),
     *("browser/test_restart.py", "browser/test_admin.py", "browser/test_console.py"),
     *("acceptance/test_many_services.py", "acceptance/test_services_commands.py"),
+    *("acceptance/test_rest_schema.py", "acceptance/test_manager.py", "acceptance/test_doctor.py"),
 )
 """Files of tests that take longest: nobody should begin one when the others are about to end."""
 

@@ -228,6 +228,7 @@ def test_metrics_logs_errors_and_traces_that_can_go_nowhere_are_named(
     }
 
 
+@pytest.mark.long
 def test_metrics_that_other_machines_may_read_are_named_and_our_own_port_is_not_taken(
     patient: Patient,
 ) -> None:
@@ -244,6 +245,7 @@ def of_check(found: list[dict[str, Any]], check: str) -> dict[str, Any]:
     return one
 
 
+@pytest.mark.long
 def test_it_says_whether_former_keys_are_still_needed(patient: Patient) -> None:
     site = patient.site
     site.register("sealed", site.write("sealed.py", AGENT), "--env", "LLM_X=secret")

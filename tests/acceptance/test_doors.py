@@ -116,7 +116,19 @@ asyncio.run(main())
     return ask
 
 
-@pytest.mark.parametrize("door", [by_command, by_rest, by_admin, by_python])
+WHEN_LONG = pytest.mark.long
+"""For doors through which other tests of real processes go all the time."""
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        by_rest,
+        by_admin,
+        pytest.param(by_command, marks=WHEN_LONG),
+        pytest.param(by_python, marks=WHEN_LONG),
+    ],
+)
 def test_what_a_door_says_is_so(
     site: ManagedSite, serving: Command, door: Callable[[ManagedSite, Command], Ask]
 ) -> None:

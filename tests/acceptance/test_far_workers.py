@@ -141,6 +141,7 @@ async def test_a_turn_leaves_a_far_worker_that_is_frozen(site: ManagedSite) -> N
         assert await asyncio.to_thread(each.command.stop) == 0
 
 
+@pytest.mark.long
 async def test_a_restart_rolls_a_far_worker_at_a_fixed_port(site: ManagedSite) -> None:
     url = await asyncio.to_thread(registered, site)
     (site.folder / "go").touch()

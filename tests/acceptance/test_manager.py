@@ -491,6 +491,7 @@ asyncio.run(main())
 """) == ["True running other.py True True None", "False"]
 
 
+@pytest.mark.long
 def test_beside_the_file_are_its_key_and_logs_which_the_commands_find_too(folder: Folder) -> None:
     manager = ("-m", "myagent.manager.cli.manager", "--db-path", "my.db")
     folder.run("""

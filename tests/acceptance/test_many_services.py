@@ -226,6 +226,7 @@ async def test_a_port_of_its_own_stays_open_over_a_restart(
         assert (await client.ask(session, "still"))["content"] == "own says: still"
 
 
+@pytest.mark.long
 async def test_conversations_go_on_at_the_next_server_when_one_is_killed(
     site: ManagedSite, serving: Command, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def test_how_a_worker_died_is_in_its_log_and_in_the_error(site: ManagedSite) -> 
     assert any("SIGSEGV" in row for row in rows if "\terror\t" in row)
 
 
+@pytest.mark.long
 def test_a_stop_is_in_the_log_too(site: ManagedSite) -> None:
     site.supervise()
     site.register("crashes", site.write("crashes.py", CRASHES), "--auto-start")

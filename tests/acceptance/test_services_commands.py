@@ -123,6 +123,7 @@ def test_three_services_from_registration_to_the_end(site: Site) -> None:
     assert site.json("list") == []
 
 
+@pytest.mark.long
 async def test_a_started_service_talks_and_a_restarted_one_is_another_process(site: Site) -> None:
     url = site.url(await asyncio.to_thread(site.serve), "parrot")
     answer = site.do("register", "parrot", PARROT, "--auto-start")

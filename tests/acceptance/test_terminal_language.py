@@ -98,6 +98,7 @@ def test_a_service_that_fails_keeps_what_happened_and_not_in_whose_language(
     assert not CHINESE.search(english)
 
 
+@pytest.mark.long
 def test_rows_for_programs_and_json_are_the_same_in_every_language(site: ManagedSite) -> None:
     run(site, "services", "register", "parrot", PARROT)
     for looking in (["list"], ["list", "--json"], ["status", "parrot", "--json"], ["stats"]):

@@ -22,7 +22,7 @@ from tests.freezing import freeze
 from tests.recording import TERMINAL, Recorder
 from tests.runners import Runner
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 SHORT = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
 
@@ -35,6 +35,7 @@ async def asleep_while_another_takes_over(site: Site, text: str) -> tuple[Runner
     return zombie, await site.start(**SHORT), witness
 
 
+@pytest.mark.both_databases
 async def test_a_zombie_writes_nothing_and_its_clients_stay(site: Site) -> None:
     zombie, _, witness = await asleep_while_another_takes_over(site, "hi [[hold model after=2]]")
     await site.fake.wait_held("model")
@@ -91,6 +92,7 @@ async def test_a_zombie_serves_again_once_it_is_awake(site: Site) -> None:
     await newcomer.leave()
 
 
+@pytest.mark.both_databases
 async def test_a_message_that_a_lost_ownership_refused_runs_all_the_same(site: Site) -> None:
     server = await site.start()
     lost = await Witness.arrive(server.url)
@@ -110,6 +112,7 @@ async def test_a_message_that_a_lost_ownership_refused_runs_all_the_same(site: S
     await lost.leave()
 
 
+@pytest.mark.both_databases
 async def test_a_running_replica_adopts_what_a_killed_one_left(site: Site) -> None:
     killed, heir = await site.start(), await site.start()
     witness = await Witness.arrive(killed.url)

@@ -14,7 +14,7 @@ from tests.recording import Recorder, text_of
 from tests.runners import Runner
 from tests.servers import Redis
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 SHORT = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
 
@@ -41,6 +41,7 @@ async def leave(*witnesses: Witness) -> None:
         await witness.leave()
 
 
+@pytest.mark.both_databases
 async def test_clients_at_two_servers_talk_in_one_session(site: Site) -> None:
     _, _, witness, follower = await both_clients(site)
     await witness.say("from the owner's")
@@ -113,6 +114,7 @@ async def test_feedback_from_a_follower_is_kept_and_told_to_both(site: Site) -> 
     await leave(witness, follower)
 
 
+@pytest.mark.both_databases
 async def test_clients_of_a_follower_stay_when_the_owner_is_killed(site: Site) -> None:
     owner, _, witness, follower = await both_clients(site)
     await follower.say("hello [[hold model]]")
@@ -157,6 +159,7 @@ async def test_an_owner_without_clients_leaves_its_session_to_the_follower(site:
     await leave(follower)
 
 
+@pytest.mark.both_databases
 async def test_a_session_that_rests_is_taken_and_its_former_owner_follows(site: Site) -> None:
     owner, other = await site.start(**SHORT), await site.start(**SHORT, MYAGENT_OWNER_IDLE_S="60")
     witness = await Witness.arrive(owner.url)

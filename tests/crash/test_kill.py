@@ -20,7 +20,7 @@ from tests.crash.witness import (
 from tests.recording import TERMINAL, Frame
 from tests.runners import Runner
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 Side = Literal["before", "after"]
 
@@ -80,6 +80,7 @@ async def die_at(site: Site, side: Side, event: str, text: str) -> Witness:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.both_databases
 async def test_a_message_sent_again_after_its_echo_got_lost_runs_once(
     site: Site, side: Side
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_question_outlives_its_runner(site: Site) -> None:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.both_databases
 async def test_a_response_is_lost_or_kept_but_never_half(site: Site, side: Side) -> None:
     runner, reached = await site.start_with_barrier(side, "user.response")
     witness, step_id = await asked(site, runner)
@@ -236,6 +238,7 @@ async def test_a_response_is_lost_or_kept_but_never_half(site: Site, side: Side)
 
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.both_databases
 async def test_an_answer_is_given_once_wherever_its_commit_was_cut_off(
     site: Site, side: Side, alone: bool
 ) -> None:
@@ -285,6 +288,7 @@ async def test_the_memory_after_a_kill_is_the_memory_without_one(site: Site) -> 
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.both_databases
 async def test_a_cancel_that_was_seen_holds(site: Site, side: Side) -> None:
     runner, reached = await site.start_with_barrier(side, "agent.interrupted")
     witness = await Witness.arrive(runner.url)
@@ -306,6 +310,7 @@ async def test_a_cancel_that_was_seen_holds(site: Site, side: Side) -> None:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.both_databases
 async def test_feedback_that_was_seen_is_kept_on_the_trace_as_well(site: Site, side: Side) -> None:
     runner, reached = await site.start_with_barrier(side, "user.feedback")
     witness = await Witness.arrive(runner.url)
