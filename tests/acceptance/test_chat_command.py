@@ -95,6 +95,7 @@ async def test_a_tool_is_run_after_a_yes(runner: Runner, typist: Typist) -> None
     ]
 
 
+@pytest.mark.long
 async def test_arguments_that_do_not_fit_are_told_and_the_tool_is_asked_about_again(
     typist: Typist,
 ) -> None:
@@ -136,6 +137,7 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(
     assert await asyncio.to_thread(typist.terminal.wait) == 0
 
 
+@pytest.mark.long
 async def test_a_key_is_taken_that_is_pressed_before_there_is_a_prompt_again(
     typist: Typist,
 ) -> None:
@@ -145,6 +147,7 @@ async def test_a_key_is_taken_that_is_pressed_before_there_is_a_prompt_again(
     assert await typist.leave() == 0
 
 
+@pytest.mark.long
 async def test_ctrl_c_at_a_question_stops_the_run(typist: Typist) -> None:
     await typist.until(PROMPT)
     await typist.enter(f"{ORDER} please")
@@ -232,6 +235,7 @@ async def test_a_question_that_waits_is_asked_whoever_comes_back(
     await typist.until("ordered 2 × tea", DONE, PROMPT)
 
 
+@pytest.mark.long
 async def test_a_question_stands_while_other_messages_leave_the_queue(
     runner: Runner, typist: Typist
 ) -> None:
@@ -259,6 +263,7 @@ async def test_control_characters_from_a_model_or_a_tool_do_nothing(typist: Typi
     assert "\x9b" not in typist.terminal.raw
 
 
+@pytest.mark.long
 async def test_that_the_demo_model_answers_is_said_once_and_not_in_the_answer(
     serve: Serve,
 ) -> None:
@@ -299,6 +304,7 @@ async def test_a_message_can_come_by_the_standard_input(runner: Runner, tmp_path
     assert done.stdout == "Answer to: from a file 文\n"
 
 
+@pytest.mark.long
 async def test_a_program_that_nobody_watches_confirms_nothing(runner: Runner) -> None:
     done = await run(runner.url, "--message", f"{ORDER} please")
     assert done.returncode == 0

@@ -39,6 +39,7 @@ def test_a_command_starts_a_supervisor_that_leaves_when_it_is_done(site: Managed
     until(lambda: not site.processes("supervise"))
 
 
+@pytest.mark.long
 def test_the_log_of_a_supervisor_started_by_a_command_is_rotated(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: Manag
     assert site.until_runs("echo") == running
 
 
+@pytest.mark.long
 def test_after_a_person_s_supervisor_there_is_one_in_the_background_again(
     site: ManagedSite,
 ) -> None:

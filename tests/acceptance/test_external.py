@@ -89,6 +89,7 @@ async def test_a_plain_server_works_behind_the_site(url: str) -> None:
     assert client.frames[-1] == {"event": "agent.final_answer", "content": "You said hello."}
 
 
+@pytest.mark.long
 async def test_the_query_parameter_chooses_it_as_well(url: str) -> None:
     root = url.replace("services/far/", "?service=far&lang=zh-CN")
     async with await Recorder.open(root) as client:
@@ -114,6 +115,7 @@ async def test_a_frame_that_is_no_object_is_not_passed_on(url: str) -> None:
         await client.until("agent.final_answer")
 
 
+@pytest.mark.long
 async def test_some_garbage_of_the_service_is_left_out(url: str) -> None:
     async with await Recorder.open(url) as client:
         await client.say("s1", "garbage 2")
@@ -194,6 +196,7 @@ async def test_over_rest_there_are_no_conversations_with_it(
     assert "events dialect" in refusal["detail"]
 
 
+@pytest.mark.long
 async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:
     client = await Recorder.dial(url.replace("services/far/", "services/far/ws/chat/ann"))
     async with client:
@@ -204,6 +207,7 @@ async def test_the_chat_dialect_is_said_not_to_be_spoken(url: str) -> None:
     assert client.socket.close_code == 4004
 
 
+@pytest.mark.long
 async def test_nor_is_the_trace_dialect(url: str) -> None:
     async with watcher(url.replace("services/far/", "services/far/ws/ann")) as client:
         assert await client.read_to_close() == 4004
@@ -236,6 +240,7 @@ async def test_a_site_does_not_forward_to_itself(
     site.services("unregister", "snake")
 
 
+@pytest.mark.long
 async def test_a_stopped_one_has_no_clients_until_it_is_started(
     site: ManagedSite, url: str
 ) -> None:

@@ -133,6 +133,7 @@ async def test_a_plain_server_works_behind_a_rule(door: str) -> None:
     assert kinds(client.frames)[-2:] == ["agent.partial_answer", "agent.final_answer"]
 
 
+@pytest.mark.long
 async def test_tags_and_a_name_choose_it_as_well(door: str) -> None:
     async with await Recorder.open(door) as client:
         tagged = await client.create_session(tags=["far"])
@@ -219,6 +220,7 @@ async def test_a_client_that_comes_back_gets_to_the_same_service_at_any_server(
         await client.error("unknown_session")
 
 
+@pytest.mark.long
 async def test_a_session_that_was_left_has_to_be_resumed(door: str) -> None:
     async with await Recorder.open(door) as client:
         session_id, other = await begin(client), await begin(client)
@@ -310,6 +312,7 @@ async def test_a_client_that_does_not_read_stops_the_service_from_sending(
     socket.transport.abort()
 
 
+@pytest.mark.long
 async def test_a_flood_reaches_a_client_that_reads_as_it_was_sent(door: str) -> None:
     async with await Recorder.open(door) as client:
         session_id = await begin(client)
@@ -374,6 +377,7 @@ async def test_a_request_that_the_service_does_not_answer_is_refused(
             await begin(client)
 
 
+@pytest.mark.long
 async def test_a_refusal_of_the_service_is_passed_on_and_leaves_its_place(door: str) -> None:
     async with await Recorder.open(door) as client:
         for _ in range(5):
@@ -403,6 +407,7 @@ async def test_its_most_sessions_hold_at_all_servers(
             await client.error("service_unavailable")
 
 
+@pytest.mark.long
 async def test_the_fewest_clients_count_those_of_external_services(
     site: ManagedSite, door: str
 ) -> None:
@@ -448,6 +453,7 @@ async def test_an_unhealthy_one_is_passed_over_unless_it_is_the_last(
             await client.error("service_unavailable")
 
 
+@pytest.mark.long
 async def test_who_names_no_service_is_told_its_name_too(door: str) -> None:
     async with await Recorder.open(door) as client:
         await client.send("user.create_session")
@@ -455,6 +461,7 @@ async def test_who_names_no_service_is_told_its_name_too(door: str) -> None:
     assert "far" in error["content"] and "ours" in error["content"]
 
 
+@pytest.mark.long
 async def test_dialects_that_it_does_not_speak_do_not_get_it(site: ManagedSite, door: str) -> None:
     site.services(
         *("routes", "add", "everybody", "--to", "far,ours"),
@@ -555,6 +562,7 @@ async def test_a_session_is_named_by_a_text(site: ManagedSite, serving: Command,
                 await client.error("invalid_event")
 
 
+@pytest.mark.long
 async def test_sessions_that_the_service_has_forgotten_take_no_place(
     site: ManagedSite, serving: Command, door: str
 ) -> None:
@@ -569,6 +577,7 @@ async def test_sessions_that_the_service_has_forgotten_take_no_place(
         await client.error("unknown_session")
 
 
+@pytest.mark.long
 async def test_what_is_used_is_not_forgotten(
     site: ManagedSite, serving: Command, door: str
 ) -> None:

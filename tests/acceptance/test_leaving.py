@@ -135,6 +135,7 @@ async def test_a_question_survives_a_restart_and_can_be_answered(serve: Serve) -
         assert (result["step_id"], result["content"]) == (step, "ordered 1 × 茶")
 
 
+@pytest.mark.long
 async def test_a_question_keeps_its_deadline_across_a_restart(serve: Serve) -> None:
     first = serve("tools.py", env={"MYAGENT_CONFIRM_TIMEOUT_S": "2"})
     async with await Recorder.open(first.url) as client:
@@ -256,6 +257,7 @@ def assert_one_sentence(ended: subprocess.CompletedProcess[str]) -> None:
     assert sentence.endswith(".")
 
 
+@pytest.mark.long
 def test_a_file_whose_name_is_too_long_for_a_service_needs_another(tmp_path: Path) -> None:
     file = tmp_path / f"{'a' * 101}.py"
     write_agent(file, "hi")
@@ -279,6 +281,7 @@ while True:
 @pytest.mark.parametrize(
     "said", [b"HTTP/1.1 400 Bad Request", b'\0\0\0\x20{"kind": "unfit", "version": 99}']
 )
+@pytest.mark.long
 def test_an_interpreter_that_runs_something_else_is_a_sentence(tmp_path: Path, said: bytes) -> None:
     python = tmp_path / "python"
     python.write_text(TALKS_RUBBISH.format(python=sys.executable, said=said))
@@ -291,6 +294,7 @@ def test_an_interpreter_that_runs_something_else_is_a_sentence(tmp_path: Path, s
     assert all(line.startswith("{") for line in logged)
 
 
+@pytest.mark.long
 def test_a_folder_that_can_not_be_watched_is_a_sentence(tmp_path: Path) -> None:
     ended = runagent(tmp_path / "nowhere" / "agent.py", tmp_path, 0, "--reload")
     assert ended.returncode == CONFIGURATION_ERROR
@@ -298,6 +302,7 @@ def test_a_folder_that_can_not_be_watched_is_a_sentence(tmp_path: Path) -> None:
     assert str(tmp_path / "nowhere") in ended.stderr
 
 
+@pytest.mark.long
 def test_a_name_that_no_path_can_hold_is_a_wrong_option(tmp_path: Path) -> None:
     ended = runagent(AGENT_FILES / "odd.py", tmp_path, 0, "--name=a/b")
     assert ended.returncode == 2
@@ -308,6 +313,7 @@ def test_a_name_that_no_path_can_hold_is_a_wrong_option(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [["manage.py", "runagent"], ["-m", "myagent.cli.server", "server"]]
 )
+@pytest.mark.long
 def test_a_var_folder_that_can_not_be_made_is_a_sentence(
     tmp_path: Path, command: list[str]
 ) -> None:

@@ -246,6 +246,7 @@ asyncio.run(main())
     ]
 
 
+@pytest.mark.long
 def test_the_same_path_may_be_opened_again_and_another_is_refused(folder: Folder) -> None:
     said = folder.run("""
 os.mkdir("deeper")
@@ -293,6 +294,7 @@ except ManagerError as error:
     assert part in said
 
 
+@pytest.mark.long
 def test_a_manager_whose_settings_were_wrong_may_be_made_again(folder: Folder) -> None:
     assert folder.run("""
 async def main():
@@ -394,6 +396,7 @@ asyncio.run(main())
     assert folder.processes() == []
 
 
+@pytest.mark.long
 def test_what_went_wrong_is_said_in_the_language_of_the_program(folder: Folder) -> None:
     folder.write("leaves.py", "import os\nos._exit(3)\n")
     once = "ServiceConfig(auto_restart=False)"
@@ -422,6 +425,7 @@ asyncio.run(main())
     ]
 
 
+@pytest.mark.long
 def test_who_waits_is_told_that_somebody_else_asked_for_something_else(folder: Folder) -> None:
     folder.write("slow.py", "import time\ntime.sleep(1000)\n")
     assert (
@@ -473,6 +477,7 @@ asyncio.run(main())
     assert b"hunter2" not in (folder.path / "my.db").read_bytes()
 
 
+@pytest.mark.long
 def test_one_that_is_replaced_is_as_it_is_told_now(folder: Folder) -> None:
     folder.write("other.py", AGENT)
     assert folder.run("""
@@ -537,6 +542,7 @@ with asyncio.Runner() as runner:
     )
 
 
+@pytest.mark.long
 def test_rules_of_routing_are_set_inside_a_running_loop(folder: Folder) -> None:
     assert folder.run("""
 from myagent.manager.storage.models import *
@@ -567,6 +573,7 @@ asyncio.run(main())
     ]
 
 
+@pytest.mark.long
 def test_a_program_that_blocks_its_loop_keeps_its_lease_and_its_services(folder: Folder) -> None:
     folder.environment |= {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3"}
     assert folder.run("""
@@ -615,6 +622,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("ending", ["pass", "sys.exit()", "asyncio.get_running_loop().stop()"])
+@pytest.mark.long
 def test_a_program_that_does_not_stop_its_manager_leaves_nothing_behind_either(
     folder: Folder, ending: str
 ) -> None:
@@ -684,6 +692,7 @@ asyncio.run(main())
     assert folder.processes() == []
 
 
+@pytest.mark.long
 def test_a_supervisor_that_a_command_started_makes_room(folder: Folder) -> None:
     manager = ("-m", "myagent.manager.cli.manager", "--db-path", "my.db")
     folder.command(*manager, "register", "echo", "my_agent.py", "--auto-start")
@@ -701,6 +710,7 @@ asyncio.run(main())
     until(lambda: not folder.processes())
 
 
+@pytest.mark.long
 def test_two_managers_of_one_file_go_on_one_without_the_other(folder: Folder) -> None:
     assert folder.run("""
 async def main():
@@ -761,6 +771,7 @@ asyncio.run(main())
     ]
 
 
+@pytest.mark.long
 def test_a_manager_whose_database_is_damaged_stops_all_the_same(folder: Folder) -> None:
     folder.environment |= {"MYAGENT_LEASE_S": "1", "MYAGENT_RENEW_S": "0.3"}
     assert folder.run("""
@@ -783,6 +794,7 @@ asyncio.run(main())
 """) == ["StorageFailed", "1 1"]
 
 
+@pytest.mark.long
 def test_who_asks_how_a_service_is_is_told_how_it_is_now(folder: Folder) -> None:
     folder.environment |= {"MYAGENT_HEALTH_TIMEOUT_S": "0.5", "MYAGENT_LEASE_S": "60"}
     assert folder.run("""
@@ -833,6 +845,7 @@ asyncio.run(main())
     assert not (folder.path / "var").exists()
 
 
+@pytest.mark.long
 def test_logs_of_the_manager_go_where_the_program_says(folder: Folder) -> None:
     folder.run("""
 import logging

@@ -161,6 +161,7 @@ def test_stop_ends_it_and_a_start_is_waited_for(site: ManagedSite) -> None:
     assert [row["state"] for row in apart(site)] == ["stopped"]
 
 
+@pytest.mark.long
 def test_a_restart_rolls_it_too(site: ManagedSite) -> None:
     site.supervise()
     site.register("echo", ECHO, "--auto-start")
@@ -204,6 +205,7 @@ def test_a_file_that_can_not_be_loaded_is_a_sentence_and_status_78(site: Managed
     assert site.service("broken")["status"] == "error"
 
 
+@pytest.mark.long
 def test_a_file_that_ends_its_process_is_given_up_as_the_service_says(site: ManagedSite) -> None:
     code = "import os\nos._exit(3)\n"
     options = ("--max-restart-count=1", "--restart-delay=0.05")

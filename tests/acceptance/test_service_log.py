@@ -84,6 +84,7 @@ def test_a_file_that_can_not_be_loaded_is_said_once(site: ManagedSite) -> None:
     assert "failed: The last" not in said
 
 
+@pytest.mark.long
 def test_what_is_printed_while_a_file_loads_is_rotated(
     fresh_database_url: str, tmp_path: Path
 ) -> None:

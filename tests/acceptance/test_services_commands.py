@@ -208,6 +208,7 @@ def test_logs_are_followed_into_new_processes_until_ctrl_c(site: Site) -> None:
     assert heads
 
 
+@pytest.mark.long
 def test_ctrl_c_while_waiting_leaves_the_wish(site: Site) -> None:
     site.environment |= {"MYAGENT_SUPERVISOR": "external", "MYAGENT_LEASE_S": "60"}
     site.do("register", "one", PARROT)
@@ -288,6 +289,7 @@ def test_a_supervisor_that_a_command_started_leaves_when_nothing_is_to_do(site: 
         (["start", "--help"], 0, ""),
     ],
 )
+@pytest.mark.long
 def test_the_manager_answers_wrong_usage_in_sentences(
     site: Site, arguments: list[str], status: int, told: str
 ) -> None:
@@ -297,6 +299,7 @@ def test_the_manager_answers_wrong_usage_in_sentences(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_services_is_a_word_of_myagent_ws_too(site: Site) -> None:
     done = site.run("list", program=(sys.executable, "-m", "myagent.cli.server", "services"))
     assert done.stdout.startswith("name\tstatus")

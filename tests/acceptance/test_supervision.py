@@ -65,6 +65,7 @@ def test_the_next_supervisor_goes_on_wherever_one_was_killed(site: ManagedSite) 
             left.wait()
 
 
+@pytest.mark.long
 def test_a_second_supervisor_waits_for_its_turn(site: ManagedSite) -> None:
     first = site.supervise()
     site.register("echo", ECHO, "--auto-start")
@@ -153,6 +154,7 @@ def test_a_file_that_is_broken_meanwhile_leaves_the_old_worker_serving_and_says_
     assert site.until_status("mine", "running")["error_message"] == ""
 
 
+@pytest.mark.long
 def test_a_file_that_is_deleted_is_missed_at_the_next_start(site: ManagedSite) -> None:
     site.supervise()
     file = site.write("mine.py", ECHO.read_text())
@@ -225,6 +227,7 @@ def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> No
     site.until_gone("forks")
 
 
+@pytest.mark.long
 def test_a_process_that_got_the_number_of_a_dead_worker_is_left_alone(site: ManagedSite) -> None:
     """As after pids have gone round: the row names a number that is somebody else's now."""
     supervisor = site.supervise()
@@ -308,6 +311,7 @@ async def agent(text):
 """
 
 
+@pytest.mark.long
 async def test_ctrl_c_on_serve_is_told_to_clients_before_anything_comes_of_it(
     site: ManagedSite,
 ) -> None:
@@ -342,6 +346,7 @@ def test_a_serve_that_is_killed_leaves_the_workers_to_the_next(site: ManagedSite
     site.until_gone("echo")
 
 
+@pytest.mark.long
 def test_a_site_with_a_supervisor_of_its_own_leaves_the_services_to_it(site: ManagedSite) -> None:
     supervisor = site.supervise()
     serving = site.serve(MYAGENT_SUPERVISOR="external")
@@ -403,6 +408,7 @@ def is_final(event: Event) -> TypeGuard[FinalAnswer]:
     return isinstance(event, FinalAnswer)
 
 
+@pytest.mark.long
 async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("echo", ECHO, "--auto-start")
@@ -419,6 +425,7 @@ async def test_a_conversation_goes_on_over_a_restart(site: ManagedSite) -> None:
     assert [frame["event"] for frame in log].count("agent.final_answer") == 2
 
 
+@pytest.mark.long
 def test_a_service_that_runs_elsewhere_is_watched_and_not_started(site: ManagedSite) -> None:
     site.supervise()
     port = free_port()
@@ -443,6 +450,7 @@ def test_an_instance_that_no_longer_answers_is_replaced(site: ManagedSite) -> No
     assert "health checks" in rows[0][1]
 
 
+@pytest.mark.long
 def test_one_that_is_stuck_is_replaced_though_no_check_is_due(site: ManagedSite) -> None:
     site.supervise(MYAGENT_HEALTH_INTERVAL_S="3600", MYAGENT_WORKER_STUCK_S="1.5")
     site.register("echo", ECHO, "--auto-start")

@@ -85,6 +85,7 @@ def test_services_are_looked_after_in_chinese_and_their_logs_stay_english(
     assert run(site, "services", "unregister", "parrot").stdout == "parrot 已注销。\n"
 
 
+@pytest.mark.long
 def test_a_service_that_fails_keeps_what_happened_and_not_in_whose_language(
     site: ManagedSite, tmp_path: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_refusals_and_help_follow_the_locale(
         (SERVER, ["server", "no.py"], "no.py：没有该文件。", "no.py: there is no such file."),
     ],
 )
+@pytest.mark.long
 def test_the_other_names_of_the_commands_follow_it_too(
     site: ManagedSite, program: tuple[str, ...], arguments: list[str], chinese: str, english: str
 ) -> None:
@@ -195,6 +197,7 @@ def test_an_agent_file_is_served_with_a_chinese_greeting_and_an_english_log(
     assert not CHINESE.search("\n".join(lines))
 
 
+@pytest.mark.long
 def test_the_site_is_served_with_a_chinese_greeting_and_speaks_english_to_others(
     site: ManagedSite,
 ) -> None:

@@ -131,6 +131,7 @@ async def test_a_recipe_stops_an_answer_and_goes_on(
     await expect(texts(page).last).to_have_text(f"Answer to: next {nonce}")
 
 
+@pytest.mark.long
 async def test_a_recipe_takes_queries_while_the_agent_works(
     page: Page, model: FakeModelControl, nonce: str
 ) -> None:
@@ -141,6 +142,7 @@ async def test_a_recipe_takes_queries_while_the_agent_works(
     await expect(texts(page)).to_have_text([f"Answer to: {n} {nonce}" for n in ("one", "two")])
 
 
+@pytest.mark.long
 async def test_a_recipe_takes_back_what_was_written_in_vain(page: Page, nonce: str) -> None:
     await say(page, f"[[drop after=4 times=1]] {nonce}")
     await expect(texts(page)).to_have_text(f"Answer to: {nonce}")

@@ -63,6 +63,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield state_of(url)
 
 
+@pytest.mark.long
 def test_interrupted_at_every_statement_it_ends_as_if_undisturbed(
     mariadb: MariaDB, tmp_path: Path
 ) -> None:

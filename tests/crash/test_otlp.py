@@ -183,6 +183,7 @@ async def test_a_server_that_dies_before_it_could_send_leaves_it_to_the_next(
     await witness.leave()
 
 
+@pytest.mark.long
 async def test_two_servers_send_each_once(site: Site, agent: Path, receiver: Receiver) -> None:
     servers = [await start(site, agent, receiver) for _ in range(2)]
     witnesses = [await Witness.arrive(server.url) for server in servers for _ in range(3)]
@@ -220,6 +221,7 @@ async def test_what_is_refused_is_said_without_the_headers_and_no_worker_has_the
     await witness.leave()
 
 
+@pytest.mark.long
 async def test_where_nothing_is_sent_nothing_waits(site: Site) -> None:
     runner = await site.start()
     witness = await Witness.arrive(runner.url)

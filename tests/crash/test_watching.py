@@ -47,6 +47,7 @@ async def test_a_viewer_sees_what_another_server_does(site: Site) -> None:
         await see_a_turn(owner, viewer)
 
 
+@pytest.mark.long
 async def test_a_viewer_sees_it_with_redis_as_well(site: Site, redis_server: Redis) -> None:
     environment = SHORT | {"REDIS_URL": redis_server.url}
     owner, other = await site.start(**environment), await site.start(**environment)
