@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pytest
 from django.db.models.functions import Now
+from django.utils import timezone
 from playwright.async_api import Locator, Page, Route, expect
 
 from services.logs.logfiles import path_of
@@ -217,7 +218,9 @@ async def test_what_was_given_up_can_be_started_again_and_what_runs_can_not(
     await rows(add_instance, service)
     await rows(change, service, status="running")
     await expect(verbs).to_have_text(["Stop", "Restart"])
-    await rows(change, service, status="unhealthy", error_message="It failed 6 times in a row.")
+    failed = {"live_slot": None, "state": "error", "cause": "crash", "ended_at": timezone.now()}
+    await rows(add_instance, service, **failed)
+    await rows(change, service, status="unhealthy", auto_restart=False)
     await expect(verbs).to_have_text(["Start", "Stop", "Restart"])
 
 

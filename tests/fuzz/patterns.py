@@ -22,6 +22,7 @@ MOST_CPU_S = 0.5
 AT_THE_BEGINNING = {
     "myagent.models.addresses._SCHEME",
     "myagent.models.offline.model._FOLLOW_UP",
+    "myagent_site.sbom.PIN",
 }
 """Those that are only matched, and never searched for."""
 
