@@ -109,14 +109,15 @@ async def test_what_failed_is_said(page: Page, nonce: str) -> None:
 async def test_a_run_whose_server_was_killed_is_told_once_and_whole(
     page: Page, model: FakeModelControl, service: Service, nonce: str
 ) -> None:
-    run = await start(
-        page, f'[[tool add {{"a": 1, "b": 2}}]] [[hold {nonce} times=1 step=2]] {nonce}'
-    )
+    run = await start(page, f'[[tool add {{"a": 1, "b": 2}}]] [[hold {nonce} step=2]] {nonce}')
     await model.held(nonce)
     await expect(run.locator("li li")).to_have_count(1)
     service.kill()
     await expect(page.get_by_role("status")).to_have_text("Connecting…")
     await asyncio.to_thread(service.restart)
+    # Of a run that ends while nobody watches no end is told.
+    await expect(page.get_by_role("status")).to_be_empty()
+    await model.release(nonce)
     await expect(run).to_have_attribute("data-status", "answered")
     await expect(run.locator("li b")).to_have_count(3 + 1)  # One reply was cut off.
     await expect(page.locator("article")).to_have_count(1)
