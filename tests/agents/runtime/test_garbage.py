@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agents.runtime.garbage import LEAST, SeldomCollected, collect_less, is_due
-from tests.databases import copy_migrated
-from tests.runners import ROOT
+from tests.agents.runtime.short_commands import said_by
 
 LEFT = """
 import atexit, gc, runpy, sys
@@ -94,17 +90,5 @@ def test_that_sockets_come_is_no_reason_to_look_at_everything() -> None:
     ids=["manage.py", "myagent.manager"],
 )
 def test_a_command_that_ends_does_not_search_its_memory(program: str, tmp_path: Path) -> None:
-    copy_migrated(tmp_path / "site.db")
-    done = subprocess.run(
-        [sys.executable, "-c", LEFT + program],
-        cwd=ROOT,
-        env=os.environ
-        | {"DATABASE_URL": f"sqlite:///{tmp_path}/site.db", "MYAGENT_VAR_DIR": str(tmp_path)}
-        | {"MYAGENT_ENV_FILE": os.devnull, "SECRET_KEY": "for tests only"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout.rpartition(":")[2]) > 10_000
+    said = said_by(LEFT + program, tmp_path)
+    assert int(said.rpartition(":")[2]) > 10_000

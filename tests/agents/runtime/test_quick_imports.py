@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.runtime.imports import as_if_missing
-from tests.databases import copy_migrated
-from tests.runners import ROOT
+from tests.agents.runtime.short_commands import said_by
 
 LIST = """
 import atexit, runpy, sys
@@ -44,19 +42,7 @@ def test_a_module_that_is_there_stays() -> None:
 
 @pytest.mark.processes
 def test_a_command_that_asks_the_database_imports_nothing_of_a_server(tmp_path: Path) -> None:
-    copy_migrated(tmp_path / "site.db")
-    done = subprocess.run(
-        [sys.executable, "-c", LIST],
-        cwd=ROOT,
-        env=os.environ
-        | {"DATABASE_URL": f"sqlite:///{tmp_path}/site.db", "MYAGENT_VAR_DIR": str(tmp_path)}
-        | {"MYAGENT_ENV_FILE": os.devnull, "SECRET_KEY": "for tests only"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    imported = set(done.stdout.rpartition("imported:")[2].split())
+    said = said_by(LIST, tmp_path)
+    imported = set(said.rpartition("imported:")[2].split())
     assert "services.models" in imported
     assert not FOR_SERVERS_ALONE & imported
