@@ -402,6 +402,14 @@ async def crowd(story: Story) -> RecordingSocket:
     return socket
 
 
+async def rest_in_a_crowd(story: Story) -> None:
+    """The story's session has an answer in its history, and nobody watches it any more."""
+    story.permits.open()
+    await story.do(SAY_A)
+    await story.socket.hear("agent.final_answer")
+    await crowd(story)
+
+
 async def sweep_and_come_back(story: Story) -> None:
     """A sweep takes the story's session out of memory; its client gets it back."""
     await story.conversations._sweep()
@@ -426,10 +434,7 @@ async def test_above_the_bound_idle_sessions_leave_memory_before_their_time(
 async def test_idle_sessions_leave_memory_when_their_histories_are_too_large_together(
     story: Story, settings: Any
 ) -> None:
-    story.permits.open()
-    await story.do(SAY_A)
-    await story.socket.hear("agent.final_answer")
-    await crowd(story)
+    await rest_in_a_crowd(story)
     await story.conversations._sweep()
     assert story.conversations.session_count == 2
     settings.MYAGENT_LIVE_TOKENS = 1
@@ -439,10 +444,7 @@ async def test_idle_sessions_leave_memory_when_their_histories_are_too_large_tog
 async def test_a_history_that_leaves_memory_does_not_wait_for_the_garbage_collector(
     story: Story, settings: Any
 ) -> None:
-    story.permits.open()
-    await story.do(SAY_A)
-    await story.socket.hear("agent.final_answer")
-    await crowd(story)
+    await rest_in_a_crowd(story)
     session = story.conversations._sessions.get(story.session_id)
     assert session is not None
     messages = [weakref.ref(each) for each in session._log.history.messages()]
