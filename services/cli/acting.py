@@ -17,8 +17,9 @@ from services.logs.logfiles import path_of, tail
 from services.models import Service
 from services.routing.endpoints import endpoint_of, site_address
 from services.supervision import figures
+from services.supervision.failing import LAST_LINES
 from services.supervision.supervisor_start import ensure_supervisor
-from services.telling import told
+from services.telling import tell, told
 from services.views import describing
 from services.waiting import follow
 
@@ -183,7 +184,7 @@ def why(service: Service) -> str:
     newest = service.instances.order_by("-launched_at").first()
     lines = tail(path_of(service.pk, newest.pk), LOG_LINES, LOG_BYTES) if newest else []
     said = told(service.error_message).splitlines()
-    heading = gettext("The last lines of its log:")
+    heading = tell(LAST_LINES)
     error = [line for line in said if line not in lines]
     if error[-1:] == [heading]:
         # What it is about follows once, below.
