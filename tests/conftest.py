@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 
 from tests import second_database
-from tests.databases import empty_database, fresh_database, share_migrated
+from tests.databases import FOLDER, empty_database, fresh_database, share_migrated
 from tests.lanes import LANE_FDS, Lane
 from tests.mysql_server import database_server
 from tests.nginx import Nginx
@@ -66,6 +67,20 @@ def _stay_here(event: str, arguments: tuple[object, ...]) -> None:
         raise OutsideCall(f"Tests must not leave this machine, and this one calls {host!r}.")
 
 
+def _trust_one() -> None:
+    """Every process that makes a TLS context reads all that the machine trusts: once for each model
+    client, though no test can reach another machine.
+    """
+    file = ssl.get_default_verify_paths().cafile
+    if file is None:
+        return
+    first = Path(os.environ[FOLDER]) / "certificate.pem"
+    if not first.exists():
+        begin, end, _ = Path(file).read_text("utf-8").partition("-----END CERTIFICATE-----")
+        first.write_text(f"{begin}{end}\n", "utf-8")
+    os.environ["SSL_CERT_FILE"] = str(first)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database",
@@ -87,6 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.pop("LANGUAGE", None)
     share_migrated()
+    _trust_one()
     sys.addaudithook(_stay_here)
     if fds := os.environ.pop(LANE_FDS, None):
         config.pluginmanager.register(Lane(config, *map(int, fds.split())))

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 import aiohttp
 import httpx2
-import openai
 
 from myagent.models.addresses import host_of, named, path_of, proxy_for
 from myagent.models.base import ModelError
+from myagent.models.package import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    OpenAIError,
+)
 from myagent.models.reported import reported
 from myagent.models.requests import OPTIONAL
 
 CALL_FAILURES = (
-    openai.OpenAIError,
+    OpenAIError,
     httpx2.HTTPError,
     httpx2.InvalidURL,
     aiohttp.ClientError,
@@ -56,7 +61,7 @@ def model_error(error: Exception, asked: Asked) -> ModelError:
 
 def refused_field(error: Exception) -> str | None:
     """The field of `requests.OPTIONAL` because of which the server refused a request."""
-    if not isinstance(error, openai.APIStatusError) or error.status_code not in (400, 422):
+    if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
         return None
     told = f"{error.message} {error.body}"
     return next((name for name in OPTIONAL if name in told), None)
@@ -64,7 +69,7 @@ def refused_field(error: Exception) -> str | None:
 
 def _cause(error: Exception, asked: Asked) -> str:
     address = named(asked.address)
-    if isinstance(error, openai.APIStatusError):
+    if isinstance(error, APIStatusError):
         words = reported(error.body or error.message).words
         return f"{address}/chat/completions: status {error.status_code}: {words}"
     proxy = proxy_for(asked.address)
@@ -82,16 +87,16 @@ def _root(error: BaseException) -> str:
 
 def _model_error(error: Exception, asked: Asked) -> ModelError:
     match error:
-        case openai.APIStatusError():
+        case APIStatusError():
             return _status_error(error, asked)
-        case openai.APITimeoutError() if not isinstance(error.__cause__, httpx2.ConnectTimeout):
+        case APITimeoutError() if not isinstance(error.__cause__, httpx2.ConnectTimeout):
             return ModelError("The model did not answer in time.", is_retryable=True)
-        case openai.APIConnectionError():
+        case APIConnectionError():
             # The aiohttp transport calls every failure to connect a ConnectTimeout.
             return ModelError(
                 "The model's server {host} can't be reached.", is_retryable=True, host=asked.host
             )
-        case openai.OpenAIError():
+        case OpenAIError():
             return ModelError(
                 "The model can't be asked: its API key is missing or its settings are wrong.",
                 is_retryable=False,
@@ -108,7 +113,7 @@ def _model_error(error: Exception, asked: Asked) -> ModelError:
     )
 
 
-def _status_error(error: openai.APIStatusError, asked: Asked) -> ModelError:
+def _status_error(error: APIStatusError, asked: Asked) -> ModelError:
     status = error.status_code
     if status == 429 and error.code == "insufficient_quota":
         return ModelError("The quota of the model's account is used up.", is_retryable=False)
@@ -126,7 +131,7 @@ def _status_error(error: openai.APIStatusError, asked: Asked) -> ModelError:
     return _refusal(error, asked)
 
 
-def _refusal(error: openai.APIStatusError, asked: Asked) -> ModelError:
+def _refusal(error: APIStatusError, asked: Asked) -> ModelError:
     match error.status_code:
         case 401:
             return ModelError("The model refused the API key.", is_retryable=False)
@@ -149,7 +154,7 @@ def _refusal(error: openai.APIStatusError, asked: Asked) -> ModelError:
     return _unaccepted(error)
 
 
-def _unaccepted(error: openai.APIStatusError) -> ModelError:
+def _unaccepted(error: APIStatusError) -> ModelError:
     about = f"{error.code} {error.message} {error.body}"
     if error.status_code == 413 or _TOO_LONG.search(about):
         return ModelError("The conversation has become too long for the model.", is_retryable=False)
@@ -165,7 +170,7 @@ def _unaccepted(error: openai.APIStatusError) -> ModelError:
     )
 
 
-def _is_about_model(error: openai.APIStatusError, asked: Asked) -> bool:
+def _is_about_model(error: APIStatusError, asked: Asked) -> bool:
     """Whether a 404 means the model: a reply that is not JSON means that the address is unknown."""
     if not isinstance(error.body, dict | list):
         return False

@@ -12,11 +12,16 @@ from typing import Any, NamedTuple, Self, cast
 
 import aiohttp
 import httpx2
-from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from myagent import installed
 from myagent.models.addresses import has_host, is_socks, is_web, named, proxy_for
 from myagent.models.base import ModelError
+from myagent.models.package import (
+    AsyncOpenAI,
+    AsyncStream,
+    DefaultAioHttpClient,
+    DefaultAsyncHttpxClient,
+)
 
 _CONNECT_S = 10.0
 

@@ -1,0 +1,47 @@
+"""What is used of the openai package, without the rest of it.
+
+Most of the package are the types of what it returns, and helpers for them. No call here returns
+one, and to import them takes as long as everything else that a worker imports, and 10 MiB.
+"""
+
+from __future__ import annotations
+
+import os
+
+from myagent.models.unread import unread
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncOpenAI",
+    "AsyncStream",
+    "DefaultAioHttpClient",
+    "DefaultAsyncHttpxClient",
+    "OpenAIError",
+]
+
+try:
+    if os.environ.get("OPENAI_LOG"):  # The package as a whole sets up its log.
+        raise ImportError
+    with unread("openai", "openai.lib", "openai.types"):
+        from openai._base_client import DefaultAioHttpClient, DefaultAsyncHttpxClient
+        from openai._client import AsyncOpenAI
+        from openai._exceptions import (
+            APIConnectionError,
+            APIStatusError,
+            APITimeoutError,
+            OpenAIError,
+        )
+        from openai._streaming import AsyncStream
+except ImportError:  # Its own modules have no promised names: another version may differ.
+    from openai import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AsyncOpenAI,
+        AsyncStream,
+        DefaultAioHttpClient,
+        DefaultAsyncHttpxClient,
+        OpenAIError,
+    )

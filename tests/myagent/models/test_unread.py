@@ -1,0 +1,160 @@
+"""Packages of which some modules are imported without all the others."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from myagent.models import package
+from myagent.models.unread import unread
+from tests.runners import ROOT
+
+OWN = """
+from pkg_unread import read
+read.append(__name__)
+from .deep import part
+from .light import LIGHT
+HEAVY = "heavy"
+__all__ = ["HEAVY", "LIGHT"]
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The packages `unread_one` and `unread_one.deep` can be imported; those that were executed."""
+    folder = tmp_path / "unread_one"
+    (folder / "deep").mkdir(parents=True)
+    (tmp_path / "pkg_unread.py").write_text("read = []")
+    (folder / "__init__.py").write_text(OWN)
+    (folder / "light.py").write_text("from . import other\nfrom .deep.part import PART\nLIGHT = 1")
+    (folder / "other.py").write_text("OTHER = 2")
+    (folder / "broken.py").write_text("import a_package_that_is_not_there")
+    (folder / "deep" / "__init__.py").write_text(
+        "from pkg_unread import read\nread.append(__name__)\nDEEP = 3\n"
+    )
+    (folder / "deep" / "part.py").write_text("PART = 4")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    names: list[str] = importlib.import_module("pkg_unread").read
+    yield names
+    for name in [each for each in sys.modules if each.startswith(("unread_one", "pkg_unread"))]:
+        del sys.modules[name]
+
+
+def import_light() -> object:
+    with unread("unread_one", "unread_one.deep"):
+        return importlib.import_module("unread_one.light")
+
+
+def test_a_module_is_imported_without_its_package(read: list[str]) -> None:
+    assert getattr(import_light(), "LIGHT") == 1  # noqa: B009
+    assert read == []
+
+
+def test_the_package_is_executed_once_when_it_is_asked_for_a_name(read: list[str]) -> None:
+    light = import_light()
+    whole = importlib.import_module("unread_one")
+    assert read == []
+    assert whole.HEAVY == "heavy"
+    assert whole.light is light
+    assert whole.LIGHT == 1
+    assert read == ["unread_one"]
+    assert whole.deep.DEEP == 3
+    assert whole.deep.part.PART == 4
+    assert read == ["unread_one", "unread_one.deep"]
+    with pytest.raises(AttributeError, match="nothing"):
+        whole.nothing  # noqa: B018
+
+
+def test_names_are_imported_as_from_any_package(read: list[str]) -> None:
+    import_light()
+    names: dict[str, object] = {}
+    exec("from unread_one import *; from unread_one.deep import DEEP", names)
+    assert (names["HEAVY"], names["LIGHT"], names["DEEP"]) == ("heavy", 1, 3)
+
+
+def test_many_threads_that_ask_at_once_get_it_executed_once(read: list[str]) -> None:
+    import_light()
+    whole = importlib.import_module("unread_one")
+    start, got = threading.Barrier(8), []
+
+    def ask() -> None:
+        start.wait()
+        got.append(whole.HEAVY)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == ["heavy"] * 8
+    assert read == ["unread_one"]
+
+
+def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) -> None:
+    whole = importlib.import_module("unread_one")
+    import_light()
+    assert importlib.import_module("unread_one") is whole
+    assert sorted(read) == ["unread_one", "unread_one.deep"]
+
+
+def test_one_that_can_not_be_imported_leaves_nothing(read: list[str]) -> None:
+    missing = pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there")
+    with missing, unread("unread_one", "unread_one.deep"):
+        importlib.import_module("unread_one.broken")
+    assert "unread_one" not in sys.modules
+    assert importlib.import_module("unread_one").HEAVY == "heavy"
+
+
+def test_one_that_is_not_installed_is_missed_by_its_name() -> None:
+    with pytest.raises(ModuleNotFoundError) as raised, unread("not_there", "not_there.either"):
+        importlib.import_module("not_there.module")
+    assert raised.value.name == "not_there"
+
+
+def loaded(code: str, **environment: str) -> set[str]:
+    """The modules of a new interpreter after the code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+OURS = "from myagent.models import failures, transport"
+TYPES = "openai.types.responses"
+
+
+def test_of_the_openai_package_only_what_is_used_is_imported() -> None:
+    modules = loaded(OURS)
+    assert "openai._client" in modules
+    assert TYPES not in modules
+
+
+def test_an_agent_has_all_of_the_openai_package() -> None:
+    code = "import openai; from openai import AsyncOpenAI; openai.types.CompletionUsage"
+    same = "assert transport.AsyncOpenAI is AsyncOpenAI is openai.AsyncOpenAI"
+    assert TYPES in loaded(f"{OURS}\n{code}\n{same}\nassert openai.__version__")
+
+
+def test_the_openai_package_sets_up_its_log_where_one_is_asked_for() -> None:
+    level = "import logging; assert logging.getLogger('openai').level == logging.DEBUG"
+    loaded(f"{OURS}\n{level}", OPENAI_LOG="debug")
+
+
+def test_a_version_whose_modules_have_other_names_is_imported_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "openai").mkdir()
+    names = "\n".join(f"class {name}: ..." for name in package.__all__)
+    (tmp_path / "openai" / "__init__.py").write_text(names)
+    ours = "from myagent.models.package import AsyncOpenAI; import openai"
+    loaded(f"{ours}; assert AsyncOpenAI is openai.AsyncOpenAI", PYTHONPATH=str(tmp_path))
