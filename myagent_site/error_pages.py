@@ -9,7 +9,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
 
-from agents.runtime.database_errors import is_away
+from agents.runtime.database_errors import AWAY_RETRY_S, is_away
 from agents.runtime.file_locks import explain
 from agents.sentences import say
 from agents.serving import server_of
@@ -19,7 +19,6 @@ from myagent_site.console_texts import ERROR_TEXTS
 from myagent_site.pages import draw, language_of
 from myagent_site.unavailable import note
 from services import permissions
-from services.rest.errors import AWAY_RETRY_S
 
 logger = structlog.get_logger(__name__)
 

@@ -11,6 +11,9 @@ from django.db import (
     OperationalError,
 )
 
+AWAY_RETRY_S = 5
+"""Seconds after which to ask again for what needs the database, while that is away."""
+
 # Errors that say 'this row can't be stored', in MySQL's numbers: packet too large, incorrect
 # string, data too long, invalid JSON. MySQL's driver reports some of them as operational errors.
 _MYSQL_ROW_ERRORS = frozenset({1153, 1366, 1406, 3140})

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from agents.runtime.database_errors import is_away
+from agents.runtime.database_errors import AWAY_RETRY_S, is_away
 from agents.runtime.file_locks import explain
 from agents.sentences import SENTENCES
 from services.errors import (
@@ -28,9 +28,6 @@ from services.supervision.supervisor_start import SupervisorNotStarted
 logger = structlog.get_logger(__name__)
 
 NO_SUPERVISOR = "no_supervisor"
-
-AWAY_RETRY_S = 5
-"""Seconds after which to ask again for what needs the database, while that is away."""
 
 MAX_FIELDS = 20
 MAX_FIELD_NAME = 100

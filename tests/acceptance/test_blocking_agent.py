@@ -107,7 +107,9 @@ async def test_an_agent_that_ignores_being_cancelled_is_given_up(serve: Serve) -
         assert (await health(runner))["running"] == 0
 
 
-@pytest.mark.parametrize("name", ["never_returns", "stubborn"])
+@pytest.mark.parametrize(
+    "name", ["never_returns", pytest.param("stubborn", marks=pytest.mark.long)]
+)
 async def test_a_tool_that_can_not_be_stopped_is_given_up_and_counted(
     serve: Serve, name: str
 ) -> None:

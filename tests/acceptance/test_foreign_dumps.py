@@ -80,7 +80,7 @@ def test_what_people_said_is_taken_for_no_line_of_the_dump(
         assert again.query("SELECT name FROM auth_group") == [(said,)]
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.9, 1.0])
+@pytest.mark.parametrize("kept", [pytest.param(0.3, marks=pytest.mark.long), 0.9, 1.0])
 def test_a_dump_that_is_cut_off_changes_nothing(
     backup: Path, empty: ManagedSite, kept: float
 ) -> None:

@@ -45,7 +45,7 @@ def test_a_worker_that_is_killed_comes_back_at_once(site: ManagedSite) -> None:
     assert until(lambda: site.service("echo")["restart_count"]) == 1
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_the_next_supervisor_goes_on_wherever_one_was_killed(site: ManagedSite) -> None:
     site.register("echo", ECHO, "--replicas=2")
     running: list[int] = []
@@ -334,7 +334,7 @@ async def test_ctrl_c_on_serve_is_told_to_clients_before_anything_comes_of_it(
     assert await asyncio.to_thread(serving.process.wait, 30) == 0
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_a_serve_that_is_killed_leaves_the_workers_to_the_next(site: ManagedSite) -> None:
     serving = site.serve()
     site.register("echo", ECHO, "--auto-start")

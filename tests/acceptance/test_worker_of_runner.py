@@ -167,8 +167,15 @@ def test_on_a_terminal_the_worker_is_in_the_foreground_and_ctrl_c_ends_it_in_ord
     assert (folder / "at exit").exists()
 
 
-@pytest.mark.parametrize("options", [[], ["--reload"]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        ([], signal.SIGTERM),
+        (["--reload"], signal.SIGINT),
+        pytest.param([], signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(["--reload"], signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_a_runner_whose_agent_file_hangs_leaves_in_order(
     folder: Path, options: list[str], number: signal.Signals
 ) -> None:

@@ -12,6 +12,7 @@ from bench import followers
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_every_client_of_the_bench_sees_every_entry_and_every_figure_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.long
 def test_every_client_of_the_bench_has_its_log_again_and_every_figure_is_told(
     tmp_path: Path,
 ) -> None:

@@ -157,7 +157,7 @@ async def test_a_bare_agent_starts_again_only_if_it_may(site: Site, mode: str, r
     ("file", "text", "mark"),
     [
         ("counting_agent.py", 'go [[tool die {"text": "a"}]]', "die"),
-        ("bare_agent.py", "go", "bare"),
+        pytest.param("bare_agent.py", "go", "bare", marks=pytest.mark.long),
     ],
 )
 async def test_a_run_that_kills_its_workers_is_ended_at_the_third_death(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Literal
 
 import pytest
@@ -50,8 +51,14 @@ async def kill(runner: Runner, *witnesses: Witness) -> None:
 
 
 async def finish(site: Site, witness: Witness, messages: int = 1, *, alone: bool = False) -> None:
-    """A new runner, with the client back at once or only when all is over; then the verdict."""
-    runner = await site.start()
+    """A new runner, and the client comes back."""
+    await come_back(site, await site.start(), witness, messages, alone=alone)
+
+
+async def come_back(
+    site: Site, runner: Runner, witness: Witness, messages: int = 1, *, alone: bool
+) -> None:
+    """The client is back at once or, `alone`, only when all is over; then the verdict."""
     if alone:
         await until_logged_ends(site.database_url, witness.session_id, messages)
     await witness.reattach(runner.url)
@@ -101,22 +108,27 @@ async def test_a_message_in_the_log_is_answered_though_nobody_ever_comes_back(si
     assert answers(witness) == ["Answer to: hello"]
 
 
-@pytest.mark.parametrize("alone", [False, True])
-@pytest.mark.parametrize("after", [0, 3])
-async def test_a_model_call_that_was_cut_off_is_asked_again(
-    site: Site, after: int, alone: bool
-) -> None:
+async def test_model_calls_that_were_cut_off_are_asked_again(site: Site) -> None:
+    """Before the first word and after some; clients come back at once, or when all is over."""
     runner = await site.start()
-    witness = await Witness.arrive(runner.url)
-    await witness.say(f"hello [[hold model after={after}]]", message_id="first")
-    await site.fake.wait_held("model")
-    if after:
-        await witness.recorder.until("agent.partial_answer")
-    await kill(runner, witness)
-    site.fake.release("model")
-    await finish(site, witness, alone=alone)
-    assert answers(witness) == ["Answer to: hello"]
-    assert len(site.fake.requests) == 2
+    cut_off: dict[str, tuple[Witness, bool]] = {}
+    for after, alone in product((0, 3), (False, True)):
+        name = f"{after}-{alone}"
+        witness = await Witness.arrive(runner.url)
+        cut_off[name] = witness, alone
+        await witness.say(f"hello {name} [[hold {name} after={after}]]", message_id="first")
+        await site.fake.wait_held(name)
+        if after:
+            await witness.recorder.until("agent.partial_answer")
+    await kill(runner, *(witness for witness, _ in cut_off.values()))
+    for name in cut_off:
+        site.fake.release(name)
+    runner = await site.start()
+    for name, (witness, alone) in cut_off.items():
+        await come_back(site, runner, witness, alone=alone)
+        assert answers(witness) == [f"Answer to: hello {name}"]
+        asked = [each["messages"][-1]["content"] for each in site.fake.requests]
+        assert sum(name in text for text in asked) == 2
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -136,10 +148,10 @@ async def test_a_thought_in_the_log_is_not_thought_again(site: Site, side: Side)
         ("after", "agent.tool_call", "charge", "unknown", 0),
         ("before", "agent.tool_result", "charge", "unknown", 1),
         ("after", "agent.tool_result", "charge", "success", 1),
-        ("before", "agent.tool_call", "look", "success", 1),
+        pytest.param("before", "agent.tool_call", "look", "success", 1, marks=pytest.mark.long),
         ("after", "agent.tool_call", "look", "success", 1),
         ("before", "agent.tool_result", "look", "success", 2),
-        ("after", "agent.tool_result", "look", "success", 1),
+        pytest.param("after", "agent.tool_result", "look", "success", 1, marks=pytest.mark.long),
     ],
 )
 async def test_only_a_tool_that_may_is_run_again(
@@ -172,7 +184,9 @@ PAYS = '[[tool charge {"text": "b", "gate": "gate"}]]'
 LOOKS = '[[tool look {"text": "c", "gate": "gate"}]]'
 
 
-@pytest.mark.parametrize("calls", [[PAID, PAYS, LOOKS], [LOOKS, PAYS, PAID]])
+@pytest.mark.parametrize(
+    "calls", [[PAID, PAYS, LOOKS], pytest.param([LOOKS, PAYS, PAID], marks=pytest.mark.long)]
+)
 async def test_of_tools_at_once_the_finished_one_is_not_repeated(
     site: Site, calls: list[str]
 ) -> None:
@@ -236,7 +250,7 @@ async def test_a_response_is_lost_or_kept_but_never_half(site: Site, side: Side)
     await judge(site, runner, witness)
 
 
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.both_databases
 async def test_an_answer_is_given_once_wherever_its_commit_was_cut_off(
@@ -249,21 +263,26 @@ async def test_an_answer_is_given_once_wherever_its_commit_was_cut_off(
     assert len(site.fake.requests) == (2 if side == "before" else 1)
 
 
-@pytest.mark.parametrize("alone", [False, True])
-async def test_messages_queued_behind_are_answered_in_their_order(site: Site, alone: bool) -> None:
+async def test_messages_queued_behind_are_answered_in_their_order(site: Site) -> None:
     runner = await site.start()
-    witness = await Witness.arrive(runner.url)
-    texts = ["one [[hold model]]", "two", "three"]
-    for text in texts:
-        await witness.say(text)
-        await witness.recorder.until("user.message")
-    await site.fake.wait_held("model")
-    await kill(runner, witness)
-    site.fake.release("model")
-    await finish(site, witness, 3, alone=alone)
-    assert answers(witness) == ["Answer to: one", "Answer to: two", "Answer to: three"]
-    roles = [message["role"] for message in site.fake.requests[-1]["messages"]]
-    assert roles == ["user", "assistant", "user", "assistant", "user"]
+    queues = [(await Witness.arrive(runner.url), alone) for alone in (False, True)]
+    for witness, alone in queues:
+        for text in (f"one [[hold {alone}]]", "two", "three"):
+            await witness.say(text)
+            await witness.recorder.until("user.message")
+        await site.fake.wait_held(str(alone))
+    await kill(runner, *(witness for witness, _ in queues))
+    for _, alone in queues:
+        site.fake.release(str(alone))
+    runner = await site.start()
+    for witness, alone in queues:
+        await come_back(site, runner, witness, 3, alone=alone)
+        assert answers(witness) == ["Answer to: one", "Answer to: two", "Answer to: three"]
+    last = [each["messages"] for each in site.fake.requests if len(each["messages"]) == 5]
+    assert len(last) == 2
+    for messages in last:
+        roles = [message["role"] for message in messages]
+        assert roles == ["user", "assistant", "user", "assistant", "user"]
 
 
 async def test_the_memory_after_a_kill_is_the_memory_without_one(site: Site) -> None:

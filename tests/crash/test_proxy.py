@@ -28,7 +28,10 @@ def sockets(pair: Pair) -> set[int]:
     return {id(resident.witness.recorder.socket) for resident in pair.residents}
 
 
-@pytest.mark.parametrize("balancing", ["least_conn;", "hash $remote_port consistent;"])
+@pytest.mark.parametrize(
+    "balancing",
+    ["hash $remote_port consistent;", pytest.param("least_conn;", marks=pytest.mark.long)],
+)
 async def test_all_see_all_once_though_nginx_and_a_server_die(
     site: Site, nginx: Nginx, balancing: str
 ) -> None:

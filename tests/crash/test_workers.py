@@ -170,7 +170,7 @@ async def test_a_worker_that_stands_still_too_long_is_replaced_and_its_runs_go_o
     await leave(*witnesses)
 
 
-@pytest.mark.parametrize("how", ["fault", "exit", "memory"])
+@pytest.mark.parametrize("how", ["fault", pytest.param("exit", marks=pytest.mark.long), "memory"])
 async def test_a_tool_that_takes_its_process_down_once_is_survived(site: Site, how: str) -> None:
     runner = await site.start()
     (bystander,) = await crowd(runner, "hello [[hold model after=2]]")

@@ -21,6 +21,7 @@ LONGEST_S = 15 * 60 / TIMES_FASTER
 TOOL = '[[tool add {"a": 1, "b": 2}]] hello'
 
 
+@pytest.mark.long
 async def test_all_alerts_are_quiet_at_a_site_that_is_well(
     own: Watched, model: FakeModelControl
 ) -> None:

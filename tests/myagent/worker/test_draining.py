@@ -139,8 +139,8 @@ async def test_a_worker_that_nobody_dials_ends() -> None:
 
 
 async def test_a_link_keeps_the_worker_and_its_end_starts_the_wait_anew() -> None:
-    with inline_worker(echo, orphan_after_s=0.05) as worker:
+    with inline_worker(echo, orphan_after_s=1) as worker:
         async with dialled(worker.path) as link:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.2)
             assert isinstance((await link.steps_of(start()))[-1], Answer)
         assert worker.join() == "orphaned"
