@@ -259,6 +259,8 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVERS": [{"url": MYAGENT_BASE_PATH}] if MYAGENT_BASE_PATH else [],
     "SERVE_INCLUDE_SCHEMA": False,
+    # A matter of the code, which is tested, and not of a deployment: it takes half a second.
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -75,7 +75,10 @@ def test_beside_a_living_process_of_before_nothing_is_changed_and_it_is_named(si
     assert site.sql("SELECT runner_id FROM agents_session") == [("r",)]
 
 
-@pytest.mark.parametrize("end", ["ended_at = '2026-01-02'", "lease_until = '2026-01-02'"])
+@pytest.mark.parametrize(
+    "end",
+    ["ended_at = '2026-01-02'", pytest.param("lease_until = '2026-01-02'", marks=pytest.mark.long)],
+)
 def test_sessions_keep_their_owner(site: Site, end: str) -> None:
     site.sql(f"UPDATE agents_runner SET {end}")
     done = site.migrate()

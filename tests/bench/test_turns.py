@@ -28,6 +28,7 @@ def test_every_turn_of_the_bench_arrives_and_every_figure_is_told(
     assert found["machine"]["Python"] in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_turns_with_traces_are_compared_with_turns_without(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     turns.main(["--quick", "--tracing", "--json", str(file)])

@@ -14,7 +14,7 @@ from tests.crash.witness import Witness, assert_promises, assert_valid_contexts,
 from tests.recording import TERMINAL
 from tests.runners import Runner
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 CLIENTS = 10
 TURNS = 8

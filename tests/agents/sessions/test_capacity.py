@@ -92,7 +92,7 @@ def test_the_count_is_what_a_walk_would_find_after_any_sequence_of_events(settin
     numbers = iter(range(1_000_000))
     with stage() as theirs:
 
-        @hypothesis_settings(max_examples=25, deadline=None)
+        @hypothesis_settings(max_examples=15, deadline=None)
         @given(st.lists(st.one_of(OPERATIONS, COMINGS_AND_GOINGS), min_size=3, max_size=12))
         @example([("say", "a", "enqueue"), ("leave",), ("sweep",), ("permit", 3), ("come",)])
         @example([("say", "a", "enqueue"), ("say", "b", "enqueue"), ("leave",), ("crash",)])

@@ -28,6 +28,7 @@ def test_a_service_whose_file_can_not_be_loaded(watched: Watched) -> None:
     assert not prometheus.firing("MyAgentServiceDown")
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_again_and_again(watched: Watched) -> None:
     site, prometheus = watched.site, watched.prometheus
     watched.register("mortal", ECHO, "--restart-delay=0.1")
