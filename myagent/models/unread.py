@@ -18,30 +18,36 @@ _reading = RLock()
 class _Unread(ModuleType):
     """A package whose own code was not executed yet.
 
-    `_reader` is the thread that imports modules of it, or executes it: to that one, names
-    are missing which are not there, as they are to any package that imports its own modules.
+    `_reader` is the thread that imports modules of it, or executes it; 0 for none. That one finds
+    and sets names as in any package that imports its own modules.
     """
 
-    _reader: int
-
     def __getattr__(self, name: str) -> object:
-        if self._reader == get_ident():
+        self._be_read()
+        if type(self) is _Unread:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        with _reading:
-            if type(self) is _Unread:
-                self._read()
         return getattr(self, name)
 
-    def _read(self) -> None:
-        self._reader = get_ident()
-        try:
-            assert self.__spec__ is not None
-            assert self.__spec__.loader is not None
-            self.__spec__.loader.exec_module(self)
-        except BaseException:
-            self._reader = 0
-            raise
-        self.__class__ = ModuleType  # type: ignore[assignment]
+    def __setattr__(self, name: str, value: object) -> None:
+        self._be_read()
+        ModuleType.__setattr__(self, name, value)
+
+    def _be_read(self) -> None:
+        """By another thread than `_reader`."""
+        state = vars(self)
+        if state["_reader"] == get_ident():
+            return
+        with _reading:
+            if type(self) is not _Unread:
+                return
+            state["_reader"] = get_ident()
+            try:
+                assert self.__spec__ is not None
+                assert self.__spec__.loader is not None
+                self.__spec__.loader.exec_module(self)
+                self.__class__ = ModuleType  # type: ignore[assignment]
+            finally:
+                state["_reader"] = 0
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def unread(*names: str) -> Iterator[None]:
             sys.modules.pop(package.__name__, None)
         raise
     for package in made:
-        package._reader = 0
+        vars(package)["_reader"] = 0
 
 
 def _made(name: str) -> _Unread | None:
@@ -69,9 +75,9 @@ def _made(name: str) -> _Unread | None:
     if spec is None or spec.loader is None or spec.submodule_search_locations is None:
         return None
     package = module_from_spec(spec)
+    vars(package)["_reader"] = get_ident()
     package.__class__ = _Unread
     assert isinstance(package, _Unread)
-    package._reader = get_ident()
     sys.modules[name] = package
     if parent:
         setattr(sys.modules[parent], child, package)

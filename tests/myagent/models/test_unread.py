@@ -79,6 +79,26 @@ def test_names_are_imported_as_from_any_package(read: list[str]) -> None:
     assert (names["HEAVY"], names["LIGHT"], names["DEEP"]) == ("heavy", 1, 3)
 
 
+def test_what_is_set_stays_though_the_package_is_executed_later(read: list[str]) -> None:
+    import_light()
+    whole = importlib.import_module("unread_one")
+    whole.HEAVY = "changed"
+    assert whole.LIGHT == 1
+    assert whole.HEAVY == "changed"
+
+
+def test_one_that_fails_is_executed_again(read: list[str], tmp_path: Path) -> None:
+    own = tmp_path / "unread_one" / "__init__.py"
+    own.write_text("raise RuntimeError('not yet')")
+    import_light()
+    whole = importlib.import_module("unread_one")
+    with pytest.raises(RuntimeError, match="not yet"):
+        whole.HEAVY  # noqa: B018
+    own.write_text("HEAVY = 'at last'")
+    importlib.invalidate_caches()
+    assert whole.HEAVY == "at last"
+
+
 def test_many_threads_that_ask_at_once_get_it_executed_once(read: list[str]) -> None:
     import_light()
     whole = importlib.import_module("unread_one")
@@ -142,7 +162,8 @@ def test_of_the_openai_package_only_what_is_used_is_imported() -> None:
 
 
 def test_an_agent_has_all_of_the_openai_package() -> None:
-    code = "import openai; from openai import AsyncOpenAI; openai.types.CompletionUsage"
+    code = "import openai; openai.api_key = 'k'; from openai import AsyncOpenAI"
+    code += "; openai.types.CompletionUsage; assert openai.api_key == 'k'"
     same = "assert transport.AsyncOpenAI is AsyncOpenAI is openai.AsyncOpenAI"
     assert TYPES in loaded(f"{OURS}\n{code}\n{same}\nassert openai.__version__")
 
