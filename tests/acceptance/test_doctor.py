@@ -257,6 +257,7 @@ def test_it_says_whether_former_keys_are_still_needed(patient: Patient) -> None:
     assert of_check(patient.examine(), "former_keys")["level"] == "ok"
 
 
+@pytest.mark.long
 def test_servers_that_have_not_the_same_redis_and_database_are_named(
     patient: Patient, redis_server: Redis, tmp_path: Path
 ) -> None:

@@ -659,6 +659,7 @@ asyncio.run(main())
     assert folder.query("SELECT desired, status FROM services_service") == [("running", "stopped")]
 
 
+@pytest.mark.long
 def test_a_manager_uses_a_supervisor_that_is_there_and_follows_it(folder: Folder) -> None:
     folder.environment["DATABASE_URL"] = f"sqlite:///{folder.path / 'my.db'}"
     supervise = (str(ROOT / "manage.py"), "supervise")
@@ -724,6 +725,7 @@ asyncio.run(main())
 """) == ["running", "[] 1"]
 
 
+@pytest.mark.long
 def test_it_may_be_stopped_at_any_time_and_started_again(folder: Folder) -> None:
     assert folder.run("""
 async def main():

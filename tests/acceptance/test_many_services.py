@@ -132,6 +132,7 @@ async def test_a_restart_under_load_fails_no_turn_and_closes_no_socket(
         assert_one_end_each(task.result().frames)
 
 
+@pytest.mark.long
 async def test_a_broken_file_leaves_the_old_worker_serving(
     site: ManagedSite, serving: Command
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_restart_rolls_it_too(site: ManagedSite) -> None:
     assert [row["state"] for row in apart(site)] == ["stopped", "running"]
 
 
+@pytest.mark.long
 def test_without_a_supervisor_stop_and_restart_arrive_by_it(site: ManagedSite) -> None:
     site.register("echo", ECHO)
     desire(site)

@@ -245,6 +245,7 @@ def test_the_manager_s_name_does_the_same_on_any_file(site: Site, tmp_path: Path
     assert "parrot" not in manager("list", *options).stdout
 
 
+@pytest.mark.long
 def test_the_daemon_is_the_supervisor(site: Site) -> None:
     site.environment["MYAGENT_SUPERVISOR"] = "external"
     site.do("register", "parrot", PARROT)
@@ -267,6 +268,7 @@ def test_the_daemon_is_the_supervisor(site: Site) -> None:
         assert daemon.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.long
 def test_a_supervisor_that_a_command_started_leaves_when_nothing_is_to_do(site: Site) -> None:
     """However quick it is: the command that started it need not see it at work."""
     site.do("register", "parrot", PARROT)

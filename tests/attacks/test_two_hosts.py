@@ -91,6 +91,7 @@ def test_by_default_another_machine_reaches_nothing(hosts: TwoHosts, network: Ne
     assert not any(WARNING in program.log for program in network.programs)
 
 
+@pytest.mark.long
 def test_what_is_opened_is_that_one_port_and_warned_about(
     hosts: TwoHosts, network: Network
 ) -> None:

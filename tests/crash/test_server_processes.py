@@ -42,7 +42,9 @@ def site(
     execute_sql(mariadb.port, "CREATE DATABASE processes CHARACTER SET utf8mb4")
     folder = tmp_path_factory.mktemp("processes")
     url, redis = mariadb.url("processes"), redis_server.url
-    with managed_site(url, folder, REDIS_URL=redis, MYAGENT_RENEW_S="0.3") as site:
+    with managed_site(
+        url, folder, REDIS_URL=redis, MYAGENT_RENEW_S="0.3", MYAGENT_SHUTDOWN_GRACE_S="60"
+    ) as site:
         site.manage("migrate", "--verbosity=0")
         file = site.write("patient.py", PATIENT)
         site.register("patient", file, "--port", str(free_port()))
@@ -57,8 +59,10 @@ def serving(site: ManagedSite) -> Iterator[Command]:
     yield serving
     for child in children(serving):
         child.send_signal(signal.SIGCONT)
+    # Else it waits for the runs of a test that failed.
+    (site.folder / "go").touch()
     serving.stop()
-    (site.folder / "go").unlink(missing_ok=True)
+    (site.folder / "go").unlink()
 
 
 def children(serving: Command) -> list[psutil.Process]:
