@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Literal
 
@@ -52,18 +53,22 @@ async def kill(runner: Runner, *witnesses: Witness) -> None:
 
 async def finish(site: Site, witness: Witness, messages: int = 1, *, alone: bool = False) -> None:
     """A new runner, and the client comes back."""
-    await come_back(site, await site.start(), witness, messages, alone=alone)
+    await come_back(site, await site.start(), {witness: alone}, messages)
 
 
 async def come_back(
-    site: Site, runner: Runner, witness: Witness, messages: int = 1, *, alone: bool
+    site: Site, runner: Runner, clients: Mapping[Witness, bool], messages: int = 1
 ) -> None:
-    """The client is back at once or, `alone`, only when all is over; then the verdict."""
-    if alone:
-        await until_logged_ends(site.database_url, witness.session_id, messages)
-    await witness.reattach(runner.url)
-    await witness.until_ended(messages)
-    await judge(site, runner, witness)
+    """Clients are back at once or, those that are True, only when all is over; then the verdict."""
+    for witness, alone in clients.items():
+        if not alone:
+            await witness.reattach(runner.url)
+    for witness, alone in clients.items():
+        if alone:
+            await until_logged_ends(site.database_url, witness.session_id, messages)
+            await witness.reattach(runner.url)
+        await witness.until_ended(messages)
+        await judge(site, runner, witness)
 
 
 async def judge(site: Site, runner: Runner, witness: Witness) -> None:
@@ -111,24 +116,25 @@ async def test_a_message_in_the_log_is_answered_though_nobody_ever_comes_back(si
 async def test_model_calls_that_were_cut_off_are_asked_again(site: Site) -> None:
     """Before the first word and after some; clients come back at once, or when all is over."""
     runner = await site.start()
-    cut_off: dict[str, tuple[Witness, bool]] = {}
+    clients: dict[Witness, bool] = {}
+    texts: list[str] = []
     for after, alone in product((0, 3), (False, True)):
         name = f"{after}-{alone}"
         witness = await Witness.arrive(runner.url)
-        cut_off[name] = witness, alone
         await witness.say(f"hello {name} [[hold {name} after={after}]]", message_id="first")
         await site.fake.wait_held(name)
         if after:
             await witness.recorder.until("agent.partial_answer")
-    await kill(runner, *(witness for witness, _ in cut_off.values()))
-    for name in cut_off:
-        site.fake.release(name)
-    runner = await site.start()
-    for name, (witness, alone) in cut_off.items():
-        await come_back(site, runner, witness, alone=alone)
-        assert answers(witness) == [f"Answer to: hello {name}"]
-        asked = [each["messages"][-1]["content"] for each in site.fake.requests]
-        assert sum(name in text for text in asked) == 2
+        clients[witness] = alone
+        texts.append(f"hello {name}")
+    await kill(runner, *clients)
+    for text in texts:
+        site.fake.release(text.removeprefix("hello "))
+    await come_back(site, await site.start(), clients)
+    asked = [each["messages"][-1]["content"] for each in site.fake.requests]
+    for witness, text in zip(clients, texts, strict=True):
+        assert answers(witness) == [f"Answer to: {text}"]
+        assert sum(each.startswith(text) for each in asked) == 2
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -265,18 +271,17 @@ async def test_an_answer_is_given_once_wherever_its_commit_was_cut_off(
 
 async def test_messages_queued_behind_are_answered_in_their_order(site: Site) -> None:
     runner = await site.start()
-    queues = [(await Witness.arrive(runner.url), alone) for alone in (False, True)]
-    for witness, alone in queues:
+    clients = {await Witness.arrive(runner.url): alone for alone in (False, True)}
+    for witness, alone in clients.items():
         for text in (f"one [[hold {alone}]]", "two", "three"):
             await witness.say(text)
             await witness.recorder.until("user.message")
         await site.fake.wait_held(str(alone))
-    await kill(runner, *(witness for witness, _ in queues))
-    for _, alone in queues:
+    await kill(runner, *clients)
+    for alone in clients.values():
         site.fake.release(str(alone))
-    runner = await site.start()
-    for witness, alone in queues:
-        await come_back(site, runner, witness, 3, alone=alone)
+    await come_back(site, await site.start(), clients, 3)
+    for witness in clients:
         assert answers(witness) == ["Answer to: one", "Answer to: two", "Answer to: three"]
     last = [each["messages"] for each in site.fake.requests if len(each["messages"]) == 5]
     assert len(last) == 2
