@@ -149,7 +149,7 @@ def test_a_backup_is_no_half_transaction_and_of_nobodys_processes(
         other.close()
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_nothing_is_replaced_by_a_backup_or_by_a_restored_one(
     site: ManagedSite, tmp_path: Path
 ) -> None:
@@ -166,7 +166,7 @@ def test_nothing_is_replaced_by_a_backup_or_by_a_restored_one(
     assert "can't be written" in site.manage("backup", str(tmp_path / "no" / "where"), expect=1)
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(when_long=True)
 def test_a_backup_of_a_newer_version_is_refused(
     site: ManagedSite, other: ManagedSite, tmp_path: Path
 ) -> None:

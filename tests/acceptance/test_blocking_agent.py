@@ -180,6 +180,7 @@ async def test_a_client_that_does_not_read_is_sent_away_and_misses_nothing(serve
         assert seen + rest == durable(client.frames)
 
 
+@pytest.mark.long
 async def test_a_client_that_reads_late_but_in_time_misses_nothing(serve: Serve) -> None:
     runner = serve("odd.py", env={"MYAGENT_OUTBOX_CHARACTERS": "65536"})
     async with (

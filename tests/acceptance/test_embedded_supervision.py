@@ -79,6 +79,7 @@ def test_after_a_person_s_supervisor_there_is_one_in_the_background_again(
     assert site.until_runs("echo") == running
 
 
+@pytest.mark.long
 def test_what_is_asked_for_while_a_site_leaves_is_done_after_it(site: ManagedSite) -> None:
     slow = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
     serving = site.serve()

@@ -265,6 +265,7 @@ async def test_a_service_killed_in_the_middle_of_an_answer_is_heard_of_and_comes
             await answer_to(client, again, "hello")
 
 
+@pytest.mark.long
 async def test_stop_and_unregister_end_what_is_open(
     site: ManagedSite, door: str, tmp_path: Path
 ) -> None:

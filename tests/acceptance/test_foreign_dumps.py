@@ -126,14 +126,14 @@ def test_a_dump_without_one_of_the_tables_is_told_from_a_whole_one(
     "line",
     [
         "\\! touch {seen}",
-        "SELECT 1; \\! touch {seen}\n;",
+        pytest.param("SELECT 1; \\! touch {seen}\n;", marks=pytest.mark.long),
         "system touch {seen}",
         "SELECT 1 \\g \\! touch {seen}",
         "DELIMITER //\nsystem touch {seen}",
-        "\\. {script}",
-        "source {script}",
+        pytest.param("\\. {script}", marks=pytest.mark.long),
+        pytest.param("source {script}", marks=pytest.mark.long),
         "tee {seen}",
-        "\\T {seen}",
+        pytest.param("\\T {seen}", marks=pytest.mark.long),
         "pager touch {seen}\nSELECT 1;",
         "LOAD DATA LOCAL INFILE '{script}' INTO TABLE django_content_type;",
     ],
@@ -157,11 +157,11 @@ def test_no_line_of_a_dump_is_a_command_of_the_client(
     "line",
     [
         "USE {other};",
-        "use`{other}`;",
+        pytest.param("use`{other}`;", marks=pytest.mark.long),
         "  /*!50000 USE {other} */;",
-        "CREATE DATABASE {other}_2;",
+        pytest.param("CREATE DATABASE {other}_2;", marks=pytest.mark.long),
         "/*!40000 DROP DATABASE IF EXISTS `{other}`*/;",
-        "Create\tSchema {other}_2;",
+        pytest.param("Create\tSchema {other}_2;", marks=pytest.mark.long),
     ],
 )
 def test_a_dump_that_leads_to_another_database_is_refused_before_its_first_statement(

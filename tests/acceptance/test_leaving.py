@@ -372,6 +372,7 @@ def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     assert "hunter2" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_one_name_is_one_agent_file(serve: Serve) -> None:
     """Runners of a name continue each other's runs: another agent must not."""
     first = serve("parrot.py", "--name", "bird")

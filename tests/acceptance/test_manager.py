@@ -448,6 +448,7 @@ asyncio.run(main())
     )
 
 
+@pytest.mark.long
 def test_the_variables_of_a_service_are_given_to_it_and_shown_to_nobody(folder: Folder) -> None:
     folder.environment["NOT_FOR_SERVICES"] = "private"
     said = folder.run("""
@@ -515,6 +516,7 @@ asyncio.run(main())
     until(lambda: not folder.processes())
 
 
+@pytest.mark.long
 def test_the_plain_methods_work_inside_a_running_loop_outside_one_and_in_threads(
     folder: Folder,
 ) -> None:

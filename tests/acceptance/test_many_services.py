@@ -333,6 +333,7 @@ async def test_a_stop_ends_also_what_waits_for_somebodys_yes(
         assert (await client.until(*TERMINAL))["event"] == "agent.interrupted"
 
 
+@pytest.mark.long
 async def test_a_restart_moves_what_waits_for_somebodys_yes(
     site: ManagedSite, serving: Command
 ) -> None:

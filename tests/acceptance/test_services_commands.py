@@ -182,6 +182,7 @@ def test_a_reader_that_goes_away_early_is_no_error(site: Site) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.long
 def test_logs_are_followed_into_new_processes_until_ctrl_c(site: Site) -> None:
     site.do("register", "parrot", PARROT, "--auto-start")
     with subprocess.Popen(

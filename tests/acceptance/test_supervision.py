@@ -209,7 +209,7 @@ async def agent(text):
 """
 
 
-@pytest.mark.parametrize("ending", ["stop", "kill -9"])
+@pytest.mark.parametrize("ending", [pytest.param("stop", marks=pytest.mark.long), "kill -9"])
 def test_what_an_agent_starts_ends_with_it(site: ManagedSite, ending: str) -> None:
     site.supervise()
     site.register("forks", site.write("forks.py", FORKS), "--auto-start", "--no-auto-restart")
@@ -386,6 +386,7 @@ def test_without_a_supervisor_a_command_says_how_to_start_one(site: ManagedSite)
 
 
 @pytest.mark.both_databases(when_long=True)
+@pytest.mark.long
 def test_unregistering_ends_what_runs_as_interrupted(site: ManagedSite) -> None:
     serving = site.serve()
     forever = "import asyncio\n\nasync def agent(text):\n    await asyncio.sleep(1000)\n"
@@ -512,6 +513,7 @@ def test_what_an_agent_sees_holds_nothing_of_the_site(site: ManagedSite) -> None
     assert str(ROOT) not in seen["path"]
 
 
+@pytest.mark.long
 def test_a_service_is_run_by_its_own_interpreter(site: ManagedSite) -> None:
     python = site.folder / "python"
     python.write_text(f'#!/bin/sh\nexport RUN_BY=own\nexec {sys.executable} "$@"\n')

@@ -381,7 +381,7 @@ async def test_who_is_logged_out_is_told_where_to_log_in(new_page: NewPage, watc
     await expect(page.locator("main").get_by_role("link", name="Log in")).to_be_visible()
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+@pytest.mark.parametrize("server", ["uvicorn", pytest.param("daphne", marks=pytest.mark.long)])
 async def test_the_console_comes_back_with_the_site(
     new_page: NewPage,
     rows: Rows,

@@ -150,7 +150,7 @@ async def test_a_thought_in_the_log_is_not_thought_again(site: Site, side: Side)
 @pytest.mark.parametrize(
     ("side", "event", "tool", "status", "effects"),
     [
-        ("before", "agent.tool_call", "charge", "success", 1),
+        pytest.param("before", "agent.tool_call", "charge", "success", 1, marks=pytest.mark.long),
         ("after", "agent.tool_call", "charge", "unknown", 0),
         ("before", "agent.tool_result", "charge", "unknown", 1),
         ("after", "agent.tool_result", "charge", "success", 1),

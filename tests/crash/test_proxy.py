@@ -70,6 +70,7 @@ async def test_a_reload_closes_no_socket_and_new_clients_come_to_the_new_servers
     await pair.assert_all_is_well()
 
 
+@pytest.mark.long
 async def test_clients_come_back_when_a_reload_ends_the_time_of_their_sockets(
     site: Site, nginx: Nginx
 ) -> None:

@@ -123,7 +123,8 @@ async def live_through(pair: Pair, *lost: PrivateServer) -> None:
     assert set(effects.values()) == {1}
 
 
-@pytest.mark.parametrize("sessions", [3, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("sessions", [3, 50])
 async def test_clients_at_both_servers_see_all_once_though_everything_dies_in_turn(
     mariadb_site: Site, own_mariadb: MariaDB, own_redis: Redis, sessions: int
 ) -> None:

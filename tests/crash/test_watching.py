@@ -16,7 +16,7 @@ from tests.runners import Runner
 from tests.servers import Redis
 from tests.trace_client import Frame, Watcher, assert_in_order, watcher
 
-pytestmark = pytest.mark.both_databases
+pytestmark = pytest.mark.both_databases(when_long=True)
 
 SHORT = {"MYAGENT_LEASE_S": "3", "MYAGENT_RENEW_S": "0.3", "MYAGENT_ADOPT_S": "0.2"}
 
@@ -86,6 +86,7 @@ async def test_a_viewer_sees_both_attempts_when_the_worker_dies(site: Site) -> N
     await witness.leave()
 
 
+@pytest.mark.both_databases
 async def test_a_viewer_stays_when_the_owner_is_killed(site: Site) -> None:
     owner, other = await site.start(**SHORT), await site.start(**SHORT)
     witness = await Witness.arrive(owner.url)
@@ -122,6 +123,7 @@ async def test_a_viewer_whose_server_is_killed_goes_on_from_its_cursor(site: Sit
     await second_witness.leave()
 
 
+@pytest.mark.both_databases
 async def test_two_viewers_beside_many_turns_see_every_message(site: Site) -> None:
     owner, other = await site.start(**SHORT), await site.start(**SHORT)
     witnesses = [await Witness.arrive(url) for url in (owner.url, other.url) * 3]

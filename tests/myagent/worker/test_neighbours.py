@@ -122,7 +122,13 @@ def check_answer(answer: str) -> None:
     assert "do not fit the tool's schema" in answer
 
 
-@pytest.mark.parametrize("name", NAMED_LIKE_OURS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (number > 8))
+        for number, name in enumerate(NAMED_LIKE_OURS)
+    ],
+)
 def test_an_agent_file_called_like_what_the_sdk_needs_works(worker: Worker, name: str) -> None:
     worker.write(**{name: WITH_EVERYTHING.format(imports="")})
     check_answer(ask_with_the_real_client(worker, name))
