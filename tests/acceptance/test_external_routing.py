@@ -390,6 +390,7 @@ async def test_a_refusal_of_the_service_is_passed_on_and_leaves_its_place(door: 
         await begin(client)
 
 
+@pytest.mark.long
 async def test_its_most_sessions_hold_at_all_servers(
     site: ManagedSite, door: str, other_server: Command, tmp_path: Path
 ) -> None:
@@ -594,6 +595,7 @@ async def test_what_is_used_is_not_forgotten(
         await client.until("agent.session_resumed")
 
 
+@pytest.mark.long
 async def test_what_nobody_has_used_for_long_is_forgotten_with_the_other_conversations(
     site: ManagedSite, door: str
 ) -> None:

@@ -364,6 +364,7 @@ asyncio.run(main())
         assert line.startswith(begin)
 
 
+@pytest.mark.long
 def test_one_that_can_not_start_or_takes_too_long_is_said_with_how_it_is(folder: Folder) -> None:
     folder.write("broken.py", "def create_agent(:\n")
     folder.write("slow.py", "import time\ntime.sleep(1000)\n")

@@ -121,7 +121,7 @@ def test_a_worker_that_dies_is_replaced_by_its_own_supervisor(site: ManagedSite)
     assert site.service("echo")["restart_count"] == 0
 
 
-@pytest.mark.parametrize("who", ["supervisor", "server"])
+@pytest.mark.parametrize("who", ["supervisor", pytest.param("server", marks=pytest.mark.long)])
 def test_when_it_is_killed_its_worker_ends_and_somebody_else_says_so(
     site: ManagedSite, who: str
 ) -> None:

@@ -209,6 +209,7 @@ async def test_a_run_that_always_kills_its_worker_is_found_out_among_twenty_othe
     await leave(*innocent, poisonous, after)
 
 
+@pytest.mark.long
 async def test_a_run_whose_model_asks_for_the_deadly_tool_again_and_again_is_found_out(
     site: Site,
 ) -> None:

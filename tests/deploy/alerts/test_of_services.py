@@ -12,6 +12,7 @@ pytestmark = pytest.mark.processes
 FAILURES = 3
 
 
+@pytest.mark.long
 def test_a_service_whose_file_can_not_be_loaded(watched: Watched) -> None:
     site, prometheus = watched.site, watched.prometheus
     broken = site.write("broken.py", "def agent(text:\n")
