@@ -259,7 +259,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVERS": [{"url": MYAGENT_BASE_PATH}] if MYAGENT_BASE_PATH else [],
     "SERVE_INCLUDE_SCHEMA": False,
-    # A matter of the code, which is tested, and not of a deployment: it takes half a second.
+    # A matter of the code, which is tested, and not of a deployment: it takes 0.4 s.
     "ENABLE_DJANGO_DEPLOY_CHECK": False,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -21,10 +21,11 @@ __all__ = [
     "OpenAIError",
 ]
 
+# The package as a whole sets up the log that the variable asks for.
+_UNUSED = () if os.environ.get("OPENAI_LOG") else ("openai", "openai.lib", "openai.types")
+
 try:
-    if os.environ.get("OPENAI_LOG"):  # The package as a whole sets up its log.
-        raise ImportError
-    with unread("openai", "openai.lib", "openai.types"):
+    with unread(*_UNUSED):
         from openai._base_client import DefaultAioHttpClient, DefaultAsyncHttpxClient
         from openai._client import AsyncOpenAI
         from openai._exceptions import (

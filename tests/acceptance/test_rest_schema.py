@@ -113,17 +113,18 @@ def _judge(site: ManagedSite, base_url: str, document: Path, headers: Headers, *
 
 
 QUICKLY = ("--phases", "fuzzing", "--max-examples", "1")
-
-
-def quickly_or(*thoroughly: str) -> pytest.MarkDecorator:
-    """Gives a test `how`: one request of each kind, or thousands with --long."""
-    long = pytest.param(thoroughly, id="thoroughly", marks=pytest.mark.long)
-    return pytest.mark.parametrize("how", [pytest.param(QUICKLY, id="quickly"), long])
+"""One request of each kind, and not thousands."""
 
 
 # Thousands of requests: against hanging alone, on a busy machine too.
 @pytest.mark.timeout(1500)
-@quickly_or("--max-examples", "5")
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(QUICKLY, id="quickly"),
+        pytest.param(("--max-examples", "5"), id="thoroughly", marks=pytest.mark.long),
+    ],
+)
 def test_no_request_is_answered_otherwise_than_the_document_says(
     site: ManagedSite, how: tuple[str, ...]
 ) -> None:
@@ -136,9 +137,7 @@ def test_no_request_is_answered_otherwise_than_the_document_says(
 
 @pytest.mark.timeout(1500)
 @pytest.mark.long
-def test_the_same_holds_where_everybody_proves_who_they_are(
-    site: ManagedSite,
-) -> None:
+def test_the_same_holds_where_everybody_proves_who_they_are(site: ManagedSite) -> None:
     site.environment["MYAGENT_AUTH"] = "token"
     document = site.folder / "openapi.yaml"
     with gateway(site) as base_url:

@@ -51,9 +51,9 @@ async def kill(runner: Runner, *witnesses: Witness) -> None:
         await read_out(witness)
 
 
-async def finish(site: Site, witness: Witness, messages: int = 1, *, alone: bool = False) -> None:
+async def finish(site: Site, witness: Witness, *, alone: bool = False) -> None:
     """A new runner, and the client comes back."""
-    await come_back(site, await site.start(), {witness: alone}, messages)
+    await come_back(site, await site.start(), {witness: alone})
 
 
 async def come_back(

@@ -1,27 +1,17 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 import myagent
-
-
-def _loaded_by(statement: str) -> set[str]:
-    program = f"{statement}; import sys; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.split())
+from tests.importing import loaded_by
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
-    assert not {"asyncio", "orjson", "pydantic"} & _loaded_by("import myagent")
+    assert not {"asyncio", "orjson", "pydantic"} & loaded_by("import myagent")
 
 
 def test_what_an_agent_file_imports_costs_no_heavy_library() -> None:
-    loaded = _loaded_by("from myagent import create_react_agent, BaseTool, ToolResult, tool")
+    loaded = loaded_by("from myagent import create_react_agent, BaseTool, ToolResult, tool")
     assert not {"openai", "pydantic", "jsonschema", "django"} & loaded
 
 

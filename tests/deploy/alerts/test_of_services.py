@@ -7,12 +7,11 @@ import pytest
 
 from tests.deploy.alerts.watched import ECHO, Watched
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 FAILURES = 3
 
 
-@pytest.mark.long
 def test_a_service_whose_file_can_not_be_loaded(watched: Watched) -> None:
     site, prometheus = watched.site, watched.prometheus
     broken = site.write("broken.py", "def agent(text:\n")
@@ -29,7 +28,6 @@ def test_a_service_whose_file_can_not_be_loaded(watched: Watched) -> None:
     assert not prometheus.firing("MyAgentServiceDown")
 
 
-@pytest.mark.long
 def test_a_worker_that_dies_again_and_again(watched: Watched) -> None:
     site, prometheus = watched.site, watched.prometheus
     watched.register("mortal", ECHO, "--restart-delay=0.1")

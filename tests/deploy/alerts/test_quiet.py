@@ -12,7 +12,7 @@ from tests.deploy.alerts.watched import ECHO, Watched, onlookers, talkers
 from tests.deploy.rules import TIMES_FASTER, alerts
 from tests.fake_model_control import FakeModelControl
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 CLIENTS = 3
 LONGEST_S = 15 * 60 / TIMES_FASTER
@@ -21,7 +21,6 @@ LONGEST_S = 15 * 60 / TIMES_FASTER
 TOOL = '[[tool add {"a": 1, "b": 2}]] hello'
 
 
-@pytest.mark.long
 async def test_all_alerts_are_quiet_at_a_site_that_is_well(
     own: Watched, model: FakeModelControl
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from myagent.models import package
 from myagent.models.unread import unread
-from tests.runners import ROOT
+from tests.importing import loaded_by
 
 OWN = """
 from pkg_unread import read
@@ -138,17 +137,9 @@ def test_one_that_is_not_installed_is_missed_by_its_name() -> None:
     assert raised.value.name == "not_there"
 
 
-def loaded(code: str, **environment: str) -> set[str]:
-    """The modules of a new interpreter after the code."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin"} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(done.stdout.split())
+def loaded(statement: str, **environment: str) -> set[str]:
+    """With these variables alone."""
+    return loaded_by(statement, {"PATH": "/usr/bin:/bin"} | environment)
 
 
 OURS = "from myagent.models import failures, transport"

@@ -102,11 +102,15 @@ WITH_EVERYTHING = """
 QUESTION = (
     '[[tool weather {"place": {"city": "Rome"}, "days": 2}]] [[tool other {"a": 1}]] Weather?'
 )
-NAMED_LIKE_OURS = [
+LIBRARIES_OF_OURS = [
     *("openai", "httpx", "httpx2", "aiohttp", "anyio", "pydantic", "jsonschema", "referencing"),
-    *("orjson", "email", "types", "ssl", "http", "json", "logging", "uuid", "queue", "decimal"),
-    *("hashlib", "platform", "inspect", "copy", "random", "distro", "jiter", "attr", "attrs"),
+    "orjson",
 ]
+OTHERS_OF_OURS = [
+    *("email", "types", "ssl", "http", "json", "logging", "uuid", "queue", "decimal", "hashlib"),
+    *("platform", "inspect", "copy", "random", "distro", "jiter", "attr", "attrs"),
+]
+NAMED_LIKE_OURS = LIBRARIES_OF_OURS + OTHERS_OF_OURS
 
 
 def ask_with_the_real_client(worker: Worker, name: str) -> str:
@@ -125,8 +129,8 @@ def check_answer(answer: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.long] * (number > 8))
-        for number, name in enumerate(NAMED_LIKE_OURS)
+        *LIBRARIES_OF_OURS,
+        *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS_OF_OURS),
     ],
 )
 def test_an_agent_file_called_like_what_the_sdk_needs_works(worker: Worker, name: str) -> None:
