@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import MySQLdb
 from django.db import connection
 
 LOOK_S = 0.15
@@ -19,3 +24,25 @@ def somebody_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"{TRANSACTIONS} AND trx_state = 'LOCK WAIT'")
         return bool(cursor.fetchone() != (0,))
+
+
+@contextmanager
+def locking_the_log(port: int, database: str, *, held_s: float) -> Iterator[None]:
+    """Somebody who locks its table for so long, again and again, and is the next to wait for it."""
+    is_over = threading.Event()
+
+    def lock() -> None:
+        other = MySQLdb.connect(host="127.0.0.1", port=port, user="root", db=database)
+        with closing(other), other.cursor() as cursor:
+            while not is_over.is_set():
+                cursor.execute("LOCK TABLES agents_event WRITE")
+                is_over.wait(held_s)
+                cursor.execute("UNLOCK TABLES")
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

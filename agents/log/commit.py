@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import DataError, IntegrityError
+from django.db.backends.utils import CursorWrapper
 
 from agents.log import barriers
 from agents.log.entry import Logged
@@ -13,14 +14,15 @@ from agents.log.lookups import (
     MessageKey,
     SessionState,
     accepted_messages,
+    entry_under,
     key_of,
     locking,
 )
 from agents.log.recorders import Recorder, Recording, RowsRefused
 from agents.log.statements import Rows, insert_and_update
-from agents.log.transaction import one_transaction
+from agents.log.transaction import ask, one_transaction
 from agents.log.writes import DuplicateMessage, OwnershipLost, Result, RunEnded, Write
-from agents.models import Event, Run
+from agents.models import Run
 
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 """A larger entry is refused here: with escaping, it would exceed MariaDB's packet size.
@@ -71,7 +73,7 @@ class Batch:
         lookup = Lookup(self.writes)
         with one_transaction(*lookup.queries) as (cursor, answers):
             sessions, live = lookup.read(answers)
-            if self._took_effect():
+            if self._took_effect(cursor):
                 return self.planned
             # Only now: until the rows are locked, a former attempt may still take effect.
             self.planned = []
@@ -99,10 +101,10 @@ class Batch:
         if (planned := self._first_planned()) is None:
             return None
         write, _ = planned
-        with one_transaction(locking([write.session_id])):
-            return self.planned if self._took_effect() else None
+        with one_transaction(locking([write.session_id])) as (cursor, _):
+            return self.planned if self._took_effect(cursor) else None
 
-    def _took_effect(self) -> bool:
+    def _took_effect(self, cursor: CursorWrapper) -> bool:
         """Whether an attempt of before did, as the log is now.
 
         Under one epoch a single process writes a session's log, so an entry at the planned place
@@ -111,9 +113,8 @@ class Batch:
         if (planned := self._first_planned()) is None:
             return False
         write, first = planned
-        return Event.objects.filter(
-            session_id=write.session_id, seq=first.seq, epoch=write.epoch
-        ).exists()
+        (found,) = ask(cursor, [entry_under(write.epoch, write.session_id, first.seq)])
+        return bool(found)
 
     def _first_planned(self) -> tuple[Write, Logged] | None:
         """The first entry that the last attempt was to write: all were, or none."""

@@ -11,10 +11,11 @@ from django.db.backends.utils import CursorWrapper
 
 from agents.log.transaction import Answer, Query
 from agents.log.writes import Write
-from agents.models import Run, Session
+from agents.models import Event, Run, Session
 
 _SESSION = Session._meta.db_table
 _RUN = Run._meta.db_table
+_EVENT = Event._meta.db_table
 
 MessageKey = tuple[str, str]
 """A session, and what stands for a message's id there (see `Run.key_of`)."""
@@ -60,11 +61,23 @@ class Lookup:
 
 def locking(session_ids: Sequence[str]) -> Query:
     """Id, epoch and last place in the log of those of the sessions that exist; locks them."""
-    suffix = " ORDER BY id FOR UPDATE" if connection.features.has_select_for_update else ""
     places = marks(session_ids)
-    return Query(
-        f"SELECT id, epoch, last_seq FROM {_SESSION} WHERE id IN ({places}){suffix}", session_ids
-    )
+    text = f"SELECT id, epoch, last_seq FROM {_SESSION} WHERE id IN ({places}) ORDER BY id"
+    return Query(text + _for_update(), session_ids)
+
+
+def entry_under(epoch: int, session_id: str, seq: int) -> Query:
+    """The entry at this place of the log, if it was written under this epoch.
+
+    Locked, so that MySQL lets the transaction insert into the table as well, even if somebody waits
+    meanwhile to lock it as a whole: one that had only read would be undone as a deadlock.
+    """
+    text = f"SELECT id FROM {_EVENT} WHERE session_id=%s AND seq=%s AND epoch=%s"
+    return Query(text + _for_update(), (session_id, seq, epoch))
+
+
+def _for_update() -> str:
+    return " FOR UPDATE" if connection.features.has_select_for_update else ""
 
 
 def key_of(write: Write) -> MessageKey:

@@ -14,6 +14,7 @@ from tests.crash.conftest import Site
 from tests.crash.talkers import TURNS, Talker, assert_nothing_was_lost, until_refused
 from tests.crash.witness import Witness, assert_promises, read_log, until
 from tests.fake_model import FakeModel
+from tests.locks import locking_the_log
 from tests.managed_site import ManagedSite
 from tests.replicas import SITE_USER, make_site, rows, statements
 from tests.servers import MariaDB
@@ -214,6 +215,19 @@ async def test_a_deadlock_costs_no_message_and_nobody_is_told_of_it(
         assert not [frame for frame in witness.seen if frame["event"] == "system.error"]
         assert_promises(judged_by, witness.session_id, witness)
         await witness.leave()
+
+
+async def test_somebody_who_locks_the_log_again_and_again_keeps_no_conversation_from_going_on(
+    site: Site, own_mariadb: MariaDB, judged_by: str
+) -> None:
+    runner = await site.start()
+    with locking_the_log(own_mariadb.port, "site", held_s=0.2):
+        for _ in range(2):
+            witness = await Witness.arrive(runner.url)
+            await witness.say("hello")
+            await witness.until_ended(1)
+            assert_promises(judged_by, witness.session_id, witness)
+            await witness.leave()
 
 
 def somebody_waits(port: int) -> bool:

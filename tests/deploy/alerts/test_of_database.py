@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from tests.conftest import serve
 from tests.databases import migrate
 from tests.deploy.alerts.watched import ECHO, Watched, talkers, watched_site
 from tests.deploy.prometheus import Alert
+from tests.locks import locking_the_log
 from tests.recording import Recorder
 from tests.servers import MariaDB, execute_sql
 
@@ -73,27 +73,6 @@ def test_a_database_that_does_not_answer(watched: Watched, mariadb: MariaDB) -> 
 
 
 @contextmanager
-def locking(port: int) -> Iterator[None]:
-    """Somebody who locks the log for seconds, again and again."""
-    is_over = threading.Event()
-
-    def lock() -> None:
-        with connected(port) as cursor:
-            while not is_over.is_set():
-                cursor.execute("LOCK TABLES agents_event WRITE")
-                is_over.wait(SLOW_S)
-                cursor.execute("UNLOCK TABLES")
-
-    thread = threading.Thread(target=lock)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
-@contextmanager
 def connected(port: int) -> Iterator[Any]:
     """A cursor, outside the site."""
     import MySQLdb
@@ -106,7 +85,7 @@ async def test_a_log_that_somebody_else_locks_for_seconds(
     watched: Watched, mariadb: MariaDB
 ) -> None:
     url = watched.site.url(watched.site.commands[0], "echo")
-    with locking(mariadb.port):
+    with locking_the_log(mariadb.port, NAME, held_s=SLOW_S):
         async with talkers(url, CLIENTS):
             alert = await watched.prometheus.fires("MyAgentLogSlow")
     assert alert.summary.endswith("commits slowly: every message waits for that")
@@ -119,7 +98,7 @@ async def test_a_log_that_somebody_else_locks_for_good(watched: Watched, mariadb
         session = await client.create_session()
         with connected(mariadb.port) as cursor:
             cursor.execute("BEGIN")
-            cursor.execute("SELECT id FROM agents_session FOR UPDATE")
+            cursor.execute("SELECT id FROM agents_session WHERE id=%s FOR UPDATE", [session])
             await client.say(session, "hello")
             await prometheus.fires("MyAgentDatabaseDown")
             assert prometheus.query("myagent_database_up == 1")
