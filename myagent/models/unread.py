@@ -29,7 +29,10 @@ class _Unread(ModuleType):
         return getattr(self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        self._be_read()
+        # A thread that has imported a module of it does not wait for one that executes the package:
+        # that may wait for the same module.
+        if value is not sys.modules.get(f"{self.__name__}.{name}", self):
+            self._be_read()
         ModuleType.__setattr__(self, name, value)
 
     def _be_read(self) -> None:

@@ -14,6 +14,8 @@ from myagent.models import package
 from myagent.models.unread import unread
 from tests.importing import loaded_by
 
+PATIENCE_S = 10.0
+
 OWN = """
 from pkg_unread import read
 read.append(__name__)
@@ -114,6 +116,35 @@ def test_many_threads_that_ask_at_once_get_it_executed_once(read: list[str]) -> 
         thread.join()
     assert got == ["heavy"] * 8
     assert read == ["unread_one"]
+
+
+def test_threads_that_need_it_and_a_module_of_it_do_not_wait_for_each_other(
+    read: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "unread_one"
+    with (tmp_path / "pkg_unread.py").open("a") as both:
+        both.write(
+            "\nimport threading\nhas_begun, is_needed = threading.Event(), threading.Event()"
+        )
+    (folder / "__init__.py").write_text(
+        "import pkg_unread\npkg_unread.is_needed.set()\nfrom . import slow\nHEAVY = 'heavy'"
+    )
+    (folder / "slow.py").write_text(
+        f"import pkg_unread\npkg_unread.has_begun.set()\npkg_unread.is_needed.wait({PATIENCE_S})"
+    )
+    both = importlib.reload(importlib.import_module("pkg_unread"))
+    import_light()
+    whole = importlib.import_module("unread_one")
+    one = threading.Thread(target=importlib.import_module, args=["unread_one.slow"], daemon=True)
+    other = threading.Thread(target=getattr, args=[whole, "HEAVY"], daemon=True)
+    one.start()
+    assert both.has_begun.wait(PATIENCE_S)
+    other.start()
+    for thread in (one, other):
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert whole.HEAVY == "heavy"
+    assert whole.slow is sys.modules["unread_one.slow"]
 
 
 def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) -> None:
