@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from myagent.models.offline import OfflineModel
+from myagent.models.base import OFFLINE
 
 MAX_TOOLS = 12
 """Number of tools that are named; of the others only the number is shown."""
@@ -46,7 +46,7 @@ def introduce(agent: Mapping[str, Any], *, name: str, description: str = "") -> 
         tools=[_shown(tool) for tool in tools[:MAX_TOOLS]],
         more_tools=max(0, len(tools) - MAX_TOOLS),
         examples=agent.get("examples", ()),
-        is_demo=agent.get("model") == OfflineModel.model,
+        is_demo=agent.get("model") == OFFLINE,
     )
 
 

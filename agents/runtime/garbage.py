@@ -22,7 +22,7 @@ alone never bring about a full collection, and garbage is at most about twice th
 _NEVER = 1_000_000_000
 
 USUAL = gc.get_threshold()
-IMPORTED = 50_000
+IMPORTED = 250_000
 """New objects between two young collections while a program starts."""
 
 

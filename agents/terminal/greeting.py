@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext
 
 from agents.terminal.inert import one_line
-from myagent.models.offline import OfflineModel
+from myagent.models import base
 from myagent.worker.protocol import AgentInfo
 
 MARKS = ("🔍", "✅", "🚀", "📈")
@@ -50,7 +50,7 @@ def _abilities(agent: AgentInfo) -> str:
     match agent.model:
         case "":
             return tools
-        case OfflineModel.model:
+        case base.OFFLINE:
             model = gettext("offline demo (set OPENAI_API_KEY for a real one)")
         case name:
             model = one_line(name)

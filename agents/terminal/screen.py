@@ -42,7 +42,7 @@ from myagent.client import (
     ToolCalled,
     ToolFinished,
 )
-from myagent.models.offline import OfflineModel
+from myagent.models import base
 
 MARKS = {
     gettext_noop("success"): ("✓", "green"),
@@ -143,7 +143,7 @@ class RichScreen:
             session = gettext("Session {id}").format(id=inert(event.session_id))
             self.say(f"{inert(event.content)} {session}")
         # Once, not with each new connection.
-        if event.model == OfflineModel.model != self._model:
+        if event.model == base.OFFLINE != self._model:
             self.say(translation.gettext(DEMO))
         self._model = event.model
 
@@ -266,7 +266,7 @@ class PlainScreen:
                 self.say("\n".join(filter(None, (inert(event.text), inert(event.content)))))
             case ServerError() | Notice(code="service_stopped"):
                 self.say(inert(event.content))
-            case SessionCreated(model=OfflineModel.model):
+            case SessionCreated(model=base.OFFLINE):
                 self.say(translation.gettext(DEMO))
             case ConnectionChanged(state=ConnectionState.RECONNECTING):
                 self.say(f"{inert(told(event.reason))} {gettext('Reconnecting…')}")

@@ -8,6 +8,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from myagent.messages import ChatMessage, Reasoning, ToolCall
 
+OFFLINE = "offline-demo"
+"""The name by which an agent's model is recognised as the demo model, `myagent.models.offline`."""
+
 Cut = Literal["", "length", "content_filter"]
 """What cut a reply off: the token limit or the provider's filter; '' if nothing did."""
 

@@ -10,7 +10,7 @@ from textwrap import shorten
 
 from myagent import exact_json
 from myagent.messages import ChatMessage, ToolCall
-from myagent.models.base import Completion, ToolSpec, Usage
+from myagent.models.base import OFFLINE, Completion, ToolSpec, Usage
 from myagent.models.offline.filling import Form
 from myagent.models.offline.tools import Tool, rank
 from myagent.models.offline.words import CJK_RUN
@@ -48,8 +48,7 @@ class OfflineModel:
     calls.
     """
 
-    model = "offline-demo"
-    """The name by which an agent's model is recognised as the demo model."""
+    model = OFFLINE
 
     async def stream(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]
