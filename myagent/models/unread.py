@@ -12,6 +12,8 @@ from importlib.util import find_spec, module_from_spec
 from threading import RLock, get_ident
 from types import ModuleType
 
+from myagent import installed
+
 _reading = RLock()
 
 
@@ -47,7 +49,9 @@ class _Unread(ModuleType):
             try:
                 assert self.__spec__ is not None
                 assert self.__spec__.loader is not None
-                self.__spec__.loader.exec_module(self)
+                # As when the SDK imported it: not the modules beside an agent file.
+                with installed.packages():
+                    self.__spec__.loader.exec_module(self)
                 self.__class__ = ModuleType  # type: ignore[assignment]
             finally:
                 state["_reader"] = 0

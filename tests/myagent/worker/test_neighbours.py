@@ -113,10 +113,10 @@ OTHERS_OF_OURS = [
 NAMED_LIKE_OURS = LIBRARIES_OF_OURS + OTHERS_OF_OURS
 
 
-def ask_with_the_real_client(worker: Worker, name: str) -> str:
+def ask_with_the_real_client(worker: Worker, name: str, question: str = QUESTION) -> str:
     with fake_model_process() as url:
         env = {"OPENAI_BASE_URL": url, "OPENAI_MODEL": "test-model"}
-        answer = worker.answer(f"{name}.py", QUESTION, **env)
+        answer = worker.answer(f"{name}.py", question, **env)
     assert isinstance(answer, str)
     return answer
 
@@ -156,3 +156,23 @@ def test_neighbours_that_the_agent_has_imported_are_not_taken_for_it_either(
         my_agent=WITH_EVERYTHING.format(imports=imports), **dict.fromkeys(names, "WORD = 1")
     )
     check_answer(ask_with_the_real_client(worker, "my_agent"))
+
+
+NEEDS_IT_LATE = """
+    from myagent import create_react_agent, tool
+
+    @tool
+    def late() -> str:
+        "Imports what the model's client does without"
+        from openai import AzureOpenAI
+        return AzureOpenAI.__name__
+
+    agent = create_react_agent(tools=[late])
+"""
+
+
+def test_nor_are_they_where_a_tool_asks_the_openai_package_for_more(worker: Worker) -> None:
+    silly = dict.fromkeys(["httpx2", "inspect"], "raise AssertionError('not what was meant')")
+    worker.write(my_agent=NEEDS_IT_LATE, **silly)
+    answer = ask_with_the_real_client(worker, "my_agent", "[[tool late {}]] Which?")
+    assert "AzureOpenAI" in answer
