@@ -35,7 +35,8 @@ try:
             OpenAIError,
         )
         from openai._streaming import AsyncStream
-except ImportError:  # Its own modules have no promised names: another version may differ.
+except (ImportError, AttributeError):
+    # Its own modules are no promise: another version may have others, or need all at their import.
     from openai import (
         APIConnectionError,
         APIStatusError,

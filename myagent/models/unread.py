@@ -37,6 +37,10 @@ class _Unread(ModuleType):
             self._be_read()
         ModuleType.__setattr__(self, name, value)
 
+    def __dir__(self) -> list[str]:
+        self._be_read()
+        return list(ModuleType.__dir__(self))
+
     def _be_read(self) -> None:
         """By another thread than `_reader`."""
         state = vars(self)
@@ -61,17 +65,19 @@ class _Unread(ModuleType):
 def unread(*names: str) -> Iterator[None]:
     """As in `with unread("package", "package.inner"): from package.module import …`.
 
-    Does nothing for packages that are imported already, or not installed.
+    Does nothing for packages that are imported already, or not installed. Other threads that ask
+    for a name meanwhile wait.
     """
-    made = [package for name in names if (package := _made(name)) is not None]
-    try:
-        yield
-    except BaseException:
+    with _reading:
+        made = [package for name in names if (package := _made(name)) is not None]
+        try:
+            yield
+        except BaseException:
+            for package in made:
+                sys.modules.pop(package.__name__, None)
+            raise
         for package in made:
-            sys.modules.pop(package.__name__, None)
-        raise
-    for package in made:
-        vars(package)["_reader"] = 0
+            vars(package)["_reader"] = 0
 
 
 def _made(name: str) -> _Unread | None:

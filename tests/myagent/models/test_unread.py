@@ -147,6 +147,24 @@ def test_threads_that_need_it_and_a_module_of_it_do_not_wait_for_each_other(
     assert whole.slow is sys.modules["unread_one.slow"]
 
 
+def test_who_asks_while_modules_of_it_are_imported_waits_for_them(read: list[str]) -> None:
+    got: list[object] = []
+    with unread("unread_one", "unread_one.deep"):
+        whole = importlib.import_module("unread_one")
+        other = threading.Thread(target=lambda: got.append(whole.HEAVY), daemon=True)
+        other.start()
+        other.join(0.1)
+        assert (read, got) == ([], [])
+        importlib.import_module("unread_one.light")
+    other.join(PATIENCE_S)
+    assert got == ["heavy"]
+
+
+def test_all_its_names_are_listed(read: list[str]) -> None:
+    import_light()
+    assert {"HEAVY", "LIGHT", "deep"} <= set(dir(importlib.import_module("unread_one")))
+
+
 def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) -> None:
     whole = importlib.import_module("unread_one")
     import_light()
@@ -195,8 +213,13 @@ def test_the_openai_package_sets_up_its_log_where_one_is_asked_for() -> None:
     loaded(f"{OURS}\n{level}", OPENAI_LOG="debug")
 
 
-def test_a_version_whose_modules_have_other_names_is_imported_as_a_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", [None, "import openai; openai.AsyncOpenAI"])
+def test_a_version_with_other_modules_or_that_needs_all_is_imported_as_a_whole(
+    tmp_path: Path, client: str | None
+) -> None:
     (tmp_path / "openai").mkdir()
+    if client is not None:
+        (tmp_path / "openai" / "_base_client.py").write_text(client)
     names = "\n".join(f"class {name}: ..." for name in package.__all__)
     (tmp_path / "openai" / "__init__.py").write_text(names)
     ours = "from myagent.models.package import AsyncOpenAI; import openai"
