@@ -1,7 +1,7 @@
 """What is used of the openai package, without the rest of it.
 
-Most of the package are the types of what it returns, and helpers for them. No call here returns
-one; to import them takes 0.3 s, as long as all else that a worker imports, and 11 MB.
+Most of the package defines the types of what it returns, and helpers for them. No call here returns
+such a type; to import them takes 0.3 s, as long as all else that a worker imports, and 11 MB.
 """
 
 from __future__ import annotations

@@ -134,7 +134,6 @@ async def test_clients_at_both_servers_see_all_once_though_everything_dies_in_tu
 
 
 @pytest.mark.long
-@pytest.mark.long
 async def test_without_redis_they_do_as_well(mariadb_site: Site, own_mariadb: MariaDB) -> None:
     pair = await Pair.start(mariadb_site)
     await pair.settle(50)
