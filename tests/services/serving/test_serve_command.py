@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from agents.runtime.program import command_line
 from services.management.commands.serve import Command
+from services.serving.opening import warn_if_open
 
 
 def test_several_processes_on_sqlite_are_refused_in_a_sentence(settings: Any) -> None:
@@ -24,6 +26,20 @@ def test_without_redis_several_processes_are_warned_about(settings: Any) -> None
     said = io.StringIO()
     Command(stderr=said, no_color=True)._check_several()
     assert said.getvalue().startswith("WARNING: without REDIS_URL the processes hear")
+
+
+@pytest.mark.parametrize(
+    ("host", "auth", "is_warned"),
+    [("0.0.0.0", "open", True), ("0.0.0.0", "token", False), ("127.0.0.1", "open", False)],
+)
+def test_what_other_machines_reach_and_nobody_guards_is_warned_about(
+    settings: Any, host: str, auth: str, is_warned: bool
+) -> None:
+    settings.MYAGENT_AUTH = auth
+    said = io.StringIO()
+    with socket.create_server((host, 0)) as listener:
+        warn_if_open(Command(stderr=said, no_color=True), listener)
+    assert said.getvalue().startswith(f"WARNING: {host} can be reached") == is_warned
 
 
 @pytest.mark.parametrize("count", ["0", "65", "-1", "two"])
