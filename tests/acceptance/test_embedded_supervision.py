@@ -56,7 +56,6 @@ def test_the_log_of_a_supervisor_started_by_a_command_is_rotated(
         assert said.count(f'"event": "{event}"') == 1
 
 
-@pytest.mark.long
 def test_one_that_was_started_by_a_command_makes_room_for_a_person_s(site: ManagedSite) -> None:
     site.register("echo", ECHO)
     site.services("start", "echo")

@@ -390,7 +390,6 @@ async def test_a_refusal_of_the_service_is_passed_on_and_leaves_its_place(door: 
         await begin(client)
 
 
-@pytest.mark.long
 async def test_its_most_sessions_hold_at_all_servers(
     site: ManagedSite, door: str, other_server: Command, tmp_path: Path
 ) -> None:

@@ -197,7 +197,6 @@ async def test_a_stop_lets_runs_finish_and_refuses_new_ones_until_the_next_start
         assert_gapless(client.frames)
 
 
-@pytest.mark.long
 async def test_unregistering_a_service_ends_its_runs(
     site: ManagedSite, serving: Command, tmp_path: Path
 ) -> None:

@@ -254,8 +254,8 @@ class TestRunningAgain:
         assert (answer.status, answer.code) == (403, "forbidden")
         assert "take part" in answer.json["detail"]
         both = staff("use_service", "see_conversations", "join_conversations", name="both")
-        # An empty question is the run's own.
-        assert both.post(path, {"question": ""}).code == "no_service"
+        # Only now what is asked for is looked at.
+        assert both.post(path, {"question": "What else?", "step": 2}).code == "invalid"
 
     def test_a_page_of_another_site_can_not_ask_for_it(self, staff: StaffClient) -> None:
         chief = staff("use_service", "see_conversations", "join_conversations")
