@@ -57,6 +57,8 @@ class Peer:
             case {"is_refused": True}:
                 await self.say(event("system.error", metadata={"code": "busy"}))
                 return
+            case {"waits_for": pipe}:
+                await asyncio.to_thread(Path(pipe).read_bytes)
         session_id = client.get("as") or str(uuid.uuid4())
         sessions.add(session_id)
         await self.say(event("agent.session_created", session_id))

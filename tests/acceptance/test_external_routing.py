@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from tests.recording import NOBODYS, PATIENCE_S, Frame, Recorder, kinds
 pytestmark = pytest.mark.processes
 
 SLOW_S = 2.0
+POLL_S = 0.02
 OUTBOX = 256 * 1024
 
 ECHO = """
@@ -406,6 +409,35 @@ async def test_its_most_sessions_hold_at_all_servers(
             # A rule passes on to another service.
             await client.send("user.create_session", metadata={"client": {"to": "small"}})
             await client.error("service_unavailable")
+
+
+async def test_a_session_has_its_place_while_it_is_written_down(
+    site: ManagedSite, door: str, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "may_begin"
+    os.mkfifo(pipe)
+    by_name = {"service": "narrow", "client": {"waits_for": str(pipe)}}
+    with foreign_service("dialect_service", tmp_path) as service:
+        add(site, "narrow", service, "--max-sessions", "1")
+        async with await Recorder.open(door) as first, await Recorder.open(door) as second:
+            await first.send("user.create_session", metadata=by_name)
+            has_asked = await asyncio.to_thread(pipe.open, "w")
+            with nobody_writes(site):
+                has_asked.close()
+                for _ in range(20):
+                    await second.send("user.create_session", metadata={"service": "narrow"})
+                    error = await second.error("service_unavailable")
+                    assert error["metadata"]["limit"] == "max_sessions"
+                    await asyncio.sleep(POLL_S)
+            await first.until("agent.session_created")
+
+
+@contextmanager
+def nobody_writes(site: ManagedSite) -> Iterator[None]:
+    """Into the site's database."""
+    with closing(sqlite3.connect(site.database_url.removeprefix("sqlite:///"))) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @pytest.mark.long

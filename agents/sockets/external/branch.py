@@ -79,7 +79,7 @@ class Branch:
             raise Refused("service_unavailable")
 
     def _answered(self) -> None:
-        """The oldest request for a session has its answer, or never will."""
+        """The oldest request for a session has another answer, or never will."""
         self._guest.settle()
         self._asked.popleft().cancel()
 
@@ -131,11 +131,12 @@ class Branch:
         """False: nobody asked for it, or it is nameless."""
         if not self._asked:
             return False
-        self._answered()
+        self._asked.popleft().cancel()
         try:
-            if session_id is not None and await self._guest.begin(session_id):
-                self._client.outbox.add_frame(frame)
-                return True
+            with self._guest.answered():
+                if session_id is not None and await self._guest.begin(session_id):
+                    self._client.outbox.add_frame(frame)
+                    return True
         except Refused as error:
             self._client.say_refused(error.code, **error.words)
             return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import nullcontext
 
 import structlog
 
@@ -149,9 +150,8 @@ class ForwardedSocket(EventsConsumer):
         return self.principal is None or said.session_id is None or said.session_id in self._guest
 
     async def _begin(self, session_id: str) -> None:
-        if self._guest.waits:
-            self._guest.settle()
-        await self._guest.begin(session_id, is_alone=True)
+        with self._guest.answered() if self._guest.waits else nullcontext():
+            await self._guest.begin(session_id, is_alone=True)
 
     def _lose_service(self) -> None:
         self.close(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())

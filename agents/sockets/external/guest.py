@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -44,10 +46,21 @@ class Guest:
         self._elsewhere.take_place(self._service)
         self._asked[self._service] += 1
 
-    def settle(self) -> None:
-        """What the client asked for was answered, or never will be."""
+    @contextmanager
+    def answered(self) -> Iterator[None]:
+        """What the client asked for is answered. Its place is kept until the context ends: until a
+        session that begins in it has one.
+        """
         self._asked[self._service] -= 1
-        self._elsewhere.leave_place(self._service)
+        try:
+            yield
+        finally:
+            self._elsewhere.leave_place(self._service)
+
+    def settle(self) -> None:
+        """What the client asked for was answered without a session, or never will be."""
+        with self.answered():
+            pass
 
     def settle_all(self) -> None:
         """Nothing will be answered any more."""
