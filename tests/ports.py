@@ -10,6 +10,7 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 FIRST, END = 12_000, 30_000
 """Below what Linux, BSD and macOS give out by themselves."""
@@ -28,6 +29,14 @@ def free_port() -> int:
             listener.close()
             return port
     raise OSError("every port is in use")
+
+
+@contextmanager
+def bound(host: str) -> Iterator[socket.socket]:
+    """A socket that has an address there and does not listen: nobody reaches it."""
+    with socket.socket() as held:
+        held.bind((host, 0))
+        yield held
 
 
 @functools.cache

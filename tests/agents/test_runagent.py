@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import io
-import socket
 from typing import Any
 
 import pytest
 
 from agents.management.commands.runagent import Command, service_name
+from tests.ports import bound
 
 
 @pytest.mark.parametrize("name", ["a", "my agent", "天气", "a-b_c.d", "x" * 100])
@@ -32,6 +32,6 @@ def test_what_other_machines_reach_and_nobody_guards_is_warned_about(
 ) -> None:
     settings.MYAGENT_AUTH = auth
     said = io.StringIO()
-    with socket.create_server((host, 0)) as listener:
+    with bound(host) as listener:
         Command(stderr=said, no_color=True).warn_about(listener)
     assert said.getvalue().startswith(f"WARNING: {host} can be reached") == is_warned

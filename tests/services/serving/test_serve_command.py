@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.core.management import CommandError, call_command
 from agents.runtime.program import command_line
 from services.management.commands.serve import Command
 from services.serving.opening import warn_if_open
+from tests.ports import bound
 
 
 def test_several_processes_on_sqlite_are_refused_in_a_sentence(settings: Any) -> None:
@@ -37,7 +37,7 @@ def test_what_other_machines_reach_and_nobody_guards_is_warned_about(
 ) -> None:
     settings.MYAGENT_AUTH = auth
     said = io.StringIO()
-    with socket.create_server((host, 0)) as listener:
+    with bound(host) as listener:
         warn_if_open(Command(stderr=said, no_color=True), listener)
     assert said.getvalue().startswith(f"WARNING: {host} can be reached") == is_warned
 
