@@ -1,96 +1,116 @@
-"""Packages of which some modules are imported without all the others.
+"""Modules of a package, imported without the package's own code and what that imports.
 
-What a package imports for its own users is executed when somebody asks it for a name.
+Afterwards the package counts as not imported. Whoever imports it gets all of it by Python's own
+means, with the modules that are there already.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec
-from threading import RLock, get_ident
+from threading import RLock
 from types import ModuleType
 
 from myagent import installed
 
-_reading = RLock()
+_importing = RLock()
 
 
-class _Unread(ModuleType):
-    """A package whose own code was not executed yet.
-
-    `_reader` is the thread that imports modules of it, or executes it; 0 for none. That one finds
-    and sets names as in any package that imports its own modules.
+class _Placeholder(ModuleType):
+    """Stands for a package while modules of it are imported. Other threads wait until it is over
+    and have the package itself.
     """
 
     def __getattr__(self, name: str) -> object:
-        self._be_read()
-        if type(self) is _Unread:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(self, name)
+        with _importing:
+            if sys.modules.get(self.__name__) is self:
+                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(import_module(self.__name__), name)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        # A thread that has imported a module of it does not wait for one that executes the package:
-        # that may wait for the same module.
-        if value is not sys.modules.get(f"{self.__name__}.{name}", self):
-            self._be_read()
-        ModuleType.__setattr__(self, name, value)
 
-    def __dir__(self) -> list[str]:
-        self._be_read()
-        return list(ModuleType.__dir__(self))
+class _WithModules(Loader):
+    """Executes a package with those of its modules that were imported before."""
 
-    def _be_read(self) -> None:
-        """By another thread than `_reader`."""
-        state = vars(self)
-        if state["_reader"] == get_ident():
-            return
-        with _reading:
-            if type(self) is not _Unread:
-                return
-            state["_reader"] = get_ident()
-            try:
-                assert self.__spec__ is not None
-                assert self.__spec__.loader is not None
-                # As when the SDK imported it: not the modules beside an agent file.
-                with installed.packages():
-                    self.__spec__.loader.exec_module(self)
-                self.__class__ = ModuleType  # type: ignore[assignment]
-            finally:
-                state["_reader"] = 0
+    def __init__(self, loader: Loader, modules: Mapping[str, ModuleType]) -> None:
+        self._loader = loader
+        self._modules = modules
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module).update(self._modules)
+        module.__loader__ = self._loader
+        # As when the SDK imported the others: not the modules beside an agent file.
+        with installed.packages():
+            self._loader.exec_module(module)
+
+
+class _Finder(MetaPathFinder):
+    """Finds packages of which modules were imported before."""
+
+    def __init__(self, packages: Sequence[_Placeholder]) -> None:
+        self._found = {package.__name__: _found(package) for package in packages}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._found:
+            return None
+        known, loader = self._found[fullname]
+        spec = ModuleSpec(fullname, loader, origin=known.origin, is_package=True)
+        spec.submodule_search_locations = known.submodule_search_locations
+        spec.cached, spec.has_location = known.cached, True
+        return spec
+
+
+def _found(package: _Placeholder) -> tuple[ModuleSpec, _WithModules]:
+    """The package as it was found, and what executes it."""
+    spec = package.__spec__
+    assert spec is not None
+    assert spec.loader is not None
+    modules = {
+        name: value
+        for name, value in vars(package).items()
+        if isinstance(value, ModuleType)
+        and type(value) is not _Placeholder
+        and value is sys.modules.get(f"{package.__name__}.{name}")
+    }
+    return spec, _WithModules(spec.loader, modules)
 
 
 @contextmanager
 def unread(*names: str) -> Iterator[None]:
     """As in `with unread("package", "package.inner"): from package.module import …`.
 
-    Does nothing for packages that are imported already, or not installed. Other threads that ask
-    for a name meanwhile wait.
+    Does nothing for packages that are imported already, or not installed.
     """
-    with _reading:
+    with _importing:
         made = [package for name in names if (package := _made(name)) is not None]
         try:
             yield
-        except BaseException:
+            if made:
+                sys.meta_path.insert(0, _Finder(made))
+        finally:
             for package in made:
                 sys.modules.pop(package.__name__, None)
-            raise
-        for package in made:
-            vars(package)["_reader"] = 0
 
 
-def _made(name: str) -> _Unread | None:
+def _made(name: str) -> _Placeholder | None:
     parent, _, child = name.rpartition(".")
-    if name in sys.modules or (parent and type(sys.modules.get(parent)) is not _Unread):
+    if name in sys.modules or (parent and type(sys.modules.get(parent)) is not _Placeholder):
         return None
     spec = find_spec(name)
     if spec is None or spec.loader is None or spec.submodule_search_locations is None:
         return None
     package = module_from_spec(spec)
-    vars(package)["_reader"] = get_ident()
-    package.__class__ = _Unread
-    assert isinstance(package, _Unread)
+    package.__class__ = _Placeholder
+    assert isinstance(package, _Placeholder)
     sys.modules[name] = package
     if parent:
         setattr(sys.modules[parent], child, package)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from myagent.models import package
 from myagent.models.unread import unread
+from tests.fake_model import fake_model_process
 from tests.importing import loaded_by
 
 PATIENCE_S = 10.0
@@ -40,7 +42,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
         "from pkg_unread import read\nread.append(__name__)\nDEEP = 3\n"
     )
     (folder / "deep" / "part.py").write_text("PART = 4")
+    (folder / "deep" / "more.py").write_text("MORE = 5")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     importlib.invalidate_caches()
     names: list[str] = importlib.import_module("pkg_unread").read
     yield names
@@ -58,19 +62,26 @@ def test_a_module_is_imported_without_its_package(read: list[str]) -> None:
     assert read == []
 
 
-def test_the_package_is_executed_once_when_it_is_asked_for_a_name(read: list[str]) -> None:
+def test_who_imports_the_package_gets_all_of_it_with_the_modules_that_are_there(
+    read: list[str],
+) -> None:
     light = import_light()
+    part = sys.modules["unread_one.deep.part"]
     whole = importlib.import_module("unread_one")
-    assert read == []
-    assert whole.HEAVY == "heavy"
+    assert (whole.HEAVY, whole.LIGHT, whole.deep.DEEP) == ("heavy", 1, 3)
     assert whole.light is light
-    assert whole.LIGHT == 1
-    assert read == ["unread_one"]
-    assert whole.deep.DEEP == 3
-    assert whole.deep.part.PART == 4
+    assert whole.deep.part is part
+    assert whole.other.OTHER == 2
     assert read == ["unread_one", "unread_one.deep"]
-    with pytest.raises(AttributeError, match="nothing"):
-        whole.nothing  # noqa: B018
+    assert whole.__spec__ is not None
+    assert inspect.getsource(whole).endswith(OWN)
+    assert importlib.reload(whole).light is light
+
+
+def test_a_module_of_it_is_imported_after_the_package_as_always(read: list[str]) -> None:
+    import_light()
+    assert importlib.import_module("unread_one.deep.more").MORE == 5
+    assert read == ["unread_one", "unread_one.deep"]
 
 
 def test_names_are_imported_as_from_any_package(read: list[str]) -> None:
@@ -80,71 +91,25 @@ def test_names_are_imported_as_from_any_package(read: list[str]) -> None:
     assert (names["HEAVY"], names["LIGHT"], names["DEEP"]) == ("heavy", 1, 3)
 
 
-def test_what_is_set_stays_though_the_package_is_executed_later(read: list[str]) -> None:
-    import_light()
-    whole = importlib.import_module("unread_one")
-    whole.HEAVY = "changed"
-    assert whole.LIGHT == 1
-    assert whole.HEAVY == "changed"
-
-
 def test_one_that_fails_is_executed_again(read: list[str], tmp_path: Path) -> None:
     own = tmp_path / "unread_one" / "__init__.py"
     own.write_text("raise RuntimeError('not yet')")
-    import_light()
-    whole = importlib.import_module("unread_one")
+    light = import_light()
     with pytest.raises(RuntimeError, match="not yet"):
-        whole.HEAVY  # noqa: B018
+        importlib.import_module("unread_one")
     own.write_text("HEAVY = 'at last'")
     importlib.invalidate_caches()
-    assert whole.HEAVY == "at last"
-
-
-def test_many_threads_that_ask_at_once_get_it_executed_once(read: list[str]) -> None:
-    import_light()
     whole = importlib.import_module("unread_one")
-    start, got = threading.Barrier(8), []
-
-    def ask() -> None:
-        start.wait()
-        got.append(whole.HEAVY)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert got == ["heavy"] * 8
-    assert read == ["unread_one"]
+    assert (whole.HEAVY, whole.light) == ("at last", light)
 
 
-def test_threads_that_need_it_and_a_module_of_it_do_not_wait_for_each_other(
-    read: list[str], tmp_path: Path
-) -> None:
-    folder = tmp_path / "unread_one"
-    with (tmp_path / "pkg_unread.py").open("a") as both:
-        both.write(
-            "\nimport threading\nhas_begun, is_needed = threading.Event(), threading.Event()"
-        )
-    (folder / "__init__.py").write_text(
-        "import pkg_unread\npkg_unread.is_needed.set()\nfrom . import slow\nHEAVY = 'heavy'"
-    )
-    (folder / "slow.py").write_text(
-        f"import pkg_unread\npkg_unread.has_begun.set()\npkg_unread.is_needed.wait({PATIENCE_S})"
-    )
-    both = importlib.reload(importlib.import_module("pkg_unread"))
-    import_light()
-    whole = importlib.import_module("unread_one")
-    one = threading.Thread(target=importlib.import_module, args=["unread_one.slow"], daemon=True)
-    other = threading.Thread(target=getattr, args=[whole, "HEAVY"], daemon=True)
-    one.start()
-    assert both.has_begun.wait(PATIENCE_S)
-    other.start()
-    for thread in (one, other):
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
-    assert whole.HEAVY == "heavy"
-    assert whole.slow is sys.modules["unread_one.slow"]
+def test_who_was_there_while_modules_of_it_were_imported_has_all_of_it(read: list[str]) -> None:
+    with unread("unread_one", "unread_one.deep"):
+        early = importlib.import_module("unread_one")
+        importlib.import_module("unread_one.light")
+    assert early.HEAVY == "heavy"
+    with pytest.raises(AttributeError, match="nothing"):
+        early.nothing  # noqa: B018
 
 
 def test_who_asks_while_modules_of_it_are_imported_waits_for_them(read: list[str]) -> None:
@@ -158,11 +123,6 @@ def test_who_asks_while_modules_of_it_are_imported_waits_for_them(read: list[str
         importlib.import_module("unread_one.light")
     other.join(PATIENCE_S)
     assert got == ["heavy"]
-
-
-def test_all_its_names_are_listed(read: list[str]) -> None:
-    import_light()
-    assert {"HEAVY", "LIGHT", "deep"} <= set(dir(importlib.import_module("unread_one")))
 
 
 def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) -> None:
@@ -201,11 +161,65 @@ def test_of_the_openai_package_only_what_is_used_is_imported() -> None:
     assert TYPES not in modules
 
 
+TURNS = """
+import asyncio
+from myagent.messages import ChatMessage
+from myagent.models import ModelError, resolve_model
+
+async def ask(question):
+    try:
+        async for _ in resolve_model().stream([ChatMessage("user", question)], []):
+            pass
+    except ModelError:
+        pass
+
+async def main():
+    for script in ("", "[[status 429 retry_after=0.1]]", "[[status 500]]", "[[status 400]]",
+                   "[[drop after=3]]", "[[error after=3]]", "[[json]]", "[[tool look {}]]"):
+        await ask(f"Hello {script}")
+
+asyncio.run(main())
+"""
+
+
+def test_no_turn_imports_the_rest_of_the_openai_package() -> None:
+    with fake_model_process() as url:
+        modules = loaded(TURNS, OPENAI_BASE_URL=url, OPENAI_API_KEY="none")
+    assert "openai._client" in modules
+    assert not modules & {"openai", TYPES}
+
+
 def test_an_agent_has_all_of_the_openai_package() -> None:
     code = "import openai; openai.api_key = 'k'; from openai import AsyncOpenAI"
     code += "; openai.types.CompletionUsage; assert openai.api_key == 'k'"
     same = "assert transport.AsyncOpenAI is AsyncOpenAI is openai.AsyncOpenAI"
     assert TYPES in loaded(f"{OURS}\n{code}\n{same}\nassert openai.__version__")
+
+
+THREADS = """
+import threading
+failures = []
+
+def use(number):
+    try:
+        if number % 2:
+            from openai.types.chat import ChatCompletionChunk
+        else:
+            from openai import AsyncOpenAI, AsyncStream
+    except BaseException as error:
+        failures.append(error)
+
+threads = [threading.Thread(target=use, args=[number]) for number in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not failures, failures
+"""
+
+
+def test_threads_may_import_from_the_openai_package_that_an_agent_has_imported() -> None:
+    assert TYPES in loaded(f"{OURS}\nimport openai\n{THREADS}")
 
 
 def test_the_openai_package_sets_up_its_log_where_one_is_asked_for() -> None:
