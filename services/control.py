@@ -114,4 +114,7 @@ def _desire(service: Service, desired: Desired, **changes: Any) -> None:
         }
     if not doorbell.change(_kept(service), **changes):
         raise being_unregistered(service.name)
-    service.refresh_from_db()
+    try:
+        service.refresh_from_db()
+    except Service.DoesNotExist as error:
+        raise being_unregistered(service.name) from error

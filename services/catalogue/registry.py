@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from agents.runtime.ids import new_id
@@ -135,7 +136,8 @@ def _claim_port(row: QuerySet[Service], cleaned: Mapping[str, Any]) -> None:
 def unregister(service: Service) -> None:
     """Removes it from the list: its instances stop, its runs end, then its row is deleted.
 
-    The supervisor does all that; an external service is deleted at once.
+    The supervisor does all that; an external service is deleted at once. The object that is given
+    tells what was asked: its row may be gone already.
     """
     if service.is_external:
         # The owners of its sessions stay known: it may be registered again.
@@ -144,6 +146,7 @@ def unregister(service: Service) -> None:
         return
     row = Service.objects.filter(pk=service.pk)
     doorbell.change(row, desired=Service.Desired.STOPPED, unregistered_at=Now())
+    service.desired, service.unregistered_at = Service.Desired.STOPPED, timezone.now()
 
 
 def _clean(fields: Mapping[str, Any], *, is_confined: bool) -> dict[str, Any]:

@@ -67,7 +67,6 @@ def unregister(screen: Screen, options: Options) -> None:
     if service.is_external:
         screen.say(gettext("{name} is unregistered.").format(name=service.name))
     else:
-        service.refresh_from_db()
         _see_to(screen, service, options)
 
 

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from services import doorbell
 from services.catalogue import registry, secrets
 from services.cli import acting
 from services.models import HealthCheck, Instance, Service
@@ -178,6 +180,35 @@ def test_what_can_not_be_registered_is_said_in_a_sentence(
 def test_a_name_is_given_once(agent_file: str) -> None:
     services("register", "one", agent_file)
     assert refusal("register", "one", agent_file).startswith("There is a service 'one' already")
+
+
+def quick_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is changed of a service is followed at once by its end."""
+
+    def change(found: QuerySet[Service], **changes: Any) -> int:
+        done = doorbell_change(found, **changes)
+        found.model.objects.all().delete()
+        return done
+
+    doorbell_change = doorbell.change
+    monkeypatch.setattr(doorbell, "change", change)
+
+
+def test_one_that_is_gone_at_once_is_unregistered(
+    agent_file: str, idle_supervisor: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services("register", "one", agent_file)
+    quick_supervisor(monkeypatch)
+    assert services("unregister", "one").endswith("one is unregistered.\n")
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_one_that_is_unregistered_in_that_moment_is_said_to_be(
+    verb: str, agent_file: str, idle_supervisor: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services("register", "one", agent_file, "--auto-start", "--no-wait")
+    quick_supervisor(monkeypatch)
+    assert "unregistered" in refusal(verb, "one")
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "unregister", "status", "stats"])
