@@ -147,14 +147,21 @@ class OpenAIModel:
         return await self._ask(messages, tools)
 
     def _import(self) -> None:
-        """Raises `ModelError` where a package is not installed."""
+        """Raises `ModelError` where a package is not installed, or can't be imported now."""
         try:
             self.prepare()
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ModelError(
                 "The model can't be asked: the agent's environment lacks the package '{package}'.",
                 is_retryable=False,
                 package=error.name,
+            ) from error
+        except ImportError as error:
+            # Threads of the agent may import the same package at this moment.
+            raise ModelError(
+                "The model can't be asked just now: one of its packages could not be imported.",
+                is_retryable=True,
+                cause=str(error),
             ) from error
 
     def _open_client(self) -> ModelClient:

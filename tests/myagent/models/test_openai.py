@@ -301,6 +301,21 @@ async def test_a_password_of_a_proxy_is_in_no_cause_and_no_detail(ask, monkeypat
         assert "sekret" not in told
 
 
+async def test_a_package_that_is_half_imported_is_not_taken_for_a_missing_one(
+    model, ask, monkeypatch
+):
+    def prepare() -> None:
+        raise ImportError("cannot import name 'x' from partially initialized module 'y'", name="y")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(model, "prepare", prepare)
+        error = await failure(ask, model, "Hello?")
+    assert error.is_retryable
+    assert "could not be imported" in str(error)
+    assert "partially" in error.cause
+    await ask(model, "Hello?")
+
+
 async def test_a_missing_key_is_a_sentence(ask, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     error = await failure(ask, OpenAIModel("m"), "hello")
