@@ -45,7 +45,9 @@ class _WithModules(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module).update(self._modules)
-        module.__loader__ = self._loader
+        assert module.__spec__ is not None
+        # What asks for its source or its files asks the one that has them.
+        module.__loader__ = module.__spec__.loader = self._loader
         # As when the SDK imported the others: not the modules beside an agent file.
         with installed.packages():
             self._loader.exec_module(module)
