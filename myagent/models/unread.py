@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from threading import RLock
 from types import ModuleType
 
@@ -65,10 +65,12 @@ class _Finder(MetaPathFinder):
         if fullname not in self._found:
             return None
         known, loader = self._found[fullname]
-        spec = ModuleSpec(fullname, loader, origin=known.origin, is_package=True)
-        spec.submodule_search_locations = known.submodule_search_locations
-        spec.cached, spec.has_location = known.cached, True
-        return spec
+        return spec_from_file_location(
+            fullname,
+            known.origin,
+            loader=loader,
+            submodule_search_locations=known.submodule_search_locations,
+        )
 
 
 def _found(package: _Placeholder) -> tuple[ModuleSpec, _WithModules]:
