@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
 import MySQLdb
 from django.db import connection
@@ -24,6 +26,15 @@ def somebody_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"{TRANSACTIONS} AND trx_state = 'LOCK WAIT'")
         return bool(cursor.fetchone() != (0,))
+
+
+@contextmanager
+def nobody_writes(database_url: str) -> Iterator[None]:
+    """Into this database of SQLite."""
+    file = urlsplit(database_url).path
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @contextmanager

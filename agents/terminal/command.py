@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,6 +16,7 @@ from django.utils.translation import gettext
 
 from agents.runtime import logs, sentry
 from agents.runtime.file_locks import explain
+from agents.runtime.listening import is_loopback
 from agents.terminal import language
 from agents.terminal.inert import readable
 from myagent.sentence import Sentence
@@ -102,6 +104,15 @@ class TerminalCommand(BaseCommand):
                     reason=readable(explain(error))
                 )
             ) from error
+
+    def warn_where_open(self, sentence: str, *listeners: socket.socket) -> None:
+        """Writes it, with the `{address}`, for each that other machines reach where nobody has to
+        authenticate.
+        """
+        for listener in listeners:
+            if settings.MYAGENT_AUTH == "open" and not is_loopback(listener):
+                line = sentence.format(address=listener.getsockname()[0])
+                self.stderr.write(self.style.WARNING(line))
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         self.help = translation.gettext(self.help)

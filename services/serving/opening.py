@@ -34,14 +34,11 @@ def trust_folders(listener: socket.socket, folders: list[str]) -> None:
 
 
 def warn_if_open(command: TerminalCommand, *listeners: socket.socket) -> None:
-    for listener in listeners:
-        if settings.MYAGENT_AUTH == "open" and not is_loopback(listener):
-            sentence = gettext(
-                "WARNING: {address} can be reached from other machines, and MYAGENT_AUTH is open: "
-                "whoever can connect can use the agents."
-            )
-            line = sentence.format(address=listener.getsockname()[0])
-            command.stderr.write(command.style.WARNING(line))
+    sentence = gettext(
+        "WARNING: {address} can be reached from other machines, and MYAGENT_AUTH is open: "
+        "whoever can connect can use the agents."
+    )
+    command.warn_where_open(sentence, *listeners)
 
 
 def say(command: TerminalCommand, text: Any) -> None:

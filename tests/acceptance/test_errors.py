@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.locks import nobody_writes
 from tests.mysql_server import database_server
 from tests.recording import (
     NOBODYS,
@@ -585,14 +585,11 @@ async def test_while_the_database_is_locked_nothing_is_accepted_and_nothing_is_l
     if not fresh_database_url.startswith("sqlite"):
         pytest.skip("a server's database has a test of its own")
     runner = serve("odd.py", database_url=f"{fresh_database_url}?timeout=1")
-    lock = sqlite3.connect(fresh_database_url.removeprefix("sqlite:///"), isolation_level=None)
     async with await Recorder.open(runner.url) as client:
         session = await client.create_session()
         await client.ask(session, "says hi")
-        lock.execute("BEGIN IMMEDIATE")
-        await lose_storage(runner, client, session)
-        lock.execute("ROLLBACK")
-        lock.close()
+        with nobody_writes(fresh_database_url):
+            await lose_storage(runner, client, session)
         await find_storage(runner, client, session)
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests import accounts
 from tests.foreign import ForeignService, foreign_service
+from tests.locks import nobody_writes
 from tests.managed_site import Command, ManagedSite, managed_site, until
 from tests.ports import free_port
 from tests.recording import NOBODYS, PATIENCE_S, Frame, Recorder, kinds
@@ -422,7 +422,7 @@ async def test_a_session_has_its_place_while_it_is_written_down(
         async with await Recorder.open(door) as first, await Recorder.open(door) as second:
             await first.send("user.create_session", metadata=by_name)
             has_asked = await asyncio.to_thread(pipe.open, "w")
-            with nobody_writes(site):
+            with nobody_writes(site.database_url):
                 has_asked.close()
                 for _ in range(20):
                     await second.send("user.create_session", metadata={"service": "narrow"})
@@ -430,14 +430,6 @@ async def test_a_session_has_its_place_while_it_is_written_down(
                     assert error["metadata"]["limit"] == "max_sessions"
                     await asyncio.sleep(POLL_S)
             await first.until("agent.session_created")
-
-
-@contextmanager
-def nobody_writes(site: ManagedSite) -> Iterator[None]:
-    """Into the site's database."""
-    with closing(sqlite3.connect(site.database_url.removeprefix("sqlite:///"))) as database:
-        database.execute("BEGIN IMMEDIATE")
-        yield
 
 
 @pytest.mark.long

@@ -32,7 +32,7 @@ from agents.runtime import file_pages, logs
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.listening import add_address, is_loopback, listen
+from agents.runtime.listening import add_address, listen
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.encoding import shows
@@ -263,15 +263,11 @@ class Command(TerminalCommand):
         return sentence.format(file=self._file, reason=error, status=status)
 
     def warn_about(self, listener: socket.socket) -> None:
-        if settings.MYAGENT_AUTH == "open" and not is_loopback(listener):
-            self.stderr.write(
-                self.style.WARNING(
-                    gettext(
-                        "WARNING: {address} can be reached from other machines, and there is no "
-                        "authentication: whoever can connect can use this agent."
-                    ).format(address=listener.getsockname()[0])
-                )
-            )
+        sentence = gettext(
+            "WARNING: {address} can be reached from other machines, and there is no "
+            "authentication: whoever can connect can use this agent."
+        )
+        self.warn_where_open(sentence, listener)
 
 
 async def _watch(folder: Path) -> Changes:
