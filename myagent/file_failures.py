@@ -111,5 +111,8 @@ def advice_on(agent: Any) -> str:
     if inspect.iscoroutine(agent):
         return Sentence("write an 'async def create_agent()', which is awaited")
     if inspect.isroutine(agent):
-        return Sentence("write it as 'async def' with the text as its argument")
+        return Sentence(
+            "write it as 'async def' with the text as its argument; if it blocks, as the method "
+            "arun(text) of an object, which runs in a thread"
+        )
     return Sentence("use create_react_agent(), or an object with arun(text) or astream(text)")

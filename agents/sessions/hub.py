@@ -103,9 +103,10 @@ class Hub:
         """Raises `Refused` unless a session of the service may begin now."""
         if not self._resources.journal.is_available:
             raise Refused("storage_unavailable", sentence="storage_away")
-        is_leaving = self._resources.is_draining
-        if is_leaving or not self.may_wait(listed.name) or self._sessions.capacity.is_full:
+        if self._resources.is_draining or self._sessions.capacity.is_full:
             raise Refused("service_unavailable")
+        if not self.may_wait(listed.name):
+            raise Refused("service_unavailable", sentence="no_worker")
         self._check_room(socket)
 
     def _beginning(

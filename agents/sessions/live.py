@@ -225,8 +225,10 @@ class LiveSession:
         """Raises `Refused` unless a message may come in now."""
         if self._closing.has_begun:
             raise Refused("session_closed", message_id=message_id)
-        if self._resources.is_draining or not self._resources.may_wait(self.service):
+        if self._resources.is_draining:
             raise Refused("service_unavailable", message_id=message_id)
+        if not self._resources.may_wait(self.service):
+            raise Refused("service_unavailable", message_id=message_id, sentence="no_worker")
         self._check_storage(message_id)
 
     def _check_rateable(self, message_id: str | None = None) -> None:

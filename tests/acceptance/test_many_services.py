@@ -191,7 +191,11 @@ async def test_a_stop_lets_runs_finish_and_refuses_new_ones_until_the_next_start
         assert end["event"] == "agent.final_answer"
         await stopping
         await client.say(session, "too late")
-        await client.error("service_unavailable")
+        refusal = await client.error("service_unavailable")
+        assert refusal["content"] == "The service is not running. Try again later."
+        await client.send("user.create_session", metadata={"service": "one"})
+        refusal = await client.error("service_unavailable")
+        assert refusal["content"] == "The service is not running. Try again later."
         await asyncio.to_thread(site.services, "start", "one")
         assert (await client.ask(session, "again"))["content"] == "one says: again"
         assert_gapless(client.frames)

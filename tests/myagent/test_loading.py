@@ -351,7 +351,7 @@ WRONG = {
         "class Mine:\n    async def arun(self, text): ...\nagent = Mine",
         r"'agent' is the class Mine, .* agent = Mine\(\)",
     ),
-    "a plain function": ("def agent(text): ...", r"the function agent\(\).*'async def'"),
+    "a plain function": ("def agent(text): ...", r"the function agent\(\).*'async def'.*arun\("),
     "a coroutine": (
         "async def make(): ...\nagent = make()",
         r"an object of type coroutine.*'async def create_agent\(\)'",

@@ -73,7 +73,7 @@ class Away:
         if external is None:
             raise Refused("unknown_session")
         if not external.is_expected:
-            raise Refused("service_unavailable")
+            raise Refused("service_unavailable", sentence="no_worker")
         return external
 
     def _branch(self, external: Listed) -> Branch:
