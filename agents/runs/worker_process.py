@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.runs.run_folder import run_folder
+from agents.runtime import systemd
 from agents.runtime.var_folder import unusable
 from myagent import agent_env
 from myagent.sdk import sdk_folder
@@ -25,7 +26,7 @@ KEYS_OF_RECEIVERS = frozenset(
     {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"},
 )
 """With them the site sends its traces. An agent that sends its own is given its own."""
-OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH"})
+OF_THE_SITE = frozenset({"DJANGO_SETTINGS_MODULE", "PYTHONPATH", systemd.ADDRESS})
 
 PASSED = frozenset(
     {

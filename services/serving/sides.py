@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import schema
+from agents.runtime import schema, systemd
 from agents.runtime.addresses import address_of
 from agents.runtime.listening import add_address, listen, port_number
 from agents.runtime.server import new_event_loop
@@ -74,9 +74,13 @@ class _SideCommand(TerminalCommand):
     def run_site(self, site: SiteServer, said: str) -> None:
         self._see_to_services()
 
+        def ready() -> None:
+            opening.say(self, said)
+            systemd.tell_ready()
+
         async def serve() -> None:
             await site.serve(
-                ready=lambda: opening.say(self, said),
+                ready=ready,
                 leave=lambda: site.leave(settings.MYAGENT_SHUTDOWN_GRACE_S),
             )
 

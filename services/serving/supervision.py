@@ -29,6 +29,11 @@ class Supervision:
         self._task.add_done_callback(follow)
 
     @property
+    def is_settled(self) -> asyncio.Event:
+        """Set once it supervises, another process does, or it is over."""
+        return self._supervisor.is_settled
+
+    @property
     def is_over(self) -> bool:
         return self._task is None or self._task.done()
 

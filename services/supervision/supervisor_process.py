@@ -84,6 +84,8 @@ class SupervisorProcess:
         """Whether a supervisor that a command had started made room for this one."""
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
+        self.is_settled = asyncio.Event()
+        """Set once it holds the lease, or another process does, or it has ended."""
 
     def leave(self) -> None:
         self._leaving.set()
@@ -112,6 +114,7 @@ class SupervisorProcess:
                 if await self._despite_outages(self._is_done):
                     return
         finally:
+            self.is_settled.set()
             stay.end()
             await asyncio.to_thread(self._launcher.close)
             await self._database.stop()
@@ -138,6 +141,7 @@ class SupervisorProcess:
         epoch: int | None = await self._database.run(
             lambda: supervisor_lease.take(is_automatic=self._is_automatic, charge=self._charge)
         )
+        self.is_settled.set()
         makes_room = epoch is None and self._charge.is_machine and not self._is_automatic
         if makes_room and await self._database.run(supervisor_lease.ask_to_leave):
             self.has_replaced_automatic = True

@@ -16,7 +16,7 @@ from django.db.models import F
 from django.utils.translation import gettext_noop
 from filelock import FileLock, Timeout
 
-from agents.runtime import schema
+from agents.runtime import schema, systemd
 from services.errors import ServiceError
 from services.logs import logfiles
 from services.models import Service
@@ -122,5 +122,6 @@ def environment() -> dict[str, str]:
     """For a process of the site that this one starts."""
     # If the command is typed inside an agent, its environment has the agent's own marker. The
     # site's file is read anew, so that its variables are told apart from those of the environment.
-    left_out = {MARKER, *settings.FROM_ENV_FILE}
+    # To systemd only the process that it started has something to tell.
+    left_out = {MARKER, systemd.ADDRESS, *settings.FROM_ENV_FILE}
     return {name: value for name, value in os.environ.items() if name not in left_out}

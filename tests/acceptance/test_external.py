@@ -240,7 +240,6 @@ async def test_a_site_does_not_forward_to_itself(
     site.services("unregister", "snake")
 
 
-@pytest.mark.long
 async def test_a_stopped_one_has_no_clients_until_it_is_started(
     site: ManagedSite, url: str
 ) -> None:

@@ -587,7 +587,6 @@ async def test_a_session_is_named_by_a_text(site: ManagedSite, serving: Command,
                 await client.error("invalid_event")
 
 
-@pytest.mark.long
 async def test_sessions_that_the_service_has_forgotten_take_no_place(
     site: ManagedSite, serving: Command, door: str
 ) -> None:
@@ -618,7 +617,6 @@ async def test_what_is_used_is_not_forgotten(
         await client.until("agent.session_resumed")
 
 
-@pytest.mark.long
 async def test_what_nobody_has_used_for_long_is_forgotten_with_the_other_conversations(
     site: ManagedSite, door: str
 ) -> None:

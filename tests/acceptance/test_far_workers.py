@@ -127,7 +127,6 @@ async def test_a_turn_outlives_a_far_worker_that_is_killed_and_stop_ends_the_oth
     assert not site.workers("far")
 
 
-@pytest.mark.long
 async def test_a_turn_leaves_a_far_worker_that_is_frozen(site: ManagedSite) -> None:
     url = await asyncio.to_thread(registered, site)
     far = [await asyncio.to_thread(Far(site, "far", number).ready) for number in (2, 3)]

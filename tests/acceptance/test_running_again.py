@@ -140,7 +140,6 @@ async def test_what_can_not_run_again_is_refused_in_a_sentence(
     assert "There is no service 'parrot'" in site.manage("traces", "rerun", run_id, expect=1)
 
 
-@pytest.mark.long
 async def test_what_was_written_down_without_a_server_runs_at_the_next_start(
     tmp_path: Path,
 ) -> None:

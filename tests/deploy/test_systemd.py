@@ -56,6 +56,15 @@ def test_the_site_has_the_command_and_the_settings_of_a_unit(unit: Path) -> None
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_waits_for_what_tells_that_it_is_ready(unit: Path) -> None:
+    """A worker's command does not: its service may be stopped."""
+    tells = command_of(unit)[2] in ("serve", "supervise")
+    assert section(unit).get("Type") == ("notify" if tells else None)
+    # Before it serves it may migrate, which nothing may cut off.
+    assert section(unit).get("TimeoutStartSec") == ("infinity" if tells else None)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_kills_nothing_before_its_grace_is_over(unit: Path) -> None:
     found = section(unit)
     ends_workers = command_of(unit)[2] != "supervise" and "external" not in found["Environment"]

@@ -28,7 +28,7 @@ from agents.ownership.servers import NameTaken
 from agents.runs.child import FileRefused, NotLaunched, NotStarted, WorkerDied
 from agents.runs.reloading import Changes
 from agents.runs.standalone import StandaloneWorker
-from agents.runtime import file_pages, logs
+from agents.runtime import file_pages, logs, systemd
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
@@ -120,6 +120,7 @@ class Command(TerminalCommand):
                 if (line := file_pages.said_at_start(listener.getsockname()[0])) is not None:
                     self.stdout.write(line)
                 self.stdout.flush()
+            systemd.tell_ready()
 
         try:
             with in_language_of_site(), asyncio.Runner(loop_factory=new_event_loop) as loop:

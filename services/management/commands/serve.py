@@ -19,8 +19,9 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import bell, file_pages, schema
+from agents.runtime import bell, file_pages, schema, systemd
 from agents.runtime.addresses import address_of
+from agents.runtime.background import end
 from agents.runtime.file_locks import explain
 from agents.runtime.listening import add_address, listen
 from agents.runtime.program import command_line
@@ -152,13 +153,18 @@ class Command(TerminalCommand):
             if not servers.is_leaving:
                 servers.begin_to_leave()
 
+        serves = asyncio.Event()
+
+        def ready() -> None:
+            opening.say(self, self._greeting)
+            serves.set()
+
         supervision.start(give_up)
+        telling = asyncio.create_task(_tell_systemd(serves, supervision.is_settled))
         try:
-            await servers.serve(
-                ready=lambda: opening.say(self, self._greeting),
-                leave=lambda: self._leave(servers, supervision),
-            )
+            await servers.serve(ready=ready, leave=lambda: self._leave(servers, supervision))
         finally:
+            await end([telling])
             await supervision.stop()
 
     async def _leave(self, servers: SiteServer | ServerProcesses, supervision: Supervision) -> None:
@@ -196,6 +202,13 @@ class Command(TerminalCommand):
             opening.say(
                 self, gettext("The services that were running start again with the next serve.")
             )
+
+
+async def _tell_systemd(*all_of: asyncio.Event) -> None:
+    """Tells it that the site is ready once all of these have happened."""
+    for each in all_of:
+        await each.wait()
+    systemd.tell_ready()
 
 
 def _new_metrics_dir() -> str:

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext, gettext_noop
 
 from agents import checks
-from agents.runtime import schema
+from agents.runtime import schema, systemd
 from agents.runtime.garbage import collect_as_usual
 from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.inert import readable
@@ -82,6 +82,8 @@ class Command(TerminalCommand):
             await asyncio.gather(announcement, return_exceptions=True)
 
     async def _announce(self, process: SupervisorProcess, sentence: str) -> None:
+        await process.is_settled.wait()
+        systemd.tell_ready()
         await process.is_in_charge.wait()
         self.stdout.write(sentence)
         self.stdout.flush()
