@@ -38,15 +38,17 @@ def nobody_writes(database_url: str) -> Iterator[None]:
 
 
 @contextmanager
-def locking_the_log(port: int, database: str, *, held_s: float) -> Iterator[None]:
-    """Somebody who locks its table for so long, again and again, and is the next to wait for it."""
+def locking_the_log(
+    port: int, database: str, *, held_s: float, table: str = "agents_event"
+) -> Iterator[None]:
+    """Somebody who locks a table of it for so long, again and again, and is the next to wait."""
     is_over = threading.Event()
 
     def lock() -> None:
         other = MySQLdb.connect(host="127.0.0.1", port=port, user="root", db=database)
         with closing(other), other.cursor() as cursor:
             while not is_over.is_set():
-                cursor.execute("LOCK TABLES agents_event WRITE")
+                cursor.execute(f"LOCK TABLES {table} WRITE")
                 is_over.wait(held_s)
                 cursor.execute("UNLOCK TABLES")
 

@@ -31,8 +31,8 @@ class SessionState:
 
 
 class Lookup:
-    """Of the writes' sessions, those that exist, locked until the transaction ends; of the runs
-    that they need alive, those that are stored and have not ended.
+    """Of the writes' sessions, those that exist; of the runs that they need alive, those that are
+    stored and have not ended. Both are locked until the transaction ends: see `entry_under`.
 
     `queries` ask for it; `read` takes their answers.
     """
@@ -49,7 +49,7 @@ class Lookup:
         if self._runs:
             places = marks(self._runs)
             text = f"SELECT id FROM {_RUN} WHERE id IN ({places}) AND ended_at IS NULL"
-            yield Query(text, self._runs)
+            yield Query(text + _for_update(), self._runs)
 
     def read(self, answers: Iterable[Answer]) -> tuple[dict[str, SessionState], set[str]]:
         left = iter(answers)

@@ -156,11 +156,19 @@ class OpenAIModel:
                 is_retryable=False,
                 package=error.name,
             ) from error
-        except ImportError as error:
-            # Threads of the agent may import the same package at this moment.
+        except (ImportError, AttributeError) as error:
+            if "partially initialized module" in str(error):
+                # Threads of the agent import the same package at this moment.
+                raise ModelError(
+                    "The model can't be asked just now: one of its packages is being imported.",
+                    is_retryable=True,
+                    cause=str(error),
+                ) from error
+            if isinstance(error, AttributeError):
+                raise
             raise ModelError(
-                "The model can't be asked just now: one of its packages could not be imported.",
-                is_retryable=True,
+                "The model can't be asked: one of its packages can't be imported.",
+                is_retryable=False,
                 cause=str(error),
             ) from error
 

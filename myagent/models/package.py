@@ -21,11 +21,10 @@ __all__ = [
     "OpenAIError",
 ]
 
-# The package as a whole sets up the log that the variable asks for.
-_UNUSED = () if os.environ.get("OPENAI_LOG") else ("openai", "openai.lib", "openai.types")
-
 try:
-    with unread(*_UNUSED):
+    if os.environ.get("OPENAI_LOG"):
+        raise ImportError("the package as a whole sets up the log that the variable asks for")
+    with unread("openai", "openai.lib", "openai.types"):
         from openai._base_client import DefaultAioHttpClient, DefaultAsyncHttpxClient
         from openai._client import AsyncOpenAI
         from openai._exceptions import (
@@ -36,7 +35,8 @@ try:
         )
         from openai._streaming import AsyncStream
 except (ImportError, AttributeError):
-    # Its own modules are no promise: another version may have others, or need all at their import.
+    # Python's own way, in which threads wait for each other. And the modules above are no promise:
+    # another version may have others, or need all at their import.
     from openai import (
         APIConnectionError,
         APIStatusError,

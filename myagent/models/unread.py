@@ -7,46 +7,38 @@ means, with the modules that are there already.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from threading import RLock
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec
 from types import ModuleType
+from typing import Any
 
 from myagent import installed
 
-_importing = RLock()
-
-
-class _Placeholder(ModuleType):
-    """Stands for a package while modules of it are imported. Other threads wait until it is over
-    and have the package itself.
-    """
-
-    def __getattr__(self, name: str) -> object:
-        with _importing:
-            if sys.modules.get(self.__name__) is self:
-                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(self.__name__), name)
-
 
 class _WithModules(Loader):
-    """Executes a package with those of its modules that were imported before."""
+    """Executes a package with those of its modules that are imported already."""
 
-    def __init__(self, loader: Loader, modules: Mapping[str, ModuleType]) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._modules = modules
+
+    def __getattr__(self, name: str) -> Any:
+        """Who asks for its source or its files asks the loader that has them."""
+        return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module).update(self._modules)
+        for name, child in list(sys.modules.items()):
+            package, _, own_name = name.rpartition(".")
+            if package == module.__name__:
+                vars(module).setdefault(own_name, child)
         assert module.__spec__ is not None
-        # What asks for its source or its files asks the one that has them.
+        # It is a package like any other from now on.
         module.__loader__ = module.__spec__.loader = self._loader
         # As when the SDK imported the others: not the modules beside an agent file.
         with installed.packages():
@@ -56,66 +48,51 @@ class _WithModules(Loader):
 class _Finder(MetaPathFinder):
     """Finds packages of which modules were imported before."""
 
-    def __init__(self, packages: Sequence[_Placeholder]) -> None:
-        self._found = {package.__name__: _found(package) for package in packages}
+    def __init__(self, specs: Mapping[str, ModuleSpec]) -> None:
+        self._specs = specs
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self._found:
+        if fullname not in self._specs:
             return None
-        known, loader = self._found[fullname]
-        return spec_from_file_location(
-            fullname,
-            known.origin,
-            loader=loader,
-            submodule_search_locations=known.submodule_search_locations,
-        )
-
-
-def _found(package: _Placeholder) -> tuple[ModuleSpec, _WithModules]:
-    """The package as it was found, and what executes it."""
-    spec = package.__spec__
-    assert spec is not None
-    assert spec.loader is not None
-    modules = {
-        name: value
-        for name, value in vars(package).items()
-        if isinstance(value, ModuleType)
-        and type(value) is not _Placeholder
-        and value is sys.modules.get(f"{package.__name__}.{name}")
-    }
-    return spec, _WithModules(spec.loader, modules)
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is None or spec.loader is None or spec.origin != self._specs[fullname].origin:
+            # Another one of that name, as beside an agent file.
+            return None
+        spec.loader = _WithModules(spec.loader)
+        return spec
 
 
 @contextmanager
 def unread(*names: str) -> Iterator[None]:
     """As in `with unread("package", "package.inner"): from package.module import …`.
 
-    Does nothing for packages that are imported already, or not installed.
+    Raises `ImportError` where that is not possible: a package is imported already or not installed,
+    or there are other threads, which might import it meanwhile and find it half made.
     """
-    with _importing:
-        made = [package for name in names if (package := _made(name)) is not None]
-        try:
-            yield
-            if made:
-                sys.meta_path.insert(0, _Finder(made))
-        finally:
-            for package in made:
-                sys.modules.pop(package.__name__, None)
+    if threading.active_count() > 1:
+        raise ImportError("there are other threads")
+    specs: dict[str, ModuleSpec] = {}
+    try:
+        for name in names:
+            specs[name] = _place(name)
+        yield
+    finally:
+        # Also if a module could not be imported: others were, and belong to the package.
+        sys.meta_path.insert(0, _Finder(specs))
+        for name in specs:
+            sys.modules.pop(name, None)
 
 
-def _made(name: str) -> _Placeholder | None:
-    parent, _, child = name.rpartition(".")
-    if name in sys.modules or (parent and type(sys.modules.get(parent)) is not _Placeholder):
-        return None
-    spec = find_spec(name)
+def _place(name: str) -> ModuleSpec:
+    """Lets modules of the package be imported. Raises `ImportError`."""
+    parent, _, own_name = name.rpartition(".")
+    path = sys.modules[parent].__path__ if parent else None
+    spec = None if name in sys.modules else PathFinder.find_spec(name, path)
     if spec is None or spec.loader is None or spec.submodule_search_locations is None:
-        return None
-    package = module_from_spec(spec)
-    package.__class__ = _Placeholder
-    assert isinstance(package, _Placeholder)
-    sys.modules[name] = package
+        raise ImportError(f"{name} is imported already, or no package that is installed")
+    package = sys.modules[name] = module_from_spec(spec)
     if parent:
-        setattr(sys.modules[parent], child, package)
-    return package
+        setattr(sys.modules[parent], own_name, package)
+    return spec

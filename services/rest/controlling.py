@@ -41,7 +41,8 @@ def supervised(service: Service | None = None, *, is_needed: bool) -> Iterator[N
     if is_needed:
         supervisor_start.ensure_supervisor(service)
     yield
-    if is_needed:
+    is_gone = service is not None and not Service.objects.filter(pk=service.pk).exists()
+    if is_needed and not is_gone:
         # A supervisor that found nothing to do may have ended meanwhile.
         supervisor_start.ensure_supervisor(service)
 

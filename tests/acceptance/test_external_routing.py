@@ -432,6 +432,28 @@ async def test_a_session_has_its_place_while_it_is_written_down(
             await first.until("agent.session_created")
 
 
+async def test_a_client_s_session_counts_for_it_while_it_is_written_down(
+    site: ManagedSite, door: str, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "may_begin"
+    os.mkfifo(pipe)
+    async with await Recorder.open(door) as client:
+        await client.send(
+            "user.create_session", metadata={"client": {"to": "far", "waits_for": str(pipe)}}
+        )
+        for _ in range(3):
+            silent = {"to": "far", "is_silent": True}
+            await client.send("user.create_session", metadata={"client": silent})
+        has_asked = await asyncio.to_thread(pipe.open, "w")
+        with nobody_writes(site.database_url):
+            has_asked.close()
+            for _ in range(20):
+                await client.send("user.create_session", metadata={"client": {"to": "far"}})
+                await client.error("too_many_sessions")
+                await asyncio.sleep(POLL_S)
+        await client.until("agent.session_created")
+
+
 @pytest.mark.long
 async def test_the_fewest_clients_count_those_of_external_services(
     site: ManagedSite, door: str

@@ -217,11 +217,12 @@ async def test_a_deadlock_costs_no_message_and_nobody_is_told_of_it(
         await witness.leave()
 
 
+@pytest.mark.parametrize("table", ["agents_event", "agents_run", "agents_session"])
 async def test_somebody_who_locks_the_log_again_and_again_keeps_no_conversation_from_going_on(
-    site: Site, own_mariadb: MariaDB, judged_by: str
+    site: Site, own_mariadb: MariaDB, judged_by: str, table: str
 ) -> None:
     runner = await site.start()
-    with locking_the_log(own_mariadb.port, "site", held_s=0.2):
+    with locking_the_log(own_mariadb.port, "site", held_s=0.2, table=table):
         for _ in range(2):
             witness = await Witness.arrive(runner.url)
             await witness.say("hello")

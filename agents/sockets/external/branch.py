@@ -47,6 +47,9 @@ class Branch:
         """Hangs up. May be called twice."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        # It may have been dialling still.
+        self.is_over = True
+        self._settle_all()
 
     # From the client to the service; raises `Refused`.
 

@@ -13,6 +13,9 @@ from agents.ports import Refused
 from agents.sessions.elsewhere import MAX_ID, ExternalSession
 from agents.sockets.events import EventsConsumer
 
+BEGINNING = ""
+"""Stands for a service in what the client has asked for: for sessions that begin just now."""
+
 
 class Guest:
     """Its methods belong to the event loop, and may raise `Refused` where they wait.
@@ -77,7 +80,12 @@ class Guest:
             return False
         if session_id in self._client.attached:
             return session_id in self
-        is_own = await self._elsewhere.claim(session_id, self._service, self._client.principal)
+        # It has its place among the client's own while it is written down.
+        self._asked[BEGINNING] += 1
+        try:
+            is_own = await self._elsewhere.claim(session_id, self._service, self._client.principal)
+        finally:
+            self._asked[BEGINNING] -= 1
         if is_own or is_alone:
             self.attach(session_id)
         return is_own or is_alone

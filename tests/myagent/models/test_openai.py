@@ -301,18 +301,35 @@ async def test_a_password_of_a_proxy_is_in_no_cause_and_no_detail(ask, monkeypat
         assert "sekret" not in told
 
 
-async def test_a_package_that_is_half_imported_is_not_taken_for_a_missing_one(
-    model, ask, monkeypatch
+@pytest.mark.parametrize(
+    ("failed", "said", "is_retryable"),
+    [
+        (
+            ImportError("cannot import name 'x' from partially initialized module 'y'"),
+            "is being imported",
+            True,
+        ),
+        (
+            AttributeError("partially initialized module 'y' has no attribute 'x'"),
+            "is being imported",
+            True,
+        ),
+        (ImportError("cannot import name 'x' from 'y' (y.py)"), "can't be imported", False),
+        (ImportError("libssl.so.3: cannot open shared object file"), "can't be imported", False),
+    ],
+)
+async def test_a_package_that_is_half_imported_is_told_from_one_that_can_not_be(
+    model, ask, monkeypatch, failed, said, is_retryable
 ):
     def prepare() -> None:
-        raise ImportError("cannot import name 'x' from partially initialized module 'y'", name="y")
+        raise failed
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(model, "prepare", prepare)
         error = await failure(ask, model, "Hello?")
-    assert error.is_retryable
-    assert "could not be imported" in str(error)
-    assert "partially" in error.cause
+    assert error.is_retryable is is_retryable
+    assert said in str(error)
+    assert str(failed) in error.cause
     await ask(model, "Hello?")
 
 

@@ -176,3 +176,68 @@ def test_nor_are_they_where_a_tool_asks_the_openai_package_for_more(worker: Work
     worker.write(my_agent=NEEDS_IT_LATE, **silly)
     answer = ask_with_the_real_client(worker, "my_agent", "[[tool late {}]] Which?")
     assert "AzureOpenAI" in answer
+
+
+def test_a_tool_that_imports_a_neighbour_called_like_the_model_s_client_gets_it(
+    worker: Worker,
+) -> None:
+    source = NEEDS_IT_LATE.replace("from openai import AzureOpenAI", "import openai")
+    worker.write(my_agent=source.replace("AzureOpenAI.__name__", "openai.WORD"))
+    worker.write(openai="WORD = 'from next door'")
+    answer = ask_with_the_real_client(worker, "my_agent", "[[tool late {}]] Which?")
+    assert "from next door" in answer
+
+
+@pytest.mark.parametrize(
+    "statement", ["import openai", "from openai.types.chat import ChatCompletion as openai"]
+)
+def test_a_thread_of_the_agent_may_import_the_model_s_client_meanwhile(
+    worker: Worker, statement: str
+) -> None:
+    worker.write(
+        my_agent=f"""
+        import threading
+        from myagent import create_react_agent, tool
+
+        said = []
+
+        def work():
+            try:
+                {statement}
+            except BaseException as error:
+                said.append(repr(error))
+            else:
+                said.append("got " + openai.__name__)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+
+        @tool
+        def told() -> str:
+            "What the thread has to say"
+            thread.join()
+            return said[0]
+
+        agent = create_react_agent(tools=[told])
+        """
+    )
+    answer = ask_with_the_real_client(worker, "my_agent", "[[tool told {}]] Well?")
+    assert "got " in answer
+
+
+def test_a_worker_leaves_the_rest_of_it_unread(worker: Worker) -> None:
+    worker.write(
+        my_agent="""
+        import sys
+        from myagent import create_react_agent, tool
+
+        @tool
+        def told() -> str:
+            "Which are imported"
+            return str([name in sys.modules for name in ("openai", "openai._client")])
+
+        agent = create_react_agent(tools=[told])
+        """
+    )
+    answer = ask_with_the_real_client(worker, "my_agent", "[[tool told {}]] Which?")
+    assert "[False, True]" in answer

@@ -194,9 +194,10 @@ def quick_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorbell, "change", change)
 
 
-def test_one_that_is_gone_at_once_is_unregistered(
-    agent_file: str, idle_supervisor: None, monkeypatch: pytest.MonkeyPatch
+def test_one_that_is_gone_at_once_is_unregistered_though_nobody_supervises_any_more(
+    agent_file: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings.MYAGENT_SUPERVISOR = "external"
     services("register", "one", agent_file)
     quick_supervisor(monkeypatch)
     assert services("unregister", "one").endswith("one is unregistered.\n")
