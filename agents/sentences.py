@@ -82,7 +82,7 @@ SENTENCES = {
         "{retry_after_s} s."
     ),
     "service_full": gettext_noop(
-        "The service has {detail} conversations at once already, which is the most that it takes. "
+        "The service has as many conversations as it takes at once: {detail}. "
         "Try again in {retry_after_s} s."
     ),
     "too_large": gettext_noop("The {detail} is too large."),
@@ -114,6 +114,11 @@ SENTENCES = {
         "This connection does not reach the service of the conversation. Resume it "
         "(user.reconnect), then try again."
     ),
+    "external_lost": gettext_noop(
+        "The connection to the service was lost, and with it perhaps an answer. Resume the "
+        "conversation (user.reconnect), then try again."
+    ),
+    "external_unreachable": gettext_noop("The service can't be reached just now. Try again soon."),
     "only_events": gettext_noop("The service runs elsewhere. It speaks the events dialect alone."),
     "service_unavailable": gettext_noop("The service takes no new work just now. Try again soon."),
     "storage_unavailable": gettext_noop(

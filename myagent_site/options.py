@@ -208,7 +208,8 @@ OPTIONS = (
         "int",
         0,
         "Conversations of a service that all servers hold at once, counting those with a client or "
-        "a running answer; more are refused. 0: no limit. A service's own `max_sessions` takes "
+        "a running answer. New ones beyond that are refused; one that has begun may always be "
+        "resumed. 0: no limit. A service's own `max_sessions` takes "
         "precedence.",
     ),
     Option(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
 from django.db import Error as DatabaseFailure
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Now
 
-from agents.models import LEASE_HOLDS, Occupancy, Server
+from agents.models import LEASE_HOLDS, Occupancy, Run, Server
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.file_locks import explain
 
@@ -34,8 +36,9 @@ class Places:
 
     Each server writes how many it holds, and reads what the others wrote: whoever takes the last
     place has written that first, so two servers never both get it while the database answers.
-    Servers without a valid lease do not count. `count`: how many this server holds of a service.
-    Its methods belong to the event loop.
+    Servers without a valid lease do not count, but their unfinished runs do: somebody will go on
+    with them. `count`: how many this server holds of a service. Its methods belong to the event
+    loop.
     """
 
     def __init__(
@@ -143,8 +146,34 @@ class Places:
 
 
 def _count_others(server_id: str, service: str) -> int:
-    found = _others(server_id).filter(service=service).aggregate(held=Sum("sessions"))
-    return int(found["held"] or 0)
+    return _held_by_others(server_id, [service]).get(service, 0)
+
+
+def _held_by_others(server_id: str, services: Collection[str]) -> dict[str, int]:
+    """By service; only those of which somebody holds any."""
+    living = Server.objects.filter(LEASE_HOLDS).exclude(pk=server_id)
+    written = Occupancy.objects.filter(server__in=living, service__in=services)
+    held: Counter[str] = Counter()
+    for service, count in written.values_list("service").annotate(Sum("sessions")):
+        held[service] += int(count)
+    held.update(dict(_orphans(server_id, services)))
+    return dict(held)
+
+
+def _orphans(server_id: str, services: Collection[str]) -> QuerySet[Run, tuple[str, int]]:
+    """Conversations with an unfinished run that no living server has, by service."""
+    is_left = (
+        Q(session__owner__isnull=True)
+        | Q(session__owner__ended_at__isnull=False)
+        | Q(session__owner__lease_until__lte=Now())
+    )
+    unfinished = Run.objects.filter(
+        is_left,
+        status__in=Run.UNFINISHED,
+        session__service__in=services,
+        session__closed_at__isnull=True,
+    ).exclude(session__owner_id=server_id)
+    return unfinished.values_list("session__service").annotate(Count("session", distinct=True))
 
 
 def _claim(server_id: str, service: str, mine: int, limit: int) -> int:
@@ -159,10 +188,7 @@ def _claim(server_id: str, service: str, mine: int, limit: int) -> int:
 def _publish(server_id: str, changed: dict[str, int], services: list[str]) -> dict[str, int]:
     for service, count in changed.items():
         _write(server_id, service, count)
-    others = _others(server_id).filter(service__in=services)
-    return {
-        name: int(held) for name, held in others.values_list("service").annotate(Sum("sessions"))
-    }
+    return _held_by_others(server_id, services)
 
 
 def _write(server_id: str, service: str, count: int) -> None:
@@ -170,8 +196,3 @@ def _write(server_id: str, service: str, count: int) -> None:
     # Nobody else writes this row.
     if not own.update(sessions=count):
         Occupancy.objects.create(server_id=server_id, service=service, sessions=count)
-
-
-def _others(server_id: str) -> QuerySet[Occupancy]:
-    living = Server.objects.filter(LEASE_HOLDS).exclude(pk=server_id)
-    return Occupancy.objects.filter(server__in=living)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from myagent.client import Event, GaveUp, MessageAccepted, Notice, SessionCreated
+from myagent.client import (
+    ConnectionChanged,
+    Event,
+    GaveUp,
+    MessageAccepted,
+    Notice,
+    SessionCreated,
+)
+from myagent.protocol import CloseCode
 from myagent.sentence import Sentence
 
 LONGEST_S = 10.0
@@ -27,6 +35,11 @@ class Patience:
         match event:
             case Notice(code="service_stopped") if not (self._reason or self._is_taken):
                 self._reason = event.content
+            case ConnectionChanged(
+                code="service_unavailable", close_code=CloseCode.NO_SERVICE_AVAILABLE
+            ) if not (self._reason or self._is_taken):
+                # It runs elsewhere, and is stopped or can't be reached.
+                self._reason = event.reason
             case Notice(code="service_started") | SessionCreated():
                 self._reason = ""
             case MessageAccepted() if event.message_id == message_id:

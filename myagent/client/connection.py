@@ -89,17 +89,26 @@ class Connection:
                 is_good = self._conversation.last_seq > last_seq
                 if is_good or loop.time() - started_at > STEADY_S:
                     waits = delays()
-                await self._pause(lost.args[0], next(waits))
+                await self._pause(lost, next(waits))
         self._change(ConnectionChanged(state=ConnectionState.CLOSED))
 
-    async def _pause(self, reason: str, delay_s: float) -> None:
+    async def _pause(self, lost: Lost, delay_s: float) -> None:
+        reason: str = lost.args[0]
         now = asyncio.get_running_loop().time()
         if self._deadline is None:
             self._deadline = now + self._address.give_up_after_s
         if now + delay_s >= self._deadline:
             raise self._give_up(reason)
         state = ConnectionState.RECONNECTING
-        self._change(ConnectionChanged(state=state, reason=reason, retry_in_s=delay_s))
+        self._change(
+            ConnectionChanged(
+                state=state,
+                reason=reason,
+                retry_in_s=delay_s,
+                code=lost.code,
+                close_code=lost.close_code,
+            )
+        )
         await asyncio.sleep(delay_s)
 
     def _give_up(self, reason: str) -> GaveUp:

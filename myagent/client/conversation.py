@@ -36,7 +36,15 @@ KEPT_ENDS = 100
 
 
 class Lost(Exception):
-    """This socket can't be used any more; another one may continue. The text is for people."""
+    """This socket can't be used any more; another one may continue. The text is for people.
+
+    `code` and `close_code`: as in `ConnectionChanged`.
+    """
+
+    def __init__(self, sentence: str, *, code: str = "", close_code: int | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.close_code = close_code
 
 
 class Conversation:

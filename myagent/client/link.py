@@ -54,6 +54,7 @@ class Link:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._last_error = ""
+        self._last_code = ""
 
     @classmethod
     async def dial(cls, url: str, token: str | None) -> Self:
@@ -103,7 +104,7 @@ class Link:
         except UnreadableFrame as error:
             raise Lost(str(error)) from error
         if isinstance(event, ServerError):
-            self._last_error = event.content
+            self._last_error, self._last_code = event.content, event.code
         return event
 
     async def send(self, frame: str) -> None:
@@ -151,7 +152,8 @@ class Link:
                 "The server closed the connection with code {code}.", code=code
             )
             return _FINAL[code](sentence)
-        return Lost(self._last_error or Sentence("The connection was lost."))
+        sentence = self._last_error or Sentence("The connection was lost.")
+        return Lost(sentence, code=self._last_code, close_code=code)
 
 
 def _reason(error: OSError) -> str:

@@ -34,12 +34,15 @@ class ConnectionState(StrEnum):
 class ConnectionChanged:
     """The state of the connection; not sent by the server.
 
-    `retry_in_s`: seconds until the next attempt.
+    `retry_in_s`: seconds until the next attempt. `code`: of the error that the service told last,
+    and `close_code` that of the socket, where it was the service that closed it.
     """
 
     state: ConnectionState
     reason: str = ""
     retry_in_s: float = 0.0
+    code: str = ""
+    close_code: int | None = None
 
 
 Event = ServerEvent | ConnectionChanged

@@ -29,7 +29,12 @@ def found(value: str, *, is_confined: bool) -> str:
     unreachable = gettext_noop("The interpreter {path} can't be reached: {reason}.")
     with reached("python", value, unreachable):
         path = Path(value).expanduser().absolute()
-        is_there = path.is_file() and os.access(path, os.X_OK)
+        is_there = path.is_file()
+        may_run = os.access(path, os.X_OK)
     if not is_there:
         raise invalid("python", gettext_noop("There is no interpreter {path}."), path=str(path))
+    if not may_run:
+        raise invalid(
+            "python", gettext_noop("The interpreter {path} is not executable."), path=str(path)
+        )
     return str(path)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.models import LEASE_HOLDS, Server
 from agents.ownership.servers import WAS_GIVEN_UP
-from agents.runtime.process import is_of_here, is_provably_gone, is_stopped, pid_of
+from agents.runtime.process import is_alive, is_of_here, is_provably_gone, is_stopped, pid_of
 from services.doctor import measuring, processes
 from services.doctor.finding import Finding
 from services.doctor.processes import PRUNING_LATE, Chores, FrozenSupervisor, ServerFacts
@@ -54,17 +54,24 @@ def _servers() -> list[Server]:
 
 
 def frozen_supervisors() -> list[Supervisor]:
+    return [row for row in living_supervisors() if is_stopped(row.process)]
+
+
+def living_supervisors() -> list[Supervisor]:
+    """Those of which it is certain from here, whatever became of their leases."""
     rows = Supervisor.objects.filter(ended_at__isnull=True).order_by("node")
-    return [row for row in rows if is_stopped(row.process)]
+    return [row for row in rows if is_alive(row.process)]
 
 
 def _facts_of(server: Server, *, has_lease: bool) -> ServerFacts:
-    is_dead = not has_lease or is_provably_gone(server.process)
+    is_late = not has_lease and server.ended_at is None and is_alive(server.process)
+    is_dead = is_provably_gone(server.process) or not (has_lease or is_late)
     pid = pid_of(server.process)
     return ServerFacts(
         name=f"{server.host}:{server.port} ({pid})",
         version=server.version,
         is_dead=is_dead,
+        is_late=is_late,
         is_exposed=not is_dead and is_of_here(server.process) and _is_exposed(server),
         frozen_pid=pid if is_stopped(server.process) else None,
     )

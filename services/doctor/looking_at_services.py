@@ -22,7 +22,7 @@ from services.catalogue import secrets
 from services.catalogue.agent_files import is_exposed
 from services.doctor import configuration, service_files
 from services.doctor.finding import Finding
-from services.doctor.looking_at_processes import frozen_supervisors
+from services.doctor.looking_at_processes import living_supervisors
 from services.doctor.service_files import AgentFile, Interpreter, ServiceFacts
 from services.errors import ServiceError
 from services.models import Instance, Service
@@ -48,13 +48,13 @@ VERSION = re.compile(rb"(?:^|\n)3 \d+\s*$")
 
 
 def look_at_services() -> Iterator[Finding]:
-    frozen = {row.service_id for row in frozen_supervisors()}
-    # One that is frozen was named already.
-    is_supervised = is_anybody_in_charge() or None in frozen
+    # What keeps one from its work, such as a database that is away, is said elsewhere.
+    alive = {row.service_id for row in living_supervisors()}
+    is_supervised = is_anybody_in_charge() or None in alive
     services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")
     observers = Observers.read()
     for service in services:
-        is_its = is_supervised or service.pk in frozen or is_supervised_apart(service)
+        is_its = is_supervised or service.pk in alive or is_supervised_apart(service)
         yield from service_files.judge(_facts_of(service, observers, is_supervised=is_its))
     if settings.SECRET_KEY_FALLBACKS:
         yield configuration.judge_former_keys(

@@ -18,7 +18,8 @@ PRUNING_LATE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """`is_dead`: its process is provably gone, or its lease has expired without its end.
+    """`is_dead`: its process is provably gone, or, where that can't be seen, its lease has expired
+    without its end. `is_late`: its lease has expired, and its process lives.
 
     `frozen_pid`: that of its process if it is frozen, which is told even if its lease has expired.
     `is_exposed`: it listens where other machines reach it.
@@ -27,6 +28,7 @@ class ServerFacts:
     name: str
     version: str
     is_dead: bool
+    is_late: bool = False
     is_exposed: bool = False
     frozen_pid: int | None = None
 
@@ -83,6 +85,19 @@ def _judge_server(found: ServerFacts, *, is_open: bool) -> Iterator[Finding]:
             "servers",
             gettext_noop("The server {name} is gone without having left."),
             gettext_noop("Start it again: its conversations go on at any server of the site."),
+            name=found.name,
+        )
+    elif found.is_late:
+        yield warning(
+            "servers",
+            gettext_noop(
+                "The server {name} lives, but its lease has run out: it could not renew it in the "
+                "database, or the database's clock was changed."
+            ),
+            gettext_noop(
+                "Mend what is said of the database, its disk and the clocks; then it goes on by "
+                "itself."
+            ),
             name=found.name,
         )
     elif found.is_exposed and is_open:

@@ -177,8 +177,10 @@ async def test_a_killed_service_ends_its_clients_and_takes_new_ones_once_it_is_b
         async with await Recorder.open(url) as client:
             service.process.send_signal(signal.SIGKILL)
             assert await ended(client) == GONE
+            assert "The connection to the service was lost" in client.frames[-1]["content"]
     async with await Recorder.dial(url) as client:
         assert await ended(client) == GONE
+        assert "The service can't be reached" in client.frames[-1]["content"]
     site.until_status("mortal", "unhealthy")
     with plain_service(tmp_path, port):
         site.until_status("mortal", "running")

@@ -201,7 +201,11 @@ def test_an_interpreter_is_kept_by_the_name_that_it_was_given(tmp_path: Path) ->
     service = registry.register(name="own", agent_factory_path=str(agent), python=str(python))
     assert service.python == str(python)
     assert launch_spec(rows.instance(service)).command[0] == str(python)
-    for wrong in (str(agent), str(tmp_path), str(tmp_path / "none")):
-        with pytest.raises(ServiceError, match="There is no interpreter") as refused:
-            registry.change(service, python=wrong)
+    for wrong, why in (
+        (agent, "The interpreter .* is not executable"),
+        (tmp_path, "There is no interpreter"),
+        (tmp_path / "none", "There is no interpreter"),
+    ):
+        with pytest.raises(ServiceError, match=why) as refused:
+            registry.change(service, python=str(wrong))
         assert refused.value.field == "python"

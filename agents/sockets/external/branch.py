@@ -79,7 +79,7 @@ class Branch:
     async def send(self, text: str) -> None:
         await self._is_settled.wait()
         if self.is_over or not await self._conduit.send(text):
-            raise Refused("service_unavailable")
+            raise Refused("service_unavailable", sentence="external_unreachable")
 
     def _answered(self) -> None:
         """The oldest request for a session has another answer, or never will."""
@@ -156,4 +156,7 @@ class Branch:
 
     def _tell_lost(self, session_id: str | None) -> None:
         lang = self._client.lang
-        self._client.tell(Problem(lang, "service_unavailable", session_id=session_id))
+        sentence = "external_unreachable" if session_id is None else "external_lost"
+        self._client.tell(
+            Problem(lang, "service_unavailable", session_id=session_id, sentence=sentence)
+        )

@@ -56,7 +56,11 @@ class ForwardedSocket(EventsConsumer):
             or upstream.is_forwarded(headers_of(self.scope))
             or not await self._conduit.open()
         ):
-            await self.say_goodbye(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
+            sentence = "external_unreachable" if self._external.is_expected else "no_worker"
+            await self.say_goodbye(
+                CloseCode.NO_SERVICE_AVAILABLE,
+                Problem(self.lang, "service_unavailable", sentence=sentence),
+            )
             return
         try:
             with self.others.forwarding(self._external.name):
@@ -154,10 +158,8 @@ class ForwardedSocket(EventsConsumer):
             await self._guest.begin(session_id, is_alone=True)
 
     def _lose_service(self) -> None:
-        self.close(CloseCode.NO_SERVICE_AVAILABLE, self._unavailable())
-
-    def _unavailable(self) -> Problem:
-        return Problem(self.lang, "service_unavailable")
+        problem = Problem(self.lang, "service_unavailable", sentence="external_lost")
+        self.close(CloseCode.NO_SERVICE_AVAILABLE, problem)
 
     # The end.
 

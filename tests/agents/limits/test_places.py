@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from agents.limits import places as module
 from agents.limits.places import Places
-from agents.models import Occupancy, Server
+from agents.models import Occupancy, Run, Server, Session
 from agents.ownership import servers
 from agents.runtime.database import DatabaseThreads
 
@@ -174,3 +176,49 @@ async def test_who_is_refused_writes_nothing(
     await Occupancy.objects.filter(server_id="there").aupdate(sessions=1)
     assert await places.claim(SERVICE, 2)
     assert written == [1]
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fate", ["lapsed", "given up", "let go"])
+async def test_a_run_that_nobody_has_at_the_moment_keeps_its_place(
+    database: DatabaseThreads, fate: str
+) -> None:
+    for name in ("here", "there"):
+        server = Server(pk=name, host="a", process="elsewhere")
+        await sync_to_async(servers.register)(server, LONG_S)
+    run = await sync_to_async(queued_run)("there")
+    await Occupancy.objects.acreate(server_id="there", service=SERVICE, sessions=1)
+    places = Places(database, lambda: "here", Held())
+    assert not await places.claim(SERVICE, 1)
+    match fate:
+        case "lapsed":
+            await Server.objects.filter(pk="there").aupdate(lease_until=Now())
+        case "given up":
+            await sync_to_async(servers.end)("there")
+        case _:
+            await sync_to_async(servers.retire)("there")
+    assert not await places.claim(SERVICE, 1)
+    assert await places.claim(SERVICE, 2)
+    await places.publish([SERVICE])
+    assert places.is_full(SERVICE, 1)
+    await Run.objects.filter(pk=run.pk).aupdate(status=Run.Status.ANSWERED)
+    await places.publish([SERVICE])
+    assert await places.claim(SERVICE, 1)
+
+
+def queued_run(server_id: str) -> Run:
+    now = timezone.now()
+    session = Session.objects.create(
+        pk="s", service=SERVICE, owner_id=server_id, created_at=now, updated_at=now
+    )
+    return Run.objects.create(
+        pk="r",
+        session=session,
+        message_id="m",
+        message_key=Run.key_of("m"),
+        accepted_seq=1,
+        position=1,
+        status=Run.Status.QUEUED,
+        accepted_at=now,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,12 @@ STOPPED = Notice(event="system.notice", content="It does not run.", code="servic
 STARTED = Notice(event="system.notice", content="It runs.", code="service_started")
 REFUSED = ServerError(event="system.error", content="Not now.", code="service_unavailable")
 LOST = ConnectionChanged(state=ConnectionState.RECONNECTING, reason="Not now.")
+AWAY = ConnectionChanged(
+    state=ConnectionState.RECONNECTING,
+    reason="It does not run.",
+    code="service_unavailable",
+    close_code=4013,
+)
 BACK = ConnectionChanged(state=ConnectionState.CONNECTED)
 HELLO = Connected(event="system.connected")
 TAKEN = MessageAccepted(event="user.message", message_id="m")
@@ -53,12 +60,26 @@ def test_a_key_is_something_else() -> None:
     assert not repeats.is_repeat(REFUSED)
 
 
-async def test_patience_ends_with_what_the_service_said() -> None:
+@pytest.mark.parametrize("stopped", [STOPPED, AWAY], ids=["here", "elsewhere"])
+async def test_patience_ends_with_what_the_service_said(stopped: Event) -> None:
     patience = Patience(0.01)
-    patience.follow(STOPPED)
+    patience.follow(stopped)
     patience.follow(HELLO)
     with pytest.raises(GaveUp, match=r"Gave up after 0\.01 seconds\. It does not run\."):
         await patience.end()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [LOST, replace(AWAY, close_code=4012), replace(AWAY, code="storage_unavailable")],
+    ids=["a network", "a server that leaves", "a database"],
+)
+async def test_what_comes_back_by_itself_is_waited_for(lost: Event) -> None:
+    patience = Patience(0.0)
+    patience.follow(lost)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await patience.end()
 
 
 @pytest.mark.parametrize("event", [STARTED, SessionCreated(event="agent.session_created"), TAKEN])

@@ -8,6 +8,7 @@ import pytest
 
 from myagent.client import (
     ClientError,
+    ConnectionChanged,
     ConnectionFailed,
     FinalAnswer,
     GaveUp,
@@ -86,6 +87,27 @@ async def test_other_close_codes_are_a_reason_to_come_back(code: int) -> None:
     async with ScriptedServer(leaving, back) as server, connect(server.url) as client:
         end = await client.ask("well?", message_id="m").end()
         assert (end.seq, end.content, client.last_seq) == (3, "yes", 3)
+
+
+async def test_why_the_service_closed_the_connection_is_told() -> None:
+    async def leaving(peer: Peer) -> None:
+        await peer.create()
+        await peer.refuse("service_unavailable", "It can't be reached.")
+        await peer.socket.close(4013)
+
+    async def back(peer: Peer) -> None:
+        await peer.resume()
+        await peer.caught_up()
+        await peer.until_left()
+
+    async with ScriptedServer(leaving, back) as server, connect(server.url) as client:
+        async for event in client.events():
+            if isinstance(event, ConnectionChanged) and event.reason:
+                break
+    assert (event.reason, event.code, event.close_code) == (
+        *("It can't be reached.", "service_unavailable"),
+        4013,
+    )
 
 
 async def test_a_server_that_is_about_to_leave_does_not_end_the_first_attempt() -> None:

@@ -66,6 +66,17 @@ def test_a_server_whose_lease_another_found_expired_is_named() -> None:
     assert "gone without having left" in named()["servers"]
 
 
+def test_a_server_and_a_supervisor_that_can_not_renew_their_leases_are_not_called_gone() -> None:
+    """As with a full disk, or where the database's clock was changed."""
+    server(process=own_identity(), lease_until=Now() - timedelta(minutes=1))
+    add_service("weather", Service.Status.RUNNING)
+    add_supervisor(process=own_identity(), lease_until=Now() - timedelta(minutes=1))
+    said = named()
+    assert "supervisor" not in said
+    assert "lives, but its lease has run out" in said["servers"]
+    assert "Start" not in said["servers"]
+
+
 def test_a_server_that_left_is_not_named() -> None:
     servers.retire(server().pk)
     assert named() == {}
