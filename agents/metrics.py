@@ -87,6 +87,11 @@ STORAGE_AVAILABLE = Gauge(
     "1 if the database takes what is said, else 0.",
     multiprocess_mode="livemin",
 )
+REDIS_UP = Gauge(
+    "myagent_redis_up",
+    "1 if the server hears what Redis sends, or has no Redis; else 0.",
+    multiprocess_mode="livemin",
+)
 RECORDER_FAILURES = Counter(
     "myagent_recorder_failures", "Times that writes could not be recorded for traces."
 )

@@ -148,3 +148,15 @@ def test_a_module_of_ours_that_is_missing_is_no_matter_of_installing(tmp_path: P
         how_to_install(ours)
     theirs = ModuleNotFoundError("No module named 'rich.text'", name="rich.text")
     assert "pip install --upgrade myagent-site" in how_to_install(theirs, tmp_path)
+
+
+def test_an_environment_of_a_checkout_that_is_not_complete_is_not_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements-ws.txt").touch()
+    theirs = ModuleNotFoundError("No module named 'django'", name="django")
+    assert "Use the environment of this checkout" in how_to_install(theirs, tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    said = how_to_install(theirs, tmp_path)
+    assert "scripts/bootstrap" in said
+    assert "Use the environment" not in said

@@ -33,6 +33,9 @@ REJOIN_S = 600.0
 AGAIN_S = 1.0
 """Seconds after which a channel layer that failed is tried again."""
 
+LOST_S = 0.1
+"""Seconds after which a cancelled listener that goes on is cancelled again."""
+
 SILENCE_S = 5.0
 """Seconds of silence after which Redis is asked for a sign of life, and that it may take.
 
@@ -40,6 +43,9 @@ What lies between may drop an idle connection without a word to either end.
 """
 
 _failures = Seldom(pause_s=30.0, at_once=2)
+
+_unheard: set[tuple[Bell, str]] = set()
+"""What this process's bells listen to in vain just now."""
 
 
 def ring(name: str) -> None:
@@ -108,7 +114,13 @@ class Bell:
         tasks, self._tasks = self._tasks, []
         self._heard.clear()
         if tasks:
+            for task in tasks:
+                task.cancel()
+            # In Python 3.11 a cancellation is lost where it comes just when the client of Redis has
+            # sent something (asyncio.wait_for): one that goes on is cancelled once more.
+            await asyncio.wait(tasks, timeout=LOST_S)
             await background.end(tasks)
+        _unheard.difference_update({(self, "rings"), (self, "words")})
 
     def pause_s(self, usual_s: float) -> float:
         """Seconds until the next poll of a process that polls every `usual_s` without a bell."""
@@ -120,6 +132,8 @@ class Bell:
             try:
                 await hear()
             except Exception as error:
+                if self._tasks:
+                    _unheard.add((self, what))
                 _tell("bell_not_heard", self._name, error)
             self._heard.discard(what)
             await asyncio.sleep(AGAIN_S)
@@ -150,6 +164,7 @@ class Bell:
 
     def _note_heard(self, what: str) -> None:
         self._heard.add(what)
+        _unheard.discard((self, what))
         # A ring may have been sent before this process listened.
         self._on_ring()
 
@@ -178,6 +193,11 @@ async def _messages(topic: Any) -> AsyncIterator[dict[str, Any]]:
 
 def _topic(name: str) -> str:
     return f"{get_channel_layer().prefix}.words.{name}"
+
+
+def hears_all() -> bool:
+    """Whether this process hears whatever it listens to; also if that is nothing."""
+    return not _unheard
 
 
 def is_shared() -> bool:

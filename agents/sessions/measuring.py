@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from agents import metrics
 from agents.log.journal import Journal
+from agents.runtime import bell
 from agents.sessions.live import LiveSession
 
 MEASURE_S = 5.0
@@ -43,6 +44,7 @@ class Measuring:
         metrics.CONNECTIONS.set(connections)
         metrics.BACKLOG.set(self._journal.backlog)
         metrics.STORAGE_AVAILABLE.set(storage_is_available)
+        metrics.REDIS_UP.set(bell.hears_all())
 
     def _set(self, gauge: Gauge, counts: Counter[str]) -> None:
         for service in self._services:

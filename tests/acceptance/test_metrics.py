@@ -93,6 +93,7 @@ async def test_turns_are_counted_as_their_client_saw_them(runner: Runner, nonce:
         assert counted == usage[f"{kind}_tokens"] > 0
     assert grown("myagent_journal_commit_seconds_count") >= 8
     assert value(samples, "myagent_storage_available") == 1
+    assert value(samples, "myagent_redis_up") == 1
     assert value(samples, "myagent_database_up") == 1
 
 

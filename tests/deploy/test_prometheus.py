@@ -101,6 +101,7 @@ HEALTHY = [
     series("up", "1x60", job="myagent", **HERE),
     series("myagent_database_up", "1x60", **HERE),
     series("myagent_storage_available", "1x60", **HERE),
+    series("myagent_redis_up", "1x60", **HERE),
     series("myagent_supervised", "1x60", **HERE),
     series("myagent_service_wanted_workers", "2x60", **WEATHER),
     series("myagent_service_wanted_workers", "0x60", **WEATHER | {"service": "stopped"}),
@@ -122,6 +123,7 @@ HEALTHY = [
 FAULTS: dict[str, list[dict[str, str]]] = {
     "MyAgentServerDown": [series("up", "0x60", job="myagent", **HERE)],
     "MyAgentDatabaseDown": [series("myagent_database_up", "0x60", **HERE)],
+    "MyAgentRedisDown": [series("myagent_redis_up", "0x60", **HERE)],
     "MyAgentNotSupervised": [series("myagent_supervised", "0x60", **HERE)],
     "MyAgentServiceDown": [series("myagent_workers", "0x60", state="running", **WEATHER)],
     "MyAgentWorkersFail": [

@@ -14,7 +14,9 @@ def how_to_install(error: ModuleNotFoundError, root: Path = ROOT) -> str:
     if not name or name in PACKAGES | {"myagent"}:
         raise error
     lines = [f"{sys.executable} lacks the package {name!r}, which the site needs."]
-    if (root / "requirements-ws.txt").is_file():
+    if Path(sys.prefix) == root / ".venv":
+        lines.append(f"Complete this environment: {root / 'scripts' / 'bootstrap'}")
+    elif (root / "requirements-ws.txt").is_file():
         lines += [
             "Use the environment of this checkout, which scripts/bootstrap makes:",
             f"  {root / '.venv' / 'bin' / 'python'}",

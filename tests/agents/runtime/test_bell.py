@@ -96,6 +96,19 @@ async def test_it_rings_once_what_it_is_about_is_committed() -> None:
 
 
 @pytest.mark.usefixtures("shared")
+async def test_it_stops_wherever_its_listeners_are() -> None:
+    for steps in range(40):
+        listener = Listener()
+        listener.bell.start()
+        await listener.until(2)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        tasks = listener.bell._tasks
+        await listener.bell.stop()
+        assert all(task.done() for task in tasks), steps
+
+
+@pytest.mark.usefixtures("shared")
 async def test_words_arrive_whole_and_in_order_and_ring_nothing() -> None:
     listener = Listener()
     listener.bell.start()
@@ -125,12 +138,13 @@ async def test_a_redis_that_goes_and_comes_back_costs_nothing_but_time(settings:
         await sync_to_async(bell.ring)(NAME)
         assert time.monotonic() - began < 10 * bell.RING_S
         async with asyncio.timeout(PATIENCE_S):
-            while listener.bell.pause_s(0.2) != 0.2:  # noqa: ASYNC110 - nobody tells
+            while listener.bell.pause_s(0.2) != 0.2 or bell.hears_all():  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(PATIENCE_S):
             while listener.bell.pause_s(0.2) != bell.RARELY_S:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
+        assert bell.hears_all()
         before = listener.count
         await sync_to_async(bell.ring)(NAME)
         await listener.until(before + 1)
