@@ -70,10 +70,13 @@ def remove_closed(session_id: str) -> None:
     seqs = entries.order_by("seq").values_list("seq", flat=True)
     while len(page := list(seqs[:ENTRIES_AT_ONCE])) == ENTRIES_AT_ONCE:
         delete_rows(entries.filter(seq__lte=page[-1]))
+    session = Session.objects.filter(pk=session_id)
     with transaction.atomic():
+        # The log locks them in this order, too.
+        session.select_for_update().values_list("pk").first()
         delete_rows(entries)
         delete_rows(Run.objects.filter(session_id=session_id))
-        Session.objects.filter(pk=session_id).delete()
+        session.delete()
 
 
 def delete_rows(rows: QuerySet[Any]) -> None:

@@ -113,6 +113,7 @@ class Bell:
         """May be called twice."""
         tasks, self._tasks = self._tasks, []
         self._heard.clear()
+        _unheard.difference_update({(self, "rings"), (self, "words")})
         if tasks:
             for task in tasks:
                 task.cancel()
@@ -120,7 +121,6 @@ class Bell:
             # sent something (asyncio.wait_for): one that goes on is cancelled once more.
             await asyncio.wait(tasks, timeout=LOST_S)
             await background.end(tasks)
-        _unheard.difference_update({(self, "rings"), (self, "words")})
 
     def pause_s(self, usual_s: float) -> float:
         """Seconds until the next poll of a process that polls every `usual_s` without a bell."""

@@ -11,6 +11,7 @@ from myagent.client import (
     MessageAccepted,
     Notice,
     SessionCreated,
+    SessionResumed,
 )
 from myagent.protocol import CloseCode
 from myagent.sentence import Sentence
@@ -29,6 +30,7 @@ class Patience:
         self._limit_s = limit_s
         self._reason = ""
         self._is_taken = False
+        self._is_away = False
         self._changed = asyncio.Event()
 
     def follow(self, event: Event, message_id: str = "") -> None:
@@ -39,9 +41,11 @@ class Patience:
                 code="service_unavailable", close_code=CloseCode.NO_SERVICE_AVAILABLE
             ) if not (self._reason or self._is_taken):
                 # It runs elsewhere, and is stopped or can't be reached.
-                self._reason = event.reason
+                self._reason, self._is_away = event.reason, True
             case Notice(code="service_started") | SessionCreated():
                 self._reason = ""
+            case SessionResumed() if self._is_away:
+                self._reason, self._is_away = "", False
             case MessageAccepted() if event.message_id == message_id:
                 self._reason, self._is_taken = "", True
             case _:

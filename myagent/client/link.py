@@ -153,7 +153,9 @@ class Link:
             )
             return _FINAL[code](sentence)
         sentence = self._last_error or Sentence("The connection was lost.")
-        return Lost(sentence, code=self._last_code, close_code=code)
+        if closed.rcvd is None:
+            return Lost(sentence)
+        return Lost(sentence, code=self._last_code, close_code=closed.rcvd.code)
 
 
 def _reason(error: OSError) -> str:

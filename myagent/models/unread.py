@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import module_from_spec
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
@@ -48,8 +48,16 @@ class _WithModules(Loader):
 class _Finder(MetaPathFinder):
     """Finds packages of which modules were imported before."""
 
-    def __init__(self, specs: Mapping[str, ModuleSpec]) -> None:
-        self._specs = specs
+    def __init__(self) -> None:
+        self._specs: dict[str, ModuleSpec] = {}
+
+    def know(self, specs: Mapping[str, ModuleSpec]) -> None:
+        """From now on it finds these, too, in the place of the finder of all files."""
+        self._specs.update(specs)
+        if self not in sys.meta_path:
+            # Hooks that come before that one are asked as always.
+            at = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
+            sys.meta_path.insert(at, self)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -64,23 +72,28 @@ class _Finder(MetaPathFinder):
         return spec
 
 
+_finder = _Finder()
+
+
 @contextmanager
 def unread(*names: str) -> Iterator[None]:
     """As in `with unread("package", "package.inner"): from package.module import …`.
 
-    Raises `ImportError` where that is not possible: a package is imported already or not installed,
-    or there are other threads, which might import it meanwhile and find it half made.
+    Raises `ImportError` where that is not possible: a package is imported already, not installed,
+    or hidden by another of its name; or there are other threads, which might import it meanwhile
+    and find it half made.
     """
-    if threading.active_count() > 1:
+    # The frames have those, too, that the threading module did not start.
+    if max(threading.active_count(), len(sys._current_frames())) > 1:
         raise ImportError("there are other threads")
     specs: dict[str, ModuleSpec] = {}
     try:
         for name in names:
             specs[name] = _place(name)
+        # Even if a module can't be imported: others may be, and belong to the package.
+        _finder.know(specs)
         yield
     finally:
-        # Also if a module could not be imported: others were, and belong to the package.
-        sys.meta_path.insert(0, _Finder(specs))
         for name in specs:
             sys.modules.pop(name, None)
 
@@ -89,8 +102,16 @@ def _place(name: str) -> ModuleSpec:
     """Lets modules of the package be imported. Raises `ImportError`."""
     parent, _, own_name = name.rpartition(".")
     path = sys.modules[parent].__path__ if parent else None
-    spec = None if name in sys.modules else PathFinder.find_spec(name, path)
-    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+    # Once as whoever imports it finds it, and once as `_Finder` will.
+    spec = None if name in sys.modules else find_spec(name)
+    found = PathFinder.find_spec(name, path)
+    if (
+        spec is None
+        or found is None
+        or spec.origin != found.origin
+        or spec.loader is None
+        or spec.submodule_search_locations is None
+    ):
         raise ImportError(f"{name} is imported already, or no package that is installed")
     package = sys.modules[name] = module_from_spec(spec)
     if parent:

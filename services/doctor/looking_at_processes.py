@@ -17,7 +17,7 @@ from agents.ownership.servers import WAS_GIVEN_UP
 from agents.runtime.process import is_alive, is_of_here, is_provably_gone, is_stopped, pid_of
 from services.doctor import measuring, processes
 from services.doctor.finding import Finding
-from services.doctor.processes import PRUNING_LATE, Chores, FrozenSupervisor, ServerFacts
+from services.doctor.processes import PRUNING_LATE, Chores, LivingSupervisor, ServerFacts
 from services.models import Supervisor
 from traces import pruning
 from traces.models import Span
@@ -34,7 +34,8 @@ def look_at_processes() -> Iterator[Finding]:
     is_open = settings.MYAGENT_AUTH == "open"
     yield from processes.judge_servers(found, is_open=is_open)
     yield from processes.judge_supervisors(
-        [FrozenSupervisor(row.node, pid_of(row.process) or 0) for row in frozen_supervisors()]
+        frozen=[_of(row) for row in frozen_supervisors()],
+        late=[_of(row) for row in _late_supervisors()],
     )
     live = [row for row, facts in zip(rows, found, strict=True) if not facts.is_dead]
     yield from measuring.look_at_files(live)
@@ -57,6 +58,18 @@ def frozen_supervisors() -> list[Supervisor]:
     return [row for row in living_supervisors() if is_stopped(row.process)]
 
 
+def _late_supervisors() -> list[Supervisor]:
+    """Those that live and have no lease."""
+    holding = set(Supervisor.objects.filter(LEASE_HOLDS).values_list("pk", flat=True))
+    return [
+        row for row in living_supervisors() if row.pk not in holding and not is_stopped(row.process)
+    ]
+
+
+def _of(row: Supervisor) -> LivingSupervisor:
+    return LivingSupervisor(row.node, pid_of(row.process) or 0)
+
+
 def living_supervisors() -> list[Supervisor]:
     """Those of which it is certain from here, whatever became of their leases."""
     rows = Supervisor.objects.filter(ended_at__isnull=True).order_by("node")
@@ -64,7 +77,7 @@ def living_supervisors() -> list[Supervisor]:
 
 
 def _facts_of(server: Server, *, has_lease: bool) -> ServerFacts:
-    is_late = not has_lease and server.ended_at is None and is_alive(server.process)
+    is_late = not has_lease and is_alive(server.process)
     is_dead = is_provably_gone(server.process) or not (has_lease or is_late)
     pid = pid_of(server.process)
     return ServerFacts(

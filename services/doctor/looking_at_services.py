@@ -48,7 +48,7 @@ VERSION = re.compile(rb"(?:^|\n)3 \d+\s*$")
 
 
 def look_at_services() -> Iterator[Finding]:
-    # What keeps one from its work, such as a database that is away, is said elsewhere.
+    # One that is frozen, or can't renew its lease, was named already.
     alive = {row.service_id for row in living_supervisors()}
     is_supervised = is_anybody_in_charge() or None in alive
     services = Service.objects.filter(unregistered_at__isnull=True).order_by("name")

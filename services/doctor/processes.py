@@ -38,7 +38,7 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class FrozenSupervisor:
+class LivingSupervisor:
     name: str
     pid: int
 
@@ -109,7 +109,10 @@ def _judge_server(found: ServerFacts, *, is_open: bool) -> Iterator[Finding]:
         )
 
 
-def judge_supervisors(frozen: Sequence[FrozenSupervisor]) -> Iterator[Finding]:
+def judge_supervisors(
+    *, frozen: Sequence[LivingSupervisor], late: Sequence[LivingSupervisor]
+) -> Iterator[Finding]:
+    """`late`: they have no lease any more."""
     for supervisor in frozen:
         yield problem(
             "supervisor",
@@ -119,6 +122,20 @@ def judge_supervisors(frozen: Sequence[FrozenSupervisor]) -> Iterator[Finding]:
             ),
             gettext_noop(
                 "Let it go on (kill -CONT {pid}), or end it (kill -KILL {pid}) and start another."
+            ),
+            name=supervisor.name,
+            pid=supervisor.pid,
+        )
+    for supervisor in late:
+        yield warning(
+            "supervisor",
+            gettext_noop(
+                "The supervisor of {name} (process {pid}) lives, but its lease has run out: it "
+                "starts and checks nothing."
+            ),
+            gettext_noop(
+                "Mend what is said of the database, its disk and the clocks; if nothing is, end it "
+                "(kill -KILL {pid}) and start another."
             ),
             name=supervisor.name,
             pid=supervisor.pid,

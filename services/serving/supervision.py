@@ -30,7 +30,7 @@ class Supervision:
 
     @property
     def is_settled(self) -> asyncio.Event:
-        """Set once it supervises, another process does, or it is over."""
+        """Set once it supervises, another process does, or it is clear that it will not."""
         return self._supervisor.is_settled
 
     @property

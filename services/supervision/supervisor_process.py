@@ -85,7 +85,9 @@ class SupervisorProcess:
         self.is_in_charge = asyncio.Event()
         """Set while it holds the lease."""
         self.is_settled = asyncio.Event()
-        """Set once it holds the lease, or another process does, or it has ended."""
+        """Set once it holds the lease, knows that another process does, or has been told to leave
+        before. An end does not set it.
+        """
 
     def leave(self) -> None:
         self._leaving.set()
@@ -103,6 +105,8 @@ class SupervisorProcess:
     async def run(self) -> None:
         """Cancelling lets the lease expire; prefer `leave`. Raises `ImproperlyConfigured`."""
         stay = Stay()
+        if self.is_leaving:
+            self.is_settled.set()
         try:
             while not self._leaving.is_set():
                 epoch = await self._take()
@@ -114,7 +118,6 @@ class SupervisorProcess:
                 if await self._despite_outages(self._is_done):
                     return
         finally:
-            self.is_settled.set()
             stay.end()
             await asyncio.to_thread(self._launcher.close)
             await self._database.stop()
@@ -141,10 +144,11 @@ class SupervisorProcess:
         epoch: int | None = await self._database.run(
             lambda: supervisor_lease.take(is_automatic=self._is_automatic, charge=self._charge)
         )
-        self.is_settled.set()
         makes_room = epoch is None and self._charge.is_machine and not self._is_automatic
         if makes_room and await self._database.run(supervisor_lease.ask_to_leave):
             self.has_replaced_automatic = True
+        else:
+            self.is_settled.set()
         return epoch
 
     async def _hold(self, epoch: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from agents.runtime import systemd
 from tests.managed_site import Command, ManagedSite, managed_site
-from tests.ports import free_port
+from tests.ports import bound, free_port
 from tests.recording import Recorder
 from tests.runners import ROOT, Runner
 
@@ -69,8 +69,9 @@ def test_services_are_restarted_right_after_their_supervisor(
     site.services("restart", "echo")
     site.until_runs("echo", not_as=set(pids))
     # One that waits for another to leave is where it should be.
-    Command(site, "supervise", **manager.environment)
+    waiting = Command(site, "supervise", **manager.environment)
     assert manager.until_told() == b"READY=1"
+    assert waiting.stop() == 0
     assert not manager.has_heard_more()
 
 
@@ -82,13 +83,38 @@ def test_a_site_is_asked_right_after_its_start(
     site.register("echo", ECHO)
     port = free_port()
     environment = {"MYAGENT_SUPERVISOR": supervisor} | manager.environment
-    Command(site, "serve", "--port", str(port), **environment)
+    serving = Command(site, "serve", "--port", str(port), **environment)
     assert manager.until_told() == b"READY=1"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
         assert answer.status == 200
     if supervisor == "auto":
         site.services("start", "echo")
         site.until_runs("echo")
+    assert serving.stop() == 0
+    assert not manager.has_heard_more()
+
+
+@pytest.mark.processes
+def test_a_supervisor_that_takes_the_place_of_a_command_s_is_told_of_when_it_has_it(
+    site: ManagedSite, manager: ServiceManager
+) -> None:
+    site.environment["MYAGENT_SUPERVISOR"] = "auto"
+    site.register("echo", ECHO, "--auto-start")
+    site.until_runs("echo")
+    site.environment["MYAGENT_SUPERVISOR"] = "external"
+    Command(site, "supervise", **manager.environment)
+    assert manager.until_told() == b"READY=1"
+    site.services("restart", "echo")
+
+
+def test_systemd_is_not_told_of_what_ends_at_its_start(
+    site: ManagedSite, manager: ServiceManager
+) -> None:
+    with bound("127.0.0.1") as taken:
+        port = str(taken.getsockname()[1])
+        assert Command(site, "serve", "--port", port, **manager.environment).process.wait(
+            PATIENCE_S
+        )
     assert not manager.has_heard_more()
 
 

@@ -65,6 +65,12 @@ def test_systemd_waits_for_what_tells_that_it_is_ready(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_starts_again_what_has_no_database_for_however_long(unit: Path) -> None:
+    assert float(section(unit)["RestartSec"]) >= 2
+    assert section(unit, "Unit")["StartLimitIntervalSec"] == "0"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_kills_nothing_before_its_grace_is_over(unit: Path) -> None:
     found = section(unit)
     ends_workers = command_of(unit)[2] != "supervise" and "external" not in found["Environment"]

@@ -47,8 +47,9 @@ class Branch:
         """Hangs up. May be called twice."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        # It may have been dialling still.
+        # It may have been dialling still, or not even that.
         self.is_over = True
+        self._is_settled.set()
         self._settle_all()
 
     # From the client to the service; raises `Refused`.
@@ -101,12 +102,14 @@ class Branch:
     # From the service to the client.
 
     async def _run(self) -> None:
+        is_open = False
         try:
-            if not await self._conduit.open():
-                self.is_over = True
-                return
+            is_open = await self._conduit.open()
         finally:
+            self.is_over = not is_open
             self._is_settled.set()
+        if not is_open:
+            return
         try:
             with self._client.others.forwarding(self._conduit.external.name):
                 code = await self._conduit.run(self._pass_on)

@@ -18,6 +18,7 @@ from myagent.client import (
     Notice,
     ServerError,
     SessionCreated,
+    SessionResumed,
 )
 from myagent.protocol.server_events import Connected
 
@@ -77,6 +78,15 @@ async def test_patience_ends_with_what_the_service_said(stopped: Event) -> None:
 async def test_what_comes_back_by_itself_is_waited_for(lost: Event) -> None:
     patience = Patience(0.0)
     patience.follow(lost)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await patience.end()
+
+
+async def test_a_conversation_that_is_resumed_elsewhere_is_waited_for() -> None:
+    patience = Patience(0.01)
+    patience.follow(AWAY)
+    patience.follow(SessionResumed(event="agent.session_resumed"))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await patience.end()

@@ -10,7 +10,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib import resources
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -152,6 +154,27 @@ def test_a_package_that_is_taken_away_and_imported_again_has_modules_of_one_kind
         del sys.modules[name]
     whole = importlib.import_module("unread_one")
     assert whole.light is sys.modules["unread_one.light"]
+
+
+def test_who_looks_at_every_import_sees_those_of_it_too(read: list[str]) -> None:
+    class Hook(MetaPathFinder):
+        asked: ClassVar[list[str]] = []
+
+        def find_spec(self, fullname: str, *_: object) -> None:
+            self.asked.append(fullname)
+
+    sys.meta_path.insert(0, Hook())
+    import_light()
+    Hook.asked.clear()
+    importlib.import_module("unread_one")
+    assert Hook.asked[0] == "unread_one"
+
+
+def test_one_that_fails_again_and_again_leaves_one_finder(read: list[str]) -> None:
+    for _ in range(3):
+        with pytest.raises(ModuleNotFoundError), unread("unread_one"):
+            importlib.import_module("unread_one.broken")
+    assert sum(type(each).__module__ == unread.__module__ for each in sys.meta_path) == 1
 
 
 def test_another_package_of_its_name_is_imported_as_it_is(

@@ -188,6 +188,23 @@ def test_a_tool_that_imports_a_neighbour_called_like_the_model_s_client_gets_it(
     assert "from next door" in answer
 
 
+def test_a_package_called_like_the_model_s_client_is_not_taken_for_it_at_the_start(
+    worker: Worker,
+) -> None:
+    worker.write(
+        my_agent="""
+        import openai
+        from myagent import create_react_agent
+        agent = create_react_agent(tools=[], description=openai.WORD)
+        """,
+        openai_____init__="WORD = 'from next door'",
+    )
+    with fake_model_process() as url:
+        done = worker.run("my_agent.py", "Hello", OPENAI_BASE_URL=url, OPENAI_MODEL="test-model")
+    # What it needs is there; that the package imports more of itself later is another matter.
+    assert "which its environment lacks" not in done.stderr
+
+
 @pytest.mark.parametrize(
     "statement", ["import openai", "from openai.types.chat import ChatCompletion as openai"]
 )
