@@ -83,8 +83,7 @@ def unread(*names: str) -> Iterator[None]:
     or hidden by another of its name; or there are other threads, which might import it meanwhile
     and find it half made.
     """
-    # The frames have those, too, that the threading module did not start.
-    if max(threading.active_count(), len(sys._current_frames())) > 1:
+    if not _is_alone():
         raise ImportError("there are other threads")
     specs: dict[str, ModuleSpec] = {}
     try:
@@ -96,6 +95,11 @@ def unread(*names: str) -> Iterator[None]:
     finally:
         for name in specs:
             sys.modules.pop(name, None)
+
+
+def _is_alone() -> bool:
+    """Whether this is the only thread; the frames have those that `threading` does not know."""
+    return max(threading.active_count(), len(sys._current_frames())) == 1
 
 
 def _place(name: str) -> ModuleSpec:

@@ -17,6 +17,7 @@ from typing import ClassVar
 import pytest
 
 from myagent.models import package
+from myagent.models import unread as module
 from myagent.models.unread import unread
 from tests.fake_model import fake_model_process
 from tests.importing import loaded_by
@@ -29,6 +30,15 @@ from .light import LIGHT
 HEAVY = "heavy"
 __all__ = ["HEAVY", "LIGHT"]
 """
+
+
+IS_ALONE = module._is_alone
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever threads other tests have left."""
+    monkeypatch.setattr(module, "_is_alone", lambda: True)
 
 
 @pytest.fixture
@@ -123,7 +133,10 @@ def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) ->
     assert sorted(read) == ["unread_one", "unread_one.deep"]
 
 
-def test_where_another_thread_might_import_it_nothing_is_left_unread(read: list[str]) -> None:
+def test_where_another_thread_might_import_it_nothing_is_left_unread(
+    read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_is_alone", IS_ALONE)
     is_over = threading.Event()
     other = threading.Thread(target=is_over.wait)
     other.start()
