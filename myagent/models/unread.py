@@ -7,7 +7,6 @@ means, with the modules that are there already.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from myagent import installed
+from myagent.threads import is_alone
 
 
 class _WithModules(Loader):
@@ -83,7 +83,7 @@ def unread(*names: str) -> Iterator[None]:
     or hidden by another of its name; or there are other threads, which might import it meanwhile
     and find it half made.
     """
-    if not _is_alone():
+    if not is_alone():
         raise ImportError("there are other threads")
     specs: dict[str, ModuleSpec] = {}
     try:
@@ -95,11 +95,6 @@ def unread(*names: str) -> Iterator[None]:
     finally:
         for name in specs:
             sys.modules.pop(name, None)
-
-
-def _is_alone() -> bool:
-    """Whether this is the only thread; the frames have those that `threading` does not know."""
-    return max(threading.active_count(), len(sys._current_frames())) == 1
 
 
 def _place(name: str) -> ModuleSpec:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from myagent.threads import start_quiet
+
 logger = logging.getLogger(__name__)
 
 MAX_EXIT_S = 5.0
@@ -75,7 +77,7 @@ def end_with_parent(descriptor: int, leave: Callable[[], None]) -> None:
             os.killpg(0, signal.SIGKILL)
         os._exit(0)
 
-    threading.Thread(target=watch, name="myagent:parent", daemon=True).start()
+    start_quiet(threading.Thread(target=watch, name="myagent:parent", daemon=True))
 
 
 def bound_exit(status: int, last: Callable[[], object]) -> None:

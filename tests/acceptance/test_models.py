@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,31 @@ from .conftest import Serve
 def runner(serve_module: Serve) -> Iterator[Runner]:
     with serve_module("tools.py", "--debug") as runner:
         yield runner
+
+
+LOOKING = """
+import sys
+from myagent import create_react_agent, tool
+
+@tool
+def imported() -> str:
+    "Which are imported"
+    return str([name in sys.modules for name in ("openai", "openai._client")])
+
+agent = create_react_agent(tools=[imported])
+"""
+
+
+async def test_a_worker_does_not_import_what_is_not_used_of_the_openai_package(
+    fresh_database_url: str, tmp_path: Path, model: FakeModelControl
+) -> None:
+    file = tmp_path / "looking.py"
+    file.write_text(LOOKING)
+    with Runner(file, fresh_database_url, tmp_path / "var", env=model.environment) as runner:
+        async with await Recorder.open(runner.url) as client:
+            session = await client.create_session()
+            answer = await client.ask(session, "[[tool imported {}]] Which?")
+    assert "[False, True]" in answer["content"]
 
 
 def results(frames: list[Frame]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import pytest
 
+from myagent import threads
 from myagent.models import package
 from myagent.models import unread as module
 from myagent.models.unread import unread
@@ -32,13 +33,10 @@ __all__ = ["HEAVY", "LIGHT"]
 """
 
 
-IS_ALONE = module._is_alone
-
-
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever threads other tests have left."""
-    monkeypatch.setattr(module, "_is_alone", lambda: True)
+    monkeypatch.setattr(module, "is_alone", lambda: True)
 
 
 @pytest.fixture
@@ -136,7 +134,7 @@ def test_a_package_that_is_imported_already_is_left_as_it_is(read: list[str]) ->
 def test_where_another_thread_might_import_it_nothing_is_left_unread(
     read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_is_alone", IS_ALONE)
+    monkeypatch.setattr(module, "is_alone", threads.is_alone)
     is_over = threading.Event()
     other = threading.Thread(target=is_over.wait)
     other.start()

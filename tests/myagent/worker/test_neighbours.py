@@ -240,21 +240,3 @@ def test_a_thread_of_the_agent_may_import_the_model_s_client_meanwhile(
     )
     answer = ask_with_the_real_client(worker, "my_agent", "[[tool told {}]] Well?")
     assert "got " in answer
-
-
-def test_a_worker_leaves_the_rest_of_it_unread(worker: Worker) -> None:
-    worker.write(
-        my_agent="""
-        import sys
-        from myagent import create_react_agent, tool
-
-        @tool
-        def told() -> str:
-            "Which are imported"
-            return str([name in sys.modules for name in ("openai", "openai._client")])
-
-        agent = create_react_agent(tools=[told])
-        """
-    )
-    answer = ask_with_the_real_client(worker, "my_agent", "[[tool told {}]] Which?")
-    assert "[False, True]" in answer
