@@ -217,7 +217,10 @@ async def test_a_deadlock_costs_no_message_and_nobody_is_told_of_it(
         await witness.leave()
 
 
-@pytest.mark.parametrize("table", ["agents_event", "agents_run", "agents_session"])
+@pytest.mark.parametrize(
+    "table",
+    ["agents_event", "agents_run", pytest.param("agents_session", marks=pytest.mark.long)],
+)
 async def test_somebody_who_locks_the_log_again_and_again_keeps_no_conversation_from_going_on(
     site: Site, own_mariadb: MariaDB, judged_by: str, table: str
 ) -> None:
