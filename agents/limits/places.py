@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 from django.db import Error as DatabaseFailure
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, Sum
 
 from agents.models import LEASE_HOLDS, Occupancy, Run, Server
 from agents.runtime.database import DatabaseThreads
@@ -146,34 +145,29 @@ class Places:
 
 
 def _count_others(server_id: str, service: str) -> int:
-    return _held_by_others(server_id, [service]).get(service, 0)
+    return _held_by_others(server_id, [service])[service]
 
 
-def _held_by_others(server_id: str, services: Collection[str]) -> dict[str, int]:
-    """By service; only those of which somebody holds any."""
-    living = Server.objects.filter(LEASE_HOLDS).exclude(pk=server_id)
-    written = Occupancy.objects.filter(server__in=living, service__in=services)
-    held: Counter[str] = Counter()
-    for service, count in written.values_list("service").annotate(Sum("sessions")):
-        held[service] += int(count)
-    held.update(dict(_orphans(server_id, services)))
-    return dict(held)
-
-
-def _orphans(server_id: str, services: Collection[str]) -> QuerySet[Run, tuple[str, int]]:
-    """Conversations with an unfinished run that no living server has, by service."""
-    is_left = (
-        Q(session__owner__isnull=True)
-        | Q(session__owner__ended_at__isnull=False)
-        | Q(session__owner__lease_until__lte=Now())
+def _held_by_others(server_id: str, services: Collection[str]) -> Counter[str]:
+    """By service."""
+    living = Server.objects.filter(LEASE_HOLDS)
+    written = Occupancy.objects.filter(
+        server__in=living.exclude(pk=server_id), service__in=services
+    ).values_list("service")
+    # Conversations that somebody will go on with.
+    orphaned = (
+        Run.objects.filter(
+            status__in=Run.UNFINISHED,
+            session__service__in=services,
+            session__closed_at__isnull=True,
+        )
+        .exclude(session__owner__in=living)
+        .exclude(session__owner_id=server_id)
+        .values_list("session__service")
     )
-    unfinished = Run.objects.filter(
-        is_left,
-        status__in=Run.UNFINISHED,
-        session__service__in=services,
-        session__closed_at__isnull=True,
-    ).exclude(session__owner_id=server_id)
-    return unfinished.values_list("session__service").annotate(Count("session", distinct=True))
+    held = Counter({name: int(count) for name, count in written.annotate(Sum("sessions"))})
+    held.update(dict(orphaned.annotate(Count("session", distinct=True))))
+    return held
 
 
 def _claim(server_id: str, service: str, mine: int, limit: int) -> int:

@@ -64,8 +64,7 @@ def restart(screen: Screen, options: Options) -> None:
 def unregister(screen: Screen, options: Options) -> None:
     service = registry.find(options["name"])
     registry.unregister(service)
-    if service.is_external or not Service.objects.filter(pk=service.pk).exists():
-        # Nothing is left that a supervisor would be needed for.
+    if service.is_external:
         screen.say(gettext("{name} is unregistered.").format(name=service.name))
     else:
         _see_to(screen, service, options)

@@ -33,10 +33,7 @@ def look_at_processes() -> Iterator[Finding]:
     found = [_facts_of(row, has_lease=row.pk in holding) for row in rows]
     is_open = settings.MYAGENT_AUTH == "open"
     yield from processes.judge_servers(found, is_open=is_open)
-    yield from processes.judge_supervisors(
-        frozen=[_of(row) for row in frozen_supervisors()],
-        late=[_of(row) for row in _late_supervisors()],
-    )
+    yield from _supervisors()
     live = [row for row, facts in zip(rows, found, strict=True) if not facts.is_dead]
     yield from measuring.look_at_files(live)
     yield from processes.judge_chores(_chores(), timezone.now())
@@ -54,20 +51,16 @@ def _servers() -> list[Server]:
     return [row for row in known if row.pk not in long_ago or is_stopped(row.process)]
 
 
-def frozen_supervisors() -> list[Supervisor]:
-    return [row for row in living_supervisors() if is_stopped(row.process)]
-
-
-def _late_supervisors() -> list[Supervisor]:
-    """Those that live and have no lease."""
+def _supervisors() -> Iterator[Finding]:
     holding = set(Supervisor.objects.filter(LEASE_HOLDS).values_list("pk", flat=True))
-    return [
-        row for row in living_supervisors() if row.pk not in holding and not is_stopped(row.process)
-    ]
-
-
-def _of(row: Supervisor) -> LivingSupervisor:
-    return LivingSupervisor(row.node, pid_of(row.process) or 0)
+    frozen, late = [], []
+    for row in living_supervisors():
+        found = LivingSupervisor(row.node, pid_of(row.process) or 0)
+        if is_stopped(row.process):
+            frozen.append(found)
+        elif row.pk not in holding:
+            late.append(found)
+    yield from processes.judge_supervisors(frozen=frozen, late=late)
 
 
 def living_supervisors() -> list[Supervisor]:

@@ -41,8 +41,7 @@ def supervised(service: Service | None = None, *, is_needed: bool) -> Iterator[N
     if is_needed:
         supervisor_start.ensure_supervisor(service)
     yield
-    is_gone = service is not None and not Service.objects.filter(pk=service.pk).exists()
-    if is_needed and not is_gone:
+    if is_needed:
         # A supervisor that found nothing to do may have ended meanwhile.
         supervisor_start.ensure_supervisor(service)
 

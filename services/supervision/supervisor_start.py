@@ -44,12 +44,15 @@ class SupervisorNotStarted(ServiceError):
 def ensure_supervisor(service: Service | None = None) -> bool:
     """Makes sure that a supervisor acts on the desired state; True if one had to be started.
 
-    On SQLite one is started in the background. Raises `ServiceError` if there is none and none may
-    be started, unless a supervisor of one worker of `service` acts; and `django.db.Error`, at once,
-    if the database can't be written to.
+    On SQLite one is started in the background; a `service` that is gone needs none. Raises
+    `ServiceError` if there is none and none may be started, unless a supervisor of one worker of
+    `service` acts; and `django.db.Error`, at once, if the database can't be written to.
     """
     elsewhere = supervisor_lease.machines_supervised().exclude(node=this_node())
     if supervisor_lease.acting_supervisor() is not None or elsewhere.exists():
+        return False
+    if service is not None and not Service.objects.filter(pk=service.pk).exists():
+        # It has been unregistered: there is nothing left to do for it.
         return False
     if settings.MYAGENT_SUPERVISOR == "external" or not settings.IS_EMBEDDED:
         if service is not None and supervisor_lease.is_supervised_apart(service):

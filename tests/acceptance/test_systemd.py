@@ -107,6 +107,7 @@ def test_a_supervisor_that_takes_the_place_of_a_command_s_is_told_of_when_it_has
     site.services("restart", "echo")
 
 
+@pytest.mark.processes
 def test_systemd_is_not_told_of_what_ends_at_its_start(
     site: ManagedSite, manager: ServiceManager
 ) -> None:

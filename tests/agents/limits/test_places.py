@@ -17,6 +17,7 @@ from agents.limits.places import Places
 from agents.models import Occupancy, Run, Server, Session
 from agents.ownership import servers
 from agents.runtime.database import DatabaseThreads
+from tests.agents.queued import queued_run
 
 PATIENCE_S = 30.0
 LONG_S = 3600.0
@@ -187,7 +188,7 @@ async def test_a_run_that_nobody_has_at_the_moment_keeps_its_place(
     for name in ("here", "there"):
         server = Server(pk=name, host="a", process="elsewhere")
         await sync_to_async(servers.register)(server, LONG_S)
-    run = await sync_to_async(queued_run)("there")
+    run = await sync_to_async(run_of)("there")
     await Occupancy.objects.acreate(server_id="there", service=SERVICE, sessions=1)
     places = Places(database, lambda: "here", Held())
     assert not await places.claim(SERVICE, 1)
@@ -207,18 +208,9 @@ async def test_a_run_that_nobody_has_at_the_moment_keeps_its_place(
     assert await places.claim(SERVICE, 1)
 
 
-def queued_run(server_id: str) -> Run:
+def run_of(server_id: str) -> Run:
     now = timezone.now()
     session = Session.objects.create(
         pk="s", service=SERVICE, owner_id=server_id, created_at=now, updated_at=now
     )
-    return Run.objects.create(
-        pk="r",
-        session=session,
-        message_id="m",
-        message_key=Run.key_of("m"),
-        accepted_seq=1,
-        position=1,
-        status=Run.Status.QUEUED,
-        accepted_at=now,
-    )
+    return queued_run(session)

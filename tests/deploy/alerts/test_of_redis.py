@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,15 +14,11 @@ from tests.servers import Redis
 pytestmark = [pytest.mark.processes, pytest.mark.long]
 
 
-def test_a_redis_that_is_stopped(
-    fresh_database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_redis_that_is_stopped(fresh_database_url: str, tmp_path: Path) -> None:
     need(Redis)
     with (
         Redis() as redis,
-        watched_site(
-            fresh_database_url, tmp_path_factory.mktemp("site"), REDIS_URL=redis.url
-        ) as watched,
+        watched_site(fresh_database_url, tmp_path, REDIS_URL=redis.url) as watched,
     ):
         watched.serve()
         watched.register("echo", ECHO)

@@ -31,6 +31,7 @@ from services.supervision.launchers import ConfigurationRefused, LaunchSpec
 from services.supervision.launchers.local import MARKER, LocalLauncher
 from services.supervision.supervisor import Supervisor as Passes
 from services.telling import told
+from tests.agents.queued import queued_run
 from tests.managed_site import until
 from tests.services import rows
 
@@ -450,16 +451,7 @@ def test_runs_that_an_outage_left_half_ended_are_ended_at_the_next_attempt(
 
 
 def accepted_run(session: Session) -> Run:
-    run = Run.objects.create(
-        id=new_id(),
-        session=session,
-        message_id="m",
-        message_key=Run.key_of("m"),
-        accepted_seq=1,
-        position=1,
-        status=Run.Status.QUEUED,
-        accepted_at=timezone.now(),
-    )
+    run = queued_run(session)
     Event.objects.create(
         session=session,
         seq=1,
