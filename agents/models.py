@@ -27,9 +27,10 @@ class Server(models.Model):
     """A process that holds sockets and sessions: its lease and its report.
 
     `process` identifies the operating-system process (see `agents.runtime.process`); the lease is
-    by the database's clock, and not over at `ended_at` if the server left by itself. `address` is
-    where clients on its machine reach it; empty if that is not known. A server of a single agent
-    file has its `service` and `source`, the path of the file.
+    by the database's clock, and not over at `ended_at` if the server left by itself. Until
+    `judges_from` it considers no other server dead by an expired lease alone. `address` is where
+    clients on its machine reach it; empty if that is not known. A server of a single agent file has
+    its `service` and `source`, the path of the file.
     """
 
     id = models.CharField(max_length=36, primary_key=True)
@@ -42,6 +43,7 @@ class Server(models.Model):
     version = models.CharField(max_length=64, default="")
     started_at = models.DateTimeField()
     lease_until = models.DateTimeField()
+    judges_from = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     report = models.JSONField(default=dict)
 

@@ -47,7 +47,7 @@ def end_unfinished_runs(service: str) -> bool:
         return True
     # Only the owner of a session may write to its log, so this process briefly acts as a server.
     owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
-    servers.register(owner, settings.MYAGENT_LEASE_S)
+    servers.register(owner, settings.MYAGENT_LEASE_S, judges_at_once=True)
     try:
         for session_id in session_ids:
             _end_runs_of(session_id, service, owner.pk)
@@ -58,7 +58,7 @@ def end_unfinished_runs(service: str) -> bool:
 
 def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:
     try:
-        adopted = adopt(session_id, [service], owner_id, True)
+        adopted = adopt(session_id, [service], owner_id)
     except (OwnedElsewhere, UnknownSession):
         return
     runs = adopted.opened.unfinished

@@ -119,12 +119,12 @@ def _followers(own_id: str) -> dict[str, frozenset[str]]:
     return {session_id: frozenset(ids) for session_id, ids in found.items()}
 
 
-def tails(places: Mapping[str, int], own_id: str, may_expire: bool) -> dict[str, Tail]:
+def tails(places: Mapping[str, int], own_id: str) -> dict[str, Tail]:
     """What followed sessions look like now; `places`: the newest entry that is known of each.
 
     Sessions that do not exist any more are missing.
     """
-    owned = taking.owned_by_the_living(own_id, may_expire=may_expire) & ~Q(owner_id=own_id)
+    owned = taking.owned_by_the_living(own_id) & ~Q(owner_id=own_id)
     sessions = Session.objects.filter(pk__in=places).annotate(
         is_owned=Case(When(owned, then=Value(True)), default=False, output_field=BooleanField())
     )

@@ -59,24 +59,12 @@ class Lease:
         self._pulse: Pulse[dict[str, Any]] | None = None
         self._kept_id = ""
         """What the thread renews: `server_id`, or what that is about to become."""
-        self._may_expire_at = float("inf")
         self.answered_at = -float("inf")
         """When the database last answered a renewal, by `time.monotonic`."""
         self._stands_still = False
         self._ended_id: str | None = None
         self._has_ended = asyncio.Event()
         self._is_ending = False
-
-    @property
-    def others_may_expire(self) -> bool:
-        """Whether another server with an expired lease can be considered dead.
-
-        After an outage or a suspend every lease looks expired: then this is False for one lease
-        period, in which the live servers renew theirs. Only the database's clock can tell, because
-        the clock of the process stands still while the machine sleeps. Until the next renewal has
-        read it, `taking` checks.
-        """
-        return time.monotonic() >= self._may_expire_at
 
     async def register(self) -> None:
         """Registers again, under a new `server_id`. Raises `django.db.Error`.
@@ -126,7 +114,6 @@ class Lease:
         servers.register(server, settings.MYAGENT_LEASE_S)
         self.answered_at = time.monotonic()
         self._kept_id = server.pk
-        self._wait_for_others()
 
     def _renew(self) -> None:
         pulse = self._pulse
@@ -138,7 +125,6 @@ class Lease:
             found = servers.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
             self.answered_at = time.monotonic()
             if found is Renewal.LAPSED:
-                self._wait_for_others()
                 logger.warning("lease_had_lapsed", server_id=self._kept_id)
             elif found is Renewal.ENDED:
                 pulse.tell(self._note_ended, self._kept_id)
@@ -167,9 +153,6 @@ class Lease:
             servers.retire(self._kept_id)
         except DatabaseFailure as error:
             logger.warning("lease_left_to_expire", error=explain(error))
-
-    def _wait_for_others(self) -> None:
-        self._may_expire_at = time.monotonic() + settings.MYAGENT_LEASE_S
 
     # On the loop again.
 

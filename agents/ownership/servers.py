@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Least, Now
 
 from agents.models import LEASE_HOLDS, Connection, Server, Session
 from agents.runtime.process import is_provably_gone
@@ -43,11 +43,16 @@ class Renewal(Enum):
     """Somebody declared the server dead."""
 
 
-def register(server: Server, lease_s: float) -> None:
-    """Writes the server's row, with its lease."""
-    server.started_at = server.lease_until = Now()
+def register(server: Server, lease_s: float, *, judges_at_once: bool = False) -> None:
+    """Writes the server's row, with its lease.
+
+    `judges_at_once`: it may consider others dead by their lease without having waited, see
+    `judges`.
+    """
+    server.started_at = Now()
+    server.lease_until = Now() + timedelta(seconds=lease_s)
+    server.judges_from = server.started_at if judges_at_once else server.lease_until
     server.save(force_insert=True)
-    renew(server.pk, lease_s, {})
 
 
 def refuse_another_file(service: str, source: str) -> None:
@@ -67,11 +72,26 @@ def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
     """Prolongs the lease, unless it was ended."""
     own = Server.objects.filter(pk=server_id)
     until = Now() + timedelta(seconds=lease_s)
-    if own.filter(LEASE_HOLDS).update(lease_until=until, report=report):
+    # The clock may have been set back meanwhile.
+    judges_from = Least("judges_from", until)
+    if own.filter(LEASE_HOLDS).update(lease_until=until, judges_from=judges_from, report=report):
         return Renewal.HELD
-    if own.filter(ended_at__isnull=True).update(lease_until=until, report=report):
+    if own.filter(ended_at__isnull=True).update(
+        lease_until=until, judges_from=until, report=report
+    ):
         return Renewal.LAPSED
     return Renewal.ENDED
+
+
+def judges(server_id: str) -> QuerySet[Server]:
+    """The server's row, if it may consider another one with an expired lease dead; else nothing.
+
+    Not while its own lease has expired, nor for one lease period after it has begun or was taken
+    anew: what kept it from renewing (an outage, a suspended machine, a changed clock) may have kept
+    all others from it, and within that period the live ones renew theirs. The database alone
+    decides, in the statement that looks at the other: between two an outage may lie.
+    """
+    return Server.objects.filter(LEASE_HOLDS, pk=server_id, judges_from__lte=Now())
 
 
 def end(server_id: str) -> None:

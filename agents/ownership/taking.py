@@ -15,8 +15,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from agents.models import LEASE_HOLDS, Run, Server, Session
-from agents.ownership import requests
+from agents.models import Run, Server, Session
+from agents.ownership import requests, servers
 from agents.runtime.database_errors import is_about_a_lock
 
 
@@ -49,24 +49,10 @@ class Taken:
     is_closed: bool
 
 
-def _can_judge(own_id: str) -> Q:
-    """Whether the server may consider another one with an expired lease dead.
-
-    Not while its own lease has expired: what kept it from renewing (an outage, a suspended machine,
-    a changed clock) may have kept the other from it as well.
-    """
-    return Q(Exists(Server.objects.filter(LEASE_HOLDS, pk=own_id)))
-
-
-def owned_by_the_living(own_id: str, *, may_expire: bool) -> Q:
-    """Whether the owner of a session is alive.
-
-    `may_expire`: whether an expired lease counts as a death.
-    """
+def owned_by_the_living(own_id: str) -> Q:
+    """Whether the owner of a session is alive, as far as the server `own_id` may judge."""
     is_owned = Q(owner__isnull=False, owner__ended_at__isnull=True)
-    if not may_expire:
-        return is_owned
-    return is_owned & (Q(owner__lease_until__gt=Now()) | ~_can_judge(own_id))
+    return is_owned & (Q(owner__lease_until__gt=Now()) | ~Q(Exists(servers.judges(own_id))))
 
 
 def _has_rested() -> Q:
@@ -76,14 +62,14 @@ def _has_rested() -> Q:
     return ~Q(Exists(unfinished)) & Q(updated_at__lte=since)
 
 
-def take(session_id: str, services: Collection[str], server_id: str, may_expire: bool) -> Taken:
+def take(session_id: str, services: Collection[str], server_id: str) -> Taken:
     """Makes the server the owner of a session of these services, with a new epoch.
 
     A session that rests is taken even from an owner that is alive, which is told so. Raises
     `UnknownSession`, `OwnedElsewhere` if another server is alive, or `Locked`: it does not wait for
     locks.
     """
-    is_owned = owned_by_the_living(server_id, may_expire=may_expire)
+    is_owned = owned_by_the_living(server_id)
     while True:
         session = (
             Session.objects.filter(pk=session_id)
@@ -175,7 +161,7 @@ def give_up(epochs: Mapping[str, int], server_id: str) -> None:
     Session.objects.filter(owned, owner_id=server_id).update(owner=None)
 
 
-def adoptable(services: Collection[str], own_id: str, may_expire: bool) -> list[str]:
+def adoptable(services: Collection[str], own_id: str) -> list[str]:
     """Open sessions of the services with unfinished runs that no other living server owns.
 
     Oldest first; those that this server owns are among them.
@@ -187,9 +173,8 @@ def adoptable(services: Collection[str], own_id: str, may_expire: bool) -> list[
         Q(session__owner__isnull=True)
         | Q(session__owner_id=own_id)
         | Q(session__owner__ended_at__isnull=False)
+        | (Q(session__owner__lease_until__lte=Now()) & Q(Exists(servers.judges(own_id))))
     )
-    if may_expire:
-        is_free |= Q(session__owner__lease_until__lte=Now()) & _can_judge(own_id)
     orphaned = unfinished.filter(is_free)
     return list(
         dict.fromkeys(orphaned.order_by("accepted_at").values_list("session_id", flat=True))

@@ -175,8 +175,7 @@ class Following:
         if not read:
             return True
         places = {session_id: session.last_seq for session_id, session in read.items()}
-        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-        tails = await self._run(followers.tails, places, own_id, may_expire)
+        tails = await self._run(followers.tails, places, self._lease.server_id)
         for session_id, followed in read.items():
             if self._sessions.get(session_id) is not followed:
                 # It was taken over meanwhile, and perhaps lost again.

@@ -92,10 +92,9 @@ class Opening:
         process drains. Raises `django.db.Error`. Cancelling is safe: sessions that are being opened
         go on until `end`.
         """
-        own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-        services = self._directory.names()
+        own_id, services = self._lease.server_id, self._directory.names()
         await self._run(servers.end_gone_servers, own_id)
-        found = iter(await self._run(taking.adoptable, services, own_id, may_expire))
+        found = iter(await self._run(taking.adoptable, services, own_id))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(ADOPTED_AT_ONCE):
@@ -145,9 +144,8 @@ class Opening:
         own_id = self._lease.server_id
         adopted = await self._asked_for.ask(session_id) if is_asked_for else None
         if adopted is None:
-            own_id, may_expire = self._lease.server_id, self._lease.others_may_expire
-            services = self._directory.names()
-            adopt_it = partial(self._run, adopt, session_id, services, own_id, may_expire)
+            own_id, services = self._lease.server_id, self._directory.names()
+            adopt_it = partial(self._run, adopt, session_id, services, own_id)
             adopted = await (_until_unlocked(adopt_it) if is_asked_for else adopt_it())
         if own_id != self._lease.server_id:
             # The lease under which it was taken was lost meanwhile, and the session with it.

@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from agents.directory import Choice, Facts, Listed
+from agents.ownership import servers
 from agents.runs.link import Link
 from agents.runs.link_keeper import LinkKeeper
 from agents.runs.workers import Workers
@@ -35,10 +36,8 @@ class SiteDirectory:
     """A `Directory`, and the `Feeder` of a site's server: its methods belong to the event loop.
 
     `on_leaving` is called once for each service that is stopped or unregistered: its runs are to
-    end. `on_change` is called after every change. Exceptions of both are logged.
-    `others_may_expire`: whether a process with an expired lease can be considered dead; without it
-    only proof counts. `clients_here`: the number of this server's clients of a service; `server_id`
-    returns this server's id.
+    end. `on_change` is called after every change. Exceptions of both are logged. `clients_here`:
+    the number of this server's clients of a service; `server_id` returns this server's id.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -54,7 +53,6 @@ class SiteDirectory:
         self._has_ceased = False
         self.on_leaving: Callable[[str], None] = lambda service: None
         self.on_change: Callable[[], None] = lambda: None
-        self.others_may_expire: Callable[[], bool] = lambda: False
         self.clients_here: Callable[[str], int] = lambda service: 0
         self.server_id: Callable[[], str] = lambda: ""
         self._choosing = Choosing(lambda service: self.clients_here(service))
@@ -135,9 +133,13 @@ class SiteDirectory:
 
     async def _end_abandoned(self) -> None:
         """Ends abandoned workers, as without a supervisor nothing else does."""
-        await self._database.run(
-            lambda: abandoned.end_all(LocalLauncher(), by_lease=self.others_may_expire())
-        )
+        own_id = self.server_id()
+
+        def end_them() -> None:
+            by_lease = servers.judges(own_id).exists()
+            abandoned.end_all(LocalLauncher(), by_lease=by_lease)
+
+        await self._database.run(end_them)
 
     async def _look_for_supervisor(self) -> None:
         # Not told by a ring: a supervisor that is killed says nothing.

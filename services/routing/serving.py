@@ -16,7 +16,6 @@ def site_server() -> tuple[ServerProcess, SiteDirectory]:
     directory = SiteDirectory(workers)
     conversations = Conversations(directory, workers)
     directory.on_leaving = conversations.end_runs
-    directory.others_may_expire = lambda: conversations.lease.others_may_expire
     directory.clients_here = conversations.clients_of
     directory.server_id = lambda: conversations.lease.server_id
     return ServerProcess(conversations, directory), directory

@@ -23,7 +23,7 @@ def new_server(process: str | None = None, lease_s: float = LEASE_S) -> str:
     server = Server(
         id=str(uuid4()), service=SERVICE, host="here", process=process or own_identity()
     )
-    servers.register(server, lease_s)
+    servers.register(server, lease_s, judges_at_once=True)
     return str(server.pk)
 
 

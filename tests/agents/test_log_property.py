@@ -128,7 +128,7 @@ class LogMachine(RuleBasedStateMachine):
         """The owner dies, or is thought dead; another process takes the session."""
         servers.end(self.owners[-1].server_id)
         server_id = new_server()
-        taken = taking.take(self.session_id, [SERVICE], server_id, True)
+        taken = taking.take(self.session_id, [SERVICE], server_id)
         assert taken.epoch == self.model.epoch + 1
         assert taken.last_seq == len(self.model.entries)
         self.model.epoch = taken.epoch
@@ -137,7 +137,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def nobody_takes_from_the_living(self) -> None:
         with pytest.raises(taking.OwnedElsewhere):
-            taking.take(self.session_id, [SERVICE], new_server(), True)
+            taking.take(self.session_id, [SERVICE], new_server())
 
     def _made(self, owner: Owner, kind: str, number: int) -> Write:
         session_id, epoch = self.session_id, owner.epoch

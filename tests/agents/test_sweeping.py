@@ -96,7 +96,7 @@ async def test_one_that_was_taken_back_meanwhile_stays(
     give_up = taking.give_up
 
     def take_back(epochs: Any, server_id: str) -> None:
-        taking.take(story.session_id, ["tested"], server_id, False)
+        taking.take(story.session_id, ["tested"], server_id)
         give_up(epochs, server_id)
 
     monkeypatch.setattr(taking, "give_up", take_back)

@@ -62,12 +62,12 @@ def test_one_of_a_server_whose_lease_has_expired_is_at_rest_and_that_server_is_f
 def test_who_is_first_has_it() -> None:
     session_id = aged(stored.stored("wanted"))
     server = new_server()
-    taking.take(session_id, [SERVICE], server, True)
+    taking.take(session_id, [SERVICE], server)
     assert not removal.remove_at_rest(session_id)
     servers.retire(server)
     assert removal.remove_at_rest(session_id)
     with pytest.raises(UnknownSession):
-        taking.take(session_id, [SERVICE], server, True)
+        taking.take(session_id, [SERVICE], server)
 
 
 def test_a_removal_that_was_cut_off_is_finished_by_the_next_one(

@@ -63,21 +63,19 @@ async def test_who_slept_past_its_own_lease_takes_nobody_for_dead(stack: ExitSta
     other_id = await sync_to_async(new_server)(lease_s=-1)
     run_id = await sync_to_async(orphan)(other_id)
     owned = Session.objects.filter(runs=run_id, owner_id=other_id)
-    # The machine slept, and its loops' clock with it: the server saw nothing of this.
-    lease._may_expire_at = float("-inf")
-    await Server.objects.filter(pk=lease.server_id).aupdate(lease_until=Now())
-    assert lease.others_may_expire
+    # The machine slept past the lease, and the server saw nothing of this.
+    own = Server.objects.filter(pk=lease.server_id)
+    await own.aupdate(lease_until=Now(), judges_from=Now())
     await conversations._adopt()
     assert await owned.aexists()
     session_id = await owned.values_list("pk", flat=True).aget()
     with pytest.raises(taking.OwnedElsewhere):
         await conversations._sessions.opening.open(session_id)
     await renew(conversations)
-    assert not lease.others_may_expire
     await conversations._adopt()
     assert await owned.aexists()
     # One that is really gone has not renewed its lease by then.
-    lease._may_expire_at = float("-inf")
+    await own.aupdate(judges_from=Now())
     await conversations._adopt()
     assert not await owned.aexists()
     await conversations.stop()
@@ -249,9 +247,9 @@ def test_of_a_closed_session_only_what_its_readers_need_is_read() -> None:
     write, ref = created(server_id), new_ref()
     session_id = write.session_id
     Batch([write, accepted(session_id, 1, ref), ended(session_id, 1, ref)]).commit()
-    assert adopt(session_id, [SERVICE], server_id, True).opened.history.messages()
+    assert adopt(session_id, [SERVICE], server_id).opened.history.messages()
     Session.objects.filter(pk=session_id).update(closed_at=Now())
-    opened = adopt(session_id, [SERVICE], server_id, True).opened
+    opened = adopt(session_id, [SERVICE], server_id).opened
     assert not opened.history.messages()
     assert opened.message_ids == {ref.message_id: 2}
 
@@ -261,6 +259,6 @@ def test_a_closed_session_is_nothing_to_adopt() -> None:
     server_id = new_server()
     run_id = orphan(server_id)
     servers.end(server_id)
-    assert len(taking.adoptable([SERVICE], "", True)) == 1
+    assert len(taking.adoptable([SERVICE], "")) == 1
     Session.objects.filter(runs=run_id).update(closed_at=Now())
-    assert not taking.adoptable([SERVICE], "", True)
+    assert not taking.adoptable([SERVICE], "")

@@ -75,7 +75,7 @@ def test_each_is_taken_over_as_it_would_be_alone(dead_id: str, settings: Any) ->
     assert set(together) == set(sessions)
     for session_id in sessions:
         Session.objects.filter(pk=session_id).update(owner_id=dead_id)
-        alone = adopt(session_id, [SERVICE], new_server(), True)
+        alone = adopt(session_id, [SERVICE], new_server())
         found = together[session_id]
         assert found.taken.epoch + 1 == alone.taken.epoch == owner_of(session_id)[1]
         assert described(found) == described(alone)
@@ -155,7 +155,7 @@ def test_who_takes_a_session_waits_for_nobody_who_has_locked_it(dead_id: str) ->
 
     def take() -> None:
         try:
-            adopt(locked, [SERVICE], new_server(), False)
+            adopt(locked, [SERVICE], new_server())
         except taking.Locked as error:
             refused.append(error)
         finally:
@@ -167,7 +167,7 @@ def test_who_takes_a_session_waits_for_nobody_who_has_locked_it(dead_id: str) ->
         taker.start()
         taker.join(PATIENCE_S)
         assert len(refused) == 1
-    assert adopt(locked, [SERVICE], new_server(), False).taken.session_id == locked
+    assert adopt(locked, [SERVICE], new_server()).taken.session_id == locked
 
 
 def test_one_whose_row_is_locked_holds_up_no_other(dead_id: str) -> None:
@@ -201,7 +201,7 @@ def test_a_failure_leaves_what_was_taken_to_be_taken_again(
     with monkeypatch.context() as broken, pytest.raises(ValueError, match="not JSON"):
         broken.setattr(reading, "open_short", fail)
         adopt_together(sessions, [SERVICE], own_id)
-    assert adopt(sessions[0], [SERVICE], own_id, True).opened.last_ordinal == 1
+    assert adopt(sessions[0], [SERVICE], own_id).opened.last_ordinal == 1
 
 
 def test_of_many_logs_each_ones_next_entries_are_read(dead_id: str) -> None:

@@ -28,6 +28,7 @@ from services.models import Instance, Service, Supervisor
 from services.routing.directory import SiteDirectory
 from services.routing.snapshot import read
 from services.supervision import abandoned
+from tests.agents.logs import new_server
 from tests.inline_worker import inline_worker
 from tests.services import rows
 from tests.services.measured import add_supervisor
@@ -164,7 +165,7 @@ async def test_whether_a_supervisor_runs_is_looked_for_again_and_again(
     await until_supervised(told.directory, False)
 
 
-async def test_an_expired_lease_is_a_death_only_once_others_may_expire(
+async def test_an_expired_lease_is_a_death_only_for_a_server_that_may_judge(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(abandoned, "LOOK_S", 0.02)
@@ -174,7 +175,8 @@ async def test_an_expired_lease_is_a_death_only_once_others_may_expire(
     await until_ended(dead)
     await silent.arefresh_from_db()
     assert silent.live_slot == 0
-    told.directory.others_may_expire = lambda: True
+    own_id = await sync_to_async(new_server)()
+    told.directory.server_id = lambda: own_id
     await until_ended(silent)
 
 

@@ -88,13 +88,6 @@ async def test_a_server_says_of_own_ports_only_if_it_opens_them() -> None:
     await server.leave(0)
 
 
-async def test_its_own_lease_tells_whether_those_of_others_can_be_trusted() -> None:
-    server, directory = site_server()
-    assert not directory.others_may_expire()
-    server.conversations.lease._may_expire_at = 0.0
-    assert directory.others_may_expire()
-
-
 async def test_health_says_whether_a_supervisor_runs_as_the_directory_knows_it() -> None:
     server, directory = site_server()
     assert server.health()["supervised"] is None
