@@ -61,11 +61,14 @@ def check_numbers(**_: Any) -> list[Error]:
         for name in NOT_NEGATIVE
         if not getattr(settings, name) >= 0
     ]
-    if settings.MYAGENT_RENEW_S * 2 > settings.MYAGENT_LEASE_S:
-        hint = gettext("A server must have two chances to renew its lease.")
+    if round(settings.MYAGENT_RENEW_S * 3 - settings.MYAGENT_LEASE_S, 6) > 0:
+        hint = gettext(
+            "A server must have three chances to renew its lease, and learn that it has missed one "
+            "before the lease of another is over."
+        )
         errors.append(
             Error(
-                gettext("MYAGENT_RENEW_S must be at most half of MYAGENT_LEASE_S."),
+                gettext("MYAGENT_RENEW_S must be at most a third of MYAGENT_LEASE_S."),
                 hint=hint,
                 id="myagent.E002",
             )

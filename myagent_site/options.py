@@ -495,7 +495,12 @@ OPTIONS = (
         "Seconds without a sign of life after which a worker is ended and replaced.",
     ),
     Option("MYAGENT_LEASE_S", "float", 15.0, "Seconds for which a server's lease is valid."),
-    Option("MYAGENT_RENEW_S", "float", 5.0, "Seconds between a lease's renewals."),
+    Option(
+        "MYAGENT_RENEW_S",
+        "float",
+        5.0,
+        "Seconds between a lease's renewals, at most a third of MYAGENT_LEASE_S.",
+    ),
     Option(
         "MYAGENT_ADOPT_S", "float", 2.0, "Seconds between searches for runs whose server is gone."
     ),

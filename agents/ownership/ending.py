@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from agents.log import kinds, recorders
@@ -25,29 +26,39 @@ from agents.runtime.process import own_identity
 AT_ONCE = 50
 """Sessions whose runs are ended in one call."""
 
+SILENT_FOR = timedelta(seconds=60)
+"""How long the lease of a server is over before it is considered dead here. What keeps a live one
+from the database for so long keeps the caller from it, too, who does not trust leases then.
+"""
 
-def end_unfinished_runs(service: str) -> bool:
+
+def end_unfinished_runs(service: str, *, by_lease: bool) -> bool:
     """Ends some of the runs as interrupted; True once none is left to end here. Synchronous.
 
-    Sessions of live servers are left to those. Raises `django.db.Error`; may be called again.
+    Sessions of live servers are left to those. `by_lease`: whether a server whose lease has long
+    been over can be considered dead; without it only proof counts. Raises `django.db.Error`; may be
+    called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
     owners = Server.objects.filter(service=service, ended_at__isnull=True)
     # Sessions that an earlier call of this process left behind when the database failed.
     for former in owners.filter(process=own_identity(), port=0):
         servers.retire(former.pk)
-    session_ids = list(
-        unfinished.exclude(
-            session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
-        )
-        .values_list("session_id", flat=True)
-        .distinct()[:AT_ONCE]
+    left = unfinished.exclude(
+        session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
     )
-    if not session_ids:
+    if not left.exists():
         return True
+    servers.end_gone_servers()
+    if by_lease:
+        servers.end_silent_servers(SILENT_FOR)
+    free = left.filter(Q(session__owner__isnull=True) | Q(session__owner__ended_at__isnull=False))
+    session_ids = list(free.values_list("session_id", flat=True).distinct()[:AT_ONCE])
+    if not session_ids:
+        return False
     # Only the owner of a session may write to its log, so this process briefly acts as a server.
     owner = Server(id=new_id(), service=service, host=socket.gethostname(), process=own_identity())
-    servers.register(owner, settings.MYAGENT_LEASE_S, judges_at_once=True)
+    servers.register(owner, settings.MYAGENT_LEASE_S)
     try:
         for session_id in session_ids:
             _end_runs_of(session_id, service, owner.pk)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Least, Now
 
@@ -43,15 +44,10 @@ class Renewal(Enum):
     """Somebody declared the server dead."""
 
 
-def register(server: Server, lease_s: float, *, judges_at_once: bool = False) -> None:
-    """Writes the server's row, with its lease.
-
-    `judges_at_once`: it may consider others dead by their lease without having waited, see
-    `judges`.
-    """
+def register(server: Server, lease_s: float) -> None:
+    """Writes the server's row, with its lease."""
     server.started_at = Now()
-    server.lease_until = Now() + timedelta(seconds=lease_s)
-    server.judges_from = server.started_at if judges_at_once else server.lease_until
+    server.lease_until = server.judges_from = Now() + timedelta(seconds=lease_s)
     server.save(force_insert=True)
 
 
@@ -70,28 +66,40 @@ def refuse_another_file(service: str, source: str) -> None:
 
 def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
     """Prolongs the lease, unless it was ended."""
-    own = Server.objects.filter(pk=server_id)
+    own = Server.objects.filter(pk=server_id, ended_at__isnull=True)
     until = Now() + timedelta(seconds=lease_s)
-    # The clock may have been set back meanwhile.
+    # If the clock was set back, it would wait for longer than a lease period.
     judges_from = Least("judges_from", until)
-    if own.filter(LEASE_HOLDS).update(lease_until=until, judges_from=judges_from, report=report):
-        return Renewal.HELD
-    if own.filter(ended_at__isnull=True).update(
-        lease_until=until, judges_from=until, report=report
+    if own.filter(_is_on_time(lease_s)).update(
+        lease_until=until, judges_from=judges_from, report=report
     ):
-        return Renewal.LAPSED
-    return Renewal.ENDED
+        return Renewal.HELD
+    anew = {"lease_until": until, "judges_from": until, "report": report}
+    if own.filter(LEASE_HOLDS).update(**anew):
+        return Renewal.HELD
+    return Renewal.LAPSED if own.update(**anew) else Renewal.ENDED
 
 
 def judges(server_id: str) -> QuerySet[Server]:
     """The server's row, if it may consider another one with an expired lease dead; else nothing.
 
-    Not while its own lease has expired, nor for one lease period after it has begun or was taken
-    anew: what kept it from renewing (an outage, a suspended machine, a changed clock) may have kept
-    all others from it, and within that period the live ones renew theirs. The database alone
-    decides, in the statement that looks at the other: between two an outage may lie.
+    Not for one lease period after it has begun or missed a renewal, nor before it has made up for
+    that: what kept it from renewing (an outage, a suspended machine, a changed clock) may have kept
+    the others from it, whose leases end earlier or later than its own, and within that period the
+    live ones renew theirs. The database alone decides, in the statement that looks at the other:
+    between two an outage may lie.
     """
-    return Server.objects.filter(LEASE_HOLDS, pk=server_id, judges_from__lte=Now())
+    return Server.objects.filter(
+        _is_on_time(settings.MYAGENT_LEASE_S),
+        pk=server_id,
+        ended_at__isnull=True,
+        judges_from__lte=Now(),
+    )
+
+
+def _is_on_time(lease_s: float) -> Q:
+    """Whether no renewal was missed: they are due in the first third of a lease, at the latest."""
+    return Q(lease_until__gt=Now() + timedelta(seconds=lease_s / 2))
 
 
 def end(server_id: str) -> None:
@@ -114,11 +122,20 @@ def note_left(rows: QuerySet[Server]) -> None:
     rows.update(ended_at=Coalesce("ended_at", Now()), lease_until=Now() + LEFT_BEFORE)
 
 
-def end_gone_servers(own_id: str) -> None:
-    """Ends the leases of servers whose process is provably gone."""
+def end_gone_servers(own_id: str = "") -> None:
+    """Ends the leases of other servers whose process is provably gone."""
     others = Server.objects.filter(ended_at__isnull=True).exclude(pk=own_id)
     for server_id in others.values_list("pk", flat=True):
         end_if_gone(server_id)
+
+
+def end_silent_servers(since: timedelta) -> None:
+    """Declares those dead whose leases have been over for so long."""
+    silent = Server.objects.filter(ended_at__isnull=True, lease_until__lte=Now() - since)
+    for server_id in silent.values_list("pk", flat=True):
+        # It may have come back since the look.
+        if silent.filter(pk=server_id).update(ended_at=Now()):
+            Connection.objects.filter(server_id=server_id).delete()
 
 
 def end_if_gone(server_id: str) -> bool:

@@ -74,6 +74,7 @@ def take(session_id: str, services: Collection[str], server_id: str) -> Taken:
         session = (
             Session.objects.filter(pk=session_id)
             .annotate(is_owned=_whether(is_owned), has_rested=_whether(_has_rested()))
+            .select_related("owner")
             .first()
         )
         # MySQL finds ids in any case; the log knows one spelling.
@@ -81,15 +82,15 @@ def take(session_id: str, services: Collection[str], server_id: str) -> Taken:
             raise UnknownSession(session_id)
         if session.closed_at is not None:
             return taken(session, session.epoch)
-        owner = session.owner_id
-        if session.is_owned and owner is not None and owner != server_id:
+        owner = session.owner
+        if session.is_owned and owner is not None and owner.pk != server_id:
             if not session.has_rested:
-                raise OwnedElsewhere(owner)
-            if _make_owner(session, server_id, former_id=owner):
+                raise OwnedElsewhere(owner.pk)
+            if _make_owner(session, server_id, former_id=owner.pk):
                 session.refresh_from_db(fields=["last_seq", "closed_at"])
                 return taken(session, session.epoch + 1)
             continue
-        if owner not in (None, server_id) and not _is_declared_dead(owner):
+        if owner is not None and owner.pk != server_id and not _is_declared_dead(owner):
             continue
         if _make_owner(session, server_id):
             # The former owner may have written between the look and the update.
@@ -129,14 +130,14 @@ def _is_locked_now(rows: QuerySet[Session]) -> bool:
         raise
 
 
-def _is_declared_dead(server_id: str) -> bool:
-    """Ends an expired lease; False if it was renewed meanwhile.
+def _is_declared_dead(seen: Server) -> bool:
+    """Ends the expired lease that was seen; False if it was renewed meanwhile.
 
     A server that slept past its lease learns so, at its next renewal, that its
     sessions are gone, also those for which it has nothing to write.
     """
-    server = Server.objects.filter(pk=server_id)
-    server.filter(ended_at__isnull=True, lease_until__lte=Now()).update(ended_at=Now())
+    server = Server.objects.filter(pk=seen.pk)
+    server.filter(ended_at__isnull=True, lease_until__lte=seen.lease_until).update(ended_at=Now())
     return server.filter(ended_at__isnull=False).exists()
 
 

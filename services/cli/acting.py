@@ -102,6 +102,9 @@ def _see_to(screen: Screen, service: Service, options: Options) -> None:
     """Ensures that a supervisor acts, and waits for the effect unless told not to."""
     ensure_supervisor(service)
     if options["no_wait"]:
+        if not Service.objects.filter(pk=service.pk).exists():
+            # That needs no waiting.
+            _judge(screen, service, None, options["timeout"])
         return
     try:
         seen = _wait(screen, service, options["timeout"])

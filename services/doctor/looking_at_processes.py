@@ -52,9 +52,11 @@ def _servers() -> list[Server]:
 
 
 def _supervisors() -> Iterator[Finding]:
+    rows = living_supervisors()
+    # Read after them: one that has just begun has its lease.
     holding = set(Supervisor.objects.filter(LEASE_HOLDS).values_list("pk", flat=True))
     frozen, late = [], []
-    for row in living_supervisors():
+    for row in rows:
         found = LivingSupervisor(row.node, pid_of(row.process) or 0)
         if is_stopped(row.process):
             frozen.append(found)

@@ -136,6 +136,7 @@ class SiteDirectory:
         own_id = self.server_id()
 
         def end_them() -> None:
+            # Asked once for all: they are given much longer than an outage between two statements.
             by_lease = servers.judges(own_id).exists()
             abandoned.end_all(LocalLauncher(), by_lease=by_lease)
 

@@ -24,9 +24,12 @@ ENDED_KEPT = 20
 """Number of a service's ended instances that are kept, besides those that count for restarts."""
 
 
-def forget(service: Service) -> None:
-    """The last step of unregistering: ends the service's runs and deletes its row."""
-    if end_unfinished_runs(service.name):
+def forget(service: Service, *, by_lease: bool) -> None:
+    """The last step of unregistering: ends the service's runs and deletes its row.
+
+    `by_lease`: as of `end_unfinished_runs`.
+    """
+    if end_unfinished_runs(service.name, by_lease=by_lease):
         service_id = service.pk
         service.delete()
         doorbell.announce()

@@ -170,7 +170,7 @@ class Supervisor:
         if status.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
             status.note(observation, self._status_of(observation, desired, seen))
             if service.unregistered_at is not None and not observation.live:
-                forgetting.forget(service)
+                forgetting.forget(service, by_lease=self.trusts_leases)
         return done + launched, launched
 
     def _status_of(self, observation: Observation, desired: Desired, seen: Sequence[Seen]) -> str:

@@ -274,7 +274,10 @@ say(os.path.exists("other.db"))
             "os.environ['MYAGENT_LEASE_S'] = 'soon'; AgentManager('my.db')",
             "MYAGENT_LEASE_S must be",
         ),
-        ("os.environ['MYAGENT_RENEW_S'] = '60'; start()", "MYAGENT_RENEW_S must be at most half"),
+        (
+            "os.environ['MYAGENT_RENEW_S'] = '60'; start()",
+            "MYAGENT_RENEW_S must be at most a third",
+        ),
         ("open('my.db', 'w').write('no database ' * 99); start()", "The database can't be used"),
         (
             "from django.conf import settings; settings.configure(); AgentManager('my.db')",

@@ -194,22 +194,28 @@ def quick_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doorbell, "change", change)
 
 
+@pytest.mark.parametrize("options", [(), ("--no-wait",)])
 def test_one_that_is_gone_at_once_is_unregistered_though_nobody_supervises_any_more(
-    agent_file: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    options: tuple[str, ...], agent_file: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MYAGENT_SUPERVISOR = "external"
     services("register", "one", agent_file)
     quick_supervisor(monkeypatch)
-    assert services("unregister", "one").endswith("one is unregistered.\n")
+    assert services("unregister", "one", *options).endswith("one is unregistered.\n")
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+@pytest.mark.parametrize("options", [(), ("--no-wait",)])
 def test_one_that_is_unregistered_in_that_moment_is_said_to_be(
-    verb: str, agent_file: str, idle_supervisor: None, monkeypatch: pytest.MonkeyPatch
+    options: tuple[str, ...],
+    verb: str,
+    agent_file: str,
+    idle_supervisor: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     services("register", "one", agent_file, "--auto-start", "--no-wait")
     quick_supervisor(monkeypatch)
-    assert "unregistered" in refusal(verb, "one")
+    assert "unregistered" in refusal(verb, "one", *options)
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "unregister", "status", "stats"])

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from agents.models import Server
 from agents.runs import link_keeper
 from agents.runs.link import Link
 from agents.runs.link_keys import key_of_worker
@@ -28,7 +29,7 @@ from services.models import Instance, Service, Supervisor
 from services.routing.directory import SiteDirectory
 from services.routing.snapshot import read
 from services.supervision import abandoned
-from tests.agents.logs import new_server
+from tests.agents.logs import let_judge, new_server
 from tests.inline_worker import inline_worker
 from tests.services import rows
 from tests.services.measured import add_supervisor
@@ -176,7 +177,14 @@ async def test_an_expired_lease_is_a_death_only_for_a_server_that_may_judge(
     await silent.arefresh_from_db()
     assert silent.live_slot == 0
     own_id = await sync_to_async(new_server)()
+    own = Server.objects.filter(pk=own_id)
+    await own.aupdate(judges_from=timezone.now() + timedelta(hours=1))
     told.directory.server_id = lambda: own_id
+    dead = await kept_apart(await add("dead too"), "dead/2", f"{own_identity()}9")
+    await until_ended(dead)
+    await silent.arefresh_from_db()
+    assert silent.live_slot == 0
+    await sync_to_async(let_judge)(own_id)
     await until_ended(silent)
 
 
