@@ -22,7 +22,7 @@ from agents.runs.child import NotStarted
 from agents.runs.standalone import StandaloneWorker
 from agents.runtime import background, schema
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.once import Once
 from agents.sessions.conversations import Conversations
 from agents.sessions.elsewhere import Elsewhere

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.principals import NOBODY
 from agents.runtime.edge import headers_of, is_own_origin
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.serving import ServerProcess
 from agents.sockets.handshake import (
     PRINCIPAL,

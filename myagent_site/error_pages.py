@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
 
 from agents.runtime.database_errors import AWAY_RETRY_S, is_away
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sentences import say
 from agents.serving import server_of
 from agents.sockets.handshake import OWN_DOOR

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseFailure
 from django.utils import translation
 
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from services import doorbell
 from services.tokens.judging import Proof
 from services.views.describing import Json

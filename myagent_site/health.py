@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext
 
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.serving import server_of
 from myagent.protocol import timestamp
 

@@ -14,7 +14,7 @@ from django.db.models import Count, Sum
 
 from agents.models import LEASE_HOLDS, Occupancy, Run, Server
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 
 T = TypeVar("T")
 

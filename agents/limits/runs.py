@@ -13,7 +13,7 @@ from django.db.models import Count
 from agents.models import Run
 from agents.ports import Refused
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 
 logger = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from agents.log.recorders import Recorder
 from agents.log.writes import Write
 from agents.runtime.database import drop_connection, note_failure
 from agents.runtime.database_errors import is_passing
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 
 logger = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from agents.ownership import servers
 from agents.ownership.lease_thread import LeaseThread
 from agents.ownership.pulse import LoopEnded, Pulse
 from agents.ownership.servers import Renewal
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.process import own_identity
 
 logger = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from agents.runtime.database import check_connection, drop_connection, note_failure
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 
 T = TypeVar("T")
 

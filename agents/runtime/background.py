@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseFailure
 
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 
 logger = structlog.get_logger(__name__)
 

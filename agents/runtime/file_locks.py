@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
-from django.db import connection
 from django.utils.translation import gettext
 
 from agents.runtime.process import identity_of, is_stopped
@@ -16,16 +15,11 @@ LOCKS = Path("/proc/locks")
 WRITE_BYTE = 120
 """The locked byte of the `-shm` file (https://sqlite.org/walformat.html, 2.3.1)."""
 
-_IS_LOCKED = "database is locked"
 
-
-def explain(error: Exception) -> str:
-    """The error's text; if a lock was in the way, with a sentence about its holder."""
-    text = str(error)
-    if connection.vendor != "sqlite" or _IS_LOCKED not in text:
-        return text
-    pid = writer_of(Path(connection.settings_dict["NAME"]))
-    return text if pid is None else f"{text}. {_sentence(pid)}"
+def tell_writer_of(database: Path) -> str:
+    """A sentence about the process that is writing to the file; empty if none can be seen."""
+    pid = writer_of(database)
+    return "" if pid is None else _sentence(pid)
 
 
 def writer_of(database: Path) -> int | None:

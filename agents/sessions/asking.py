@@ -16,7 +16,7 @@ from agents.log import reading
 from agents.ownership import followers, requests
 from agents.ownership.requests import Answered, Asked
 from agents.ports import Asker, Refused, SessionEvent, message_of
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.ids import new_id
 from agents.sessions.cancels import aimed
 from agents.sessions.followed import FollowedSession

@@ -14,7 +14,7 @@ from agents.ownership import external
 from agents.ownership.external import Known
 from agents.ports import Asker, Refused, Socket
 from agents.principals import Principal, key_of, may_act, may_use_service
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.resources import Resources
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from agents.ownership.requests import Taken
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.ports import Refused
 from agents.principals import key_of, may_act
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources
 from agents.transients import Notice, Problem, Repeated, Transient

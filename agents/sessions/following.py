@@ -15,7 +15,7 @@ from agents.ownership.followers import Followed, Tail
 from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.ports import Asker, SessionEvent
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.asking import Asking
 from agents.sessions.followed import FollowedSession
 from agents.sessions.live import LiveSession

@@ -8,7 +8,7 @@ from django.db import Error as DatabaseFailure
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
 from agents.ports import Asker, Refused
 from agents.principals import key_of, may_use_service
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.holding import Sessions
 from agents.sessions.resources import Resources
 

@@ -19,7 +19,7 @@ from agents.ownership.lease import Lease
 from agents.ownership.taking import OwnedElsewhere, Taken, UnknownSession
 from agents.ports import Asker, Refused, SessionEvent, message_of
 from agents.principals import Principal, may_see, may_use_service
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.capacity import Capacity
 from agents.sessions.followed import FollowedSession
 from agents.sessions.following import Following

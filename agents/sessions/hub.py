@@ -18,7 +18,7 @@ from agents.log.writes import NewSession
 from agents.ownership.taking import Taken
 from agents.ports import Refused, SessionEvent, Socket, message_of
 from agents.principals import Principal, key_of, may_act, may_use_service
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.ids import new_id
 from agents.sentences import supported
 from agents.sessions.followed import FollowedSession

@@ -17,7 +17,7 @@ from agents.log.session_log import SessionLog
 from agents.log.writes import DuplicateMessage, OwnershipLost
 from agents.ports import Asker, PassOn, Refused
 from agents.runtime import logs
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.ids import new_id
 from agents.sessions.inbox import Inbox
 from agents.sessions.queue import Queued, Runs

@@ -12,7 +12,7 @@ from agents.ownership import followers, requests
 from agents.ownership.decisions import is_handed_over
 from agents.ownership.lease import Lease
 from agents.runtime.bell import Bell
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sessions.errands import Errands
 from agents.sessions.holding import Sessions
 from agents.sessions.live import LiveSession

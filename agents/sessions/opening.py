@@ -16,7 +16,7 @@ from agents.ownership.lease import Lease
 from agents.ownership.mass_adoption import MOST_SESSIONS, adopt_together
 from agents.ownership.taking import Locked, OwnedElsewhere, UnknownSession
 from agents.runtime import background
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.gathering import Gathering
 from agents.sessions.live import LiveSession
 from agents.sessions.resources import Resources

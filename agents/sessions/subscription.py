@@ -19,7 +19,7 @@ from agents.log.reading import PAGE, page_after
 from agents.ports import Socket
 from agents.runtime.background import failure_of
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.transients import Transient
 
 logger = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from agents.runtime import logs, sentry
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.listening import is_loopback
 from agents.terminal import language
 from agents.terminal.inert import readable

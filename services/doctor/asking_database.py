@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext_noop
 
 from agents.runtime import schema
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.migration_journal import MigrationJournal
 from services.doctor import database, machine
 from services.doctor.database import Migrations, MysqlServer, SqliteFile

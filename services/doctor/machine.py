@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop
 
+from agents.runtime.http.admission import reserve_of
 from myagent.sentence import Said
 from services.doctor.finding import Finding, fine, problem, warning
 
@@ -14,9 +15,6 @@ SKEW_S = 2.0
 """Seconds by which clocks may differ; see docs/operating.md, *Several servers*."""
 
 SKEW_TOO_LARGE_S = 10.0
-
-RESERVED_FILES = 64
-"""Descriptors that servers keep for the database, workers and files."""
 
 FEW_FILES = 256
 """So few descriptors are used up by a few dozen clients."""
@@ -61,11 +59,11 @@ def judge_clock(ahead_s: float, round_trip_s: float) -> Finding:
 
 def judge_files(found: Files, *, per_address: int) -> Finding:
     """`per_address`: the sockets that one address may have; 0 if there is no limit."""
-    room = found.limit - RESERVED_FILES
+    room = found.limit - reserve_of(found.limit)
     values = {
         "process": found.process,
         "limit": found.limit,
-        "room": max(0, room),
+        "room": room,
         "per_address": per_address,
     }
     advice = gettext_noop(

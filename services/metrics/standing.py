@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agents.models import LEASE_HOLDS, Run, Server
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from services.models import Instance, Service
 from services.supervision.lifecycle import FAILURES
 from services.supervision.supervisor_lease import is_anybody_in_charge

@@ -17,7 +17,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from services import control
 from services.catalogue import history, registry
 from services.models import Service

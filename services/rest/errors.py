@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from agents.runtime.database_errors import AWAY_RETRY_S, is_away
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sentences import SENTENCES
 from services.errors import (
     Conflict,

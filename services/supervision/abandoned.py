@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.process import is_of_here, is_provably_gone
 from myagent.sentence import Said
 from services import doorbell

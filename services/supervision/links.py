@@ -20,7 +20,7 @@ from django.utils import timezone
 from agents.runs.link import Link
 from agents.runs.link_keeper import LinkKeeper
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.process import until_gone
 from services import doorbell
 from services.models import Instance, Service

@@ -27,7 +27,7 @@ from agents.runs.remote import UNKNOWN
 from agents.runs.worker_process import Paths
 from agents.runtime.database_errors import is_about_a_row
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.ids import new_id
 from myagent.sentence import Said
 from services import doorbell

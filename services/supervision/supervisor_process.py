@@ -15,7 +15,7 @@ from agents.runs.run_folder import Stay
 from agents.runtime.background import Background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from services import doorbell
 from services.logs import logfiles, rotation
 from services.supervision import forgetting, health, supervisor_lease, supervisor_start

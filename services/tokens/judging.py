@@ -21,7 +21,7 @@ from django.utils.crypto import constant_time_compare
 from knox.crypto import hash_token
 
 from agents.principals import Principal
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from services.tokens.models import CONTROL, USE, VIEW, Token
 
 logger = structlog.get_logger(__name__)

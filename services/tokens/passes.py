@@ -12,7 +12,7 @@ from django.db import Error as DatabaseFailure
 from agents.runtime import background
 from agents.runtime.bell import Bell
 from agents.runtime.database import DatabaseThreads
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.gathering import Gathering
 from services.tokens.issuing import BELL
 from services.tokens.judging import Denial, Proof, Verdict, judge

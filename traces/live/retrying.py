@@ -11,7 +11,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_passing
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.limits import Seldom
 
 logger = structlog.get_logger(__name__)

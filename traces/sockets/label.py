@@ -9,7 +9,7 @@ from django.db import Error as DatabaseFailure
 
 from agents.log.entry import Logged
 from agents.ports import Refused
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.sentences import say
 from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send
 from agents.sockets.single import LANE, SingleConversation

@@ -32,6 +32,7 @@ from agents.runtime import file_pages, logs, systemd
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
+from agents.runtime.explaining import explain
 from agents.runtime.listening import add_address, listen
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
@@ -148,7 +149,9 @@ class Command(TerminalCommand):
             case ImproperlyConfigured():
                 sentence = gettext("The settings are wrong: {reason}").format(reason=error)
             case _:
-                sentence = gettext("The database can't be used: {reason}").format(reason=error)
+                sentence = gettext("The database can't be used: {reason}").format(
+                    reason=explain(error)
+                )
         return CommandError(sentence)
 
     def launch(self, options: dict[str, Any]) -> StandaloneWorker:

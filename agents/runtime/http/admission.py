@@ -12,9 +12,6 @@ from agents.runtime.limits import AddressLimit, Seldom
 
 logger = structlog.get_logger(__name__)
 
-RESERVE = 64
-"""Descriptors reserved for files, the database and workers; a quarter if there are few."""
-
 UNAVAILABLE = 503
 TOO_MANY = 429
 
@@ -83,4 +80,9 @@ def _descriptors() -> int | None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return None
-    return limit - min(RESERVE, limit // 4)
+    return limit - reserve_of(limit)
+
+
+def reserve_of(limit: int) -> int:
+    """How many of a process's descriptors are kept for files, the database and workers."""
+    return min(64, limit // 4)

@@ -22,7 +22,7 @@ from agents import checks
 from agents.runtime import bell, file_pages, schema, systemd
 from agents.runtime.addresses import address_of
 from agents.runtime.background import end
-from agents.runtime.file_locks import explain
+from agents.runtime.explaining import explain
 from agents.runtime.listening import add_address, listen
 from agents.runtime.program import command_line
 from agents.runtime.server import new_event_loop

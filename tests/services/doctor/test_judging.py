@@ -243,6 +243,12 @@ def test_too_few_open_files_for_the_clients_that_are_allowed_are_named(
     assert machine.judge_files(Files("serve", limit), per_address=1000).level == level
 
 
+@pytest.mark.parametrize(("limit", "room"), [(40, 30), (20_000, 19_936)])
+def test_as_many_clients_are_named_as_a_server_takes(limit: int, room: int) -> None:
+    finding = machine.judge_files(Files("serve", limit), per_address=0)
+    assert f": {room} clients at" in tell(finding.fact)
+
+
 @pytest.mark.parametrize(
     ("disk", "level"),
     [
