@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from agents.log import kinds, recorders
@@ -26,18 +27,19 @@ from agents.runtime.process import own_identity
 AT_ONCE = 50
 """Sessions whose runs are ended in one call."""
 
-SILENT_FOR = timedelta(seconds=60)
-"""How long the lease of a server is over before it is considered dead here. What keeps a live one
-from the database for so long keeps the caller from it, too, who does not trust leases then.
+SILENT_S = 60.0
+"""Seconds for which the lease of a server is over, at least, before it is considered dead here.
+
+What keeps a live one from the database for so long ends the lease of whoever judges it, too.
 """
 
 
-def end_unfinished_runs(service: str, *, by_lease: bool) -> bool:
+def end_unfinished_runs(service: str, *, judge: QuerySet[Any] | None) -> bool:
     """Ends some of the runs as interrupted; True once none is left to end here. Synchronous.
 
-    Sessions of live servers are left to those. `by_lease`: whether a server whose lease has long
-    been over can be considered dead; without it only proof counts. Raises `django.db.Error`; may be
-    called again.
+    Sessions of live servers are left to those. A server whose lease has long been over is
+    considered dead while `judge` finds a row, the caller's own lease; with None only proof counts.
+    Raises `django.db.Error`; may be called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
     owners = Server.objects.filter(service=service, ended_at__isnull=True)
@@ -50,8 +52,10 @@ def end_unfinished_runs(service: str, *, by_lease: bool) -> bool:
     if not left.exists():
         return True
     servers.end_gone_servers()
-    if by_lease:
-        servers.end_silent_servers(SILENT_FOR)
+    if judge is not None:
+        owners = left.exclude(session__owner=None).values_list("session__owner", flat=True)
+        since = timedelta(seconds=max(SILENT_S, settings.MYAGENT_LEASE_S))
+        servers.end_silent(set(owners), since=since, judge=judge)
     free = left.filter(Q(session__owner__isnull=True) | Q(session__owner__ended_at__isnull=False))
     session_ids = list(free.values_list("session_id", flat=True).distinct()[:AT_ONCE])
     if not session_ids:

@@ -119,13 +119,16 @@ class Lease:
         pulse = self._pulse
         assert pulse is not None
         try:
-            pulse.ask(settings.MYAGENT_RENEW_S / 2)
+            # For so long that a renewal does not come late by it.
+            pulse.ask(settings.MYAGENT_RENEW_S / 4)
             if not self._kept_id or not self._is_moving(pulse.moved_at):
                 return
             found = servers.renew(self._kept_id, settings.MYAGENT_LEASE_S, pulse.prepared)
             self.answered_at = time.monotonic()
             if found is Renewal.LAPSED:
                 logger.warning("lease_had_lapsed", server_id=self._kept_id)
+            elif found is Renewal.LATE:
+                logger.warning("lease_renewed_late", server_id=self._kept_id)
             elif found is Renewal.ENDED:
                 pulse.tell(self._note_ended, self._kept_id)
         except LoopEnded:

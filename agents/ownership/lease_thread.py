@@ -24,7 +24,9 @@ logger = structlog.get_logger(__name__)
 
 
 class LeaseThread:
-    """Does what it is given, one after another, and calls `renew` every MYAGENT_RENEW_S seconds."""
+    """Does what it is given, one after another, and calls `renew` every MYAGENT_RENEW_S seconds,
+    and sooner after the database has failed.
+    """
 
     def __init__(self, renew: Callable[[], None]) -> None:
         self._renew = renew
@@ -79,6 +81,7 @@ class LeaseThread:
         except DatabaseFailure as error:
             note_failure(error)
             logger.warning("storage_away", error=explain(error))
+            self._due_at = min(self._due_at, time.monotonic() + settings.MYAGENT_RENEW_S / 3)
         except Exception:
             logger.exception("lease_work_failed")
 

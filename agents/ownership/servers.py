@@ -6,12 +6,13 @@ All of it by conditional updates and the database's clock. Synchronous.
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Least, Now
 
 from agents.models import LEASE_HOLDS, Connection, Server, Session
@@ -40,6 +41,8 @@ class Renewal(Enum):
     HELD = auto()
     LAPSED = auto()
     """The lease had expired without anybody noticing; it is valid again."""
+    LATE = auto()
+    """The lease was valid, but a renewal had been missed."""
     ENDED = auto()
     """Somebody declared the server dead."""
 
@@ -76,11 +79,11 @@ def renew(server_id: str, lease_s: float, report: dict[str, Any]) -> Renewal:
         return Renewal.HELD
     anew = {"lease_until": until, "judges_from": until, "report": report}
     if own.filter(LEASE_HOLDS).update(**anew):
-        return Renewal.HELD
+        return Renewal.LATE
     return Renewal.LAPSED if own.update(**anew) else Renewal.ENDED
 
 
-def judges(server_id: str) -> QuerySet[Server]:
+def judging(server_id: str) -> QuerySet[Server]:
     """The server's row, if it may consider another one with an expired lease dead; else nothing.
 
     Not for one lease period after it has begun or missed a renewal, nor before it has made up for
@@ -129,12 +132,11 @@ def end_gone_servers(own_id: str = "") -> None:
         end_if_gone(server_id)
 
 
-def end_silent_servers(since: timedelta) -> None:
-    """Declares those dead whose leases have been over for so long."""
-    silent = Server.objects.filter(ended_at__isnull=True, lease_until__lte=Now() - since)
-    for server_id in silent.values_list("pk", flat=True):
-        # It may have come back since the look.
-        if silent.filter(pk=server_id).update(ended_at=Now()):
+def end_silent(server_ids: Collection[str], *, since: timedelta, judge: QuerySet[Any]) -> None:
+    """Declares those dead whose leases have been over for so long, while `judge` finds a row."""
+    silent = Server.objects.filter(Exists(judge), ended_at__isnull=True)
+    for server_id in server_ids:
+        if silent.filter(pk=server_id, lease_until__lte=Now() - since).update(ended_at=Now()):
             Connection.objects.filter(server_id=server_id).delete()
 
 

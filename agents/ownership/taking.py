@@ -52,7 +52,7 @@ class Taken:
 def owned_by_the_living(own_id: str) -> Q:
     """Whether the owner of a session is alive, as far as the server `own_id` may judge."""
     is_owned = Q(owner__isnull=False, owner__ended_at__isnull=True)
-    return is_owned & (Q(owner__lease_until__gt=Now()) | ~Q(Exists(servers.judges(own_id))))
+    return is_owned & (Q(owner__lease_until__gt=Now()) | ~Q(Exists(servers.judging(own_id))))
 
 
 def _has_rested() -> Q:
@@ -137,7 +137,9 @@ def _is_declared_dead(seen: Server) -> bool:
     sessions are gone, also those for which it has nothing to write.
     """
     server = Server.objects.filter(pk=seen.pk)
-    server.filter(ended_at__isnull=True, lease_until__lte=seen.lease_until).update(ended_at=Now())
+    # A renewal prolongs it by much more. SQLite compares texts, where '05.000' is after '05'.
+    not_after = seen.lease_until + timedelta(milliseconds=1)
+    server.filter(ended_at__isnull=True, lease_until__lte=not_after).update(ended_at=Now())
     return server.filter(ended_at__isnull=False).exists()
 
 
@@ -174,7 +176,7 @@ def adoptable(services: Collection[str], own_id: str) -> list[str]:
         Q(session__owner__isnull=True)
         | Q(session__owner_id=own_id)
         | Q(session__owner__ended_at__isnull=False)
-        | (Q(session__owner__lease_until__lte=Now()) & Q(Exists(servers.judges(own_id))))
+        | (Q(session__owner__lease_until__lte=Now()) & Q(Exists(servers.judging(own_id))))
     )
     orphaned = unfinished.filter(is_free)
     return list(

@@ -137,7 +137,7 @@ class SiteDirectory:
 
         def end_them() -> None:
             # Asked once for all: they are given much longer than an outage between two statements.
-            by_lease = servers.judges(own_id).exists()
+            by_lease = servers.judging(own_id).exists()
             abandoned.end_all(LocalLauncher(), by_lease=by_lease)
 
         await self._database.run(end_them)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from agents.ownership.ending import end_unfinished_runs
@@ -24,12 +25,12 @@ ENDED_KEPT = 20
 """Number of a service's ended instances that are kept, besides those that count for restarts."""
 
 
-def forget(service: Service, *, by_lease: bool) -> None:
+def forget(service: Service, *, judge: QuerySet[Supervisor] | None) -> None:
     """The last step of unregistering: ends the service's runs and deletes its row.
 
-    `by_lease`: as of `end_unfinished_runs`.
+    `judge`: as of `end_unfinished_runs`.
     """
-    if end_unfinished_runs(service.name, by_lease=by_lease):
+    if end_unfinished_runs(service.name, judge=judge):
         service_id = service.pk
         service.delete()
         doorbell.announce()

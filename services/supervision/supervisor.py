@@ -56,7 +56,7 @@ from services.supervision.launchers import (
 )
 from services.supervision.lifecycle import TRANSITIONS, Cause, Event, State
 from services.supervision.observing import Observation, desired_of, seen_of
-from services.supervision.supervisor_lease import MACHINE, Charge, may_have_workers
+from services.supervision.supervisor_lease import MACHINE, Charge, held, may_have_workers
 from services.telling import Part, kept
 
 logger = structlog.get_logger(__name__)
@@ -170,7 +170,8 @@ class Supervisor:
         if status.is_known_to(self._charge, observation, is_leaving=self.is_leaving):
             status.note(observation, self._status_of(observation, desired, seen))
             if service.unregistered_at is not None and not observation.live:
-                forgetting.forget(service, by_lease=self.trusts_leases)
+                judge = held(self._charge) if self.trusts_leases else None
+                forgetting.forget(service, judge=judge)
         return done + launched, launched
 
     def _status_of(self, observation: Observation, desired: Desired, seen: Sequence[Seen]) -> str:

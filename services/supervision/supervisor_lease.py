@@ -69,6 +69,11 @@ def machines_supervised() -> QuerySet[Supervisor]:
     return Supervisor.objects.filter(LEASE_HOLDS, service__isnull=True)
 
 
+def held(charge: Charge) -> QuerySet[Supervisor]:
+    """The row of the charge's lease, if that is valid."""
+    return Supervisor.objects.filter(LEASE_HOLDS, pk=charge.lease)
+
+
 def is_supervised_apart(service: Service) -> bool:
     """Whether a supervisor of one worker of the service may be alive."""
     found = Supervisor.objects.filter(LEASE_HOLDS, service=service)
@@ -77,7 +82,7 @@ def is_supervised_apart(service: Service) -> bool:
 
 def live_supervisor(charge: Charge = MACHINE) -> Supervisor | None:
     """The supervisor that holds the charge's lease and may be alive."""
-    found = Supervisor.objects.filter(LEASE_HOLDS, node=charge.lease).first()
+    found = held(charge).first()
     return None if found is None or is_provably_gone(found.process) else found
 
 
@@ -134,7 +139,7 @@ def renew(epoch: int, charge: Charge = MACHINE) -> Supervisor | None:
 
 def holds(epoch: int, charge: Charge = MACHINE) -> bool:
     """Whether the lease is still ours and has not expired."""
-    return Supervisor.objects.filter(LEASE_HOLDS, pk=charge.lease, epoch=epoch).exists()
+    return held(charge).filter(epoch=epoch).exists()
 
 
 def note_leaving(epoch: int, charge: Charge = MACHINE) -> None:

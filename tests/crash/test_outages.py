@@ -21,6 +21,8 @@ AS_SHIPPED = {
 }
 APART_S = 2.0
 """Between the renewals of two servers, at least: the outage has to end within that time."""
+NEARLY_S = 0.5
+"""So close to a whole interval they may renew at the same time after all."""
 BACK_S = 0.3
 """How long after the end of the first lease the database is started again."""
 TRIES = 6
@@ -42,7 +44,7 @@ async def start_apart(site: Site) -> list[Runner]:
     for _ in range(TRIES):
         second = await site.start(**AS_SHIPPED)
         one, other = seconds_left(site).values()
-        if APART_S < abs(one - other) % RENEW_S < RENEW_S - APART_S / 4:
+        if APART_S < abs(one - other) % RENEW_S < RENEW_S - NEARLY_S:
             return [first, second]
         await asyncio.to_thread(second.stop)
     raise AssertionError("All servers renewed their leases at about the same time.")
@@ -58,6 +60,16 @@ async def until_just_renewed(site: Site) -> dict[str, float]:
             await asyncio.sleep(0.02)
 
 
+async def lose(database: MariaDB, left: dict[str, float]) -> bool:
+    """Has it away until the first lease is over; returns whether it was back before the last."""
+    killed_at = time.monotonic()
+    await asyncio.to_thread(database.kill)
+    back_at = killed_at + min(left.values()) + BACK_S
+    await asyncio.sleep(back_at - time.monotonic())
+    await asyncio.to_thread(database.restart)
+    return time.monotonic() < killed_at + max(left.values())
+
+
 @pytest.mark.long
 async def test_a_server_whose_lease_outlasts_an_outage_takes_nothing_from_one_that_lives(
     own_mariadb: MariaDB, site: Site
@@ -71,14 +83,11 @@ async def test_a_server_whose_lease_outlasts_an_outage_takes_nothing_from_one_th
         await witness.say('go [[tool transfer {"text": "a"}]]')
         await witness.recorder.until("agent.user_confirm")
     before = site.query("SELECT id, owner_id, epoch FROM agents_session ORDER BY id")
-    left = await until_just_renewed(site)
-    killed_at = time.monotonic()
-    await asyncio.to_thread(own_mariadb.kill)
-    back_at = killed_at + min(left.values()) + BACK_S
-    await asyncio.sleep(back_at - time.monotonic())
-    await asyncio.to_thread(own_mariadb.restart)
-    away_s = time.monotonic() - killed_at
-    assert min(left.values()) < away_s < max(left.values()), away_s
+    for _ in range(TRIES):
+        if await lose(own_mariadb, await until_just_renewed(site)):
+            break
+    else:
+        raise AssertionError("The database never came back between the ends of the leases.")
     # Those that live have renewed by then, and looked for what others have left.
     await asyncio.sleep(RENEW_S + LEASE_S + 2 * ADOPT_S)
     assert len(seconds_left(site)) == 2

@@ -11,6 +11,8 @@ import pytest
 
 from myagent import threads
 
+PATIENCE_S = 20.0
+
 
 @pytest.fixture
 def finished() -> Iterator[threading.Event]:
@@ -63,7 +65,7 @@ def test_any_other_thread_counts_while_it_runs(
         has_ended.set()
 
     start(wait)
-    begun.wait()
+    assert begun.wait(PATIENCE_S)
     assert not threads.is_alone()
     finished.set()
-    has_ended.wait()
+    assert has_ended.wait(PATIENCE_S)

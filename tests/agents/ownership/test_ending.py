@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from agents.log.commit import Batch
 from agents.models import Run, Server
 from agents.ownership import servers
-from agents.ownership.ending import SILENT_FOR, end_unfinished_runs
+from agents.ownership.ending import SILENT_S, end_unfinished_runs
 from agents.ownership.servers import Renewal
 from agents.runtime.process import own_identity
 from tests.agents.logs import SERVICE, accepted, created, new_ref, new_server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-JUST_NOW, LONG_AGO = timedelta(seconds=1), SILENT_FOR + timedelta(seconds=1)
+JUST_NOW, LONG_AGO = timedelta(seconds=1), timedelta(seconds=SILENT_S + 1)
+ELSEWHERE = "another-boot/1/1/1"
+
+JUDGES, JUDGES_NO_MORE = Server.objects.all(), Server.objects.none()
+"""The lease of who ends the runs: a row, or none any more."""
 
 
 def run_of(process: str, over_for: timedelta) -> tuple[str, Run]:
@@ -30,33 +36,44 @@ def run_of(process: str, over_for: timedelta) -> tuple[str, Run]:
 
 
 @pytest.mark.parametrize(
-    ("over_for", "by_lease"), [(JUST_NOW, True), (JUST_NOW, False), (LONG_AGO, False)]
+    ("over_for", "judge", "lease_s"),
+    [
+        pytest.param(JUST_NOW, JUDGES, 15, id="silent for a moment"),
+        pytest.param(LONG_AGO, JUDGES, 300, id="with long leases"),
+        pytest.param(LONG_AGO, JUDGES_NO_MORE, 15, id="the caller's lease is over"),
+        pytest.param(LONG_AGO, None, 15, id="the caller has just begun"),
+    ],
 )
 def test_a_server_that_may_live_keeps_its_runs_and_the_removal_waits(
-    over_for: timedelta, by_lease: bool
+    over_for: timedelta, judge: QuerySet[Server] | None, lease_s: float, settings: Any
 ) -> None:
-    server_id, run = run_of("another-boot/1/1/1", over_for)
-    assert not end_unfinished_runs(SERVICE, by_lease=by_lease)
+    settings.MYAGENT_LEASE_S = lease_s
+    server_id, run = run_of(ELSEWHERE, over_for)
+    assert not end_unfinished_runs(SERVICE, judge=judge)
     run.refresh_from_db()
     assert run.status in Run.UNFINISHED
     assert servers.renew(server_id, 60, {}) is Renewal.LAPSED
     # It is left to the server, which lives.
-    assert end_unfinished_runs(SERVICE, by_lease=by_lease)
+    assert end_unfinished_runs(SERVICE, judge=judge)
 
 
 @pytest.mark.parametrize(
-    ("process", "over_for", "by_lease"),
+    ("process", "over_for", "judge"),
     [
-        pytest.param("another-boot/1/1/1", LONG_AGO, True, id="silent"),
-        pytest.param(f"{own_identity()}9", JUST_NOW, False, id="gone"),
+        pytest.param(ELSEWHERE, LONG_AGO, JUDGES, id="silent"),
+        pytest.param(f"{own_identity()}9", JUST_NOW, None, id="gone"),
     ],
 )
 def test_the_runs_of_a_dead_server_are_ended(
-    process: str, over_for: timedelta, by_lease: bool
+    process: str, over_for: timedelta, judge: QuerySet[Server] | None
 ) -> None:
     server_id, run = run_of(process, over_for)
-    assert not end_unfinished_runs(SERVICE, by_lease=by_lease)
-    assert end_unfinished_runs(SERVICE, by_lease=by_lease)
+    of_others = new_server(ELSEWHERE)
+    Server.objects.filter(pk=of_others).update(lease_until=Now() - over_for)
+    assert not end_unfinished_runs(SERVICE, judge=judge)
+    assert end_unfinished_runs(SERVICE, judge=judge)
     run.refresh_from_db()
     assert run.status == Run.Status.INTERRUPTED
     assert servers.renew(server_id, 60, {}) is Renewal.ENDED
+    # It has nothing of the service, and is not judged.
+    assert servers.renew(of_others, 60, {}) is Renewal.LAPSED

@@ -441,8 +441,8 @@ def test_runs_that_an_outage_left_half_ended_are_ended_at_the_next_attempt(
     with monkeypatch.context() as outage, pytest.raises(OperationalError):
         outage.setattr("agents.ownership.ending.Batch.commit", go_away)
         outage.setattr("agents.ownership.ending.servers.retire", go_away)
-        end_unfinished_runs(service.name, by_lease=True)
-    while not end_unfinished_runs(service.name, by_lease=True):
+        end_unfinished_runs(service.name, judge=None)
+    while not end_unfinished_runs(service.name, judge=None):
         pass
     run.refresh_from_db()
     assert run.status == Run.Status.INTERRUPTED
