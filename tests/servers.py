@@ -212,6 +212,8 @@ class MariaDB(PrivateServer):
                 "mariadb-install-db",
                 "--no-defaults",
                 f"--datadir={self._data}",
+                # Another server that starts removes the tables that queries keep there.
+                f"--tmpdir={self.folder}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._user(),
@@ -226,7 +228,6 @@ class MariaDB(PrivateServer):
             f"--socket={self._socket}",
             f"--port={self.port}",
             f"--pid-file={self.folder / 'pid'}",
-            # Another server that starts removes the tables that queries keep there.
             f"--tmpdir={self.folder}",
             "--bind-address=127.0.0.1",
             "--skip-log-bin",

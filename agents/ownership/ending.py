@@ -42,20 +42,16 @@ def end_unfinished_runs(service: str, *, judge: QuerySet[Any] | None) -> bool:
     Raises `django.db.Error`; may be called again.
     """
     unfinished = Run.objects.filter(status__in=Run.UNFINISHED, session__service=service)
-    owners = Server.objects.filter(service=service, ended_at__isnull=True)
     # Sessions that an earlier call of this process left behind when the database failed.
-    for former in owners.filter(process=own_identity(), port=0):
+    own = Server.objects.filter(service=service, ended_at__isnull=True, process=own_identity())
+    for former in own.filter(port=0):
         servers.retire(former.pk)
     left = unfinished.exclude(
         session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
     )
     if not left.exists():
         return True
-    servers.end_gone_servers()
-    if judge is not None:
-        owners = left.exclude(session__owner=None).values_list("session__owner", flat=True)
-        since = timedelta(seconds=max(SILENT_S, settings.MYAGENT_LEASE_S))
-        servers.end_silent(set(owners), since=since, judge=judge)
+    _declare_dead(left, judge)
     free = left.filter(Q(session__owner__isnull=True) | Q(session__owner__ended_at__isnull=False))
     session_ids = list(free.values_list("session_id", flat=True).distinct()[:AT_ONCE])
     if not session_ids:
@@ -69,6 +65,16 @@ def end_unfinished_runs(service: str, *, judge: QuerySet[Any] | None) -> bool:
     finally:
         servers.retire(owner.pk)
     return False
+
+
+def _declare_dead(left: QuerySet[Run], judge: QuerySet[Any] | None) -> None:
+    """Ends the leases of dead servers that have some of the runs."""
+    servers.end_gone_servers()
+    if judge is not None:
+        owned = left.filter(session__owner__isnull=False)
+        owners = set(owned.values_list("session__owner_id", flat=True))
+        since = timedelta(seconds=max(SILENT_S, settings.MYAGENT_LEASE_S))
+        servers.end_silent(owners, since=since, judge=judge)
 
 
 def _end_runs_of(session_id: str, service: str, owner_id: str) -> None:

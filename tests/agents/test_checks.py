@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from agents.checks import check_numbers
 
@@ -18,7 +19,7 @@ from agents.checks import check_numbers
     ],
 )
 def test_a_lease_is_renewed_three_times_as_often_as_it_ends(
-    lease_s: float, renew_s: float, found: list[str], settings: SettingsWrapper
+    lease_s: float, renew_s: float, found: list[str], settings: Any
 ) -> None:
     settings.MYAGENT_LEASE_S, settings.MYAGENT_RENEW_S = lease_s, renew_s
     assert [error.id for error in check_numbers()] == found
