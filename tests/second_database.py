@@ -84,6 +84,9 @@ class SecondRun:
             path, number, name = data["location"]
             data["location"] = (path, number, f"{name}{part.label}")
             data["nodeid"] = f"{data['nodeid']}{part.label}"
+            if isinstance(data["longrepr"], list):
+                # Why a test was skipped: JSON has no tuples.
+                data["longrepr"] = tuple(data["longrepr"])
             yield self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
 
     def _report_as_skipped(self, items: list[pytest.Item]) -> None:

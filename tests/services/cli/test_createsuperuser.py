@@ -30,4 +30,5 @@ def test_the_first_account_of_a_new_site_is_made_before_anything_else(
 def test_a_database_that_can_not_be_used_is_a_sentence(tmp_path: Path) -> None:
     site = ManagedSite(f"sqlite:///{tmp_path / 'gone' / 'site.db'}", tmp_path)
     said = site.manage("createsuperuser", "--username", "ada", "--noinput", expect=1)
-    assert said == "The database can't be used: unable to open database file\n"
+    reason = f"unable to open database file. There is no folder {tmp_path / 'gone'}."
+    assert said == f"The database can't be used: {reason}\n"
