@@ -329,6 +329,13 @@ async def test_the_last_descriptors_are_kept_and_that_is_logged(
     await hang_up(connection)
 
 
+def last_frame(sent: bytes) -> bytes:
+    """Of short ones: on a busy machine, a server may have sent pings before."""
+    while (end := 2 + sent[1]) < len(sent):
+        sent = sent[end:]
+    return sent
+
+
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
@@ -346,8 +353,8 @@ async def test_a_frame_that_is_none_ends_its_socket_and_costs_no_more_than_a_log
     await connection[0].readuntil(b"\r\n\r\n")
     with caplog.at_level("WARNING"):
         connection[1].write(frame)
-        answer = await rest_of(connection)
-    assert answer[:1] == b"\x88" and int.from_bytes(answer[2:4], "big") == code
+        closing = last_frame(await rest_of(connection))
+    assert closing[:1] == b"\x88" and int.from_bytes(closing[2:4], "big") == code
     assert len(caplog.records) <= 1 and not any(each.exc_info for each in caplog.records)
     await hang_up(connection)
 
