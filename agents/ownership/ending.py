@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 
 from agents.log import kinds, recorders
 from agents.log.closing import closing_results
@@ -16,7 +15,7 @@ from agents.log.commit import Batch
 from agents.log.entry import Entry, RunRef
 from agents.log.reading import UnfinishedRun
 from agents.log.writes import RunFacts, Write
-from agents.models import Run, Server
+from agents.models import LEASE_HOLDS, Run, Server
 from agents.ownership import servers
 from agents.ownership.adoption import adopt
 from agents.ownership.taking import OwnedElsewhere, UnknownSession
@@ -46,9 +45,7 @@ def end_unfinished_runs(service: str, *, judge: QuerySet[Any] | None) -> bool:
     own = Server.objects.filter(service=service, ended_at__isnull=True, process=own_identity())
     for former in own.filter(port=0):
         servers.retire(former.pk)
-    left = unfinished.exclude(
-        session__owner__ended_at__isnull=True, session__owner__lease_until__gt=Now()
-    )
+    left = unfinished.exclude(session__owner__in=Server.objects.filter(LEASE_HOLDS))
     if not left.exists():
         return True
     _declare_dead(left, judge)

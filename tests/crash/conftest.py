@@ -13,10 +13,11 @@ import pytest
 
 from tests.conftest import serve
 from tests.crash.witness import query
+from tests.databases import migrate
 from tests.fake_model import FakeModel
 from tests.mysql_server import database_server
 from tests.runners import ROOT, Runner
-from tests.servers import PrivateServer, Redis
+from tests.servers import MariaDB, PrivateServer, Redis, execute_sql
 
 AGENT_FILES = Path(__file__).resolve().parent.parent / "agent_files"
 
@@ -100,3 +101,13 @@ async def site(
     fresh_database_url: str, tmp_path: Path, fake_model: FakeModel, runners: ExitStack
 ) -> Site:
     return Site(fresh_database_url, tmp_path, fake_model, runners)
+
+
+@pytest.fixture
+def mariadb_site(
+    own_mariadb: MariaDB, tmp_path: Path, fake_model: FakeModel, runners: ExitStack
+) -> Site:
+    """A site on a MariaDB of the test's own, which it may kill."""
+    execute_sql(own_mariadb.port, "CREATE DATABASE site CHARACTER SET utf8mb4")
+    migrate(own_mariadb.url("site"))
+    return Site(own_mariadb.url("site"), tmp_path, fake_model, runners)

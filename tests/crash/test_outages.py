@@ -9,9 +9,8 @@ import pytest
 
 from tests.crash.conftest import Site
 from tests.crash.witness import Witness, assert_promises
-from tests.databases import migrate
 from tests.runners import Runner
-from tests.servers import MariaDB, execute_sql
+from tests.servers import MariaDB
 
 LEASE_S, RENEW_S, ADOPT_S = 15.0, 5.0, 2.0
 AS_SHIPPED = {
@@ -72,26 +71,25 @@ async def lose(database: MariaDB, left: dict[str, float]) -> bool:
 
 @pytest.mark.long
 async def test_a_server_whose_lease_outlasts_an_outage_takes_nothing_from_one_that_lives(
-    own_mariadb: MariaDB, site: Site
+    own_mariadb: MariaDB, mariadb_site: Site
 ) -> None:
-    execute_sql(own_mariadb.port, "CREATE DATABASE site CHARACTER SET utf8mb4")
-    site.database_url = own_mariadb.url("site")
-    migrate(site.database_url)
-    runners = await start_apart(site)
+    runners = await start_apart(mariadb_site)
     witnesses = [await Witness.arrive(runner.url) for runner in runners]
     for witness in witnesses:
         await witness.say('go [[tool transfer {"text": "a"}]]')
         await witness.recorder.until("agent.user_confirm")
-    before = site.query("SELECT id, owner_id, epoch FROM agents_session ORDER BY id")
+    before = mariadb_site.query("SELECT id, owner_id, epoch FROM agents_session ORDER BY id")
     for _ in range(TRIES):
-        if await lose(own_mariadb, await until_just_renewed(site)):
+        if await lose(own_mariadb, await until_just_renewed(mariadb_site)):
             break
     else:
         raise AssertionError("The database never came back between the ends of the leases.")
     # Those that live have renewed by then, and looked for what others have left.
     await asyncio.sleep(RENEW_S + LEASE_S + 2 * ADOPT_S)
-    assert len(seconds_left(site)) == 2
-    assert site.query("SELECT id, owner_id, epoch FROM agents_session ORDER BY id") == before
+    assert len(seconds_left(mariadb_site)) == 2
+    assert (
+        mariadb_site.query("SELECT id, owner_id, epoch FROM agents_session ORDER BY id") == before
+    )
     for witness in witnesses:
         question = next(f for f in witness.recorder.frames if f["event"] == "agent.user_confirm")
         await witness.recorder.send(
@@ -101,5 +99,5 @@ async def test_a_server_whose_lease_outlasts_an_outage_takes_nothing_from_one_th
             content={"approved": True},
         )
         await witness.until_ended(1)
-        assert_promises(site.database_url, witness.session_id, witness)
+        assert_promises(mariadb_site.database_url, witness.session_id, witness)
         await witness.leave()

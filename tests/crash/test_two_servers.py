@@ -6,18 +6,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.crash.conftest import Site
 from tests.crash.residents import Resident
 from tests.crash.witness import assert_promises, assert_valid_contexts, read_log
-from tests.databases import migrate
-from tests.fake_model import FakeModel
 from tests.runners import Runner
-from tests.servers import MariaDB, PrivateServer, Redis, execute_sql
+from tests.servers import MariaDB, PrivateServer, Redis
 
 SHORT = {
     "MYAGENT_LEASE_S": "3",
@@ -28,15 +24,6 @@ SHORT = {
 PATIENCE_S = 240.0
 TURNS_BETWEEN = 1
 """Turns that each client takes, at least, before something dies, and after it is back."""
-
-
-@pytest.fixture
-def mariadb_site(
-    own_mariadb: MariaDB, tmp_path: Path, fake_model: FakeModel, runners: ExitStack
-) -> Site:
-    execute_sql(own_mariadb.port, "CREATE DATABASE site CHARACTER SET utf8mb4")
-    migrate(own_mariadb.url("site"))
-    return Site(own_mariadb.url("site"), tmp_path, fake_model, runners)
 
 
 class Pair:
