@@ -71,7 +71,7 @@ class Places:
             async with asyncio.timeout(CLAIM_S), self._writing:
                 return await self._claim(service, limit)
         except (DatabaseFailure, TimeoutError) as error:
-            logger.warning("storage_away", error=explain(error) or "too slow")
+            logger.warning("storage_away", error=explain(error))
             return not self.is_full(service, limit)
 
     async def _claim(self, service: str, limit: int) -> bool:

@@ -87,7 +87,7 @@ class RunsAtOnce:
                 return await self._database.run(_count_elsewhere, principal, self._server_id())
         except (DatabaseFailure, TimeoutError) as error:
             # The message itself will be refused if it can't be stored.
-            logger.warning("storage_away", error=explain(error) or "too slow")
+            logger.warning("storage_away", error=explain(error))
             return self._elsewhere.get(principal, 0)
 
     def check(self, owner: str, elsewhere: int) -> None:

@@ -254,7 +254,7 @@ class Journal:
             duplicate = None
         if duplicate is not None:
             return duplicate
-        logger.error("row_refused", session_id=write.session_id, error=str(error))
+        logger.error("row_refused", session_id=write.session_id, error=explain(error))
         return RowRefused()
 
 

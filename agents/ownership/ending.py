@@ -65,7 +65,7 @@ def end_unfinished_runs(service: str, *, judge: QuerySet[Any] | None) -> bool:
 
 
 def _declare_dead(left: QuerySet[Run], judge: QuerySet[Any] | None) -> None:
-    """Ends the leases of dead servers that have some of the runs."""
+    """Ends the leases of servers that are gone, and of silent ones that have some of the runs."""
     servers.end_gone_servers()
     if judge is not None:
         owned = left.filter(session__owner__isnull=False)

@@ -133,7 +133,10 @@ def end_gone_servers(own_id: str = "") -> None:
 
 
 def end_silent(server_ids: Collection[str], *, since: timedelta, judge: QuerySet[Any]) -> None:
-    """Declares those dead whose leases have been over for so long, while `judge` finds a row."""
+    """Declares those dead whose leases have been over for so long, while `judge` finds a row.
+
+    It may not be a row of `Server`: MySQL does not read a table in the statement that updates it.
+    """
     silent = Server.objects.filter(Exists(judge), ended_at__isnull=True)
     for server_id in server_ids:
         if silent.filter(pk=server_id, lease_until__lte=Now() - since).update(ended_at=Now()):

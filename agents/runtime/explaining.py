@@ -5,45 +5,92 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection
+from django.utils import translation
 from django.utils.translation import gettext
 
 from agents.runtime import file_locks
 
 _LOCKED = "database is locked"
-_NOT_USABLE = ("unable to open database file", "attempt to write a readonly database")
+_NOT_OPENED = "unable to open database file"
+_READ_ONLY = "attempt to write a readonly database"
 
 
 def explain(error: Exception) -> str:
-    """The error's text, with a sentence about what is in the way, if that can be seen."""
+    """For the log: the same as `explain_to_reader`, in the language of the site.
+
+    A request may be in the language of its client.
+    """
+    with translation.override(settings.LANGUAGE_CODE):
+        return explain_to_reader(error)
+
+
+def explain_to_reader(error: Exception) -> str:
+    """The error's text, with a sentence about what is in the way, if that can be seen.
+
+    Never empty. In the active language.
+    """
     text = _text_of(error)
     if connection.vendor != "sqlite":
         return text
     file, reason = Path(connection.settings_dict["NAME"]), ""
     if _LOCKED in text:
         reason = file_locks.tell_writer_of(file)
-    elif any(said in text for said in _NOT_USABLE):
+    elif _NOT_OPENED in text:
         reason = _why_not_usable(file)
+    elif _READ_ONLY in text:
+        reason = _why_not_usable(file) or _how_it_changed(file)
     return f"{text}. {reason}" if reason else text
 
 
 def _text_of(error: Exception) -> str:
     match error.args:
         case (int() as number, str() as text):  # As MySQL's driver has it.
-            return f"{text} (error {number})"
-    return str(error)
+            return f"{text or type(error).__name__} (error {number})"
+    if isinstance(error, TimeoutError):
+        return str(error) or "too slow"
+    return str(error) or type(error).__name__
 
 
 def _why_not_usable(file: Path) -> str:
     """Only asks for rights: to open the file and close it releases the locks of this process."""
     folder = file.parent
-    if not os.path.isdir(folder):
-        return gettext("There is no folder {path}.").format(path=folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return gettext(
+    for each in (*reversed(folder.parents), folder):
+        # Nobody can see what is in a folder that may not be entered.
+        if not os.path.isdir(each):
+            return gettext("There is no folder {folder}.").format(folder=folder)
+        if not os.access(each, os.X_OK):
+            return gettext("The user of this process may not enter {path}.").format(path=each)
+    if os.path.isdir(file):
+        return gettext("{file} is a folder, not an SQLite file.").format(file=file)
+    beside = [file.with_name(f"{file.name}{ending}") for ending in ("", "-wal", "-shm")]
+    if refused := next((each for each in (folder, *beside) if not _is_writable(each)), None):
+        return _why_not_writable(refused, is_folder=refused == folder)
+    return ""
+
+
+def _is_writable(path: Path) -> bool:
+    """Whether it could be, where it does not exist."""
+    return not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK)
+
+
+def _why_not_writable(path: Path, *, is_folder: bool) -> str:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        sentence = gettext("The file system of {path} is mounted read-only.")
+    elif is_folder:
+        sentence = gettext(
             "The user of this process may not write in {path}, where SQLite keeps files beside the "
             "database."
-        ).format(path=folder)
-    if os.path.exists(file) and not os.access(file, os.R_OK | os.W_OK):
-        return gettext("The user of this process may not read and write {path}.").format(path=file)
-    return ""
+        )
+    else:
+        sentence = gettext("The user of this process may not read and write {path}.")
+    return sentence.format(path=path)
+
+
+def _how_it_changed(file: Path) -> str:
+    """SQLite calls a file read-only that is no longer the one that it has opened."""
+    if os.path.exists(file):
+        return ""
+    sentence = gettext("{file} was removed or moved away while it was in use.")
+    return sentence.format(file=file)

@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from agents.runtime import logs, sentry
-from agents.runtime.explaining import explain
+from agents.runtime.explaining import explain_to_reader
 from agents.runtime.listening import is_loopback
 from agents.terminal import language
 from agents.terminal.inert import readable
@@ -101,7 +101,7 @@ class TerminalCommand(BaseCommand):
         except DatabaseFailure as error:
             raise CommandError(
                 translation.gettext("The database can't be used: {reason}").format(
-                    reason=readable(explain(error))
+                    reason=readable(explain_to_reader(error))
                 )
             ) from error
 

@@ -95,8 +95,12 @@ export default function Traces({ address = "ws://localhost:8080", label = "ann" 
     const connect = () => {
       const opened = new WebSocket(`${address}/ws/${encodeURIComponent(label)}`);
       socket.current = opened;
-      opened.onopen = () => setConnected(true);
-      opened.onmessage = (event) => see(JSON.parse(event.data));
+      opened.onmessage = (event) => {
+        const message = JSON.parse(event.data);
+        // From now on every end is told.
+        if (message.event_type === "connection_established") setConnected(true);
+        else see(message);
+      };
       opened.onclose = () => {
         setConnected(false);
         timer = setTimeout(connect, AGAIN_MS);

@@ -71,6 +71,7 @@ def plain_errors() -> Iterator[None]:
     from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
     from django.db import Error as DatabaseFailure
 
+    from agents.runtime.explaining import explain_to_reader
     from services import errors
 
     try:
@@ -84,6 +85,6 @@ def plain_errors() -> Iterator[None]:
     except ImproperlyConfigured as error:
         raise WrongSettings(f"The settings are wrong: {error}") from error
     except DatabaseFailure as error:
-        raise StorageFailed(f"The database can't be used: {error}") from error
+        raise StorageFailed(f"The database can't be used: {explain_to_reader(error)}") from error
     except filelock.Timeout as error:
         raise StorageFailed("Another process has been changing the database for long.") from error

@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext_noop
 
 from agents.runtime import schema
-from agents.runtime.explaining import explain
+from agents.runtime.explaining import explain_to_reader
 from agents.runtime.migration_journal import MigrationJournal
 from services.doctor import database, machine
 from services.doctor.database import Migrations, MysqlServer, SqliteFile
@@ -65,7 +65,7 @@ def look_at_database() -> list[Finding]:
                         "See that it runs, and that DATABASE_URL or MYSQL_* names its host, user, "
                         "password and database."
                     ),
-                    reason=explain(error),
+                    reason=explain_to_reader(error),
                 )
             )
     return found
@@ -137,7 +137,7 @@ def _write_failure(connection: BaseDatabaseWrapper, statement: str) -> str:
             cursor.execute(statement)
             cursor.execute("ROLLBACK")
     except DatabaseFailure as error:
-        return explain(error)
+        return explain_to_reader(error)
     return ""
 
 

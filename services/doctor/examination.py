@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
+from agents.runtime.explaining import explain_to_reader
 from services.doctor import configuration
 from services.doctor.asking_database import look_at_database
 from services.doctor.bounded import within
@@ -97,7 +98,7 @@ def _guarded(check: str, look: Look, *, within_s: float = LOOK_S) -> list[Findin
                 check,
                 gettext_noop("It could not be looked at: {reason}"),
                 gettext_noop("See to the other problems first, then examine again."),
-                reason=f"{type(error).__name__}: {error}",
+                reason=f"{type(error).__name__}: {explain_to_reader(error)}",
             ),
         ]
     return found

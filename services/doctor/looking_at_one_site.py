@@ -40,9 +40,7 @@ def look_at_one_site() -> Iterator[Finding]:
 
 def _registered() -> list[Registered]:
     """Those of this version: an older one may not answer yet."""
-    live = Server.objects.filter(
-        LEASE_HOLDS, ended_at__isnull=True, version=settings.VERSION
-    ).order_by("started_at")
+    live = Server.objects.filter(LEASE_HOLDS, version=settings.VERSION).order_by("started_at")
     return [
         Registered(row.pk, f"{row.host}:{row.port}", is_new=timezone.now() - row.started_at < NEW)
         for row in live

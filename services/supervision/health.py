@@ -25,6 +25,7 @@ from agents.runs.link import LinkFailed, dial
 from agents.runs.remote import way_to
 from agents.runtime.database import DatabaseThreads
 from agents.runtime.database_errors import is_about_a_row
+from agents.runtime.explaining import explain
 from agents.sockets.external.upstream import FAILURES, hang_up
 from agents.sockets.external.upstream import dial as dial_external
 from myagent.sentence import Said
@@ -221,7 +222,7 @@ def write_down(findings: Sequence[Finding]) -> None:
             if isinstance(error, DatabaseFailure) and not is_about_a_row(error):
                 raise
             # It is gone or locked, or its report is invalid, which does not concern the others.
-            logger.warning("finding_not_kept", checked=str(finding.checked), error=str(error))
+            logger.warning("finding_not_kept", checked=str(finding.checked), error=explain(error))
 
 
 def _write_one(finding: Finding, now: datetime, seen: Figures) -> None:

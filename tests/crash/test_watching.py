@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
+import MySQLdb
 import pytest
 
 from tests.crash.conftest import Site
 from tests.crash.test_kill import kill
 from tests.crash.witness import Witness, read_out
 from tests.crash.workers import kill_worker
+from tests.fake_model import FakeModel
 from tests.runners import Runner
-from tests.servers import Redis
+from tests.servers import MariaDB, Redis
 from tests.trace_client import Frame, Watcher, assert_in_order, watcher
 
 pytestmark = pytest.mark.both_databases(when_long=True)
@@ -146,3 +148,29 @@ async def test_two_viewers_beside_many_turns_see_every_message(site: Site) -> No
         assert told[0] == told[1]
     for witness in witnesses:
         await witness.leave()
+
+
+async def test_who_comes_back_by_a_label_is_greeted_once_its_place_is_known(
+    own_mariadb: MariaDB, mariadb_site: Site, fake_model: FakeModel
+) -> None:
+    """Greeted earlier, a page would wait for an end that is not told to it."""
+    runner = await mariadb_site.start()
+    label = f"{runner.url}ws/ann"
+    somebody = MySQLdb.connect(host="127.0.0.1", port=own_mariadb.port, user="root", db="site")
+    with closing(somebody):
+        async with watcher(label) as first:
+            await first.start("[[hold h]] hello")
+            await fake_model.wait_held("h")
+            somebody.cursor().execute("LOCK TABLES traces_label WRITE")
+            async with watcher(label) as second:
+                fake_model.release("h")
+                await first.until("trace_completed")
+                # What the server has sent before its pong has arrived.
+                await (await second.socket.ping())
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await second.socket.recv()
+                somebody.cursor().execute("UNLOCK TABLES")
+                await second.until("connection_established")
+                await second.ask("goodbye")
+                assert [f["data"]["request"] for f in second.of("trace_started")] == ["goodbye"]

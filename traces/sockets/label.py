@@ -34,7 +34,7 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
         super().open(scope, receive, send, host)
         self._label = _label_in(scope)
-        self._has_come_back = False
+        self._has_come_back = self._is_greeted = False
         self._telling = Telling(host.database, self._tell_message)
 
     # Sending to the client.
@@ -47,9 +47,12 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def session_name(self) -> str:
         return self._label
 
-    def greet(self) -> None:
-        data = {"status": "connected", "session_id": self._label}
-        self.say_now(self.frame_now("connection", "connection_established", data))
+    def greet(self, *, has_place: bool = False) -> None:
+        """Once the place in the conversation is known: the end of what runs then will be told."""
+        if has_place and not self._is_greeted:
+            self._is_greeted = True
+            data = {"status": "connected", "session_id": self._label}
+            self.say_now(self.frame_now("connection", "connection_established", data))
 
     def keep_warm(self) -> None:
         """WebSocket pings do; the dialect has no word for it."""
@@ -136,7 +139,10 @@ class LabelConsumer(TraceSocket, SingleConversation):
 
     async def find_place(self, session_id: str) -> None:
         """From the first run that has not ended: its trace is told from its start."""
-        place = await self.port.place_after(session_id, None)
+        try:
+            place = await self.port.place_after(session_id, None)
+        finally:
+            self.greet(has_place=True)
         await self.port.attach(self, session_id, place.last_seq)
 
     async def create(self) -> None:
@@ -152,10 +158,14 @@ class LabelConsumer(TraceSocket, SingleConversation):
         await self.attempt(self._find(), None)
 
     async def _find(self) -> None:
-        found = await self._ask_database(labels.find, self._place)
-        if found is not None:
-            self.session_id = found
-            await self.attach(found)
+        try:
+            found = await self._ask_database(labels.find, self._place)
+            if found is not None:
+                self.session_id = found
+                await self.attach(found)
+        finally:
+            # There is none, or the client is told next why it is not to be found.
+            self.greet(has_place=True)
 
     async def _claim(self, created: str) -> None:
         """Of two sockets that begin at once, one has begun in vain."""

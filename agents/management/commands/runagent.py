@@ -32,12 +32,13 @@ from agents.runtime import file_pages, logs, systemd
 from agents.runtime.addresses import address_of
 from agents.runtime.background import Background
 from agents.runtime.exit_status import CONFIGURATION_ERROR
-from agents.runtime.explaining import explain
+from agents.runtime.explaining import explain_to_reader
 from agents.runtime.listening import add_address, listen
 from agents.sentences import tell
 from agents.terminal.command import TerminalCommand, in_language_of_site, set_up_logs
 from agents.terminal.encoding import shows
 from agents.terminal.greeting import MARKS, greeting
+from agents.terminal.inert import readable
 
 if TYPE_CHECKING:
     from agents.serving import ServerProcess
@@ -150,7 +151,7 @@ class Command(TerminalCommand):
                 sentence = gettext("The settings are wrong: {reason}").format(reason=error)
             case _:
                 sentence = gettext("The database can't be used: {reason}").format(
-                    reason=explain(error)
+                    reason=readable(explain_to_reader(error))
                 )
         return CommandError(sentence)
 

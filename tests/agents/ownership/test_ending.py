@@ -15,15 +15,28 @@ from agents.ownership import servers
 from agents.ownership.ending import SILENT_S, end_unfinished_runs
 from agents.ownership.servers import Renewal
 from agents.runtime.process import own_identity
-from tests.agents.logs import SERVICE, accepted, created, new_ref, new_server
+from services.models import Supervisor
+from services.supervision.supervisor_lease import MACHINE, held
+from tests.agents.logs import LEASE_S, SERVICE, accepted, created, new_ref, new_server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 JUST_NOW, LONG_AGO = timedelta(seconds=1), timedelta(seconds=SILENT_S + 1)
 ELSEWHERE = "another-boot/1/1/1"
 
-JUDGES, JUDGES_NO_MORE = Server.objects.all(), Server.objects.none()
-"""The lease of who ends the runs: a row, or none any more."""
+JUDGES, JUDGES_NO_MORE = "judges", "judges no more"
+"""The lease of the supervisor that ends the runs holds, or is over."""
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> QuerySet[Supervisor] | None:
+    if request.param is None:
+        return None
+    left = timedelta(seconds=LEASE_S if request.param == JUDGES else -1)
+    Supervisor.objects.create(
+        node=MACHINE.lease, process=own_identity(), started_at=Now(), lease_until=Now() + left
+    )
+    return held(MACHINE)
 
 
 def run_of(process: str, over_for: timedelta) -> tuple[str, Run]:
@@ -37,7 +50,8 @@ def run_of(process: str, over_for: timedelta) -> tuple[str, Run]:
 
 @pytest.mark.parametrize(
     ("over_for", "judge", "lease_s"),
-    [
+    indirect=["judge"],
+    argvalues=[
         pytest.param(JUST_NOW, JUDGES, 15, id="silent for a moment"),
         pytest.param(LONG_AGO, JUDGES, 300, id="with long leases"),
         pytest.param(LONG_AGO, JUDGES_NO_MORE, 15, id="the caller's lease is over"),
@@ -45,7 +59,7 @@ def run_of(process: str, over_for: timedelta) -> tuple[str, Run]:
     ],
 )
 def test_a_server_that_may_live_keeps_its_runs_and_the_removal_waits(
-    over_for: timedelta, judge: QuerySet[Server] | None, lease_s: float, settings: Any
+    over_for: timedelta, judge: QuerySet[Supervisor] | None, lease_s: float, settings: Any
 ) -> None:
     settings.MYAGENT_LEASE_S = lease_s
     server_id, run = run_of(ELSEWHERE, over_for)
@@ -59,13 +73,14 @@ def test_a_server_that_may_live_keeps_its_runs_and_the_removal_waits(
 
 @pytest.mark.parametrize(
     ("process", "over_for", "judge"),
-    [
+    indirect=["judge"],
+    argvalues=[
         pytest.param(ELSEWHERE, LONG_AGO, JUDGES, id="silent"),
         pytest.param(f"{own_identity()}9", JUST_NOW, None, id="gone"),
     ],
 )
 def test_the_runs_of_a_dead_server_are_ended(
-    process: str, over_for: timedelta, judge: QuerySet[Server] | None
+    process: str, over_for: timedelta, judge: QuerySet[Supervisor] | None
 ) -> None:
     server_id, run = run_of(process, over_for)
     of_others = new_server(ELSEWHERE)
@@ -77,3 +92,14 @@ def test_the_runs_of_a_dead_server_are_ended(
     assert servers.renew(server_id, 60, {}) is Renewal.ENDED
     # It has nothing of the service, and is not judged.
     assert servers.renew(of_others, 60, {}) is Renewal.LAPSED
+
+
+def test_the_runs_of_a_conversation_without_an_owner_are_ended() -> None:
+    server_id, run = run_of(ELSEWHERE, JUST_NOW)
+    _, of_one_that_may_live = run_of(ELSEWHERE, JUST_NOW)
+    servers.retire(server_id)
+    assert not end_unfinished_runs(SERVICE, judge=None)
+    run.refresh_from_db()
+    of_one_that_may_live.refresh_from_db()
+    assert run.status == Run.Status.INTERRUPTED
+    assert of_one_that_may_live.status in Run.UNFINISHED

@@ -10,10 +10,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
+from django.utils import translation
 
 from agents.runtime import file_locks
-from agents.runtime.explaining import explain
+from agents.runtime.explaining import explain, explain_to_reader
 
 
 @pytest.fixture
@@ -69,10 +70,68 @@ def test_what_the_process_may_not_use_is_named(
 ) -> None:
     forbidden, may = (file.parent if is_folder else file), os.access
     # Nothing is forbidden to root, who may run this.
-    monkeypatch.setattr(os, "access", lambda path, how: path != forbidden and may(path, how))
+    monkeypatch.setattr(
+        os, "access", lambda path, how: not (path == forbidden and how & os.W_OK) and may(path, how)
+    )
     told = explain(OperationalError(said))
     assert told.startswith(f"{said}. The user of this process may not ")
     assert f" {forbidden}{',' if is_folder else '.'}" in told
+
+
+def test_a_folder_that_may_not_be_entered_is_not_called_missing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, may = file.parent.parent, os.access
+    monkeypatch.setattr(os, "access", lambda path, how: path != closed and may(path, how))
+    monkeypatch.setattr(os.path, "isdir", lambda path: closed not in path.parents)
+    told = explain(OperationalError("unable to open database file"))
+    assert told.endswith(f"file. The user of this process may not enter {closed}.")
+
+
+def test_a_file_of_somebody_else_beside_the_database_is_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, may = file.with_name("site.db-wal"), os.access
+    beside.touch()
+    monkeypatch.setattr(os, "access", lambda path, how: path != beside and may(path, how))
+    told = explain(OperationalError("attempt to write a readonly database"))
+    assert told.endswith(f"database. The user of this process may not read and write {beside}.")
+
+
+def test_a_file_system_that_is_read_only_is_not_called_forbidden(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_mounted = list(os.statvfs(file.parent))
+    as_mounted[8] |= os.ST_RDONLY
+    monkeypatch.setattr(os, "access", lambda path, how: not how & os.W_OK)
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(as_mounted))
+    told = explain(OperationalError("unable to open database file"))
+    assert told.endswith(f"file. The file system of {file.parent} is mounted read-only.")
+
+
+def test_a_database_that_was_moved_away_in_use_is_named(file: Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        file.rename(file.with_name("moved.db"))
+        with pytest.raises(sqlite3.OperationalError) as refused:
+            database.execute("INSERT INTO t VALUES (1)")
+    told = explain(OperationalError(*refused.value.args))
+    assert told.endswith(f"database. {file} was removed or moved away while it was in use.")
+
+
+def test_a_folder_in_place_of_the_file_is_named(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    told = explain(failure(file))
+    assert told == f"unable to open database file. {file} is a folder, not an SQLite file."
+
+
+def test_the_log_is_in_the_language_of_the_site_whoever_asks(file: Path) -> None:
+    shutil.rmtree(file.parent)
+    error = failure(file)
+    with translation.override("zh-hans"):
+        assert "There is no folder" in explain(error)
+        assert "没有文件夹" in explain_to_reader(error)
 
 
 def test_what_nobody_can_see_is_told_as_it_is(file: Path) -> None:
@@ -81,7 +140,20 @@ def test_what_nobody_can_see_is_told_as_it_is(file: Path) -> None:
     assert explain(OperationalError(said)) == said
 
 
-def test_the_number_of_mysqls_errors_follows_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OperationalError(2013, "Lost connection to server"),
+            "Lost connection to server (error 2013)",
+        ),
+        (InterfaceError(0, ""), "InterfaceError (error 0)"),
+        (OperationalError(), "OperationalError"),
+        (TimeoutError(), "too slow"),
+    ],
+)
+def test_an_explanation_is_text_and_never_empty(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "vendor", "mysql")
-    error = OperationalError(2002, "Can't connect to server on '127.0.0.1' (115)")
-    assert explain(error) == "Can't connect to server on '127.0.0.1' (115) (error 2002)"
+    assert explain(error) == told
