@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils import translation
 from django.utils.translation import gettext
@@ -37,16 +38,17 @@ def explain_to_reader(error: Exception) -> str:
     file, reason = Path(connection.settings_dict["NAME"]), ""
     if _LOCKED in text:
         reason = file_locks.tell_writer_of(file)
-    elif _NOT_OPENED in text:
-        reason = _why_not_usable(file)
-    elif _READ_ONLY in text:
-        reason = _why_not_usable(file) or _how_it_changed(file)
+    elif _NOT_OPENED in text or _READ_ONLY in text:
+        try:
+            reason = _why_not_usable(file)
+        except OSError:
+            reason = ""  # A file was removed while it was looked at.
     return f"{text}. {reason}" if reason else text
 
 
 def _text_of(error: Exception) -> str:
-    match error.args:
-        case (int() as number, str() as text):  # As MySQL's driver has it.
+    match error, error.args:
+        case DatabaseFailure(), (int() as number, str() as text):  # As MySQL's driver has it.
             return f"{text or type(error).__name__} (error {number})"
     if isinstance(error, TimeoutError):
         return str(error) or "too slow"
@@ -64,33 +66,23 @@ def _why_not_usable(file: Path) -> str:
             return gettext("The user of this process may not enter {path}.").format(path=each)
     if os.path.isdir(file):
         return gettext("{file} is a folder, not an SQLite file.").format(file=file)
-    beside = [file.with_name(f"{file.name}{ending}") for ending in ("", "-wal", "-shm")]
-    if refused := next((each for each in (folder, *beside) if not _is_writable(each)), None):
-        return _why_not_writable(refused, is_folder=refused == folder)
+    if not os.access(folder, os.W_OK):
+        return _why_not_writable(
+            folder,
+            gettext(
+                "The user of this process may not write in {path}, where SQLite keeps files beside "
+                "the database."
+            ),
+        )
+    for each in (file.with_name(f"{file.name}{ending}") for ending in ("", "-wal", "-shm")):
+        if os.path.exists(each) and not os.access(each, os.R_OK | os.W_OK):
+            return _why_not_writable(
+                each, gettext("The user of this process may not read and write {path}.")
+            )
     return ""
 
 
-def _is_writable(path: Path) -> bool:
-    """Whether it could be, where it does not exist."""
-    return not os.path.exists(path) or os.access(path, os.R_OK | os.W_OK)
-
-
-def _why_not_writable(path: Path, *, is_folder: bool) -> str:
+def _why_not_writable(path: Path, forbidden: str) -> str:
     if os.statvfs(path).f_flag & os.ST_RDONLY:
-        sentence = gettext("The file system of {path} is mounted read-only.")
-    elif is_folder:
-        sentence = gettext(
-            "The user of this process may not write in {path}, where SQLite keeps files beside the "
-            "database."
-        )
-    else:
-        sentence = gettext("The user of this process may not read and write {path}.")
-    return sentence.format(path=path)
-
-
-def _how_it_changed(file: Path) -> str:
-    """SQLite calls a file read-only that is no longer the one that it has opened."""
-    if os.path.exists(file):
-        return ""
-    sentence = gettext("{file} was removed or moved away while it was in use.")
-    return sentence.format(file=file)
+        return gettext("The file system of {path} is mounted read-only.").format(path=path)
+    return forbidden.format(path=path)

@@ -8,22 +8,29 @@ import { useEffect, useReducer, useRef, useState } from "react";
 
 const OPEN = 1; // WebSocket.OPEN
 const AGAIN_MS = 1000;
+const UNSEEN = "unseen"; // Nobody watched its end.
 const STEPS = ["think_completed", "tool_completed", "run_error"];
 
 /** What there is to see: runs, each with its steps; `seen`: the messages that it is made of. */
 const NOTHING = { runs: [], seen: new Set(), problem: "" };
 
-/** One more message of the server. Told again, as after a reconnect, it changes nothing. */
+/** One more message of the server. Told again, as after a reconnect, it changes nothing more. */
 function told(view, { event_type: type, message_id: id, data }) {
-  if (view.seen.has(id)) return view;
+  const isMeant = (run) => run.trace_id === data.trace_id;
+  if (view.seen.has(id)) {
+    if (type !== "trace_started") return view;
+    // It goes on after all.
+    const isOn = (run) => isMeant(run) && run.status === UNSEEN;
+    return { ...view, runs: view.runs.map((run) => (isOn(run) ? { ...run, status: null } : run)) };
+  }
   const seen = new Set(view.seen).add(id);
-  if (type === "trace_started") {
+  if (type === "connection_established" || type === "trace_started") {
     // Of a run that ended while nobody watched, no end is told.
-    const runs = view.runs.map((run) => ({ ...run, status: run.status ?? "unseen", doing: "" }));
-    return { runs: [...runs, { ...data, steps: [], doing: "" }], seen, problem: "" };
+    const runs = view.runs.map((run) => ({ ...run, status: run.status ?? UNSEEN }));
+    if (type === "trace_started") runs.push({ ...data, steps: [], doing: "" });
+    return { runs, seen, problem: "" };
   }
   if (type === "run_error" && !data.trace_id) return { ...view, seen, problem: data.error };
-  const isMeant = (run) => run.trace_id === data.trace_id;
   const runs = view.runs.map((run) => (isMeant(run) ? grown(run, type, data) : run));
   return { ...view, runs, seen };
 }
@@ -71,7 +78,7 @@ function Run({ run, pages }) {
     <article aria-live="polite" data-status={status ?? "running"}>
       <h2>{request ?? run.trace_name}</h2>
       <Steps of={steps} />
-      {doing && <p className="doing">{doing}</p>}
+      {doing && !status && <p className="doing">{doing}</p>}
       {error && <p className="error">{error}</p>}
       {answer != null && <p className="answer" style={{ whiteSpace: "pre-wrap" }}>{answer}</p>}
       {status && (
@@ -99,7 +106,7 @@ export default function Traces({ address = "ws://localhost:8080", label = "ann" 
         const message = JSON.parse(event.data);
         // From now on every end is told.
         if (message.event_type === "connection_established") setConnected(true);
-        else see(message);
+        see(message);
       };
       opened.onclose = () => {
         setConnected(false);

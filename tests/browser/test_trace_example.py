@@ -10,12 +10,13 @@ from contextlib import closing
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import PATIENCE_MS, Serve
 from tests.browser.elsewhere import Service, bundle, installed_modules, is_lost, served
 from tests.fake_model_control import FakeModelControl
 from tests.runners import ROOT
+from tests.trace_client import watcher
 
 COMPONENT = ROOT / "examples" / "frontend" / "Traces.jsx"
 MAIN = """
@@ -122,6 +123,38 @@ async def test_a_run_whose_server_was_killed_is_told_once_and_whole(
     await expect(run.locator("li b")).to_have_count(3 + 1)  # One reply was cut off.
     await expect(page.locator("article")).to_have_count(1)
     await expect(run.locator(".answer")).to_have_text(f"Answer to: {nonce} (results: 3)")
+
+
+async def test_a_run_that_ended_while_nobody_watched_is_not_shown_as_running(
+    browser: Browser, address: str, model: FakeModelControl, service: Service, nonce: str
+) -> None:
+    sockets: list[WebSocketRoute] = []
+    may_come_back = asyncio.Event()
+    may_come_back.set()
+
+    async def pass_on(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        await may_come_back.wait()
+        socket.connect_to_server()
+
+    page = await browser.new_page()
+    await page.route_web_socket(re.compile("/ws/"), pass_on)
+    await page.goto(f"{address}?label={nonce}")
+    await expect(page.get_by_role("status")).to_be_empty()
+    run = await start(page, f"[[hold {nonce}]] {nonce}")
+    await model.held(nonce)
+    may_come_back.clear()
+    async with watcher(f"ws://127.0.0.1:{service.port}/ws/{nonce}") as other:
+        await other.until("connection_established")
+        await sockets[-1].close()
+        await expect(page.get_by_role("status")).to_have_text("Connecting…")
+        await model.release(nonce)
+        await other.until("trace_completed")
+    may_come_back.set()
+    await expect(run).to_have_attribute("data-status", "unseen")
+    await expect(run.locator(".doing")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    await page.close()
 
 
 async def test_a_question_that_waits_is_a_run_of_its_own(

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager, closing
 import MySQLdb
 import pytest
 
+from myagent.protocol import CloseCode
 from tests.crash.conftest import Site
 from tests.crash.test_kill import kill
 from tests.crash.witness import Witness, read_out
 from tests.crash.workers import kill_worker
 from tests.fake_model import FakeModel
+from tests.recording import PATIENCE_S
 from tests.runners import Runner
 from tests.servers import MariaDB, Redis
 from tests.trace_client import Frame, Watcher, assert_in_order, watcher
@@ -174,3 +176,30 @@ async def test_who_comes_back_by_a_label_is_greeted_once_its_place_is_known(
                 await second.until("connection_established")
                 await second.ask("goodbye")
                 assert [f["data"]["request"] for f in second.of("trace_started")] == ["goodbye"]
+
+
+async def test_who_can_not_be_told_what_runs_is_sent_away_and_greeted_when_it_comes_back(
+    own_mariadb: MariaDB, mariadb_site: Site
+) -> None:
+    runner = await mariadb_site.start()
+    label = f"{runner.url}ws/ann"
+    async with watcher(label) as client:
+        await client.until("connection_established")
+        await client.ask("hello")
+    await asyncio.to_thread(own_mariadb.kill)
+    async with watcher(label) as client:
+        assert await client.read_to_close() == CloseCode.GOING_AWAY
+        assert client.types() == ["run_error"]
+    await asyncio.to_thread(own_mariadb.restart)
+
+    async def is_greeted() -> bool:
+        async with watcher(label) as client:
+            if (await client.receive())["event_type"] != "connection_established":
+                return False
+            await client.ask("goodbye")
+            return [f["data"]["request"] for f in client.of("trace_started")] == ["goodbye"]
+
+    async with asyncio.timeout(PATIENCE_S):
+        # The server may only notice now that its connection to the database is gone.
+        while not await is_greeted():
+            pass

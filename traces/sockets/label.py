@@ -48,7 +48,7 @@ class LabelConsumer(TraceSocket, SingleConversation):
         return self._label
 
     def greet(self, *, has_place: bool = False) -> None:
-        """Once the place in the conversation is known: the end of what runs then will be told."""
+        """Once the place in the conversation is known: the end of what runs then is told."""
         if has_place and not self._is_greeted:
             self._is_greeted = True
             data = {"status": "connected", "session_id": self._label}
@@ -111,7 +111,7 @@ class LabelConsumer(TraceSocket, SingleConversation):
     async def read(self) -> None:
         if not self._has_come_back:
             self._has_come_back = True
-            await self.lanes.take(LANE, 0, self._return_to_label)
+            await self.lanes.take(LANE, 0, self._come_back_to_label)
         await super().read()
 
     async def take(self, text: str) -> None:
@@ -139,10 +139,8 @@ class LabelConsumer(TraceSocket, SingleConversation):
 
     async def find_place(self, session_id: str) -> None:
         """From the first run that has not ended: its trace is told from its start."""
-        try:
-            place = await self.port.place_after(session_id, None)
-        finally:
-            self.greet(has_place=True)
+        place = await self.port.place_after(session_id, None)
+        self.greet(has_place=True)
         await self.port.attach(self, session_id, place.last_seq)
 
     async def create(self) -> None:
@@ -154,18 +152,22 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def _place(self) -> str:
         return labels.place_of(self.principal, self.service or self.host.service, self._label)
 
-    async def _return_to_label(self) -> None:
-        await self.attempt(self._find(), None)
+    async def _come_back_to_label(self) -> None:
+        """A client that can't be told what runs is sent away, and may come back."""
+        has_looked = await self._return_to_label()
+        if has_looked and (self.is_attached or self.session_id is None):
+            self.greet(has_place=True)
+        else:
+            self.close(CloseCode.GOING_AWAY, None)
+
+    async def _return_to_label(self) -> bool:
+        return await self.attempt(self._find(), None)
 
     async def _find(self) -> None:
-        try:
-            found = await self._ask_database(labels.find, self._place)
-            if found is not None:
-                self.session_id = found
-                await self.attach(found)
-        finally:
-            # There is none, or the client is told next why it is not to be found.
-            self.greet(has_place=True)
+        found = await self._ask_database(labels.find, self._place)
+        if found is not None:
+            self.session_id = found
+            await self.attach(found)
 
     async def _claim(self, created: str) -> None:
         """Of two sockets that begin at once, one has begun in vain."""

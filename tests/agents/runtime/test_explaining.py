@@ -109,14 +109,16 @@ def test_a_file_system_that_is_read_only_is_not_called_forbidden(
     assert told.endswith(f"file. The file system of {file.parent} is mounted read-only.")
 
 
-def test_a_database_that_was_moved_away_in_use_is_named(file: Path) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        file.rename(file.with_name("moved.db"))
-        with pytest.raises(sqlite3.OperationalError) as refused:
-            database.execute("INSERT INTO t VALUES (1)")
-    told = explain(OperationalError(*refused.value.args))
-    assert told.endswith(f"database. {file} was removed or moved away while it was in use.")
+def test_a_file_that_is_removed_while_it_is_looked_at_costs_only_the_reason(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_gone(path: Path) -> os.statvfs_result:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "access", lambda path, how: not how & os.W_OK)
+    monkeypatch.setattr(os, "statvfs", is_gone)
+    said = "attempt to write a readonly database"
+    assert explain(OperationalError(said)) == said
 
 
 def test_a_folder_in_place_of_the_file_is_named(file: Path) -> None:
@@ -149,6 +151,7 @@ def test_what_nobody_can_see_is_told_as_it_is(file: Path) -> None:
         ),
         (InterfaceError(0, ""), "InterfaceError (error 0)"),
         (OperationalError(), "OperationalError"),
+        (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
         (TimeoutError(), "too slow"),
     ],
 )
