@@ -146,6 +146,9 @@ class SessionPort(Protocol):
     def may_wait(self, service: str) -> bool:
         """Whether the service takes messages: it has a worker, or is about to get one."""
 
+    async def knows(self, service: str) -> bool:
+        """Whether the service exists now."""
+
     async def create(self, socket: Socket, event: CreateSession) -> Listed | None:
         """Starts a session and attaches the socket to it.
 

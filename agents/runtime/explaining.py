@@ -35,7 +35,8 @@ def explain_to_reader(error: Exception) -> str:
     text = _text_of(error)
     if connection.vendor != "sqlite":
         return text
-    file, reason = Path(connection.settings_dict["NAME"]), ""
+    # SQLite keeps its other files beside what a link leads to.
+    file, reason = Path(os.path.realpath(connection.settings_dict["NAME"])), ""
     if _LOCKED in text:
         reason = file_locks.tell_writer_of(file)
     elif _NOT_OPENED in text or _READ_ONLY in text:
@@ -51,7 +52,7 @@ def _text_of(error: Exception) -> str:
         case DatabaseFailure(), (int() as number, str() as text):  # As MySQL's driver has it.
             return f"{text or type(error).__name__} (error {number})"
     if isinstance(error, TimeoutError):
-        return str(error) or "too slow"
+        return str(error) or gettext("too slow")
     return str(error) or type(error).__name__
 
 

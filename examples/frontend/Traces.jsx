@@ -7,14 +7,17 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 
 const OPEN = 1; // WebSocket.OPEN
-const AGAIN_MS = 1000;
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 15_000;
+const CLOSED_FOR_GOOD = [4001, 4003, 4004, 4400]; // To come back would not help.
 const UNSEEN = "unseen"; // Nobody watched its end.
+const STATES = { connecting: "Connecting…", connected: "", closed: "Not connected." };
 const STEPS = ["think_completed", "tool_completed", "run_error"];
 
 /** What there is to see: runs, each with its steps; `seen`: the messages that it is made of. */
 const NOTHING = { runs: [], seen: new Set(), problem: "" };
 
-/** One more message of the server. Told again, as after a reconnect, it changes nothing more. */
+/** One more message of the server. Told again, as after a reconnect, it adds nothing. */
 function told(view, { event_type: type, message_id: id, data }) {
   const isMeant = (run) => run.trace_id === data.trace_id;
   if (view.seen.has(id)) {
@@ -94,23 +97,29 @@ function Run({ run, pages }) {
 /** `address`: of the server; `label`: who comes back with it goes on with its conversation. */
 export default function Traces({ address = "ws://localhost:8080", label = "ann" }) {
   const [view, see] = useReducer(told, NOTHING);
-  const [isConnected, setConnected] = useState(false);
+  const [state, setState] = useState("connecting");
   const socket = useRef(null);
 
   useEffect(() => {
-    let timer;
+    let timer, wait = FIRST_WAIT_MS;
     const connect = () => {
+      setState("connecting");
       const opened = new WebSocket(`${address}/ws/${encodeURIComponent(label)}`);
       socket.current = opened;
       opened.onmessage = (event) => {
         const message = JSON.parse(event.data);
-        // From now on every end is told.
-        if (message.event_type === "connection_established") setConnected(true);
+        if (message.event_type === "connection_established") {
+          wait = FIRST_WAIT_MS;
+          setState("connected");
+        }
         see(message);
       };
-      opened.onclose = () => {
-        setConnected(false);
-        timer = setTimeout(connect, AGAIN_MS);
+      opened.onclose = ({ code }) => {
+        if (CLOSED_FOR_GOOD.includes(code)) return setState("closed");
+        setState("connecting");
+        // Not all clients of a server come back at the same moment.
+        timer = setTimeout(connect, wait * (0.5 + Math.random()));
+        wait = Math.min(2 * wait, LONGEST_WAIT_MS);
       };
     };
     connect();
@@ -140,7 +149,7 @@ export default function Traces({ address = "ws://localhost:8080", label = "ann" 
         <Run key={run.trace_id} run={run} pages={pages} />
       ))}
       {view.problem && <p className="error" role="alert">{view.problem}</p>}
-      <p role="status">{isConnected ? "" : "Connecting…"}</p>
+      <p role="status">{STATES[state]}</p>
       <form onSubmit={start}>
         <input name="question" aria-label="Question" autoComplete="off" required />
         <button>Start</button>{" "}

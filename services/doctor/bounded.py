@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TypeVar
 
 from django.db import connections
+from django.utils import translation
 
 T = TypeVar("T")
 
@@ -15,14 +16,16 @@ T = TypeVar("T")
 def within(seconds: float, look: Callable[[], T]) -> T:
     """The result of `look`, which uses the database by connections of its own.
 
-    Raises `TimeoutError` if there is none in time; the look is left behind, and does not keep the
-    process from ending. Raises what `look` raises.
+    It is in the language of the caller. Raises `TimeoutError` if there is none in time; the look is
+    left behind, and does not keep the process from ending. Raises what `look` raises.
     """
     result: Future[T] = Future()
+    language = translation.get_language()
 
     def work() -> None:
         try:
-            result.set_result(look())
+            with translation.override(language):
+                result.set_result(look())
         except BaseException as error:
             result.set_exception(error)
         finally:

@@ -92,13 +92,14 @@ def _guarded(check: str, look: Look, *, within_s: float = LOOK_S) -> list[Findin
         return [*found, _overdue(check, within_s)]
     except Exception as error:
         logger.warning("examination_failed", check=check, exc_info=True)
+        name, said = type(error).__name__, explain_to_reader(error)
         return [
             *found,
             problem(
                 check,
                 gettext_noop("It could not be looked at: {reason}"),
                 gettext_noop("See to the other problems first, then examine again."),
-                reason=f"{type(error).__name__}: {explain_to_reader(error)}",
+                reason=said if said == name else f"{name}: {said}",
             ),
         ]
     return found

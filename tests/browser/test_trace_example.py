@@ -6,11 +6,11 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, WebSocketRoute, expect
+from playwright.async_api import Browser, Locator, Page, WebSocket, WebSocketRoute, expect
 
 from tests.browser.conftest import PATIENCE_MS, Serve
 from tests.browser.elsewhere import Service, bundle, installed_modules, is_lost, served
@@ -42,19 +42,28 @@ def address(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield address
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser, address: str, nonce: str) -> AsyncIterator[Page]:
-    """The page, connected under a label of the test, without an error but for a lost server."""
+@asynccontextmanager
+async def new_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page without an error but for a lost server."""
     wrong: list[str] = []
     page = await browser.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda line: line.type == "error" and wrong.append(line.text))
-    await page.goto(f"{address}?label={nonce}")
-    await expect(page.get_by_role("status")).to_be_empty()
-    yield page
-    await page.close()
+    try:
+        yield page
+    finally:
+        await page.close()
     assert [line for line in wrong if "favicon" not in line and not is_lost(line)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, address: str, nonce: str) -> AsyncIterator[Page]:
+    """The page, connected under a label of the test."""
+    async with new_page(browser) as page:
+        await page.goto(f"{address}?label={nonce}")
+        await expect(page.get_by_role("status")).to_be_empty()
+        yield page
 
 
 async def start(page: Page, question: str) -> Locator:
@@ -137,24 +146,37 @@ async def test_a_run_that_ended_while_nobody_watched_is_not_shown_as_running(
         await may_come_back.wait()
         socket.connect_to_server()
 
-    page = await browser.new_page()
-    await page.route_web_socket(re.compile("/ws/"), pass_on)
-    await page.goto(f"{address}?label={nonce}")
-    await expect(page.get_by_role("status")).to_be_empty()
-    run = await start(page, f"[[hold {nonce}]] {nonce}")
-    await model.held(nonce)
-    may_come_back.clear()
-    async with watcher(f"ws://127.0.0.1:{service.port}/ws/{nonce}") as other:
-        await other.until("connection_established")
-        await sockets[-1].close()
-        await expect(page.get_by_role("status")).to_have_text("Connecting…")
-        await model.release(nonce)
-        await other.until("trace_completed")
-    may_come_back.set()
-    await expect(run).to_have_attribute("data-status", "unseen")
-    await expect(run.locator(".doing")).to_have_count(0)
-    await expect(page.get_by_role("button", name="Stop")).to_be_disabled()
-    await page.close()
+    async with new_page(browser) as page:
+        await page.route_web_socket(re.compile("/ws/"), pass_on)
+        await page.goto(f"{address}?label={nonce}")
+        await expect(page.get_by_role("status")).to_be_empty()
+        run = await start(page, f"[[hold {nonce}]] {nonce}")
+        await model.held(nonce)
+        may_come_back.clear()
+        async with watcher(f"ws://127.0.0.1:{service.port}/ws/{nonce}") as other:
+            await other.until("connection_established")
+            await sockets[-1].close()
+            await expect(page.get_by_role("status")).to_have_text("Connecting…")
+            await model.release(nonce)
+            await other.until("trace_completed")
+        may_come_back.set()
+        await expect(run).to_have_attribute("data-status", "unseen")
+        await expect(run.locator(".doing")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+
+
+async def test_who_is_sent_away_for_good_stays_away_and_is_told_why(
+    browser: Browser, address: str
+) -> None:
+    async with new_page(browser) as page:
+        sockets: list[WebSocket] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        await page.clock.install()
+        await page.goto(f"{address}?label={'long' * 50}")
+        await expect(page.get_by_role("status")).to_have_text("Not connected.")
+        await expect(page.get_by_role("alert")).not_to_be_empty()
+        await page.clock.run_for("01:00")
+        assert len(sockets) == 1
 
 
 async def test_a_question_that_waits_is_a_run_of_its_own(

@@ -188,18 +188,45 @@ async def test_who_can_not_be_told_what_runs_is_sent_away_and_greeted_when_it_co
         await client.ask("hello")
     await asyncio.to_thread(own_mariadb.kill)
     async with watcher(label) as client:
-        assert await client.read_to_close() == CloseCode.GOING_AWAY
-        assert client.types() == ["run_error"]
+        await assert_is_sent_away(client)
     await asyncio.to_thread(own_mariadb.restart)
 
-    async def is_greeted() -> bool:
+    async def told_to_a_question() -> Frame:
+        """Or in the place of the greeting."""
         async with watcher(label) as client:
-            if (await client.receive())["event_type"] != "connection_established":
-                return False
-            await client.ask("goodbye")
-            return [f["data"]["request"] for f in client.of("trace_started")] == ["goodbye"]
+            frame = await client.receive()
+            if frame["event_type"] == "connection_established":
+                await client.start("goodbye")
+                frame = await client.receive()
+            return frame
 
     async with asyncio.timeout(PATIENCE_S):
-        # The server may only notice now that its connection to the database is gone.
-        while not await is_greeted():
+        # The server may only notice now that its connections to the database are gone.
+        while (told := await told_to_a_question())["event_type"] == "run_error":
             pass
+    assert (told["event_type"], told["data"]["request"]) == ("trace_started", "goodbye")
+
+
+async def test_who_can_not_join_the_conversation_that_was_found_is_not_greeted(
+    own_mariadb: MariaDB, mariadb_site: Site
+) -> None:
+    runner = await mariadb_site.start()
+    async with watcher(f"{runner.url}ws/ann") as client:
+        await client.ask("hello")
+    runner.stop()
+    runner = await mariadb_site.start()
+    label = f"{runner.url}ws/ann"
+    somebody = MySQLdb.connect(host="127.0.0.1", port=own_mariadb.port, user="root", db="site")
+    with closing(somebody):
+        somebody.begin()
+        somebody.cursor().execute("SELECT id FROM agents_session FOR UPDATE")
+        async with watcher(label) as client:
+            await assert_is_sent_away(client)
+    async with watcher(label) as client:
+        assert (await client.receive())["event_type"] == "connection_established"
+
+
+async def assert_is_sent_away(client: Watcher) -> None:
+    """As long as the database does not answer."""
+    assert await client.read_to_close() == CloseCode.NO_SERVICE_AVAILABLE
+    assert client.types() == ["run_error"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import structlog
 from django.db import Error as DatabaseFailure
@@ -15,17 +16,25 @@ from agents.sockets.handshake import Host, Receive, Refusal, Scope, Send
 from agents.sockets.single import LANE, SingleConversation
 from agents.transients import Problem, Transient
 from myagent import span_ids
-from myagent.protocol import CloseCode, CloseSession
+from myagent.protocol import CloseCode, CloseSession, ErrorCode
 from myagent.protocol.trace import MAX_LABEL, StartAgent, Stop, parse
 from traces.live.messages import Message
 from traces.sockets import labels
 from traces.sockets.dialect import TraceSocket
 from traces.sockets.telling import Telling
 
+T = TypeVar("T")
+
 logger = structlog.get_logger(__name__)
 
 NOT_TOLD = frozenset({"span_started", "feedback"})
 """Messages that are for the viewers of all traces alone."""
+
+SENT_AWAY_WITH: dict[ErrorCode, int] = {
+    "storage_unavailable": CloseCode.NO_SERVICE_AVAILABLE,
+    "forbidden": CloseCode.ORIGIN_NOT_ALLOWED,
+}
+"""The close code, by why a label's conversation can't be joined; `GOING_AWAY` in other cases."""
 
 
 class LabelConsumer(TraceSocket, SingleConversation):
@@ -34,7 +43,8 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def open(self, scope: Scope, receive: Receive, send: Send, host: Host) -> None:
         super().open(scope, receive, send, host)
         self._label = _label_in(scope)
-        self._has_come_back = self._is_greeted = False
+        self._has_come = False
+        self._unreachable: str | None = None
         self._telling = Telling(host.database, self._tell_message)
 
     # Sending to the client.
@@ -47,12 +57,12 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def session_name(self) -> str:
         return self._label
 
-    def greet(self, *, has_place: bool = False) -> None:
-        """Once the place in the conversation is known: the end of what runs then is told."""
-        if has_place and not self._is_greeted:
-            self._is_greeted = True
-            data = {"status": "connected", "session_id": self._label}
-            self.say_now(self.frame_now("connection", "connection_established", data))
+    def greet(self) -> None:
+        """Waits until the label's conversation is joined."""
+
+    def _say_connected(self) -> None:
+        data = {"status": "connected", "session_id": self._label}
+        self.say_now(self.frame_now("connection", "connection_established", data))
 
     def keep_warm(self) -> None:
         """WebSocket pings do; the dialect has no word for it."""
@@ -109,9 +119,9 @@ class LabelConsumer(TraceSocket, SingleConversation):
         self.close(CloseCode.GOING_AWAY, Problem(self.lang, "internal_error"))
 
     async def read(self) -> None:
-        if not self._has_come_back:
-            self._has_come_back = True
-            await self.lanes.take(LANE, 0, self._come_back_to_label)
+        if not self._has_come:
+            self._has_come = True
+            await self.lanes.take(LANE, 0, self._join_or_leave)
         await super().read()
 
     async def take(self, text: str) -> None:
@@ -124,9 +134,9 @@ class LabelConsumer(TraceSocket, SingleConversation):
             self.say_refused("rate_limited")
 
     async def _answer(self, said: StartAgent | Stop) -> None:
-        if self.session_id is None:
-            # It may have begun at another socket of the same client.
-            await self._return_to_label()
+        # It may have begun at another socket of the same client.
+        if self.session_id is None and not await self.attempt(self._join(), None):
+            return
         if isinstance(said, Stop):
             await self.stop()
         else:
@@ -140,7 +150,6 @@ class LabelConsumer(TraceSocket, SingleConversation):
     async def find_place(self, session_id: str) -> None:
         """From the first run that has not ended: its trace is told from its start."""
         place = await self.port.place_after(session_id, None)
-        self.greet(has_place=True)
         await self.port.attach(self, session_id, place.last_seq)
 
     async def create(self) -> None:
@@ -152,40 +161,52 @@ class LabelConsumer(TraceSocket, SingleConversation):
     def _place(self) -> str:
         return labels.place_of(self.principal, self.service or self.host.service, self._label)
 
-    async def _come_back_to_label(self) -> None:
-        """A client that can't be told what runs is sent away, and may come back."""
-        has_looked = await self._return_to_label()
-        if has_looked and (self.is_attached or self.session_id is None):
-            self.greet(has_place=True)
+    async def _join_or_leave(self) -> None:
+        """A client that can't be told what runs is told why, and sent away."""
+        try:
+            await self._join()
+        except Refused as error:
+            self.say_refused(error.code, **error.words)
+            self.close(SENT_AWAY_WITH.get(error.code, CloseCode.GOING_AWAY), None)
+        except Exception:
+            logger.exception("label_not_joined")
+            self._give_up()
         else:
-            self.close(CloseCode.GOING_AWAY, None)
+            self._say_connected()
 
-    async def _return_to_label(self) -> bool:
-        return await self.attempt(self._find(), None)
-
-    async def _find(self) -> None:
+    async def _join(self) -> None:
+        """Continues the label's conversation, if there is one. Raises `Refused`."""
         found = await self._ask_database(labels.find, self._place)
-        if found is not None:
-            self.session_id = found
-            await self.attach(found)
+        if found is None:
+            return
+        if not await self.port.knows(found.service):
+            # It was removed: the next question begins another conversation.
+            self._unreachable = found.session_id
+            return
+        self.session_id = found.session_id
+        try:
+            await self.find_place(found.session_id)
+        except Refused:
+            self.session_id = None
+            raise
+        self.is_attached = True
 
     async def _claim(self, created: str) -> None:
         """Of two sockets that begin at once, one has begun in vain."""
-        holder = await self._ask_database(labels.claim, self._place, created)
-        if holder is None or holder == created:
+        holder = await self._ask_database(labels.claim, self._place, created, self._unreachable)
+        if holder == created:
             return
         self.session_id, self.is_attached = holder, False
         await self.port.send(self, CloseSession(event="user.close_session", session_id=created))
         self.port.detach(self, created)
         await self.attach(holder)
 
-    async def _ask_database(self, work: Any, *values: str) -> str | None:
+    async def _ask_database(self, work: Callable[..., T], *values: str | None) -> T:
         try:
-            found: str | None = await self.host.database.run(work, *values)
+            return await self.host.database.run(work, *values)
         except DatabaseFailure as error:
             logger.warning("storage_away", error=explain(error))
             raise Refused("storage_unavailable", sentence="storage_away") from error
-        return found
 
 
 def _label_in(scope: Scope) -> str:

@@ -6,6 +6,7 @@ A label belongs to a client and to the service that it addressed: others may use
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
@@ -19,14 +20,25 @@ def place_of(principal: Principal | None, service: str, label: str) -> str:
     return blake2b(named.encode(errors="replace"), digest_size=16).hexdigest()
 
 
-def find(place: str) -> str | None:
+class Found(NamedTuple):
+    """A conversation that has not ended, and whose it is."""
+
+    session_id: str
+    service: str
+
+
+def find(place: str) -> Found | None:
     """The conversation that goes on under the label; None if there is none, or it has ended."""
     found = Label.objects.filter(pk=place, session__closed_at__isnull=True)
-    return found.values_list("session_id", flat=True).first()
+    facts = found.values_list("session_id", "session__service").first()
+    return None if facts is None else Found(*facts)
 
 
-def claim(place: str, session_id: str) -> str:
-    """Gives the label to a new conversation, unless another one has it; the one that has it."""
+def claim(place: str, session_id: str, unreachable: str | None = None) -> str:
+    """Gives the label to a new conversation, unless another one has it; the one that has it.
+
+    `unreachable`: one that has not ended, but whose service was removed.
+    """
     while True:
         former = Label.objects.filter(pk=place).values_list("session_id", flat=True).first()
         if former is None:
@@ -36,7 +48,8 @@ def claim(place: str, session_id: str) -> str:
             except IntegrityError:
                 continue
             return session_id
-        if (present := find(place)) is not None:
-            return present
+        present = find(place)
+        if present is not None and present.session_id != unreachable:
+            return present.session_id
         if Label.objects.filter(pk=place, session_id=former).update(session_id=session_id):
             return session_id

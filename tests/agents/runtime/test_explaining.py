@@ -128,10 +128,20 @@ def test_a_folder_in_place_of_the_file_is_named(file: Path) -> None:
     assert told == f"unable to open database file. {file} is a folder, not an SQLite file."
 
 
+def test_what_a_link_leads_to_is_looked_at(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = file.parent.with_name("link.db")
+    link.symlink_to(file)
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(link))
+    shutil.rmtree(file.parent)
+    told = explain(failure(link))
+    assert told == f"unable to open database file. There is no folder {file.parent}."
+
+
 def test_the_log_is_in_the_language_of_the_site_whoever_asks(file: Path) -> None:
     shutil.rmtree(file.parent)
     error = failure(file)
     with translation.override("zh-hans"):
+        assert explain(TimeoutError()) != explain_to_reader(TimeoutError())
         assert "There is no folder" in explain(error)
         assert "没有文件夹" in explain_to_reader(error)
 
